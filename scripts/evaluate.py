@@ -1,0 +1,8 @@
+"""Run `deeprob-evaluate` from a checkout."""
+
+import sys
+
+from deeprob.cli import evaluate
+
+if __name__ == "__main__":
+    sys.exit(evaluate())

@@ -1,0 +1,19 @@
+"""deeprob: a laboratory for linear classifiers and fully-connected networks."""
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deeprob.runs import Run, load_run
+
+__all__ = ["Run", "load_run"]
+__version__ = version("deeprob")
+
+
+def __getattr__(name: str) -> Any:
+    """Import the Python API when it is first used, so that console commands start without it."""
+    if name in __all__:
+        from deeprob import runs
+
+        return getattr(runs, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,212 @@
+"""Typed configs: a dataclass for each choice, registered as the schema of its YAML file, validated in one place.
+
+A group option is a dataclass beside the class that it builds::
+
+    @register("optimizer", "sgd")
+    @dataclass(kw_only=True, slots=True)
+    class SGDConfig(OptimizerConfig):
+        lr: float = number(1e-3, above=0)
+
+`load` turns what Hydra composed into these dataclasses, `save` and `read` carry them through a run's ``config.yaml``.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from deeprob.errors import UserError, did_you_mean
+
+T = TypeVar("T")
+
+_OPTIONS: dict[str, dict[str, type]] = {}
+
+
+def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
+    """Make a dataclass the schema ``/schema/<group>/<name>``, the option `name` of a config group."""
+
+    def decorate(cls: type[T]) -> type[T]:
+        _OPTIONS.setdefault(group, {})[name] = cls
+        ConfigStore.instance().store(f"{name}.yaml", cls, group=f"schema/{group}".rstrip("/"), provider="deeprob")
+        return cls
+
+    return decorate
+
+
+def options(group: str) -> Mapping[str, type]:
+    """Return the options of a group: name → dataclass."""
+    return _OPTIONS.get(group, {})
+
+
+def name_of(config: object) -> str:
+    """Return the option's name under which the class of `config` was registered."""
+    return next(name for group in _OPTIONS.values() for name, cls in group.items() if cls is type(config))
+
+
+# ---------------------------------------------------------------- what a value may be
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a field accepts: a test, and the words that say it."""
+
+    holds: Callable[[Any], bool]
+    expected: str
+
+
+def _interval(minimum: float | None, above: float | None, below: float | None, maximum: float | None) -> str:
+    if below is None and maximum is None:
+        return f"at least {minimum}" if above is None else f"greater than {above}"
+    left = f"[{minimum}" if above is None else f"({above}"
+    right = f"{maximum}]" if below is None else f"{below})"
+    return f"in {left}, {right}"
+
+
+def number(
+    default: Any,
+    *,
+    minimum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    maximum: float | None = None,
+    words: Sequence[str] = (),
+    optional: bool = False,
+) -> Any:
+    """Declare a finite number, or a list of them, within bounds; `words` and null may stand in its place."""
+
+    def holds(value: Any) -> bool:
+        if isinstance(value, list):
+            return all(isinstance(item, int | float) and holds(item) for item in value)
+        if value is None or isinstance(value, str):
+            return (value is None and optional) or value in words
+        return (
+            math.isfinite(value)
+            and (minimum is None or value >= minimum)
+            and (above is None or value > above)
+            and (below is None or value < below)
+            and (maximum is None or value <= maximum)
+        )
+
+    alternatives = [*words, *(["null"] if optional else [])]
+    expected = " or ".join(["a number " + _interval(minimum, above, below, maximum), *alternatives])
+    return field(default=default, metadata={"rule": Rule(holds, expected)})
+
+
+def choice(default: str | None, among: Sequence[str], *, optional: bool = False) -> Any:
+    """Declare a word out of a few, or null."""
+    expected = f"one of {', '.join([*among, *(['null'] if optional else [])])}"
+    return field(
+        default=default,
+        metadata={"rule": Rule(lambda value: value in among or (optional and value is None), expected)},
+    )
+
+
+# ---------------------------------------------------------------- from Hydra's config to dataclasses
+
+
+def load(cls: type[T], node: DictConfig) -> T:
+    """Return the dataclass that a composed config describes.
+
+    Raises
+    ------
+    UserError
+        For a missing or unknown key, a value out of range, or values that contradict each other; names the key.
+    """
+    for key in sorted(OmegaConf.missing_keys(node)):
+        raise UserError(f"{key} is missing: add {key}=… to the command")
+    try:
+        unknown = next(_unknown_keys(node), None)
+        if unknown is not None:
+            raise UserError(unknown)
+        config = OmegaConf.to_object(node)
+    except OmegaConfBaseException as error:
+        key = error.full_key or "an interpolation"
+        raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
+    assert isinstance(config, cls), f"{type(config)} is not a {cls}"
+    _validate(config, "")
+    return config
+
+
+def _unknown_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Yield a line for each key that its dataclass does not have (Hydra's ``+key=value`` can add such keys)."""
+    cls = OmegaConf.get_type(node)
+    known = {f.name for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set(node)
+    for name in node:
+        if name not in known:
+            yield f"{prefix}{name}: no such key; {did_you_mean(str(name), sorted(map(str, known)))}"
+        elif OmegaConf.is_dict(node._get_node(name)):
+            yield from _unknown_keys(node[name], f"{prefix}{name}.")
+
+
+def _validate(config: Any, prefix: str) -> None:
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            _validate(value, f"{prefix}{f.name}.")
+        rule = f.metadata.get("rule")
+        if rule is not None and not rule.holds(value):
+            shown = str(value).replace("None", "null").replace(" ", "")
+            raise UserError(f"{prefix}{f.name}={shown}: expected {rule.expected}")
+    for problem in getattr(config, "problems", lambda: ())():
+        raise UserError(prefix + problem)
+
+
+# ---------------------------------------------------------------- config.yaml of a run
+
+
+def save(config: Any, path: Path) -> None:
+    """Write a run's config as a Hydra config that extends ``train``: choices first, then every value."""
+    values = cast("dict[str, Any]", OmegaConf.to_container(OmegaConf.structured(config)))
+    choices = [
+        {f"override {f.name}": name_of(getattr(config, f.name))}
+        for f in dataclasses.fields(config)
+        if dataclasses.is_dataclass(getattr(config, f.name))
+    ]
+    content = {"defaults": ["train", *choices, "_self_"], **values}
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Return dotted key → value, with each group's choice under the group's own name."""
+    values: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        value, key = getattr(config, f.name), f"{prefix}{f.name}"
+        values |= {key: name_of(value), **flat(value, f"{key}.")} if dataclasses.is_dataclass(value) else {key: value}
+    return values
+
+
+def read(cls: type[T], path: Path) -> T:
+    """Return the config that `save` wrote.
+
+    Raises
+    ------
+    UserError
+        When the file is missing, no YAML, or names options, keys or values that do not exist.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        choices = {
+            group.removeprefix("override "): name
+            for entry in content.pop("defaults")
+            if isinstance(entry, dict)
+            for group, name in entry.items()
+        }
+        schema = OmegaConf.structured(cls)
+        for group, name in choices.items():
+            schema[group] = OmegaConf.structured(options(group)[name])
+        merged = OmegaConf.merge(schema, content)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; expected the config.yaml of a finished run") from error
+    except OmegaConfBaseException as error:
+        raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not the config.yaml of a run ({type(error).__name__})") from error
+    assert isinstance(merged, DictConfig)
+    return load(cls, merged)

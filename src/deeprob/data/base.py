@@ -1,0 +1,78 @@
+"""What every dataset shares: a limit, a validation split, and how both are drawn."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from deeprob import randomness
+from deeprob.config import number
+from deeprob.data.examples import Examples, Splits
+from deeprob.errors import UserError
+
+
+@dataclass(kw_only=True, slots=True)
+class DatasetConfig:
+    """Fields of every dataset.
+
+    `seed` draws generated points and splits, so that runs with other seeds of their own see the same examples.
+    """
+
+    batch_size_hint: ClassVar[int] = 128
+
+    limit: int | None = number(None, minimum=1, optional=True)
+    val_fraction: float = number(0.0, minimum=0, below=1)
+    seed: int = number(0, minimum=0)
+
+    def load(self) -> Splits:
+        """Return the dataset's splits."""
+        raise AssertionError("a dataset defines load()")
+
+    def resolved(self) -> Self:
+        """Return the config with paths that hold from any folder."""
+        return self
+
+    def finish(self, train: Examples, test: Examples, classes: tuple[str, ...]) -> Splits:
+        """Apply `limit` and `val_fraction` to the training examples."""
+        if self.limit is not None and self.limit < len(train):
+            train = train[draw_evenly(train.targets, self.limit, self.seed, "limit")]
+        if self.val_fraction == 0:
+            return Splits(train, None, test, classes)
+        count = round(self.val_fraction * len(train))
+        if not 0 < count < len(train):
+            raise UserError(
+                f"dataset.val_fraction={self.val_fraction}: {len(train)} training examples give a split of "
+                f"{count} for validation; each side needs at least one"
+            )
+        held_out = draw_evenly(train.targets, count, self.seed, "validation")
+        rest = torch.ones(len(train), dtype=torch.bool)
+        rest[held_out] = False
+        return Splits(train[rest.nonzero().flatten()], train[held_out], test, classes)
+
+
+def draw_evenly(targets: Tensor, count: int, seed: int, name: str) -> Tensor:
+    """Draw `count` examples at random with the classes in (nearly) the proportions of the whole.
+
+    Parameters
+    ----------
+    targets
+        (N,) int64 class numbers.
+    count
+        How many to draw, at most N.
+    seed, name
+        The draw's name: the same pair draws the same examples.
+
+    Returns
+    -------
+    Tensor
+        (count,) int64 positions in ascending order.
+    """
+    order = torch.randperm(len(targets), generator=randomness.generator(seed, name))
+    shuffled = targets[order]
+    sizes = torch.bincount(targets)
+    by_class = torch.argsort(shuffled, stable=True)
+    starts = (sizes.cumsum(0) - sizes)[shuffled[by_class]]
+    place = torch.empty(len(targets), dtype=torch.float64)
+    place[by_class] = (torch.arange(len(targets)) - starts + 0.5) / sizes[shuffled[by_class]]
+    return order[torch.argsort(place, stable=True)[:count]].sort().values

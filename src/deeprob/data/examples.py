@@ -1,0 +1,53 @@
+"""Datasets as tensors: what every later stage receives."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs and what is to be predicted from them.
+
+    Attributes
+    ----------
+    inputs
+        (N, D) floats for points of the plane or a table, (N, 3, H, W) uint8 for pictures.
+    targets
+        (N,) int64 class numbers.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return self.targets.shape[0]
+
+    def __getitem__(self, index: Tensor | slice) -> "Examples":
+        """Return some of the examples: views for a slice, one gather for an int64 index (n,)."""
+        if isinstance(index, slice):
+            return Examples(self.inputs[index], self.targets[index])
+        return Examples(self.inputs.index_select(0, index), self.targets.index_select(0, index))
+
+    def to(self, device: torch.device) -> "Examples":
+        """Return the examples on a device."""
+        return Examples(self.inputs.to(device), self.targets.to(device))
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A dataset: examples to train on, to choose by, and to report on.
+
+    Attributes
+    ----------
+    train, val, test
+        The training split; the validation split if one was held out; the test split.
+    classes
+        The classes' names; a target is a position in this tuple.
+    """
+
+    train: Examples
+    val: Examples | None
+    test: Examples
+    classes: tuple[str, ...]

@@ -1,0 +1,136 @@
+"""Pictures in folders: ``root/train/<class>/*.jpg`` and ``root/test/<class>/*.jpg``, or ``root/<class>/*.jpg``."""
+
+import dataclasses
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from omegaconf import MISSING
+from torch import Tensor
+
+from deeprob.config import number, register
+from deeprob.data.base import DatasetConfig, draw_evenly
+from deeprob.data.examples import Examples, Splits
+from deeprob.data.pictures import SUFFIXES, decoded
+from deeprob.errors import UserError
+
+
+@register("dataset", "image_folder")
+@dataclass(kw_only=True, slots=True)
+class ImageFolderConfig(DatasetConfig):
+    """Class folders of pictures of one size, or of any size when `image_size` crops and scales them to a square."""
+
+    root: str = MISSING
+    image_size: int | None = number(None, minimum=1, optional=True)
+    test_fraction: float = number(0.2, above=0, below=1)
+
+    def resolved(self) -> Self:
+        """Return the config with an absolute root."""
+        return dataclasses.replace(self, root=str(Path(self.root).expanduser().resolve()))
+
+    def load(self) -> Splits:
+        """Read the folder, from its cache when there is one.
+
+        Raises
+        ------
+        UserError
+            Names the folder or the file that is missing, empty, no picture, damaged, or of another size.
+        """
+        root = Path(self.root).expanduser()
+        listing = scan(root)
+        inputs = decoded(root, listing.paths, f"{listing.fingerprint}-{self.image_size}", self.image_size)
+        everything = Examples(inputs, listing.targets)
+        if listing.train_count is not None:
+            count = listing.train_count
+            return self.finish(everything[:count], everything[count:], listing.classes)
+        count = round(self.test_fraction * len(everything))
+        if not 0 < count < len(everything):
+            raise UserError(
+                f"dataset.test_fraction={self.test_fraction}: {len(everything)} pictures give {count} for the test; "
+                "each side needs at least one"
+            )
+        held_out = draw_evenly(everything.targets, count, self.seed, "test")
+        rest = torch.ones(len(everything), dtype=torch.bool)
+        rest[held_out] = False
+        return self.finish(everything[rest.nonzero().flatten()], everything[held_out], listing.classes)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a folder of pictures.
+
+    Attributes
+    ----------
+    paths
+        Files relative to the root: those of the training split first, by class, by name.
+    targets
+        (N,) int64 class numbers.
+    train_count
+        How many of them are the training split's; None when the folder has no ``train`` and ``test``.
+    fingerprint
+        Changes when a file's name, size or time of change does.
+    """
+
+    paths: list[str]
+    targets: Tensor
+    classes: tuple[str, ...]
+    train_count: int | None
+    fingerprint: str
+
+
+def scan(root: Path) -> Listing:
+    """List a folder of pictures without opening them."""
+    if root.is_file():
+        raise UserError(f"dataset.root={root} is a file; unpack it and give the folder with the class folders")
+    if not root.is_dir():
+        raise UserError(f"dataset.root={root}: no such folder")
+    top = _folders(root)
+    split_names = [name for name in ("train", "test") if name in top]
+    if len(split_names) == 1:
+        missing = "test" if split_names == ["train"] else "train"
+        raise UserError(f"dataset.root={root} has {split_names[0]}/ but no {missing}/; it needs both, or class folders")
+    parts = [_folders(root / name) for name in split_names] or [top]
+    classes = parts[0]
+    if len(classes) < 2:
+        raise UserError(
+            f"{root / split_names[0] if split_names else root} has {len(classes)} class folders; it needs two or more"
+        )
+    if parts[-1] != classes:
+        odd = sorted(set(parts[0]) ^ set(parts[1]))[0]
+        raise UserError(f"dataset.root={root}: the class folder {odd}/ is in only one of train/ and test/")
+
+    digest = hashlib.blake2b(digest_size=8)
+    paths: list[str] = []
+    counts: list[int] = []
+    for part in split_names or ["."]:
+        for name in classes:
+            files = _pictures(root, Path(part) / name, digest)
+            counts.append(len(files))
+            paths += files
+    targets = torch.arange(len(classes)).repeat(len(parts)).repeat_interleave(torch.tensor(counts))
+    train_count = sum(counts[: len(classes)]) if split_names else None
+    return Listing(paths, targets, tuple(classes), train_count, digest.hexdigest())
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _pictures(root: Path, folder: Path, digest: "hashlib.blake2b") -> list[str]:
+    """List one class folder and add its files to the fingerprint."""
+    names = []
+    with os.scandir(root / folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith("."):
+                continue
+            if not entry.name.lower().endswith(SUFFIXES):
+                raise UserError(f"{entry.path}: not a picture by its name ({', '.join(SUFFIXES)}); move it elsewhere")
+            stat = entry.stat()
+            digest.update(f"{folder / entry.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+            names.append(f"{folder}/{entry.name}")
+    if not names:
+        raise UserError(f"{root / folder}: a class folder with no picture; add some or remove the folder")
+    return names

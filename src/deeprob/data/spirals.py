@@ -1,0 +1,55 @@
+"""Interleaved spiral arms in the plane, the toy problem of the CS231n notes and of the ConvNetJS demo."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from deeprob import randomness
+from deeprob.config import number, register
+from deeprob.data.base import DatasetConfig
+from deeprob.data.examples import Examples, Splits
+
+
+@register("dataset", "spirals")
+@dataclass(kw_only=True, slots=True)
+class SpiralsConfig(DatasetConfig):
+    """Spirals: `turns` in whole turns of an arm, `noise` in radians, points per class and arm."""
+
+    batch_size_hint: ClassVar[int] = 64
+
+    classes: int = number(3, minimum=2)
+    points_per_class: int = number(1000, minimum=2)
+    test_points_per_class: int = number(1000, minimum=1)
+    turns: float = number(0.75, minimum=0)
+    noise: float = number(0.2, minimum=0)
+
+    def load(self) -> Splits:
+        """Generate both splits; the test points are drawn on their own."""
+        shape = {"classes": self.classes, "turns": self.turns, "noise": self.noise}
+        train = spirals(
+            points_per_class=self.points_per_class, **shape, rng=randomness.generator(self.seed, "spirals/train")
+        )
+        test = spirals(
+            points_per_class=self.test_points_per_class, **shape, rng=randomness.generator(self.seed, "spirals/test")
+        )
+        return self.finish(train, test, tuple(f"arm {arm}" for arm in range(self.classes)))
+
+
+def spirals(*, classes: int, points_per_class: int, turns: float, noise: float, rng: torch.Generator) -> Examples:
+    """Draw points along spiral arms that start at the origin and end on the unit circle.
+
+    Point i of n on arm k of K has radius r = (i + u)/n with u uniform in [0, 1), and angle
+    2π(k/K + turns·r) + noise·ε with ε standard normal. CS231n: K = 3, n = 100, turns = 4/2π, noise = 0.2.
+
+    Returns
+    -------
+    Examples
+        inputs (K·n, 2) float32, targets (K·n,), arm by arm.
+    """
+    arm = torch.arange(classes).repeat_interleave(points_per_class)
+    place = torch.arange(points_per_class).repeat(classes)
+    radius = (place + torch.rand(len(arm), generator=rng)) / points_per_class
+    angle = 2 * math.pi * (arm / classes + turns * radius) + noise * torch.randn(len(arm), generator=rng)
+    return Examples(torch.stack([radius * angle.sin(), radius * angle.cos()], dim=1), arm)

@@ -1,0 +1,61 @@
+"""What can end a command early, and the exit status that each end has.
+
+0 completed, 1 a bug of ours, 2 the user's mistake, 3 diverged, 4 a check or a job of a sweep failed, 130 and 143
+interrupted by SIGINT and SIGTERM.
+"""
+
+import difflib
+import signal
+from collections.abc import Iterable
+
+
+class DeeprobError(Exception):
+    """An expected end of a command: one line for people, one exit status for scripts."""
+
+    status = 1
+
+
+class UserError(DeeprobError):
+    """The user's mistake: the line names the key or the file, what is wrong and what would be right."""
+
+    status = 2
+
+
+class Diverged(DeeprobError):
+    """A number of the training run became NaN or infinite.
+
+    Parameters
+    ----------
+    quantity
+        What was not finite: ``loss``, ``gradient`` or ``parameters``.
+    step
+        The update (counted from 1) in which it first appeared.
+    """
+
+    status = 3
+
+    def __init__(self, quantity: str, step: int) -> None:
+        super().__init__(f"diverged: the {quantity} became NaN or infinite at step {step}; try a smaller optimizer.lr")
+        self.quantity = quantity
+        self.step = step
+
+
+class CheckFailed(DeeprobError):
+    """A check did not hold, or a job of a sweep failed."""
+
+    status = 4
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to end by a signal and wrote its checkpoint first; a sweep does not go on after it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
+        self.status = 128 + number
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """Return ``did you mean X?`` for the option closest to `word`, or a list of the options if none is close."""
+    known = list(options)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"

@@ -1,0 +1,100 @@
+"""What every feature has: a part computed once an example, and standardisation computed once a batch."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from deeprob.config import choice
+
+STANDARDIZE = ("channel", "feature", "none")
+
+
+@dataclass(kw_only=True, slots=True)
+class FeaturesConfig:
+    """Fields of every feature: what `standardize` takes a mean and a deviation of (see `Standardize`)."""
+
+    standardize: str = choice("channel", among=STANDARDIZE)
+
+    def build(self, input_shape: tuple[int, ...]) -> "Features":
+        """Return the feature, not yet fitted, for raw inputs of a shape."""
+        raise AssertionError("a feature defines build()")
+
+
+class Standardize(nn.Module):
+    """Shift and scale to mean 0 and standard deviation 1 over the training split.
+
+    Parameters
+    ----------
+    shape
+        An input's shape without the batch.
+    per
+        ``channel``: one mean and deviation for each entry of the first dimension (a colour channel of a picture, a
+        column of a table); ``feature``: one for each entry; ``none``: leave the numbers alone, only make them floats.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, shape: tuple[int, ...], per: str) -> None:
+        super().__init__()
+        self.per = per
+        kept = shape if per == "feature" else (shape[0], *(1 for _ in shape[1:]))
+        self.register_buffer("mean", torch.zeros(kept))
+        self.register_buffer("deviation", torch.ones(kept))
+
+    def fit(self, values: Tensor, chunk: int = 4096) -> None:
+        """Measure the training split (N, …), in chunks and double precision; a constant entry keeps deviation 1."""
+        if self.per == "none":
+            return
+        over = (0,) if self.per == "feature" else (0, *range(2, values.dim()))
+        count = values.numel() / self.mean.numel()
+        chunks = values.split(chunk)
+        mean = torch.stack([part.double().sum(over, keepdim=True)[0] for part in chunks]).sum(0) / count
+        square = torch.stack([(part.double() - mean).square().sum(over, keepdim=True)[0] for part in chunks]).sum(0)
+        deviation = (square / count).sqrt()
+        self.mean.copy_(mean)
+        self.deviation.copy_(torch.where(deviation > 1e-8 * mean.abs().clamp(min=1e-30), deviation, 1.0))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return floats of the shape of `values` (B, …)."""
+        floats = values.to(self.mean.dtype)
+        return floats if self.per == "none" else (floats - self.mean).div_(self.deviation)
+
+
+class Features(nn.Module, ABC):
+    """Everything between raw inputs and the model.
+
+    `extract` is computed once an example and kept; the module itself, called on what `extract` returned, is computed
+    once a batch. Both together are what the model sees. All that is fitted lies in buffers, so the state of a run
+    holds it.
+
+    Parameters
+    ----------
+    output_shape
+        The shape of one example after `extract`.
+    standardize
+        One of `STANDARDIZE`.
+    """
+
+    def __init__(self, output_shape: tuple[int, ...], standardize: str) -> None:
+        super().__init__()
+        self.output_count = math.prod(output_shape)
+        self.standardize = Standardize(output_shape, standardize)
+
+    @abstractmethod
+    def extract(self, inputs: Tensor) -> Tensor:
+        """Return (N, *output_shape) from raw inputs (N, …)."""
+
+    def fit(self, inputs: Tensor) -> Tensor:
+        """Learn from the raw training inputs alone, and return them extracted."""
+        extracted = self.extract(inputs)
+        self.standardize.fit(extracted)
+        return extracted
+
+    def forward(self, extracted: Tensor) -> Tensor:
+        """Return the model's inputs (B, *output_shape) as floats."""
+        standardized: Tensor = self.standardize(extracted)
+        return standardized

@@ -1,0 +1,26 @@
+"""The inputs as they are: coordinates, columns of a table, pixels."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from deeprob.config import register
+from deeprob.features.base import Features, FeaturesConfig
+
+
+@register("features", "raw")
+@dataclass(kw_only=True, slots=True)
+class RawConfig(FeaturesConfig):
+    """No feature but standardisation."""
+
+    def build(self, input_shape: tuple[int, ...]) -> "Raw":
+        """Return the feature for inputs of a shape."""
+        return Raw(input_shape, self.standardize)
+
+
+class Raw(Features):
+    """Inputs pass unchanged; pictures stay uint8 until the batch."""
+
+    def extract(self, inputs: Tensor) -> Tensor:
+        """Return `inputs` itself."""
+        return inputs

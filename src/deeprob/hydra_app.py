@@ -1,0 +1,204 @@
+"""Hydra without its decorator: nothing is written, printed or exited before a config is valid.
+
+The parts of Hydra 1.3 used here that are not its public API are named in ``tests/test_hydra_app.py``.
+"""
+
+import argparse
+import copy
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra import version
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, open_dict, read_write
+
+from deeprob.config import load
+from deeprob.errors import UserError
+from deeprob.overrides import check_types, explain, parse
+
+
+def config_directory() -> Path:
+    """Return where the configs lie: inside an installed package, or at the top of a checkout."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parents[1] / "configs"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; values are set with key=value words (see --help)")
+
+
+def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.ArgumentParser]:
+    """Split a command line into Hydra's flags and ``key=value`` words, in any order."""
+    parser = get_args_parser()
+    parser.__class__ = _Parser
+    arguments = parser.parse_intermixed_args(list(argv))
+    if arguments.experimental_rerun is not None:
+        raise UserError("--experimental-rerun is not supported: to run again use the config.yaml of the run")
+    if arguments.config_path is not None:
+        raise UserError("--config-path is not supported: --config-dir adds a folder of configs")
+    if arguments.resolve and arguments.cfg is None and not arguments.help:
+        raise UserError("--resolve goes with --cfg or --help")
+    chosen = [arguments.run, arguments.multirun, arguments.cfg, arguments.info, arguments.shell_completion]
+    if sum(map(bool, chosen)) > 1:
+        raise UserError("give only one of --run, --multirun, --cfg, --info and --shell-completion")
+    return arguments, parser
+
+
+@contextmanager
+def started(config_dir: str | None) -> Iterator[Hydra]:
+    """Start Hydra over the configs, and put the process back as it was when done."""
+    search_path = create_config_search_path(str(config_directory()))
+    if config_dir is not None:
+        extra = Path(config_dir).resolve()
+        if not extra.is_dir():
+            raise UserError(f"--config-dir {config_dir}: no such folder")
+        search_path.prepend("command-line", f"file://{extra}", SearchPathQuery(provider="schema"))
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    before, before_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    GlobalHydra.instance().clear()
+    version.setbase("1.3")
+    try:
+        yield Hydra.create_main_hydra2("deeprob", search_path)
+    finally:
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = before, before_config
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+@dataclass(frozen=True)
+class Application:
+    """A command's configs and what to do with one of them.
+
+    Parameters
+    ----------
+    hydra
+        A started Hydra.
+    config_name
+        The primary config.
+    schema
+        The dataclass that it describes.
+    """
+
+    hydra: Hydra
+    config_name: str
+    schema: type[Any]
+
+    def compose(self, words: Sequence[str], *, multirun: bool) -> DictConfig:
+        """Compose and validate the config of some overrides.
+
+        Raises
+        ------
+        UserError
+            Names the override at fault.
+        """
+        sweeping = [word for word, parsed in zip(words, parse(words), strict=True) if parsed.is_sweep_override()]
+        mode = RunMode.MULTIRUN if multirun else RunMode.RUN
+        try:
+            config = self.hydra.compose_config(
+                self.config_name, list(words), mode, validate_sweep_overrides=multirun or not sweeping
+            )
+        except Exception as error:  # whatever Hydra makes of the words, the words are at fault
+            raise explain(error, words) from error
+        if config.hydra.mode == RunMode.MULTIRUN and not multirun:  # an experiment that is a sweep by itself
+            return self.compose(words, multirun=True)
+        if sweeping and not multirun:
+            raise UserError(f"{sweeping[0]}: several values make a sweep; add -m, or write a list as [a,b]")
+        if not sweeping:
+            self.load(config, words)
+        if config.hydra.mode is None or multirun:
+            config.hydra.mode = mode
+        HydraConfig.instance().set_config(config)
+        return config
+
+    def load(self, config: DictConfig, words: Sequence[str]) -> Any:
+        """Return the validated dataclass of a composed config."""
+        check_types(config, words)
+        task = copy.deepcopy(config)
+        with open_dict(task):
+            task.pop("hydra", None)
+        return load(self.schema, task)
+
+    def context(self, config: DictConfig) -> HydraContext:
+        """Return what Hydra hands to launchers and jobs."""
+        return HydraContext(config_loader=self.hydra.config_loader, callbacks=Callbacks(config))
+
+    def run(self, config: DictConfig, task: TaskFunction) -> Any:
+        """Run one job in a directory of its own, and return or raise what it does."""
+        with run_directory(config):
+            context = self.context(config)
+            context.callbacks.on_run_start(config=config, config_name=self.config_name)
+            job = run_job(
+                hydra_context=context,
+                task_function=task,
+                config=config,
+                job_dir_key="hydra.run.dir",
+                job_subdir_key=None,
+            )
+            context.callbacks.on_run_end(config=config, config_name=self.config_name, job_return=job)
+            if job.status is JobStatus.FAILED:
+                raise job._return_value
+            return job.return_value
+
+    def sweep(self, config: DictConfig, task: TaskFunction) -> list[JobReturn]:
+        """Hand all jobs to the chosen sweeper and launcher, and return what became of each."""
+        context = self.context(config)
+        context.callbacks.on_multirun_start(config=config, config_name=self.config_name)
+        sweeper = Plugins.instance().instantiate_sweeper(config=config, hydra_context=context, task_function=task)
+        jobs = sweeper.sweep(arguments=list(config.hydra.overrides.task))
+        context.callbacks.on_multirun_end(config=config, config_name=self.config_name)
+        return list(jobs or [])
+
+
+@contextmanager
+def run_directory(config: DictConfig) -> Iterator[None]:
+    """Make the run's directory, which no other run has; take it away again if the run leaves it empty.
+
+    A directory of the same second gets a number behind its name; one that the user named must be new or empty.
+    """
+    wanted = Path(str(config.hydra.run.dir))
+    own_name = any(str(word).startswith("hydra.run.dir=") for word in config.hydra.overrides.hydra)
+    with claimed(wanted, numbered=not own_name) as directory:
+        with read_write(config.hydra):
+            config.hydra.run.dir = str(directory)
+        yield
+
+
+@contextmanager
+def claimed(wanted: Path, *, numbered: bool) -> Iterator[Path]:
+    """Make a directory that did not exist (or was empty), and remove what stayed empty of it in the end."""
+    made = [folder for folder in (wanted.parent, *wanted.parent.parents) if not folder.exists()]
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    for attempt in itertools.count(1):
+        directory = wanted if attempt == 1 else wanted.with_name(f"{wanted.name}-{attempt}")
+        try:
+            directory.mkdir()
+            break
+        except FileExistsError:
+            if not numbered and not (directory.is_dir() and not any(directory.iterdir())):
+                raise UserError(f"{directory} exists already; give another directory") from None
+            if not numbered:
+                break
+    try:
+        yield directory
+    finally:
+        for folder in (directory, *made):
+            try:
+                folder.rmdir()  # refuses unless empty
+            except OSError:
+                break

@@ -1,0 +1,40 @@
+"""What every model has: a config that builds it, and a forward pass that may be given noise."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(kw_only=True, slots=True)
+class ModelConfig:
+    """A model's fields are its own."""
+
+    def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "Model":
+        """Return a model from `inputs` numbers to `outputs` scores, its weights drawn from `rng`."""
+        raise AssertionError("a model defines build()")
+
+    def noise(self) -> list[str]:
+        """Return what in it draws random numbers in training, each as the override that switches it off."""
+        return []
+
+
+class Model(nn.Module, ABC):
+    """A function from inputs to class scores."""
+
+    noisy = False  # whether training draws random numbers from the key
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
+        """Return scores (B, C) of inputs (B, …).
+
+        `key` names the random numbers of one training step (see `deeprob.randomness`); without it nothing is random.
+        """
+
+
+def init_weight(layer: nn.Linear, deviation: float, rng: torch.Generator) -> None:
+    """Draw a layer's weights from a normal distribution, and set its biases to 0."""
+    with torch.no_grad():
+        layer.weight.normal_(0.0, deviation, generator=rng)
+        layer.bias.zero_()

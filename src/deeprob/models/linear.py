@@ -1,0 +1,36 @@
+"""The linear classifier: one template a class."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from deeprob.config import register
+from deeprob.models.base import Model, ModelConfig, init_weight
+
+
+@register("model", "linear")
+@dataclass(kw_only=True, slots=True)
+class LinearConfig(ModelConfig):
+    """f(x) = Wx + b."""
+
+    def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "Linear":
+        """Return the classifier with small random weights."""
+        return Linear(inputs, outputs, rng)
+
+
+class Linear(Model):
+    """Class scores Wx + b with W (C, D) and b (C,).
+
+    Initial weights have standard deviation 1/D: the scores start near 0 and the softmax loss near ln C.
+    """
+
+    def __init__(self, inputs: int, outputs: int, rng: torch.Generator) -> None:
+        super().__init__()
+        self.layer = nn.Linear(inputs, outputs)
+        init_weight(self.layer, 1 / inputs, rng)
+
+    def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
+        """Return scores (B, C) of inputs (B, …) with D numbers each."""
+        scores: Tensor = self.layer(inputs.flatten(1))
+        return scores

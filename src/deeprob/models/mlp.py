@@ -1,0 +1,101 @@
+"""Fully-connected networks (multi-layer perceptrons)."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from deeprob import randomness
+from deeprob.config import choice, number, register
+from deeprob.models.activations import ACTIVATIONS, Activation
+from deeprob.models.base import Model, ModelConfig, init_weight
+
+
+@register("model", "mlp")
+@dataclass(kw_only=True, slots=True)
+class MLPConfig(ModelConfig):
+    """An N-layer network has N weight matrices, so N − 1 hidden layers of `width` units.
+
+    `hidden` gives the width of each hidden layer instead, and then decides the number of layers.
+    """
+
+    layers: int = number(2, minimum=1)
+    width: int = number(128, minimum=1)
+    hidden: list[int] | None = number(None, minimum=1, optional=True)
+    activation: str = choice("relu", among=tuple(ACTIVATIONS))
+    dropout: float = number(0.0, minimum=0, below=1)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what contradicts itself."""
+        if self.hidden is not None and self.layers not in (2, len(self.hidden) + 1):
+            yield f"layers={self.layers}: hidden={self.hidden} makes {len(self.hidden) + 1} layers; give one of the two"
+
+    def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "MLP":
+        """Return the network with weights drawn for its activation."""
+        hidden = [self.width] * (self.layers - 1) if self.hidden is None else self.hidden
+        return MLP([inputs, *hidden, outputs], ACTIVATIONS[self.activation], self.dropout, rng)
+
+    def noise(self) -> list[str]:
+        """Return the override that switches dropout off, if it is on."""
+        return ["model.dropout=0"] if self.dropout > 0 else []
+
+
+class MLP(Model):
+    """f(x) = W₂ φ(W₁x + b₁) + b₂ and deeper, with dropout after each activation.
+
+    Hidden weights have variance gain²/fan_in for the activation's gain; the last layer's have standard deviation
+    1/fan_in, so that initial scores are near 0 whatever the width (Yang et al., "Tensor Programs V", 2021, table 3).
+
+    Parameters
+    ----------
+    sizes
+        Numbers of units from input to output, [D, H₁, …, C]; [D, C] is a linear classifier.
+    activation
+        φ.
+    dropout
+        Probability that a hidden unit is silenced for one example of one training step.
+    rng
+        Draws the weights; biases start at 0.
+    """
+
+    def __init__(self, sizes: list[int], activation: Activation, dropout: float, rng: torch.Generator) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairwise(sizes))
+        self.activation = activation.function
+        self.dropout = Dropout(dropout)
+        self.noisy = dropout > 0 and len(sizes) > 2
+        for layer, fan_in in zip(self.layers, sizes, strict=False):
+            last = layer is self.layers[-1]
+            assert isinstance(layer, nn.Linear)
+            init_weight(layer, 1 / fan_in if last else activation.gain / math.sqrt(fan_in), rng)
+
+    def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
+        """Return scores (B, C) of inputs (B, …) with D numbers each; dropout only with a `key`."""
+        hidden = inputs.flatten(1)
+        for depth, layer in enumerate(self.layers[:-1]):
+            hidden = self.activation(layer(hidden))
+            if self.noisy and key is not None:
+                hidden = self.dropout(hidden, randomness.fold(key, depth))
+        scores: Tensor = self.layers[-1](hidden)
+        return scores
+
+
+class Dropout(nn.Module):
+    """Silence units at random and scale the others up, so that the expected sum stays the same.
+
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014 (inverted form). The
+    rate is a buffer, so that a stack of runs can give each run its own.
+    """
+
+    rate: Tensor
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.register_buffer("rate", torch.tensor(rate), persistent=False)
+
+    def forward(self, units: Tensor, key: Tensor) -> Tensor:
+        """Return `units` (B, H) with a share of `rate` set to 0 and the rest divided by 1 − `rate`."""
+        return units * randomness.keep_mask(key, units.shape, self.rate) / (1 - self.rate)

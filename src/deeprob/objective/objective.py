@@ -1,0 +1,54 @@
+"""The loss function that training makes small: L(W) = (1/N) Σ L_i(f(x_i, W), y_i) + λR(W)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from deeprob.objective.losses import Loss
+from deeprob.objective.regularizers import Regularizer
+
+
+class Parts(NamedTuple):
+    """L(W) and its two terms, each a 0-d tensor: ``loss = data_loss + regularization``."""
+
+    loss: Tensor
+    data_loss: Tensor
+    regularization: Tensor
+
+
+@dataclass(frozen=True)
+class Objective:
+    """L(W) as a pure function of scores, targets and parameters.
+
+    It asks nothing of where the scores come from: a run alone calls its module, a stack of runs
+    ``torch.func.functional_call`` under ``vmap``.
+    """
+
+    loss: Loss
+    regularizer: Regularizer
+
+    def __call__(self, scores: Tensor, targets: Tensor, parameters: Mapping[str, Tensor]) -> Parts:
+        """Return L(W) over one batch.
+
+        Parameters
+        ----------
+        scores
+            (B, C).
+        targets
+            (B,) class numbers.
+        parameters
+            Name → tensor; `weights` picks those that R(W) acts on.
+        """
+        data_loss = self.loss(scores, targets).mean()
+        regularization = self.regularizer(weights(parameters).values())
+        if regularization is None:
+            return Parts(data_loss, data_loss, data_loss.new_zeros(()))
+        return Parts(data_loss + regularization, data_loss, regularization)
+
+
+def weights(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weight matrices: what has two dimensions or more; biases and norm parameters have one."""
+    return {name: tensor for name, tensor in parameters.items() if tensor.dim() >= 2}
+

@@ -1,0 +1,51 @@
+"""Limited-memory BFGS: second-order steps from the full batch."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from deeprob.config import choice, number, register
+from deeprob.optim.base import OptimizerConfig
+
+
+@register("optimizer", "lbfgs")
+@dataclass(kw_only=True, slots=True)
+class LBFGSConfig(OptimizerConfig):
+    """Quasi-Newton steps with a strong-Wolfe line search (torch's own default is none).
+
+    One update of the run is up to `max_iter` iterations, each of which may evaluate L(W) and its gradient several
+    times (Nocedal & Wright, "Numerical optimization", 2006, algorithms 7.5, 3.5 and 3.6).
+    """
+
+    lr: float = number(1.0, above=0)
+    max_iter: int = number(20, minimum=1)
+    max_eval: int | None = number(None, minimum=1, optional=True)
+    tolerance_grad: float = number(1e-7, minimum=0)
+    tolerance_change: float = number(1e-9, minimum=0)
+    history_size: int = number(100, minimum=1)
+    line_search_fn: str | None = choice("strong_wolfe", among=("strong_wolfe",), optional=True)
+
+    @property
+    def deterministic(self) -> bool:
+        """True: curvature is measured between evaluations, which noise would spoil."""
+        return True
+
+    @property
+    def scheduled(self) -> bool:
+        """Only without a line search, which finds the step length itself."""
+        return self.line_search_fn is None
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.LBFGS:
+        """Return the optimizer."""
+        return torch.optim.LBFGS(
+            list(parameters),
+            lr=self.lr,
+            max_iter=self.max_iter,
+            max_eval=self.max_eval,
+            tolerance_grad=self.tolerance_grad,
+            tolerance_change=self.tolerance_change,
+            history_size=self.history_size,
+            line_search_fn=self.line_search_fn,
+        )

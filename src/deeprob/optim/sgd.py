@@ -1,0 +1,42 @@
+"""Stochastic gradient descent."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from deeprob.config import number, register
+from deeprob.optim.base import OptimizerConfig, decay_groups
+
+
+@register("optimizer", "sgd")
+@dataclass(kw_only=True, slots=True)
+class SGDConfig(OptimizerConfig):
+    """Gradient descent with (Nesterov) momentum.
+
+    v ← ρv + (1 − dampening)·∇L, w ← w − αv with α = `lr` and ρ = `momentum`; Nesterov's form steps along ∇L + ρv
+    (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
+    """
+
+    lr: float = number(1e-3, above=0)
+    momentum: float = number(0.0, minimum=0)
+    dampening: float = number(0.0)
+    weight_decay: float = number(0.0, minimum=0)
+    nesterov: bool = False
+
+    def problems(self) -> Iterator[str]:
+        """Yield what contradicts itself."""
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            yield "nesterov=true: needs optimizer.momentum > 0 and optimizer.dampening=0"
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:
+        """Return the optimizer."""
+        return torch.optim.SGD(
+            decay_groups(parameters, self.weight_decay),
+            lr=self.lr,
+            momentum=self.momentum,
+            dampening=self.dampening,
+            nesterov=self.nesterov,
+            fused=True,
+        )

@@ -1,0 +1,83 @@
+"""Random numbers that have names and no state.
+
+Every draw of a run is a function of (seed, name, step): nothing needs saving to resume, changing one thing does not
+reshuffle another, and a stack of runs draws exactly what each would draw alone. The generator is SplitMix64 (Steele,
+Lea & Flood, "Fast splittable pseudorandom number generators", 2014) run as a hash over a counter, in int64 tensor
+operations that give the same bits on every device and under ``torch.vmap``.
+"""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+
+def _signed(word: int) -> int:
+    """Read an unsigned 64-bit word as two's complement, as int64 tensors store it."""
+    return word - (1 << 64) if word >> 63 else word
+
+
+_GOLDEN = _signed(0x9E3779B97F4A7C15)
+_MIX1 = _signed(0xBF58476D1CE4E5B9)
+_MIX2 = _signed(0x94D049BB133111EB)
+
+
+def _mix(word: Tensor) -> Tensor:
+    """SplitMix64's finalizer, a bijection of 64-bit words; the masks turn arithmetic shifts into logical ones."""
+    word = (word ^ ((word >> 30) & 0x3_FFFF_FFFF)) * _MIX1
+    word = (word ^ ((word >> 27) & 0x1F_FFFF_FFFF)) * _MIX2
+    return word ^ ((word >> 31) & 0x1_FFFF_FFFF)
+
+
+def key(seed: int | Tensor, name: str, device: torch.device | None = None) -> Tensor:
+    """Return the key of a named stream of random numbers.
+
+    Parameters
+    ----------
+    seed
+        The run's seed, or an int64 tensor with one seed a run.
+    name
+        What the numbers are for, such as ``"dropout"``.
+    device
+        Where the key lies when `seed` is a plain integer.
+
+    Returns
+    -------
+    Tensor
+        int64 of the seed's shape (0-d for a plain integer).
+    """
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    salt = int.from_bytes(digest, "little", signed=True)
+    words = torch.as_tensor(seed, dtype=torch.int64, device=device)
+    return _mix(_mix(words + _GOLDEN) ^ salt)
+
+
+def fold(stream: Tensor, number: int) -> Tensor:
+    """Return the key of the `number`-th member of a family of streams, such as one for each step or layer."""
+    return _mix(stream + _signed((number + 1) * 0x9E3779B97F4A7C15 % (1 << 64)))
+
+
+def bits(stream: Tensor, count: int) -> Tensor:
+    """Return `count` distinct 64-bit words of a stream as an int64 tensor (count,)."""
+    counter = torch.arange(1, count + 1, device=stream.device)
+    return _mix(counter * _GOLDEN + stream)
+
+
+def permutation(stream: Tensor, count: int) -> Tensor:
+    """Return a random order of ``range(count)`` as an int64 tensor (count,)."""
+    return torch.argsort(bits(stream, count))
+
+
+def keep_mask(stream: Tensor, shape: torch.Size, rate: Tensor) -> Tensor:
+    """Return a boolean mask that is False with probability `rate`, each entry on its own.
+
+    One 64-bit word serves four entries of 16 bits, so `rate` is effective in steps of 1/65536.
+    """
+    lanes = bits(stream, -(-shape.numel() // 4)).view(torch.int16)[: shape.numel()].view(shape)
+    threshold = ((rate * 65536).round() - 32768).clamp(max=32767).to(torch.int16)
+    return lanes >= threshold
+
+
+def generator(seed: int, name: str) -> torch.Generator:
+    """Return a CPU generator seeded by (seed, name), for what is drawn once: points, splits, initial weights."""
+    return torch.Generator().manual_seed(int(key(seed, name)) & 0x7FFF_FFFF_FFFF_FFFF)

@@ -1,0 +1,97 @@
+"""A sweep from its overrides to its table: validate every job, launch them all, write ``summary.csv``."""
+
+import copy
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import open_dict
+
+from deeprob.config import load
+from deeprob.errors import UserError
+from deeprob.experiment import RunConfig
+from deeprob.overrides import check_types, explain, parse
+from deeprob.tracking import console
+from deeprob.tracking.run_dir import COLUMNS
+
+METRICS = (*COLUMNS[2:], "test/loss", "test/accuracy")
+
+
+def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
+    """Run every combination of some overrides.
+
+    Raises
+    ------
+    UserError
+        Before anything is written, if a job is not valid; names the job.
+    """
+    assert sweeper.config is not None
+    assert sweeper.launcher is not None
+    overrides = parse(arguments)
+    jobs = sweeper.split_arguments(overrides, None)[0]
+    if not jobs:
+        raise UserError(f"{' '.join(arguments)}: a sweep over no values; give at least one")
+    for number, job in enumerate(jobs):
+        validate(sweeper, number, job)
+    directory = Path(str(sweeper.config.hydra.sweep.dir))
+    directory.mkdir(parents=True, exist_ok=True)
+    results = list(sweeper.launcher.launch(jobs, initial_job_idx=0))
+    swept = [override.get_key_element() for override in overrides if override.is_sweep_override()]
+    rows = [summary_row(job, swept, result) for job, result in zip(jobs, results, strict=True)]
+    write_summary(directory / "summary.csv", swept, rows)
+    show_summary(swept, rows)
+    return results
+
+
+def validate(sweeper: BasicSweeper, number: int, job: Sequence[str]) -> None:
+    """Compose and check one job's config without running it."""
+    assert sweeper.hydra_context is not None
+    try:
+        try:
+            config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(job))
+        except Exception as error:  # whatever Hydra makes of the words, the words are at fault
+            raise explain(error, job) from error
+        check_types(config, job)
+        task = copy.copy(config)
+        with open_dict(task):
+            task.pop("hydra")
+        load(RunConfig, task)
+    except UserError as error:
+        raise UserError(f"job {number} ({' '.join(job)}): {error}") from error
+
+
+def summary_row(job: Sequence[str], swept: Sequence[str], result: JobReturn) -> dict[str, Any]:
+    """Return a job's row: swept values as typed, status, error, metrics."""
+    values = dict(word.split("=", 1) for word in job)
+    row: dict[str, Any] = {key: values[key] for key in swept}
+    if result.status is JobStatus.COMPLETED:
+        return row | {"status": result.return_value["status"], "error": "", **result.return_value}
+    error = result._return_value
+    return row | {"status": getattr(error, "summary_status", "failed"), "error": f"{error}" or type(error).__name__}
+
+
+def write_summary(path: Path, swept: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    """Write ``summary.csv``: a row a job."""
+    metrics = [name for name in METRICS if any(name in row for row in rows)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*swept, "status", "error", *metrics], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def show_summary(swept: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    """Print the sweep's table."""
+    names = [n for n in ("train/accuracy", "val/accuracy", "test/accuracy") if any(n in row for row in rows)]
+    table = [
+        (
+            str(number),
+            *(str(row[key]) for key in swept),
+            str(row["status"]),
+            *(f"{100 * row[name]:.2f} %" if name in row else "" for name in names),
+        )
+        for number, row in enumerate(rows)
+    ]
+    console.table(table, ("job", *swept, "status", *names))

@@ -1,0 +1,142 @@
+"""What people see: a progress bar where there is a terminal, plain lines where there is none, and tables."""
+
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+T = TypeVar("T")
+
+_LINE_EVERY = 2.0  # seconds between plain lines
+
+
+def note(line: str) -> None:
+    """Print a remark on standard error."""
+    print(f"note: {line}", file=sys.stderr)
+
+
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{_short(speed)} {self.unit}/s", style="cyan")
+
+
+class Bar:
+    """A progress bar, or a plain line every two seconds when standard output is no terminal.
+
+    Parameters
+    ----------
+    total
+        The number of units to do.
+    what
+        Words before the bar.
+    unit
+        What is counted, in the plural.
+    done
+        Units done before this bar began.
+    visible
+        False shows nothing.
+    """
+
+    def __init__(self, total: int, what: str, unit: str, *, done: int = 0, visible: bool = True) -> None:
+        self.total, self.what, self.unit, self.done, self.visible = total, what, unit, done, visible
+        self._began = self._last = time.monotonic()
+        self._start = done
+        self._progress: Progress | None = None
+        console = Console()
+        if visible and console.is_terminal:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f} %"),
+                _Rate(unit),
+                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+                TextColumn("{task.fields[remark]}"),
+                console=console,
+                refresh_per_second=4,
+                transient=True,
+            )
+            self._task = self._progress.add_task(what, total=total, completed=done, remark="")
+
+    def __enter__(self) -> Self:
+        if self._progress is not None:
+            self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def advance(self, count: int, remark: str = "") -> None:
+        """Count units done, with a remark to show beside them."""
+        self.done += count
+        if self._progress is not None:
+            self._progress.update(self._task, completed=self.done, remark=remark)
+            return
+        now = time.monotonic()
+        if self.visible and now - self._last >= _LINE_EVERY:
+            self._last = now
+            speed = (self.done - self._start) / (now - self._began)
+            left = time.strftime("%H:%M:%S", time.gmtime((self.total - self.done) / speed)) if speed else "?"
+            share = f"{100 * self.done / self.total:3.0f} %"
+            print(f"{self.what}  {share}  {_short(speed)} {self.unit}/s  {left} left  {remark}".rstrip(), flush=True)
+
+
+def track(counts: Iterable[int], total: int, what: str) -> Iterator[int]:
+    """Yield counts of units done, and show a bar while doing so."""
+    with Bar(total, what, "pictures") as bar:
+        for count in counts:
+            bar.advance(count)
+            yield count
+
+
+def _short(number: float) -> str:
+    """Return a number with at most three digits before its unit: 950, 12.3k, 1.2M."""
+    for limit, divisor, suffix in ((1e3, 1, ""), (1e6, 1e3, "k"), (float("inf"), 1e6, "M")):
+        if number < limit:
+            return f"{number / divisor:.3g}{suffix}" if divisor > 1 else f"{number:.0f}"
+    return "∞"
+
+
+def remark(metrics: Mapping[str, float]) -> str:
+    """Return the few numbers worth watching while a run goes on."""
+    shown = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+    return "  ".join(f"{name} {metrics[name]:.4g}" for name in shown if name in metrics)
+
+
+def table(rows: Sequence[tuple[str, ...]], header: Sequence[str], title: str | None = None) -> None:
+    """Print a table: text to the left, numbers to the right."""
+    view = Table(title=title, title_justify="left", header_style="bold")
+    for position, name in enumerate(header):
+        view.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
+    for row in rows:
+        view.add_row(*row)
+    Console().print(view)
+
+
+def split_table(metrics: Mapping[str, float], title: str | None = None) -> None:
+    """Print final metrics: a row a split, a column a measure."""
+    splits = [s for s in ("train", "val", "test") if f"{s}/loss" in metrics]
+    rows = [(split, f"{metrics[f'{split}/loss']:.4f}", f"{100 * metrics[f'{split}/accuracy']:.2f} %") for split in splits]
+    table(rows, ("split", "loss", "accuracy"), title)
+
+
+def where(directory: Path) -> None:
+    """Print where a run lies and how to look at it."""
+    print(f"run        {directory}")
+    print(f"curves     tensorboard --logdir {shlex.quote(str(directory.parent.parent))}")
+    print(f"again      deeprob-evaluate run={shlex.quote(str(directory))}")

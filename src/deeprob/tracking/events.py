@@ -1,0 +1,72 @@
+"""TensorBoard's event file, written directly: one file a run, several values an event."""
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+
+class EventFile:
+    """The event file of a run.
+
+    Parameters
+    ----------
+    directory
+        The run directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
+        self._writer = RecordWriter((directory / name).open("wb"))
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._writer.close()
+
+    def _write(self, event: Event) -> None:
+        self._writer.write(event.SerializeToString())
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Write a point of several curves."""
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        self._write(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def hyperparameters(self, values: Mapping[str, Any]) -> None:
+        """Write what the run was started with, for the HParams tab."""
+        start = SessionStartInfo(start_time_secs=time.time())
+        for key, value in values.items():
+            if isinstance(value, bool):
+                start.hparams[key].bool_value = value
+            elif isinstance(value, int | float):
+                start.hparams[key].number_value = value
+            else:
+                start.hparams[key].string_value = str(value)
+        self._session(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
+
+    def finished(self, completed: bool) -> None:
+        """Write how the run ended, for the HParams tab."""
+        status = Status.STATUS_SUCCESS if completed else Status.STATUS_FAILURE
+        end = SessionEndInfo(status=status, end_time_secs=time.time())
+        self._session(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+
+    def _session(self, tag: str, content: HParamsPluginData) -> None:
+        value = Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(content))
+        value.tensor.CopyFrom(metadata.NULL_TENSOR)
+        self._write(Event(wall_time=time.time(), summary=Summary(value=[value])))
+
+    def flush(self) -> None:
+        """Let TensorBoard see what was written."""
+        self._writer.flush()

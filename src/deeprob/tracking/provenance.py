@@ -1,0 +1,53 @@
+"""Where a run came from: what was typed, which code, which packages, which device."""
+
+import functools
+import platform
+import subprocess
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_PACKAGES = ("deeprob", "torch", "torchvision", "hydra-core", "omegaconf", "tensorboard", "numpy")
+
+
+def provenance(command: Sequence[str], device: torch.device, seed: int) -> dict[str, Any]:
+    """Return what ``provenance.json`` holds."""
+    return {
+        "command": " ".join(command),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seed": seed,
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        **_git(),
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """Return the device in words: ``cpu``, or the name that CUDA gives it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@functools.cache
+def _git() -> dict[str, Any]:
+    """Return the commit of the checkout that this code lies in; None in an installed package."""
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(Path(__file__).parent), *words], capture_output=True, text=True, check=True
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    # a package installed into an environment inside some other repository is not that repository's code
+    tracked = git("ls-files", "--error-unmatch", Path(__file__).name) is not None
+    status = git("status", "--porcelain") if tracked else None
+    return {"git_commit": git("rev-parse", "HEAD") if tracked else None, "git_dirty": None if status is None else bool(status)}

@@ -1,0 +1,62 @@
+"""The directory of a run: its files' names, and the small ones' contents."""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+COLUMNS = (
+    "epoch",
+    "step",
+    "train/loss",
+    "train/data_loss",
+    "train/regularization",
+    "train/accuracy",
+    "val/loss",
+    "val/accuracy",
+    "optim/lr",
+    "optim/grad_norm",
+    "params/norm",
+    "time/examples_per_second",
+)
+
+
+class RunDirectory:
+    """A run's files.
+
+    Parameters
+    ----------
+    path
+        The directory; made if need be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of ``last.pt`` and ``best.pt``."""
+        return self.path / "checkpoints"
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write ``provenance.json`` or ``summary.json``, whole or not at all."""
+        temporary = self.path / f"{name}.json.tmp"
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(self.path / f"{name}.json")
+
+    def append_metrics(self, row: Mapping[str, float]) -> None:
+        """Add an epoch's row to ``metrics.csv``; what an epoch did not measure stays empty."""
+        path = self.path / "metrics.csv"
+        new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            if new:
+                writer.writeheader()
+            writer.writerow(row)

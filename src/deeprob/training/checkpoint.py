@@ -1,0 +1,96 @@
+"""Checkpoints: a run's state written to a file that appears whole or not at all."""
+
+import copy
+import io
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deeprob.errors import UserError
+from deeprob.training.state import TrainState
+
+
+class Checkpoints:
+    """The checkpoints of a run: ``last.pt`` to go on from, ``best.pt`` to keep.
+
+    Parameters
+    ----------
+    directory
+        Where they lie; made if need be.
+    state
+        What they hold, at the moment of writing.
+    constant
+        What they hold besides, the same throughout the run.
+    best_is_last
+        Without a validation split nothing chooses, and the best state is the last.
+    """
+
+    def __init__(self, directory: Path, state: TrainState, constant: Mapping[str, Any], best_is_last: bool) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.last, self.best = directory / "last.pt", directory / "best.pt"
+        self.state = state
+        self.constant = constant
+        self.best_is_last = best_is_last
+        self._kept: dict[str, Any] | None = None
+        self._written = time.monotonic()
+
+    def keep_best(self) -> None:
+        """Remember the present state as the best; the next `write` puts it into its file."""
+        self._kept = copy.deepcopy(self.state.state_dict())
+
+    def write(self) -> None:
+        """Write what there is: first the best, so that the last never speaks of a best that is not there."""
+        state = self.state.state_dict()
+        best = state if self.best_is_last or not self.best.exists() else self._kept
+        if best is not None:
+            save({**self.constant, **best}, self.best)
+        save({**self.constant, **state}, self.last)
+        self._kept = None
+        self._written = time.monotonic()
+
+    def write_if_due(self, seconds: float) -> None:
+        """Write if the last time was at least so many seconds ago."""
+        if time.monotonic() - self._written >= seconds:
+            self.write()
+
+    def restore_best(self) -> None:
+        """Give the model the best weights."""
+        if not self.best_is_last:
+            self.state.model.load_state_dict(load(self.best)["model"])
+
+
+def save(content: dict[str, Any], path: Path) -> None:
+    """Write tensors and plain values; a file that was there stays until the new one is complete."""
+    buffer = io.BytesIO()  # torch.save to a file hides why writing failed
+    torch.save(content, buffer)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return what `save` wrote, on the CPU; runs no code from the file.
+
+    Raises
+    ------
+    UserError
+        When the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint")
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged archive fails in as many ways as it has bytes
+        raise UserError(f"{path}: not a checkpoint, or a damaged one") from error
+    return content

@@ -1,0 +1,55 @@
+"""How long to train, on what, in which batches, and what to keep."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deeprob.config import choice, number, register
+
+PRECISIONS = ("float32", "float64")
+
+
+@register("trainer", "default")
+@dataclass(kw_only=True, slots=True)
+class TrainerConfig:
+    """Fields of the training loop.
+
+    Attributes
+    ----------
+    epochs
+        Passes over the training split; with a full batch, updates.
+    batch_size
+        Examples an update; ``full``, or ``auto`` for what suits dataset and optimizer.
+    chunk_size
+        Examples in memory at once within a batch (the gradient is summed over chunks); ``auto`` for about 256 MB.
+    device
+        ``auto`` takes CUDA where there is one.
+    threads
+        CPU threads; ``auto`` takes one for small networks, where two are slower.
+    log_every
+        Updates between two points of a training curve; the end of an epoch always is one.
+    checkpoint_seconds
+        Least time between two checkpoints; the end of the run always writes one.
+    monitor, patience
+        The validation metric that chooses the best checkpoint, and the epochs without a better one after which the
+        run stops (0: never).
+    """
+
+    epochs: int = number(30, minimum=1)
+    batch_size: int | str = number("auto", minimum=1, words=("full", "auto"))
+    chunk_size: int | str = number("auto", minimum=1, words=("auto",))
+    device: str = choice("auto", among=("auto", "cpu", "cuda"))
+    precision: str = choice("float32", among=PRECISIONS)
+    threads: int | str = number("auto", minimum=1, words=("auto",))
+    log_every: int = number(50, minimum=1)
+    checkpoint_seconds: float = number(30.0, minimum=0)
+    monitor: str = choice("val/accuracy", among=("val/accuracy", "val/loss"))
+    patience: int = number(0, minimum=0)
+    progress: bool = True
+
+    def problems(self) -> Iterator[str]:
+        """Yield what cannot be done on this machine."""
+        if self.device == "cuda":
+            import torch
+
+            if not torch.cuda.is_available():
+                yield "device=cuda: no CUDA device here; use auto or cpu"

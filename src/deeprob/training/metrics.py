@@ -1,0 +1,133 @@
+"""What is measured: sums kept on the device while training, and a pass over a split."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from deeprob.data import Examples
+from deeprob.objective import Loss, Parts
+
+SUMS = ("train/loss", "train/data_loss", "train/regularization", "train/accuracy", "optim/grad_norm")
+
+
+class Meters:
+    """Sums over the updates since the last reading, and over the epoch.
+
+    Adding costs a few operations on the device and never waits for it; `read` fetches everything at once.
+
+    Parameters
+    ----------
+    device
+        The model's device.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._sums = torch.zeros(len(SUMS) + 1, dtype=torch.float64, device=device)
+        self._examples = 0
+        self._updates = 0
+        self._epoch = [0.0] * len(SUMS)
+        self._epoch_examples = 0
+        self._epoch_updates = 0
+
+    def add(self, parts: Parts, correct: Tensor, grad_norm: Tensor, frozen: Tensor, examples: int) -> None:
+        """Add one update.
+
+        Parameters
+        ----------
+        parts
+            Means over the batch.
+        correct
+            How many examples of the batch have their highest score in the right class, 0-d.
+        grad_norm
+            Norm of L(W)'s gradient, 0-d.
+        frozen
+            1 if updates are frozen because a number was not finite, else 0.
+        examples
+            The batch's size.
+        """
+        loss, data_loss, regularization = parts
+        update = torch.stack(
+            [loss * examples, data_loss * examples, regularization * examples, correct, grad_norm, frozen]
+        )
+        self._sums += update
+        self._examples += examples
+        self._updates += 1
+
+    def read(self) -> tuple[dict[str, float], int]:
+        """Return the means since the last reading (with the number of ``frozen`` updates), and the number of examples."""
+        *sums, frozen = self._sums.tolist()
+        means = _means(sums, self._examples, self._updates) | {"frozen": frozen}
+        examples = self._examples
+        self._epoch = [total + part for total, part in zip(self._epoch, sums, strict=True)]
+        self._epoch_examples += self._examples
+        self._epoch_updates += self._updates
+        self._sums.zero_()
+        self._examples = self._updates = 0
+        return means, examples
+
+    def read_epoch(self) -> dict[str, float]:
+        """Return the means over all readings since the last call; start anew."""
+        means = _means(self._epoch, self._epoch_examples, self._epoch_updates)
+        self._epoch = [0.0] * len(SUMS)
+        self._epoch_examples = self._epoch_updates = 0
+        return means
+
+    def state_dict(self) -> dict[str, object]:
+        """Return all that is needed to go on in the middle of an interval."""
+        return {
+            "sums": self._sums.clone(),
+            "counts": [self._examples, self._updates, self._epoch_examples, self._epoch_updates],
+            "epoch": list(self._epoch),
+        }
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Go on from what `state_dict` returned."""
+        sums, counts, epoch = state["sums"], state["counts"], state["epoch"]
+        assert isinstance(sums, Tensor)
+        assert isinstance(counts, list)
+        assert isinstance(epoch, list)
+        self._sums.copy_(sums)
+        self._examples, self._updates, self._epoch_examples, self._epoch_updates = counts
+        self._epoch = list(epoch)
+
+
+def _means(sums: list[float], examples: int, updates: int) -> dict[str, float]:
+    counts = [examples, examples, examples, examples, updates]
+    return {name: total / count for name, total, count in zip(SUMS, sums, counts, strict=True)}
+
+
+def correct_count(scores: Tensor, targets: Tensor) -> Tensor:
+    """Return how many of (B, C) scores are highest at their target (B,), as a 0-d tensor."""
+    return (scores.argmax(dim=1) == targets).sum()
+
+
+@torch.no_grad()
+def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss, chunk_size: int) -> dict[str, float]:
+    """Measure a split.
+
+    Parameters
+    ----------
+    scores
+        From the split's inputs (B, …) to scores (B, C), without noise.
+    examples
+        The split.
+    loss
+        The data loss (R(W) is no part of what a split is judged by).
+    chunk_size
+        Examples in memory at once.
+
+    Returns
+    -------
+    dict
+        ``loss`` and ``accuracy``, means over the split.
+    """
+    device = examples.targets.device
+    sums = torch.zeros(2, dtype=torch.float64, device=device)
+    for start in range(0, len(examples), chunk_size):
+        part = examples[start : start + chunk_size]
+        outputs = scores(part.inputs)
+        losses = loss(outputs, part.targets).sum()
+        sums += torch.stack([losses.double(), correct_count(outputs, part.targets).double()])
+    total, correct = sums.tolist()
+    return {"loss": total / len(examples), "accuracy": correct / len(examples)}

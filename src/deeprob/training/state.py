@@ -1,0 +1,92 @@
+"""All that a run is at one moment: what a checkpoint holds and resumption needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from deeprob.models import Model
+from deeprob.training.metrics import Meters
+
+
+@dataclass
+class Best:
+    """The best epoch so far by the monitored metric.
+
+    Attributes
+    ----------
+    value
+        The metric; None before the first epoch.
+    epoch
+        Epochs done at that moment.
+    """
+
+    value: float | None = None
+    epoch: int = 0
+
+
+@dataclass
+class TrainState:
+    """Parameters, buffers, optimizer, counters, sums under way, and the best so far.
+
+    The order of batches, dropout masks and learning rates are functions of `step`, so there is nothing more.
+
+    Attributes
+    ----------
+    frozen
+        0-d float on the device: 1 from the first loss or gradient on that is not finite.
+    step
+        Updates done.
+    evaluations
+        Times that L(W) and its gradient were computed.
+    """
+
+    model: Model
+    optimizer: Optimizer
+    meters: Meters
+    frozen: Tensor
+    step: int = 0
+    evaluations: int = 0
+    best: Best = field(default_factory=Best)
+
+    @classmethod
+    def start(cls, model: Model, optimizer: Optimizer, device: torch.device) -> "TrainState":
+        """Return the state before the first update; keeps each group's rate as the one that schedules multiply."""
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+        return cls(model, optimizer, Meters(device), torch.zeros((), device=device))
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The model's parameters by name."""
+        return dict(self.model.named_parameters())
+
+    def observe(self, monitor: str, metrics: Mapping[str, float], epoch: int) -> bool:
+        """Tell whether an epoch is the best so far by a metric (a loss is better when lower), and remember it if so."""
+        value, best = metrics[monitor], self.best.value
+        better = best is None or (value < best if monitor.endswith("loss") else value > best)
+        if better:
+            self.best = Best(value, epoch)
+        return better
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "meters": self.meters.state_dict(),
+            "step": self.step,
+            "evaluations": self.evaluations,
+            "best": [self.best.value, self.best.epoch],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the state that `state_dict` returned."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.meters.load_state_dict(state["meters"])
+        self.step, self.evaluations = state["step"], state["evaluations"]
+        self.best = Best(*state["best"])

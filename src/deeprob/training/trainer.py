@@ -1,0 +1,209 @@
+"""The training loop: a generator that updates the state and yields a record whenever something can be read."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deeprob import randomness
+from deeprob.data import Batches, Examples
+from deeprob.errors import Diverged
+from deeprob.features import Features
+from deeprob.objective import Objective, Parts
+from deeprob.training.metrics import correct_count
+from deeprob.training.state import TrainState
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the loop knows at a moment when it has waited for the device anyway.
+
+    Attributes
+    ----------
+    step
+        Updates done.
+    epoch
+        Epochs done, the current one counted from its first update.
+    metrics
+        Means over the updates since the last record, under the names of TensorBoard's tags; empty in the record that
+        an interruption causes in the middle of an interval.
+    examples
+        How many examples those updates saw.
+    epoch_metrics
+        At the end of an epoch the means over all its updates, else None.
+    """
+
+    step: int
+    epoch: int
+    metrics: dict[str, float]
+    examples: int
+    epoch_metrics: dict[str, float] | None
+
+
+def train(
+    state: TrainState,
+    objective: Objective,
+    features: Features,
+    examples: Examples,
+    schedule: Callable[[int], float],
+    *,
+    seed: int,
+    epochs: int,
+    batch_size: int,
+    chunk_size: int,
+    log_every: int,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Iterator[Record]:
+    """Train from wherever `state` is to the end of the last epoch.
+
+    Nothing waits for the device between two records. The first loss or gradient that is not finite freezes the
+    parameters on the device.
+
+    Parameters
+    ----------
+    state
+        Is changed in place; between two records it can be written down and loaded to go on bit for bit.
+    objective, features, examples
+        L(W), what prepares a batch for the model, and the extracted training split on the model's device.
+    schedule
+        From an update's number (from 0) to the factor on the learning rate.
+    seed
+        Names the order of batches and the dropout masks.
+    epochs, batch_size, chunk_size, log_every
+        See `TrainerConfig`, resolved to numbers.
+    interrupted
+        Asked after each update; when it says so the loop yields a last record and ends.
+
+    Raises
+    ------
+    Diverged
+        At the next reading after a number was not finite.
+    """
+    device = examples.targets.device
+    batches = Batches(len(examples), batch_size, randomness.key(seed, "batches", device))
+    dropout = randomness.key(seed, "dropout", device) if state.model.noisy else None
+    update = Update(state, objective, features, chunk_size)
+
+    stopped = False
+    while state.step < epochs * batches.per_epoch and not stopped:
+        factor = schedule(state.step)
+        for group in state.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        update(examples[batches[state.step]], None if dropout is None else randomness.fold(dropout, state.step))
+        state.step += 1
+
+        stopped = interrupted()
+        end_of_epoch = state.step % batches.per_epoch == 0
+        epoch = -(-state.step // batches.per_epoch)
+        if end_of_epoch or state.step % log_every == 0:
+            metrics, count = state.meters.read()
+            metrics["optim/lr"] = state.optimizer.param_groups[0]["lr"]
+            metrics["params/norm"] = total_norm(update.parameters).item()
+            _require_finite(state, metrics)
+            epoch_metrics = metrics | state.meters.read_epoch() if end_of_epoch else None
+            yield Record(state.step, epoch, metrics, count, epoch_metrics)
+        elif stopped:  # read nothing, so that the interval goes on where it was
+            yield Record(state.step, epoch, {}, 0, None)
+
+
+def _require_finite(state: TrainState, metrics: dict[str, float]) -> None:
+    if state.frozen:
+        raise Diverged("loss or its gradient", state.step - int(metrics.pop("frozen")) + 1)
+    del metrics["frozen"]
+    if not math.isfinite(metrics["params/norm"]):
+        raise Diverged("norm of the parameters", state.step)
+
+
+class Update:
+    """One update of the parameters, the same for every optimizer.
+
+    The optimizer is handed a closure that computes L(W) and its gradient; most call it once, L-BFGS as often as its
+    line search likes. A batch larger than `chunk_size` is summed over chunks: with n_k of N examples in chunk k,
+    L(W) = Σ_k (n_k/N)·L_k(W), so the result is that of the whole batch.
+    """
+
+    def __init__(self, state: TrainState, objective: Objective, features: Features, chunk_size: int) -> None:
+        self.state = state
+        self.objective = objective
+        self.features = features
+        self.chunk_size = chunk_size
+        self.parameters = list(state.model.parameters())
+        self.named_parameters = state.parameters
+        self.fused = all(group.get("fused") for group in state.optimizer.param_groups)
+        if self.fused:  # the flag with which loss scaling makes the optimizer's own kernel skip an update
+            optimizer: Any = state.optimizer
+            optimizer.found_inf, optimizer.grad_scale = state.frozen, None
+
+    def __call__(self, batch: Examples, key: Tensor | None) -> None:
+        """Update the parameters from a batch, with `key` for the step's random numbers."""
+        state = self.state
+        first: tuple[Parts, Tensor, Tensor] | None = None
+
+        def closure() -> Tensor:
+            nonlocal first
+            parts, correct = self.gradient(batch, key)
+            if first is None:
+                grad_norm = total_norm([p.grad for p in self.parameters if p.grad is not None])
+                self.freeze_unless(torch.isfinite(parts.loss + grad_norm))
+                first = parts, correct, grad_norm
+            return parts.loss
+
+        if self.fused:
+            state.optimizer.step(closure)
+        else:
+            self.guarded_step(closure)
+        assert first is not None, "the optimizer never called its closure"
+        state.meters.add(*first, state.frozen, len(batch))
+
+    def guarded_step(self, closure: Callable[[], Tensor]) -> None:
+        """Let an optimizer step that knows no flag, and take the step back if it ended in numbers that are not finite."""
+        before = [p.detach().clone() for p in self.parameters]
+        self.state.optimizer.step(closure)
+        self.freeze_unless(torch.isfinite(total_norm(self.parameters)))
+        for parameter, old in zip(self.parameters, before, strict=True):
+            parameter.data.copy_(torch.where(self.state.frozen > 0, old, parameter.data))
+
+    def freeze_unless(self, finite: Tensor) -> None:
+        """Freeze the parameters from now on if a 0-d boolean is False, without reading it."""
+        self.state.frozen.copy_(torch.maximum(self.state.frozen, (~finite).to(self.state.frozen.dtype)))
+
+    @torch.enable_grad()
+    def gradient(self, batch: Examples, key: Tensor | None) -> tuple[Parts, Tensor]:
+        """Compute L(W) of a batch and leave its gradient in the parameters.
+
+        Returns
+        -------
+        Parts, Tensor
+            L(W) and its terms, detached; how many examples were right.
+        """
+        self.state.optimizer.zero_grad()
+        self.state.evaluations += 1
+        if len(batch) <= self.chunk_size:
+            return self._chunk(batch, key, share=1.0)
+        chunks = [
+            self._chunk(
+                chunk := batch[start : start + self.chunk_size],
+                None if key is None else randomness.fold(key, start),
+                share=len(chunk) / len(batch),
+            )
+            for start in range(0, len(batch), self.chunk_size)
+        ]
+        parts = Parts(*(torch.stack(terms).sum() for terms in zip(*(parts for parts, _ in chunks), strict=True)))
+        return parts, torch.stack([correct for _, correct in chunks]).sum()
+
+    def _chunk(self, chunk: Examples, key: Tensor | None, share: float) -> tuple[Parts, Tensor]:
+        scores = self.state.model(self.features(chunk.inputs), key)
+        parts = self.objective(scores, chunk.targets, self.named_parameters)
+        if share != 1.0:
+            parts = Parts(*(term * share for term in parts))
+        torch.autograd.backward(parts.loss)
+        return Parts(*(term.detach() for term in parts)), correct_count(scores.detach(), chunk.targets)
+
+
+@torch.no_grad()
+def total_norm(tensors: list[Tensor]) -> Tensor:
+    """Return the Euclidean norm of several tensors taken as one vector, as a 0-d tensor."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))

@@ -1,0 +1,30 @@
+"""Hydra finds sweepers only in this package; all that it does is in `deeprob.sweep`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+
+
+class DeeprobSweeper(BasicSweeper):
+    """Every combination of the values given, validated before the first job starts."""
+
+    def sweep(self, arguments: list[str]) -> Sequence[Any]:
+        """Run the sweep of some overrides and return what became of each job."""
+        from deeprob.sweep import sweep
+
+        return sweep(self, arguments)
+
+
+@dataclass
+class DeeprobSweeperConfig:
+    """Fields of Hydra's basic sweeper."""
+
+    _target_: str = "hydra_plugins.deeprob_sweeper.DeeprobSweeper"
+    max_batch_size: int | None = None
+    params: dict[str, str] | None = None
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="deeprob", node=DeeprobSweeperConfig, provider="deeprob")
