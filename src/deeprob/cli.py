@@ -58,6 +58,9 @@ def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
         return _fail(str(error), error.status)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         if error.filename is None:
             raise
@@ -97,7 +100,7 @@ def _run(name: str, words: list[str]) -> int:
         elif arguments.info:
             hydra.show_info(arguments.info, application.config_name, overrides)
         elif arguments.help:
-            hydra.app_help(application.config_name, parser, arguments)
+            print(application.help(arguments))
         elif arguments.cfg:
             application.compose(overrides, multirun=False)
             hydra.show_cfg(application.config_name, overrides, arguments.cfg, arguments.package, arguments.resolve)

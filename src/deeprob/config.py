@@ -119,9 +119,9 @@ def load(cls: type[T], node: DictConfig) -> T:
     UserError
         For a missing or unknown key, a value out of range, or values that contradict each other; names the key.
     """
-    for key in sorted(OmegaConf.missing_keys(node)):
-        raise UserError(f"{key} is missing: add {key}=… to the command")
     try:
+        for key in sorted(OmegaConf.missing_keys(node)):
+            raise UserError(f"{key} is missing: add {key}=… to the command")
         unknown = next(_unknown_keys(node), None)
         if unknown is not None:
             raise UserError(unknown)

@@ -13,6 +13,7 @@ class DeeprobError(Exception):
     """An expected end of a command: one line for people, one exit status for scripts."""
 
     status = 1
+    outcome = "failed"  # what a sweep's table calls it
 
 
 class UserError(DeeprobError):
@@ -33,6 +34,7 @@ class Diverged(DeeprobError):
     """
 
     status = 3
+    outcome = "diverged"
 
     def __init__(self, quantity: str, step: int) -> None:
         super().__init__(f"diverged: the {quantity} became NaN or infinite at step {step}; try a smaller optimizer.lr")

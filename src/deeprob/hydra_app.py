@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any, NoReturn
 
 from hydra import version
@@ -20,10 +21,11 @@ from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.types import HydraContext, RunMode, TaskFunction
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from deeprob.config import load
 from deeprob.errors import UserError
@@ -126,13 +128,24 @@ class Application:
         HydraConfig.instance().set_config(config)
         return config
 
+    def help(self, arguments: argparse.Namespace) -> str:
+        """Return the text of ``--help``; Hydra's own listing of the groups takes most of a second."""
+        config = self.compose(arguments.overrides, multirun=arguments.multirun)
+        repository = self.hydra.config_loader.repository
+        groups = {
+            group: ", ".join(repository.get_group_options(group, ObjectType.CONFIG))
+            for group in repository.get_group_options("", ObjectType.GROUP)
+            if group not in {"hydra", "schema"}
+        }
+        return Template(config.hydra.help.template).substitute(
+            APP_CONFIG_GROUPS="\n".join(f"{group}: {names}" for group, names in groups.items()),
+            CONFIG=OmegaConf.to_yaml(without_hydra(config), resolve=arguments.resolve),
+        )
+
     def load(self, config: DictConfig, words: Sequence[str]) -> Any:
         """Return the validated dataclass of a composed config."""
         check_types(config, words)
-        task = copy.deepcopy(config)
-        with open_dict(task):
-            task.pop("hydra", None)
-        return load(self.schema, task)
+        return load(self.schema, without_hydra(config))
 
     def context(self, config: DictConfig) -> HydraContext:
         """Return what Hydra hands to launchers and jobs."""
@@ -163,6 +176,14 @@ class Application:
         jobs = sweeper.sweep(arguments=list(config.hydra.overrides.task))
         context.callbacks.on_multirun_end(config=config, config_name=self.config_name)
         return list(jobs or [])
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """Return a copy of a composed config without Hydra's own part."""
+    task = copy.copy(config)
+    with open_dict(task):
+        task.pop("hydra", None)
+    return task
 
 
 @contextmanager

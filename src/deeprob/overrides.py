@@ -9,7 +9,6 @@ from omegaconf import BooleanNode, DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
-    InterpolationKeyError,
     OmegaConfBaseException,
     ValidationError,
 )
@@ -69,14 +68,15 @@ def explain(error: Exception, words: Sequence[str]) -> UserError:
         return _unknown_key(cause)
     if isinstance(cause, ValidationError):
         return _wrong_value(cause, words)
-    if isinstance(cause, InterpolationKeyError):
-        word = next((word for word in words if "${" in word), "an interpolation")
-        return UserError(f"{word}: {_first_line(cause)}")
     if isinstance(error, ConfigCompositionException) and "--multirun" in str(error):
         word = next((word for word in words if word in str(error)), "a list of values")
         return UserError(f"{word}: several values make a sweep; add -m, or write a list as [a,b]")
     key = getattr(cause, "full_key", None)
     word = next((word for word in words if key and word.lstrip("+~").startswith(key)), None)
+    if word is None:  # an error that names no key, such as that of model=null: it is a group's
+        word = next((word for word in words if options(word.partition("=")[0])), None)
+        if word is not None:
+            return UserError(f"{word}: expected one of {', '.join(options(word.partition('=')[0]))}")
     return UserError(f"{word or key or ' '.join(words)}: {_first_line(cause) or type(cause).__name__}")
 
 

@@ -134,5 +134,6 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, float]:
     """Measure a run again and print the table."""
     run = load_run(config.run, config.checkpoint, config.device)
     measured = {f"{config.split}/{name}": value for name, value in run.evaluate(config.split).items()}
-    console.split_table(measured, f"{config.run} ({config.checkpoint} checkpoint)")
+    console.split_table(measured)
+    print(f"run        {config.run} ({config.checkpoint} checkpoint)")
     return measured

@@ -72,6 +72,7 @@ def _write(path: Path, pictures: npt.NDArray[np.uint8]) -> bool:
             try:
                 np.lib.format.write_array(file, pictures)
                 file.flush()
+                os.fchmod(file.fileno(), 0o644)  # temporary files are for their owner's eyes alone
                 Path(file.name).replace(path)
             except OSError:
                 Path(file.name).unlink()

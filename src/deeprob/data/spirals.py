@@ -17,12 +17,12 @@ from deeprob.data.examples import Examples, Splits
 class SpiralsConfig(DatasetConfig):
     """Spirals: `turns` in whole turns of an arm, `noise` in radians, points per class and arm."""
 
-    batch_size_hint: ClassVar[int] = 64
+    batch_size_hint: ClassVar[int] = 32
 
     classes: int = number(3, minimum=2)
     points_per_class: int = number(1000, minimum=2)
     test_points_per_class: int = number(1000, minimum=1)
-    turns: float = number(0.75, minimum=0)
+    turns: float = number(0.64, minimum=0)
     noise: float = number(0.2, minimum=0)
 
     def load(self) -> Splits:

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from deeprob.config import choice
 
-STANDARDIZE = ("channel", "feature", "none")
+STANDARDIZE = ("feature", "channel", "none")
 
 
 @dataclass(kw_only=True, slots=True)
 class FeaturesConfig:
     """Fields of every feature: what `standardize` takes a mean and a deviation of (see `Standardize`)."""
 
-    standardize: str = choice("channel", among=STANDARDIZE)
+    standardize: str = choice("feature", among=STANDARDIZE)
 
     def build(self, input_shape: tuple[int, ...]) -> "Features":
         """Return the feature, not yet fitted, for raw inputs of a shape."""

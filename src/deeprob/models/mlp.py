@@ -14,6 +14,9 @@ from deeprob.models.activations import ACTIVATIONS, Activation
 from deeprob.models.base import Model, ModelConfig, init_weight
 
 
+DEFAULT_LAYERS = 3
+
+
 @register("model", "mlp")
 @dataclass(kw_only=True, slots=True)
 class MLPConfig(ModelConfig):
@@ -22,7 +25,7 @@ class MLPConfig(ModelConfig):
     `hidden` gives the width of each hidden layer instead, and then decides the number of layers.
     """
 
-    layers: int = number(2, minimum=1)
+    layers: int = number(DEFAULT_LAYERS, minimum=1)
     width: int = number(128, minimum=1)
     hidden: list[int] | None = number(None, minimum=1, optional=True)
     activation: str = choice("relu", among=tuple(ACTIVATIONS))
@@ -30,7 +33,7 @@ class MLPConfig(ModelConfig):
 
     def problems(self) -> Iterator[str]:
         """Yield what contradicts itself."""
-        if self.hidden is not None and self.layers not in (2, len(self.hidden) + 1):
+        if self.hidden is not None and self.layers not in (DEFAULT_LAYERS, len(self.hidden) + 1):
             yield f"layers={self.layers}: hidden={self.hidden} makes {len(self.hidden) + 1} layers; give one of the two"
 
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "MLP":

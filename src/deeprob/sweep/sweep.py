@@ -1,6 +1,5 @@
 """A sweep from its overrides to its table: validate every job, launch them all, write ``summary.csv``."""
 
-import copy
 import csv
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import open_dict
 
 from deeprob.config import load
 from deeprob.errors import UserError
 from deeprob.experiment import RunConfig
+from deeprob.hydra_app import without_hydra
 from deeprob.overrides import check_types, explain, parse
 from deeprob.tracking import console
 from deeprob.tracking.run_dir import COLUMNS
@@ -55,10 +54,7 @@ def validate(sweeper: BasicSweeper, number: int, job: Sequence[str]) -> None:
         except Exception as error:  # whatever Hydra makes of the words, the words are at fault
             raise explain(error, job) from error
         check_types(config, job)
-        task = copy.copy(config)
-        with open_dict(task):
-            task.pop("hydra")
-        load(RunConfig, task)
+        load(RunConfig, without_hydra(config))
     except UserError as error:
         raise UserError(f"job {number} ({' '.join(job)}): {error}") from error
 
@@ -70,7 +66,7 @@ def summary_row(job: Sequence[str], swept: Sequence[str], result: JobReturn) -> 
     if result.status is JobStatus.COMPLETED:
         return row | {"status": result.return_value["status"], "error": "", **result.return_value}
     error = result._return_value
-    return row | {"status": getattr(error, "summary_status", "failed"), "error": f"{error}" or type(error).__name__}
+    return row | {"status": getattr(error, "outcome", "failed"), "error": f"{error}" or type(error).__name__}
 
 
 def write_summary(path: Path, swept: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:

@@ -128,11 +128,11 @@ def table(rows: Sequence[tuple[str, ...]], header: Sequence[str], title: str | N
     Console().print(view)
 
 
-def split_table(metrics: Mapping[str, float], title: str | None = None) -> None:
+def split_table(metrics: Mapping[str, float]) -> None:
     """Print final metrics: a row a split, a column a measure."""
     splits = [s for s in ("train", "val", "test") if f"{s}/loss" in metrics]
     rows = [(split, f"{metrics[f'{split}/loss']:.4f}", f"{100 * metrics[f'{split}/accuracy']:.2f} %") for split in splits]
-    table(rows, ("split", "loss", "accuracy"), title)
+    table(rows, ("split", "loss", "accuracy"))
 
 
 def where(directory: Path) -> None:
