@@ -15,28 +15,15 @@ from omegaconf import DictConfig
 from deeprob import experiment, runs
 from deeprob.config import load
 from deeprob.errors import CheckFailed, DeeprobError, Interrupted, UserError
-from deeprob.hydra_app import Application, claimed, parse_arguments, started
+from deeprob.hydra_app import Application, parse_arguments, started
 
 
 @dataclass(frozen=True)
 class Command:
-    """A console command: the schema of its config, and what is done with one.
-
-    Attributes
-    ----------
-    trains
-        Whether it makes run directories; only such a command can sweep.
-    """
+    """A console command: the schema of its config, and what is done with one, given all the words typed."""
 
     schema: type[Any]
-    action: Callable[[Any], Any]
-    trains: bool = False
-
-
-COMMANDS: Mapping[str, Command] = {
-    "train": Command(experiment.RunConfig, experiment.run, trains=True),
-    "evaluate": Command(runs.EvaluateConfig, runs.evaluate_run),
-}
+    action: Callable[[Application, DictConfig, list[str]], None]
 
 
 def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
@@ -102,20 +89,23 @@ def _run(name: str, words: list[str]) -> int:
         elif arguments.help:
             print(application.help(arguments))
         elif arguments.cfg:
-            application.compose(overrides, multirun=False)
+            application.compose(overrides, multirun=False, check=False)
             hydra.show_cfg(application.config_name, overrides, arguments.cfg, arguments.package, arguments.resolve)
         else:
             config = application.compose(overrides, multirun=arguments.multirun)
-            if not command.trains:
-                command.action(application.load(config, overrides))
-            elif config.hydra.mode == RunMode.MULTIRUN:
-                _sweep(application, config, [f"deeprob-{name}", *words])
-            else:
-                _train(application, config, [f"deeprob-{name}", *words])
+            command.action(application, config, [f"deeprob-{name}", *words])
     return 0
 
 
+def _evaluate(application: Application, config: DictConfig, command: list[str]) -> None:
+    runs.evaluate_run(application.load(config, command[1:]))
+
+
 def _train(application: Application, config: DictConfig, command: list[str]) -> None:
+    if config.hydra.mode == RunMode.MULTIRUN:
+        _sweep(application, config, command)
+        return
+
     def task(job: DictConfig) -> dict[str, Any]:
         directory = Path(HydraConfig.get().runtime.output_dir)
         return experiment.run(load(experiment.RunConfig, job), directory, command)
@@ -141,3 +131,9 @@ def _sweep(application: Application, config: DictConfig, command: list[str]) -> 
     jobs = application.sweep(config, task)
     if failed:
         raise CheckFailed(f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(map(str, failed))}")
+
+
+COMMANDS: Mapping[str, Command] = {
+    "train": Command(experiment.RunConfig, _train),
+    "evaluate": Command(runs.EvaluateConfig, _evaluate),
+}

@@ -140,9 +140,9 @@ def _unknown_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
     known = {f.name for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set(node)
     for name in node:
         if name not in known:
-            yield f"{prefix}{name}: no such key; {did_you_mean(str(name), sorted(map(str, known)))}"
+            yield f"{prefix}{name!s}: no such key; {did_you_mean(str(name), sorted(map(str, known)))}"
         elif OmegaConf.is_dict(node._get_node(name)):
-            yield from _unknown_keys(node[name], f"{prefix}{name}.")
+            yield from _unknown_keys(node[name], f"{prefix}{name!s}.")
 
 
 def _validate(config: Any, prefix: str) -> None:

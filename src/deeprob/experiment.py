@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 
 from deeprob import config as configs
 from deeprob import randomness
@@ -49,9 +49,10 @@ class RunConfig:
             noise = ["trainer.batch_size=full"] if self.trainer.batch_size not in ("auto", "full") else []
             noise += self.model.noise()
             if noise:
-                yield f"optimizer={configs.name_of(self.optimizer)} needs the full batch and no noise: set {' '.join(noise)}"
+                name = configs.name_of(self.optimizer)
+                yield f"optimizer={name} needs the full batch and no noise: set {' '.join(noise)}"
         if self.trainer.patience and not self.dataset.val_fraction:
-            yield "trainer.patience needs a validation split: set dataset.val_fraction, such as dataset.val_fraction=0.1"
+            yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
 
     def resolved(self) -> "RunConfig":
         """Return the config with the batch size that ``auto`` stands for, and paths that hold from any folder."""
@@ -117,7 +118,9 @@ class Experiment:
         classifier.to(device, getattr(torch, trainer.precision))
         splits = classifier.extract(raw, device)
         state = TrainState.start(classifier.model, config.optimizer.build(classifier.model.parameters()), device)
-        batch_size = min(trainer.batch_size, len(splits.train)) if isinstance(trainer.batch_size, int) else len(splits.train)
+        batch_size = (
+            min(trainer.batch_size, len(splits.train)) if isinstance(trainer.batch_size, int) else len(splits.train)
+        )
         steps = trainer.epochs * -(-len(splits.train) // batch_size)
         return cls(
             config=config,
@@ -146,7 +149,9 @@ class Experiment:
     @property
     def label(self) -> str:
         """The run in three words."""
-        return "-".join(configs.name_of(part) for part in (self.config.dataset, self.config.model, self.config.optimizer))
+        return "-".join(
+            configs.name_of(part) for part in (self.config.dataset, self.config.model, self.config.optimizer)
+        )
 
     def train(self, interrupted: Callable[[], bool]) -> Iterator[Record]:
         """Train from wherever the state is to the end."""
@@ -199,78 +204,99 @@ def run(config: RunConfig, directory: Path, command: Sequence[str] = (), report:
     config = config.resolved()
     experiment = Experiment.build(config)
     torch.set_num_threads(experiment.threads)
-    state, splits, trainer = experiment.state, experiment.splits, config.trainer
+    state, splits = experiment.state, experiment.splits
 
     files = RunDirectory(directory)
     configs.save(config, files.config)
     files.write_json("provenance", provenance(command, state.frozen.device, config.seed))
-    checkpoints = Checkpoints(files.checkpoints, state, experiment.classifier.state_dict(), best_is_last=splits.val is None)
+    checkpoints = Checkpoints(files.checkpoints, state, experiment.classifier.state_dict(), splits.val is None)
     checkpoints.write()
 
-    metrics: dict[str, float] = {}
-    status, ended = "completed", None
-    began = clock = time.perf_counter()
+    total = config.trainer.epochs * len(splits.train)
     with (
         Interruption() as interruption,
         EventFile(directory) as events,
-        console.Bar(
-            trainer.epochs * len(splits.train), experiment.label, "examples", visible=report and trainer.progress
-        ) as bar,
+        console.Bar(total, experiment.label, "examples", visible=report and config.trainer.progress) as bar,
     ):
         events.hyperparameters(configs.flat(config))
-        try:
-            for record in experiment.train(interruption):
-                if record.metrics:
-                    rate = {"time/examples_per_second": record.examples / (time.perf_counter() - clock)}
-                    events.scalars(record.metrics | rate, record.step)
-                    metrics |= record.metrics | rate
-                if record.epoch_metrics is not None:
-                    metrics |= record.epoch_metrics
-                    if splits.val is not None:
-                        validation = experiment.measure("val", splits.val)
-                        events.scalars(validation, record.step)
-                        metrics |= validation
-                        if state.observe(trainer.monitor, metrics, record.epoch):
-                            checkpoints.keep_best()
-                    files.append_metrics({"epoch": record.epoch, "step": record.step, **metrics})
-                    if trainer.patience and record.epoch - state.best.epoch >= trainer.patience:
-                        status = "stopped"
-                events.flush()
-                bar.advance(record.examples, console.remark(metrics))
-                if status == "stopped":
-                    break
-                checkpoints.write_if_due(trainer.checkpoint_seconds)
-                clock = time.perf_counter()
-        except Diverged as error:
-            status, ended = "diverged", error
-        else:
-            checkpoints.write()
-            if interruption.number is not None and state.step < experiment.steps and status == "completed":
-                status, ended = "interrupted", Interrupted(interruption.number)
+        began = time.perf_counter()
+        outcome = follow(experiment, files, checkpoints, events, bar, interruption)
         seconds = time.perf_counter() - began
-        if ended is None:
+        if outcome.error is None:
             checkpoints.restore_best()
-            final = {} if splits.val is None else experiment.measure("val", splits.val)
-            final |= experiment.measure("test", splits.test)
-            events.scalars({name: value for name, value in final.items() if name.startswith("test/")}, state.step)
-            metrics |= final
-        events.finished(completed=ended is None)
+            if splits.val is not None:
+                outcome.metrics |= experiment.measure("val", splits.val)
+            final = experiment.measure("test", splits.test)
+            events.scalars(final, state.step)
+            outcome.metrics |= final
+        events.finished(completed=outcome.error is None)
 
     summary = {
-        "status": status,
-        "epochs": state.step * trainer.epochs // experiment.steps,
+        "status": outcome.status,
+        "epochs": state.step * config.trainer.epochs // experiment.steps,
         "steps": state.step,
         "evaluations": state.evaluations,
         "best_epoch": state.best.epoch or None,
         "seconds": round(seconds, 3),
         "parameters": experiment.parameters,
         "device": device_name(state.frozen.device),
-        **metrics,
+        **outcome.metrics,
     }
     files.write_json("summary", summary)
-    if ended is not None:
-        raise ended
+    if outcome.error is not None:
+        raise outcome.error
     if report:
-        console.split_table(metrics)
+        console.split_table(outcome.metrics)
         console.where(directory)
     return summary
+
+
+@dataclass
+class Outcome:
+    """How training ended: a status of ``summary.json``, the last metrics, and what is to be raised, if anything."""
+
+    status: str
+    metrics: dict[str, float]
+    error: Diverged | Interrupted | None = None
+
+
+def follow(
+    experiment: Experiment,
+    files: RunDirectory,
+    checkpoints: Checkpoints,
+    events: EventFile,
+    bar: console.Bar,
+    interruption: Interruption,
+) -> Outcome:
+    """Train, and hand every record to TensorBoard, ``metrics.csv``, the checkpoints and the progress bar."""
+    trainer, state, val_split = experiment.config.trainer, experiment.state, experiment.splits.val
+    metrics: dict[str, float] = {}
+    clock = time.perf_counter()
+    try:
+        for record in experiment.train(interruption):
+            if record.metrics:
+                rate = {"time/examples_per_second": record.examples / (time.perf_counter() - clock)}
+                events.scalars(record.metrics | rate, record.step)
+                metrics |= record.metrics | rate
+            if record.epoch_metrics is not None:
+                metrics |= record.epoch_metrics
+                if val_split is not None:
+                    validation = experiment.measure("val", val_split)
+                    events.scalars(validation, record.step)
+                    metrics |= validation
+                    if state.observe(trainer.monitor, metrics, record.epoch):
+                        checkpoints.keep_best()
+                files.append_metrics({"epoch": record.epoch, "step": record.step, **metrics})
+            events.flush()
+            bar.advance(record.examples, console.remark(metrics))
+            if trainer.patience and record.epoch_metrics and record.epoch - state.best.epoch >= trainer.patience:
+                checkpoints.write()
+                return Outcome("stopped", metrics)
+            checkpoints.write_if_due(trainer.checkpoint_seconds)
+            clock = time.perf_counter()
+    except Diverged as error:
+        return Outcome("diverged", metrics, error)
+    checkpoints.write()
+    if interruption.number is not None and state.step < experiment.steps:
+        return Outcome("interrupted", metrics, Interrupted(interruption.number))
+    return Outcome("completed", metrics)

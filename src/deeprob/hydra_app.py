@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from hydra import version
 from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathQuery
@@ -101,8 +102,8 @@ class Application:
     config_name: str
     schema: type[Any]
 
-    def compose(self, words: Sequence[str], *, multirun: bool) -> DictConfig:
-        """Compose and validate the config of some overrides.
+    def compose(self, words: Sequence[str], *, multirun: bool, check: bool = True) -> DictConfig:
+        """Compose the config of some overrides, and validate its values unless `check` is False.
 
         Raises
         ------
@@ -118,10 +119,10 @@ class Application:
         except Exception as error:  # whatever Hydra makes of the words, the words are at fault
             raise explain(error, words) from error
         if config.hydra.mode == RunMode.MULTIRUN and not multirun:  # an experiment that is a sweep by itself
-            return self.compose(words, multirun=True)
+            return self.compose(words, multirun=True, check=check)
         if sweeping and not multirun:
             raise UserError(f"{sweeping[0]}: several values make a sweep; add -m, or write a list as [a,b]")
-        if not sweeping:
+        if check and not sweeping:
             self.load(config, words)
         if config.hydra.mode is None or multirun:
             config.hydra.mode = mode
@@ -130,8 +131,10 @@ class Application:
 
     def help(self, arguments: argparse.Namespace) -> str:
         """Return the text of ``--help``; Hydra's own listing of the groups takes most of a second."""
-        config = self.compose(arguments.overrides, multirun=arguments.multirun)
-        repository = self.hydra.config_loader.repository
+        config = self.compose(arguments.overrides, multirun=arguments.multirun, check=False)
+        loader = self.hydra.config_loader
+        assert isinstance(loader, ConfigLoaderImpl)
+        repository = loader.repository
         groups = {
             group: ", ".join(repository.get_group_options(group, ObjectType.CONFIG))
             for group in repository.get_group_options("", ObjectType.GROUP)

@@ -72,12 +72,11 @@ def explain(error: Exception, words: Sequence[str]) -> UserError:
         word = next((word for word in words if word in str(error)), "a list of values")
         return UserError(f"{word}: several values make a sweep; add -m, or write a list as [a,b]")
     key = getattr(cause, "full_key", None)
-    word = next((word for word in words if key and word.lstrip("+~").startswith(key)), None)
-    if word is None:  # an error that names no key, such as that of model=null: it is a group's
-        word = next((word for word in words if options(word.partition("=")[0])), None)
-        if word is not None:
-            return UserError(f"{word}: expected one of {', '.join(options(word.partition('=')[0]))}")
-    return UserError(f"{word or key or ' '.join(words)}: {_first_line(cause) or type(cause).__name__}")
+    named = [word for word in words if key and word.lstrip("+~").startswith(key)]
+    groups = [word for word in words if options(word.partition("=")[0])]
+    if groups and not named:  # an error that names no key, such as that of model=null, is a group's
+        return UserError(f"{groups[0]}: expected one of {', '.join(options(groups[0].partition('=')[0]))}")
+    return UserError(f"{(named or [key or ' '.join(words)])[0]}: {_first_line(cause) or type(cause).__name__}")
 
 
 def _first_line(error: BaseException) -> str:
@@ -114,10 +113,10 @@ def _paths(node: DictConfig, prefix: str = "") -> Iterator[str]:
     for name in node:
         if name == "hydra":
             continue
-        yield f"{prefix}{name}"
+        yield f"{prefix}{name!s}"
         child = node._get_node(name)
         if isinstance(child, DictConfig) and not child._is_missing() and not child._is_none():
-            yield from _paths(child, f"{prefix}{name}.")
+            yield from _paths(child, f"{prefix}{name!s}.")
 
 
 def _wrong_value(cause: ValidationError, words: Sequence[str]) -> UserError:
@@ -129,4 +128,3 @@ def _wrong_value(cause: ValidationError, words: Sequence[str]) -> UserError:
         return UserError(f"{word}: expected one of the options {', '.join(group_options)}")
     expected = _EXPECTED.get(type(cause.child_node).__name__)
     return UserError(f"{word}: expected {expected}" if expected else f"{word}: {_first_line(cause)}")
-

@@ -6,4 +6,4 @@ from deeprob.data.examples import Examples, Splits
 from deeprob.data.image_folder import ImageFolderConfig
 from deeprob.data.spirals import SpiralsConfig
 
-__all__ = ["Batches", "DatasetConfig", "Examples", "ImageFolderConfig", "Splits", "SpiralsConfig"]
+__all__ = ["Batches", "DatasetConfig", "Examples", "ImageFolderConfig", "SpiralsConfig", "Splits"]

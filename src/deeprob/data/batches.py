@@ -32,5 +32,8 @@ class Batches:
             return slice(0, self.count)
         epoch, batch = divmod(step, self.per_epoch)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, randomness.permutation(randomness.fold(self._key, epoch), self.count)
+            self._epoch, self._order = (
+                epoch,
+                randomness.permutation(randomness.fold(self._key, epoch), self.count),
+            )
         return self._order[batch * self.batch_size : (batch + 1) * self.batch_size]

@@ -88,7 +88,7 @@ def scan(root: Path) -> Listing:
     if not root.is_dir():
         raise UserError(f"dataset.root={root}: no such folder")
     top = _folders(root)
-    split_names = [name for name in ("train", "test") if name in top]
+    split_names: list[str] = [name for name in ("train", "test") if name in top]
     if len(split_names) == 1:
         missing = "test" if split_names == ["train"] else "train"
         raise UserError(f"dataset.root={root} has {split_names[0]}/ but no {missing}/; it needs both, or class folders")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from deeprob.errors import UserError
@@ -39,7 +39,10 @@ def decoded(root: Path, paths: Sequence[str], fingerprint: str, size: int | None
     Tensor
         (N, 3, H, W) uint8.
     """
-    places = [root / ".deeprob-cache", _user_cache() / hashlib.blake2b(bytes(root.resolve()), digest_size=8).hexdigest()]
+    places = [
+        root / ".deeprob-cache",
+        _user_cache() / hashlib.blake2b(bytes(root.resolve()), digest_size=8).hexdigest(),
+    ]
     for place in places:
         cached = _open(place / f"{fingerprint}.npy", len(paths))
         if cached is not None:
@@ -120,7 +123,7 @@ def _decode_one(path: Path, size: int | None) -> npt.NDArray[np.uint8]:
 
 
 def _reason(error: Exception) -> str:
-    return "no known picture format" if isinstance(error, Image.UnidentifiedImageError) else str(error) or repr(error)
+    return "no known picture format" if isinstance(error, UnidentifiedImageError) else str(error) or repr(error)
 
 
 def _shape(picture: npt.NDArray[np.uint8]) -> str:

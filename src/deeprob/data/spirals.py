@@ -27,26 +27,22 @@ class SpiralsConfig(DatasetConfig):
 
     def load(self) -> Splits:
         """Generate both splits; the test points are drawn on their own."""
-        shape = {"classes": self.classes, "turns": self.turns, "noise": self.noise}
-        train = spirals(
-            points_per_class=self.points_per_class, **shape, rng=randomness.generator(self.seed, "spirals/train")
-        )
-        test = spirals(
-            points_per_class=self.test_points_per_class, **shape, rng=randomness.generator(self.seed, "spirals/test")
-        )
+
+        def points(count: int, split: str) -> Examples:
+            rng = randomness.generator(self.seed, f"spirals/{split}")
+            return spirals(self.classes, count, self.turns, self.noise, rng)
+
+        train, test = points(self.points_per_class, "train"), points(self.test_points_per_class, "test")
         return self.finish(train, test, tuple(f"arm {arm}" for arm in range(self.classes)))
 
 
-def spirals(*, classes: int, points_per_class: int, turns: float, noise: float, rng: torch.Generator) -> Examples:
+def spirals(classes: int, points_per_class: int, turns: float, noise: float, rng: torch.Generator) -> Examples:
     """Draw points along spiral arms that start at the origin and end on the unit circle.
 
     Point i of n on arm k of K has radius r = (i + u)/n with u uniform in [0, 1), and angle
-    2π(k/K + turns·r) + noise·ε with ε standard normal. CS231n: K = 3, n = 100, turns = 4/2π, noise = 0.2.
+    2π(k/K + turns·r) + noise·ε with ε standard normal. CS231n: K = 3, n = 100, turns = 4/2π ≈ 0.64, noise = 0.2.
 
-    Returns
-    -------
-    Examples
-        inputs (K·n, 2) float32, targets (K·n,), arm by arm.
+    Returns (K·n, 2) float32 inputs and (K·n,) targets, arm by arm.
     """
     arm = torch.arange(classes).repeat_interleave(points_per_class)
     place = torch.arange(points_per_class).repeat(classes)

@@ -51,7 +51,7 @@ class Standardize(nn.Module):
             return
         over = (0,) if self.per == "feature" else (0, *range(2, values.dim()))
         count = values.numel() / self.mean.numel()
-        chunks = values.split(chunk)
+        chunks = torch.split(values, chunk)
         mean = torch.stack([part.double().sum(over, keepdim=True)[0] for part in chunks]).sum(0) / count
         square = torch.stack([(part.double() - mean).square().sum(over, keepdim=True)[0] for part in chunks]).sum(0)
         deviation = (square / count).sqrt()

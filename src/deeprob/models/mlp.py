@@ -13,7 +13,6 @@ from deeprob.config import choice, number, register
 from deeprob.models.activations import ACTIVATIONS, Activation
 from deeprob.models.base import Model, ModelConfig, init_weight
 
-
 DEFAULT_LAYERS = 3
 
 

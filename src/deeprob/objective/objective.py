@@ -51,4 +51,3 @@ class Objective:
 def weights(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weight matrices: what has two dimensions or more; biases and norm parameters have one."""
     return {name: tensor for name, tensor in parameters.items() if tensor.dim() >= 2}
-

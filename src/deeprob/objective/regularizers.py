@@ -42,7 +42,6 @@ class NoRegularizer(Regularizer):
 
     def __call__(self, weights: Iterable[Tensor]) -> None:
         """Return None."""
-        return None
 
 
 @register("regularizer", "l2")

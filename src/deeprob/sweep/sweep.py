@@ -48,6 +48,7 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
 def validate(sweeper: BasicSweeper, number: int, job: Sequence[str]) -> None:
     """Compose and check one job's config without running it."""
     assert sweeper.hydra_context is not None
+    assert sweeper.config is not None
     try:
         try:
             config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(job))

@@ -93,7 +93,10 @@ class Bar:
             speed = (self.done - self._start) / (now - self._began)
             left = time.strftime("%H:%M:%S", time.gmtime((self.total - self.done) / speed)) if speed else "?"
             share = f"{100 * self.done / self.total:3.0f} %"
-            print(f"{self.what}  {share}  {_short(speed)} {self.unit}/s  {left} left  {remark}".rstrip(), flush=True)
+            print(
+                f"{self.what}  {share}  {_short(speed)} {self.unit}/s  {left} left  {remark}".rstrip(),
+                flush=True,
+            )
 
 
 def track(counts: Iterable[int], total: int, what: str) -> Iterator[int]:
@@ -131,7 +134,9 @@ def table(rows: Sequence[tuple[str, ...]], header: Sequence[str], title: str | N
 def split_table(metrics: Mapping[str, float]) -> None:
     """Print final metrics: a row a split, a column a measure."""
     splits = [s for s in ("train", "val", "test") if f"{s}/loss" in metrics]
-    rows = [(split, f"{metrics[f'{split}/loss']:.4f}", f"{100 * metrics[f'{split}/accuracy']:.2f} %") for split in splits]
+    rows = [
+        (split, f"{metrics[f'{split}/loss']:.4f}", f"{100 * metrics[f'{split}/accuracy']:.2f} %") for split in splits
+    ]
     table(rows, ("split", "loss", "accuracy"))
 
 

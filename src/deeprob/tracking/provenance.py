@@ -50,4 +50,7 @@ def _git() -> dict[str, Any]:
     # a package installed into an environment inside some other repository is not that repository's code
     tracked = git("ls-files", "--error-unmatch", Path(__file__).name) is not None
     status = git("status", "--porcelain") if tracked else None
-    return {"git_commit": git("rev-parse", "HEAD") if tracked else None, "git_dirty": None if status is None else bool(status)}
+    return {
+        "git_commit": git("rev-parse", "HEAD") if tracked else None,
+        "git_dirty": None if status is None else bool(status),
+    }

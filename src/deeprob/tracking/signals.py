@@ -14,6 +14,7 @@ class Interruption:
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
+        """Tell whether a signal came."""
         return self.number is not None
 
     def __enter__(self) -> Self:

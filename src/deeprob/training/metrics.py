@@ -55,7 +55,7 @@ class Meters:
         self._updates += 1
 
     def read(self) -> tuple[dict[str, float], int]:
-        """Return the means since the last reading (with the number of ``frozen`` updates), and the number of examples."""
+        """Return means since the last reading, with the number of ``frozen`` updates, and how many examples."""
         *sums, frozen = self._sums.tolist()
         means = _means(sums, self._examples, self._updates) | {"frozen": frozen}
         examples = self._examples

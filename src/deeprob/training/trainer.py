@@ -1,7 +1,7 @@
 """The training loop: a generator that updates the state and yields a record whenever something can be read."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,7 +142,7 @@ class Update:
         state = self.state
         first: tuple[Parts, Tensor, Tensor] | None = None
 
-        def closure() -> Tensor:
+        def closure() -> Any:  # a 0-d tensor, which torch's own hints do not foresee
             nonlocal first
             parts, correct = self.gradient(batch, key)
             if first is None:
@@ -158,8 +158,8 @@ class Update:
         assert first is not None, "the optimizer never called its closure"
         state.meters.add(*first, state.frozen, len(batch))
 
-    def guarded_step(self, closure: Callable[[], Tensor]) -> None:
-        """Let an optimizer step that knows no flag, and take the step back if it ended in numbers that are not finite."""
+    def guarded_step(self, closure: Callable[[], Any]) -> None:
+        """Step an optimizer that knows no flag, and take the step back if it ended in numbers that are not finite."""
         before = [p.detach().clone() for p in self.parameters]
         self.state.optimizer.step(closure)
         self.freeze_unless(torch.isfinite(total_norm(self.parameters)))
@@ -204,6 +204,7 @@ class Update:
 
 
 @torch.no_grad()
-def total_norm(tensors: list[Tensor]) -> Tensor:
+def total_norm(tensors: Sequence[Tensor]) -> Tensor:
     """Return the Euclidean norm of several tensors taken as one vector, as a 0-d tensor."""
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
+    return norm
