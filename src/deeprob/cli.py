@@ -12,10 +12,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from deeprob import experiment, runs
 from deeprob.config import load
 from deeprob.errors import CheckFailed, DeeprobError, Interrupted, UserError
+from deeprob.experiment import RunConfig
 from deeprob.hydra_app import Application, parse_arguments, started
+from deeprob.load import EvaluateConfig, evaluate_run
+from deeprob.run import run
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def _run(name: str, words: list[str]) -> int:
 
 
 def _evaluate(application: Application, config: DictConfig, command: list[str]) -> None:
-    runs.evaluate_run(application.load(config, command[1:]))
+    evaluate_run(application.load(config, command[1:]))
 
 
 def _train(application: Application, config: DictConfig, command: list[str]) -> None:
@@ -108,7 +110,7 @@ def _train(application: Application, config: DictConfig, command: list[str]) -> 
 
     def task(job: DictConfig) -> dict[str, Any]:
         directory = Path(HydraConfig.get().runtime.output_dir)
-        return experiment.run(load(experiment.RunConfig, job), directory, command)
+        return run(load(RunConfig, job), directory, command)
 
     application.run(config, task)
 
@@ -120,7 +122,7 @@ def _sweep(application: Application, config: DictConfig, command: list[str]) -> 
         number = HydraConfig.get().job.num
         directory = Path(HydraConfig.get().runtime.output_dir)
         try:
-            return experiment.run(load(experiment.RunConfig, job), directory, command, report=False)
+            return run(load(RunConfig, job), directory, command, report=False)
         except Exception as error:
             if not isinstance(error, DeeprobError):
                 traceback.print_exc()
@@ -134,6 +136,6 @@ def _sweep(application: Application, config: DictConfig, command: list[str]) -> 
 
 
 COMMANDS: Mapping[str, Command] = {
-    "train": Command(experiment.RunConfig, _train),
-    "evaluate": Command(runs.EvaluateConfig, _evaluate),
+    "train": Command(RunConfig, _train),
+    "evaluate": Command(EvaluateConfig, _evaluate),
 }

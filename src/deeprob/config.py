@@ -30,10 +30,11 @@ _OPTIONS: dict[str, dict[str, type]] = {}
 
 
 def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
-    """Make a dataclass the schema ``/schema/<group>/<name>``, the option `name` of a config group."""
+    """Make a dataclass the schema ``/schema/<group>/<name>`` of an option; without a group, of a whole config."""
 
     def decorate(cls: type[T]) -> type[T]:
-        _OPTIONS.setdefault(group, {})[name] = cls
+        if group:
+            _OPTIONS.setdefault(group, {})[name] = cls
         ConfigStore.instance().store(f"{name}.yaml", cls, group=f"schema/{group}".rstrip("/"), provider="deeprob")
         return cls
 
@@ -95,17 +96,30 @@ def number(
         )
 
     alternatives = [*words, *(["null"] if optional else [])]
-    expected = " or ".join(["a number " + _interval(minimum, above, below, maximum), *alternatives])
-    return field(default=default, metadata={"rule": Rule(holds, expected)})
+    noun = "a number" if isinstance(default, float) else "a whole number"
+    words_for_it = " or ".join([f"{noun} " + _interval(minimum, above, below, maximum), *alternatives])
+    return field(default=default, metadata={"rule": Rule(holds, words_for_it)})
 
 
 def choice(default: str | None, among: Sequence[str], *, optional: bool = False) -> Any:
     """Declare a word out of a few, or null."""
-    expected = f"one of {', '.join([*among, *(['null'] if optional else [])])}"
+    words_for_it = f"one of {', '.join([*among, *(['null'] if optional else [])])}"
     return field(
         default=default,
-        metadata={"rule": Rule(lambda value: value in among or (optional and value is None), expected)},
+        metadata={"rule": Rule(lambda value: value in among or (optional and value is None), words_for_it)},
     )
+
+
+def expected(cls: type | None, name: str) -> str:
+    """Return what the field `name` of a config accepts, in words; empty for what is no field."""
+    if not dataclasses.is_dataclass(cls):
+        return ""
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    if name not in fields:
+        return ""
+    rule = fields[name].metadata.get("rule")
+    plain: dict[Any, str] = {bool: "true or false", str: "a word"}
+    return rule.expected if rule else plain.get(fields[name].type, "")
 
 
 # ---------------------------------------------------------------- from Hydra's config to dataclasses

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
-from omegaconf import BooleanNode, DictConfig, OmegaConf
+from omegaconf import BooleanNode, Container, DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -13,15 +13,8 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from deeprob.config import options
+from deeprob.config import expected, options
 from deeprob.errors import UserError, did_you_mean
-
-_EXPECTED = {
-    "IntegerNode": "a whole number",
-    "FloatNode": "a number",
-    "BooleanNode": "true or false",
-    "StringNode": "a word",
-}
 
 
 def parse(words: Sequence[str]) -> list[Override]:
@@ -120,11 +113,12 @@ def _paths(node: DictConfig, prefix: str = "") -> Iterator[str]:
 
 
 def _wrong_value(cause: ValidationError, words: Sequence[str]) -> UserError:
-    key = str(cause.full_key)
-    base = key.partition("[")[0]
-    word = next((word for word in words if word.lstrip("+").startswith(f"{base}=")), key)
-    group_options = options(base)
-    if group_options:
-        return UserError(f"{word}: expected one of the options {', '.join(group_options)}")
-    expected = _EXPECTED.get(type(cause.child_node).__name__)
-    return UserError(f"{word}: expected {expected}" if expected else f"{word}: {_first_line(cause)}")
+    key = str(cause.full_key).partition("[")[0]
+    word = next((word for word in words if word.lstrip("+").startswith(f"{key}=")), key)
+    if options(key):
+        return UserError(f"{word}: expected one of {', '.join(options(key))}")
+    parent, _, name = key.rpartition(".")
+    assert isinstance(cause.parent_node, Container)
+    holder = OmegaConf.select(cause.parent_node._get_root(), parent) if parent else cause.parent_node._get_root()
+    accepted = expected(OmegaConf.get_type(holder), name)
+    return UserError(f"{word}: expected {accepted}" if accepted else f"{word}: {_first_line(cause)}")

@@ -74,5 +74,5 @@ def draw_evenly(targets: Tensor, count: int, seed: int, name: str) -> Tensor:
     by_class = torch.argsort(shuffled, stable=True)
     starts = (sizes.cumsum(0) - sizes)[shuffled[by_class]]
     place = torch.empty(len(targets), dtype=torch.float64)
-    place[by_class] = (torch.arange(len(targets)) - starts + 0.5) / sizes[shuffled[by_class]]
+    place[by_class] = (torch.arange(len(targets)) - starts + 0.5).double() / sizes[shuffled[by_class]]
     return order[torch.argsort(place, stable=True)[:count]].sort().values

@@ -45,18 +45,26 @@ class Standardize(nn.Module):
         self.register_buffer("mean", torch.zeros(kept))
         self.register_buffer("deviation", torch.ones(kept))
 
-    def fit(self, values: Tensor, chunk: int = 4096) -> None:
-        """Measure the training split (N, …), in chunks and double precision; a constant entry keeps deviation 1."""
+    def fit(self, values: Tensor, chunk: int = 1024) -> None:
+        """Measure the training split (N, …); a constant entry keeps deviation 1.
+
+        Means and variances of chunks are put together by the law of total variance, in double precision.
+        """
         if self.per == "none":
             return
         over = (0,) if self.per == "feature" else (0, *range(2, values.dim()))
-        count = values.numel() / self.mean.numel()
-        chunks = torch.split(values, chunk)
-        mean = torch.stack([part.double().sum(over, keepdim=True)[0] for part in chunks]).sum(0) / count
-        square = torch.stack([(part.double() - mean).square().sum(over, keepdim=True)[0] for part in chunks]).sum(0)
-        deviation = (square / count).sqrt()
+        parts = torch.split(values, chunk)
+        share = torch.tensor([len(part) / len(values) for part in parts], dtype=torch.float64)
+        share = share.reshape(-1, *(1 for _ in self.mean.shape))
+        measured = [
+            torch.var_mean(part if part.is_floating_point() else part.float(), over, correction=0, keepdim=True)
+            for part in parts
+        ]
+        variances, means = (torch.cat(column).double().cpu() for column in zip(*measured, strict=True))
+        mean = (share * means).sum(0)
+        deviation = (share * (variances + (means - mean).square())).sum(0).sqrt()
         self.mean.copy_(mean)
-        self.deviation.copy_(torch.where(deviation > 1e-8 * mean.abs().clamp(min=1e-30), deviation, 1.0))
+        self.deviation.copy_(torch.where(deviation > 1e-6 * mean.abs(), deviation, 1.0))
 
     def forward(self, values: Tensor) -> Tensor:
         """Return floats of the shape of `values` (B, …)."""

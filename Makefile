@@ -1,0 +1,46 @@
+# `make train` and `make test` set up everything they need on a fresh machine: a virtual environment in .venv with the
+# project installed in it. `make VENV=somewhere …` uses another place, PYTHON=python3.12 another interpreter.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.installed
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help train test test-slow lint format dashboard benchmark clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+train: $(READY) ## train: make train ARGS="model=linear optimizer.lr=1e-2"
+	$(BIN)/python scripts/train.py $(ARGS)
+
+test: lint ## check style and types, then run the test suite
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(READY) ## run the tests that take longer
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(READY) ## check style (ruff) and types (mypy, strict)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## rewrite the sources in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+dashboard: $(READY) ## open TensorBoard on all runs in outputs/
+	$(BIN)/tensorboard --logdir outputs
+
+benchmark: $(READY) ## measure speed: make benchmark ARGS="root=FOLDER" (CIFAR-10 pictures in class folders)
+	$(BIN)/python tests/benchmarks/training.py $(ARGS)
+
+clean: ## remove the virtual environment and caches (never outputs/)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,257 @@
+"""The command line: exit status, one line for each mistake, nothing left behind."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WRONG = {
+    # keys
+    "optimizer.lrr=1": "optimizer.lrr: no such key in optimizer; did you mean lr?",
+    "lr=1": "lr: no such key; did you mean optimizer.lr?",
+    "optimzer=sgd": "optimzer: no such key; did you mean optimizer?",
+    "epochs=3": "epochs: no such key; did you mean trainer.epochs?",
+    "model.foo.bar=1": "model.foo",
+    "+optimizer.foo=1": "optimizer.foo: no such key; choose from",
+    "+foo=1": "foo: no such key",
+    "++trainer.epoch=1": "trainer.epoch: no such key; did you mean epochs?",
+    "optimizer.lr.x=1": "optimizer.lr",
+    "~optimizer.lr": "~optimizer.lr",
+    "~model": "model is missing",
+    # keys of another option
+    "optimizer.momentum=0.9": "optimizer.momentum: belongs to optimizer=sgd",
+    "regularizer.strength=1": "regularizer.strength: belongs to regularizer=l2",
+    "model=linear model.width=3": "model.width: belongs to model=mlp",
+    "dataset.root=x": "dataset.root: belongs to dataset=image_folder",
+    # options
+    "optimizer=adamm": "optimizer=adamm: no such option; did you mean adamw?",
+    "model=cnn": "model=cnn: no such option; choose from linear, mlp",
+    "dataset=mnist": "dataset=mnist: no such option",
+    "model=null": "model=null: expected one of linear, mlp",
+    "model=[linear,mlp]": "model=[linear,mlp]: expected one of linear, mlp",
+    "model={a:1}": "model.a: no such key",
+    "optimizer@other=sgd": "optimizer@other",
+    # types
+    "optimizer.lr=fast": "optimizer.lr=fast: expected a number greater than 0",
+    "optimizer.lr=null": "optimizer.lr=null: expected a number greater than 0",
+    "optimizer.lr=[1]": "optimizer.lr=[1]: expected a number",
+    "optimizer.lr=true": "optimizer.lr=true: expected a number",
+    "optimizer.lr=": "optimizer.lr=: expected a number",
+    "model.layers=2.5": "model.layers=2.5: expected a whole number at least",
+    "model.layers=two": "model.layers=two: expected a whole number at least",
+    "model.hidden=3": "model.hidden=3",
+    "model.hidden=[1,x]": "model.hidden=[1,x]: expected a whole number at least",
+    "model.hidden=[4,[5]]": "model.hidden=[4,[5]]: expected",
+    "optimizer.amsgrad=2": "optimizer.amsgrad=2: expected true or false",
+    "optimizer.amsgrad=yes": "optimizer.amsgrad=yes: expected true or false",
+    "trainer.batch_size=true": "trainer.batch_size=true",
+    "trainer.batch_size=1.5": "trainer.batch_size=1.5",
+    "seed=one": "seed=one: expected a whole number at least",
+    # ranges
+    "optimizer.lr=-1": "optimizer.lr=-1.0: expected a number greater than 0",
+    "optimizer.lr=0": "optimizer.lr=0.0: expected a number greater than 0",
+    "optimizer.lr=nan": "optimizer.lr=nan: expected a number greater than 0",
+    "optimizer.lr=inf": "optimizer.lr=inf: expected a number greater than 0",
+    "optimizer.beta1=1": "optimizer.beta1=1.0: expected a number in [0, 1)",
+    "model.dropout=1.0": "model.dropout=1.0: expected a number in [0, 1)",
+    "model.dropout=-0.1": "model.dropout=-0.1: expected a number in [0, 1)",
+    "model.layers=0": "model.layers=0: expected a whole number at least 1",
+    "model.hidden=[4,0]": "model.hidden=[4,0]: expected a whole number at least 1",
+    "trainer.epochs=0": "trainer.epochs=0: expected a whole number at least 1",
+    "trainer.batch_size=0": "trainer.batch_size=0: expected a whole number at least 1 or full or auto",
+    "trainer.batch_size=most": "trainer.batch_size=most: expected a whole number at least 1 or full or auto",
+    "dataset.classes=1": "dataset.classes=1: expected a whole number at least 2",
+    "dataset.val_fraction=1": "dataset.val_fraction=1.0: expected a number in [0, 1)",
+    "scheduler.warmup=1": "scheduler.warmup=1.0: expected a number in [0, 1)",
+    "seed=-1": "seed=-1: expected a whole number at least 0",
+    # words
+    "model.activation=rleu": "model.activation=rleu: expected one of relu, tanh",
+    "trainer.device=gpu": "trainer.device=gpu: expected one of auto, cpu, cuda",
+    "trainer.precision=float16": "trainer.precision=float16: expected one of float32, float64",
+    # contradictions
+    "model.layers=5 model.hidden=[4]": "model.layers=5: hidden=[4] makes 2 layers",
+    "optimizer=sgd optimizer.nesterov=true": "optimizer.nesterov=true: needs optimizer.momentum > 0",
+    "optimizer=lbfgs trainer.batch_size=32": "set trainer.batch_size=full",
+    "optimizer=lbfgs model.dropout=0.5": "set model.dropout=0",
+    "optimizer=lbfgs trainer.batch_size=9 model.dropout=0.5": "set trainer.batch_size=full model.dropout=0",
+    "trainer.patience=3": "set dataset.val_fraction=0.1",
+    "dataset=image_folder": "dataset.root is missing: add dataset.root=",
+    # syntax
+    "foo": "foo: cannot be read as key=value",
+    "=3": "=3: cannot be read as key=value",
+    "optimizer.lr=${nope}": "optimizer.lr: Interpolation key 'nope' not found",
+    "optimizer.lr=${": "cannot be read as key=value",
+    "model.hidden=[1,2": "cannot be read as key=value",
+    "optimizer.lr=1e-3,1e-2": "optimizer.lr=1e-3,1e-2: several values make a sweep; add -m",
+    "seed=range(3)": "seed=range(3): several values make a sweep; add -m",
+    "--epochs 3": "unrecognized arguments: --epochs",
+    "--resolve": "--resolve goes with --cfg or --help",
+    "--experimental-rerun x": "--experimental-rerun is not supported",
+    "--config-dir nowhere": "--config-dir nowhere: no such folder",
+    "--config-name nowhere": "nowhere",
+    "-m --cfg job": "give only one of",
+    # data
+    "dataset=image_folder dataset.root=nowhere": "nowhere: no such folder",
+    "dataset.points_per_class=2 dataset.val_fraction=0.01": "dataset.val_fraction=0.01: 6 training examples give",
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_a_mistake_is_one_line_status_2_and_leaves_nothing(deeprob, words):
+    status, out, err = deeprob(*words.split(" "))
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert WRONG[words] in err
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_the_invalid_job_of_a_sweep_is_named_before_any_starts(deeprob, small):
+    status, out, err = deeprob("-m", *small, "optimizer.lr=1e-3,-1", "seed=0,1")
+    assert (status, out) == (2, "")
+    assert err.startswith("error: job 2 (")
+    assert "optimizer.lr=-1 seed=0" in err
+    assert "optimizer.lr=-1.0: expected a number greater than 0" in err
+    assert err.count("\n") == 1
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize("words", ["seed=range(0,0)", "hydra.sweep.dir=x optimizer=sgd,adamm", "model.width=8,x"])
+def test_a_sweep_that_cannot_be_is_refused(deeprob, words):
+    status, out, err = deeprob("-m", *words.split(" "))
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_flags_may_stand_anywhere(deeprob, small):
+    status, _, err = deeprob(*small, "-m", "seed=0,1", "hydra.sweep.dir=s")
+    assert (status, err) == (0, "")
+    assert sorted(path.name for path in Path("s").iterdir()) == ["0", "1", "summary.csv"]
+
+
+def test_help_shows_groups_values_and_flags(deeprob):
+    status, out, err = deeprob("--help", "optimizer=sgd")
+    assert (status, err) == (0, "")
+    assert "optimizer: adamw, lbfgs, sgd" in out
+    assert "momentum: 0.0" in out
+    assert "--multirun" in out
+    assert "schema" not in out
+
+
+def test_evaluate_has_help_without_a_run(deeprob):
+    status, out, _ = deeprob("--help", command="evaluate")
+    assert status == 0
+    assert "deeprob-evaluate run=" in out
+
+
+def test_cfg_job_prints_the_config(deeprob):
+    status, out, _ = deeprob("--cfg", "job", "--package", "scheduler", "scheduler=constant")
+    assert (status, out) == (0, "# @package scheduler\nwarmup: 0.0\n")
+
+
+@pytest.mark.parametrize("flag", ["--info", "--hydra-help"])
+def test_hydra_flags_go_on_working(deeprob, flag):
+    assert deeprob(flag).status == 0
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_shell_completion_offers_options_and_keys(deeprob, monkeypatch):
+    for line, offered in (("optimizer=", "optimizer=lbfgs"), ("optimizer.", "optimizer.lr=")):
+        monkeypatch.setenv("COMP_LINE", f"deeprob-train {line}")
+        monkeypatch.setenv("COMP_POINT", str(len(f"deeprob-train {line}")))
+        status, out, _ = deeprob("-sc", "query=bash")
+        assert status == 0
+        assert offered in out.split()
+
+
+def test_a_config_of_ones_own(deeprob, small, tmp_path):
+    (tmp_path / "own" / "model").mkdir(parents=True)
+    (tmp_path / "own" / "model" / "wide.yaml").write_text("defaults: [/schema/model/mlp@_here_]\nwidth: 9\n")
+    words = [word for word in small if not word.startswith("model")]
+    status, _, err = deeprob("--config-dir", str(tmp_path / "own"), "model=wide", *words, "hydra.run.dir=run")
+    assert (status, err) == (0, "")
+    assert "width: 9" in Path("run/config.yaml").read_text()
+
+
+def test_the_process_is_as_before(deeprob, small):
+    import logging
+
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+
+    before = (list(logging.getLogger().handlers), logging.getLogger().level, Path.cwd(), dict(os.environ))
+    for words in (small, ("lr=1",), ("--info",), ("-m", "seed=0,1", *small)):
+        deeprob(*words)
+    assert (list(logging.getLogger().handlers), logging.getLogger().level, Path.cwd(), dict(os.environ)) == before
+    assert not GlobalHydra.instance().is_initialized()
+    assert HydraConfig.instance().cfg is None
+
+
+def test_two_runs_in_the_same_second_get_two_directories(deeprob, small):
+    for _ in range(3):
+        assert deeprob(*small).status == 0
+    runs = sorted(Path("outputs/spirals-mlp-adamw").iterdir())
+    assert len(runs) == 3
+    assert all((run / "summary.json").exists() for run in runs)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", runs[0].name)
+
+
+def test_a_directory_that_holds_something_is_not_written_to(deeprob, small):
+    Path("mine").mkdir()
+    Path("mine/thesis.txt").write_text("years of work")
+    status, _, err = deeprob(*small, "hydra.run.dir=mine")
+    assert status == 2
+    assert err == "error: mine exists already; give another directory\n"
+    assert [path.name for path in Path("mine").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("directory", ["/proc/deeprob/run", "file/run"])
+def test_an_output_directory_that_cannot_be_made(deeprob, small, directory):
+    Path("file").write_text("")
+    status, out, err = deeprob(*small, f"hydra.run.dir={directory}")
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert directory.split("/run")[0] in err
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["file"]
+
+
+def test_a_full_disk_names_the_file(deeprob, small, monkeypatch):
+    import errno
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    status, _, err = deeprob(*small, "hydra.run.dir=run")
+    assert status == 2
+    assert err == f"error: {Path('run/checkpoints/best.pt').resolve()}: No space left on device\n"
+    assert not list(Path("run").rglob("*.tmp"))
+
+
+def test_a_bug_of_ours_shows_its_traceback(deeprob, monkeypatch):
+    from deeprob import cli
+
+    monkeypatch.setattr(cli, "run", lambda *words: 1 / 0)
+    status, _, err = deeprob()
+    assert status == 1
+    assert "ZeroDivisionError" in err
+    assert not Path("outputs").exists()
+
+
+def test_tracebacks_of_mistakes_on_demand(deeprob, monkeypatch):
+    monkeypatch.setenv("DEEPROB_TRACEBACK", "1")
+    assert "Traceback" in deeprob("optimizer.lr=-1").err
+
+
+@pytest.mark.parametrize("script", ["train", "evaluate"])
+def test_scripts_are_the_commands(script, tmp_path):
+    path = Path(__file__).parents[1] / "scripts" / f"{script}.py"
+    done = subprocess.run(
+        [sys.executable, path, "nonsense=1"], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: nonsense: no such key")

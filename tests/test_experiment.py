@@ -1,0 +1,107 @@
+"""Wiring: what `auto` stands for, and optima that SciPy finds too."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from deeprob.data import ImageFolderConfig, SpiralsConfig
+from deeprob.experiment import ALL_THREADS, Experiment, RunConfig
+from deeprob.features import RawConfig
+from deeprob.models import LinearConfig, MLPConfig
+from deeprob.objective import CrossEntropyConfig, L2Config, NoneConfig
+from deeprob.optim import AdamWConfig, ConstantConfig, CosineConfig, LBFGSConfig
+from deeprob.training import TrainerConfig
+
+
+def config(**changes) -> RunConfig:
+    parts = {
+        "dataset": SpiralsConfig(points_per_class=20, test_points_per_class=5),
+        "features": RawConfig(),
+        "model": MLPConfig(width=4),
+        "loss": CrossEntropyConfig(),
+        "regularizer": NoneConfig(),
+        "optimizer": AdamWConfig(),
+        "scheduler": CosineConfig(),
+        "trainer": TrainerConfig(device="cpu"),
+    }
+    return RunConfig(**(parts | changes))
+
+
+def test_auto_batch_size():
+    assert config().resolved().trainer.batch_size == 32
+    assert config(dataset=ImageFolderConfig(root="x")).resolved().trainer.batch_size == 128
+    assert config(optimizer=LBFGSConfig()).resolved().trainer.batch_size == "full"
+    assert config(trainer=TrainerConfig(batch_size=7)).resolved().trainer.batch_size == 7
+
+
+def test_a_relative_root_is_made_absolute(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert config(dataset=ImageFolderConfig(root="x")).resolved().dataset.root == str(tmp_path / "x")
+
+
+def test_sizes():
+    built = Experiment.build(config(trainer=TrainerConfig(epochs=5, batch_size=16, device="cpu")))
+    assert (built.batch_size, built.steps) == (16, 5 * 4)  # 60 points by 16: 3 whole batches and one of 12
+    assert built.parameters == (2 * 4 + 4) + (4 * 4 + 4) + (4 * 3 + 3)
+    assert built.label == "spirals-mlp-adamw"
+    assert Experiment.build(config(trainer=TrainerConfig(batch_size=10**6, device="cpu"))).batch_size == 60
+
+
+def test_the_schedule_leaves_a_line_search_alone():
+    def last_factor(**changes) -> float:
+        built = Experiment.build(config(**changes))
+        return built.schedule(built.steps - 1)
+
+    assert last_factor() < 0.01
+    assert last_factor(optimizer=LBFGSConfig()) == 1
+    assert last_factor(optimizer=LBFGSConfig(line_search_fn=None)) < 0.01
+    assert last_factor(scheduler=ConstantConfig()) == 1
+
+
+def test_small_networks_take_one_thread():
+    def built(**changes):
+        return Experiment.build(config(**changes))
+
+    assert built().threads == 1
+    assert built(model=MLPConfig(width=2000)).threads == ALL_THREADS
+    assert built(trainer=TrainerConfig(threads=3, device="cpu")).threads == 3
+
+
+def test_initial_loss_is_ln_c():
+    built = Experiment.build(config(model=LinearConfig()))
+    assert built.measure("train", built.splits.train)["train/loss"] == pytest.approx(np.log(3), abs=0.25)
+
+
+@pytest.mark.parametrize("chunk_size", [16, 1000])
+def test_lbfgs_finds_the_optimum_that_scipy_finds(chunk_size):
+    trainer = TrainerConfig(epochs=10, precision="float64", chunk_size=chunk_size, device="cpu")
+    settings = config(
+        model=LinearConfig(), optimizer=LBFGSConfig(), regularizer=L2Config(strength=1e-2), trainer=trainer
+    ).resolved()
+    built = Experiment.build(settings)
+    records = list(built.train(lambda: False))
+    data = built.splits.train
+    x = ((data.inputs - data.inputs.mean(0)) / data.inputs.std(0, correction=0)).double().numpy()
+    y = np.eye(3)[data.targets.numpy()]
+
+    def loss(parameters):
+        w, b = parameters[:6].reshape(3, 2), parameters[6:]
+        s = x @ w.T + b
+        s = s - s.max(1, keepdims=True)
+        log_p = s - np.log(np.exp(s).sum(1, keepdims=True))
+        d = (np.exp(log_p) - y) / len(x)
+        value = -(y * log_p).sum() / len(x) + 1e-2 * (w**2).sum()
+        return value, np.concatenate([(d.T @ x + 2e-2 * w).ravel(), d.sum(0)])
+
+    best = minimize(loss, np.zeros(9), jac=True, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-10})
+    weight, bias = (p.detach().numpy() for p in built.classifier.model.parameters())
+    reached, _ = loss(np.concatenate([weight.ravel(), bias]))
+    assert reached == pytest.approx(best.fun, rel=1e-9)
+    assert records[-1].metrics["train/loss"] == pytest.approx(best.fun, rel=1e-6)
+
+
+def test_device_auto_is_cpu_without_cuda(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    built = Experiment.build(config(trainer=TrainerConfig(device="auto")))
+    assert {p.device.type for p in built.classifier.model.parameters()} == {"cpu"}

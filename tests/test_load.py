@@ -1,0 +1,124 @@
+"""Finished runs: the same metrics again, and clear words about what is not a run."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from deeprob import load_run
+from deeprob.errors import UserError
+from deeprob.training import checkpoint
+
+
+def test_evaluate_gives_the_test_metrics_back(one_run):
+    run = load_run(one_run)
+    measured = run.evaluate("test")
+    assert measured == {"loss": run.metrics["test/loss"], "accuracy": run.metrics["test/accuracy"]}
+    assert run.evaluate("val") == {"loss": run.metrics["val/loss"], "accuracy": run.metrics["val/accuracy"]}
+
+
+def test_the_command_prints_them(one_run, deeprob):
+    status, out, err = deeprob(f"run={one_run}", command="evaluate")
+    assert (status, err) == (0, "")
+    content = json.loads((one_run / "summary.json").read_text())
+    assert f"{content['test/loss']:.4f}" in out
+    assert f"{100 * content['test/accuracy']:.2f} %" in out
+
+
+def test_scores_of_raw_inputs(one_run):
+    run = load_run(one_run)
+    data = run.data()
+    seen = run.features(data.test.inputs)
+    mean, deviation = data.train.inputs.mean(0), data.train.inputs.std(0, correction=0)
+    torch.testing.assert_close(seen, (data.test.inputs - mean) / deviation)
+    torch.testing.assert_close(run(data.test.inputs), run.model(seen))
+    accuracy = (run(data.test.inputs).argmax(1) == data.test.targets).float().mean().item()
+    assert accuracy == pytest.approx(run.metrics["test/accuracy"])
+    assert run.classes == ("arm 0", "arm 1", "arm 2")
+
+
+def test_best_and_last(one_run):
+    for name in ("best", "last"):
+        weights = checkpoint.load(one_run / "checkpoints" / f"{name}.pt")["model"]
+        loaded = dict(load_run(one_run, name).model.named_parameters())
+        assert all(torch.equal(weights[key], loaded[key]) for key in weights)
+
+
+def test_pictures(deeprob, pictures):
+    assert deeprob("dataset=image_folder", f"dataset.root={pictures}", "trainer.epochs=2", "hydra.run.dir=run").status == 0
+    run = load_run("run")
+    assert run.data().test.inputs.dtype == torch.uint8
+    assert run(run.data().test.inputs).shape == (8, 2)
+    assert run.evaluate()["accuracy"] == run.metrics["test/accuracy"]
+
+
+def test_float64_weights_come_back_whole(deeprob, small):
+    assert deeprob(*small, "trainer.precision=float64", "hydra.run.dir=run").status == 0
+    weights = checkpoint.load(Path("run/checkpoints/best.pt"))["model"]
+    loaded = dict(load_run("run").model.named_parameters())
+    assert all(torch.equal(weights[key], loaded[key]) for key in weights)
+
+
+def test_a_split_that_is_not_there(deeprob, small):
+    deeprob(*small, "hydra.run.dir=run")
+    status, _, err = deeprob("run=run", "split=val", command="evaluate")
+    assert (status, err) == (2, "error: split=val: run held out none; choose train or test\n")
+
+
+def damaged(run: Path, what: str) -> str:
+    """Damage a run's directory, and return what the error must name."""
+    if what == "no directory":
+        shutil.rmtree(run)
+        return f"{run}: no run there"
+    if what == "config is no YAML":
+        (run / "config.yaml").write_text("a: [")
+    elif what == "config names an option that is not there":
+        text = (run / "config.yaml").read_text()
+        (run / "config.yaml").write_text(text.replace("override model: mlp", "override model: os.system"))
+    elif what == "config holds a value out of range":
+        text = (run / "config.yaml").read_text()
+        (run / "config.yaml").write_text(text.replace("dropout: 0.0", "dropout: 7.0"))
+        return "model.dropout=7.0: expected a number in [0, 1)"
+    elif what == "no checkpoint":
+        (run / "checkpoints/best.pt").unlink()
+        return f"{run / 'checkpoints/best.pt'}: no such checkpoint"
+    elif what == "checkpoint cut short":
+        path = run / "checkpoints/best.pt"
+        path.write_bytes(path.read_bytes()[:1000])
+        return f"{path}: not a checkpoint, or a damaged one"
+    elif what == "checkpoint of another model":
+        text = (run / "config.yaml").read_text()
+        (run / "config.yaml").write_text(text.replace("width: 8", "width: 9"))
+        return f"{run / 'checkpoints/best.pt'}: does not belong to"
+    elif what == "summary is no JSON":
+        (run / "summary.json").write_text("{")
+        return f"{run / 'summary.json'}: not JSON"
+    return str(run / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "no directory", "config is no YAML", "config names an option that is not there",
+        "config holds a value out of range", "no checkpoint", "checkpoint cut short", "checkpoint of another model",
+        "summary is no JSON",
+    ],
+)  # fmt: skip
+def test_what_is_damaged_is_named(one_run, deeprob, what):
+    expected = damaged(one_run, what)
+    status, out, err = deeprob(f"run={one_run}", command="evaluate")
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert expected in err
+    with pytest.raises(UserError):
+        load_run(one_run)
+
+
+def test_the_package_offers_the_python_api():
+    import deeprob
+
+    assert deeprob.load_run is load_run
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        _ = deeprob.nothing_like_it

@@ -1,0 +1,217 @@
+"""A finished run: its files, tags and numbers, and the same again."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from deeprob import config as configs
+from deeprob.experiment import RunConfig
+from deeprob.training import checkpoint
+
+
+def summary(directory: Path) -> dict:
+    return json.loads((directory / "summary.json").read_text())
+
+
+def events(directory: Path) -> EventAccumulator:
+    accumulator = EventAccumulator(str(directory))
+    accumulator.Reload()
+    return accumulator
+
+
+def rows(directory: Path) -> list[dict]:
+    with (directory / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+TAGS = {
+    "train/loss", "train/data_loss", "train/regularization", "train/accuracy", "val/loss", "val/accuracy", "test/loss",
+    "test/accuracy", "optim/lr", "optim/grad_norm", "params/norm", "time/examples_per_second",
+}  # fmt: skip
+
+
+def test_the_files_of_the_contract(one_run):
+    names = {str(path.relative_to(one_run)) for path in one_run.rglob("*") if path.is_file()}
+    event_files = {name for name in names if name.startswith("events.out.tfevents.")}
+    assert len(event_files) == 1
+    assert names - event_files == {
+        "config.yaml", "provenance.json", "summary.json", "metrics.csv", "checkpoints/last.pt", "checkpoints/best.pt",
+    }  # fmt: skip
+
+
+def test_summary(one_run):
+    content = summary(one_run)
+    assert (content["status"], content["epochs"], content["steps"]) == ("completed", 3, 9)  # 72 points by 32
+    assert content["parameters"] == (2 * 8 + 8) + (8 * 8 + 8) + (8 * 3 + 3)
+    assert content["device"] == "cpu"
+    assert content["seconds"] > 0
+    assert set(content) >= TAGS
+    assert content["train/loss"] == pytest.approx(content["train/data_loss"] + content["train/regularization"])
+
+
+def test_tags_and_values_in_the_event_file(one_run):
+    accumulator = events(one_run)
+    assert set(accumulator.Tags()["scalars"]) == TAGS
+    csv_rows, content = rows(one_run), summary(one_run)
+    for tag in ("train/loss", "val/accuracy", "optim/lr", "params/norm"):  # one record an epoch: the same as the rows
+        points = accumulator.Scalars(tag)
+        assert [point.step for point in points] == [3, 6, 9]
+        assert [point.value for point in points] == pytest.approx([float(row[tag]) for row in csv_rows], rel=1e-6)
+    (final,) = accumulator.Scalars("test/accuracy")
+    assert (final.step, final.value) == (9, pytest.approx(content["test/accuracy"]))
+
+
+def test_hyperparameters_in_the_same_event_file(one_run):
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    metadata = events(one_run).summary_metadata
+    start = HParamsPluginData.FromString(metadata["_hparams_/session_start_info"].plugin_data.content)
+    values = start.session_start_info.hparams
+    assert values["optimizer"].string_value == "adamw"
+    assert values["optimizer.lr"].number_value == 1e-3
+    assert values["optimizer.amsgrad"].bool_value is False
+    assert "_hparams_/session_end_info" in metadata
+
+
+def test_metrics_csv_has_a_row_an_epoch(one_run):
+    content = rows(one_run)
+    assert [(row["epoch"], row["step"]) for row in content] == [("1", "3"), ("2", "6"), ("3", "9")]
+    assert set(content[0]) == {"epoch", "step"} | TAGS - {"test/loss", "test/accuracy"}
+    assert all(value for row in content for value in row.values())
+
+
+def test_config_holds_what_was_resolved_and_is_enough_to_run_again(one_run, deeprob):
+    content = yaml.safe_load((one_run / "config.yaml").read_text())
+    assert content["trainer"]["batch_size"] == 32
+    assert content["optimizer"]["lr"] == 1e-3
+    result = deeprob("--config-dir", str(one_run), "--config-name", "config", "hydra.run.dir=again")
+    assert result.status == 0, result.err
+    assert (Path("again") / "config.yaml").read_text() == (one_run / "config.yaml").read_text()
+    first, again = (checkpoint.load(d / "checkpoints/last.pt")["model"] for d in (one_run, Path("again")))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_provenance(one_run):
+    content = json.loads((one_run / "provenance.json").read_text())
+    assert content["command"].startswith("deeprob-train dataset.points_per_class=30")
+    assert content["seed"] == 0
+    assert content["packages"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_the_final_table_says_where_to_look(deeprob, small):
+    result = deeprob(*small, "hydra.run.dir=run")
+    assert "test" in result.out
+    assert f"run        {Path('run').resolve()}" in result.out
+    assert "tensorboard --logdir" in result.out
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lbfgs"])
+def test_the_same_command_gives_the_same_bits(deeprob, small, optimizer):
+    noise = () if optimizer == "lbfgs" else ("model.dropout=0.3",)
+    for directory in ("a", "b"):
+        assert deeprob(*small, *noise, f"optimizer={optimizer}", f"hydra.run.dir={directory}").status == 0
+    a, b = (checkpoint.load(Path(d) / "checkpoints/last.pt") for d in "ab")
+    assert all(torch.equal(a["model"][name], b["model"][name]) for name in a["model"])
+    deeprob(*small, *noise, f"optimizer={optimizer}", "seed=1", "hydra.run.dir=c")
+    c = checkpoint.load(Path("c/checkpoints/last.pt"))
+    assert not any(torch.equal(a["model"][name], c["model"][name]) for name in a["model"] if "weight" in name)
+
+
+def test_the_best_epoch_is_chosen_by_validation_and_tested(deeprob, small):
+    words = ("dataset.val_fraction=0.4", "optimizer.lr=0.3", "trainer.epochs=12", "scheduler=constant")
+    assert deeprob(*small, *words, "hydra.run.dir=run").status == 0
+    accuracies = [float(row["val/accuracy"]) for row in rows(Path("run"))]
+    content = summary(Path("run"))
+    assert content["best_epoch"] == accuracies.index(max(accuracies)) + 1
+    assert content["val/accuracy"] == max(accuracies)
+    assert checkpoint.load(Path("run/checkpoints/best.pt"))["step"] == content["best_epoch"] * 2
+
+
+def test_early_stopping(deeprob, small):
+    words = ("dataset.val_fraction=0.4", "optimizer.lr=0.3", "trainer.epochs=200", "trainer.patience=4")
+    assert deeprob(*small, *words, "hydra.run.dir=run").status == 0
+    content = summary(Path("run"))
+    assert content["status"] == "stopped"
+    assert content["epochs"] == content["best_epoch"] + 4 == len(rows(Path("run")))
+
+
+def test_divergence_keeps_the_last_finite_state(deeprob, small):
+    status, _, err = deeprob(*small, "optimizer=sgd", "optimizer.lr=1e30", "hydra.run.dir=run")
+    assert status == 3
+    assert err.startswith("error: diverged: the loss or its gradient became NaN or infinite at step 2")
+    assert summary(Path("run"))["status"] == "diverged"
+    last = checkpoint.load(Path("run/checkpoints/last.pt"))
+    assert all(tensor.isfinite().all() for tensor in last["model"].values())
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_with_a_checkpoint(tmp_path, number, status):
+    script = Path(__file__).parents[1] / "scripts" / "train.py"
+    process = subprocess.Popen(
+        [sys.executable, script, "trainer.epochs=100000", "trainer.log_every=7", "hydra.run.dir=run"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "metrics.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert err.decode() == f"error: interrupted by {signal.Signals(number).name}\n"
+    content = summary(tmp_path / "run")
+    assert content["status"] == "interrupted"
+    assert checkpoint.load(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == content["steps"] > 0
+
+
+def test_full_batch_by_word(deeprob, small):
+    assert deeprob(*small, "trainer.batch_size=full", "hydra.run.dir=run").status == 0
+    assert summary(Path("run"))["steps"] == 3
+    assert configs.read(RunConfig, Path("run/config.yaml")).trainer.batch_size == "full"
+
+
+def test_pictures_end_to_end(deeprob, pictures):
+    result = deeprob(
+        "dataset=image_folder", f"dataset.root={pictures}", "model=linear", "trainer.epochs=40",
+        "optimizer.lr=1e-2", "hydra.run.dir=run",
+    )  # fmt: skip
+    assert result.status == 0, result.err
+    assert summary(Path("run"))["test/accuracy"] == 1.0
+    assert summary(Path("run"))["parameters"] == 3 * 8 * 8 * 2 + 2
+
+
+def test_float64(deeprob, small):
+    assert deeprob(*small, "trainer.precision=float64", "hydra.run.dir=run").status == 0
+    model = checkpoint.load(Path("run/checkpoints/last.pt"))["model"]
+    assert {tensor.dtype for tensor in model.values()} == {torch.float64}
+
+
+def test_progress_in_plain_lines_without_a_terminal(deeprob, small, monkeypatch):
+    from deeprob.tracking import console
+
+    monkeypatch.setattr(console, "_LINE_EVERY", 0.0)
+    out = deeprob(*small, "hydra.run.dir=run").out
+    lines = [line for line in out.splitlines() if line.startswith("spirals-mlp-adamw")]
+    assert len(lines) == 3
+    assert "examples/s" in lines[0]
+    assert "left" in lines[0]
+    assert "train/loss" in lines[0]
+    assert "\x1b" not in out
+    assert not any(line.startswith("spirals") for line in deeprob(*small, "trainer.progress=false").out.splitlines())
+
+
+def test_a_run_leaves_no_file_open(deeprob, small):
+    before = len(os.listdir("/proc/self/fd"))
+    deeprob(*small)
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,102 @@
+import errno
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from deeprob.errors import UserError
+from deeprob.models.linear import LinearConfig
+from deeprob.optim import SGDConfig
+from deeprob.training import TrainState
+from deeprob.training.checkpoint import Checkpoints, load, save
+
+
+def state() -> TrainState:
+    model = LinearConfig().build(2, 2, torch.Generator().manual_seed(0))
+    return TrainState.start(model, SGDConfig(lr=0.5).build(model.parameters()), torch.device("cpu"))
+
+
+def test_round_trip(tmp_path):
+    save({"weights": torch.tensor([1.5]), "step": 3, "names": ["a"]}, tmp_path / "x.pt")
+    content = load(tmp_path / "x.pt")
+    assert (content["weights"].item(), content["step"], content["names"]) == (1.5, 3, ["a"])
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+    save({"step": 1}, tmp_path / "x.pt")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        save({"step": 2}, tmp_path / "x.pt")
+    assert caught.value.filename == str(tmp_path / "x.pt")
+    assert load(tmp_path / "x.pt") == {"step": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 half an archive"])
+def test_a_damaged_file_is_named(tmp_path, content):
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"x\.pt: not a checkpoint"):
+        load(tmp_path / "x.pt")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"x\.pt: no such checkpoint"):
+        load(tmp_path / "x.pt")
+
+
+def test_no_code_from_a_file_runs(tmp_path):
+    class Canary:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "sang",))
+
+    (tmp_path / "x.pt").write_bytes(pickle.dumps(Canary()))
+    with pytest.raises(UserError):
+        load(tmp_path / "x.pt")
+    torch.save({"model": Canary()}, tmp_path / "y.pt")
+    with pytest.raises(UserError):
+        load(tmp_path / "y.pt")
+    assert not (tmp_path / "sang").exists()
+
+
+def test_without_a_validation_split_best_is_last(tmp_path):
+    s = state()
+    checkpoints = Checkpoints(tmp_path, s, {"classes": ["a", "b"]}, best_is_last=True)
+    s.step = 5
+    checkpoints.write()
+    assert load(tmp_path / "best.pt")["step"] == load(tmp_path / "last.pt")["step"] == 5
+    assert load(tmp_path / "best.pt")["classes"] == ["a", "b"]
+
+
+def test_the_best_state_is_kept_as_it_was(tmp_path):
+    s = state()
+    checkpoints = Checkpoints(tmp_path, s, {}, best_is_last=False)
+    checkpoints.write()
+    with torch.no_grad():
+        s.model.layer.weight.fill_(1.0)
+    s.step = 3
+    checkpoints.keep_best()
+    with torch.no_grad():
+        s.model.layer.weight.fill_(2.0)
+    s.step = 9
+    checkpoints.write()
+    best, last = load(tmp_path / "best.pt"), load(tmp_path / "last.pt")
+    assert (best["step"], best["model"]["layer.weight"].unique().tolist()) == (3, [1.0])
+    assert (last["step"], last["model"]["layer.weight"].unique().tolist()) == (9, [2.0])
+    checkpoints.restore_best()
+    assert s.model.layer.weight.unique().tolist() == [1.0]
+
+
+def test_write_if_due(tmp_path):
+    s = state()
+    checkpoints = Checkpoints(tmp_path, s, {}, best_is_last=True)
+    checkpoints.write_if_due(3600)
+    assert not (tmp_path / "last.pt").exists()
+    checkpoints.write_if_due(0)
+    assert (tmp_path / "last.pt").exists()

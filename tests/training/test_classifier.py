@@ -1,0 +1,39 @@
+import torch
+
+from deeprob.data import Examples, Splits
+from deeprob.features.raw import Raw
+from deeprob.models.mlp import MLPConfig
+from deeprob.training import Classifier
+
+
+def classifier(seed: int = 0) -> Classifier:
+    model = MLPConfig(hidden=[5]).build(2, 3, torch.Generator().manual_seed(seed))
+    return Classifier(Raw((2,), "feature"), model, (2,), ("a", "b", "c"))
+
+
+def splits() -> Splits:
+    train = Examples(torch.tensor([[0.0, 10.0], [4.0, 30.0]]), torch.tensor([0, 1]))
+    test = Examples(torch.tensor([[100.0, 100.0]]), torch.tensor([2]))
+    return Splits(train, None, test, ("a", "b", "c"))
+
+
+def test_features_are_fitted_on_the_training_split_alone():
+    c = classifier()
+    extracted = c.extract(splits(), torch.device("cpu"))
+    assert c.features.standardize.mean.tolist() == [2.0, 20.0]
+    assert c.features.standardize.deviation.tolist() == [2.0, 10.0]
+    assert c.features(extracted.test.inputs).tolist() == [[49.0, 8.0]]
+    assert extracted.val is None
+
+
+def test_state_round_trip_gives_the_same_scores():
+    c, other = classifier(0), classifier(1)
+    extracted = c.extract(splits(), torch.device("cpu"))
+    other.load_state_dict(c.state_dict() | {"model": c.model.state_dict()})
+    assert torch.equal(other.scores(extracted.train.inputs), c.scores(extracted.train.inputs))
+
+
+def test_chunk_size_by_hand():
+    # 2 inputs + 5 + 3 units, 4 bytes, 3 copies: 256 MiB / 120 bytes
+    assert classifier().chunk_size() == 2**28 // 120
+    assert classifier().to(torch.device("cpu"), torch.float64).chunk_size() == 2**28 // 240
