@@ -47,7 +47,9 @@ def test_best_and_last(one_run):
 
 
 def test_pictures(deeprob, pictures):
-    assert deeprob("dataset=image_folder", f"dataset.root={pictures}", "trainer.epochs=2", "hydra.run.dir=run").status == 0
+    assert (
+        deeprob("dataset=image_folder", f"dataset.root={pictures}", "trainer.epochs=2", "hydra.run.dir=run").status == 0
+    )
     run = load_run("run")
     assert run.data().test.inputs.dtype == torch.uint8
     assert run(run.data().test.inputs).shape == (8, 2)

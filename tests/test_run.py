@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -212,6 +211,9 @@ def test_progress_in_plain_lines_without_a_terminal(deeprob, small, monkeypatch)
 
 
 def test_a_run_leaves_no_file_open(deeprob, small):
-    before = len(os.listdir("/proc/self/fd"))
+    def descriptors() -> int:
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    before = descriptors()
     deeprob(*small)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before

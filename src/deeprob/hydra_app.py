@@ -156,7 +156,7 @@ class Application:
 
     def run(self, config: DictConfig, task: TaskFunction) -> Any:
         """Run one job in a directory of its own, and return or raise what it does."""
-        with run_directory(config):
+        with own_directory(config, "run"):
             context = self.context(config)
             context.callbacks.on_run_start(config=config, config_name=self.config_name)
             job = run_job(
@@ -190,17 +190,16 @@ def without_hydra(config: DictConfig) -> DictConfig:
 
 
 @contextmanager
-def run_directory(config: DictConfig) -> Iterator[None]:
-    """Make the run's directory, which no other run has; take it away again if the run leaves it empty.
+def own_directory(config: DictConfig, kind: str) -> Iterator[Path]:
+    """Make the directory of a run or a sweep, which no other has; take it away again if it stays empty.
 
     A directory of the same second gets a number behind its name; one that the user named must be new or empty.
     """
-    wanted = Path(str(config.hydra.run.dir))
-    own_name = any(str(word).startswith("hydra.run.dir=") for word in config.hydra.overrides.hydra)
-    with claimed(wanted, numbered=not own_name) as directory:
+    named = any(str(word).startswith(f"hydra.{kind}.dir=") for word in config.hydra.overrides.hydra)
+    with claimed(Path(str(config.hydra[kind].dir)), numbered=not named) as directory:
         with read_write(config.hydra):
-            config.hydra.run.dir = str(directory)
-        yield
+            config.hydra[kind].dir = str(directory)
+        yield directory
 
 
 @contextmanager

@@ -29,6 +29,9 @@ def parse(words: Sequence[str]) -> list[Override]:
         parsed: list[Override] = OverridesParser.create().parse_overrides(list(words))
     except OverrideParseException as error:
         raise explain(error, words) from error
+    for override in parsed:
+        if not override.key_or_group:
+            raise UserError(f"{override.input_line}: cannot be read as key=value (no key)")
     return parsed
 
 

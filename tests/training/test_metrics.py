@@ -59,7 +59,9 @@ def test_correct_count():
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 100])
 def test_evaluate_in_chunks(chunk_size):
-    examples = Examples(torch.tensor([[0.0, 0.0], [math.log(3), 0.0], [0.0, 5.0], [9.0, 0.0]]), torch.tensor([0, 0, 1, 1]))
+    examples = Examples(
+        torch.tensor([[0.0, 0.0], [math.log(3), 0.0], [0.0, 5.0], [9.0, 0.0]]), torch.tensor([0, 0, 1, 1])
+    )
     measured = evaluate(lambda inputs: inputs, examples, CrossEntropyConfig().build(), chunk_size)
     losses = [math.log(2), math.log(4 / 3), math.log(1 + math.exp(-5)), math.log(1 + math.exp(9))]
     assert measured["loss"] == pytest.approx(sum(losses) / 4, rel=1e-6)

@@ -67,7 +67,11 @@ def test_an_interrupted_run_goes_on_bit_for_bit(name, stop):
     data, optimizer = examples(), OPTIMIZERS[name]
     batch_size = len(data) if name == "lbfgs" else 5
     dropout = 0.0 if name == "lbfgs" else 0.4
-    settings = {"batch_size": batch_size, "epochs": 15 if name == "lbfgs" else 3, "schedule": lambda step: 1 / (1 + step)}
+    settings = {
+        "batch_size": batch_size,
+        "epochs": 15 if name == "lbfgs" else 3,
+        "schedule": lambda step: 1 / (1 + step),
+    }
 
     whole = start(optimizer, dropout)
     records = list(run(whole, data, **settings))

@@ -11,7 +11,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from deeprob.config import load
 from deeprob.errors import UserError
 from deeprob.experiment import RunConfig
-from deeprob.hydra_app import without_hydra
+from deeprob.hydra_app import own_directory, without_hydra
 from deeprob.overrides import check_types, explain, parse
 from deeprob.tracking import console
 from deeprob.tracking.run_dir import COLUMNS
@@ -35,9 +35,8 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
         raise UserError(f"{' '.join(arguments)}: a sweep over no values; give at least one")
     for number, job in enumerate(jobs):
         validate(sweeper, number, job)
-    directory = Path(str(sweeper.config.hydra.sweep.dir))
-    directory.mkdir(parents=True, exist_ok=True)
-    results = list(sweeper.launcher.launch(jobs, initial_job_idx=0))
+    with own_directory(sweeper.config, "sweep") as directory:
+        results = list(sweeper.launcher.launch(jobs, initial_job_idx=0))
     swept = [override.get_key_element() for override in overrides if override.is_sweep_override()]
     rows = [summary_row(job, swept, result) for job, result in zip(jobs, results, strict=True)]
     write_summary(directory / "summary.csv", swept, rows)

@@ -53,7 +53,7 @@ class EventFile:
             elif isinstance(value, int | float):
                 start.hparams[key].number_value = value
             else:
-                start.hparams[key].string_value = str(value)
+                start.hparams[key].string_value = "none" if value is None else str(value)
         self._session(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
 
     def finished(self, completed: bool) -> None:

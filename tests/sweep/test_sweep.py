@@ -1,0 +1,95 @@
+"""Sweeps: one directory a job, one table, every job its own end."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from deeprob.training import checkpoint
+
+
+def table(directory: str) -> list[dict]:
+    with (Path(directory) / "summary.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_combination_gets_a_directory_and_a_row(deeprob, small):
+    result = deeprob("-m", *small, "optimizer.lr=1e-3,1e-2", "seed=range(3)", "hydra.sweep.dir=s")
+    assert (result.status, result.err) == (0, "")
+    rows = table("s")
+    assert [(row["optimizer.lr"], row["seed"]) for row in rows] == [
+        (lr, seed) for lr in ("0.001", "0.01") for seed in ("0", "1", "2")
+    ]
+    assert {row["status"] for row in rows} == {"completed"}
+    for job, row in enumerate(rows):
+        content = json.loads((Path("s") / str(job) / "summary.json").read_text())
+        assert float(row["test/accuracy"]) == content["test/accuracy"]
+        assert float(row["train/loss"]) == content["train/loss"]
+    assert "optimizer.lr" in result.out
+
+
+def test_a_job_is_as_if_it_had_run_alone(deeprob, small):
+    deeprob("-m", *small, "seed=0,1", "hydra.sweep.dir=s")
+    deeprob(*small, "seed=1", "hydra.run.dir=alone")
+    job, alone = (checkpoint.load(Path(d) / "checkpoints/last.pt")["model"] for d in ("s/1", "alone"))
+    assert all(torch.equal(job[name], alone[name]) for name in alone)
+    assert Path("s/1/config.yaml").read_text() == Path("alone/config.yaml").read_text()
+
+
+def test_a_job_that_diverges_is_named_and_the_others_go_on(deeprob, small):
+    result = deeprob(
+        "-m", *small, "optimizer=sgd", "optimizer.lr=1e-3,1e30,1e-2", "trainer.epochs=4", "hydra.sweep.dir=s"
+    )
+    assert result.status == 4
+    assert "error: job 1: diverged: the loss or its gradient became NaN or infinite at step 2" in result.err
+    assert result.err.endswith("error: 1 of 3 jobs failed: 1\n")
+    rows = table("s")
+    assert [row["status"] for row in rows] == ["completed", "diverged", "completed"]
+    assert rows[1]["error"].startswith("diverged: ")
+    assert rows[1]["test/accuracy"] == ""
+
+
+def test_groups_can_be_swept(deeprob, small):
+    words = [word for word in small if not word.startswith("model")]
+    result = deeprob("-m", *words, "model=linear,mlp", "hydra.sweep.dir=s")
+    assert result.status == 0
+    assert [row["model"] for row in table("s")] == ["linear", "mlp"]
+
+
+def test_a_sweep_over_one_value_is_a_sweep_of_one(deeprob, small):
+    assert deeprob("-m", *small, "hydra.sweep.dir=s").status == 0
+    assert [row["status"] for row in table("s")] == ["completed"]
+
+
+def test_hydras_basic_sweeper_goes_on_working(deeprob, small):
+    assert deeprob("-m", "hydra/sweeper=basic", *small, "seed=0,1", "hydra.sweep.dir=s").status == 0
+    assert (Path("s/0/summary.json").exists(), Path("s/1/summary.json").exists()) == (True, True)
+
+
+def test_a_bug_in_a_job_is_shown_and_the_others_go_on(deeprob, small, monkeypatch):
+    from deeprob import cli
+
+    original = cli.run
+
+    def sometimes(config, *words, **named):
+        if config.seed == 0:
+            raise RuntimeError("out of luck")
+        return original(config, *words, **named)
+
+    monkeypatch.setattr(cli, "run", sometimes)
+    result = deeprob("-m", *small, "seed=0,1", "hydra.sweep.dir=s")
+    assert result.status == 4
+    assert "Traceback" in result.err
+    assert "error: job 0: out of luck" in result.err
+    assert [row["status"] for row in table("s")] == ["failed", "completed"]
+
+
+@pytest.mark.parametrize("words", [("hydra.sweep.dir=s", "seed=0,1")])
+def test_a_sweep_directory_in_use_is_refused(deeprob, small, words):
+    assert deeprob("-m", *small, *words).status == 0
+    before = Path("s/summary.csv").read_text()
+    status, _, err = deeprob("-m", *small, *words)
+    assert (status, err) == (2, "error: s exists already; give another directory\n")
+    assert Path("s/summary.csv").read_text() == before

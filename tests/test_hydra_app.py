@@ -1,0 +1,94 @@
+"""The parts of Hydra that are not its public API and that deeprob relies on, and the directories of runs."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.utils import JobReturn, run_job
+
+from deeprob.errors import UserError
+from deeprob.hydra_app import claimed, config_directory, parse_arguments
+
+
+def parameters(function) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def test_internals_of_hydra_are_as_they_were():
+    assert parameters(create_config_search_path) == ["search_path_dir"]
+    assert parameters(Hydra.create_main_hydra2) == ["task_name", "config_search_path"]
+    assert parameters(Hydra.compose_config)[1:4] == ["config_name", "overrides", "run_mode"]
+    assert "validate_sweep_overrides" in parameters(Hydra.compose_config)
+    assert parameters(Hydra.show_cfg)[1:] == ["config_name", "overrides", "cfg_type", "package", "resolve"]
+    assert parameters(Hydra.shell_completion)[1:] == ["config_name", "overrides"]
+    assert parameters(Hydra.hydra_help)[1:] == ["config_name", "args_parser", "args"]
+    assert parameters(Hydra.show_info)[1:4] == ["info", "config_name", "overrides"]
+    assert parameters(ConfigLoaderImpl.load_sweep_config)[1:] == ["master_config", "sweep_overrides"]
+    assert parameters(run_job)[:5] == ["task_function", "config", "job_dir_key", "job_subdir_key", "hydra_context"]
+    assert parameters(BasicSweeper.split_arguments) == ["overrides", "max_batch_size"]
+    assert {"sweep", "setup"} <= set(dir(BasicSweeper))
+    assert {"on_run_start", "on_run_end", "on_multirun_start", "on_multirun_end"} <= set(dir(Callbacks))
+    assert "_return_value" in JobReturn.__dataclass_fields__
+    assert {"overrides", "multirun", "cfg", "info", "shell_completion", "config_dir", "config_name"} <= set(
+        vars(get_args_parser().parse_args([]))
+    )
+
+
+def test_configs_are_found():
+    assert (config_directory() / "train.yaml").is_file()
+
+
+def test_arguments_in_any_order():
+    arguments, _ = parse_arguments(["a=1", "-m", "b=2"])
+    assert (arguments.overrides, arguments.multirun) == (["a=1", "b=2"], True)
+
+
+def test_what_stays_empty_is_taken_away_again(tmp_path):
+    with claimed(tmp_path / "a" / "b" / "c", numbered=True) as directory:
+        assert directory == tmp_path / "a" / "b" / "c"
+        assert directory.is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_there_before_stays(tmp_path):
+    (tmp_path / "a").mkdir()
+    with claimed(tmp_path / "a" / "b", numbered=True):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_was_written_stays_when_an_error_comes(tmp_path):
+    def write_and_fail() -> None:
+        with claimed(tmp_path / "a" / "b", numbered=True) as directory:
+            (directory / "file").touch()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write_and_fail()
+    assert (tmp_path / "a" / "b" / "file").exists()
+
+
+def test_a_name_that_is_taken_gets_a_number(tmp_path):
+    for name in ("a", "a-2", "a-3"):
+        with claimed(tmp_path / "a", numbered=True) as directory:
+            (directory / "file").touch()
+            assert directory == tmp_path / name
+
+
+def test_a_name_of_ones_own_must_be_new_or_empty(tmp_path):
+    def claim(path: Path) -> None:
+        with claimed(path, numbered=False) as directory:
+            (directory / "file").touch()
+
+    (tmp_path / "empty").mkdir()
+    claim(tmp_path / "empty")
+    claim(tmp_path / "new")
+    (tmp_path / "other").touch()
+    for taken in ("empty", "new", "other"):
+        with pytest.raises(UserError, match=f"{taken} exists already"):
+            claim(tmp_path / taken)

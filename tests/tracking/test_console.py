@@ -1,0 +1,65 @@
+import pytest
+from rich.console import Console
+
+from deeprob.tracking import console
+from deeprob.tracking.console import Bar, remark, split_table, table, track
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [(0, "0"), (950.4, "950"), (12_345, "12.3k"), (999_999, "1e+03k"), (1_234_567, "1.23M")]
+)
+def test_short_numbers(number, shown):
+    assert console._short(number) == shown
+
+
+def test_remark_shows_what_is_there():
+    assert remark({"val/loss": 0.123456, "train/loss": 2.0, "optim/lr": 1.0}) == "train/loss 2  val/loss 0.1235"
+
+
+def test_tables_align_numbers_to_the_right(capsys):
+    table([("a", "1.0"), ("long name", "20.5")], ("name", "value"))
+    lines = capsys.readouterr().out.splitlines()
+    assert "│ a         │   1.0 │" in lines
+    assert "│ long name │  20.5 │" in lines
+
+
+def test_split_table_has_a_row_a_split(capsys):
+    split_table({"train/loss": 0.5, "train/accuracy": 0.25, "test/loss": 1.0, "test/accuracy": 1.0})
+    out = capsys.readouterr().out
+    assert "│ train │ 0.5000 │  25.00 % │" in out
+    assert "│ test  │ 1.0000 │ 100.00 % │" in out
+    assert "val" not in out
+
+
+def test_plain_lines_without_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(console, "_LINE_EVERY", 0.0)
+    now = iter([0.0, 10.0, 20.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(now))
+    with Bar(400, "task", "pictures") as bar:
+        bar.advance(100)
+        bar.advance(200, "loss 1")
+    assert capsys.readouterr().out.splitlines() == [
+        "task   25 %  10 pictures/s  00:00:30 left",
+        "task   75 %  15 pictures/s  00:00:06 left  loss 1",
+    ]
+
+
+def test_a_bar_on_a_terminal_shows_rate_and_time_left(capsys, monkeypatch):
+    monkeypatch.setattr(console, "Console", lambda: Console(force_terminal=True, width=100))
+    with Bar(4, "task", "pictures") as bar:
+        bar.advance(2, "half")
+        bar._progress.refresh()
+    out = capsys.readouterr().out
+    assert "50 %" in out
+    assert "half" in out
+
+
+def test_an_invisible_bar_shows_nothing(capsys, monkeypatch):
+    monkeypatch.setattr(console, "_LINE_EVERY", 0.0)
+    with Bar(4, "task", "pictures", visible=False) as bar:
+        bar.advance(4)
+    assert capsys.readouterr().out == ""
+
+
+def test_track_passes_the_counts_on():
+    assert list(track([1, 2, 3], 6, "task")) == [1, 2, 3]

@@ -1,0 +1,28 @@
+import json
+
+from deeprob.tracking.run_dir import COLUMNS, RunDirectory
+
+
+def test_names(tmp_path):
+    files = RunDirectory(tmp_path / "a" / "b")
+    assert files.path.is_dir()
+    assert files.config == tmp_path / "a" / "b" / "config.yaml"
+    assert files.checkpoints == tmp_path / "a" / "b" / "checkpoints"
+
+
+def test_json_is_written_whole(tmp_path):
+    files = RunDirectory(tmp_path)
+    files.write_json("summary", {"status": "completed"})
+    files.write_json("summary", {"status": "stopped"})
+    assert json.loads((tmp_path / "summary.json").read_text()) == {"status": "stopped"}
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_metrics_are_appended_under_one_header(tmp_path):
+    files = RunDirectory(tmp_path)
+    files.append_metrics({"epoch": 1, "step": 10, "train/loss": 0.5})
+    files.append_metrics({"epoch": 2, "step": 20, "train/loss": 0.25, "val/loss": 1.0})
+    lines = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert lines[0] == ",".join(COLUMNS)
+    assert lines[1].startswith("1,10,0.5,,,,,,")
+    assert lines[2].startswith("2,20,0.25,,,,1.0,")

@@ -1,0 +1,35 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from deeprob.tracking.signals import Interruption
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_remembered_and_the_second_ends_at_once(number):
+    before = signal.getsignal(number)
+    with Interruption() as interruption:
+        assert not interruption()
+        os.kill(os.getpid(), number)
+        assert interruption()
+        assert interruption.number == number
+        with pytest.raises(SystemExit) as caught:
+            os.kill(os.getpid(), number)
+        assert caught.value.code == 128 + number
+    assert signal.getsignal(number) is before
+
+
+def test_a_thread_goes_without_handlers():
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def work() -> None:
+        with Interruption() as interruption:
+            seen.append((interruption(), signal.getsignal(signal.SIGINT) is before))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [(False, True)]
