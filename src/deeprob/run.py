@@ -14,7 +14,7 @@ from deeprob.experiment import Experiment, RunConfig
 from deeprob.tracking import console
 from deeprob.tracking.events import EventFile
 from deeprob.tracking.provenance import device_name, provenance
-from deeprob.tracking.run_dir import RunDirectory
+from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
 from deeprob.training.checkpoint import Checkpoints
 
@@ -58,6 +58,7 @@ def run(config: RunConfig, directory: Path, command: Sequence[str] = (), report:
 
     total = config.trainer.epochs * len(splits.train)
     with (
+        named_errors(directory),
         Interruption() as interruption,
         EventFile(directory) as events,
         console.Bar(total, experiment.label, "examples", visible=report and config.trainer.progress) as bar,

@@ -1,6 +1,11 @@
+import errno
 import json
+import os
+from pathlib import Path
 
-from deeprob.tracking.run_dir import COLUMNS, RunDirectory
+import pytest
+
+from deeprob.tracking.run_dir import COLUMNS, RunDirectory, named_errors
 
 
 def test_names(tmp_path):
@@ -26,3 +31,19 @@ def test_metrics_are_appended_under_one_header(tmp_path):
     assert lines[0] == ",".join(COLUMNS)
     assert lines[1].startswith("1,10,0.5,,,,,,")
     assert lines[2].startswith("2,20,0.25,,,,1.0,")
+
+
+def test_an_error_of_a_full_disk_names_the_directory(tmp_path):
+    with (
+        pytest.raises(OSError, match="No space left") as caught,
+        named_errors(tmp_path),
+        Path("/dev/full").open("w") as file,
+    ):
+        file.write("x")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
+
+
+def test_an_error_that_names_a_file_stays(tmp_path):
+    with pytest.raises(OSError, match="x") as caught, named_errors(tmp_path):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), "x")
+    assert caught.value.filename == "x"

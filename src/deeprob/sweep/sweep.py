@@ -37,9 +37,9 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
         validate(sweeper, number, job)
     with own_directory(sweeper.config, "sweep") as directory:
         results = list(sweeper.launcher.launch(jobs, initial_job_idx=0))
-    swept = [override.get_key_element() for override in overrides if override.is_sweep_override()]
-    rows = [summary_row(job, swept, result) for job, result in zip(jobs, results, strict=True)]
-    write_summary(directory / "summary.csv", swept, rows)
+        swept = [override.get_key_element() for override in overrides if override.is_sweep_override()]
+        rows = [summary_row(job, swept, result) for job, result in zip(jobs, results, strict=True)]
+        write_summary(directory / "summary.csv", swept, rows)
     show_summary(swept, rows)
     return results
 

@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,17 @@ COLUMNS = (
     "params/norm",
     "time/examples_per_second",
 )
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Let an error of writing that names no file (a full disk does not) name the run's directory."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 class RunDirectory:

@@ -1,0 +1,134 @@
+"""How fast a whole run is, side by side with loops that a person would write by hand.
+
+    python tests/benchmarks/training.py root=FOLDER [rounds=5] [epochs=2]
+
+FOLDER holds CIFAR-10 as train/<class>/*.jpg and test/<class>/*.jpg. In each round every contestant trains in turn, so
+that a slow moment of the machine hits all alike; the table gives medians over the rounds of seconds an epoch and of the
+ratio to deeprob within the round. deeprob's seconds are those of the whole run with all its tracking, from the first
+update to the last checkpoint; the others only train.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from deeprob.data import Examples, ImageFolderConfig
+from deeprob.experiment import ALL_THREADS, RunConfig
+from deeprob.features import RawConfig
+from deeprob.models import LinearConfig, MLPConfig
+from deeprob.objective import CrossEntropyConfig, NoneConfig
+from deeprob.optim import AdamWConfig, CosineConfig
+from deeprob.run import run
+from deeprob.training import TrainerConfig
+
+BATCH = 128
+
+
+def network(kind: str) -> nn.Module:
+    layers = [nn.Linear(3072, 10)] if kind == "linear" else [nn.Linear(3072, 256), nn.ReLU(), nn.Linear(256, 10)]
+    return nn.Sequential(nn.Flatten(), *layers)
+
+
+def deeprob(kind: str, root: str, epochs: int) -> float:
+    """Seconds an epoch of a whole run."""
+    config = RunConfig(
+        dataset=ImageFolderConfig(root=root),
+        features=RawConfig(),
+        model=LinearConfig() if kind == "linear" else MLPConfig(layers=2, width=256),
+        loss=CrossEntropyConfig(),
+        regularizer=NoneConfig(),
+        optimizer=AdamWConfig(),
+        scheduler=CosineConfig(),
+        trainer=TrainerConfig(epochs=epochs, batch_size=BATCH, device="cpu"),
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        return run(config, Path(directory), report=False)["seconds"] / epochs
+
+
+def bare(kind: str, train: Examples, epochs: int) -> float:
+    """Seconds an epoch of a loop over the same resident tensors, with nothing but training."""
+    mean = train.inputs.float().mean(0)
+    deviation = train.inputs.float().std(0)
+    model = network(kind)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * -(-len(train) // BATCH))
+    began = time.perf_counter()
+    for _ in range(epochs):
+        for index in torch.randperm(len(train)).split(BATCH):
+            inputs = (train.inputs[index].float() - mean) / deviation
+            loss = F.cross_entropy(model(inputs), train.targets[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return (time.perf_counter() - began) / epochs
+
+
+class Samples(Dataset[tuple[torch.Tensor, int]]):
+    """torchvision-style samples: an array in memory, a PIL picture and two transforms for each example."""
+
+    def __init__(self, train: Examples) -> None:
+        self.pictures = np.ascontiguousarray(train.inputs.numpy().transpose(0, 2, 3, 1))
+        self.targets = train.targets.tolist()
+        normalize = transforms.Normalize((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
+        self.transform = transforms.Compose([transforms.ToTensor(), normalize])
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, position: int) -> tuple[torch.Tensor, int]:
+        return self.transform(Image.fromarray(self.pictures[position])), self.targets[position]
+
+
+def loader(kind: str, samples: Samples, workers: int) -> float:
+    """Seconds of one epoch of the tutorials' loop."""
+    model = network(kind)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    began = time.perf_counter()
+    for inputs, targets in DataLoader(samples, batch_size=BATCH, shuffle=True, num_workers=workers):
+        loss = F.cross_entropy(model(inputs), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return time.perf_counter() - began
+
+
+def main(root: str, rounds: int, epochs: int) -> None:
+    train = ImageFolderConfig(root=root).load().train
+    samples = Samples(train)
+    for kind in ("linear", "two-layer"):
+        contestants: dict[str, Callable[[], float]] = {
+            "deeprob, whole run": lambda kind=kind: deeprob(kind, root, epochs),
+            "bare loop": lambda kind=kind: bare(kind, train, epochs),
+            "DataLoader, 0 workers": lambda kind=kind: loader(kind, samples, 0),
+            "DataLoader, 2 workers": lambda kind=kind: loader(kind, samples, 2),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in contestants}
+        for number in range(rounds + 1):
+            for name, contestant in contestants.items():
+                if name != "deeprob, whole run":
+                    torch.set_num_threads(ALL_THREADS)
+                measured = contestant()
+                if number > 0:  # the first round warms up
+                    seconds[name].append(measured)
+        print(f"\n{kind}: median of {rounds} rounds, batch {BATCH}, {ALL_THREADS} threads")
+        ours = seconds["deeprob, whole run"]
+        for name, values in seconds.items():
+            ratio = statistics.median(own / other for own, other in zip(ours, values, strict=True))
+            print(f"  {name:24}{statistics.median(values):7.3f} s an epoch   deeprob / it = {ratio:.3f}")
+
+
+if __name__ == "__main__":
+    words = dict(word.split("=", 1) for word in sys.argv[1:])
+    main(words["root"], int(words.get("rounds", "5")), int(words.get("epochs", "2")))
