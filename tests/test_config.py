@@ -1,7 +1,6 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 import yaml
@@ -17,7 +16,7 @@ class WheelConfig:
     size: float = number(0.5, above=0, maximum=1)
 
 
-@register("test_wheel", "wooden")
+@register("wheel", "wooden")
 @dataclass(kw_only=True, slots=True)
 class WoodenConfig(WheelConfig):
     spokes: int = number(8, minimum=3)
@@ -28,7 +27,7 @@ class WoodenConfig(WheelConfig):
             yield f"gaps: {len(self.gaps)} gaps between {self.spokes} spokes"
 
 
-@register("test_wheel", "steel")
+@register("wheel", "steel")
 @dataclass(kw_only=True, slots=True)
 class SteelConfig(WheelConfig):
     bell: bool = False
@@ -67,7 +66,7 @@ def complaint(**values: object) -> str:
 
 
 def test_register_makes_a_class_an_option_of_its_group():
-    assert dict(config.options("test_wheel")) == {"wooden": WoodenConfig, "steel": SteelConfig}
+    assert dict(config.options("wheel")) == {"wooden": WoodenConfig, "steel": SteelConfig}
 
 
 def test_a_group_that_nobody_registered_has_no_options():
@@ -82,7 +81,8 @@ def test_name_of_is_the_name_of_registration():
 
 
 def test_load_returns_the_dataclass_with_its_option():
-    loaded = config.load(CartConfig, composed(wheel__spokes=4, wheel__gaps=[1, 2, 3, 4], load=3, slope="-0.5"))
+    node = composed(wheel__spokes=4, wheel__gaps=[1, 2, 3, 4], load=3, slope="-0.5")
+    loaded = config.load(CartConfig, node)
     wheel = WoodenConfig(size=0.5, spokes=4, gaps=[1, 2, 3, 4])
     assert loaded == CartConfig(wheel=wheel, owner="ann", load=3, slope=-0.5)
 
@@ -186,7 +186,7 @@ def test_contradictions_come_with_the_path_of_their_group():
 
 
 def test_the_bounds_are_checked_before_contradictions():
-    assert complaint(wheel__spokes=1, wheel__gaps=[1, 2]) == "wheel.spokes=1: expected a whole number at least 3"
+    assert complaint(wheel__spokes=1, wheel__gaps=[1, 2]).startswith("wheel.spokes=1: expected")
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_flat_has_dotted_keys_and_the_choice_under_the_groups_name():
 def test_save_writes_choices_first_then_every_value(tmp_path):
     config.save(CartConfig(wheel=SteelConfig(), owner="ann"), tmp_path / "config.yaml")
     content = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
-    assert list(content)[0] == "defaults"
+    assert next(iter(content)) == "defaults"
     assert content == {
         "defaults": ["train", {"override wheel": "steel"}, "_self_"],
         "wheel": {"size": 0.5, "bell": False},
@@ -246,18 +246,16 @@ def test_save_writes_choices_first_then_every_value(tmp_path):
     }
 
 
-@pytest.mark.parametrize(
-    "cart",
-    [
-        CART,
-        CartConfig(wheel=SteelConfig(bell=True), owner="bob", load="full"),
-        *(replace(CART, owner=owner) for owner in ("null", "true", "1e3", "Zoë ☂", "a: b #c", " x ", "", "/a\\b'\"")),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("cart", [CART, CartConfig(wheel=SteelConfig(bell=True), owner="bob", load="full")])
 def test_read_returns_what_save_wrote(tmp_path, cart):
     config.save(cart, tmp_path / "config.yaml")
     assert config.read(CartConfig, tmp_path / "config.yaml") == cart
+
+
+@pytest.mark.parametrize("owner", ["null", "true", "1e3", "Zoë ☂", "a: b #c", " x ", "", "/a\\b'\""])
+def test_words_that_yaml_could_take_for_something_else_come_back(tmp_path, owner):
+    config.save(replace(CART, owner=owner), tmp_path / "config.yaml")
+    assert config.read(CartConfig, tmp_path / "config.yaml").owner == owner
 
 
 def test_read_takes_defaults_for_what_the_file_leaves_out(tmp_path):
@@ -296,8 +294,7 @@ WHOLE = "defaults: [{override wheel: wooden}]\nowner: ann\n"
         pytest.param(WHOLE.encode() + b"slope: 7", id="value out of range"),
     ],
 )
-def test_what_read_cannot_take_is_named_by_its_path(tmp_path, monkeypatch, content):
-    monkeypatch.setattr(config, "_OPTIONS", {"wheel": {"wooden": WoodenConfig, "steel": SteelConfig}})
+def test_what_read_cannot_take_is_named_by_its_path(tmp_path, content):
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
@@ -307,9 +304,12 @@ def test_what_read_cannot_take_is_named_by_its_path(tmp_path, monkeypatch, conte
     assert "\n" not in line
 
 
-@pytest.mark.parametrize(("place", "reason"), [("nothing", "No such file or directory"), (".", "Is a directory")])
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("nothing", "No such file or directory"), (".", "Is a directory")],
+)
 def test_a_path_without_a_file_is_named(tmp_path, place, reason):
-    path: Path = tmp_path / place
+    path = tmp_path / place
     with pytest.raises(UserError) as caught:
         config.read(CartConfig, path)
     assert str(caught.value) == f"{path}: {reason}; expected the config.yaml of a finished run"

@@ -72,7 +72,8 @@ def test_fold_of_a_long_run_stays_within_64_bits():
 
 
 def test_seeds_names_and_members_all_have_streams_of_their_own():
-    keys = [randomness.key(seed, name) for seed, name in itertools.product(range(50), ("a", "b", "dropout", "order"))]
+    names = ("a", "b", "dropout", "order")
+    keys = [randomness.key(seed, name) for seed, name in itertools.product(range(50), names)]
     folds = [randomness.fold(key, number) for key in keys for number in range(20)]
     streams = torch.stack(keys + folds)
     assert len(streams) == 50 * 4 * 21

@@ -69,7 +69,10 @@ class Standardize(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Return floats of the shape of `values` (B, …)."""
         floats = values.to(self.mean.dtype)
-        return floats if self.per == "none" else (floats - self.mean).div_(self.deviation)
+        if self.per == "none":
+            return floats
+        centred = floats - self.mean if floats is values else floats.sub_(self.mean)  # a fresh copy may be overwritten
+        return centred.div_(self.deviation)
 
 
 class Features(nn.Module, ABC):

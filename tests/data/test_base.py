@@ -1,0 +1,154 @@
+import math
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from deeprob import config
+from deeprob.data import DatasetConfig, Examples
+from deeprob.data.base import draw_evenly
+from deeprob.errors import UserError
+
+
+def examples(*counts: int) -> Examples:
+    """Numbered examples, so many of each class, their classes mixed."""
+    targets = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    targets = targets[torch.randperm(len(targets), generator=torch.Generator().manual_seed(0))]
+    return Examples(torch.arange(len(targets)).reshape(-1, 1), targets)
+
+
+def numbers(part: Examples) -> set[int]:
+    found = part.inputs.flatten().tolist()
+    assert len(set(found)) == len(found)
+    return set(found)
+
+
+# ---------------------------------------------------------------- draw_evenly
+
+
+@pytest.mark.parametrize(
+    ("counts", "drawn", "expected"),
+    [
+        ((60, 30, 10), 10, [6, 3, 1]),
+        ((60, 30, 10), 50, [30, 15, 5]),
+        ((50, 50), 20, [10, 10]),
+        ((40, 0, 60), 5, [2, 0, 3]),
+        ((60, 30, 10), 100, [60, 30, 10]),
+        ((60, 30, 10), 0, [0, 0, 0]),
+    ],
+)
+def test_classes_are_drawn_in_their_proportions(counts, drawn, expected):
+    targets = examples(*counts).targets
+    picked = draw_evenly(targets, drawn, seed=0, name="x")
+    assert torch.bincount(targets[picked], minlength=len(counts)).tolist() == expected
+
+
+@pytest.mark.parametrize("drawn", range(1, 97, 7))
+def test_classes_of_equal_size_differ_by_one_at_most(drawn):
+    targets = examples(32, 32, 32).targets
+    picked = torch.bincount(targets[draw_evenly(targets, drawn, seed=0, name="x")], minlength=3)
+    assert picked.sum() == drawn
+    assert picked.max() - picked.min() <= 1
+
+
+def test_the_draw_is_a_function_of_seed_and_name():
+    targets = examples(50, 50).targets
+
+    def draw(seed: int, name: str) -> list[int]:
+        return draw_evenly(targets, 20, seed, name).tolist()
+
+    assert draw(0, "test") == draw(0, "test")
+    assert draw(0, "test") != draw(1, "test")
+    assert draw(0, "test") != draw(0, "limit")
+
+
+def test_positions_ascend_without_repetition():
+    picked = draw_evenly(examples(50, 30).targets, 40, seed=0, name="x")
+    assert (picked.diff() > 0).all()
+
+
+def test_every_example_of_a_class_is_as_likely_as_the_others():
+    targets, draws = examples(20, 20).targets, 1000
+    times = torch.zeros(40)
+    for seed in range(draws):
+        times[draw_evenly(targets, 10, seed, "x")] += 1
+    # one in four: mean 250, deviation √(1000·¼·¾) = 13.7
+    assert (times - 250).abs().max() < 5 * math.sqrt(1000 * 0.25 * 0.75)
+
+
+# ---------------------------------------------------------------- limit and val_fraction
+
+
+def finish(train: Examples, **fields: float):
+    return DatasetConfig(**fields).finish(train, examples(5, 5), ("a", "b"))
+
+
+def test_without_limit_and_fraction_nothing_changes():
+    train = examples(30, 10)
+    splits = finish(train)
+    assert torch.equal(splits.train.inputs, train.inputs)
+    assert torch.equal(splits.train.targets, train.targets)
+    assert splits.val is None
+    assert splits.classes == ("a", "b")
+
+
+def test_limit_keeps_so_many_in_their_proportions():
+    splits = finish(examples(30, 10), limit=20)
+    assert torch.bincount(splits.train.targets).tolist() == [15, 5]
+    assert len(splits.test) == 10
+
+
+@pytest.mark.parametrize("limit", [40, 41, 10**9])
+def test_a_limit_above_the_size_keeps_all(limit):
+    assert numbers(finish(examples(30, 10), limit=limit).train) == set(range(40))
+
+
+@pytest.mark.parametrize(("fraction", "sizes"), [(0.25, (30, 10)), (0.9, (4, 36)), (0.03, (39, 1))])
+def test_val_fraction_parts_the_training_examples(fraction, sizes):
+    splits = finish(examples(30, 10), val_fraction=fraction)
+    assert (len(splits.train), len(splits.val)) == sizes
+    assert numbers(splits.train) | numbers(splits.val) == set(range(40))
+    assert not numbers(splits.train) & numbers(splits.val)
+
+
+def test_targets_stay_with_their_inputs():
+    everything = examples(30, 10)
+    splits = finish(everything, val_fraction=0.25, limit=36)
+    for part in (splits.train, splits.val):
+        assert torch.equal(part.targets, everything.targets[part.inputs.flatten()])
+
+
+def test_validation_has_the_classes_in_their_proportions():
+    assert torch.bincount(finish(examples(30, 10), val_fraction=0.2).val.targets).tolist() == [6, 2]
+
+
+def test_validation_is_taken_from_what_the_limit_left():
+    limited = finish(examples(30, 10), limit=20)
+    splits = finish(examples(30, 10), limit=20, val_fraction=0.25)
+    assert (len(splits.train), len(splits.val)) == (15, 5)
+    assert numbers(splits.train) | numbers(splits.val) == numbers(limited.train)
+
+
+def test_the_dataset_s_seed_draws_the_split():
+    first, again, other = (finish(examples(30, 10), val_fraction=0.25, seed=seed) for seed in (0, 0, 1))
+    assert numbers(first.val) == numbers(again.val) != numbers(other.val)
+
+
+@pytest.mark.parametrize(("fraction", "count"), [(0.01, 0), (0.99, 10)])
+def test_a_split_that_would_be_empty_is_an_error(fraction, count):
+    with pytest.raises(UserError) as caught:
+        finish(examples(5, 5), val_fraction=fraction)
+    assert str(caught.value) == (
+        f"dataset.val_fraction={fraction}: 10 training examples give a split of {count} for validation; "
+        "each side needs at least one"
+    )
+
+
+@pytest.mark.parametrize("seed", [2**63, 10**20, 10**400], ids=["2^63", "10^20", "10^400"])
+def test_a_seed_that_does_not_fit_64_bits_is_named(seed):
+    with pytest.raises(UserError, match=f"^seed={seed}: "):
+        config.load(DatasetConfig, OmegaConf.structured(DatasetConfig(seed=seed)))
+
+
+def test_the_largest_seed_draws():
+    assert len(finish(examples(5, 5), limit=4, seed=2**63 - 1).train) == 4

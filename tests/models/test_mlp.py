@@ -1,0 +1,204 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from deeprob import randomness
+from deeprob.models import LinearConfig, MLPConfig
+from deeprob.models.activations import ACTIVATIONS
+from deeprob.models.mlp import MLP, Dropout
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def build(inputs: int, outputs: int, seed: int = 0, **fields: object) -> MLP:
+    return MLPConfig(**fields).build(inputs, outputs, rng(seed))
+
+
+def sizes(model: MLP) -> list[tuple[int, int]]:
+    return [(layer.in_features, layer.out_features) for layer in model.layers]
+
+
+# ---------------------------------------------------------------- shape
+
+
+@pytest.mark.parametrize(
+    ("fields", "inputs", "outputs", "count"),
+    [
+        ({}, 2, 3, (2 * 128 + 128) + (128 * 128 + 128) + (128 * 3 + 3)),
+        ({"layers": 1}, 2, 3, 2 * 3 + 3),
+        ({"layers": 2, "width": 256}, 3072, 10, 789_258),  # 3072·256 + 256 + 256·10 + 10
+        ({"layers": 4, "width": 5}, 2, 3, (10 + 5) + 2 * (25 + 5) + (15 + 3)),
+        ({"hidden": [5, 4]}, 2, 3, (10 + 5) + (20 + 4) + (12 + 3)),
+    ],
+)
+def test_number_of_parameters(fields, inputs, outputs, count):
+    assert sum(parameter.numel() for parameter in build(inputs, outputs, **fields).parameters()) == count
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 6])
+def test_n_layers_are_n_weight_matrices(layers):
+    weights = [p for p in build(2, 3, layers=layers, width=4).parameters() if p.dim() == 2]
+    assert len(weights) == layers
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"hidden": [7]}, [(2, 7), (7, 3)]),
+        ({"hidden": [7, 5], "width": 99}, [(2, 7), (7, 5), (5, 3)]),
+        ({"hidden": [7, 5, 6], "layers": 4}, [(2, 7), (7, 5), (5, 6), (6, 3)]),
+        ({"hidden": []}, [(2, 3)]),
+    ],
+)
+def test_hidden_gives_each_width(fields, expected):
+    assert list(MLPConfig(**fields).problems()) == []
+    assert sizes(build(2, 3, **fields)) == expected
+
+
+@pytest.mark.parametrize(("layers", "hidden"), [(2, [7, 5]), (4, [7, 5]), (1, [7]), (5, [])])
+def test_layers_that_contradict_hidden_are_reported(layers, hidden):
+    (problem,) = MLPConfig(layers=layers, hidden=hidden).problems()
+    assert problem.startswith(f"layers={layers}: ")
+    assert f"makes {len(hidden) + 1} layers" in problem
+
+
+# ---------------------------------------------------------------- forward pass
+
+
+@pytest.mark.parametrize(("activation", "phi"), [("relu", lambda z: np.maximum(z, 0)), ("tanh", np.tanh)])
+def test_forward_agrees_with_numpy(activation, phi):
+    model = build(4, 3, hidden=[6, 5], activation=activation).double()
+    numbers = np.random.default_rng(0)
+    parameters = [numbers.normal(size=tuple(p.shape)) for p in model.parameters()]
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), parameters, strict=True):
+            parameter.copy_(torch.from_numpy(value))
+    w1, b1, w2, b2, w3, b3 = parameters
+    x = numbers.normal(size=(7, 4))
+    expected = phi(phi(x @ w1.T + b1) @ w2.T + b2) @ w3.T + b3
+    np.testing.assert_allclose(model(torch.from_numpy(x)).detach(), expected, rtol=1e-10)
+
+
+def test_pictures_are_flattened():
+    model, pictures = build(12, 3), torch.randn(5, 3, 2, 2, generator=rng())
+    assert torch.equal(model(pictures), model(pictures.reshape(5, 12)))
+
+
+def test_one_layer_is_the_linear_classifier():
+    mlp, linear = build(4, 3, layers=1), LinearConfig().build(4, 3, rng())
+    x = torch.randn(5, 4, generator=rng())
+    assert torch.equal(mlp(x), linear(x))
+
+
+# ---------------------------------------------------------------- initial weights
+
+
+@pytest.mark.parametrize(("activation", "gain"), [("relu", math.sqrt(2)), ("tanh", 1)])
+def test_hidden_weights_have_the_deviation_of_their_activation(activation, gain):
+    first, second, _ = build(300, 3, hidden=[200, 400], activation=activation).layers
+    for layer, fan_in in ((first, 300), (second, 200)):
+        count = layer.weight.numel()
+        deviation = layer.weight.double().square().mean().sqrt().item()
+        assert abs(deviation * math.sqrt(fan_in) / gain - 1) < 5 / math.sqrt(2 * count)
+
+
+def test_the_last_layers_weights_have_deviation_1_over_fan_in():
+    last = build(2, 300, hidden=[400]).layers[-1]
+    deviation = last.weight.double().square().mean().sqrt().item()
+    assert abs(deviation * 400 - 1) < 5 / math.sqrt(2 * 400 * 300)
+
+
+def test_biases_start_at_0():
+    assert all((layer.bias == 0).all() for layer in build(2, 3).layers)
+
+
+def test_the_generator_decides_the_weights():
+    first, again, other = (build(4, 3, seed=seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not any(torch.equal(first[name], other[name]) for name in first if name.endswith("weight"))
+
+
+# ---------------------------------------------------------------- dropout
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.5, 0.9])
+def test_dropout_silences_a_share_and_scales_the_rest_up(rate):
+    units = torch.full((300, 200), 2.0)
+    dropped = Dropout(rate)(units, randomness.key(0, "x"))
+    silent, count = dropped == 0, units.numel()
+    torch.testing.assert_close(dropped[~silent], torch.full_like(dropped[~silent], 2 / (1 - rate)))
+    assert abs(int(silent.sum()) - count * rate) < 5 * math.sqrt(count * rate * (1 - rate))
+
+
+def test_dropout_is_drawn_for_each_example_and_each_unit():
+    dropped = Dropout(0.5)(torch.ones(20, 30), randomness.key(0, "x"))
+    assert len(dropped.unique(dim=0)) == 20
+    assert len(dropped.unique(dim=1).T) == 30
+
+
+def test_dropout_passes_gradients_through_the_units_that_are_left():
+    units = torch.ones(10, 10, requires_grad=True)
+    dropped = Dropout(0.5)(units, randomness.key(0, "x"))
+    dropped.sum().backward()
+    assert torch.equal(units.grad, dropped.detach())  # each unit was 1: its output is its slope, 0 or 2
+
+
+def test_dropout_of_rate_0_changes_nothing():
+    units = torch.randn(5, 6, generator=rng())
+    assert torch.equal(Dropout(0.0)(units, randomness.key(0, "x")), units)
+
+
+def identity(width: int, dropout: float) -> MLP:
+    """Two hidden layers and an output layer that pass positive numbers on."""
+    model = MLP([width] * 4, ACTIVATIONS["relu"], dropout, rng())
+    with torch.no_grad():
+        for layer in model.layers:
+            layer.weight.copy_(torch.eye(width))
+    return model
+
+
+def test_each_hidden_layer_has_its_own_mask_and_the_scores_have_none():
+    scores = identity(100, 0.5)(torch.ones(100, 100), randomness.key(0, "x"))
+    values, counts = scores.unique(return_counts=True)
+    assert values.tolist() == [0, 4]  # 1/(1 − ½) twice
+    assert abs(int(counts[1]) - 2500) < 5 * math.sqrt(10_000 * 0.25 * 0.75)  # ½·½ of 10000
+
+
+def test_the_key_decides_the_masks():
+    model, x = identity(20, 0.5), torch.ones(5, 20)
+    key, other = randomness.key(0, "x"), randomness.key(1, "x")
+    assert torch.equal(model(x, key), model(x, key))
+    assert not torch.equal(model(x, key), model(x, other))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_without_a_key_nothing_is_random(training):
+    quiet, noisy, x = build(4, 3), build(4, 3, dropout=0.5), torch.randn(5, 4, generator=rng())
+    assert torch.equal(noisy.train(training)(x), quiet(x))
+
+
+@pytest.mark.parametrize(
+    ("fields", "noise", "noisy"),
+    [
+        ({}, [], False),
+        ({"dropout": 0.1}, ["model.dropout=0"], True),
+        ({"dropout": 0.1, "layers": 2}, ["model.dropout=0"], True),
+    ],
+)
+def test_noise_names_the_override_that_switches_dropout_off(fields, noise, noisy):
+    assert MLPConfig(**fields).noise() == noise
+    assert build(2, 3, **fields).noisy is noisy
+
+
+def test_a_network_without_hidden_layers_has_nothing_to_drop():
+    model, x = build(4, 3, layers=1, dropout=0.5), torch.ones(5, 4)
+    assert not model.noisy
+    assert torch.equal(model(x, randomness.key(0, "x")), model(x))
+
+
+def test_the_rate_is_no_part_of_the_saved_state():
+    assert list(build(4, 3, dropout=0.5).state_dict()) == list(build(4, 3).state_dict())

@@ -1,0 +1,99 @@
+import dataclasses
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+from deeprob.config import options
+from deeprob.optim.base import OptimizerConfig, decay_groups
+
+OURS_TO_CHOOSE = {"foreach", "fused", "capturable", "differentiable", "maximize"}
+DEVIATIONS = {("lbfgs", "line_search_fn"): "strong_wolfe"}
+TORCH = {name.lower(): cls for name, cls in vars(torch.optim).items() if inspect.isclass(cls)}
+NAMES = sorted(options("optimizer"))
+
+# One value a field that is no default, to see where it goes.
+OTHER_VALUES = {
+    "sgd": {"lr": 0.3, "momentum": 0.7, "dampening": 0.2, "weight_decay": 0.4, "nesterov": False},
+    "adamw": {"lr": 0.3, "beta1": 0.7, "beta2": 0.8, "eps": 1e-4, "weight_decay": 0.4, "amsgrad": True},
+    "lbfgs": {
+        "lr": 0.3,
+        "max_iter": 7,
+        "max_eval": 11,
+        "tolerance_grad": 1e-3,
+        "tolerance_change": 1e-4,
+        "history_size": 5,
+        "line_search_fn": None,
+    },
+}
+
+
+def config_of(name: str, **fields: object) -> OptimizerConfig:
+    return options("optimizer")[name](**fields)
+
+
+def test_the_optimizers_are_those_tested_here():
+    assert set(OTHER_VALUES) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fields_and_defaults_are_torchs_own(name):
+    expected = {
+        parameter.name: parameter.default
+        for parameter in inspect.signature(TORCH[name]).parameters.values()
+        if parameter.name not in OURS_TO_CHOOSE | {"params"}
+    }
+    if "betas" in expected:
+        expected["beta1"], expected["beta2"] = expected.pop("betas")
+    expected |= {field: value for (optimizer, field), value in DEVIATIONS.items() if optimizer == name}
+    assert dataclasses.asdict(config_of(name)) == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_field_reaches_the_optimizer(name):
+    fields = OTHER_VALUES[name]
+    weight = nn.Parameter(torch.ones(2, 2))
+    optimizer = config_of(name, **fields).build([weight])
+    assert type(optimizer) is TORCH[name]
+    (group,) = optimizer.param_groups
+    expected = dict(fields)
+    if "beta1" in fields:
+        expected["betas"] = (expected.pop("beta1"), expected.pop("beta2"))
+    assert {key: group[key] for key in expected} == expected
+    assert group["params"] == [weight]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_may_come_as_an_iterator(name):
+    model = nn.Linear(2, 3)
+    groups = config_of(name).build(model.parameters()).param_groups
+    assert {id(p) for group in groups for p in group["params"]} == {id(model.weight), id(model.bias)}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_most_optimizers_take_noise_and_a_schedule(name):
+    assert (config_of(name).deterministic, config_of(name).scheduled) == (False, True)
+
+
+def test_decay_acts_on_matrices_alone():
+    matrix, kernel, bias, scale = (nn.Parameter(torch.zeros(s)) for s in [(2, 3), (1, 1, 2, 2), (3,), ()])
+    decayed, spared = decay_groups(iter([bias, matrix, scale, kernel]), 0.1)
+    assert (decayed["params"], decayed["weight_decay"]) == ([matrix, kernel], 0.1)
+    assert (spared["params"], spared["weight_decay"]) == ([bias, scale], 0.0)
+
+
+def test_a_group_of_nothing_is_left_out():
+    bias = nn.Parameter(torch.zeros(3))
+    (group,) = decay_groups([bias], 0.1)
+    assert group == {"params": [bias], "weight_decay": 0.0}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_without_a_gradient_weights_shrink_and_biases_stay(name):
+    weight, bias = nn.Parameter(torch.tensor([[2.0, -4.0]])), nn.Parameter(torch.tensor([2.0]))
+    optimizer = config_of(name, lr=0.1, weight_decay=0.5).build([weight, bias])
+    weight.grad, bias.grad = torch.zeros_like(weight), torch.zeros_like(bias)
+    optimizer.step()
+    torch.testing.assert_close(weight.detach(), torch.tensor([[1.9, -3.8]]))  # times 1 − 0.1·0.5 = 0.95
+    assert bias.item() == 2

@@ -1,0 +1,63 @@
+"""Every command of the README does what the README says."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import deeprob as package
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = [block.replace("\\\n", " ") for block in re.findall(r"```\n(.*?)```", README, re.DOTALL)]
+LINES = [line for block in BLOCKS for line in block.splitlines()]
+TRAIN = [
+    line.removeprefix("deeprob-train ") if line.startswith("deeprob-train") else re.findall('ARGS="(.*)"', line)[0]
+    for line in LINES
+    if line.startswith(("deeprob-train", "make train ARGS"))
+]
+MISTAKES = re.findall(r"^\$ deeprob-train (.*)\n(error: .*)$", README, re.MULTILINE)
+
+
+def test_the_commands_were_found():
+    assert len(TRAIN) >= 10
+    assert len(MISTAKES) == 2
+
+
+@pytest.mark.parametrize("command", TRAIN)
+def test_train_commands_train(deeprob, pictures, command):
+    words = shlex.split(command.replace("FOLDER", str(pictures)))
+    result = deeprob(*words, "trainer.epochs=1")
+    assert (result.status, result.err) == (0, "")
+
+
+@pytest.mark.parametrize(("command", "error"), MISTAKES)
+def test_mistakes_are_explained_as_shown(deeprob, command, error):
+    assert deeprob(*shlex.split(command)) == (2, "", error + "\n")
+
+
+def test_evaluate_measures_again(deeprob, one_run):
+    (command,) = [line for line in LINES if line.startswith("deeprob-evaluate")]
+    key, _ = command.split()[1].split("=")
+    assert deeprob(f"{key}={one_run}", command="evaluate").status == 0
+
+
+def test_the_python_example_runs(one_run):
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    block = re.sub(r'load_run\(".*"\)', f"load_run({str(one_run)!r})", block)
+    names: dict[str, object] = {}
+    exec(block, names)
+    assert names["scores"].shape == (60, 3)
+    assert names["load_run"] is package.load_run
+
+
+def test_every_make_target_is_known():
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
+    used = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))
+    assert used <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+
+
+def test_its_pictures_exist():
+    pictures = re.findall(r"!\[.+?\]\((.+?)\)", README, re.DOTALL)
+    assert pictures
+    assert all((Path(__file__).parents[1] / picture).is_file() for picture in pictures)
