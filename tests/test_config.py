@@ -44,6 +44,7 @@ class CartConfig:
     slope: float = number(0.0, minimum=-1, below=1)
     offset: float = number(0.0)
     seats: int | None = number(None, minimum=1, optional=True)
+    speed: int | str | None = number(None, minimum=1, words=("walk",), optional=True)
 
 
 def composed(**values: object) -> DictConfig:
@@ -100,6 +101,8 @@ def test_load_returns_the_dataclass_with_its_option():
         {"lamp": None},
         {"lamp": "rear"},
         {"seats": None},
+        {"speed": None},
+        {"speed": "walk"},
         {"offset": -1e300},
     ],
 )
@@ -120,6 +123,7 @@ def test_values_on_the_right_side_of_a_bound_pass(values):
         ({"load": 0}, "load=0: expected a whole number at least 1 or full or auto"),
         ({"load": "half"}, "load=half: expected a whole number at least 1 or full or auto"),
         ({"seats": 0}, "seats=0: expected a whole number at least 1 or null"),
+        ({"speed": "run"}, "speed=run: expected a whole number at least 1 or walk or null"),
         ({"colour": "green"}, "colour=green: expected one of red, blue"),
         ({"lamp": "side"}, "lamp=side: expected one of front, rear, null"),
     ],
@@ -150,7 +154,10 @@ def test_a_missing_value_is_named(key):
     ("values", "line"),
     [
         ({"slop": 1}, "slop: no such key; did you mean slope?"),
-        ({"zzz": 1}, "zzz: no such key; choose from colour, lamp, load, offset, owner, seats, slope, wheel"),
+        (
+            {"zzz": 1},
+            "zzz: no such key; choose from colour, lamp, load, offset, owner, seats, slope, speed, wheel",
+        ),
         ({"wheel__spoke": 1}, "wheel.spoke: no such key; did you mean spokes?"),
     ],
 )
@@ -226,6 +233,7 @@ def test_flat_has_dotted_keys_and_the_choice_under_the_groups_name():
         "slope": -1 / 3,
         "offset": 0.0,
         "seats": None,
+        "speed": None,
     }
 
 
@@ -243,6 +251,7 @@ def test_save_writes_choices_first_then_every_value(tmp_path):
         "slope": 0.0,
         "offset": 0.0,
         "seats": None,
+        "speed": None,
     }
 
 

@@ -7,7 +7,8 @@ A group option is a dataclass beside the class that it builds::
     class SGDConfig(OptimizerConfig):
         lr: float = number(1e-3, above=0)
 
-`load` turns what Hydra composed into these dataclasses, `save` and `read` carry them through a run's ``config.yaml``.
+The field of a whole config that holds a choice bears its group's name. `load` turns what Hydra composed into these
+dataclasses, `save` and `read` carry them through a run's ``config.yaml``.
 """
 
 import dataclasses
@@ -63,6 +64,8 @@ class Rule:
 
 
 def _interval(minimum: float | None, above: float | None, below: float | None, maximum: float | None) -> str:
+    if minimum is None and above is None:
+        return "that is finite"
     if below is None and maximum is None:
         return f"at least {minimum}" if above is None else f"greater than {above}"
     left = f"[{minimum}" if above is None else f"({above}"
@@ -79,16 +82,17 @@ def number(
     maximum: float | None = None,
     words: Sequence[str] = (),
     optional: bool = False,
+    listed: bool = False,
 ) -> Any:
-    """Declare a finite number, or a list of them, within bounds; `words` and null may stand in its place."""
+    """Declare a finite number within bounds, or if `listed` a list of them; `words` and null may stand in its place."""
 
     def holds(value: Any) -> bool:
         if isinstance(value, list):
-            return all(isinstance(item, int | float) and holds(item) for item in value)
+            return listed and all(isinstance(item, int | float) and holds(item) for item in value)
         if value is None or isinstance(value, str):
             return (value is None and optional) or value in words
         return (
-            math.isfinite(value)
+            (isinstance(value, int) or math.isfinite(value))
             and (minimum is None or value >= minimum)
             and (above is None or value > above)
             and (below is None or value < below)
@@ -96,7 +100,8 @@ def number(
         )
 
     alternatives = [*words, *(["null"] if optional else [])]
-    noun = "a number" if isinstance(default, float) else "a whole number"
+    noun = "number" if isinstance(default, float) else "whole number"
+    noun = f"a list of {noun}s" if listed else f"a {noun}"
     words_for_it = " or ".join([f"{noun} " + _interval(minimum, above, below, maximum), *alternatives])
     return field(default=default, metadata={"rule": Rule(holds, words_for_it)})
 
@@ -206,21 +211,24 @@ def read(cls: type[T], path: Path) -> T:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        choices = {
-            group.removeprefix("override "): name
-            for entry in content.pop("defaults")
-            if isinstance(entry, dict)
-            for group, name in entry.items()
-        }
-        schema = OmegaConf.structured(cls)
-        for group, name in choices.items():
-            schema[group] = OmegaConf.structured(options(group)[name])
-        merged = OmegaConf.merge(schema, content)
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; expected the config.yaml of a finished run") from error
+        raise UserError(f"{path}: {error.strerror}; expected the config.yaml of a run") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: no YAML, or damaged") from error
+    try:
+        schema = OmegaConf.structured(cls)
+        for entry in content.pop("defaults"):
+            for key, name in entry.items() if isinstance(entry, dict) else ():
+                group = key.removeprefix("override ")
+                if name not in options(group):
+                    raise UserError(f"{group}={name}: no such option; {did_you_mean(str(name), options(group))}")
+                schema[group] = OmegaConf.structured(options(group)[name])
+        merged = OmegaConf.merge(schema, content)
+        assert isinstance(merged, DictConfig)
+        return load(cls, merged)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     except OmegaConfBaseException as error:
         raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not the config.yaml of a run ({type(error).__name__})") from error
-    assert isinstance(merged, DictConfig)
-    return load(cls, merged)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not the config.yaml of a run") from error

@@ -31,7 +31,7 @@ class RunConfig:
     optimizer: OptimizerConfig = MISSING
     scheduler: SchedulerConfig = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    seed: int = number(0, minimum=0)
+    seed: int = number(0, minimum=0, maximum=2**63 - 1)
 
     def problems(self) -> Iterator[str]:
         """Yield choices that do not go together."""

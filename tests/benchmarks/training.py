@@ -22,6 +22,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
+from torchvision.datasets import ImageFolder
 
 from deeprob.data import Examples, ImageFolderConfig
 from deeprob.experiment import ALL_THREADS, RunConfig
@@ -33,6 +34,9 @@ from deeprob.run import run
 from deeprob.training import TrainerConfig
 
 BATCH = 128
+TRANSFORM = transforms.Compose(
+    [transforms.ToTensor(), transforms.Normalize((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))]
+)
 
 
 def network(kind: str) -> nn.Module:
@@ -76,22 +80,20 @@ def bare(kind: str, train: Examples, epochs: int) -> float:
 
 
 class Samples(Dataset[tuple[torch.Tensor, int]]):
-    """torchvision-style samples: an array in memory, a PIL picture and two transforms for each example."""
+    """Samples as torchvision's CIFAR10 gives them: an array in memory, a PIL picture and two transforms for each."""
 
     def __init__(self, train: Examples) -> None:
         self.pictures = np.ascontiguousarray(train.inputs.numpy().transpose(0, 2, 3, 1))
         self.targets = train.targets.tolist()
-        normalize = transforms.Normalize((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
-        self.transform = transforms.Compose([transforms.ToTensor(), normalize])
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def __getitem__(self, position: int) -> tuple[torch.Tensor, int]:
-        return self.transform(Image.fromarray(self.pictures[position])), self.targets[position]
+        return TRANSFORM(Image.fromarray(self.pictures[position])), self.targets[position]
 
 
-def loader(kind: str, samples: Samples, workers: int) -> float:
+def loader(kind: str, samples: Dataset[tuple[torch.Tensor, int]], workers: int) -> float:
     """Seconds of one epoch of the tutorials' loop."""
     model = network(kind)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
@@ -106,13 +108,15 @@ def loader(kind: str, samples: Samples, workers: int) -> float:
 
 def main(root: str, rounds: int, epochs: int) -> None:
     train = ImageFolderConfig(root=root).load().train
-    samples = Samples(train)
+    in_memory, in_files = Samples(train), ImageFolder(Path(root) / "train", TRANSFORM)
     for kind in ("linear", "two-layer"):
         contestants: dict[str, Callable[[], float]] = {
             "deeprob, whole run": lambda kind=kind: deeprob(kind, root, epochs),
             "bare loop": lambda kind=kind: bare(kind, train, epochs),
-            "DataLoader, 0 workers": lambda kind=kind: loader(kind, samples, 0),
-            "DataLoader, 2 workers": lambda kind=kind: loader(kind, samples, 2),
+            "DataLoader, in memory, 0 workers": lambda kind=kind: loader(kind, in_memory, 0),
+            "DataLoader, in memory, 2 workers": lambda kind=kind: loader(kind, in_memory, 2),
+            "DataLoader, ImageFolder, 0 workers": lambda kind=kind: loader(kind, in_files, 0),
+            "DataLoader, ImageFolder, 2 workers": lambda kind=kind: loader(kind, in_files, 2),
         }
         seconds: dict[str, list[float]] = {name: [] for name in contestants}
         for number in range(rounds + 1):
@@ -126,7 +130,7 @@ def main(root: str, rounds: int, epochs: int) -> None:
         ours = seconds["deeprob, whole run"]
         for name, values in seconds.items():
             ratio = statistics.median(own / other for own, other in zip(ours, values, strict=True))
-            print(f"  {name:24}{statistics.median(values):7.3f} s an epoch   deeprob / it = {ratio:.3f}")
+            print(f"  {name:36}{statistics.median(values):7.3f} s an epoch   deeprob / it = {ratio:.3f}")
 
 
 if __name__ == "__main__":

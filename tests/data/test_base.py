@@ -29,6 +29,7 @@ def numbers(part: Examples) -> set[int]:
 @pytest.mark.parametrize(
     ("counts", "drawn", "expected"),
     [
+        ((60, 30, 10), 3, [2, 1, 0]),  # nearest to 1.8, 0.9, 0.3
         ((60, 30, 10), 10, [6, 3, 1]),
         ((60, 30, 10), 50, [30, 15, 5]),
         ((50, 50), 20, [10, 10]),

@@ -262,7 +262,7 @@ def test_with_no_place_for_a_cache_it_says_so_and_works(root, three, tmp_path, c
         np.testing.assert_array_equal(decode(root), three)
         out, err = capsys.readouterr()
         assert out == ""
-        assert err.startswith("note: no room for a cache of the pictures in ")
+        assert err.startswith("note: the decoded pictures cannot be kept in ")
         assert str(root / ".deeprob-cache") in err
         assert str(tmp_path / "xdg") in err
         assert err.count("\n") == 1
@@ -275,7 +275,7 @@ def test_a_disk_that_fills_up_leaves_no_part_of_a_cache(root, three, user_cache,
 
     monkeypatch.setattr(np.lib.format, "write_array", half)
     np.testing.assert_array_equal(decode(root), three)
-    assert capsys.readouterr().err.startswith("note: no room for a cache")
+    assert capsys.readouterr().err.startswith("note: the decoded pictures cannot be kept")
     for place in (root / ".deeprob-cache", user_cache):
         assert not [path for path in place.rglob("*") if path.is_file()]
 

@@ -72,6 +72,12 @@ def test_a_constant_entry_becomes_0(constant):
     assert standardize.deviation[1] == pytest.approx(np.arange(3000).std())
 
 
+def test_rounding_errors_of_a_large_constant_are_not_blown_up():
+    above = np.nextafter(np.float32(1e4), np.float32(2e4))
+    standardize = fitted(torch.tensor([[1e4], [above]]), "feature")
+    assert standardize.deviation.item() == 1
+
+
 def test_a_new_value_of_a_constant_entry_is_only_shifted():
     standardize = fitted(torch.full((10, 1), 5.0), "feature")
     assert standardize(torch.tensor([[7.0]])).item() == 2

@@ -2,19 +2,17 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from deeprob.models import Model, ModelConfig
-from deeprob.models.base import init_weight
+from deeprob.models.base import dense
 
 
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_init_weight_draws_from_a_normal_distribution():
-    layer = nn.Linear(500, 200)
-    init_weight(layer, 0.3, rng())
+def test_dense_draws_from_a_normal_distribution():
+    layer = dense(500, 200, 0.3, rng())
     weights = layer.weight.detach().double() / 0.3
     count = weights.numel()
     assert abs(weights.mean()) < 5 / math.sqrt(count)
@@ -22,18 +20,22 @@ def test_init_weight_draws_from_a_normal_distribution():
     assert abs(weights.pow(4).mean() - 3) < 5 * math.sqrt(96 / count)  # E z⁴ = 3, Var z⁴ = 105 − 9
 
 
-def test_init_weight_sets_biases_to_0():
-    layer = nn.Linear(5, 4)
-    init_weight(layer, 0.3, rng())
+def test_dense_sets_biases_to_0():
+    layer = dense(5, 4, 0.3, rng())
+    assert layer.weight.shape == (4, 5)
     assert layer.bias.tolist() == [0, 0, 0, 0]
 
 
-def test_init_weight_draws_from_its_generator_alone():
-    layers = [nn.Linear(5, 4) for _ in range(3)]
-    for layer, seed in zip(layers, (0, 0, 1), strict=True):
-        init_weight(layer, 0.3, rng(seed))
+def test_dense_draws_from_its_generator_alone():
+    layers = [dense(5, 4, 0.3, rng(seed)) for seed in (0, 0, 1)]
     assert torch.equal(layers[0].weight, layers[1].weight)
     assert not torch.equal(layers[0].weight, layers[2].weight)
+
+
+def test_dense_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    dense(5, 4, 0.3, rng())
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_model_is_quiet_unless_it_says_otherwise():

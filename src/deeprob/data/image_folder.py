@@ -29,7 +29,13 @@ class ImageFolderConfig(DatasetConfig):
 
     def resolved(self) -> Self:
         """Return the config with an absolute root."""
-        return dataclasses.replace(self, root=str(Path(self.root).expanduser().resolve()))
+        return dataclasses.replace(self, root=str(self._root().resolve()))
+
+    def _root(self) -> Path:
+        try:
+            return Path(self.root).expanduser()
+        except RuntimeError as error:
+            raise UserError(f"dataset.root={self.root}: {error}") from error
 
     def load(self) -> Splits:
         """Read the folder, from its cache when there is one.
@@ -39,7 +45,7 @@ class ImageFolderConfig(DatasetConfig):
         UserError
             Names the folder or the file that is missing, empty, no picture, damaged, or of another size.
         """
-        root = Path(self.root).expanduser()
+        root = self._root()
         listing = scan(root)
         inputs = decoded(root, listing.paths, f"{listing.fingerprint}-{self.image_size}", self.image_size)
         everything = Examples(inputs, listing.targets)
@@ -96,7 +102,8 @@ def scan(root: Path) -> Listing:
     classes = parts[0]
     if len(classes) < 2:
         raise UserError(
-            f"{root / split_names[0] if split_names else root} has {len(classes)} class folders; it needs two or more"
+            f"dataset.root={root / split_names[0] if split_names else root}: {len(classes)} class folder(s); "
+            "it needs two or more"
         )
     if parts[-1] != classes:
         odd = sorted(set(parts[0]) ^ set(parts[1]))[0]

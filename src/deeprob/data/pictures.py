@@ -49,7 +49,7 @@ def decoded(root: Path, paths: Sequence[str], fingerprint: str, size: int | None
             return torch.from_numpy(cached)
     pictures = _decode(root, paths, size)
     if not any(_write(place / f"{fingerprint}.npy", pictures) for place in places):
-        note(f"no room for a cache of the pictures in {places[0]} or {places[1]}: they are decoded anew each time")
+        note(f"the decoded pictures cannot be kept in {places[0]} or {places[1]}; they will be decoded anew each time")
     return torch.from_numpy(pictures)
 
 
@@ -60,8 +60,8 @@ def _user_cache() -> Path:
 def _open(path: Path, count: int) -> npt.NDArray[np.uint8] | None:
     """Map a cache file into memory, copy-on-write; None where there is none or it is not whole."""
     try:
-        pictures: npt.NDArray[np.uint8] = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        pictures: npt.NDArray[np.uint8] = np.lib.format.open_memmap(path, mode="c")
+    except Exception:  # NumPy reads the header with Python's own parser, which fails in many ways
         return None
     whole = pictures.dtype == np.uint8 and pictures.ndim == 4 and len(pictures) == count
     return pictures if whole else None
@@ -114,7 +114,10 @@ def _decode_one(path: Path, size: int | None) -> npt.NDArray[np.uint8]:
     """Decode one file to (3, H, W)."""
     try:
         with Image.open(path) as image:
-            picture = image.convert("RGB")
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(f"pixels of mode {image.mode}, not of 8 bits")  # convert() would clip them
+            upright = ImageOps.exif_transpose(image)
+            picture = (upright.convert("RGBA") if "transparency" in upright.info else upright).convert("RGB")
             if size is not None:
                 picture = ImageOps.fit(picture, (size, size))
             return np.asarray(picture).transpose(2, 0, 1)

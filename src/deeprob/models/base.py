@@ -33,8 +33,10 @@ class Model(nn.Module, ABC):
         """
 
 
-def init_weight(layer: nn.Linear, deviation: float, rng: torch.Generator) -> None:
-    """Draw a layer's weights from a normal distribution, and set its biases to 0."""
+def dense(inputs: int, outputs: int, deviation: float, rng: torch.Generator) -> nn.Linear:
+    """Return a layer Wx + b with W (outputs, inputs) drawn from a normal distribution and b = 0."""
+    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")  # torch would draw weights of its own
     with torch.no_grad():
         layer.weight.normal_(0.0, deviation, generator=rng)
         layer.bias.zero_()
+    return layer

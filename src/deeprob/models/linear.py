@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deeprob.config import register
-from deeprob.models.base import Model, ModelConfig, init_weight
+from deeprob.models.base import Model, ModelConfig, dense
 
 
 @register("model", "linear")
@@ -27,8 +27,7 @@ class Linear(Model):
 
     def __init__(self, inputs: int, outputs: int, rng: torch.Generator) -> None:
         super().__init__()
-        self.layer = nn.Linear(inputs, outputs)
-        init_weight(self.layer, 1 / inputs, rng)
+        self.layer = dense(inputs, outputs, 1 / inputs, rng)
 
     def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
         """Return scores (B, C) of inputs (B, …) with D numbers each."""

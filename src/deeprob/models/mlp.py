@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from deeprob import randomness
 from deeprob.config import choice, number, register
 from deeprob.models.activations import ACTIVATIONS, Activation
-from deeprob.models.base import Model, ModelConfig, init_weight
+from deeprob.models.base import Model, ModelConfig, dense
 
 DEFAULT_LAYERS = 3
 
@@ -26,23 +26,27 @@ class MLPConfig(ModelConfig):
 
     layers: int = number(DEFAULT_LAYERS, minimum=1)
     width: int = number(128, minimum=1)
-    hidden: list[int] | None = number(None, minimum=1, optional=True)
+    hidden: list[int] | None = number(None, minimum=1, optional=True, listed=True)
     activation: str = choice("relu", among=tuple(ACTIVATIONS))
     dropout: float = number(0.0, minimum=0, below=1)
 
     def problems(self) -> Iterator[str]:
         """Yield what contradicts itself."""
         if self.hidden is not None and self.layers not in (DEFAULT_LAYERS, len(self.hidden) + 1):
-            yield f"layers={self.layers}: hidden={self.hidden} makes {len(self.hidden) + 1} layers; give one of the two"
+            hidden = str(self.hidden).replace(" ", "")
+            yield f"layers={self.layers}: hidden={hidden} makes {len(self.hidden) + 1} layers; give one of the two"
 
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "MLP":
         """Return the network with weights drawn for its activation."""
-        hidden = [self.width] * (self.layers - 1) if self.hidden is None else self.hidden
-        return MLP([inputs, *hidden, outputs], ACTIVATIONS[self.activation], self.dropout, rng)
+        return MLP([inputs, *self.hidden_sizes(), outputs], ACTIVATIONS[self.activation], self.dropout, rng)
+
+    def hidden_sizes(self) -> list[int]:
+        """Return the number of units of each hidden layer."""
+        return [self.width] * (self.layers - 1) if self.hidden is None else self.hidden
 
     def noise(self) -> list[str]:
         """Return the override that switches dropout off, if it is on."""
-        return ["model.dropout=0"] if self.dropout > 0 else []
+        return ["model.dropout=0"] if self.dropout > 0 and self.hidden_sizes() else []
 
 
 class MLP(Model):
@@ -65,14 +69,14 @@ class MLP(Model):
 
     def __init__(self, sizes: list[int], activation: Activation, dropout: float, rng: torch.Generator) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairwise(sizes))
+        deviations = [activation.gain / math.sqrt(fan_in) for fan_in in sizes[:-2]] + [1 / sizes[-2]]
+        self.layers = nn.ModuleList(
+            dense(fan_in, fan_out, deviation, rng)
+            for (fan_in, fan_out), deviation in zip(pairwise(sizes), deviations, strict=True)
+        )
         self.activation = activation.function
         self.dropout = Dropout(dropout)
         self.noisy = dropout > 0 and len(sizes) > 2
-        for layer, fan_in in zip(self.layers, sizes, strict=False):
-            last = layer is self.layers[-1]
-            assert isinstance(layer, nn.Linear)
-            init_weight(layer, 1 / fan_in if last else activation.gain / math.sqrt(fan_in), rng)
 
     def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
         """Return scores (B, C) of inputs (B, …) with D numbers each; dropout only with a `key`."""

@@ -15,8 +15,8 @@ from deeprob.optim.base import OptimizerConfig, decay_groups
 class SGDConfig(OptimizerConfig):
     """Gradient descent with (Nesterov) momentum.
 
-    v ← ρv + (1 − dampening)·∇L, w ← w − αv with α = `lr` and ρ = `momentum`; Nesterov's form steps along ∇L + ρv
-    (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
+    v ← ρv + (1 − dampening)·∇L (v = ∇L at first), w ← w − αv with α = `lr` and ρ = `momentum`; Nesterov's form steps
+    along ∇L + ρv (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
     """
 
     lr: float = number(1e-3, above=0)
