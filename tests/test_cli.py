@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,7 @@ WRONG = {
     "model.layers=2.5": "model.layers=2.5: expected a whole number at least",
     "model.layers=two": "model.layers=two: expected a whole number at least",
     "model.hidden=3": "model.hidden=3",
-    "model.hidden=[1,x]": "model.hidden=[1,x]: expected a whole number at least",
+    "model.hidden=[1,x]": "model.hidden=[1,x]: expected a list of whole numbers at least 1 or null",
     "model.hidden=[4,[5]]": "model.hidden=[4,[5]]: expected",
     "optimizer.amsgrad=2": "optimizer.amsgrad=2: expected true or false",
     "optimizer.amsgrad=yes": "optimizer.amsgrad=yes: expected true or false",
@@ -59,7 +60,7 @@ WRONG = {
     "model.dropout=1.0": "model.dropout=1.0: expected a number in [0, 1)",
     "model.dropout=-0.1": "model.dropout=-0.1: expected a number in [0, 1)",
     "model.layers=0": "model.layers=0: expected a whole number at least 1",
-    "model.hidden=[4,0]": "model.hidden=[4,0]: expected a whole number at least 1",
+    "model.hidden=[4,0]": "model.hidden=[4,0]: expected a list of whole numbers at least 1 or null",
     "trainer.epochs=0": "trainer.epochs=0: expected a whole number at least 1",
     "trainer.batch_size=0": "trainer.batch_size=0: expected a whole number at least 1 or full or auto",
     "trainer.batch_size=most": "trainer.batch_size=most: expected a whole number at least 1 or full or auto",
@@ -93,6 +94,26 @@ WRONG = {
     "--config-dir nowhere": "--config-dir nowhere: no such folder",
     "--config-name nowhere": "nowhere",
     "-m --cfg job": "give only one of",
+    # numbers that no machine holds
+    "seed=99999999999999999999": "seed=99999999999999999999: expected a whole number",
+    "dataset.seed=9223372036854775808": "dataset.seed=9223372036854775808: expected a whole number",
+    "trainer.epochs=" + "9" * 400: "expected a whole number at least 1",
+    "trainer.threads=100000": "trainer.threads=100000: expected a whole number in [1, 1024]",
+    "dataset.noise=1e308": "dataset.noise=1e+308: expected a number in [0, 1000]",
+    "model.width=9000000000000000000": "not enough memory: lower model.width",
+    "dataset.points_per_class=1000000000000000": "not enough memory",
+    # Hydra's own settings
+    "hydra.run.dir=${nope}": "hydra.run.dir",
+    "hydra.run.dir=": "hydra.run.dir is empty",
+    "hydra.job.chdir=true": "hydra.job.chdir=true is not supported",
+    "--cfg job --package nope": "nope",
+    "--shell-completion install=nope": "--shell-completion",
+    "dataset=image_folder dataset.root=": "dataset.root is empty",
+    "dataset.root=/bilder-ü dataset=image_folder": "quote what is special",
+    "-m optimizer.lr=interval(0,1)": "give the values, as in key=1,2,3",
+    "-m hydra.sweep.subdir=x seed=0,1": "job 1 would write to 'x'; each needs a folder of its own",
+    "-m hydra.sweep.subdir=../x seed=0": "would write to '../x'",
+    "-m hydra.sweep.dir=${nope} seed=0": "hydra.sweep.dir",
     # data
     "dataset=image_folder dataset.root=nowhere": "nowhere: no such folder",
     "dataset.points_per_class=2 dataset.val_fraction=0.01": "dataset.val_fraction=0.01: 6 training examples give",
@@ -103,7 +124,7 @@ WRONG = {
 def test_a_mistake_is_one_line_status_2_and_leaves_nothing(deeprob, words):
     status, out, err = deeprob(*words.split(" "))
     assert (status, out) == (2, "")
-    assert err.startswith("error: ")
+    assert err.startswith("error: ") or "--package" in words
     assert err.count("\n") == 1
     assert WRONG[words] in err
     assert list(Path.cwd().iterdir()) == []
@@ -131,6 +152,24 @@ def test_flags_may_stand_anywhere(deeprob, small):
     status, _, err = deeprob(*small, "-m", "seed=0,1", "hydra.sweep.dir=s")
     assert (status, err) == (0, "")
     assert sorted(path.name for path in Path("s").iterdir()) == ["0", "1", "summary.csv"]
+
+
+def test_a_sweep_over_the_options_of_a_group(deeprob, small):
+    words = [word for word in small if not word.startswith("model")]
+    assert deeprob("-m", *words, "regularizer=glob(*)", "hydra.sweep.dir=s").status == 0
+    assert len(list(Path("s").glob("*/summary.json"))) == 2
+
+
+def test_evaluate_has_no_sweeps(deeprob):
+    status, _, err = deeprob("-m", "run=a,b", command="evaluate")
+    assert (status, err) == (2, "error: -m: deeprob-evaluate has no sweeps; call it once for each run\n")
+
+
+def test_a_path_with_special_letters(deeprob, small):
+    result = deeprob(*small, 'hydra.run.dir="läuft (1)"')
+    assert result.status == 0
+    again = shlex.split(result.out.splitlines()[-1])[2]
+    assert deeprob(again, command="evaluate").status == 0
 
 
 def test_help_shows_groups_values_and_flags(deeprob):
@@ -219,6 +258,27 @@ def test_an_output_directory_that_cannot_be_made(deeprob, small, directory):
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["file"]
 
 
+def test_an_empty_directory_of_the_users_stays(deeprob, small):
+    Path("mine").mkdir()
+    assert deeprob(*small, "hydra.run.dir=mine", "dataset.val_fraction=1e-9").status == 2
+    assert Path("mine").is_dir()
+    assert deeprob(*small, "hydra.run.dir=mine").status == 0
+
+
+def test_a_failed_start_leaves_nothing(deeprob, small, monkeypatch):
+    import errno
+
+    from deeprob import config
+
+    def full(content, path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(config, "save", full)
+    status, _, err = deeprob(*small, "hydra.run.dir=run")
+    assert (status, err) == (2, f"error: {Path('run').resolve()}: No space left on device\n")
+    assert list(Path.cwd().iterdir()) == []
+
+
 def test_a_full_disk_names_the_file(deeprob, small, monkeypatch):
     import errno
 
@@ -229,7 +289,7 @@ def test_a_full_disk_names_the_file(deeprob, small, monkeypatch):
     status, _, err = deeprob(*small, "hydra.run.dir=run")
     assert status == 2
     assert err == f"error: {Path('run/checkpoints/best.pt').resolve()}: No space left on device\n"
-    assert not list(Path("run").rglob("*.tmp"))
+    assert list(Path.cwd().iterdir()) == []
 
 
 def test_a_bug_of_ours_shows_its_traceback(deeprob, monkeypatch):

@@ -20,7 +20,7 @@ class WheelConfig:
 @dataclass(kw_only=True, slots=True)
 class WoodenConfig(WheelConfig):
     spokes: int = number(8, minimum=3)
-    gaps: list[int] | None = number(None, minimum=1, optional=True)
+    gaps: list[int] | None = number(None, minimum=1, optional=True, listed=True)
 
     def problems(self) -> Iterator[str]:
         if self.gaps is not None and len(self.gaps) != self.spokes:
@@ -117,7 +117,7 @@ def test_values_on_the_right_side_of_a_bound_pass(values):
         ({"wheel__size": 1.5}, "wheel.size=1.5: expected a number in (0, 1]"),
         ({"wheel__size": math.nan}, "wheel.size=nan: expected a number in (0, 1]"),
         ({"wheel__spokes": 2}, "wheel.spokes=2: expected a whole number at least 3"),
-        ({"wheel__gaps": [2, 0]}, "wheel.gaps=[2,0]: expected a whole number at least 1 or null"),
+        ({"wheel__gaps": [2, 0]}, "wheel.gaps=[2,0]: expected a list of whole numbers at least 1 or null"),
         ({"slope": 1.0}, "slope=1.0: expected a number in [-1, 1)"),
         ({"slope": -1.01}, "slope=-1.01: expected a number in [-1, 1)"),
         ({"load": 0}, "load=0: expected a whole number at least 1 or full or auto"),
@@ -141,8 +141,10 @@ def test_a_number_without_bounds_does_not_speak_of_one():
     assert "None" not in complaint(offset=math.nan)
 
 
-def test_a_number_too_large_for_a_float_is_no_crash():
-    assert config.load(CartConfig, composed(seats=10**400)).seats == 10**400
+@pytest.mark.parametrize("seats", [2**63, 10**400])
+def test_whole_numbers_fit_64_bits(seats):
+    assert config.load(CartConfig, composed(seats=2**63 - 1)).seats == 2**63 - 1
+    assert complaint(seats=seats).startswith(f"seats={seats}: expected")
 
 
 @pytest.mark.parametrize("key", ["owner", "wheel", "wheel.size"])

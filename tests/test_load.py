@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from deeprob import load_run
 from deeprob.errors import UserError
@@ -82,7 +83,7 @@ def damaged(run: Path, what: str) -> str:
     elif what == "config holds a value out of range":
         text = (run / "config.yaml").read_text()
         (run / "config.yaml").write_text(text.replace("dropout: 0.0", "dropout: 7.0"))
-        return "model.dropout=7.0: expected a number in [0, 1)"
+        return f"{run / 'config.yaml'}: model.dropout=7.0: expected a number in [0, 1)"
     elif what == "no checkpoint":
         (run / "checkpoints/best.pt").unlink()
         return f"{run / 'checkpoints/best.pt'}: no such checkpoint"
@@ -116,6 +117,31 @@ def test_what_is_damaged_is_named(one_run, deeprob, what):
     assert expected in err
     with pytest.raises(UserError):
         load_run(one_run)
+
+
+@pytest.mark.parametrize("change", ["a class more", "another size"])
+def test_data_that_changed_since_the_run_are_noticed(deeprob, pictures, change):
+    words = ("dataset=image_folder", f"dataset.root={pictures}", "trainer.epochs=1", "hydra.run.dir=run")
+    assert deeprob(*words).status == 0
+    size = 8
+    if change == "another size":
+        size = 6
+        shutil.rmtree(pictures)
+    for split in ("train", "test"):
+        for name in ("cats", "dogs", "eels") if change == "a class more" else ("cats", "dogs"):
+            (pictures / split / name).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (size, size)).save(pictures / split / name / "new.png")
+    status, _, err = deeprob("run=run", command="evaluate")
+    assert status == 2
+    assert err.startswith("error: run: the dataset is no longer that of the run, which had 2 classes (cats, dogs, …)")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("device", "line"), [("gpu", "device=gpu: expected one of"), ("cuda", "no CUDA device here")])
+def test_a_device_that_is_not_there(one_run, device, line, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=line):
+        load_run(one_run, device=device)
 
 
 def test_the_package_offers_the_python_api():

@@ -45,6 +45,7 @@ def test_the_files_of_the_contract(one_run):
     assert len(event_files) == 1
     assert names - event_files == {
         "config.yaml", "provenance.json", "summary.json", "metrics.csv", "checkpoints/last.pt", "checkpoints/best.pt",
+        "checkpoints/last.prev.pt", "checkpoints/best.prev.pt",
     }  # fmt: skip
 
 
@@ -129,10 +130,9 @@ def test_the_same_command_gives_the_same_bits(deeprob, small, optimizer):
 def test_the_best_epoch_is_chosen_by_validation_and_tested(deeprob, small):
     words = ("dataset.val_fraction=0.4", "optimizer.lr=0.3", "trainer.epochs=12", "scheduler=constant")
     assert deeprob(*small, *words, "hydra.run.dir=run").status == 0
-    accuracies = [float(row["val/accuracy"]) for row in rows(Path("run"))]
+    ranked = [(-float(row["val/accuracy"]), float(row["val/loss"]), int(row["epoch"])) for row in rows(Path("run"))]
     content = summary(Path("run"))
-    assert content["best_epoch"] == accuracies.index(max(accuracies)) + 1
-    assert content["val/accuracy"] == max(accuracies)
+    assert (-content["val/accuracy"], pytest.approx(content["val/loss"]), content["best_epoch"]) == min(ranked)
     assert checkpoint.load(Path("run/checkpoints/best.pt"))["step"] == content["best_epoch"] * 2
 
 
@@ -144,13 +144,43 @@ def test_early_stopping(deeprob, small):
     assert content["epochs"] == content["best_epoch"] + 4 == len(rows(Path("run")))
 
 
-def test_divergence_keeps_the_last_finite_state(deeprob, small):
+def test_a_run_that_overflows_at_once_keeps_its_initial_weights(deeprob, small):
     status, _, err = deeprob(*small, "optimizer=sgd", "optimizer.lr=1e30", "hydra.run.dir=run")
     assert status == 3
     assert err.startswith("error: diverged: the loss or its gradient became NaN or infinite at step 2")
     assert summary(Path("run"))["status"] == "diverged"
     last = checkpoint.load(Path("run/checkpoints/last.pt"))
     assert all(tensor.isfinite().all() for tensor in last["model"].values())
+
+
+def test_divergence_keeps_the_last_finite_state_and_the_best(deeprob, small, monkeypatch):
+    from deeprob.training import trainer
+
+    add = trainer.Update.freeze_unless
+    steps = []
+
+    def fail_at_step_8(update, finite):
+        steps.append(1)
+        add(update, finite & torch.tensor(len(steps) != 8))
+
+    monkeypatch.setattr(trainer.Update, "freeze_unless", fail_at_step_8)
+    words = ("dataset.val_fraction=0.2", "trainer.epochs=9", "hydra.run.dir=run")
+    status, _, err = deeprob(*small, *words)
+    assert (status, err.split(";")[0]) == (
+        3,
+        "error: diverged: the loss or its gradient became NaN or infinite at step 8",
+    )
+    last, best = (checkpoint.load(Path(f"run/checkpoints/{name}.pt")) for name in ("last", "best"))
+    assert (last["step"], best["step"] > 0, best["best"][2] > 0) == (7, True, True)
+    assert all(tensor.isfinite().all() for tensor in last["model"].values())
+
+
+def test_a_last_update_that_was_too_large_is_noticed(deeprob, small):
+    words = ("optimizer=sgd", "optimizer.lr=1e15", "trainer.batch_size=full", "trainer.epochs=1", "hydra.run.dir=run")
+    status, _, err = deeprob(*small, *words)
+    assert status == 3
+    assert "loss on the test split became NaN or infinite at step 1" in err
+    assert summary(Path("run"))["status"] == "diverged"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

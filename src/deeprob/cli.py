@@ -1,11 +1,16 @@
 """The console commands: `main` turns words into an exit status."""
 
+import io
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,7 +20,7 @@ from omegaconf import DictConfig
 from deeprob.config import load
 from deeprob.errors import CheckFailed, DeeprobError, Interrupted, UserError
 from deeprob.experiment import RunConfig
-from deeprob.hydra_app import Application, parse_arguments, started
+from deeprob.hydra_app import Application, parse_arguments, started, words_of
 from deeprob.load import EvaluateConfig, evaluate_run
 from deeprob.run import run
 
@@ -39,24 +44,43 @@ def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
         A key of `COMMANDS`, and the name of its primary config.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without λ is no reason to fail
     try:
-        return _run(command, words)
-    except DeeprobError as error:
-        return _fail(str(error), error.status)
-    except Interrupted as error:
+        with terminable():
+            return _run(command, words)
+    except (DeeprobError, Interrupted) as error:
         return _fail(str(error), error.status)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    except SystemExit as end:  # argparse and Hydra's own commands
+        return UserError.status if end.code == 1 else int(end.code or 0)
     except BrokenPipeError:  # whoever read our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:
-        if error.filename is None:
-            raise
-        return _fail(f"{error.filename}: {error.strerror}", UserError.status)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename:
+            return _fail(f"{error.filename}: {error.strerror}", UserError.status)
         traceback.print_exc()
         return 1
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does: cleaning up, with its own exit status."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def train() -> int:
@@ -72,7 +96,7 @@ def evaluate() -> int:
 def _fail(line: str, status: int) -> int:
     if os.environ.get("DEEPROB_TRACEBACK") == "1":
         traceback.print_exc()
-    print(f"error: {line}" if status != 0 else line, file=sys.stderr)
+    print(f"error: {line}", file=sys.stderr)
     return status
 
 
@@ -83,7 +107,12 @@ def _run(name: str, words: list[str]) -> int:
         application = Application(hydra, arguments.config_name or name, command.schema)
         overrides = arguments.overrides
         if arguments.shell_completion:
-            hydra.shell_completion(application.config_name, overrides)
+            try:
+                hydra.shell_completion(application.config_name, overrides)
+            except (KeyError, ValueError) as error:
+                raise UserError(
+                    "--shell-completion takes install=SHELL or uninstall=SHELL: bash, zsh or fish"
+                ) from error
         elif arguments.hydra_help:
             hydra.hydra_help(application.config_name, parser, arguments)
         elif arguments.info:
@@ -100,7 +129,9 @@ def _run(name: str, words: list[str]) -> int:
 
 
 def _evaluate(application: Application, config: DictConfig, command: list[str]) -> None:
-    evaluate_run(application.load(config, command[1:]))
+    if config.hydra.mode == RunMode.MULTIRUN:
+        raise UserError("-m: deeprob-evaluate has no sweeps; call it once for each run")
+    evaluate_run(application.load(config, words_of(config, "task")))
 
 
 def _train(application: Application, config: DictConfig, command: list[str]) -> None:
@@ -122,7 +153,9 @@ def _sweep(application: Application, config: DictConfig, command: list[str]) -> 
         number = HydraConfig.get().job.num
         directory = Path(HydraConfig.get().runtime.output_dir)
         try:
-            return run(load(RunConfig, job), directory, command, report=False)
+            summary = run(load(RunConfig, job), directory, command, report=False)
+            print(f"job {number}: {summary['status']}  test/accuracy {summary['test/accuracy']:.4g}", flush=True)
+            return summary
         except Exception as error:
             if not isinstance(error, DeeprobError):
                 traceback.print_exc()

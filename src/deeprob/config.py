@@ -84,7 +84,10 @@ def number(
     optional: bool = False,
     listed: bool = False,
 ) -> Any:
-    """Declare a finite number within bounds, or if `listed` a list of them; `words` and null may stand in its place."""
+    """Declare a finite number within bounds (a whole one unless `default` is a float), or if `listed` a list of them.
+
+    `words` and null may stand in its place. Whole numbers fit 64 bits.
+    """
 
     def holds(value: Any) -> bool:
         if isinstance(value, list):
@@ -92,7 +95,7 @@ def number(
         if value is None or isinstance(value, str):
             return (value is None and optional) or value in words
         return (
-            (isinstance(value, int) or math.isfinite(value))
+            (abs(value) < 2**63 if isinstance(value, int) else math.isfinite(value))
             and (minimum is None or value >= minimum)
             and (above is None or value > above)
             and (below is None or value < below)
@@ -212,7 +215,7 @@ def read(cls: type[T], path: Path) -> T:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; expected the config.yaml of a run") from error
+        raise UserError(f"{path}: {error.strerror}; expected the config.yaml of a finished run") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: no YAML, or damaged") from error
     try:

@@ -6,7 +6,8 @@ interrupted by SIGINT and SIGTERM.
 
 import difflib
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class DeeprobError(Exception):
@@ -61,3 +62,26 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     known = list(options)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
+
+
+_NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "Storage size calculation overflowed",
+    "Overflow when unpacking",
+)
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn running out of memory, on any device, into one line that says what to lower."""
+    try:
+        yield
+    except (MemoryError, OverflowError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        known = isinstance(error, MemoryError | OverflowError) or type(error).__name__ == "OutOfMemoryError"
+        if not known and not any(words in str(error) for words in _NO_MEMORY):
+            raise
+        raise UserError(
+            "not enough memory: lower model.width, model.layers or trainer.batch_size, or the dataset's size "
+            "(dataset.limit, points_per_class, image_size)"
+        ) from error

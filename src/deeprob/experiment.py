@@ -1,6 +1,7 @@
 """A run's config, and the one place where everything that it names is built and wired."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from deeprob import config as configs
 from deeprob import randomness
 from deeprob.config import number, register
 from deeprob.data import DatasetConfig, Examples, Splits
+from deeprob.errors import Diverged
 from deeprob.features import FeaturesConfig
 from deeprob.models import ModelConfig
 from deeprob.objective import LossConfig, Objective, RegularizerConfig
@@ -31,7 +33,7 @@ class RunConfig:
     optimizer: OptimizerConfig = MISSING
     scheduler: SchedulerConfig = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    seed: int = number(0, minimum=0, maximum=2**63 - 1)
+    seed: int = number(0, minimum=0)
 
     def problems(self) -> Iterator[str]:
         """Yield choices that do not go together."""
@@ -59,7 +61,7 @@ ALL_THREADS = torch.get_num_threads()
 
 
 def build_classifier(config: RunConfig, input_shape: Sequence[int], classes: Sequence[str]) -> Classifier:
-    """Return features not yet fitted and a model with its initial weights, on the CPU in single precision."""
+    """Return features not yet fitted and a model with its initial weights."""
     features = config.features.build(tuple(input_shape))
     model = config.model.build(features.output_count, len(classes), randomness.generator(config.seed, "weights"))
     return Classifier(features, model, tuple(input_shape), tuple(classes))
@@ -160,6 +162,14 @@ class Experiment:
         )
 
     def measure(self, name: str, examples: Examples) -> dict[str, float]:
-        """Return ``name/loss`` and ``name/accuracy`` of a split."""
+        """Return ``name/loss`` and ``name/accuracy`` of a split.
+
+        Raises
+        ------
+        Diverged
+            When the loss is not finite: the last update was too large.
+        """
         measured = evaluate(self.classifier.scores, examples, self.objective.loss, self.chunk_size)
+        if not math.isfinite(measured["loss"]):
+            raise Diverged(f"loss on the {name} split", self.state.step)
         return {f"{name}/{measure}": value for measure, value in measured.items()}

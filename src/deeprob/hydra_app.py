@@ -27,6 +27,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from deeprob.config import load
 from deeprob.errors import UserError
@@ -110,7 +111,8 @@ class Application:
         UserError
             Names the override at fault.
         """
-        sweeping = [word for word, parsed in zip(words, parse(words), strict=True) if parsed.is_sweep_override()]
+        parsed = parse(words, self.hydra.config_loader)
+        sweeping = [word for word, override in zip(words, parsed, strict=True) if override.is_sweep_override()]
         mode = RunMode.MULTIRUN if multirun else RunMode.RUN
         try:
             config = self.hydra.compose_config(
@@ -118,6 +120,8 @@ class Application:
             )
         except Exception as error:  # whatever Hydra makes of the words, the words are at fault
             raise explain(error, words) from error
+        if config.hydra.job.chdir:
+            raise UserError("hydra.job.chdir=true is not supported: relative paths would change their meaning")
         if config.hydra.mode == RunMode.MULTIRUN and not multirun:  # an experiment that is a sweep by itself
             return self.compose(words, multirun=True, check=check)
         if sweeping and not multirun:
@@ -176,7 +180,7 @@ class Application:
         context = self.context(config)
         context.callbacks.on_multirun_start(config=config, config_name=self.config_name)
         sweeper = Plugins.instance().instantiate_sweeper(config=config, hydra_context=context, task_function=task)
-        jobs = sweeper.sweep(arguments=list(config.hydra.overrides.task))
+        jobs = sweeper.sweep(arguments=words_of(config, "task"))
         context.callbacks.on_multirun_end(config=config, config_name=self.config_name)
         return list(jobs or [])
 
@@ -189,14 +193,28 @@ def without_hydra(config: DictConfig) -> DictConfig:
     return task
 
 
+def words_of(config: DictConfig, kind: str) -> list[str]:
+    """Return the overrides of the ``task`` or of ``hydra`` as they were typed, interpolations unresolved."""
+    words = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
+    assert isinstance(words, list)
+    return [str(word) for word in words]
+
+
 @contextmanager
 def own_directory(config: DictConfig, kind: str) -> Iterator[Path]:
     """Make the directory of a run or a sweep, which no other has; take it away again if it stays empty.
 
     A directory of the same second gets a number behind its name; one that the user named must be new or empty.
     """
-    named = any(str(word).startswith(f"hydra.{kind}.dir=") for word in config.hydra.overrides.hydra)
-    with claimed(Path(str(config.hydra[kind].dir)), numbered=not named) as directory:
+    words = words_of(config, "hydra")
+    named = any(override.key_or_group == f"hydra.{kind}.dir" for override in parse(words))
+    try:
+        wanted = str(config.hydra[kind].dir)
+    except OmegaConfBaseException as error:
+        raise explain(error, words) from error
+    if not wanted:
+        raise UserError(f"hydra.{kind}.dir is empty: give a directory")
+    with claimed(Path(wanted), numbered=not named) as directory:
         with read_write(config.hydra):
             config.hydra[kind].dir = str(directory)
         yield directory
@@ -204,23 +222,28 @@ def own_directory(config: DictConfig, kind: str) -> Iterator[Path]:
 
 @contextmanager
 def claimed(wanted: Path, *, numbered: bool) -> Iterator[Path]:
-    """Make a directory that did not exist (or was empty), and remove what stayed empty of it in the end."""
-    made = [folder for folder in (wanted.parent, *wanted.parent.parents) if not folder.exists()]
-    wanted.parent.mkdir(parents=True, exist_ok=True)
-    for attempt in itertools.count(1):
-        directory = wanted if attempt == 1 else wanted.with_name(f"{wanted.name}-{attempt}")
-        try:
-            directory.mkdir()
-            break
-        except FileExistsError:
-            if not numbered and not (directory.is_dir() and not any(directory.iterdir())):
-                raise UserError(f"{directory} exists already; give another directory") from None
-            if not numbered:
-                break
+    """Make a directory that did not exist, or take an empty one, and remove what was made here and stayed empty."""
+    made: list[Path] = []
     try:
+        for folder in reversed(wanted.parents):
+            if not folder.exists():
+                folder.mkdir(exist_ok=True)
+                made.append(folder)
+        directory = wanted
+        for attempt in itertools.count(2):
+            try:
+                directory.mkdir()
+                made.append(directory)
+                break
+            except FileExistsError:
+                if not numbered:
+                    if not directory.is_dir() or any(directory.iterdir()):
+                        raise UserError(f"{directory} exists already; give another directory") from None
+                    break
+            directory = wanted.with_name(f"{wanted.name}-{attempt}")
         yield directory
     finally:
-        for folder in (directory, *made):
+        for folder in reversed(made):
             try:
                 folder.rmdir()  # refuses unless empty
             except OSError:

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from deeprob import config as configs
 from deeprob.config import choice, register
-from deeprob.data import Splits
+from deeprob.data import Examples, Splits
 from deeprob.errors import UserError
 from deeprob.experiment import RunConfig, build_classifier, resolve_device
 from deeprob.models import Model
 from deeprob.tracking import console
-from deeprob.training import Classifier, checkpoint, evaluate
+from deeprob.training import Classifier, TrainerConfig, checkpoint, evaluate
+from deeprob.training.config import DEVICES
 
 CHECKPOINTS = ("best", "last")
 SPLITS = ("train", "val", "test")
@@ -58,7 +59,7 @@ class Run:
     def features(self, inputs: Tensor) -> Tensor:
         """Return what the model sees of raw inputs (N, …), standardisation included."""
         features = self.classifier.features
-        seen: Tensor = features(features.extract(inputs).to(features.standardize.mean.device))
+        seen: Tensor = features(features.extract(inputs).to(self._device))
         return seen
 
     @torch.no_grad()
@@ -75,11 +76,26 @@ class Run:
         UserError
             When the run held out no such split.
         """
-        examples = getattr(self.data(), split)
+        if split not in SPLITS:
+            raise UserError(f"split={split}: expected one of {', '.join(SPLITS)}")
+        data = self.data()
+        shape = tuple(data.train.inputs.shape[1:])
+        if (data.classes, shape) != (self.classes, self.classifier.input_shape):
+            raise UserError(
+                f"{self.directory}: the dataset is no longer that of the run, which had {len(self.classes)} classes "
+                f"({', '.join(self.classes[:3])}, …) of inputs {list(self.classifier.input_shape)}"
+            )
+        examples = getattr(data, split)
         if examples is None:
             raise UserError(f"split={split}: {self.directory} held out none; choose train or test")
-        device = self.classifier.features.standardize.mean.device
-        return evaluate(self, examples.to(device), self.config.loss.build(), self.classifier.chunk_size())
+        chunk = self.config.trainer.chunk_size
+        chunk = chunk if isinstance(chunk, int) else self.classifier.chunk_size()
+        extracted = Examples(self.classifier.features.extract(examples.inputs), examples.targets)
+        return evaluate(self.classifier.scores, extracted.to(self._device), self.config.loss.build(), chunk)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.classifier.features.standardize.mean.device
 
 
 def load_run(directory: str | Path, checkpoint_name: str = "best", device: str = "cpu") -> Run:
@@ -100,6 +116,8 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
         When the directory holds no run, or its files are damaged or do not belong together.
     """
     directory = Path(directory)
+    for problem in TrainerConfig(device=device).problems():
+        raise UserError(problem)
     if not (directory / "config.yaml").is_file():
         raise UserError(f"{directory}: no run there (no config.yaml); expected a directory that deeprob-train made")
     config = configs.read(RunConfig, directory / "config.yaml")
@@ -107,10 +125,11 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
     content = checkpoint.load(path)
     try:
         classifier = build_classifier(config, content["input_shape"], content["classes"])
-        classifier.to(resolve_device(device), getattr(torch, config.trainer.precision))
+        classifier.to(torch.device("cpu"), getattr(torch, config.trainer.precision))
         classifier.load_state_dict(content)
     except (KeyError, RuntimeError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{path}: does not belong to {directory / 'config.yaml'}") from error
+    classifier.to(resolve_device(device), getattr(torch, config.trainer.precision))
     summary = directory / "summary.json"
     try:
         metrics = json.loads(summary.read_text(encoding="utf-8")) if summary.exists() else {}
@@ -127,7 +146,7 @@ class EvaluateConfig:
     run: str = MISSING
     checkpoint: str = choice("best", among=CHECKPOINTS)
     split: str = choice("test", among=SPLITS)
-    device: str = choice("auto", among=("auto", "cpu", "cuda"))
+    device: str = choice("auto", among=DEVICES)
 
 
 def evaluate_run(config: EvaluateConfig) -> dict[str, float]:

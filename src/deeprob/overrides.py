@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
@@ -17,8 +18,8 @@ from deeprob.config import expected, options
 from deeprob.errors import UserError, did_you_mean
 
 
-def parse(words: Sequence[str]) -> list[Override]:
-    """Parse ``key=value`` words.
+def parse(words: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
+    """Parse ``key=value`` words; a sweep's ``glob(…)`` needs the loader, which knows the options.
 
     Raises
     ------
@@ -26,7 +27,7 @@ def parse(words: Sequence[str]) -> list[Override]:
         Names the word that cannot be read.
     """
     try:
-        parsed: list[Override] = OverridesParser.create().parse_overrides(list(words))
+        parsed: list[Override] = OverridesParser.create(loader).parse_overrides(list(words))
     except OverrideParseException as error:
         raise explain(error, words) from error
     for override in parsed:
@@ -57,7 +58,9 @@ def explain(error: Exception, words: Sequence[str]) -> UserError:
     """Return the one line that says what was wrong with the words, given what Hydra raised."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     if isinstance(error, OverrideParseException):
-        return UserError(f"{error.override}: cannot be read as key=value ({_first_line(error)})")
+        word = error.override or "an empty word"
+        advice = f"{_first_line(error)}; quote what is special: 'key=\"value\"'" if "=" in word else "no ="
+        return UserError(f"{word}: cannot be read as key=value ({advice})")
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
@@ -76,7 +79,9 @@ def explain(error: Exception, words: Sequence[str]) -> UserError:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else ""
+    """Return the first line of a message, with the next where the first ends in a colon."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def _missing_option(error: MissingConfigException) -> UserError:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from deeprob import config as configs
-from deeprob.errors import Diverged, Interrupted
+from deeprob.errors import Diverged, Interrupted, memory_errors
 from deeprob.experiment import Experiment, RunConfig
 from deeprob.tracking import console
 from deeprob.tracking.events import EventFile
@@ -46,34 +46,42 @@ def run(config: RunConfig, directory: Path, command: Sequence[str] = (), report:
         After ``summary.json`` is written.
     """
     config = config.resolved()
-    experiment = Experiment.build(config)
-    torch.set_num_threads(experiment.threads)
-    state, splits = experiment.state, experiment.splits
+    threads = torch.get_num_threads()
+    try:
+        with memory_errors():
+            experiment = Experiment.build(config)
+        torch.set_num_threads(experiment.threads)
+        with named_errors(directory):
+            return run_experiment(experiment, directory, command, report)
+    finally:
+        torch.set_num_threads(threads)
 
+
+def run_experiment(experiment: Experiment, directory: Path, command: Sequence[str], report: bool) -> dict[str, Any]:
+    """Train what is built, and write the run's files (see `run`)."""
+    config, state = experiment.config, experiment.state
     files = RunDirectory(directory)
-    configs.save(config, files.config)
-    files.write_json("provenance", provenance(command, state.frozen.device, config.seed))
-    checkpoints = Checkpoints(files.checkpoints, state, experiment.classifier.state_dict(), splits.val is None)
-    checkpoints.write()
+    checkpoints = Checkpoints(
+        files.checkpoints, state, experiment.classifier.state_dict(), best_is_last=experiment.splits.val is None
+    )
+    try:
+        configs.save(config, files.config)
+        files.write_json("provenance", provenance(command, state.frozen.device, config.seed))
+        checkpoints.write()
+    except OSError:
+        files.discard()
+        raise
 
-    total = config.trainer.epochs * len(splits.train)
+    total = config.trainer.epochs * len(experiment.splits.train)
     with (
-        named_errors(directory),
         Interruption() as interruption,
         EventFile(directory) as events,
         console.Bar(total, experiment.label, "examples", visible=report and config.trainer.progress) as bar,
     ):
         events.hyperparameters(configs.flat(config))
         began = time.perf_counter()
-        outcome = follow(experiment, files, checkpoints, events, bar, interruption)
-        seconds = time.perf_counter() - began
-        if outcome.error is None:
-            checkpoints.restore_best()
-            if splits.val is not None:
-                outcome.metrics |= experiment.measure("val", splits.val)
-            final = experiment.measure("test", splits.test)
-            events.scalars(final, state.step)
-            outcome.metrics |= final
+        with memory_errors():
+            outcome = follow(experiment, files, checkpoints, events, bar, interruption)
         events.finished(completed=outcome.error is None)
 
     summary = {
@@ -82,7 +90,7 @@ def run(config: RunConfig, directory: Path, command: Sequence[str] = (), report:
         "steps": state.step,
         "evaluations": state.evaluations,
         "best_epoch": state.best.epoch or None,
-        "seconds": round(seconds, 3),
+        "seconds": round(outcome.ended - began, 3),
         "parameters": experiment.parameters,
         "device": device_name(state.frozen.device),
         **outcome.metrics,
@@ -98,10 +106,23 @@ def run(config: RunConfig, directory: Path, command: Sequence[str] = (), report:
 
 @dataclass
 class Outcome:
-    """How training ended: a status of ``summary.json``, the last metrics, and what is to be raised, if anything."""
+    """How training ended.
+
+    Attributes
+    ----------
+    status
+        That of ``summary.json``.
+    metrics
+        The last of each; val and test of the best checkpoint, if training ended well.
+    ended
+        When the last update and checkpoint were done, by `time.perf_counter`.
+    error
+        What is to be raised, if anything.
+    """
 
     status: str
     metrics: dict[str, float]
+    ended: float
     error: Diverged | Interrupted | None = None
 
 
@@ -113,35 +134,48 @@ def follow(
     bar: console.Bar,
     interruption: Interruption,
 ) -> Outcome:
-    """Train, and hand every record to TensorBoard, ``metrics.csv``, the checkpoints and the progress bar."""
-    trainer, state, val_split = experiment.config.trainer, experiment.state, experiment.splits.val
+    """Train, hand every record to TensorBoard, ``metrics.csv``, checkpoints and progress bar, and measure the end."""
+    trainer, state, splits = experiment.config.trainer, experiment.state, experiment.splits
     metrics: dict[str, float] = {}
+    status = "completed"
     clock = time.perf_counter()
+    busy = 0.0  # seconds of the epoch that went into updates
     try:
         for record in experiment.train(interruption):
+            busy += (seconds := time.perf_counter() - clock)
             if record.metrics:
-                rate = {"time/examples_per_second": record.examples / (time.perf_counter() - clock)}
-                events.scalars(record.metrics | rate, record.step)
-                metrics |= record.metrics | rate
+                events.scalars(record.metrics | {RATE: record.examples / seconds}, record.step)
+                metrics |= record.metrics
             if record.epoch_metrics is not None:
-                metrics |= record.epoch_metrics
-                if val_split is not None:
-                    validation = experiment.measure("val", val_split)
+                metrics |= record.epoch_metrics | {RATE: len(splits.train) / busy}
+                busy = 0.0
+                if splits.val is not None:
+                    validation = experiment.measure("val", splits.val)
                     events.scalars(validation, record.step)
                     metrics |= validation
                     if state.observe(trainer.monitor, metrics, record.epoch):
                         checkpoints.keep_best()
                 files.append_metrics({"epoch": record.epoch, "step": record.step, **metrics})
+                if trainer.patience and record.epoch - state.best.epoch >= trainer.patience:
+                    status = "stopped"
             events.flush()
             bar.advance(record.examples, console.remark(metrics))
-            if trainer.patience and record.epoch_metrics and record.epoch - state.best.epoch >= trainer.patience:
-                checkpoints.write()
-                return Outcome("stopped", metrics)
+            if status == "stopped":
+                break
             checkpoints.write_if_due(trainer.checkpoint_seconds)
             clock = time.perf_counter()
+        checkpoints.write()
+        ended = time.perf_counter()
+        if interruption.number is not None and state.step < experiment.steps and status == "completed":
+            return Outcome("interrupted", metrics, ended, Interrupted(interruption.number))
+        checkpoints.restore_best()
+        final = {} if splits.val is None else experiment.measure("val", splits.val)
+        test = experiment.measure("test", splits.test)
+        events.scalars(test, state.step)
+        return Outcome(status, metrics | final | test, ended)
     except Diverged as error:
-        return Outcome("diverged", metrics, error)
-    checkpoints.write()
-    if interruption.number is not None and state.step < experiment.steps:
-        return Outcome("interrupted", metrics, Interrupted(interruption.number))
-    return Outcome("completed", metrics)
+        checkpoints.write_finite(error.step - 1)
+        return Outcome("diverged", metrics, time.perf_counter(), error)
+
+
+RATE = "time/examples_per_second"

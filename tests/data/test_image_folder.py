@@ -243,7 +243,7 @@ def test_the_home_of_somebody_unknown_is_named():
 def test_fewer_than_two_classes_are_too_few(root, folders, named, count):
     fill(root, folders)
     line = complaint(root)
-    assert line.startswith(f"{root.parent / named} has {count} class folder")
+    assert line.startswith(f"dataset.root={root.parent / named}: {count} class folder")
     assert "two or more" in line
 
 

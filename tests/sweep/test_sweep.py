@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from deeprob import load_run
 from deeprob.training import checkpoint
 
 
@@ -49,6 +50,31 @@ def test_a_job_that_diverges_is_named_and_the_others_go_on(deeprob, small):
     assert [row["status"] for row in rows] == ["completed", "diverged", "completed"]
     assert rows[1]["error"].startswith("diverged: ")
     assert rows[1]["test/accuracy"] == ""
+
+
+def test_sweep_parameters_of_a_config(deeprob, small, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "exp.yaml").write_text(
+        "defaults: [train, _self_]\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '0,1'}}}\n"
+    )
+    result = deeprob("--config-dir", str(tmp_path / "own"), "--config-name", "exp", *small, "hydra.sweep.dir=s")
+    assert (result.status, result.err) == (0, "")
+    assert [row["seed"] for row in table("s")] == ["0", "1"]
+
+
+def test_interpolations_are_each_jobs_own(deeprob, small):
+    assert deeprob("-m", *small, "seed=1,2", "dataset.seed=${seed}", "hydra.sweep.dir=s").status == 0
+    assert [load_run(f"s/{job}").config.dataset.seed for job in (0, 1)] == [1, 2]
+
+
+def test_keys_are_named_as_they_are(deeprob, small):
+    assert deeprob("-m", *small, "++seed=0,1", "hydra.sweep.dir=s").status == 0
+    assert [row["seed"] for row in table("s")] == ["0", "1"]
+
+
+def test_each_job_is_told_when_it_ends(deeprob, small):
+    lines = deeprob("-m", *small, "seed=0,1", "hydra.sweep.dir=s").out.splitlines()
+    assert [line.split()[:3] for line in lines[:2]] == [["job", "0:", "completed"], ["job", "1:", "completed"]]
 
 
 def test_groups_can_be_swept(deeprob, small):

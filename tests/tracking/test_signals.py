@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from deeprob.errors import Interrupted
 from deeprob.tracking.signals import Interruption
 
 
@@ -15,9 +16,9 @@ def test_the_first_signal_is_remembered_and_the_second_ends_at_once(number):
         os.kill(os.getpid(), number)
         assert interruption()
         assert interruption.number == number
-        with pytest.raises(SystemExit) as caught:
+        with pytest.raises(Interrupted) as caught:
             os.kill(os.getpid(), number)
-        assert caught.value.code == 128 + number
+        assert caught.value.status == 128 + number
     assert signal.getsignal(number) is before
 
 

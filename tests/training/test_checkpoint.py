@@ -25,6 +25,12 @@ def test_round_trip(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
 
 
+def test_the_generation_before_is_kept(tmp_path):
+    for step in (1, 2, 3):
+        save({"step": step}, tmp_path / "x.pt")
+    assert (load(tmp_path / "x.pt"), load(tmp_path / "x.prev.pt")) == ({"step": 3}, {"step": 2})
+
+
 def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     save({"step": 1}, tmp_path / "x.pt")
 

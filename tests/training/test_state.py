@@ -24,8 +24,17 @@ def test_start_remembers_the_rate_that_schedules_multiply():
 )
 def test_observe(monitor, values, better):
     s = state()
-    assert [s.observe(monitor, {monitor: value}, epoch) for epoch, value in enumerate(values, 1)] == better
+    assert [
+        s.observe(monitor, {"val/loss": 1, monitor: value}, epoch) for epoch, value in enumerate(values, 1)
+    ] == better
     assert (s.best.value, s.best.epoch) == (values[2], 3)
+
+
+def test_between_equal_accuracies_the_lower_loss_is_better():
+    s = state()
+    pairs = [(0.5, 1.0), (0.5, 0.8), (0.5, 0.9)]
+    metrics = [{"val/accuracy": accuracy, "val/loss": loss} for accuracy, loss in pairs]
+    assert [s.observe("val/accuracy", m, epoch) for epoch, m in enumerate(metrics, 1)] == [True, True, False]
 
 
 def test_state_dict_round_trip():

@@ -23,7 +23,7 @@ class DatasetConfig:
 
     limit: int | None = number(None, minimum=1, optional=True)
     val_fraction: float = number(0.0, minimum=0, below=1)
-    seed: int = number(0, minimum=0, maximum=2**63 - 1)
+    seed: int = number(0, minimum=0)
 
     def load(self) -> Splits:
         """Return the dataset's splits."""

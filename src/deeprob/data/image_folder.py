@@ -32,6 +32,8 @@ class ImageFolderConfig(DatasetConfig):
         return dataclasses.replace(self, root=str(self._root().resolve()))
 
     def _root(self) -> Path:
+        if not self.root:
+            raise UserError("dataset.root is empty: give the folder with the pictures")
         try:
             return Path(self.root).expanduser()
         except RuntimeError as error:

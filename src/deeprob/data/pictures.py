@@ -77,9 +77,12 @@ def _write(path: Path, pictures: npt.NDArray[np.uint8]) -> bool:
                 file.flush()
                 os.fchmod(file.fileno(), 0o644)  # temporary files are for their owner's eyes alone
                 Path(file.name).replace(path)
-            except OSError:
+            except BaseException:
                 Path(file.name).unlink()
                 raise
+        for old in path.parent.glob("*.npy"):  # of the folder as it was before
+            if old.name.partition("-")[0] != path.name.partition("-")[0]:
+                old.unlink()
     except OSError:
         return False
     return True
@@ -121,6 +124,8 @@ def _decode_one(path: Path, size: int | None) -> npt.NDArray[np.uint8]:
             if size is not None:
                 picture = ImageOps.fit(picture, (size, size))
             return np.asarray(picture).transpose(2, 0, 1)
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow's decoders raise many kinds; whichever it is, the file is at fault
         raise UserError(f"{path}: cannot be read as a picture ({_reason(error)}); replace or remove it") from error
 

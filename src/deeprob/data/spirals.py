@@ -22,8 +22,8 @@ class SpiralsConfig(DatasetConfig):
     classes: int = number(3, minimum=2)
     points_per_class: int = number(1000, minimum=2)
     test_points_per_class: int = number(1000, minimum=1)
-    turns: float = number(0.64, minimum=0)
-    noise: float = number(0.2, minimum=0)
+    turns: float = number(0.64, minimum=0, maximum=1000)
+    noise: float = number(0.2, minimum=0, maximum=1000)
 
     def load(self) -> Splits:
         """Generate both splits; the test points are drawn on their own."""

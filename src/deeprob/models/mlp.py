@@ -100,7 +100,8 @@ class Dropout(nn.Module):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        self.register_buffer("rate", torch.tensor(rate), persistent=False)
+        steps = min(round(rate * 65536), 65535)  # the resolution of the mask, so that the scale fits it
+        self.register_buffer("rate", torch.tensor(steps / 65536), persistent=False)
 
     def forward(self, units: Tensor, key: Tensor) -> Tensor:
         """Return `units` (B, H) with a share of `rate` set to 0 and the rest divided by 1 − `rate`."""

@@ -1,5 +1,6 @@
 """What people see: a progress bar where there is a terminal, plain lines where there is none, and tables."""
 
+import re
 import shlex
 import sys
 import time
@@ -107,6 +108,12 @@ def track(counts: Iterable[int], total: int, what: str) -> Iterator[int]:
             yield count
 
 
+def _clock(seconds: float) -> str:
+    """Return hours, minutes and seconds: 00:01:30, 135:00:00."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest:02}"
+
+
 def _short(number: float) -> str:
     """Return a number with at most three digits before its unit: 950, 12.3k, 1.2M."""
     for limit, divisor, suffix in ((1e3, 1, ""), (1e6, 1e3, "k"), (float("inf"), 1e6, "M")):
@@ -142,6 +149,10 @@ def split_table(metrics: Mapping[str, float]) -> None:
 
 def where(directory: Path) -> None:
     """Print where a run lies and how to look at it."""
+    above = next((parent for parent in directory.parents if parent.name == "outputs"), directory)
+    word = f"run={directory}"
+    if not re.fullmatch(r"[\w./:=+-]+", word, re.ASCII):  # more than Hydra reads without quotes
+        word = shlex.quote(f'run="{directory}"')
     print(f"run        {directory}")
-    print(f"curves     tensorboard --logdir {shlex.quote(str(directory.parent.parent))}")
-    print(f"again      deeprob-evaluate run={shlex.quote(str(directory))}")
+    print(f"curves     tensorboard --logdir {shlex.quote(str(above))}")
+    print(f"again      deeprob-evaluate {word}")

@@ -2,6 +2,7 @@
 
 import functools
 import platform
+import shlex
 import subprocess
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ _PACKAGES = ("deeprob", "torch", "torchvision", "hydra-core", "omegaconf", "tens
 def provenance(command: Sequence[str], device: torch.device, seed: int) -> dict[str, Any]:
     """Return what ``provenance.json`` holds."""
     return {
-        "command": " ".join(command),
+        "command": shlex.join(command),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": seed,
         "device": device_name(device),

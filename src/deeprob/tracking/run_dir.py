@@ -60,8 +60,15 @@ class RunDirectory:
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write ``provenance.json`` or ``summary.json``, whole or not at all."""
         temporary = self.path / f"{name}.json.tmp"
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         temporary.replace(self.path / f"{name}.json")
+
+    def discard(self) -> None:
+        """Remove what was written before the first update, so that a failed start leaves nothing."""
+        for path in (self.config, self.path / "provenance.json", *self.checkpoints.glob("*")):
+            path.unlink(missing_ok=True)
+        if self.checkpoints.is_dir():
+            self.checkpoints.rmdir()
 
     def append_metrics(self, row: Mapping[str, float]) -> None:
         """Add an epoch's row to ``metrics.csv``; what an epoch did not measure stays empty."""

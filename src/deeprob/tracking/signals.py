@@ -5,6 +5,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from deeprob.errors import Interrupted
+
 
 class Interruption:
     """Remember the first signal while a run goes on; call it to ask whether one came."""
@@ -29,5 +31,5 @@ class Interruption:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:
-            raise SystemExit(128 + number)
+            raise Interrupted(number)
         self.number = number

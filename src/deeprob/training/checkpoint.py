@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from deeprob.errors import UserError
 from deeprob.training.state import TrainState
@@ -45,12 +46,29 @@ class Checkpoints:
     def write(self) -> None:
         """Write what there is: first the best, so that the last never speaks of a best that is not there."""
         state = self.state.state_dict()
-        best = state if self.best_is_last or not self.best.exists() else self._kept
-        if best is not None:
-            save({**self.constant, **best}, self.best)
+        if self.best_is_last or not self.best.exists():
+            self._kept = self._kept or state
+        self.write_best()
         save({**self.constant, **state}, self.last)
-        self._kept = None
         self._written = time.monotonic()
+
+    def write_best(self) -> None:
+        """Write the state that `keep_best` remembered, if there is one since the last time."""
+        if self._kept is not None:
+            save({**self.constant, **self._kept}, self.best)
+        self._kept = None
+
+    def write_finite(self, step: int) -> None:
+        """Write the state of a diverged run as it was after so many updates, if all its numbers are finite."""
+        state = self.state.state_dict()
+        numbers = [leaf for leaf in tree_leaves([state["model"], state["optimizer"]]) if isinstance(leaf, torch.Tensor)]
+        if step > 0 and all(bool(tensor.isfinite().all()) for tensor in numbers):
+            self.state.step = step
+            self.state.meters.reset()
+            self.state.frozen.zero_()
+            self.write()
+        else:
+            self.write_best()
 
     def write_if_due(self, seconds: float) -> None:
         """Write if the last time was at least so many seconds ago."""
@@ -64,7 +82,7 @@ class Checkpoints:
 
 
 def save(content: dict[str, Any], path: Path) -> None:
-    """Write tensors and plain values; a file that was there stays until the new one is complete."""
+    """Write tensors and plain values; the file that was there becomes the generation before, ``NAME.prev.pt``."""
     buffer = io.BytesIO()  # torch.save to a file hides why writing failed
     torch.save(content, buffer)
     temporary = path.with_name(path.name + ".tmp")
@@ -73,10 +91,17 @@ def save(content: dict[str, Any], path: Path) -> None:
             file.write(buffer.getbuffer())
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            path.replace(previous(path))
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def previous(path: Path) -> Path:
+    """Return the name of the generation before: ``last.prev.pt`` for ``last.pt``."""
+    return path.with_suffix(f".prev{path.suffix}")
 
 
 def load(path: Path) -> dict[str, Any]:

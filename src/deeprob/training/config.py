@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
+
 from deeprob.config import choice, number, register
 
 PRECISIONS = ("float32", "float64")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @register("trainer", "default")
@@ -20,7 +23,8 @@ class TrainerConfig:
     batch_size
         Examples an update; ``full``, or ``auto`` for what suits dataset and optimizer.
     chunk_size
-        Examples in memory at once within a batch (the gradient is summed over chunks); ``auto`` for about 256 MB.
+        Examples in memory at once within a batch (the gradient is summed over chunks); ``auto`` for about 256 MB. The
+        result is that of the whole batch; with dropout another size draws other masks.
     device
         ``auto`` takes CUDA where there is one.
     threads
@@ -37,9 +41,9 @@ class TrainerConfig:
     epochs: int = number(30, minimum=1)
     batch_size: int | str = number("auto", minimum=1, words=("full", "auto"))
     chunk_size: int | str = number("auto", minimum=1, words=("auto",))
-    device: str = choice("auto", among=("auto", "cpu", "cuda"))
+    device: str = choice("auto", among=DEVICES)
     precision: str = choice("float32", among=PRECISIONS)
-    threads: int | str = number("auto", minimum=1, words=("auto",))
+    threads: int | str = number("auto", minimum=1, maximum=1024, words=("auto",))
     log_every: int = number(50, minimum=1)
     checkpoint_seconds: float = number(30.0, minimum=0)
     monitor: str = choice("val/accuracy", among=("val/accuracy", "val/loss"))
@@ -48,8 +52,7 @@ class TrainerConfig:
 
     def problems(self) -> Iterator[str]:
         """Yield what cannot be done on this machine."""
-        if self.device == "cuda":
-            import torch
-
-            if not torch.cuda.is_available():
-                yield "device=cuda: no CUDA device here; use auto or cpu"
+        if self.device == "cuda" and not torch.cuda.is_available():
+            yield "device=cuda: no CUDA device here; use auto or cpu"
+        if self.device not in DEVICES:
+            yield f"device={self.device}: expected one of {', '.join(DEVICES)}"

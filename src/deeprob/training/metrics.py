@@ -24,11 +24,14 @@ class Meters:
 
     def __init__(self, device: torch.device) -> None:
         self._sums = torch.zeros(len(SUMS) + 1, dtype=torch.float64, device=device)
-        self._examples = 0
-        self._updates = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything added so far."""
+        self._sums.zero_()
+        self._examples = self._updates = 0
         self._epoch = [0.0] * len(SUMS)
-        self._epoch_examples = 0
-        self._epoch_updates = 0
+        self._epoch_examples = self._epoch_updates = 0
 
     def add(self, parts: Parts, correct: Tensor, grad_norm: Tensor, frozen: Tensor, examples: int) -> None:
         """Add one update.
@@ -127,7 +130,7 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
     for start in range(0, len(examples), chunk_size):
         part = examples[start : start + chunk_size]
         outputs = scores(part.inputs)
-        losses = loss(outputs, part.targets).sum()
-        sums += torch.stack([losses.double(), correct_count(outputs, part.targets).double()])
+        losses = loss(outputs, part.targets).double().sum()
+        sums += torch.stack([losses, correct_count(outputs, part.targets).double()])
     total, correct = sums.tolist()
     return {"loss": total / len(examples), "accuracy": correct / len(examples)}

@@ -18,13 +18,14 @@ class Best:
 
     Attributes
     ----------
-    value
-        The metric; None before the first epoch.
+    value, loss
+        The metric, and the validation loss, which decides between equals; None before the first epoch.
     epoch
         Epochs done at that moment.
     """
 
     value: float | None = None
+    loss: float | None = None
     epoch: int = 0
 
 
@@ -66,10 +67,15 @@ class TrainState:
 
     def observe(self, monitor: str, metrics: Mapping[str, float], epoch: int) -> bool:
         """Tell whether an epoch is the best so far by a metric (a loss is better when lower), and remember it if so."""
-        value, best = metrics[monitor], self.best.value
-        better = best is None or (value < best if monitor.endswith("loss") else value > best)
+        value, loss = metrics[monitor], metrics["val/loss"]
+        if self.best.value is None or self.best.loss is None:
+            better = True
+        elif value == self.best.value:
+            better = loss < self.best.loss
+        else:
+            better = (value < self.best.value) == monitor.endswith("loss")
         if better:
-            self.best = Best(value, epoch)
+            self.best = Best(value, loss, epoch)
         return better
 
     def state_dict(self) -> dict[str, Any]:
@@ -78,9 +84,10 @@ class TrainState:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "meters": self.meters.state_dict(),
+            "frozen": self.frozen.clone(),
             "step": self.step,
             "evaluations": self.evaluations,
-            "best": [self.best.value, self.best.epoch],
+            "best": [self.best.value, self.best.loss, self.best.epoch],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -88,5 +95,6 @@ class TrainState:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.meters.load_state_dict(state["meters"])
+        self.frozen.copy_(state["frozen"])
         self.step, self.evaluations = state["step"], state["evaluations"]
         self.best = Best(*state["best"])

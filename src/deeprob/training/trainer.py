@@ -110,9 +110,9 @@ def train(
 
 
 def _require_finite(state: TrainState, metrics: dict[str, float]) -> None:
-    if state.frozen:
-        raise Diverged("loss or its gradient", state.step - int(metrics.pop("frozen")) + 1)
-    del metrics["frozen"]
+    frozen = int(metrics.pop("frozen"))
+    if frozen:
+        raise Diverged("loss or its gradient", state.step - frozen + 1)
     if not math.isfinite(metrics["params/norm"]):
         raise Diverged("norm of the parameters", state.step)
 
