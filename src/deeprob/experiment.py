@@ -56,7 +56,7 @@ class RunConfig:
 
 
 # Floating-point operations of an update below which a second CPU thread costs more than it brings (docs/results.md).
-SMALL_UPDATE = 1e8
+SMALL_UPDATE = 1e7
 ALL_THREADS = torch.get_num_threads()
 
 

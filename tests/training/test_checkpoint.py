@@ -80,6 +80,20 @@ def test_without_a_validation_split_best_is_last(tmp_path):
     assert load(tmp_path / "best.pt")["classes"] == ["a", "b"]
 
 
+def test_without_hard_links_the_best_is_a_copy(tmp_path, monkeypatch):
+    def refuse(path, other):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    s = state()
+    checkpoints = Checkpoints(tmp_path, s, {}, best_is_last=True)
+    for s.step in (1, 2):
+        checkpoints.write()
+    names = ("best", "last", "best.prev", "last.prev")
+    assert [load(tmp_path / f"{name}.pt")["step"] for name in names] == [2, 2, 1, 1]
+    assert not list(tmp_path.glob("*.tmp"))
+
+
 def test_the_best_state_is_kept_as_it_was(tmp_path):
     s = state()
     checkpoints = Checkpoints(tmp_path, s, {}, best_is_last=False)

@@ -3,6 +3,7 @@
 import copy
 import io
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,11 +46,10 @@ class Checkpoints:
 
     def write(self) -> None:
         """Write what there is: first the best, so that the last never speaks of a best that is not there."""
-        state = self.state.state_dict()
-        if self.best_is_last or not self.best.exists():
-            self._kept = self._kept or state
         self.write_best()
-        save({**self.constant, **state}, self.last)
+        save({**self.constant, **self.state.state_dict()}, self.last)
+        if self.best_is_last or not self.best.exists():
+            alias(self.last, self.best)
         self._written = time.monotonic()
 
     def write_best(self) -> None:
@@ -91,12 +91,28 @@ def save(content: dict[str, Any], path: Path) -> None:
             file.write(buffer.getbuffer())
             file.flush()
             os.fsync(file.fileno())
-        if path.exists():
-            path.replace(previous(path))
-        temporary.replace(path)
+        rotate(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def alias(path: Path, other: Path) -> None:
+    """Give a checkpoint a second name; checkpoints are replaced whole, never changed, so both stay what they are."""
+    temporary = other.with_name(other.name + ".tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(path, temporary)
+    rotate(temporary, other)
+
+
+def rotate(new: Path, path: Path) -> None:
+    """Put a complete new file in a checkpoint's place, and what was there in that of the generation before."""
+    if path.exists():
+        path.replace(previous(path))
+    new.replace(path)
 
 
 def previous(path: Path) -> Path:
