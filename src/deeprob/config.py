@@ -65,7 +65,7 @@ class Rule:
 
 def _interval(minimum: float | None, above: float | None, below: float | None, maximum: float | None) -> str:
     if minimum is None and above is None:
-        return "that is finite"
+        return "that is finite" if maximum is None else f"at most {maximum}"
     if below is None and maximum is None:
         return f"at least {minimum}" if above is None else f"greater than {above}"
     left = f"[{minimum}" if above is None else f"({above}"
@@ -83,10 +83,11 @@ def number(
     words: Sequence[str] = (),
     optional: bool = False,
     listed: bool = False,
+    whole: bool | None = None,
 ) -> Any:
-    """Declare a finite number within bounds (a whole one unless `default` is a float), or if `listed` a list of them.
+    """Declare a finite number within bounds, or if `listed` a list of them; `words` and null may stand in its place.
 
-    `words` and null may stand in its place. Whole numbers fit 64 bits.
+    It is a whole one, of 64 bits, unless `default` is a float or `whole` says otherwise.
     """
 
     def holds(value: Any) -> bool:
@@ -103,7 +104,7 @@ def number(
         )
 
     alternatives = [*words, *(["null"] if optional else [])]
-    noun = "number" if isinstance(default, float) else "whole number"
+    noun = "whole number" if (not isinstance(default, float) if whole is None else whole) else "number"
     noun = f"a list of {noun}s" if listed else f"a {noun}"
     words_for_it = " or ".join([f"{noun} " + _interval(minimum, above, below, maximum), *alternatives])
     return field(default=default, metadata={"rule": Rule(holds, words_for_it)})

@@ -17,6 +17,32 @@ NAMES = sorted(options("optimizer"))
 OTHER_VALUES = {
     "sgd": {"lr": 0.3, "momentum": 0.7, "dampening": 0.2, "weight_decay": 0.4, "nesterov": False},
     "adamw": {"lr": 0.3, "beta1": 0.7, "beta2": 0.8, "eps": 1e-4, "weight_decay": 0.4, "amsgrad": True},
+    "adam": {
+        "lr": 0.3,
+        "beta1": 0.7,
+        "beta2": 0.8,
+        "eps": 1e-4,
+        "weight_decay": 0.4,
+        "amsgrad": True,
+        "decoupled_weight_decay": True,
+    },
+    "adagrad": {"lr": 0.3, "lr_decay": 0.2, "weight_decay": 0.4, "initial_accumulator_value": 0.1, "eps": 1e-4},
+    "rmsprop": {"lr": 0.3, "alpha": 0.7, "eps": 1e-4, "weight_decay": 0.4, "momentum": 0.6, "centered": True},
+    "adadelta": {"lr": 0.3, "rho": 0.7, "eps": 1e-4, "weight_decay": 0.4},
+    "adamax": {"lr": 0.3, "beta1": 0.7, "beta2": 0.8, "eps": 1e-4, "weight_decay": 0.4},
+    "nadam": {
+        "lr": 0.3,
+        "beta1": 0.7,
+        "beta2": 0.8,
+        "eps": 1e-4,
+        "weight_decay": 0.4,
+        "momentum_decay": 0.1,
+        "decoupled_weight_decay": True,
+    },
+    "radam": {"lr": 0.3, "beta1": 0.7, "beta2": 0.8, "eps": 1e-4, "weight_decay": 0.4, "decoupled_weight_decay": True},
+    "asgd": {"lr": 0.3, "lambd": 0.1, "alpha": 0.6, "t0": 5.0, "weight_decay": 0.4},
+    "rprop": {"lr": 0.3, "eta1": 0.4, "eta2": 1.3, "step_size1": 1e-3, "step_size2": 5.0},
+    "adafactor": {"lr": 0.3, "beta2_decay": -0.5, "eps1": 1e-4, "eps2": 1e-2, "d": 2.0, "weight_decay": 0.4},
     "lbfgs": {
         "lr": 0.3,
         "max_iter": 7,
@@ -29,12 +55,27 @@ OTHER_VALUES = {
 }
 
 
+# torch's pairs, and the two fields of ours that make each.
+PAIRS = {
+    "betas": ("beta1", "beta2"),
+    "etas": ("eta1", "eta2"),
+    "step_sizes": ("step_size1", "step_size2"),
+    "eps": ("eps1", "eps2"),
+}
+
+
 def config_of(name: str, **fields: object) -> OptimizerConfig:
     return options("optimizer")[name](**fields)
 
 
 def test_the_optimizers_are_those_tested_here():
     assert set(OTHER_VALUES) == set(NAMES)
+
+
+def test_every_class_of_torch_that_trains_a_dense_network_is_there():
+    left_out = {"optimizer", "sparseadam", "muon"}  # the base class; sparse gradients only; matrices only
+    classes = {name for name, cls in TORCH.items() if issubclass(cls, torch.optim.Optimizer)}
+    assert classes - left_out == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,8 +85,9 @@ def test_fields_and_defaults_are_torchs_own(name):
         for parameter in inspect.signature(TORCH[name]).parameters.values()
         if parameter.name not in OURS_TO_CHOOSE | {"params"}
     }
-    if "betas" in expected:
-        expected["beta1"], expected["beta2"] = expected.pop("betas")
+    for pair, (first, second) in PAIRS.items():
+        if isinstance(expected.get(pair), tuple):
+            expected[first], expected[second] = expected.pop(pair)
     expected |= {field: value for (optimizer, field), value in DEVIATIONS.items() if optimizer == name}
     assert dataclasses.asdict(config_of(name)) == expected
 
@@ -58,8 +100,9 @@ def test_every_field_reaches_the_optimizer(name):
     assert type(optimizer) is TORCH[name]
     (group,) = optimizer.param_groups
     expected = dict(fields)
-    if "beta1" in fields:
-        expected["betas"] = (expected.pop("beta1"), expected.pop("beta2"))
+    for pair, (first, second) in PAIRS.items():
+        if first in fields:
+            expected[pair] = (expected.pop(first), expected.pop(second))
     assert {key: group[key] for key in expected} == expected
     assert group["params"] == [weight]
 
@@ -71,7 +114,7 @@ def test_parameters_may_come_as_an_iterator(name):
     assert {id(p) for group in groups for p in group["params"]} == {id(model.weight), id(model.bias)}
 
 
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"lbfgs"}))
 def test_most_optimizers_take_noise_and_a_schedule(name):
     assert (config_of(name).deterministic, config_of(name).scheduled) == (False, True)
 

@@ -7,17 +7,21 @@ import torch
 from torch.utils._pytree import tree_flatten
 
 from deeprob import randomness
+from deeprob.config import options
 from deeprob.data import Examples
 from deeprob.errors import Diverged
 from deeprob.features.raw import Raw
 from deeprob.models.mlp import MLPConfig
 from deeprob.objective import CrossEntropyConfig, L2Config, NoneConfig, Objective
-from deeprob.optim import AdamWConfig, LBFGSConfig, SGDConfig
+from deeprob.optim import AdamWConfig, ASGDConfig, LBFGSConfig, RMSpropConfig, SGDConfig
 from deeprob.training import TrainState, train
 from deeprob.training.trainer import Update, total_norm
 
 OPTIMIZERS = {
+    **{name: cls() for name, cls in options("optimizer").items()},
     "sgd": SGDConfig(lr=0.1, momentum=0.9, nesterov=True),
+    "rmsprop": RMSpropConfig(momentum=0.5, centered=True),
+    "asgd": ASGDConfig(t0=4.0),
     "adamw": AdamWConfig(lr=0.01, amsgrad=True),
     "lbfgs": LBFGSConfig(max_iter=3),
 }

@@ -1,17 +1,40 @@
-"""Optimizers, one config class each, and learning-rate schedules."""
+"""Optimizers, one config class each, and learning-rate schedules.
 
+Of what torch.optim exports, SparseAdam is left out (it takes sparse gradients only) and Muon (matrices only).
+"""
+
+from deeprob.optim.adadelta import AdadeltaConfig
+from deeprob.optim.adafactor import AdafactorConfig
+from deeprob.optim.adagrad import AdagradConfig
+from deeprob.optim.adam import AdamConfig
+from deeprob.optim.adamax import AdamaxConfig
 from deeprob.optim.adamw import AdamWConfig
+from deeprob.optim.asgd import ASGDConfig
 from deeprob.optim.base import OptimizerConfig
 from deeprob.optim.lbfgs import LBFGSConfig
+from deeprob.optim.nadam import NAdamConfig
+from deeprob.optim.radam import RAdamConfig
+from deeprob.optim.rmsprop import RMSpropConfig
+from deeprob.optim.rprop import RpropConfig
 from deeprob.optim.schedules import ConstantConfig, CosineConfig, Schedule, SchedulerConfig
 from deeprob.optim.sgd import SGDConfig
 
 __all__ = [
+    "ASGDConfig",
+    "AdadeltaConfig",
+    "AdafactorConfig",
+    "AdagradConfig",
+    "AdamConfig",
     "AdamWConfig",
+    "AdamaxConfig",
     "ConstantConfig",
     "CosineConfig",
     "LBFGSConfig",
+    "NAdamConfig",
     "OptimizerConfig",
+    "RAdamConfig",
+    "RMSpropConfig",
+    "RpropConfig",
     "SGDConfig",
     "Schedule",
     "SchedulerConfig",

@@ -1,13 +1,13 @@
 """Adam with decoupled weight decay."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
-from torch import nn
 
 from deeprob.config import number, register
-from deeprob.optim.base import OptimizerConfig, decay_groups
+from deeprob.optim.base import OptimizerConfig
 
 
 @register("optimizer", "adamw")
@@ -19,20 +19,13 @@ class AdamWConfig(OptimizerConfig):
     (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019).
     """
 
+    torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.AdamW
+    pairs: ClassVar[Mapping[str, tuple[str, str]]] = {"betas": ("beta1", "beta2")}
+    fused: ClassVar[bool] = True
+
     lr: float = number(1e-3, above=0)
     beta1: float = number(0.9, minimum=0, below=1)
     beta2: float = number(0.999, minimum=0, below=1)
     eps: float = number(1e-8, minimum=0)
     weight_decay: float = number(1e-2, minimum=0)
     amsgrad: bool = False
-
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.AdamW:
-        """Return the optimizer."""
-        return torch.optim.AdamW(
-            decay_groups(parameters, self.weight_decay),
-            lr=self.lr,
-            betas=(self.beta1, self.beta2),
-            eps=self.eps,
-            amsgrad=self.amsgrad,
-            fused=True,
-        )

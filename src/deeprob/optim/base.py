@@ -1,8 +1,9 @@
-"""What every optimizer has: a config that builds it, and weight decay that spares biases."""
+"""What every optimizer has: torch's own fields, and weight decay that spares biases."""
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 from torch.optim import Optimizer
@@ -10,11 +11,37 @@ from torch.optim import Optimizer
 
 @dataclass(kw_only=True, slots=True)
 class OptimizerConfig:
-    """An optimizer's fields are those of the torch.optim class, with its defaults."""
+    """An optimizer's fields are those of the torch.optim class, with its names and defaults.
+
+    Attributes
+    ----------
+    torch_class
+        The class.
+    pairs
+        Arguments of torch that are pairs, each with the two fields that make it (tuples have no place in a config).
+    fused
+        Whether the class has one kernel for all tensors on every device; execution flags are no fields.
+    """
+
+    torch_class: ClassVar[type[Optimizer]]
+    pairs: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    fused: ClassVar[bool] = False
 
     def build(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        """Return the optimizer of some parameters."""
-        raise AssertionError("an optimizer defines build()")
+        """Return the optimizer of some parameters, in which `weight_decay` acts on weight matrices alone."""
+        arguments = self.arguments()
+        if self.fused:
+            arguments["fused"] = True
+        if "weight_decay" not in arguments:
+            return self.torch_class(list(parameters), **arguments)
+        return self.torch_class(decay_groups(parameters, arguments.pop("weight_decay")), **arguments)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the fields under the names of torch's arguments."""
+        arguments = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for name, (first, second) in self.pairs.items():
+            arguments[name] = (arguments.pop(first), arguments.pop(second))
+        return arguments
 
     @property
     def deterministic(self) -> bool:

@@ -1,10 +1,9 @@
 """Limited-memory BFGS: second-order steps from the full batch."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
-from torch import nn
 
 from deeprob.config import choice, number, register
 from deeprob.optim.base import OptimizerConfig
@@ -18,6 +17,8 @@ class LBFGSConfig(OptimizerConfig):
     One update of the run is up to `max_iter` iterations, each of which may evaluate L(W) and its gradient several
     times (Nocedal & Wright, "Numerical optimization", 2006, algorithms 7.5, 3.5 and 3.6).
     """
+
+    torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.LBFGS
 
     lr: float = number(1.0, above=0)
     max_iter: int = number(20, minimum=1)
@@ -36,16 +37,3 @@ class LBFGSConfig(OptimizerConfig):
     def scheduled(self) -> bool:
         """Only without a line search, which finds the step length itself."""
         return self.line_search_fn is None
-
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.LBFGS:
-        """Return the optimizer."""
-        return torch.optim.LBFGS(
-            list(parameters),
-            lr=self.lr,
-            max_iter=self.max_iter,
-            max_eval=self.max_eval,
-            tolerance_grad=self.tolerance_grad,
-            tolerance_change=self.tolerance_change,
-            history_size=self.history_size,
-            line_search_fn=self.line_search_fn,
-        )

@@ -1,13 +1,13 @@
 """Stochastic gradient descent."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
-from torch import nn
 
 from deeprob.config import number, register
-from deeprob.optim.base import OptimizerConfig, decay_groups
+from deeprob.optim.base import OptimizerConfig
 
 
 @register("optimizer", "sgd")
@@ -19,6 +19,9 @@ class SGDConfig(OptimizerConfig):
     along ∇L + ρv (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
     """
 
+    torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.SGD
+    fused: ClassVar[bool] = True
+
     lr: float = number(1e-3, above=0)
     momentum: float = number(0.0, minimum=0)
     dampening: float = number(0.0)
@@ -29,14 +32,3 @@ class SGDConfig(OptimizerConfig):
         """Yield what contradicts itself."""
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             yield "nesterov=true: needs optimizer.momentum > 0 and optimizer.dampening=0"
-
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:
-        """Return the optimizer."""
-        return torch.optim.SGD(
-            decay_groups(parameters, self.weight_decay),
-            lr=self.lr,
-            momentum=self.momentum,
-            dampening=self.dampening,
-            nesterov=self.nesterov,
-            fused=True,
-        )

@@ -1,0 +1,31 @@
+"""Adafactor: second moments of rows and columns alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from deeprob.config import number, register
+from deeprob.optim.base import OptimizerConfig
+
+
+@register("optimizer", "adafactor")
+@dataclass(kw_only=True, slots=True)
+class AdafactorConfig(OptimizerConfig):
+    """Adam without momentum, whose second moments of a matrix are the product of a row and a column.
+
+    β₂ = 1 − t^beta2_decay, the step is relative to the size of the weights (at least `eps2`) and clipped at `d`
+    (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018). `eps1` null takes the
+    precision's smallest step, as torch does.
+    """
+
+    torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adafactor
+    pairs: ClassVar[Mapping[str, tuple[str, str]]] = {"eps": ("eps1", "eps2")}
+
+    lr: float = number(1e-2, above=0)
+    beta2_decay: float = number(-0.8, maximum=0)
+    eps1: float | None = number(None, minimum=0, optional=True, whole=False)
+    eps2: float = number(1e-3, minimum=0)
+    d: float = number(1.0, minimum=1)
+    weight_decay: float = number(0.0, minimum=0)

@@ -1,0 +1,27 @@
+"""AdaGrad: steps damped where gradients were steep."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from deeprob.config import number, register
+from deeprob.optim.base import OptimizerConfig
+
+
+@register("optimizer", "adagrad")
+@dataclass(kw_only=True, slots=True)
+class AdagradConfig(OptimizerConfig):
+    """Each weight's step divided by the root of the sum of its squared gradients.
+
+    s ← s + ∇L², w ← w − α/(1 + (t − 1)·lr_decay) · ∇L/(√s + ε): s only grows, so steps shrink as the run goes on
+    (Duchi, Hazan & Singer, "Adaptive subgradient methods", 2011).
+    """
+
+    torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adagrad
+
+    lr: float = number(1e-2, above=0)
+    lr_decay: float = number(0.0, minimum=0)
+    weight_decay: float = number(0.0, minimum=0)
+    initial_accumulator_value: float = number(0.0, minimum=0)
+    eps: float = number(1e-10, minimum=0)

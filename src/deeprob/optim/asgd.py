@@ -1,0 +1,28 @@
+"""Averaged stochastic gradient descent."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from deeprob.config import number, register
+from deeprob.optim.base import OptimizerConfig
+
+
+@register("optimizer", "asgd")
+@dataclass(kw_only=True, slots=True)
+class ASGDConfig(OptimizerConfig):
+    """Gradient descent whose weights' average is kept beside them.
+
+    η_t = lr/(1 + lambd·lr·t)^alpha, w ← (1 − lambd·η)w − η∇L; after `t0` updates the average of w is kept in the state
+    (Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992). `lambd` shrinks every parameter,
+    as in torch, `weight_decay` weight matrices alone.
+    """
+
+    torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.ASGD
+
+    lr: float = number(1e-2, above=0)
+    lambd: float = number(1e-4, minimum=0)
+    alpha: float = number(0.75, minimum=0)
+    t0: float = number(1e6, minimum=0)
+    weight_decay: float = number(0.0, minimum=0)

@@ -1,0 +1,31 @@
+"""NAdam: Adam that looks ahead."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from deeprob.config import number, register
+from deeprob.optim.base import OptimizerConfig
+
+
+@register("optimizer", "nadam")
+@dataclass(kw_only=True, slots=True)
+class NAdamConfig(OptimizerConfig):
+    """Adam with Nesterov's momentum.
+
+    Steps along a mix of m̂ one step ahead and the gradient, with μ_t = β₁(1 − ½·0.96^(t·momentum_decay))
+    (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
+    """
+
+    torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.NAdam
+    pairs: ClassVar[Mapping[str, tuple[str, str]]] = {"betas": ("beta1", "beta2")}
+
+    lr: float = number(2e-3, above=0)
+    beta1: float = number(0.9, minimum=0, below=1)
+    beta2: float = number(0.999, minimum=0, below=1)
+    eps: float = number(1e-8, minimum=0)
+    weight_decay: float = number(0.0, minimum=0)
+    momentum_decay: float = number(4e-3, minimum=0)
+    decoupled_weight_decay: bool = False

@@ -1,0 +1,28 @@
+"""RMSProp: "leaky AdaGrad"."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from deeprob.config import number, register
+from deeprob.optim.base import OptimizerConfig
+
+
+@register("optimizer", "rmsprop")
+@dataclass(kw_only=True, slots=True)
+class RMSpropConfig(OptimizerConfig):
+    """AdaGrad with a running mean of squared gradients in place of their sum.
+
+    s ← αs + (1 − α)∇L² with α = `alpha`, w ← w − lr·∇L/(√s + ε); `centered` subtracts the squared mean gradient from s
+    (Tieleman & Hinton, "Lecture 6.5: RMSProp", 2012; Graves, "Generating sequences", 2013).
+    """
+
+    torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.RMSprop
+
+    lr: float = number(1e-2, above=0)
+    alpha: float = number(0.99, minimum=0, below=1)
+    eps: float = number(1e-8, minimum=0)
+    weight_decay: float = number(0.0, minimum=0)
+    momentum: float = number(0.0, minimum=0)
+    centered: bool = False

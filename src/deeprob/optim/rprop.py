@@ -1,0 +1,32 @@
+"""Rprop: only the signs of the gradients count."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from deeprob.config import number, register
+from deeprob.optim.base import OptimizerConfig
+
+
+@register("optimizer", "rprop")
+@dataclass(kw_only=True, slots=True)
+class RpropConfig(OptimizerConfig):
+    """A step length for each weight, which grows while its gradient keeps its sign and shrinks when it flips.
+
+    Steps start at `lr`, are multiplied by `eta1` after a flip and by `eta2` otherwise, and stay within `step_size1` and
+    `step_size2` (Riedmiller & Braun, "The RPROP algorithm", 1993). Made for full batches: trainer.batch_size=full.
+    """
+
+    torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Rprop
+    pairs: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "etas": ("eta1", "eta2"),
+        "step_sizes": ("step_size1", "step_size2"),
+    }
+
+    lr: float = number(1e-2, above=0)
+    eta1: float = number(0.5, above=0, below=1)
+    eta2: float = number(1.2, above=1)
+    step_size1: float = number(1e-6, above=0)
+    step_size2: float = number(50.0, above=0)
