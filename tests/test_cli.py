@@ -23,12 +23,12 @@ WRONG = {
     "~optimizer.lr": "~optimizer.lr",
     "~model": "model is missing",
     # keys of another option
-    "optimizer.momentum=0.9": "optimizer.momentum: belongs to optimizer=sgd",
-    "regularizer.strength=1": "regularizer.strength: belongs to regularizer=l2",
+    "optimizer.momentum=0.9": "optimizer.momentum: belongs to optimizer=",
+    "regularizer.strength=1": "regularizer.strength: belongs to regularizer=elastic_net or regularizer=l1 or regularizer=l2",
     "model=linear model.width=3": "model.width: belongs to model=mlp",
     "dataset.root=x": "dataset.root: belongs to dataset=image_folder",
     # options
-    "optimizer=adamm": "optimizer=adamm: no such option; did you mean adamw?",
+    "optimizer=adamm": "optimizer=adamm: no such option; did you mean adam?",
     "model=cnn": "model=cnn: no such option; choose from linear, mlp",
     "dataset=mnist": "dataset=mnist: no such option",
     "model=null": "model=null: expected one of linear, mlp",
@@ -75,6 +75,7 @@ WRONG = {
     # contradictions
     "model.layers=5 model.hidden=[4]": "model.layers=5: hidden=[4] makes 2 layers",
     "optimizer=sgd optimizer.nesterov=true": "optimizer.nesterov=true: needs optimizer.momentum > 0",
+    "optimizer=lbfgs regularizer=l1 regularizer.proximal=true": "needs an optimizer of single gradient steps",
     "optimizer=lbfgs trainer.batch_size=32": "set trainer.batch_size=full",
     "optimizer=lbfgs model.dropout=0.5": "set model.dropout=0",
     "optimizer=lbfgs trainer.batch_size=9 model.dropout=0.5": "set trainer.batch_size=full model.dropout=0",
@@ -156,7 +157,7 @@ def test_flags_may_stand_anywhere(deeprob, small):
 
 def test_a_sweep_over_the_options_of_a_group(deeprob, small):
     words = [word for word in small if not word.startswith("model")]
-    assert deeprob("-m", *words, "regularizer=glob(*)", "hydra.sweep.dir=s").status == 0
+    assert deeprob("-m", *words, "regularizer=glob(l*)", "hydra.sweep.dir=s").status == 0
     assert len(list(Path("s").glob("*/summary.json"))) == 2
 
 
@@ -175,7 +176,7 @@ def test_a_path_with_special_letters(deeprob, small):
 def test_help_shows_groups_values_and_flags(deeprob):
     status, out, err = deeprob("--help", "optimizer=sgd")
     assert (status, err) == (0, "")
-    assert "optimizer: adamw, lbfgs, sgd" in out
+    assert "optimizer: adadelta, adafactor, adagrad, adam, " in out
     assert "momentum: 0.0" in out
     assert "--multirun" in out
     assert "schema" not in out

@@ -43,6 +43,8 @@ class RunConfig:
             if noise:
                 name = configs.name_of(self.optimizer)
                 yield f"optimizer={name} needs the full batch and no noise: set {' '.join(noise)}"
+            if self.regularizer.has_proximal_step:
+                yield "regularizer.proximal=true needs an optimizer of single gradient steps: not lbfgs"
         if self.trainer.patience and not self.dataset.val_fraction:
             yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from deeprob.objective import L2Config, NoneConfig
-from deeprob.objective.regularizers import L2
+from deeprob.objective import ElasticNetConfig, L1Config, L2Config, NoneConfig
+from deeprob.objective.regularizers import ElasticNet
 
 W1 = torch.tensor([[1.0, 0, 0, 0]])
 W2 = torch.tensor([[0.25, 0.25, 0.25, 0.25]])
@@ -33,8 +33,50 @@ def test_the_gradient_is_2_strength_w(strength):
 
 def test_a_stack_of_runs_may_have_a_strength_each():
     strengths = torch.tensor([0.0, 1.0, 3.0])
-    assert torch.vmap(lambda strength: L2(strength)([W1, W2]))(strengths).tolist() == [0, 1.25, 3.75]
+    assert torch.vmap(lambda strength: ElasticNet(0.0, strength)([W1, W2]))(strengths).tolist() == [0, 1.25, 3.75]
 
 
 def test_none_says_that_there_is_no_regularization():
     assert NoneConfig().build()([W1]) is None
+
+
+@pytest.mark.parametrize("weight", [W1, W2])
+def test_the_lectures_weights_have_the_same_l1(weight):
+    assert L1Config(strength=1.0).build()([weight]) == 1
+
+
+def test_l1_by_hand():
+    weight = torch.tensor([[1.0, -2.0], [0.0, 0.5]], requires_grad=True)
+    cost = L1Config(strength=0.1).build()([weight])
+    cost.backward()
+    assert cost.item() == pytest.approx(0.1 * 3.5)
+    np.testing.assert_allclose(weight.grad, 0.1 * np.array([[1, -1], [0, 1]]), rtol=1e-6)
+
+
+def test_elastic_net_is_a_mean_of_both():
+    weight = torch.tensor([[3.0, -1.0]], requires_grad=True)
+    cost = ElasticNetConfig(strength=0.1, l1_ratio=0.25).build()([weight])
+    cost.backward()
+    assert cost.item() == pytest.approx(0.1 * (0.25 * 4 + 0.75 * 10))
+    np.testing.assert_allclose(weight.grad, [[0.1 * (0.25 + 0.75 * 6), 0.1 * (-0.25 - 0.75 * 2)]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("config", [L1Config, ElasticNetConfig])
+def test_the_proximal_form_has_the_same_value_and_leaves_l1_out_of_the_gradient(config):
+    weight = torch.tensor([[3.0, -1.0]], requires_grad=True)
+    plain, proximal = (config(strength=0.1, proximal=p).build()([weight]) for p in (False, True))
+    assert proximal.item() == plain.item()
+    (proximal + 0 * weight.sum()).backward()
+    l2 = 0.05 if config is ElasticNetConfig else 0.0
+    np.testing.assert_allclose(weight.grad, [[2 * l2 * 3, -2 * l2]], rtol=1e-6)
+    assert config(proximal=True).has_proximal_step
+    assert not config().has_proximal_step
+
+
+def test_the_proximal_step_is_a_soft_threshold():
+    weight = torch.tensor([[0.3, -0.05, 0.0, -1.0]])
+    shrunk = L1Config(strength=0.5, proximal=True).build().shrink(weight, lr=0.2)  # threshold 0.1
+    torch.testing.assert_close(shrunk, torch.tensor([[0.2, 0.0, 0.0, -0.9]]))
+    assert shrunk[0, 1] == 0
+    for other in (L1Config(), L2Config(), NoneConfig()):
+        assert other.build().shrink(weight, lr=0.2) is weight

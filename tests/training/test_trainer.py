@@ -11,8 +11,9 @@ from deeprob.config import options
 from deeprob.data import Examples
 from deeprob.errors import Diverged
 from deeprob.features.raw import Raw
+from deeprob.models.linear import LinearConfig
 from deeprob.models.mlp import MLPConfig
-from deeprob.objective import CrossEntropyConfig, L2Config, NoneConfig, Objective
+from deeprob.objective import CrossEntropyConfig, L1Config, L2Config, NoneConfig, Objective, SquaredErrorConfig
 from deeprob.optim import AdamWConfig, ASGDConfig, LBFGSConfig, RMSpropConfig, SGDConfig
 from deeprob.training import TrainState, train
 from deeprob.training.trainer import Update, total_norm
@@ -219,3 +220,30 @@ def test_evaluations_are_counted():
 
 def test_total_norm():
     assert total_norm([torch.tensor([[3.0]]), torch.tensor([4.0, 12.0])]) == 13
+
+
+def test_the_proximal_step_makes_exact_zeros_and_spares_biases():
+    data, state = examples(), start(SGDConfig(lr=0.1))
+    lasso = Objective(CrossEntropyConfig().build(), L1Config(strength=0.2, proximal=True).build())
+    with torch.no_grad():
+        for name, parameter in state.parameters.items():
+            if name.endswith("bias"):
+                parameter.fill_(0.01)
+    settings = {"seed": 0, "epochs": 30, "batch_size": 23, "chunk_size": 100, "log_every": 5}
+    list(train(state, lasso, raw(data), data, lambda step: 1.0, **settings))
+    zeros = {name: (tensor == 0).float().mean().item() for name, tensor in weights(state).items()}
+    assert all(share > 0.5 for name, share in zeros.items() if name.endswith("weight"))
+    assert all(share == 0 for name, share in zeros.items() if name.endswith("bias"))
+
+
+def test_one_proximal_update_by_hand():
+    # L = ½-free squared error of one weight: w = 1, x = 1, y = 0: gradient 2; w ← 1 − 0.1·2 = 0.8, then − 0.1·3 = 0.5
+    model = LinearConfig().build(1, 1, torch.Generator())
+    with torch.no_grad():
+        model.layer.weight.fill_(1.0)
+    state = TrainState.start(model, SGDConfig(lr=0.1).build(model.parameters()), torch.device("cpu"))
+    squared = Objective(SquaredErrorConfig().build(), L1Config(strength=3.0, proximal=True).build())
+    features = Raw((1,), "none")
+    Update(state, squared, features, 10)(Examples(torch.ones(1, 1), torch.zeros(1, 1)), None)
+    assert model.layer.weight.item() == pytest.approx(0.5)
+    assert model.layer.bias.item() == pytest.approx(-0.2)

@@ -1,17 +1,39 @@
 """The objective L(W) = data loss + λR(W), its losses and its regularizers."""
 
-from deeprob.objective.losses import CrossEntropyConfig, Loss, LossConfig
-from deeprob.objective.objective import Objective, Parts
-from deeprob.objective.regularizers import L2Config, NoneConfig, Regularizer, RegularizerConfig
+from deeprob.objective.losses import (
+    CrossEntropyConfig,
+    HingeConfig,
+    Loss,
+    LossConfig,
+    OneVsAllHingeConfig,
+    SquaredErrorConfig,
+    SquaredHingeConfig,
+)
+from deeprob.objective.objective import Objective, Parts, weights
+from deeprob.objective.regularizers import (
+    ElasticNetConfig,
+    L1Config,
+    L2Config,
+    NoneConfig,
+    Regularizer,
+    RegularizerConfig,
+)
 
 __all__ = [
     "CrossEntropyConfig",
+    "ElasticNetConfig",
+    "HingeConfig",
+    "L1Config",
     "L2Config",
     "Loss",
     "LossConfig",
     "NoneConfig",
     "Objective",
+    "OneVsAllHingeConfig",
     "Parts",
     "Regularizer",
     "RegularizerConfig",
+    "SquaredErrorConfig",
+    "SquaredHingeConfig",
+    "weights",
 ]

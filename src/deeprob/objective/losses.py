@@ -3,10 +3,11 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deeprob.config import register
+from deeprob.config import number, register
 
 
 @dataclass(kw_only=True, slots=True)
@@ -29,16 +30,101 @@ class Loss(ABC):
 @register("loss", "cross_entropy")
 @dataclass(kw_only=True, slots=True)
 class CrossEntropyConfig(LossConfig):
-    """Softmax and negative log-likelihood."""
+    """Softmax and negative log-likelihood; `label_smoothing` spreads that share of each target over all classes."""
+
+    label_smoothing: float = number(0.0, minimum=0, below=1)
 
     def build(self) -> "CrossEntropy":
         """Return the loss."""
-        return CrossEntropy()
+        return CrossEntropy(self.label_smoothing)
 
 
 class CrossEntropy(Loss):
-    """L_i = −s_y + log Σ_j exp(s_j): with C equal scores it is ln C."""
+    """L_i = −s_y + log Σ_j exp(s_j): with C equal scores it is ln C.
+
+    With label smoothing ε the target is (1 − ε)·one-hot + ε/C (Szegedy et al., "Rethinking the Inception
+    architecture", 2016).
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        self.label_smoothing = label_smoothing
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return losses (B,)."""
-        return F.cross_entropy(scores, targets, reduction="none")
+        return F.cross_entropy(scores, targets, reduction="none", label_smoothing=self.label_smoothing)
+
+
+@register("loss", "hinge")
+@dataclass(kw_only=True, slots=True)
+class HingeConfig(LossConfig):
+    """The multi-class support vector machine."""
+
+    margin: float = number(1.0, above=0)
+
+    def build(self) -> "Hinge":
+        """Return the loss."""
+        return Hinge(self.margin, power=1)
+
+
+@register("loss", "squared_hinge")
+@dataclass(kw_only=True, slots=True)
+class SquaredHingeConfig(LossConfig):
+    """The multi-class support vector machine with squared violations, which is smooth."""
+
+    margin: float = number(1.0, above=0)
+
+    def build(self) -> "Hinge":
+        """Return the loss."""
+        return Hinge(self.margin, power=2)
+
+
+class Hinge(Loss):
+    """L_i = Σ_{j≠y} max(0, s_j − s_y + Δ)^p: 0 once the right score leads by the margin Δ (Weston & Watkins, 1999)."""
+
+    def __init__(self, margin: float, power: int) -> None:
+        self.margin = margin
+        self.power = power
+
+    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return losses (B,)."""
+        right = targets[:, None]
+        violations = (scores - scores.gather(1, right) + self.margin).clamp(min=0) ** self.power
+        return violations.scatter(1, right, 0.0).sum(1)
+
+
+@register("loss", "one_vs_all_hinge")
+@dataclass(kw_only=True, slots=True)
+class OneVsAllHingeConfig(LossConfig):
+    """A binary support vector machine for each class against all others."""
+
+    def build(self) -> "OneVsAllHinge":
+        """Return the loss."""
+        return OneVsAllHinge()
+
+
+class OneVsAllHinge(Loss):
+    """L_i = Σ_j max(0, 1 − t_j s_j) with t_j = 1 for the right class and −1 for the others."""
+
+    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return losses (B,)."""
+        signs = 2 * F.one_hot(targets, scores.shape[1]).to(scores.dtype) - 1
+        return (1 - signs * scores).clamp(min=0).sum(1)
+
+
+@register("loss", "squared_error")
+@dataclass(kw_only=True, slots=True)
+class SquaredErrorConfig(LossConfig):
+    """Squared distance to the target: numbers, or the one-hot code of a class."""
+
+    def build(self) -> "SquaredError":
+        """Return the loss."""
+        return SquaredError()
+
+
+class SquaredError(Loss):
+    """L_i = Σ_j (s_j − y_j)², summed over outputs."""
+
+    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return losses (B,) of targets (B, C), or of class numbers (B,), which stand for their one-hot codes."""
+        wanted = targets if torch.is_floating_point(targets) else F.one_hot(targets, scores.shape[1])
+        return (scores - wanted).square().sum(1)

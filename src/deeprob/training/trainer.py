@@ -12,7 +12,7 @@ from deeprob import randomness
 from deeprob.data import Batches, Examples
 from deeprob.errors import Diverged
 from deeprob.features import Features
-from deeprob.objective import Objective, Parts
+from deeprob.objective import Objective, Parts, weights
 from deeprob.training.metrics import correct_count
 from deeprob.training.state import TrainState
 
@@ -155,6 +155,7 @@ class Update:
             state.optimizer.step(closure)
         else:
             self.guarded_step(closure)
+        self.proximal_step()
         assert first is not None, "the optimizer never called its closure"
         state.meters.add(*first, state.frozen, len(batch))
 
@@ -165,6 +166,15 @@ class Update:
         self.freeze_unless(torch.isfinite(total_norm(self.parameters)))
         for parameter, old in zip(self.parameters, before, strict=True):
             parameter.data.copy_(torch.where(self.state.frozen > 0, old, parameter.data))
+
+    @torch.no_grad()
+    def proximal_step(self) -> None:
+        """Let the regularizer shrink the weight matrices, if it has a step of its own."""
+        lr = self.state.optimizer.param_groups[0]["lr"]
+        for weight in weights(self.named_parameters).values():
+            shrunk = self.objective.regularizer.shrink(weight, lr)
+            if shrunk is not weight:
+                weight.copy_(torch.where(self.state.frozen > 0, weight, shrunk))
 
     def freeze_unless(self, finite: Tensor) -> None:
         """Freeze the parameters from now on if a 0-d boolean is False, without reading it."""
