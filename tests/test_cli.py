@@ -24,7 +24,7 @@ WRONG = {
     "~model": "model is missing",
     # keys of another option
     "optimizer.momentum=0.9": "optimizer.momentum: belongs to optimizer=",
-    "regularizer.strength=1": "regularizer.strength: belongs to regularizer=elastic_net or regularizer=l1 or regularizer=l2",
+    "regularizer.strength=1": "strength: belongs to regularizer=elastic_net or regularizer=l1 or regularizer=l2",
     "model=linear model.width=3": "model.width: belongs to model=mlp",
     "dataset.root=x": "dataset.root: belongs to dataset=image_folder",
     # options
@@ -69,7 +69,7 @@ WRONG = {
     "scheduler.warmup=1": "scheduler.warmup=1.0: expected a number in [0, 1)",
     "seed=-1": "seed=-1: expected a whole number at least 0",
     # words
-    "model.activation=rleu": "model.activation=rleu: expected one of relu, tanh",
+    "model.activation=rleu": "model.activation=rleu: expected one of relu, leaky_relu, elu, gelu, silu, tanh, sigmoid",
     "trainer.device=gpu": "trainer.device=gpu: expected one of auto, cpu, cuda",
     "trainer.precision=float16": "trainer.precision=float16: expected one of float32, float64",
     # contradictions

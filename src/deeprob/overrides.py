@@ -96,7 +96,8 @@ def _unknown_key(cause: ConfigAttributeError | ConfigKeyError) -> UserError:
     parent = cause.parent_node
     assert isinstance(parent, DictConfig)
     group, _, name = key.rpartition(".")
-    owners = [option for option, cls in sorted(options(group).items()) if name in getattr(cls, "__dataclass_fields__", {})]
+    known = sorted(options(group).items())
+    owners = [option for option, cls in known if name in getattr(cls, "__dataclass_fields__", {})]
     siblings = sorted(str(sibling) for sibling in parent if sibling not in {"hydra", "defaults"})
     if owners:
         line = f"belongs to {' or '.join(f'{group}={owner}' for owner in owners)}, not to the one chosen"

@@ -50,3 +50,8 @@ def test_nothing_in_it_is_random():
     assert not model.noisy
     assert LinearConfig().noise() == []
     assert torch.equal(model(x, torch.tensor(1)), model(x))
+
+
+def test_without_a_bias():
+    model = LinearConfig(bias=False).build(4, 3, torch.Generator())
+    assert [tuple(p.shape) for p in model.parameters()] == [(3, 4)]

@@ -203,3 +203,34 @@ def test_a_network_without_hidden_layers_has_nothing_to_drop():
 
 def test_the_rate_is_no_part_of_the_saved_state():
     assert list(build(4, 3, dropout=0.5).state_dict()) == list(build(4, 3).state_dict())
+
+
+# ---------------------------------------------------------------- maxout, output activation, bias
+
+
+def test_maxout_counts_and_values():
+    model = MLPConfig(layers=2, width=3, activation="maxout", pieces=2).build(4, 2, torch.Generator().manual_seed(0))
+    assert sum(p.numel() for p in model.parameters()) == (4 * 6 + 6) + (3 * 2 + 2)
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    first, second = model.layers
+    pieces = (x @ first.weight.T + first.bias).detach().numpy().reshape(5, 3, 2)
+    expected = pieces.max(2) @ second.weight.detach().numpy().T + second.bias.detach().numpy()
+    np.testing.assert_allclose(model(x).detach(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_perceptron_by_hand():
+    model = MLPConfig(layers=1, output_activation="sigmoid").build(2, 1, torch.Generator())
+    with torch.no_grad():
+        model.layers[0].weight.copy_(torch.tensor([[2.0, -1.0]]))
+        model.layers[0].bias.fill_(0.5)
+    # 2·1 − 1·3 + 0.5 = −0.5
+    assert model(torch.tensor([[1.0, 3.0]])).item() == pytest.approx(1 / (1 + math.exp(0.5)))
+
+
+def test_without_biases():
+    model = MLPConfig(hidden=[3], bias=False).build(4, 2, torch.Generator())
+    assert {name: tuple(p.shape) for name, p in model.named_parameters()} == {
+        "layers.0.weight": (3, 4),
+        "layers.1.weight": (2, 3),
+    }
+    assert torch.equal(model(torch.zeros(1, 4)), torch.zeros(1, 2))

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from deeprob.optim import ConstantConfig, CosineConfig
+from deeprob.optim import ConstantConfig, CosineConfig, ExponentialConfig, OneCycleConfig, StepConfig
+from deeprob.optim.schedules import SchedulerConfig
 
 
-def factors(config: ConstantConfig | CosineConfig, steps: int) -> list[float]:
+def factors(config: SchedulerConfig, steps: int) -> list[float]:
     schedule = config.build(steps)
     return [schedule(step) for step in range(steps)]
 
@@ -61,3 +62,47 @@ def test_a_run_of_one_update_has_the_full_rate(config):
 @pytest.mark.parametrize("warmup", [0.0, 0.1, 0.5])
 def test_the_rate_is_never_0_and_never_above_the_full_one(warmup):
     assert all(0 < factor <= 1 for factor in factors(CosineConfig(warmup=warmup), 30))
+
+
+def test_step_drops_at_even_moments():
+    assert factors(StepConfig(gamma=0.5, drops=2), 9) == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]
+    assert factors(StepConfig(gamma=0.5, drops=1, warmup=0.2), 5) == pytest.approx([1, 1, 1, 0.5, 0.5])
+
+
+def test_exponential_by_hand():
+    assert factors(ExponentialConfig(final=0.0001), 4) == pytest.approx([1, 0.1, 0.01, 0.001])
+
+
+def test_exponential_agrees_with_torch():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.01 ** (1 / 20))
+    rates = []
+    for _ in range(20):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert factors(ExponentialConfig(final=0.01), 20) == pytest.approx(rates)
+
+
+def test_one_cycle_by_hand():
+    # up in two updates from 0.2 over their mean to 1, then down in four: ½(1 + cos kπ/4)
+    root = math.sqrt(0.5)
+    cycle = OneCycleConfig(peak=1 / 3, start=0.2, final=0.0)
+    assert factors(cycle, 6) == pytest.approx([0.2, 0.6, 1, (1 + root) / 2, 0.5, (1 - root) / 2])
+
+
+def test_one_cycle_has_torchs_proportions():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=1000, cycle_momentum=False)
+    rates = []
+    for _ in range(1000):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert factors(OneCycleConfig(), 1000) == pytest.approx(rates, abs=0.01)
+
+
+def test_one_cycle_warms_up_by_itself():
+    assert list(OneCycleConfig().problems()) == []
+    (problem,) = OneCycleConfig(warmup=0.1).problems()
+    assert problem.startswith("warmup=0.1: one_cycle warms up by itself")

@@ -2,8 +2,21 @@
 
 from deeprob.data.base import DatasetConfig
 from deeprob.data.batches import Batches
+from deeprob.data.circles import CirclesConfig
 from deeprob.data.examples import Examples, Splits
 from deeprob.data.image_folder import ImageFolderConfig
+from deeprob.data.moons import MoonsConfig
 from deeprob.data.spirals import SpiralsConfig
+from deeprob.data.xor import XorConfig
 
-__all__ = ["Batches", "DatasetConfig", "Examples", "ImageFolderConfig", "SpiralsConfig", "Splits"]
+__all__ = [
+    "Batches",
+    "CirclesConfig",
+    "DatasetConfig",
+    "Examples",
+    "ImageFolderConfig",
+    "MoonsConfig",
+    "SpiralsConfig",
+    "Splits",
+    "XorConfig",
+]

@@ -6,34 +6,29 @@ from typing import ClassVar
 
 import torch
 
-from deeprob import randomness
 from deeprob.config import number, register
-from deeprob.data.base import DatasetConfig
-from deeprob.data.examples import Examples, Splits
+from deeprob.data.examples import Examples
+from deeprob.data.planar import PlanarConfig
 
 
 @register("dataset", "spirals")
 @dataclass(kw_only=True, slots=True)
-class SpiralsConfig(DatasetConfig):
+class SpiralsConfig(PlanarConfig):
     """Spirals: `turns` in whole turns of an arm, `noise` in radians, points per class and arm."""
 
-    batch_size_hint: ClassVar[int] = 32
+    name: ClassVar[str] = "spirals"
 
     classes: int = number(3, minimum=2)
-    points_per_class: int = number(1000, minimum=2)
-    test_points_per_class: int = number(1000, minimum=1)
     turns: float = number(0.64, minimum=0, maximum=1000)
     noise: float = number(0.2, minimum=0, maximum=1000)
 
-    def load(self) -> Splits:
-        """Generate both splits; the test points are drawn on their own."""
+    def points(self, points_per_class: int, rng: torch.Generator) -> Examples:
+        """Draw the arms."""
+        return spirals(self.classes, points_per_class, self.turns, self.noise, rng)
 
-        def points(count: int, split: str) -> Examples:
-            rng = randomness.generator(self.seed, f"spirals/{split}")
-            return spirals(self.classes, count, self.turns, self.noise, rng)
-
-        train, test = points(self.points_per_class, "train"), points(self.test_points_per_class, "test")
-        return self.finish(train, test, tuple(f"arm {arm}" for arm in range(self.classes)))
+    def class_names(self) -> tuple[str, ...]:
+        """Return ``arm 0``, ``arm 1``, …."""
+        return tuple(f"arm {arm}" for arm in range(self.classes))
 
 
 def spirals(classes: int, points_per_class: int, turns: float, noise: float, rng: torch.Generator) -> Examples:

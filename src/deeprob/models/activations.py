@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+LEAK = 0.1  # the lecture's leaky ReLU: max(0.1x, x)
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,34 @@ class Activation:
     gain: float
 
 
+def identity(values: Tensor) -> Tensor:
+    """Return `values`: layers without an activation are one linear layer."""
+    return values
+
+
+def leaky_relu(values: Tensor) -> Tensor:
+    """Return max(0.1x, x)."""
+    return F.leaky_relu(values, LEAK)
+
+
+def maxout(values: Tensor, pieces: int) -> Tensor:
+    """Return the largest of every `pieces` neighbours: (B, H·pieces) → (B, H).
+
+    max(w₁ᵀx + b₁, w₂ᵀx + b₂) for two pieces (Goodfellow et al., "Maxout networks", 2013).
+    """
+    return values.view(len(values), -1, pieces).amax(2)
+
+
+# Rectifiers: gain² = 1/E[φ(z)²] with z standard normal keeps the second moment (He et al., "Delving deep into
+# rectifiers", 2015, equations 10 and 15; the last three by quadrature). Functions that are nearly linear at 0: gain 1,
+# variance 1/fan_in (LeCun et al., "Efficient backprop", 1998; Glorot & Bengio 2010 for equal fans).
 ACTIVATIONS = {
-    # max(0, x) halves the second moment: variance 2/fan_in (He et al., "Delving deep into rectifiers", 2015)
     "relu": Activation(torch.relu, math.sqrt(2)),
-    # slope 1 at 0: variance 1/fan_in (LeCun et al., "Efficient backprop", 1998; Glorot & Bengio 2010 for equal fans)
+    "leaky_relu": Activation(leaky_relu, math.sqrt(2 / (1 + LEAK**2))),
+    "elu": Activation(F.elu, 1.2452),
+    "gelu": Activation(F.gelu, 1.5335),
+    "silu": Activation(F.silu, 1.6765),
     "tanh": Activation(torch.tanh, 1.0),
+    "sigmoid": Activation(torch.sigmoid, 1.0),
+    "identity": Activation(identity, 1.0),
 }

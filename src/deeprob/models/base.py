@@ -33,10 +33,13 @@ class Model(nn.Module, ABC):
         """
 
 
-def dense(inputs: int, outputs: int, deviation: float, rng: torch.Generator) -> nn.Linear:
-    """Return a layer Wx + b with W (outputs, inputs) drawn from a normal distribution and b = 0."""
-    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")  # torch would draw weights of its own
+def dense(inputs: int, outputs: int, deviation: float, rng: torch.Generator, bias: bool = True) -> nn.Linear:
+    """Return a layer Wx + b with W (outputs, inputs) drawn from a normal distribution and b = 0, or none."""
+    layer = nn.Linear(inputs, outputs, bias, device="meta").to_empty(
+        device="cpu"
+    )  # torch would draw weights of its own
     with torch.no_grad():
         layer.weight.normal_(0.0, deviation, generator=rng)
-        layer.bias.zero_()
+        if bias:
+            layer.bias.zero_()
     return layer

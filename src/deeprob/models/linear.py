@@ -12,11 +12,13 @@ from deeprob.models.base import Model, ModelConfig, dense
 @register("model", "linear")
 @dataclass(kw_only=True, slots=True)
 class LinearConfig(ModelConfig):
-    """f(x) = Wx + b."""
+    """f(x) = Wx + b, or Wx."""
+
+    bias: bool = True
 
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "Linear":
         """Return the classifier with small random weights."""
-        return Linear(inputs, outputs, rng)
+        return Linear(inputs, outputs, rng, self.bias)
 
 
 class Linear(Model):
@@ -25,9 +27,9 @@ class Linear(Model):
     Initial weights have standard deviation 1/D: the scores start near 0 and the softmax loss near ln C.
     """
 
-    def __init__(self, inputs: int, outputs: int, rng: torch.Generator) -> None:
+    def __init__(self, inputs: int, outputs: int, rng: torch.Generator, bias: bool = True) -> None:
         super().__init__()
-        self.layer = dense(inputs, outputs, 1 / inputs, rng)
+        self.layer = dense(inputs, outputs, 1 / inputs, rng, bias)
 
     def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
         """Return scores (B, C) of inputs (B, …) with D numbers each."""

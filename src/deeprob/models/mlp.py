@@ -3,14 +3,13 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from deeprob import randomness
 from deeprob.config import choice, number, register
-from deeprob.models.activations import ACTIVATIONS, Activation
+from deeprob.models.activations import ACTIVATIONS, Activation, maxout
 from deeprob.models.base import Model, ModelConfig, dense
 
 DEFAULT_LAYERS = 3
@@ -21,13 +20,17 @@ DEFAULT_LAYERS = 3
 class MLPConfig(ModelConfig):
     """An N-layer network has N weight matrices, so N − 1 hidden layers of `width` units.
 
-    `hidden` gives the width of each hidden layer instead, and then decides the number of layers.
+    `hidden` gives the width of each hidden layer instead, and then decides the number of layers. `pieces` is for maxout
+    alone. One layer with an `output_activation` is the perceptron.
     """
 
     layers: int = number(DEFAULT_LAYERS, minimum=1)
     width: int = number(128, minimum=1)
     hidden: list[int] | None = number(None, minimum=1, optional=True, listed=True)
-    activation: str = choice("relu", among=tuple(ACTIVATIONS))
+    activation: str = choice("relu", among=(*ACTIVATIONS, "maxout"))
+    pieces: int = number(2, minimum=2)
+    output_activation: str = choice("identity", among=tuple(ACTIVATIONS))
+    bias: bool = True
     dropout: float = number(0.0, minimum=0, below=1)
 
     def problems(self) -> Iterator[str]:
@@ -38,7 +41,16 @@ class MLPConfig(ModelConfig):
 
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "MLP":
         """Return the network with weights drawn for its activation."""
-        return MLP([inputs, *self.hidden_sizes(), outputs], ACTIVATIONS[self.activation], self.dropout, rng)
+        maxout = self.activation == "maxout"
+        return MLP(
+            [inputs, *self.hidden_sizes(), outputs],
+            ACTIVATIONS["identity" if maxout else self.activation],
+            self.dropout,
+            rng,
+            pieces=self.pieces if maxout else 1,
+            output_activation=ACTIVATIONS[self.output_activation],
+            bias=self.bias,
+        )
 
     def hidden_sizes(self) -> list[int]:
         """Return the number of units of each hidden layer."""
@@ -50,7 +62,7 @@ class MLPConfig(ModelConfig):
 
 
 class MLP(Model):
-    """f(x) = W₂ φ(W₁x + b₁) + b₂ and deeper, with dropout after each activation.
+    """f(x) = W₂ φ(W₁x + b₁) + b₂ and deeper, with dropout after each hidden activation.
 
     Hidden weights have variance gain²/fan_in for the activation's gain; the last layer's have standard deviation
     1/fan_in, so that initial scores are near 0 whatever the width (Yang et al., "Tensor Programs V", 2021, table 3).
@@ -65,16 +77,35 @@ class MLP(Model):
         Probability that a hidden unit is silenced for one example of one training step.
     rng
         Draws the weights; biases start at 0.
+    pieces
+        Linear functions a hidden unit takes the largest of (maxout), before the activation.
+    output_activation
+        Of the scores.
+    bias
+        Whether layers have biases.
     """
 
-    def __init__(self, sizes: list[int], activation: Activation, dropout: float, rng: torch.Generator) -> None:
+    def __init__(
+        self,
+        sizes: list[int],
+        activation: Activation,
+        dropout: float,
+        rng: torch.Generator,
+        *,
+        pieces: int = 1,
+        output_activation: Activation = ACTIVATIONS["identity"],
+        bias: bool = True,
+    ) -> None:
         super().__init__()
         deviations = [activation.gain / math.sqrt(fan_in) for fan_in in sizes[:-2]] + [1 / sizes[-2]]
+        outputs = [size * pieces for size in sizes[1:-1]] + [sizes[-1]]
         self.layers = nn.ModuleList(
-            dense(fan_in, fan_out, deviation, rng)
-            for (fan_in, fan_out), deviation in zip(pairwise(sizes), deviations, strict=True)
+            dense(fan_in, fan_out, deviation, rng, bias)
+            for fan_in, fan_out, deviation in zip(sizes, outputs, deviations, strict=False)
         )
         self.activation = activation.function
+        self.pieces = pieces
+        self.output_activation = output_activation.function
         self.dropout = Dropout(dropout)
         self.noisy = dropout > 0 and len(sizes) > 2
 
@@ -82,11 +113,11 @@ class MLP(Model):
         """Return scores (B, C) of inputs (B, …) with D numbers each; dropout only with a `key`."""
         hidden = inputs.flatten(1)
         for depth, layer in enumerate(self.layers[:-1]):
-            hidden = self.activation(layer(hidden))
+            hidden = layer(hidden)
+            hidden = self.activation(maxout(hidden, self.pieces) if self.pieces > 1 else hidden)
             if self.noisy and key is not None:
                 hidden = self.dropout(hidden, randomness.fold(key, depth))
-        scores: Tensor = self.layers[-1](hidden)
-        return scores
+        return self.output_activation(self.layers[-1](hidden))
 
 
 class Dropout(nn.Module):

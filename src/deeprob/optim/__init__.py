@@ -16,7 +16,15 @@ from deeprob.optim.nadam import NAdamConfig
 from deeprob.optim.radam import RAdamConfig
 from deeprob.optim.rmsprop import RMSpropConfig
 from deeprob.optim.rprop import RpropConfig
-from deeprob.optim.schedules import ConstantConfig, CosineConfig, Schedule, SchedulerConfig
+from deeprob.optim.schedules import (
+    ConstantConfig,
+    CosineConfig,
+    ExponentialConfig,
+    OneCycleConfig,
+    Schedule,
+    SchedulerConfig,
+    StepConfig,
+)
 from deeprob.optim.sgd import SGDConfig
 
 __all__ = [
@@ -29,8 +37,10 @@ __all__ = [
     "AdamaxConfig",
     "ConstantConfig",
     "CosineConfig",
+    "ExponentialConfig",
     "LBFGSConfig",
     "NAdamConfig",
+    "OneCycleConfig",
     "OptimizerConfig",
     "RAdamConfig",
     "RMSpropConfig",
@@ -38,4 +48,5 @@ __all__ = [
     "SGDConfig",
     "Schedule",
     "SchedulerConfig",
+    "StepConfig",
 ]

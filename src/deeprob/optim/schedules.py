@@ -1,7 +1,7 @@
 """Learning-rate schedules: a factor on the optimizer's `lr` for each update of the run."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from deeprob.config import number, register
@@ -48,3 +48,56 @@ class CosineConfig(SchedulerConfig):
     def factor(self, progress: float) -> float:
         """Return ½(1 + cos πt): 1 at t = 0, ½ at t = ½, towards 0 at t = 1."""
         return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@register("scheduler", "step")
+@dataclass(kw_only=True, slots=True)
+class StepConfig(SchedulerConfig):
+    """The rate multiplied by `gamma` at `drops` moments that divide the run evenly."""
+
+    gamma: float = number(0.1, above=0, maximum=1)
+    drops: int = number(2, minimum=1)
+
+    def factor(self, progress: float) -> float:
+        """Return γ^k with k the number of drops so far: with two drops γ from ⅓ of the run on, γ² from ⅔ on."""
+        return self.gamma ** math.floor(progress * (self.drops + 1))
+
+
+@register("scheduler", "exponential")
+@dataclass(kw_only=True, slots=True)
+class ExponentialConfig(SchedulerConfig):
+    """The rate falling by the same ratio at each update, to the share `final` of itself at the end of the run."""
+
+    final: float = number(1e-2, above=0, maximum=1)
+
+    def factor(self, progress: float) -> float:
+        """Return final^t: 1 at t = 0, √final at t = ½."""
+        return float(self.final**progress)
+
+
+@register("scheduler", "one_cycle")
+@dataclass(kw_only=True, slots=True)
+class OneCycleConfig(SchedulerConfig):
+    """Up from `start` to 1 until `peak` of the run and down to `final`, both along half a cosine.
+
+    Smith & Topin, "Super-convergence", 2018; the defaults are those of torch's OneCycleLR. It warms up by itself.
+    """
+
+    peak: float = number(0.3, above=0, below=1)
+    start: float = number(0.04, above=0, maximum=1)
+    final: float = number(4e-6, minimum=0, maximum=1)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what contradicts itself."""
+        if self.warmup:
+            yield f"warmup={self.warmup}: one_cycle warms up by itself; use scheduler.peak and scheduler.start"
+
+    def factor(self, progress: float) -> float:
+        """Return start at t = 0, 1 at t = peak, towards final at t = 1."""
+        if progress < self.peak:
+            return _half_cosine(self.start, 1.0, progress / self.peak)
+        return _half_cosine(1.0, self.final, (progress - self.peak) / (1 - self.peak))
+
+
+def _half_cosine(first: float, last: float, place: float) -> float:
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * place))

@@ -1,0 +1,41 @@
+"""Rings around each other, which Cartesian coordinates cannot separate by a line and polar ones can."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from deeprob.config import number, register
+from deeprob.data.examples import Examples
+from deeprob.data.planar import PlanarConfig
+
+
+@register("dataset", "circles")
+@dataclass(kw_only=True, slots=True)
+class CirclesConfig(PlanarConfig):
+    """Rings of radius 1/K, 2/K, …, 1, with `noise` the standard deviation of the radius."""
+
+    name: ClassVar[str] = "circles"
+
+    classes: int = number(2, minimum=2)
+    noise: float = number(0.05, minimum=0, maximum=1000)
+
+    def points(self, points_per_class: int, rng: torch.Generator) -> Examples:
+        """Draw the rings."""
+        return circles(self.classes, points_per_class, self.noise, rng)
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return ``ring 0``, the innermost, to the outermost."""
+        return tuple(f"ring {ring}" for ring in range(self.classes))
+
+
+def circles(classes: int, points_per_class: int, noise: float, rng: torch.Generator) -> Examples:
+    """Draw points at uniform angles, with radius (k + 1)/K + noise·ε on ring k of K, ε standard normal.
+
+    Returns (K·n, 2) float32 inputs and (K·n,) targets, ring by ring.
+    """
+    ring = torch.arange(classes).repeat_interleave(points_per_class)
+    angle = 2 * math.pi * torch.rand(len(ring), generator=rng)
+    radius = (ring + 1) / classes + noise * torch.randn(len(ring), generator=rng)
+    return Examples(torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1), ring)

@@ -1,0 +1,42 @@
+"""Two half circles that reach into each other."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from deeprob.config import number, register
+from deeprob.data.examples import Examples
+from deeprob.data.planar import PlanarConfig
+
+
+@register("dataset", "moons")
+@dataclass(kw_only=True, slots=True)
+class MoonsConfig(PlanarConfig):
+    """Two half circles of radius 1, with `noise` the standard deviation of each coordinate."""
+
+    name: ClassVar[str] = "moons"
+
+    noise: float = number(0.1, minimum=0, maximum=1000)
+
+    def points(self, points_per_class: int, rng: torch.Generator) -> Examples:
+        """Draw both moons."""
+        return moons(points_per_class, self.noise, rng)
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return the two names."""
+        return ("upper", "lower")
+
+
+def moons(points_per_class: int, noise: float, rng: torch.Generator) -> Examples:
+    """Draw (cos θ, sin θ) and (1 − cos θ, ½ − sin θ) with θ uniform in [0, π], and noise·ε added to each coordinate.
+
+    Returns (2n, 2) float32 inputs and (2n,) targets, moon by moon.
+    """
+    moon = torch.arange(2).repeat_interleave(points_per_class)
+    angle = math.pi * torch.rand(len(moon), generator=rng)
+    upper = torch.stack([angle.cos(), angle.sin()], dim=1)
+    lower = torch.stack([1 - angle.cos(), 0.5 - angle.sin()], dim=1)
+    inputs = torch.where(moon[:, None] == 0, upper, lower)
+    return Examples(inputs + noise * torch.randn(inputs.shape, generator=rng), moon)

@@ -1,0 +1,40 @@
+"""Exclusive or: four squares of the plane, opposite ones of one class."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from deeprob.config import number, register
+from deeprob.data.examples import Examples
+from deeprob.data.planar import PlanarConfig
+
+
+@register("dataset", "xor")
+@dataclass(kw_only=True, slots=True)
+class XorConfig(PlanarConfig):
+    """Points of [−1, 1]², with `noise` the standard deviation added to each coordinate after the class is known."""
+
+    name: ClassVar[str] = "xor"
+
+    noise: float = number(0.0, minimum=0, maximum=1000)
+
+    def points(self, points_per_class: int, rng: torch.Generator) -> Examples:
+        """Draw all four squares."""
+        return xor(points_per_class, self.noise, rng)
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return the two names."""
+        return ("same sign", "other sign")
+
+
+def xor(points_per_class: int, noise: float, rng: torch.Generator) -> Examples:
+    """Draw uniform points, of class 0 where both coordinates have the same sign and of class 1 where not.
+
+    Returns (2n, 2) float32 inputs and (2n,) targets, class by class.
+    """
+    target = torch.arange(2).repeat_interleave(points_per_class)
+    size = torch.rand(len(target), 2, generator=rng)
+    first = torch.randint(2, (len(target),), generator=rng) * 2 - 1
+    signs = torch.stack([first, first * (1 - 2 * target)], dim=1)
+    return Examples(signs * size + noise * torch.randn(size.shape, generator=rng), target)

@@ -1,0 +1,56 @@
+import math
+
+import pytest
+import torch
+
+from deeprob.data import CirclesConfig, MoonsConfig, SpiralsConfig, XorConfig
+
+CONFIGS = [CirclesConfig, MoonsConfig, SpiralsConfig, XorConfig]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_shapes_classes_and_seeds(config):
+    splits = config(points_per_class=30, test_points_per_class=10).load()
+    classes = len(splits.classes)
+    assert splits.train.inputs.shape == (30 * classes, 2)
+    assert splits.train.inputs.dtype == torch.float32
+    assert torch.bincount(splits.train.targets).tolist() == [30] * classes
+    assert torch.bincount(splits.test.targets).tolist() == [10] * classes
+    again = config(points_per_class=30).load()
+    other = config(points_per_class=30, seed=1).load()
+    assert torch.equal(splits.train.inputs, again.train.inputs)
+    assert not torch.equal(splits.train.inputs, other.train.inputs)
+    assert not torch.equal(splits.train.inputs[:10], splits.test.inputs[:10])
+
+
+def test_circles_without_noise_have_their_radius():
+    train = CirclesConfig(classes=4, noise=0.0, points_per_class=50).load().train
+    radius = train.inputs.norm(dim=1)
+    torch.testing.assert_close(radius, (train.targets + 1) / 4)
+    quarters = torch.atan2(train.inputs[:, 1], train.inputs[:, 0]).div(math.pi / 2).floor()
+    assert set(quarters.tolist()) == {-2, -1, 0, 1}
+
+
+def test_the_noise_of_circles_is_that_of_the_radius():
+    train = CirclesConfig(noise=0.1, points_per_class=10_000).load().train
+    for ring, radius in enumerate((0.5, 1.0)):
+        measured = train.inputs[train.targets == ring].norm(dim=1)
+        assert measured.mean().item() == pytest.approx(radius, abs=0.005)
+        assert measured.std().item() == pytest.approx(0.1, rel=0.05)
+
+
+def test_moons_without_noise_lie_on_their_half_circles():
+    train = MoonsConfig(noise=0.0, points_per_class=100).load().train
+    upper, lower = (train.inputs[train.targets == moon] for moon in (0, 1))
+    torch.testing.assert_close(upper.norm(dim=1), torch.ones(100))
+    torch.testing.assert_close((lower - torch.tensor([1.0, 0.5])).norm(dim=1), torch.ones(100))
+    assert (upper[:, 1] >= 0).all()
+    assert (lower[:, 1] <= 0.5).all()
+
+
+def test_xor_is_the_sign_of_the_product():
+    train = XorConfig(points_per_class=500).load().train
+    assert torch.equal(train.targets, (train.inputs.prod(1) < 0).long())
+    assert train.inputs.abs().max() <= 1
+    corners = (train.inputs > 0).long() @ torch.tensor([2, 1])
+    assert (torch.bincount(corners, minlength=4) > 150).all()
