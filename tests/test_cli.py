@@ -26,7 +26,7 @@ WRONG = {
     "optimizer.momentum=0.9": "optimizer.momentum: belongs to optimizer=",
     "regularizer.strength=1": "strength: belongs to regularizer=elastic_net or regularizer=l1 or regularizer=l2",
     "model=linear model.width=3": "model.width: belongs to model=mlp",
-    "dataset.root=x": "dataset.root: belongs to dataset=image_folder",
+    "dataset.root=x": "dataset.root: belongs to dataset=cifar10 or dataset=image_folder",
     # options
     "optimizer=adamm": "optimizer=adamm: no such option; did you mean adam?",
     "model=cnn": "model=cnn: no such option; choose from linear, mlp",

@@ -2,6 +2,7 @@
 
 from deeprob.data.base import DatasetConfig
 from deeprob.data.batches import Batches
+from deeprob.data.cifar10 import CIFAR10Config
 from deeprob.data.circles import CirclesConfig
 from deeprob.data.examples import Examples, Splits
 from deeprob.data.image_folder import ImageFolderConfig
@@ -11,6 +12,7 @@ from deeprob.data.xor import XorConfig
 
 __all__ = [
     "Batches",
+    "CIFAR10Config",
     "CirclesConfig",
     "DatasetConfig",
     "Examples",
