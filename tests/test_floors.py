@@ -10,7 +10,7 @@ SOURCE = Path(deeprob.__file__).parent
 FLOORS = [
     {"errors"},
     {"randomness", "config"},
-    {"overrides", "tracking"},
+    {"overrides", "tracking", "composition"},
     {"data", "features", "models", "objective", "optim"},
     {"training"},
     {"experiment"},

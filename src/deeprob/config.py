@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import yaml
 from hydra.core.config_store import ConfigStore
@@ -186,13 +186,12 @@ def _validate(config: Any, prefix: str) -> None:
 
 def save(config: Any, path: Path) -> None:
     """Write a run's config as a Hydra config that extends ``train``: choices first, then every value."""
-    values = cast("dict[str, Any]", OmegaConf.to_container(OmegaConf.structured(config)))
     choices = [
         {f"override {f.name}": name_of(getattr(config, f.name))}
         for f in dataclasses.fields(config)
         if dataclasses.is_dataclass(getattr(config, f.name))
     ]
-    content = {"defaults": ["train", *choices, "_self_"], **values}
+    content = {"defaults": ["train", *choices, "_self_"], **dataclasses.asdict(config)}
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 

@@ -29,6 +29,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from deeprob.composition import CachingLoader
 from deeprob.config import load
 from deeprob.errors import UserError
 from deeprob.overrides import check_types, explain, parse
@@ -78,7 +79,9 @@ def started(config_dir: str | None) -> Iterator[Hydra]:
     GlobalHydra.instance().clear()
     version.setbase("1.3")
     try:
-        yield Hydra.create_main_hydra2("deeprob", search_path)
+        hydra = Hydra.create_main_hydra2("deeprob", search_path)
+        hydra.config_loader = CachingLoader(search_path)
+        yield hydra
     finally:
         GlobalHydra.instance().hydra, HydraConfig.instance().cfg = before, before_config
         root.handlers[:] = handlers

@@ -119,3 +119,11 @@ def test_a_sweep_directory_in_use_is_refused(deeprob, small, words):
     status, _, err = deeprob("-m", *small, *words)
     assert (status, err) == (2, "error: s exists already; give another directory\n")
     assert Path("s/summary.csv").read_text() == before
+
+
+def test_two_sweeps_of_the_same_second_do_not_meet(deeprob, small):
+    for _ in range(2):
+        assert deeprob("-m", *small, "seed=0,1").status == 0
+    sweeps = sorted(Path("outputs/sweeps").iterdir())
+    assert len(sweeps) == 2
+    assert all(sorted(path.name for path in sweep.iterdir()) == ["0", "1", "summary.csv"] for sweep in sweeps)

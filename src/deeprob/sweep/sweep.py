@@ -65,7 +65,8 @@ def validate(sweeper: BasicSweeper, number: int, job: Sequence[str]) -> str:
             config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(job))
             with open_dict(config):
                 config.hydra.job.num = config.hydra.job.id = number
-            HydraConfig.instance().set_config(config)
+            if "${hydra:" in str(config.hydra.sweep._get_node("subdir")._value()):
+                HydraConfig.instance().set_config(config)  # takes milliseconds, so only where it is asked for
             subdirectory = str(config.hydra.sweep.subdir)
         except Exception as error:  # whatever Hydra makes of the words, the words are at fault
             raise explain(error, job) from error

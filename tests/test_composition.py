@@ -1,0 +1,77 @@
+"""The caching loader gives what Hydra's own gives, configs and errors alike."""
+
+import random
+
+import pytest
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.utils import setup_globals
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+import deeprob.cli  # registers every option
+from deeprob.composition import CachingLoader
+from deeprob.hydra_app import config_directory
+
+assert deeprob.cli
+
+
+@pytest.fixture(scope="module")
+def loaders():
+    version.setbase("1.3")
+    setup_globals()
+    search_path = create_config_search_path(str(config_directory()))
+    return ConfigLoaderImpl(search_path), CachingLoader(search_path)
+
+
+def outcome(loader, overrides, mode):
+    try:
+        config = loader.load_configuration("train", list(overrides), mode)
+    except (HydraException, ValueError) as error:
+        cause = error.__cause__
+        return type(error), str(error), type(cause), str(cause)
+    return OmegaConf.to_container(config, resolve=False)
+
+
+WORDS = [
+    "optimizer.lr=0.5", "optimizer.lr=3", "seed=4", "seed=${trainer.epochs}", "model.width=7", "model.hidden=[3,4]",
+    "optimizer=sgd", "optimizer=adam", "optimizer=lbfgs", "model=linear", "regularizer=l2", "dataset=circles",
+    "optimizer.momentum=0.5", "regularizer.strength=0.1", "optimizer.nope=1", "nope=1", "+nope=1", "++seed=5",
+    "~seed", "model=nope", "optimizer={lr: 2}", "hydra.run.dir=x", "hydra.job.name=a", "seed=[1", "seed='7'",
+    "trainer.batch_size=full", "optimizer@x=sgd", "model=null",
+]  # fmt: skip
+
+
+def test_random_overrides_give_the_same_configs_and_errors(loaders):
+    stock, caching = loaders
+    rng = random.Random(0)
+    errors = 0
+    for _ in range(60):
+        overrides = rng.sample(WORDS, rng.randint(0, 4))
+        expected = outcome(stock, overrides, RunMode.RUN)
+        assert outcome(caching, overrides, RunMode.RUN) == expected, overrides
+        errors += isinstance(expected, tuple)
+    assert 10 < errors < 50  # both kinds were compared
+
+
+def test_sweeps_give_the_same_config(loaders):
+    stock, caching = loaders
+    overrides = ["seed=1,2", "optimizer=sgd,adam", "optimizer.lr=0.3"]
+    expected = outcome(stock, overrides, RunMode.MULTIRUN)
+    assert isinstance(expected, dict)
+    assert outcome(caching, overrides, RunMode.MULTIRUN) == expected
+    assert outcome(caching, overrides, RunMode.RUN) == outcome(stock, overrides, RunMode.RUN)
+
+
+def test_one_composition_serves_all_values(loaders, monkeypatch):
+    _, caching = loaders
+    caching.load_configuration("train", ["dataset=moons"], RunMode.RUN)
+
+    def refuse(*words, **named):
+        raise AssertionError("composed again")
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", refuse)
+    configs = [caching.load_configuration("train", ["dataset=moons", f"seed={n}"], RunMode.RUN) for n in (1, 2)]
+    assert [config.seed for config in configs] == [1, 2]
