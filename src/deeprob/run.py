@@ -78,6 +78,7 @@ def run_experiment(experiment: Experiment, directory: Path, command: Sequence[st
         EventFile(directory) as events,
         console.Bar(total, experiment.label, "examples", visible=report and config.trainer.progress) as bar,
     ):
+        events.layout()
         events.hyperparameters(configs.flat(config))
         began = time.perf_counter()
         with memory_errors():

@@ -1,5 +1,6 @@
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
@@ -44,3 +45,16 @@ def test_hyperparameters_and_end(tmp_path, completed, status):
     assert (hparams["nesterov"].bool_value, hparams["model"].string_value) == (True, "mlp")
     assert (hparams["hidden"].string_value, hparams["limit"].string_value) == ("[3]", "none")
     assert content("_hparams_/session_end_info").session_end_info.status == status
+
+
+def test_curves_that_belong_together_share_a_chart(tmp_path):
+    with EventFile(tmp_path) as events:
+        events.layout()
+    accumulator = read(tmp_path)
+    (point,) = accumulator.Tensors("custom_scalars__config__")
+    (category,) = Layout.FromString(point.tensor_proto.string_val[0]).category
+    charts = {chart.title: list(chart.multiline.tag) for chart in category.chart}
+    assert charts["accuracy"] == ["train/accuracy", "val/accuracy", "test/accuracy"]
+    assert charts["L(W) = data loss + regularization"] == ["train/loss", "train/data_loss", "train/regularization"]
+    metadata = accumulator.SummaryMetadata("custom_scalars__config__")
+    assert metadata.plugin_data.plugin_name == "custom_scalars"

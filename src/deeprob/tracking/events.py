@@ -10,10 +10,22 @@ from typing import Any, Self
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.custom_scalar import metadata as layout_metadata
+from tensorboard.plugins.custom_scalar.layout_pb2 import Category, Chart, Layout, MultilineChartContent
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util import tensor_util
+
+CHARTS = {
+    "accuracy": ["train/accuracy", "val/accuracy", "test/accuracy"],
+    "data loss": ["train/data_loss", "val/loss", "test/loss"],
+    "L(W) = data loss + regularization": ["train/loss", "train/data_loss", "train/regularization"],
+    "optimization": ["optim/grad_norm", "params/norm"],
+}
+"""The custom scalars tab: charts that show several curves of a run together."""
 
 
 class EventFile:
@@ -43,6 +55,16 @@ class EventFile:
         """Write a point of several curves."""
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def layout(self) -> None:
+        """Write which curves share a chart in the custom scalars tab."""
+        charts = [Chart(title=title, multiline=MultilineChartContent(tag=tags)) for title, tags in CHARTS.items()]
+        layout = Layout(category=[Category(title="together", chart=charts)])
+        value = Summary.Value(
+            tag=layout_metadata.CONFIG_SUMMARY_TAG, metadata=layout_metadata.create_summary_metadata()
+        )
+        value.tensor.CopyFrom(tensor_util.make_tensor_proto(layout.SerializeToString(), dtype=DT_STRING))
+        self._write(Event(wall_time=time.time(), summary=Summary(value=[value])))
 
     def hyperparameters(self, values: Mapping[str, Any]) -> None:
         """Write what the run was started with, for the HParams tab."""
