@@ -71,10 +71,11 @@ WRONG = {
     # words
     "model.activation=rleu": "model.activation=rleu: expected one of relu, leaky_relu, elu, gelu, silu, tanh, sigmoid",
     "trainer.device=gpu": "trainer.device=gpu: expected one of auto, cpu, cuda",
-    "trainer.precision=float16": "trainer.precision=float16: expected one of float32, float64",
+    "trainer.precision=float16": "trainer.precision=float16: expected one of float32, float64, bf16",
     # contradictions
     "model.layers=5 model.hidden=[4]": "model.layers=5: hidden=[4] makes 2 layers",
     "optimizer=sgd optimizer.nesterov=true": "optimizer.nesterov=true: needs optimizer.momentum > 0",
+    "optimizer=lbfgs trainer.precision=bf16": "set trainer.precision=float32",
     "optimizer=lbfgs regularizer=l1 regularizer.proximal=true": "needs an optimizer of single gradient steps",
     "optimizer=lbfgs trainer.batch_size=32": "set trainer.batch_size=full",
     "optimizer=lbfgs model.dropout=0.5": "set model.dropout=0",

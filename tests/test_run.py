@@ -226,6 +226,18 @@ def test_float64(deeprob, small):
     assert {tensor.dtype for tensor in model.values()} == {torch.float64}
 
 
+def test_bf16_trains_float32_parameters_and_is_measured_again_the_same(deeprob, small):
+    from deeprob import load_run
+
+    assert deeprob(*small, "trainer.precision=bf16", "hydra.run.dir=run").status == 0
+    model = checkpoint.load(Path("run/checkpoints/last.pt"))["model"]
+    assert {tensor.dtype for tensor in model.values()} == {torch.float32}
+    assert deeprob(*small, "hydra.run.dir=fine").status == 0
+    fine = checkpoint.load(Path("fine/checkpoints/last.pt"))["model"]
+    assert not torch.equal(model["layers.0.weight"], fine["layers.0.weight"])
+    assert load_run("run").evaluate()["loss"] == summary(Path("run"))["test/loss"]
+
+
 def test_progress_in_plain_lines_without_a_terminal(deeprob, small, monkeypatch):
     from deeprob.tracking import console
 

@@ -39,7 +39,7 @@ class RunConfig:
         """Yield choices that do not go together."""
         if self.optimizer.deterministic:
             noise = ["trainer.batch_size=full"] if self.trainer.batch_size not in ("auto", "full") else []
-            noise += self.model.noise()
+            noise += self.model.noise() + self.trainer.noise()
             if noise:
                 name = configs.name_of(self.optimizer)
                 yield f"optimizer={name} needs the full batch and no noise: set {' '.join(noise)}"
@@ -66,7 +66,8 @@ def build_classifier(config: RunConfig, input_shape: Sequence[int], classes: Seq
     """Return features not yet fitted and a model with its initial weights."""
     features = config.features.build(tuple(input_shape))
     model = config.model.build(features.output_count, len(classes), randomness.generator(config.seed, "weights"))
-    return Classifier(features, model, tuple(input_shape), tuple(classes))
+    bf16 = config.trainer.precision == "bf16"
+    return Classifier(features, model, tuple(input_shape), tuple(classes), bf16)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -109,7 +110,7 @@ class Experiment:
         device = resolve_device(trainer.device)
         raw = config.dataset.load()
         classifier = build_classifier(config, raw.train.inputs.shape[1:], raw.classes)
-        classifier.to(device, getattr(torch, trainer.precision))
+        classifier.to(device, trainer.dtype)
         splits = classifier.extract(raw, device)
         state = TrainState.start(classifier.model, config.optimizer.build(classifier.model.parameters()), device)
         batch_size = (
@@ -160,6 +161,7 @@ class Experiment:
             batch_size=self.batch_size,
             chunk_size=self.chunk_size,
             log_every=self.config.trainer.log_every,
+            bf16=self.classifier.bf16,
             interrupted=interrupted,
         )
 

@@ -65,8 +65,7 @@ class Run:
     @torch.no_grad()
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return class scores (N, C) of raw inputs (N, …)."""
-        scores: Tensor = self.model(self.features(inputs))
-        return scores
+        return self.classifier.scores(self.classifier.features.extract(inputs).to(self._device))
 
     def evaluate(self, split: str = "test") -> dict[str, float]:
         """Measure a split again: ``loss`` and ``accuracy``.
@@ -125,11 +124,11 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
     content = checkpoint.load(path)
     try:
         classifier = build_classifier(config, content["input_shape"], content["classes"])
-        classifier.to(torch.device("cpu"), getattr(torch, config.trainer.precision))
+        classifier.to(torch.device("cpu"), config.trainer.dtype)
         classifier.load_state_dict(content)
     except (KeyError, RuntimeError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{path}: does not belong to {directory / 'config.yaml'}") from error
-    classifier.to(resolve_device(device), getattr(torch, config.trainer.precision))
+    classifier.to(resolve_device(device), config.trainer.dtype)
     summary = directory / "summary.json"
     try:
         metrics = json.loads(summary.read_text(encoding="utf-8")) if summary.exists() else {}

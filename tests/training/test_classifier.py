@@ -37,3 +37,18 @@ def test_chunk_size_by_hand():
     # 2 inputs + 5 + 3 units, 4 bytes, 3 copies: 256 MiB / 120 bytes
     assert classifier().chunk_size() == 2**28 // 120
     assert classifier().to(torch.device("cpu"), torch.float64).chunk_size() == 2**28 // 240
+
+
+def test_bf16_rounds_products_and_nothing_else():
+    fine = classifier()
+    extracted = fine.extract(splits(), torch.device("cpu")).train.inputs
+    rough = Classifier(fine.features, fine.model, (2,), ("a", "b", "c"), bf16=True)
+    scores, exact = rough.scores(extracted), fine.scores(extracted)
+    first, second = fine.model.layers
+    inputs = fine.features(extracted)
+    hidden = torch.relu(torch.nn.functional.linear(inputs.bfloat16(), first.weight.bfloat16(), first.bias.bfloat16()))
+    by_hand = torch.nn.functional.linear(hidden, second.weight.bfloat16(), second.bias.bfloat16())
+    assert scores.dtype == torch.float32
+    assert torch.equal(scores, by_hand.float())
+    assert not torch.equal(scores, exact)
+    torch.testing.assert_close(scores, exact, rtol=0.05, atol=0.01)

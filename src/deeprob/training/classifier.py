@@ -21,23 +21,25 @@ class Classifier:
         One raw input's shape.
     classes
         The classes' names.
+    bf16
+        Whether products of matrices are computed in bfloat16.
     """
 
     features: Features
     model: Model
     input_shape: tuple[int, ...]
     classes: tuple[str, ...]
+    bf16: bool = False
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Classifier":
-        """Move everything to a device and a precision, in place."""
+        """Move everything to a device and a type of numbers, in place."""
         self.features.to(device, dtype)
         self.model.to(device, dtype)
         return self
 
     def scores(self, extracted: Tensor) -> Tensor:
         """Return scores (B, C) of extracted features (B, …), without noise."""
-        scores: Tensor = self.model(self.features(extracted))
-        return scores
+        return forward(self.model, self.features, extracted, None, self.bf16)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint holds beside the training state."""
@@ -67,3 +69,11 @@ class Classifier:
         weights = [p for p in self.model.parameters() if p.dim() >= 2]
         numbers = self.features.output_count + sum(weight.shape[0] for weight in weights)
         return max(1, 2**28 // (3 * numbers * weights[0].element_size()))
+
+
+def forward(model: Model, features: Features, extracted: Tensor, key: Tensor | None, bf16: bool) -> Tensor:
+    """Return scores (B, C) in the features' type of numbers; `bf16` lets autocast compute products in bfloat16."""
+    inputs: Tensor = features(extracted)
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bf16):
+        scores: Tensor = model(inputs, key)
+    return scores.to(inputs.dtype)

@@ -7,7 +7,7 @@ import torch
 
 from deeprob.config import choice, number, register
 
-PRECISIONS = ("float32", "float64")
+PRECISIONS = ("float32", "float64", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -27,6 +27,8 @@ class TrainerConfig:
         result is that of the whole batch; with dropout another size draws other masks.
     device
         ``auto`` takes CUDA where there is one.
+    precision
+        Of all numbers; ``bf16`` keeps float32 but for products of matrices (autocast).
     threads
         CPU threads; ``auto`` takes one for small networks, where two are slower.
     log_every
@@ -49,6 +51,15 @@ class TrainerConfig:
     monitor: str = choice("val/accuracy", among=("val/accuracy", "val/loss"))
     patience: int = number(0, minimum=0)
     progress: bool = True
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of parameters and features."""
+        return torch.float64 if self.precision == "float64" else torch.float32
+
+    def noise(self) -> list[str]:
+        """Return the override that makes rounding finer, if products are rounded to 8 bits."""
+        return ["trainer.precision=float32"] if self.precision == "bf16" else []
 
     def problems(self) -> Iterator[str]:
         """Yield what cannot be done on this machine."""

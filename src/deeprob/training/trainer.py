@@ -13,6 +13,7 @@ from deeprob.data import Batches, Examples
 from deeprob.errors import Diverged
 from deeprob.features import Features
 from deeprob.objective import Objective, Parts, weights
+from deeprob.training.classifier import forward
 from deeprob.training.metrics import correct_count
 from deeprob.training.state import TrainState
 
@@ -55,6 +56,7 @@ def train(
     batch_size: int,
     chunk_size: int,
     log_every: int,
+    bf16: bool = False,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Record]:
     """Train from wherever `state` is to the end of the last epoch.
@@ -74,6 +76,8 @@ def train(
         Names the order of batches and the dropout masks.
     epochs, batch_size, chunk_size, log_every
         See `TrainerConfig`, resolved to numbers.
+    bf16
+        Compute products of matrices in bfloat16; parameters, loss and updates stay as they are.
     interrupted
         Asked after each update; when it says so the loop yields a last record and ends.
 
@@ -85,7 +89,7 @@ def train(
     device = examples.targets.device
     batches = Batches(len(examples), batch_size, randomness.key(seed, "batches", device))
     dropout = randomness.key(seed, "dropout", device) if state.model.noisy else None
-    update = Update(state, objective, features, chunk_size)
+    update = Update(state, objective, features, chunk_size, bf16)
 
     stopped = False
     while state.step < epochs * batches.per_epoch and not stopped:
@@ -125,11 +129,14 @@ class Update:
     L(W) = Σ_k (n_k/N)·L_k(W), so the result is that of the whole batch.
     """
 
-    def __init__(self, state: TrainState, objective: Objective, features: Features, chunk_size: int) -> None:
+    def __init__(
+        self, state: TrainState, objective: Objective, features: Features, chunk_size: int, bf16: bool = False
+    ) -> None:
         self.state = state
         self.objective = objective
         self.features = features
         self.chunk_size = chunk_size
+        self.bf16 = bf16
         self.parameters = list(state.model.parameters())
         self.named_parameters = state.parameters
         self.fused = all(group.get("fused") for group in state.optimizer.param_groups)
@@ -205,7 +212,7 @@ class Update:
         return parts, torch.stack([correct for _, correct in chunks]).sum()
 
     def _chunk(self, chunk: Examples, key: Tensor | None, share: float) -> tuple[Parts, Tensor]:
-        scores = self.state.model(self.features(chunk.inputs), key)
+        scores = forward(self.state.model, self.features, chunk.inputs, key, self.bf16)
         parts = self.objective(scores, chunk.targets, self.named_parameters)
         if share != 1.0:
             parts = Parts(*(term * share for term in parts))
