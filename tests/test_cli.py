@@ -75,6 +75,8 @@ WRONG = {
     # contradictions
     "model.layers=5 model.hidden=[4]": "model.layers=5: hidden=[4] makes 2 layers",
     "optimizer=sgd optimizer.nesterov=true": "optimizer.nesterov=true: needs optimizer.momentum > 0",
+    "optimizer=lbfgs model.norm=batch": "set model.norm=none",
+    "model.norm=group": "model.norm=group: expected one of none, batch, layer",
     "optimizer=lbfgs trainer.precision=bf16": "set trainer.precision=float32",
     "optimizer=lbfgs regularizer=l1 regularizer.proximal=true": "needs an optimizer of single gradient steps",
     "optimizer=lbfgs trainer.batch_size=32": "set trainer.batch_size=full",

@@ -129,6 +129,7 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
     except (KeyError, RuntimeError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{path}: does not belong to {directory / 'config.yaml'}") from error
     classifier.to(resolve_device(device), config.trainer.dtype)
+    classifier.model.eval()
     summary = directory / "summary.json"
     try:
         metrics = json.loads(summary.read_text(encoding="utf-8")) if summary.exists() else {}

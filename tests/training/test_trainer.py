@@ -33,8 +33,8 @@ def examples(count: int = 23) -> Examples:
     return Examples(torch.randn(count, 4, generator=rng), torch.randint(3, (count,), generator=rng))
 
 
-def start(optimizer=None, dropout: float = 0.0) -> TrainState:
-    model = MLPConfig(hidden=[6, 5], dropout=dropout).build(4, 3, torch.Generator().manual_seed(2))
+def start(optimizer=None, dropout: float = 0.0, norm: str = "none") -> TrainState:
+    model = MLPConfig(hidden=[6, 5], dropout=dropout, norm=norm).build(4, 3, torch.Generator().manual_seed(2))
     return TrainState.start(model, (optimizer or SGDConfig(lr=0.1)).build(model.parameters()), torch.device("cpu"))
 
 
@@ -91,6 +91,16 @@ def test_an_interrupted_run_goes_on_bit_for_bit(name, stop):
     after = list(run(second, data, **settings))
     assert_same(second, whole)
     assert [r for r in before if r.metrics] + after == records
+
+
+def test_running_means_go_on_bit_for_bit():
+    data = examples()
+    whole, first, second = (start(norm="batch") for _ in range(3))
+    list(run(whole, data))
+    list(run(first, data, interrupted=lambda: first.step == 7))
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    list(run(second, data))
+    assert_same(second, whole)
 
 
 def test_the_comparison_notices_what_is_left_out():

@@ -11,6 +11,7 @@ from deeprob import randomness
 from deeprob.config import choice, number, register
 from deeprob.models.activations import ACTIVATIONS, Activation, maxout
 from deeprob.models.base import Model, ModelConfig, dense
+from deeprob.models.norms import NORMS
 
 DEFAULT_LAYERS = 3
 
@@ -31,6 +32,7 @@ class MLPConfig(ModelConfig):
     pieces: int = number(2, minimum=2)
     output_activation: str = choice("identity", among=tuple(ACTIVATIONS))
     bias: bool = True
+    norm: str = choice("none", among=tuple(NORMS))
     dropout: float = number(0.0, minimum=0, below=1)
 
     def problems(self) -> Iterator[str]:
@@ -50,6 +52,7 @@ class MLPConfig(ModelConfig):
             pieces=self.pieces if maxout else 1,
             output_activation=ACTIVATIONS[self.output_activation],
             bias=self.bias,
+            norm=self.norm,
         )
 
     def hidden_sizes(self) -> list[int]:
@@ -57,8 +60,10 @@ class MLPConfig(ModelConfig):
         return [self.width] * (self.layers - 1) if self.hidden is None else self.hidden
 
     def noise(self) -> list[str]:
-        """Return the override that switches dropout off, if it is on."""
-        return ["model.dropout=0"] if self.dropout > 0 and self.hidden_sizes() else []
+        """Return the overrides that switch off what differs between evaluations: dropout, running means."""
+        if not self.hidden_sizes():
+            return []
+        return ["model.dropout=0"] * (self.dropout > 0) + ["model.norm=none"] * (self.norm == "batch")
 
 
 class MLP(Model):
@@ -83,6 +88,8 @@ class MLP(Model):
         Of the scores.
     bias
         Whether layers have biases.
+    norm
+        A key of `NORMS`: what normalizes the sums of a hidden layer before its activation.
     """
 
     def __init__(
@@ -95,6 +102,7 @@ class MLP(Model):
         pieces: int = 1,
         output_activation: Activation = ACTIVATIONS["identity"],
         bias: bool = True,
+        norm: str = "none",
     ) -> None:
         super().__init__()
         deviations = [activation.gain / math.sqrt(fan_in) for fan_in in sizes[:-2]] + [1 / sizes[-2]]
@@ -103,6 +111,7 @@ class MLP(Model):
             dense(fan_in, fan_out, deviation, rng, bias)
             for fan_in, fan_out, deviation in zip(sizes, outputs, deviations, strict=False)
         )
+        self.norms = nn.ModuleList(NORMS[norm](units) for units in outputs[:-1])
         self.activation = activation.function
         self.pieces = pieces
         self.output_activation = output_activation.function
@@ -112,8 +121,8 @@ class MLP(Model):
     def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
         """Return scores (B, C) of inputs (B, …) with D numbers each; dropout only with a `key`."""
         hidden = inputs.flatten(1)
-        for depth, layer in enumerate(self.layers[:-1]):
-            hidden = layer(hidden)
+        for depth, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=False)):
+            hidden = norm(layer(hidden))
             hidden = self.activation(maxout(hidden, self.pieces) if self.pieces > 1 else hidden)
             if self.noisy and key is not None:
                 hidden = self.dropout(hidden, randomness.fold(key, depth))

@@ -38,8 +38,12 @@ class Classifier:
         return self
 
     def scores(self, extracted: Tensor) -> Tensor:
-        """Return scores (B, C) of extracted features (B, …), without noise."""
-        return forward(self.model, self.features, extracted, None, self.bf16)
+        """Return scores (B, C) of extracted features (B, …), without noise and with running means."""
+        training = self.model.training
+        self.model.eval()
+        scores = forward(self.model, self.features, extracted, None, self.bf16)
+        self.model.train(training)
+        return scores
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint holds beside the training state."""

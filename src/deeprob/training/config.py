@@ -24,7 +24,7 @@ class TrainerConfig:
         Examples an update; ``full``, or ``auto`` for what suits dataset and optimizer.
     chunk_size
         Examples in memory at once within a batch (the gradient is summed over chunks); ``auto`` for about 256 MB. The
-        result is that of the whole batch; with dropout another size draws other masks.
+        result is that of the whole batch; but dropout draws other masks for another size, and batch norm sees a chunk.
     device
         ``auto`` takes CUDA where there is one.
     precision
