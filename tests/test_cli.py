@@ -155,7 +155,7 @@ def test_a_sweep_that_cannot_be_is_refused(deeprob, words):
 def test_flags_may_stand_anywhere(deeprob, small):
     status, _, err = deeprob(*small, "-m", "seed=0,1", "hydra.sweep.dir=s")
     assert (status, err) == (0, "")
-    assert sorted(path.name for path in Path("s").iterdir()) == ["0", "1", "summary.csv"]
+    assert sorted(path.name for path in Path("s").iterdir()) == ["000_seed=0", "001_seed=1", "summary.csv"]
 
 
 def test_a_sweep_over_the_options_of_a_group(deeprob, small):

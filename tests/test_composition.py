@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 import deeprob.cli  # registers every option
-from deeprob.composition import CachingLoader
+from deeprob.composition import CachingLoader, readable
 from deeprob.hydra_app import config_directory
 
 assert deeprob.cli
@@ -75,3 +75,9 @@ def test_one_composition_serves_all_values(loaders, monkeypatch):
     monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", refuse)
     configs = [caching.load_configuration("train", ["dataset=moons", f"seed={n}"], RunMode.RUN) for n in (1, 2)]
     assert [config.seed for config in configs] == [1, 2]
+
+
+def test_readable_names():
+    assert readable(["optimizer.lr=0.001", "seed=2"]) == "optimizer.lr=0.001,seed=2"
+    assert readable(["dataset.root=/a/../ü b", "x='y'"]) == "dataset.root=_a_.._b,x=_y_"
+    assert len(readable(["x" * 500])) == 100

@@ -1,6 +1,7 @@
 """Composing configs fast: once for each set of group choices, then only values are set."""
 
 import copy
+import re
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_search_path import ConfigSearchPath
@@ -8,8 +9,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", replace=True)
+"""For the names of job folders: ``${pad:7}`` is 007, so that they sort as they were numbered."""
+
+
+def readable(words: list[str]) -> str:
+    """Return overrides as a part of a folder's name: letters, digits, ``.=,-`` and ``_``, at most 100 of them."""
+    return re.sub(r"[^\w.=,-]+", "_", ",".join(words), flags=re.ASCII)[:100]
 
 
 class CachingLoader(ConfigLoaderImpl):
@@ -56,8 +65,14 @@ class CachingLoader(ConfigLoaderImpl):
         return config
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """Return the config of a job, in the directory of its sweep."""
+        """Return the config of a job: in the directory of its sweep, and named by what differs between jobs."""
         config = super().load_sweep_config(master_config, sweep_overrides)
+        words = OmegaConf.to_container(master_config.hydra.overrides.task, resolve=False)
+        assert isinstance(words, list)
+        given = OverridesParser.create(self).parse_overrides(overrides=words)
+        constant = {override.get_key_element() for override in given if not override.is_sweep_override()}
+        swept = [word for word in sweep_overrides if word.partition("=")[0] not in constant]
+        config.hydra.job.override_dirname = readable(swept)
         config.hydra.sweep.dir = master_config.hydra.sweep._get_node("dir")._value()
         return config
 

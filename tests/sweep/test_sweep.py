@@ -25,18 +25,28 @@ def test_every_combination_gets_a_directory_and_a_row(deeprob, small):
     ]
     assert {row["status"] for row in rows} == {"completed"}
     for job, row in enumerate(rows):
-        content = json.loads((Path("s") / str(job) / "summary.json").read_text())
+        folder = Path("s") / f"{job:03}_optimizer.lr={row['optimizer.lr']},seed={row['seed']}"
+        content = json.loads((folder / "summary.json").read_text())
         assert float(row["test/accuracy"]) == content["test/accuracy"]
         assert float(row["train/loss"]) == content["train/loss"]
     assert "optimizer.lr" in result.out
 
 
+def test_folders_of_jobs_are_readable_and_safe(deeprob, small):
+    words = [word for word in small if not word.startswith("model")]
+    result = deeprob("-m", *words, "model.hidden=[3,4],[5]", "hydra.sweep.dir=s")
+    assert (result.status, result.err) == (0, "")
+    assert sorted(path.name for path in Path("s").iterdir()) == [
+        "000_model.hidden=_3,4_", "001_model.hidden=_5_", "summary.csv",
+    ]  # fmt: skip
+
+
 def test_a_job_is_as_if_it_had_run_alone(deeprob, small):
     deeprob("-m", *small, "seed=0,1", "hydra.sweep.dir=s")
     deeprob(*small, "seed=1", "hydra.run.dir=alone")
-    job, alone = (checkpoint.load(Path(d) / "checkpoints/last.pt")["model"] for d in ("s/1", "alone"))
+    job, alone = (checkpoint.load(Path(d) / "checkpoints/last.pt")["model"] for d in ("s/001_seed=1", "alone"))
     assert all(torch.equal(job[name], alone[name]) for name in alone)
-    assert Path("s/1/config.yaml").read_text() == Path("alone/config.yaml").read_text()
+    assert Path("s/001_seed=1/config.yaml").read_text() == Path("alone/config.yaml").read_text()
 
 
 def test_a_job_that_diverges_is_named_and_the_others_go_on(deeprob, small):
@@ -64,7 +74,7 @@ def test_sweep_parameters_of_a_config(deeprob, small, tmp_path):
 
 def test_interpolations_are_each_jobs_own(deeprob, small):
     assert deeprob("-m", *small, "seed=1,2", "dataset.seed=${seed}", "hydra.sweep.dir=s").status == 0
-    assert [load_run(f"s/{job}").config.dataset.seed for job in (0, 1)] == [1, 2]
+    assert [load_run(f"s/00{job}_seed={job + 1}").config.dataset.seed for job in (0, 1)] == [1, 2]
 
 
 def test_keys_are_named_as_they_are(deeprob, small):
@@ -91,7 +101,7 @@ def test_a_sweep_over_one_value_is_a_sweep_of_one(deeprob, small):
 
 def test_hydras_basic_sweeper_goes_on_working(deeprob, small):
     assert deeprob("-m", "hydra/sweeper=basic", *small, "seed=0,1", "hydra.sweep.dir=s").status == 0
-    assert (Path("s/0/summary.json").exists(), Path("s/1/summary.json").exists()) == (True, True)
+    assert (Path("s/000_seed=0/summary.json").exists(), Path("s/001_seed=1/summary.json").exists()) == (True, True)
 
 
 def test_a_bug_in_a_job_is_shown_and_the_others_go_on(deeprob, small, monkeypatch):
@@ -126,4 +136,6 @@ def test_two_sweeps_of_the_same_second_do_not_meet(deeprob, small):
         assert deeprob("-m", *small, "seed=0,1").status == 0
     sweeps = sorted(Path("outputs/sweeps").iterdir())
     assert len(sweeps) == 2
-    assert all(sorted(path.name for path in sweep.iterdir()) == ["0", "1", "summary.csv"] for sweep in sweeps)
+    assert all(
+        sorted(path.name for path in sweep.iterdir()) == ["000_seed=0", "001_seed=1", "summary.csv"] for sweep in sweeps
+    )
