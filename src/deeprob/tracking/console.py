@@ -128,9 +128,9 @@ def remark(metrics: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {metrics[name]:.4g}" for name in shown if name in metrics)
 
 
-def table(rows: Sequence[tuple[str, ...]], header: Sequence[str], title: str | None = None) -> None:
+def table(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
     """Print a table: text to the left, numbers to the right."""
-    view = Table(title=title, title_justify="left", header_style="bold")
+    view = Table(header_style="bold")
     for position, name in enumerate(header):
         view.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
     for row in rows:
