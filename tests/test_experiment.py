@@ -51,7 +51,7 @@ def test_sizes():
 def test_the_schedule_leaves_a_line_search_alone():
     def last_factor(**changes) -> float:
         built = Experiment.build(config(**changes))
-        return built.schedule(built.steps - 1)
+        return built.state.schedule(built.steps - 1)
 
     assert last_factor() < 0.01
     assert last_factor(optimizer=LBFGSConfig()) == 1
@@ -95,7 +95,7 @@ def test_lbfgs_finds_the_optimum_that_scipy_finds(chunk_size):
         return value, np.concatenate([(d.T @ x + 2e-2 * w).ravel(), d.sum(0)])
 
     best = minimize(loss, np.zeros(9), jac=True, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-10})
-    weight, bias = (p.detach().numpy() for p in built.classifier.model.parameters())
+    weight, bias = (p.detach().numpy() for p in built.predictor.model.parameters())
     reached, _ = loss(np.concatenate([weight.ravel(), bias]))
     assert reached == pytest.approx(best.fun, rel=1e-9)
     assert records[-1].metrics["train/loss"] == pytest.approx(best.fun, rel=1e-6)
@@ -104,4 +104,4 @@ def test_lbfgs_finds_the_optimum_that_scipy_finds(chunk_size):
 def test_device_auto_is_cpu_without_cuda(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     built = Experiment.build(config(trainer=TrainerConfig(device="auto")))
-    assert {p.device.type for p in built.classifier.model.parameters()} == {"cpu"}
+    assert {p.device.type for p in built.predictor.model.parameters()} == {"cpu"}

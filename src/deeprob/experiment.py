@@ -17,7 +17,7 @@ from deeprob.features import FeaturesConfig
 from deeprob.models import ModelConfig
 from deeprob.objective import LossConfig, Objective, RegularizerConfig
 from deeprob.optim import OptimizerConfig, Schedule, SchedulerConfig
-from deeprob.training import Classifier, Record, TrainerConfig, TrainState, evaluate, train
+from deeprob.training import Predictor, Record, TrainerConfig, TrainState, evaluate, train
 
 
 @register("", "train")
@@ -39,21 +39,33 @@ class RunConfig:
         """Yield choices that do not go together."""
         if self.optimizer.deterministic:
             noise = ["trainer.batch_size=full"] if self.trainer.batch_size not in ("auto", "full") else []
-            noise += self.model.noise() + self.trainer.noise()
+            noise += self.dataset.noise_sources() + self.model.noise_sources() + self.trainer.noise_sources()
             if noise:
                 name = configs.name_of(self.optimizer)
                 yield f"optimizer={name} needs the full batch and no noise: set {' '.join(noise)}"
             if self.regularizer.has_proximal_step:
                 yield "regularizer.proximal=true needs an optimizer of single gradient steps: not lbfgs"
+        if (noise := self.dataset.noise_sources()) and not self.features.unchanged:
+            name = configs.name_of(self.features)
+            yield f"features={name} are computed once, before any augmentation: set {' '.join(noise)}"
+        if self.dataset.regression:
+            if not self.loss.regression:
+                name = configs.name_of(self.loss)
+                yield f"loss={name} needs classes, and the targets are numbers: set loss=squared_error"
+            if self.trainer.monitor == "val/accuracy":
+                yield "trainer.monitor=val/accuracy: there is no accuracy where targets are numbers; set val/loss"
         if self.trainer.patience and not self.dataset.val_fraction:
             yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
 
     def resolved(self) -> "RunConfig":
-        """Return the config with the batch size that ``auto`` stands for, and paths that hold from any folder."""
+        """Return the config with what ``auto`` stands for, and paths that hold from any folder."""
         size = self.trainer.batch_size
         if size == "auto":
             size = "full" if self.optimizer.deterministic else self.dataset.batch_size_hint
-        trainer = dataclasses.replace(self.trainer, batch_size=size)
+        monitor = self.trainer.monitor
+        if monitor == "auto":
+            monitor = "val/loss" if self.dataset.regression else "val/accuracy"
+        trainer = dataclasses.replace(self.trainer, batch_size=size, monitor=monitor)
         return dataclasses.replace(self, dataset=self.dataset.resolved(), trainer=trainer)
 
 
@@ -62,12 +74,12 @@ SMALL_UPDATE = 1e7
 ALL_THREADS = torch.get_num_threads()
 
 
-def build_classifier(config: RunConfig, input_shape: Sequence[int], classes: Sequence[str]) -> Classifier:
+def build_predictor(config: RunConfig, input_shape: Sequence[int], outputs: int, classes: Sequence[str]) -> Predictor:
     """Return features not yet fitted and a model with its initial weights."""
     features = config.features.build(tuple(input_shape))
-    model = config.model.build(features.output_count, len(classes), randomness.generator(config.seed, "weights"))
+    model = config.model.build(features.output_count, outputs, randomness.generator(config.seed, "weights"))
     bf16 = config.trainer.precision == "bf16"
-    return Classifier(features, model, tuple(input_shape), tuple(classes), bf16)
+    return Predictor(features, model, tuple(input_shape), outputs, tuple(classes), bf16)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -88,11 +100,10 @@ class Experiment:
     """
 
     config: RunConfig
-    classifier: Classifier
+    predictor: Predictor
     splits: Splits
     objective: Objective
     state: TrainState
-    schedule: Schedule
     batch_size: int
     chunk_size: int
     steps: int
@@ -109,23 +120,28 @@ class Experiment:
         trainer = config.trainer
         device = resolve_device(trainer.device)
         raw = config.dataset.load()
-        classifier = build_classifier(config, raw.train.inputs.shape[1:], raw.classes)
-        classifier.to(device, trainer.dtype)
-        splits = classifier.extract(raw, device)
-        state = TrainState.start(classifier.model, config.optimizer.build(classifier.model.parameters()), device)
+        predictor = build_predictor(config, raw.train.inputs.shape[1:], raw.outputs, raw.classes)
+        predictor.to(device, trainer.dtype)
+        splits = predictor.extract(raw, device)
         batch_size = (
             min(trainer.batch_size, len(splits.train)) if isinstance(trainer.batch_size, int) else len(splits.train)
         )
         steps = trainer.epochs * -(-len(splits.train) // batch_size)
+        state = TrainState.start(
+            predictor.model,
+            config.optimizer.build(predictor.model.parameters()),
+            config.scheduler.build(steps) if config.optimizer.scheduled else Schedule(),
+            device,
+            accuracy=bool(splits.classes),
+        )
         return cls(
             config=config,
-            classifier=classifier,
+            predictor=predictor,
             splits=splits,
             objective=Objective(config.loss.build(), config.regularizer.build()),
             state=state,
-            schedule=config.scheduler.build(steps) if config.optimizer.scheduled else lambda step: 1.0,
             batch_size=batch_size,
-            chunk_size=trainer.chunk_size if isinstance(trainer.chunk_size, int) else classifier.chunk_size(),
+            chunk_size=trainer.chunk_size if isinstance(trainer.chunk_size, int) else predictor.chunk_size(),
             steps=steps,
         )
 
@@ -139,7 +155,7 @@ class Experiment:
     @property
     def parameters(self) -> int:
         """How many numbers are learned."""
-        return sum(parameter.numel() for parameter in self.classifier.model.parameters())
+        return sum(parameter.numel() for parameter in self.predictor.model.parameters())
 
     @property
     def label(self) -> str:
@@ -153,27 +169,27 @@ class Experiment:
         return train(
             self.state,
             self.objective,
-            self.classifier.features,
+            self.predictor.features,
             self.splits.train,
-            self.schedule,
             seed=self.config.seed,
             epochs=self.config.trainer.epochs,
             batch_size=self.batch_size,
             chunk_size=self.chunk_size,
             log_every=self.config.trainer.log_every,
-            bf16=self.classifier.bf16,
+            bf16=self.predictor.bf16,
+            augment=self.config.dataset.augmentation(),
             interrupted=interrupted,
         )
 
     def measure(self, name: str, examples: Examples) -> dict[str, float]:
-        """Return ``name/loss`` and ``name/accuracy`` of a split.
+        """Return ``name/loss`` of a split, and ``name/accuracy`` where there are classes.
 
         Raises
         ------
         Diverged
             When the loss is not finite: the last update was too large.
         """
-        measured = evaluate(self.classifier.scores, examples, self.objective.loss, self.chunk_size)
+        measured = evaluate(self.predictor.scores, examples, self.objective.loss, self.chunk_size)
         if not math.isfinite(measured["loss"]):
             raise Diverged(f"loss on the {name} split", self.state.step)
         return {f"{name}/{measure}": value for measure, value in measured.items()}

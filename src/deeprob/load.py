@@ -1,4 +1,4 @@
-"""Finished runs: load one, use its classifier on new inputs, measure it again."""
+"""Finished runs: load one, use its predictor on new inputs, measure it again."""
 
 import json
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from deeprob import config as configs
 from deeprob.config import choice, register
 from deeprob.data import Examples, Splits
 from deeprob.errors import UserError
-from deeprob.experiment import RunConfig, build_classifier, resolve_device
+from deeprob.experiment import RunConfig, build_predictor, resolve_device
 from deeprob.models import Model
 from deeprob.tracking import console
-from deeprob.training import Classifier, TrainerConfig, checkpoint, evaluate
+from deeprob.training import Predictor, TrainerConfig, checkpoint, evaluate
 from deeprob.training.config import DEVICES
 
 CHECKPOINTS = ("best", "last")
@@ -32,24 +32,24 @@ class Run:
     ----------
     directory, config, metrics
         Where it lies, what it was told, and the content of its ``summary.json``.
-    classifier
+    predictor
         Features and model with the checkpoint's values.
     """
 
     directory: Path
     config: RunConfig
     metrics: Mapping[str, Any]
-    classifier: Classifier
+    predictor: Predictor
 
     @property
     def model(self) -> Model:
         """The model alone, which expects what `features` returns."""
-        return self.classifier.model
+        return self.predictor.model
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes' names."""
-        return self.classifier.classes
+        return self.predictor.classes
 
     def data(self) -> Splits:
         """Load the run's dataset, raw, as it was split for the run."""
@@ -58,17 +58,17 @@ class Run:
     @torch.no_grad()
     def features(self, inputs: Tensor) -> Tensor:
         """Return what the model sees of raw inputs (N, …), standardisation included."""
-        features = self.classifier.features
+        features = self.predictor.features
         seen: Tensor = features(features.extract(inputs).to(self._device))
         return seen
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Return class scores (N, C) of raw inputs (N, …)."""
-        return self.classifier.scores(self.classifier.features.extract(inputs).to(self._device))
+        """Return scores (N, C), one a class or predicted number, of raw inputs (N, …)."""
+        return self.predictor.scores(self.predictor.features.extract(inputs).to(self._device))
 
     def evaluate(self, split: str = "test") -> dict[str, float]:
-        """Measure a split again: ``loss`` and ``accuracy``.
+        """Measure a split again: ``loss``, and ``accuracy`` where there are classes.
 
         Raises
         ------
@@ -79,22 +79,25 @@ class Run:
             raise UserError(f"split={split}: expected one of {', '.join(SPLITS)}")
         data = self.data()
         shape = tuple(data.train.inputs.shape[1:])
-        if (data.classes, shape) != (self.classes, self.classifier.input_shape):
+        if (data.outputs, data.classes, shape) != (self.predictor.outputs, self.classes, self.predictor.input_shape):
+            names = f"{len(self.classes)} classes ({', '.join(self.classes[:3])}, …)"
             raise UserError(
-                f"{self.directory}: the dataset is no longer that of the run, which had {len(self.classes)} classes "
-                f"({', '.join(self.classes[:3])}, …) of inputs {list(self.classifier.input_shape)}"
+                f"{self.directory}: the dataset is no longer that of the run, which had "
+                f"{names if self.classes else f'{self.predictor.outputs} target(s)'} "
+                f"of inputs {list(self.predictor.input_shape)}"
             )
         examples = getattr(data, split)
         if examples is None:
             raise UserError(f"split={split}: {self.directory} held out none; choose train or test")
         chunk = self.config.trainer.chunk_size
-        chunk = chunk if isinstance(chunk, int) else self.classifier.chunk_size()
-        extracted = Examples(self.classifier.features.extract(examples.inputs), examples.targets)
-        return evaluate(self.classifier.scores, extracted.to(self._device), self.config.loss.build(), chunk)
+        chunk = chunk if isinstance(chunk, int) else self.predictor.chunk_size()
+        mean = self.predictor.features.standardize.mean
+        extracted = Examples(self.predictor.features.extract(examples.inputs), examples.targets).as_floats(mean.dtype)
+        return evaluate(self.predictor.scores, extracted.to(mean.device), self.config.loss.build(), chunk)
 
     @property
     def _device(self) -> torch.device:
-        return self.classifier.features.standardize.mean.device
+        return self.predictor.features.standardize.mean.device
 
 
 def load_run(directory: str | Path, checkpoint_name: str = "best", device: str = "cpu") -> Run:
@@ -123,19 +126,19 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
     path = directory / "checkpoints" / f"{checkpoint_name}.pt"
     content = checkpoint.load(path)
     try:
-        classifier = build_classifier(config, content["input_shape"], content["classes"])
-        classifier.to(torch.device("cpu"), config.trainer.dtype)
-        classifier.load_state_dict(content)
+        predictor = build_predictor(config, content["input_shape"], content["outputs"], content["classes"])
+        predictor.to(torch.device("cpu"), config.trainer.dtype)
+        predictor.load_state_dict(content)
     except (KeyError, RuntimeError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{path}: does not belong to {directory / 'config.yaml'}") from error
-    classifier.to(resolve_device(device), config.trainer.dtype)
-    classifier.model.eval()
+    predictor.to(resolve_device(device), config.trainer.dtype)
+    predictor.model.eval()
     summary = directory / "summary.json"
     try:
         metrics = json.loads(summary.read_text(encoding="utf-8")) if summary.exists() else {}
     except ValueError as error:
         raise UserError(f"{summary}: not JSON, or damaged") from error
-    return Run(directory, config, metrics, classifier)
+    return Run(directory, config, metrics, predictor)
 
 
 @register("", "evaluate")

@@ -62,7 +62,7 @@ def run_experiment(experiment: Experiment, directory: Path, command: Sequence[st
     config, state = experiment.config, experiment.state
     files = RunDirectory(directory)
     checkpoints = Checkpoints(
-        files.checkpoints, state, experiment.classifier.state_dict(), best_is_last=experiment.splits.val is None
+        files.checkpoints, state, experiment.predictor.state_dict(), best_is_last=experiment.splits.val is None
     )
     try:
         configs.save(config, files.config)
@@ -78,7 +78,7 @@ def run_experiment(experiment: Experiment, directory: Path, command: Sequence[st
         EventFile(directory) as events,
         console.Bar(total, experiment.label, "examples", visible=report and config.trainer.progress) as bar,
     ):
-        events.layout()
+        events.layout(without=() if experiment.splits.classes else ("accuracy",))
         events.hyperparameters(configs.flat(config))
         began = time.perf_counter()
         with memory_errors():
@@ -150,10 +150,13 @@ def follow(
             if record.epoch_metrics is not None:
                 metrics |= record.epoch_metrics | {RATE: len(splits.train) / busy}
                 busy = 0.0
-                if splits.val is not None:
+                if splits.val is None:
+                    state.schedule.observe(metrics["train/loss"])
+                else:
                     validation = experiment.measure("val", splits.val)
                     events.scalars(validation, record.step)
                     metrics |= validation
+                    state.schedule.observe(metrics["val/loss"])
                     if state.observe(trainer.monitor, metrics, record.epoch):
                         checkpoints.keep_best()
                 files.append_metrics({"epoch": record.epoch, "step": record.step, **metrics})

@@ -58,7 +58,7 @@ def compare(name: str, dataset: DatasetConfig, strength: float, epochs: int) -> 
     options = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": 5000, "maxfun": 10000}
     best = minimize(objective, np.zeros(classes * (x.shape[1] + 1)), jac=True, method="L-BFGS-B", options=options)
     scipy_seconds = time.perf_counter() - began
-    weight, bias = (p.detach().numpy() for p in experiment.classifier.model.parameters())
+    weight, bias = (p.detach().numpy() for p in experiment.predictor.model.parameters())
     reached, _ = objective(np.concatenate([weight.ravel(), bias]))
     print(f"{name}: {len(x)} examples, {x.shape[1]} inputs, {classes} classes, strength {strength}")
     print(f"  deeprob  {reached:.12f}  {experiment.state.evaluations:5} evaluations  {seconds:6.2f} s")

@@ -128,7 +128,7 @@ def test_the_dataset_s_seed_draws_the_test_split(root):
 def test_a_test_split_that_takes_nothing_or_all_is_an_error(root, fraction, count):
     fill(root, {"a": 4, "b": 4})
     line = complaint(root, test_fraction=fraction)
-    assert line.startswith(f"dataset.test_fraction={fraction}: 8 pictures give {count} for the test;")
+    assert line.startswith(f"dataset.test_fraction={fraction}: 8 examples give {count} for the test;")
 
 
 def test_limit_and_val_fraction_leave_the_test_split_alone(root):

@@ -39,7 +39,7 @@ def test_dense_leaves_the_global_generator_alone():
 
 
 def test_a_model_is_quiet_unless_it_says_otherwise():
-    assert ModelConfig().noise() == []
+    assert ModelConfig().noise_sources() == []
     assert Model.noisy is False
 
 

@@ -48,7 +48,7 @@ def test_the_generator_decides_the_weights():
 def test_nothing_in_it_is_random():
     model, x = build(4, 3), torch.ones(2, 4)
     assert not model.noisy
-    assert LinearConfig().noise() == []
+    assert LinearConfig().noise_sources() == []
     assert torch.equal(model(x, torch.tensor(1)), model(x))
 
 

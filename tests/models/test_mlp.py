@@ -191,7 +191,7 @@ def test_without_a_key_nothing_is_random(training):
     ],
 )
 def test_noise_names_the_override_that_switches_dropout_off(fields, noise, noisy):
-    assert MLPConfig(**fields).noise() == noise
+    assert MLPConfig(**fields).noise_sources() == noise
     assert build(2, 3, **fields).noisy is noisy
 
 

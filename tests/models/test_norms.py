@@ -41,9 +41,9 @@ def test_parameters_of_hidden_layers_alone(norm, extra):
 
 
 def test_batch_norm_is_noise_to_an_optimizer_that_wants_none():
-    assert MLPConfig(norm="batch", dropout=0.5).noise() == ["model.dropout=0", "model.norm=none"]
-    assert MLPConfig(norm="batch", layers=1).noise() == []
-    assert MLPConfig(norm="layer").noise() == []
+    assert MLPConfig(norm="batch", dropout=0.5).noise_sources() == ["model.dropout=0", "model.norm=none"]
+    assert MLPConfig(norm="batch", layers=1).noise_sources() == []
+    assert MLPConfig(norm="layer").noise_sources() == []
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer"])

@@ -8,14 +8,14 @@ import torch
 
 from deeprob.errors import UserError
 from deeprob.models.linear import LinearConfig
-from deeprob.optim import SGDConfig
+from deeprob.optim import Schedule, SGDConfig
 from deeprob.training import TrainState
 from deeprob.training.checkpoint import Checkpoints, load, save
 
 
 def state() -> TrainState:
     model = LinearConfig().build(2, 2, torch.Generator().manual_seed(0))
-    return TrainState.start(model, SGDConfig(lr=0.5).build(model.parameters()), torch.device("cpu"))
+    return TrainState.start(model, SGDConfig(lr=0.5).build(model.parameters()), Schedule(), torch.device("cpu"))
 
 
 def test_round_trip(tmp_path):

@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from deeprob.models.linear import LinearConfig
-from deeprob.optim import SGDConfig
+from deeprob.optim import Schedule, SGDConfig
 from deeprob.training import TrainState
 
 
 def state() -> TrainState:
     model = LinearConfig().build(2, 2, torch.Generator().manual_seed(0))
-    return TrainState.start(model, SGDConfig(lr=0.5).build(model.parameters()), torch.device("cpu"))
+    return TrainState.start(model, SGDConfig(lr=0.5).build(model.parameters()), Schedule(), torch.device("cpu"))
 
 
 def test_start_remembers_the_rate_that_schedules_multiply():

@@ -14,7 +14,7 @@ from deeprob.features.raw import Raw
 from deeprob.models.linear import LinearConfig
 from deeprob.models.mlp import MLPConfig
 from deeprob.objective import CrossEntropyConfig, L1Config, L2Config, NoneConfig, Objective, SquaredErrorConfig
-from deeprob.optim import AdamWConfig, ASGDConfig, LBFGSConfig, RMSpropConfig, SGDConfig
+from deeprob.optim import AdamWConfig, ASGDConfig, LBFGSConfig, RMSpropConfig, Schedule, SGDConfig
 from deeprob.training import TrainState, train
 from deeprob.training.trainer import Update, total_norm
 
@@ -33,9 +33,10 @@ def examples(count: int = 23) -> Examples:
     return Examples(torch.randn(count, 4, generator=rng), torch.randint(3, (count,), generator=rng))
 
 
-def start(optimizer=None, dropout: float = 0.0, norm: str = "none") -> TrainState:
+def start(optimizer=None, dropout: float = 0.0, norm: str = "none", schedule=lambda step: 1.0) -> TrainState:
     model = MLPConfig(hidden=[6, 5], dropout=dropout, norm=norm).build(4, 3, torch.Generator().manual_seed(2))
-    return TrainState.start(model, (optimizer or SGDConfig(lr=0.1)).build(model.parameters()), torch.device("cpu"))
+    optimizer = (optimizer or SGDConfig(lr=0.1)).build(model.parameters())
+    return TrainState.start(model, optimizer, Schedule(schedule), torch.device("cpu"))
 
 
 def raw(data: Examples) -> Raw:
@@ -49,9 +50,9 @@ def objective(strength: float = 0.01) -> Objective:
     return Objective(CrossEntropyConfig().build(), regularizer.build())
 
 
-def run(state, data, schedule=lambda step: 1.0, **changes):
+def run(state, data, **changes):
     settings = {"seed": 0, "epochs": 3, "batch_size": 5, "chunk_size": 100, "log_every": 2} | changes
-    return train(state, objective(), raw(data), data, schedule, **settings)
+    return train(state, objective(), raw(data), data, **settings)
 
 
 def weights(state: TrainState) -> dict[str, torch.Tensor]:
@@ -72,21 +73,18 @@ def test_an_interrupted_run_goes_on_bit_for_bit(name, stop):
     data, optimizer = examples(), OPTIMIZERS[name]
     batch_size = len(data) if name == "lbfgs" else 5
     dropout = 0.0 if name == "lbfgs" else 0.4
-    settings = {
-        "batch_size": batch_size,
-        "epochs": 15 if name == "lbfgs" else 3,
-        "schedule": lambda step: 1 / (1 + step),
-    }
+    settings = {"batch_size": batch_size, "epochs": 15 if name == "lbfgs" else 3}
+    falling = {"schedule": lambda step: 1 / (1 + step)}
 
-    whole = start(optimizer, dropout)
+    whole = start(optimizer, dropout, **falling)
     records = list(run(whole, data, **settings))
 
-    first = start(optimizer, dropout)
+    first = start(optimizer, dropout, **falling)
     before = list(run(first, data, **settings, interrupted=lambda: first.step == stop))
     assert first.step == stop
     written = copy.deepcopy(first.state_dict())
 
-    second = start(optimizer, dropout)
+    second = start(optimizer, dropout, **falling)
     second.load_state_dict(written)
     after = list(run(second, data, **settings))
     assert_same(second, whole)
@@ -156,7 +154,7 @@ def test_total_is_data_loss_plus_regularization():
 
 
 def test_the_schedule_multiplies_the_rate():
-    rates = [r.metrics["optim/lr"] for r in run(start(), examples(), lambda step: 0.5**step, log_every=1)]
+    rates = [r.metrics["optim/lr"] for r in run(start(schedule=lambda step: 0.5**step), examples(), log_every=1)]
     assert rates == [0.1 * 0.5**step for step in range(15)]
 
 
@@ -170,7 +168,7 @@ def test_chunks_give_the_result_of_the_whole_batch(name):
     for state, size in ((whole, 23), (chunked, 4)):
         list(
             train(
-                state, objective(), features, data, lambda step: 1.0,
+                state, objective(), features, data,
                 seed=0, epochs=4, batch_size=23, chunk_size=size, log_every=1,
             )
         )  # fmt: skip
@@ -210,7 +208,7 @@ def test_divergence_names_the_step():
     order = randomness.permutation(randomness.fold(randomness.key(0, "batches"), 0), 23).tolist()
     settings = {"seed": 0, "epochs": 3, "batch_size": 5, "chunk_size": 100, "log_every": 100}
     with pytest.raises(Diverged, match="loss or its gradient") as caught:
-        list(train(start(), objective(), features, poisoned, lambda step: 1.0, **settings))
+        list(train(start(), objective(), features, poisoned, **settings))
     assert caught.value.step == order.index(3) // 5 + 1
     assert caught.value.status == 3
 
@@ -240,7 +238,7 @@ def test_the_proximal_step_makes_exact_zeros_and_spares_biases():
             if name.endswith("bias"):
                 parameter.fill_(0.01)
     settings = {"seed": 0, "epochs": 30, "batch_size": 23, "chunk_size": 100, "log_every": 5}
-    list(train(state, lasso, raw(data), data, lambda step: 1.0, **settings))
+    list(train(state, lasso, raw(data), data, **settings))
     zeros = {name: (tensor == 0).float().mean().item() for name, tensor in weights(state).items()}
     assert all(share > 0.5 for name, share in zeros.items() if name.endswith("weight"))
     assert all(share == 0 for name, share in zeros.items() if name.endswith("bias"))
@@ -251,7 +249,7 @@ def test_one_proximal_update_by_hand():
     model = LinearConfig().build(1, 1, torch.Generator())
     with torch.no_grad():
         model.layer.weight.fill_(1.0)
-    state = TrainState.start(model, SGDConfig(lr=0.1).build(model.parameters()), torch.device("cpu"))
+    state = TrainState.start(model, SGDConfig(lr=0.1).build(model.parameters()), Schedule(), torch.device("cpu"))
     squared = Objective(SquaredErrorConfig().build(), L1Config(strength=3.0, proximal=True).build())
     features = Raw((1,), "none")
     Update(state, squared, features, 10)(Examples(torch.ones(1, 1), torch.zeros(1, 1)), None)

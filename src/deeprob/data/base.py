@@ -1,5 +1,6 @@
 """What every dataset shares: a limit, a validation split, and how both are drawn."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -20,6 +21,7 @@ class DatasetConfig:
     """
 
     batch_size_hint: ClassVar[int] = 128
+    regression: ClassVar[bool] = False  # whether targets are numbers to be hit
 
     limit: int | None = number(None, minimum=1, optional=True)
     val_fraction: float = number(0.0, minimum=0, below=1)
@@ -33,6 +35,31 @@ class DatasetConfig:
         """Return the config with paths that hold from any folder."""
         return self
 
+    def noise_sources(self) -> list[str]:
+        """Return what draws random numbers in training, each as the override that switches it off."""
+        return []
+
+    def augmentation(self) -> Callable[[Tensor, Tensor], Tensor] | None:
+        """Return what changes a batch of training inputs, given a key for its random numbers; None for nothing."""
+        return None
+
+    def hold_out(self, everything: Examples, fraction: float, classes: tuple[str, ...]) -> Splits:
+        """Draw the test split from examples that come without one, and finish.
+
+        Raises
+        ------
+        UserError
+            When either side would be empty.
+        """
+        count = round(fraction * len(everything))
+        if not 0 < count < len(everything):
+            raise UserError(
+                f"dataset.test_fraction={fraction}: {len(everything)} examples give {count} for the test; "
+                "each side needs at least one"
+            )
+        train, test = self._divide(everything, count, "test")
+        return self.finish(train, test, classes)
+
     def finish(self, train: Examples, test: Examples, classes: tuple[str, ...]) -> Splits:
         """Apply `limit` and `val_fraction` to the training examples."""
         if self.limit is not None and self.limit < len(train):
@@ -45,10 +72,15 @@ class DatasetConfig:
                 f"dataset.val_fraction={self.val_fraction}: {len(train)} training examples give a split of "
                 f"{count} for validation; each side needs at least one"
             )
-        held_out = draw_evenly(train.targets, count, self.seed, "validation")
-        rest = torch.ones(len(train), dtype=torch.bool)
-        rest[held_out] = False
-        return Splits(train[rest.nonzero().flatten()], train[held_out], test, classes)
+        train, val = self._divide(train, count, "validation")
+        return Splits(train, val, test, classes)
+
+    def _divide(self, examples: Examples, count: int, name: str) -> tuple[Examples, Examples]:
+        """Return the rest, and `count` examples drawn from all."""
+        drawn = draw_evenly(examples.targets, count, self.seed, name)
+        rest = torch.ones(len(examples), dtype=torch.bool)
+        rest[drawn] = False
+        return examples[rest.nonzero().flatten()], examples[drawn]
 
 
 def draw_evenly(targets: Tensor, count: int, seed: int, name: str) -> Tensor:
@@ -57,7 +89,7 @@ def draw_evenly(targets: Tensor, count: int, seed: int, name: str) -> Tensor:
     Parameters
     ----------
     targets
-        (N,) int64 class numbers.
+        (N,) int64 class numbers, or (N, K) floats, which are drawn without regard to their values.
     count
         How many to draw, at most N.
     seed, name
@@ -69,6 +101,8 @@ def draw_evenly(targets: Tensor, count: int, seed: int, name: str) -> Tensor:
         (count,) int64 positions in ascending order.
     """
     order = torch.randperm(len(targets), generator=randomness.generator(seed, name))
+    if targets.is_floating_point():
+        return order[:count].sort().values
     shuffled = targets[order]
     sizes = torch.bincount(targets)
     by_class = torch.argsort(shuffled, stable=True)

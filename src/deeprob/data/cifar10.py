@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from deeprob.config import register
-from deeprob.data.base import DatasetConfig
+from deeprob.data.augmentation import PicturesConfig
 from deeprob.data.examples import Examples, Splits
 from deeprob.errors import UserError
 
@@ -23,7 +23,7 @@ _FAILURES = (OSError, RuntimeError, ValueError, EOFError, tarfile.TarError, http
 
 @register("dataset", "cifar10")
 @dataclass(kw_only=True, slots=True)
-class CIFAR10Config(DatasetConfig):
+class CIFAR10Config(PicturesConfig):
     """50,000 pictures to train on and 10,000 to test, 32×32, ten classes (Krizhevsky, 2009).
 
     Attributes

@@ -15,7 +15,7 @@ class Examples:
     inputs
         (N, D) floats for points of the plane or a table, (N, 3, H, W) uint8 for pictures.
     targets
-        (N,) int64 class numbers.
+        (N,) int64 class numbers, or (N, K) floats to be hit by K outputs (regression).
     """
 
     inputs: Tensor
@@ -34,6 +34,11 @@ class Examples:
         """Return the examples on a device."""
         return Examples(self.inputs.to(device), self.targets.to(device))
 
+    def as_floats(self, dtype: torch.dtype) -> "Examples":
+        """Return the examples with what are floats as floats of this type; pictures and classes stay integers."""
+        inputs, targets = (t.to(dtype) if t.is_floating_point() else t for t in (self.inputs, self.targets))
+        return Examples(inputs, targets)
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -44,10 +49,15 @@ class Splits:
     train, val, test
         The training split; the validation split if one was held out; the test split.
     classes
-        The classes' names; a target is a position in this tuple.
+        The classes' names; a target is a position in this tuple. Empty for regression.
     """
 
     train: Examples
     val: Examples | None
     test: Examples
     classes: tuple[str, ...]
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a model gives for an example: a score a class, or a prediction a target."""
+        return len(self.classes) or self.train.targets.shape[1]

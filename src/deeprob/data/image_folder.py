@@ -12,7 +12,7 @@ from omegaconf import MISSING
 from torch import Tensor
 
 from deeprob.config import number, register
-from deeprob.data.base import DatasetConfig, draw_evenly
+from deeprob.data.augmentation import PicturesConfig
 from deeprob.data.examples import Examples, Splits
 from deeprob.data.pictures import SUFFIXES, decoded
 from deeprob.errors import UserError
@@ -20,7 +20,7 @@ from deeprob.errors import UserError
 
 @register("dataset", "image_folder")
 @dataclass(kw_only=True, slots=True)
-class ImageFolderConfig(DatasetConfig):
+class ImageFolderConfig(PicturesConfig):
     """Class folders of pictures of one size, or of any size when `image_size` crops and scales them to a square."""
 
     root: str = MISSING
@@ -54,16 +54,7 @@ class ImageFolderConfig(DatasetConfig):
         if listing.train_count is not None:
             count = listing.train_count
             return self.finish(everything[:count], everything[count:], listing.classes)
-        count = round(self.test_fraction * len(everything))
-        if not 0 < count < len(everything):
-            raise UserError(
-                f"dataset.test_fraction={self.test_fraction}: {len(everything)} pictures give {count} for the test; "
-                "each side needs at least one"
-            )
-        held_out = draw_evenly(everything.targets, count, self.seed, "test")
-        rest = torch.ones(len(everything), dtype=torch.bool)
-        rest[held_out] = False
-        return self.finish(everything[rest.nonzero().flatten()], everything[held_out], listing.classes)
+        return self.hold_out(everything, self.test_fraction, listing.classes)
 
 
 @dataclass(frozen=True)

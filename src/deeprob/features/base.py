@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ STANDARDIZE = ("feature", "channel", "none")
 @dataclass(kw_only=True, slots=True)
 class FeaturesConfig:
     """Fields of every feature: what `standardize` takes a mean and a deviation of (see `Standardize`)."""
+
+    unchanged: ClassVar[bool] = False  # whether inputs pass as they are, so that they can be augmented batch by batch
 
     standardize: str = choice("feature", among=STANDARDIZE)
 

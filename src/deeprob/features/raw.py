@@ -1,6 +1,7 @@
 """The inputs as they are: coordinates, columns of a table, pixels."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -12,6 +13,8 @@ from deeprob.features.base import Features, FeaturesConfig
 @dataclass(kw_only=True, slots=True)
 class RawConfig(FeaturesConfig):
     """No feature but standardisation."""
+
+    unchanged: ClassVar[bool] = True
 
     def build(self, input_shape: tuple[int, ...]) -> "Raw":
         """Return the feature for inputs of a shape."""

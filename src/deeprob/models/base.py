@@ -15,7 +15,7 @@ class ModelConfig:
         """Return a model from `inputs` numbers to `outputs` scores, its weights drawn from `rng`."""
         raise AssertionError("a model defines build()")
 
-    def noise(self) -> list[str]:
+    def noise_sources(self) -> list[str]:
         """Return what in it draws random numbers in training, each as the override that switches it off."""
         return []
 

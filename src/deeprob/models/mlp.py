@@ -59,7 +59,7 @@ class MLPConfig(ModelConfig):
         """Return the number of units of each hidden layer."""
         return [self.width] * (self.layers - 1) if self.hidden is None else self.hidden
 
-    def noise(self) -> list[str]:
+    def noise_sources(self) -> list[str]:
         """Return the overrides that switch off what differs between evaluations: dropout, running means."""
         if not self.hidden_sizes():
             return []

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,15 @@ from deeprob.config import number, register
 
 @dataclass(kw_only=True, slots=True)
 class LossConfig:
-    """A loss's fields are its own."""
+    """A loss's fields are its own.
+
+    Attributes
+    ----------
+    regression
+        Whether it takes numbers as targets too.
+    """
+
+    regression: ClassVar[bool] = False
 
     def build(self) -> "Loss":
         """Return the loss."""
@@ -24,7 +33,7 @@ class Loss(ABC):
 
     @abstractmethod
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return losses (B,) of scores (B, C) and class numbers (B,)."""
+        """Return losses (B,) of scores (B, C) and class numbers (B,), or numbers (B, C) where a loss takes them."""
 
 
 @register("loss", "cross_entropy")
@@ -115,6 +124,8 @@ class OneVsAllHinge(Loss):
 @dataclass(kw_only=True, slots=True)
 class SquaredErrorConfig(LossConfig):
     """Squared distance to the target: numbers, or the one-hot code of a class."""
+
+    regression: ClassVar[bool] = True
 
     def build(self) -> "SquaredError":
         """Return the loss."""

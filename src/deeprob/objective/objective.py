@@ -37,7 +37,7 @@ class Objective:
         scores
             (B, C).
         targets
-            (B,) class numbers.
+            (B,) class numbers, or (B, C) numbers.
         parameters
             Name → tensor; `weights` picks those that R(W) acts on.
         """

@@ -13,6 +13,7 @@ from deeprob.optim.asgd import ASGDConfig
 from deeprob.optim.base import OptimizerConfig
 from deeprob.optim.lbfgs import LBFGSConfig
 from deeprob.optim.nadam import NAdamConfig
+from deeprob.optim.plateau import PlateauConfig
 from deeprob.optim.radam import RAdamConfig
 from deeprob.optim.rmsprop import RMSpropConfig
 from deeprob.optim.rprop import RpropConfig
@@ -42,6 +43,7 @@ __all__ = [
     "NAdamConfig",
     "OneCycleConfig",
     "OptimizerConfig",
+    "PlateauConfig",
     "RAdamConfig",
     "RMSpropConfig",
     "RpropConfig",

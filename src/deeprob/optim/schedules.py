@@ -1,13 +1,40 @@
-"""Learning-rate schedules: a factor on the optimizer's `lr` for each update of the run."""
+"""Learning-rate schedules: a factor on the optimizer's `lr` for each update of the run, known from the start."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from deeprob.config import number, register
 
-Schedule = Callable[[int], float]
-"""From an update's number (counted from 0) to the factor on `lr`."""
+
+class Schedule:
+    """From an update's number (counted from 0) to the factor on `lr`.
+
+    Most are functions of that number alone; one that learns from the run as it goes on has a state.
+
+    Parameters
+    ----------
+    factor
+        The function.
+    """
+
+    def __init__(self, factor: Callable[[int], float] = lambda step: 1.0) -> None:
+        self.factor = factor
+
+    def __call__(self, step: int) -> float:
+        """Return the factor for an update."""
+        return self.factor(step)
+
+    def observe(self, loss: float) -> None:
+        """Learn the loss of an epoch: that of the validation split, or without one that of training."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was learned, as plain values."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -27,7 +54,7 @@ class SchedulerConfig:
         def at(step: int) -> float:
             return (step + 1) / rising if step < rising else self.factor((step - rising) / (steps - rising))
 
-        return at
+        return Schedule(at)
 
 
 @register("scheduler", "constant")

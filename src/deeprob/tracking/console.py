@@ -124,8 +124,8 @@ def _short(number: float) -> str:
 
 def remark(metrics: Mapping[str, float]) -> str:
     """Return the few numbers worth watching while a run goes on."""
-    shown = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
-    return "  ".join(f"{name} {metrics[name]:.4g}" for name in shown if name in metrics)
+    names = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+    return "  ".join(f"{name} {metrics[name]:.4g}" for name in names if name in metrics)
 
 
 def table(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
@@ -141,10 +141,19 @@ def table(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
 def split_table(metrics: Mapping[str, float]) -> None:
     """Print final metrics: a row a split, a column a measure."""
     splits = [s for s in ("train", "val", "test") if f"{s}/loss" in metrics]
-    rows = [
-        (split, f"{metrics[f'{split}/loss']:.4f}", f"{100 * metrics[f'{split}/accuracy']:.2f} %") for split in splits
-    ]
-    table(rows, ("split", "loss", "accuracy"))
+    measures = [m for m in ("loss", "accuracy") if f"test/{m}" in metrics or f"{splits[0]}/{m}" in metrics]
+    rows = [(split, *(shown(f"{split}/{measure}", metrics) for measure in measures)) for split in splits]
+    table(rows, ("split", *measures))
+
+
+def shown(name: str, metrics: Mapping[str, float]) -> str:
+    """Return a metric for people: a share in percent, a loss with four digits; empty where there is none."""
+    if name not in metrics:
+        return ""
+    value = metrics[name]
+    if name.endswith(("accuracy", "zeros")):
+        return f"{100 * value:.2f} %"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
 
 
 def where(directory: Path) -> None:

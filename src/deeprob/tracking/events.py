@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -56,9 +56,13 @@ class EventFile:
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
-    def layout(self) -> None:
-        """Write which curves share a chart in the custom scalars tab."""
-        charts = [Chart(title=title, multiline=MultilineChartContent(tag=tags)) for title, tags in CHARTS.items()]
+    def layout(self, without: Collection[str] = ()) -> None:
+        """Write which curves share a chart in the custom scalars tab, `without` charts that will have none."""
+        charts = [
+            Chart(title=title, multiline=MultilineChartContent(tag=tags))
+            for title, tags in CHARTS.items()
+            if title not in without
+        ]
         layout = Layout(category=[Category(title="together", chart=charts)])
         value = Summary.Value(
             tag=layout_metadata.CONFIG_SUMMARY_TAG, metadata=layout_metadata.create_summary_metadata()

@@ -1,9 +1,9 @@
 """Training: the loop, its state, what it measures, and checkpoints."""
 
-from deeprob.training.classifier import Classifier
 from deeprob.training.config import TrainerConfig
 from deeprob.training.metrics import evaluate
+from deeprob.training.predictor import Predictor
 from deeprob.training.state import TrainState
 from deeprob.training.trainer import Record, train
 
-__all__ = ["Classifier", "Record", "TrainState", "TrainerConfig", "evaluate", "train"]
+__all__ = ["Predictor", "Record", "TrainState", "TrainerConfig", "evaluate", "train"]

@@ -36,8 +36,8 @@ class TrainerConfig:
     checkpoint_seconds
         Least time between two checkpoints; the end of the run always writes one.
     monitor, patience
-        The validation metric that chooses the best checkpoint, and the epochs without a better one after which the
-        run stops (0: never).
+        The validation metric that chooses the best checkpoint (``auto``: accuracy, where there are classes), and the
+        epochs without a better one after which the run stops (0: never).
     """
 
     epochs: int = number(30, minimum=1)
@@ -48,7 +48,7 @@ class TrainerConfig:
     threads: int | str = number("auto", minimum=1, maximum=1024, words=("auto",))
     log_every: int = number(50, minimum=1)
     checkpoint_seconds: float = number(30.0, minimum=0)
-    monitor: str = choice("val/accuracy", among=("val/accuracy", "val/loss"))
+    monitor: str = choice("auto", among=("auto", "val/accuracy", "val/loss"))
     patience: int = number(0, minimum=0)
     progress: bool = True
 
@@ -57,7 +57,7 @@ class TrainerConfig:
         """The type of parameters and features."""
         return torch.float64 if self.precision == "float64" else torch.float32
 
-    def noise(self) -> list[str]:
+    def noise_sources(self) -> list[str]:
         """Return the override that makes rounding finer, if products are rounded to 8 bits."""
         return ["trainer.precision=float32"] if self.precision == "bf16" else []
 

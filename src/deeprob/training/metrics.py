@@ -20,9 +20,12 @@ class Meters:
     ----------
     device
         The model's device.
+    accuracy
+        Whether there are classes, so that being right can be counted.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, accuracy: bool = True) -> None:
+        self.accuracy = accuracy
         self._sums = torch.zeros(len(SUMS) + 1, dtype=torch.float64, device=device)
         self.reset()
 
@@ -60,7 +63,7 @@ class Meters:
     def read(self) -> tuple[dict[str, float], int]:
         """Return means since the last reading, with the number of ``frozen`` updates, and how many examples."""
         *sums, frozen = self._sums.tolist()
-        means = _means(sums, self._examples, self._updates) | {"frozen": frozen}
+        means = self._means(sums, self._examples, self._updates) | {"frozen": frozen}
         examples = self._examples
         self._epoch = [total + part for total, part in zip(self._epoch, sums, strict=True)]
         self._epoch_examples += self._examples
@@ -71,7 +74,7 @@ class Meters:
 
     def read_epoch(self) -> dict[str, float]:
         """Return the means over all readings since the last call; start anew."""
-        means = _means(self._epoch, self._epoch_examples, self._epoch_updates)
+        means = self._means(self._epoch, self._epoch_examples, self._epoch_updates)
         self._epoch = [0.0] * len(SUMS)
         self._epoch_examples = self._epoch_updates = 0
         return means
@@ -94,14 +97,18 @@ class Meters:
         self._examples, self._updates, self._epoch_examples, self._epoch_updates = counts
         self._epoch = list(epoch)
 
-
-def _means(sums: list[float], examples: int, updates: int) -> dict[str, float]:
-    counts = [examples, examples, examples, examples, updates]
-    return {name: total / count for name, total, count in zip(SUMS, sums, counts, strict=True)}
+    def _means(self, sums: list[float], examples: int, updates: int) -> dict[str, float]:
+        counts = [examples, examples, examples, examples, updates]
+        means = {name: total / count for name, total, count in zip(SUMS, sums, counts, strict=True)}
+        if not self.accuracy:
+            del means["train/accuracy"]
+        return means
 
 
 def correct_count(scores: Tensor, targets: Tensor) -> Tensor:
-    """Return how many of (B, C) scores are highest at their target (B,), as a 0-d tensor."""
+    """Return how many of (B, C) scores are highest at their target (B,), 0-d; 0 where targets are numbers (B, C)."""
+    if targets.is_floating_point():
+        return targets.new_zeros(())
     return (scores.argmax(dim=1) == targets).sum()
 
 
@@ -123,7 +130,7 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
     Returns
     -------
     dict
-        ``loss`` and ``accuracy``, means over the split.
+        ``loss``, and ``accuracy`` where targets are classes: means over the split.
     """
     device = examples.targets.device
     sums = torch.zeros(2, dtype=torch.float64, device=device)
@@ -133,4 +140,5 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
         losses = loss(outputs, part.targets).double().sum()
         sums += torch.stack([losses, correct_count(outputs, part.targets).double()])
     total, correct = sums.tolist()
-    return {"loss": total / len(examples), "accuracy": correct / len(examples)}
+    measured = {"loss": total / len(examples)}
+    return measured if examples.targets.is_floating_point() else measured | {"accuracy": correct / len(examples)}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from deeprob.models import Model
+from deeprob.optim import Schedule
 from deeprob.training.metrics import Meters
 
 
@@ -31,9 +32,9 @@ class Best:
 
 @dataclass
 class TrainState:
-    """Parameters, buffers, optimizer, counters, sums under way, and the best so far.
+    """Parameters, buffers, optimizer, schedule, counters, sums under way, and the best so far.
 
-    The order of batches, dropout masks and learning rates are functions of `step`, so there is nothing more.
+    The order of batches and all that is drawn at random are functions of `step`, so there is nothing more.
 
     Attributes
     ----------
@@ -47,6 +48,7 @@ class TrainState:
 
     model: Model
     optimizer: Optimizer
+    schedule: Schedule
     meters: Meters
     frozen: Tensor
     step: int = 0
@@ -54,11 +56,13 @@ class TrainState:
     best: Best = field(default_factory=Best)
 
     @classmethod
-    def start(cls, model: Model, optimizer: Optimizer, device: torch.device) -> "TrainState":
+    def start(
+        cls, model: Model, optimizer: Optimizer, schedule: Schedule, device: torch.device, *, accuracy: bool = True
+    ) -> "TrainState":
         """Return the state before the first update; keeps each group's rate as the one that schedules multiply."""
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
-        return cls(model, optimizer, Meters(device), torch.zeros((), device=device))
+        return cls(model, optimizer, schedule, Meters(device, accuracy), torch.zeros((), device=device))
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -83,6 +87,7 @@ class TrainState:
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
             "meters": self.meters.state_dict(),
             "frozen": self.frozen.clone(),
             "step": self.step,
@@ -94,6 +99,7 @@ class TrainState:
         """Become the state that `state_dict` returned."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
         self.meters.load_state_dict(state["meters"])
         self.frozen.copy_(state["frozen"])
         self.step, self.evaluations = state["step"], state["evaluations"]

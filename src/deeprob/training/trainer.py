@@ -13,8 +13,8 @@ from deeprob.data import Batches, Examples
 from deeprob.errors import Diverged
 from deeprob.features import Features
 from deeprob.objective import Objective, Parts, weights
-from deeprob.training.classifier import forward
 from deeprob.training.metrics import correct_count
+from deeprob.training.predictor import forward
 from deeprob.training.state import TrainState
 
 
@@ -49,7 +49,6 @@ def train(
     objective: Objective,
     features: Features,
     examples: Examples,
-    schedule: Callable[[int], float],
     *,
     seed: int,
     epochs: int,
@@ -57,6 +56,7 @@ def train(
     chunk_size: int,
     log_every: int,
     bf16: bool = False,
+    augment: Callable[[Tensor, Tensor], Tensor] | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Record]:
     """Train from wherever `state` is to the end of the last epoch.
@@ -70,14 +70,14 @@ def train(
         Is changed in place; between two records it can be written down and loaded to go on bit for bit.
     objective, features, examples
         L(W), what prepares a batch for the model, and the extracted training split on the model's device.
-    schedule
-        From an update's number (from 0) to the factor on the learning rate.
     seed
-        Names the order of batches and the dropout masks.
+        Names the order of batches, the dropout masks and what augmentation draws.
     epochs, batch_size, chunk_size, log_every
         See `TrainerConfig`, resolved to numbers.
     bf16
         Compute products of matrices in bfloat16; parameters, loss and updates stay as they are.
+    augment
+        Changes a batch of inputs, given a key for its random numbers.
     interrupted
         Asked after each update; when it says so the loop yields a last record and ends.
 
@@ -89,14 +89,18 @@ def train(
     device = examples.targets.device
     batches = Batches(len(examples), batch_size, randomness.key(seed, "batches", device))
     dropout = randomness.key(seed, "dropout", device) if state.model.noisy else None
+    augmentation = randomness.key(seed, "augmentation", device)
     update = Update(state, objective, features, chunk_size, bf16)
 
     stopped = False
     while state.step < epochs * batches.per_epoch and not stopped:
-        factor = schedule(state.step)
+        factor = state.schedule(state.step)
         for group in state.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
-        update(examples[batches[state.step]], None if dropout is None else randomness.fold(dropout, state.step))
+        batch = examples[batches[state.step]]
+        if augment is not None:
+            batch = Examples(augment(batch.inputs, randomness.fold(augmentation, state.step)), batch.targets)
+        update(batch, None if dropout is None else randomness.fold(dropout, state.step))
         state.step += 1
 
         stopped = interrupted()

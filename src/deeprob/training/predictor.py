@@ -1,4 +1,4 @@
-"""Features and model together, from raw inputs to class scores."""
+"""Features and model together, from raw inputs to scores."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +12,15 @@ from deeprob.models import Model
 
 
 @dataclass(frozen=True)
-class Classifier:
+class Predictor:
     """What a run trains, and what is left of it.
 
     Attributes
     ----------
     input_shape
         One raw input's shape.
-    classes
-        The classes' names.
+    outputs, classes
+        Scores an example, and the classes' names if it is classes that they are for.
     bf16
         Whether products of matrices are computed in bfloat16.
     """
@@ -28,10 +28,11 @@ class Classifier:
     features: Features
     model: Model
     input_shape: tuple[int, ...]
+    outputs: int
     classes: tuple[str, ...]
     bf16: bool = False
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> "Classifier":
+    def to(self, device: torch.device, dtype: torch.dtype) -> "Predictor":
         """Move everything to a device and a type of numbers, in place."""
         self.features.to(device, dtype)
         self.model.to(device, dtype)
@@ -49,6 +50,7 @@ class Classifier:
         """Return what a checkpoint holds beside the training state."""
         return {
             "input_shape": list(self.input_shape),
+            "outputs": self.outputs,
             "classes": list(self.classes),
             "features": self.features.state_dict(),
         }
@@ -60,11 +62,14 @@ class Classifier:
 
     def extract(self, splits: Splits, device: torch.device) -> Splits:
         """Fit the features on the training split alone, and return every split extracted, on the device."""
+        dtype = self.features.standardize.mean.dtype
 
         def extracted(examples: Examples) -> Examples:
-            return Examples(self.features.extract(examples.inputs), examples.targets).to(device)
+            inputs = self.features.extract(examples.inputs)
+            return Examples(inputs, examples.targets).as_floats(dtype).to(device)
 
-        train = Examples(self.features.fit(splits.train.inputs), splits.train.targets).to(device)
+        inputs = self.features.fit(splits.train.inputs)
+        train = Examples(inputs, splits.train.targets).as_floats(dtype).to(device)
         val = None if splits.val is None else extracted(splits.val)
         return Splits(train, val, extracted(splits.test), splits.classes)
 

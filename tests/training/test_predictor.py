@@ -3,12 +3,12 @@ import torch
 from deeprob.data import Examples, Splits
 from deeprob.features.raw import Raw
 from deeprob.models.mlp import MLPConfig
-from deeprob.training import Classifier
+from deeprob.training import Predictor
 
 
-def classifier(seed: int = 0) -> Classifier:
+def predictor(seed: int = 0) -> Predictor:
     model = MLPConfig(hidden=[5]).build(2, 3, torch.Generator().manual_seed(seed))
-    return Classifier(Raw((2,), "feature"), model, (2,), ("a", "b", "c"))
+    return Predictor(Raw((2,), "feature"), model, (2,), 3, ("a", "b", "c"))
 
 
 def splits() -> Splits:
@@ -18,7 +18,7 @@ def splits() -> Splits:
 
 
 def test_features_are_fitted_on_the_training_split_alone():
-    c = classifier()
+    c = predictor()
     extracted = c.extract(splits(), torch.device("cpu"))
     assert c.features.standardize.mean.tolist() == [2.0, 20.0]
     assert c.features.standardize.deviation.tolist() == [2.0, 10.0]
@@ -27,7 +27,7 @@ def test_features_are_fitted_on_the_training_split_alone():
 
 
 def test_state_round_trip_gives_the_same_scores():
-    c, other = classifier(0), classifier(1)
+    c, other = predictor(0), predictor(1)
     extracted = c.extract(splits(), torch.device("cpu"))
     other.load_state_dict(c.state_dict() | {"model": c.model.state_dict()})
     assert torch.equal(other.scores(extracted.train.inputs), c.scores(extracted.train.inputs))
@@ -35,14 +35,14 @@ def test_state_round_trip_gives_the_same_scores():
 
 def test_chunk_size_by_hand():
     # 2 inputs + 5 + 3 units, 4 bytes, 3 copies: 256 MiB / 120 bytes
-    assert classifier().chunk_size() == 2**28 // 120
-    assert classifier().to(torch.device("cpu"), torch.float64).chunk_size() == 2**28 // 240
+    assert predictor().chunk_size() == 2**28 // 120
+    assert predictor().to(torch.device("cpu"), torch.float64).chunk_size() == 2**28 // 240
 
 
 def test_bf16_rounds_products_and_nothing_else():
-    fine = classifier()
+    fine = predictor()
     extracted = fine.extract(splits(), torch.device("cpu")).train.inputs
-    rough = Classifier(fine.features, fine.model, (2,), ("a", "b", "c"), bf16=True)
+    rough = Predictor(fine.features, fine.model, (2,), 3, ("a", "b", "c"), bf16=True)
     scores, exact = rough.scores(extracted), fine.scores(extracted)
     first, second = fine.model.layers
     inputs = fine.features(extracted)

@@ -1,0 +1,57 @@
+"""Pictures flipped and shifted at random, a whole batch at once on its device."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deeprob import randomness
+from deeprob.config import number
+from deeprob.data.base import DatasetConfig
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is drawn anew for each picture of each update.
+
+    Attributes
+    ----------
+    flip
+        Mirror half of the pictures, left to right.
+    crop
+        Shift by up to so many pixels in each direction; what comes in from outside is black. The same as a random crop
+        of the picture with a black frame of so many pixels.
+    """
+
+    flip: bool
+    crop: int
+
+    def __call__(self, pictures: Tensor, key: Tensor) -> Tensor:
+        """Return other versions of pictures (B, C, H, W); `key` names the random numbers of the update."""
+        count, channels, height, width = pictures.shape
+        words = randomness.bits(key, count)[:, None]
+        shifts = 2 * self.crop + 1
+        rows = torch.arange(height, device=key.device) + (words >> 1 & 0xFFFF) % shifts
+        columns = torch.arange(width, device=key.device) + (words >> 17 & 0xFFFF) % shifts
+        if self.flip:
+            columns = torch.where((words & 1).bool(), columns.flip(1), columns)
+        framed = F.pad(pictures, (self.crop,) * 4)
+        pixels = (rows[:, :, None] * framed.shape[3] + columns[:, None, :]).view(count, 1, -1)
+        return framed.flatten(2).gather(2, pixels.expand(-1, channels, -1)).view(pictures.shape)
+
+
+@dataclass(kw_only=True, slots=True)
+class PicturesConfig(DatasetConfig):
+    """Fields of every dataset of pictures: its `Augmentation`."""
+
+    flip: bool = False
+    crop: int = number(0, minimum=0, maximum=1024)
+
+    def augmentation(self) -> Augmentation | None:
+        """Return what changes the training pictures, if anything does."""
+        return Augmentation(self.flip, self.crop) if self.noise_sources() else None
+
+    def noise_sources(self) -> list[str]:
+        """Return the overrides that switch it off."""
+        return ["dataset.flip=false"] * self.flip + ["dataset.crop=0"] * (self.crop > 0)

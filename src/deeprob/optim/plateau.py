@@ -1,0 +1,62 @@
+"""The schedule that waits for the loss to stop falling."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from deeprob.config import number, register
+from deeprob.optim.schedules import Schedule, SchedulerConfig
+
+
+@register("scheduler", "plateau")
+@dataclass(kw_only=True, slots=True)
+class PlateauConfig(SchedulerConfig):
+    """The rate multiplied by `gamma` whenever the loss has not fallen for more than `patience` epochs.
+
+    The loss is that of the validation split, or without one that of training. It has fallen when it is below the lowest
+    so far by more than the share `threshold`. torch calls it ReduceLROnPlateau; the defaults are torch's.
+    """
+
+    gamma: float = number(0.1, above=0, below=1)
+    patience: int = number(10, minimum=0)
+    threshold: float = number(1e-4, minimum=0, below=1)
+
+    def factor(self, progress: float) -> float:
+        """Return 1: the run itself decides."""
+        return 1.0
+
+    def build(self, steps: int) -> "Plateau":
+        """Return the schedule, before the first epoch."""
+        rising = super(PlateauConfig, self).build(steps)  # slots=True breaks super() without arguments
+        return Plateau(rising, self.gamma, self.patience, self.threshold)
+
+
+class Plateau(Schedule):
+    """See `PlateauConfig`; `rising` gives the factor of the warm-up."""
+
+    def __init__(self, rising: Callable[[int], float], gamma: float, patience: int, threshold: float) -> None:
+        super().__init__(rising)
+        self.gamma, self.patience, self.threshold = gamma, patience, threshold
+        self.drops, self.lowest, self.waited = 0, math.inf, 0
+
+    def __call__(self, step: int) -> float:
+        """Return the factor for an update: γ^(drops so far), and less in the warm-up."""
+        return self.factor(step) * self.gamma**self.drops
+
+    def observe(self, loss: float) -> None:
+        """Count an epoch; drop the rate if it is one too many."""
+        if loss < self.lowest * (1 - self.threshold):
+            self.lowest, self.waited = loss, 0
+            return
+        self.waited += 1
+        if self.waited > self.patience:
+            self.drops, self.waited = self.drops + 1, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return drops, the lowest loss and the epochs waited since."""
+        return {"drops": self.drops, "lowest": self.lowest, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.drops, self.lowest, self.waited = state["drops"], state["lowest"], state["waited"]
