@@ -86,7 +86,7 @@ def test_hyperparameters_in_the_same_event_file(one_run):
 def test_metrics_csv_has_a_row_an_epoch(one_run):
     content = rows(one_run)
     assert [(row["epoch"], row["step"]) for row in content] == [("1", "3"), ("2", "6"), ("3", "9")]
-    assert set(content[0]) == {"epoch", "step"} | TAGS - {"test/loss", "test/accuracy"}
+    assert set(content[0]) == {"epoch", "step", "params/zeros"} | TAGS - {"test/loss", "test/accuracy"}
     assert all(value for row in content for value in row.values())
 
 

@@ -23,6 +23,7 @@ from deeprob.experiment import RunConfig
 from deeprob.hydra_app import Application, parse_arguments, started, words_of
 from deeprob.load import EvaluateConfig, evaluate_run
 from deeprob.run import run
+from deeprob.training import Shared
 
 
 @dataclass(frozen=True)
@@ -148,14 +149,13 @@ def _train(application: Application, config: DictConfig, command: list[str]) -> 
 
 def _sweep(application: Application, config: DictConfig, command: list[str]) -> None:
     failed = []
+    shared = Shared()
 
     def task(job: DictConfig) -> dict[str, Any]:
         number = HydraConfig.get().job.num
         directory = Path(HydraConfig.get().runtime.output_dir)
         try:
-            summary = run(load(RunConfig, job), directory, command, report=False)
-            print(f"job {number}: {summary['status']}  test/accuracy {summary['test/accuracy']:.4g}", flush=True)
-            return summary
+            return run(load(RunConfig, job), directory, command, f"job {number}", shared)
         except Exception as error:
             if not isinstance(error, DeeprobError):
                 traceback.print_exc()

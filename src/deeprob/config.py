@@ -119,6 +119,12 @@ def choice(default: str | None, among: Sequence[str], *, optional: bool = False)
     )
 
 
+def some_words() -> Any:
+    """Declare a list of one word or more, or null, the default."""
+    rule = Rule(lambda value: value is None or len(value) > 0, "a list of words, as in [a,b], or null")
+    return field(default=None, metadata={"rule": rule})
+
+
 def expected(cls: type | None, name: str) -> str:
     """Return what the field `name` of a config accepts, in words; empty for what is no field."""
     if not dataclasses.is_dataclass(cls):

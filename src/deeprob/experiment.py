@@ -13,11 +13,11 @@ from deeprob import randomness
 from deeprob.config import number, register
 from deeprob.data import DatasetConfig, Examples, Splits
 from deeprob.errors import Diverged
-from deeprob.features import FeaturesConfig
+from deeprob.features import Features, FeaturesConfig
 from deeprob.models import ModelConfig
 from deeprob.objective import LossConfig, Objective, RegularizerConfig
 from deeprob.optim import OptimizerConfig, Schedule, SchedulerConfig
-from deeprob.training import Predictor, Record, TrainerConfig, TrainState, evaluate, train
+from deeprob.training import Predictor, Record, Shared, TrainerConfig, TrainState, evaluate, train
 
 
 @register("", "train")
@@ -74,9 +74,10 @@ SMALL_UPDATE = 1e7
 ALL_THREADS = torch.get_num_threads()
 
 
-def build_predictor(config: RunConfig, input_shape: Sequence[int], outputs: int, classes: Sequence[str]) -> Predictor:
-    """Return features not yet fitted and a model with its initial weights."""
-    features = config.features.build(tuple(input_shape))
+def build_predictor(
+    config: RunConfig, features: Features, input_shape: Sequence[int], outputs: int, classes: Sequence[str]
+) -> Predictor:
+    """Return features together with a model that has its initial weights."""
     model = config.model.build(features.output_count, outputs, randomness.generator(config.seed, "weights"))
     bf16 = config.trainer.precision == "bf16"
     return Predictor(features, model, tuple(input_shape), outputs, tuple(classes), bf16)
@@ -109,8 +110,8 @@ class Experiment:
     steps: int
 
     @classmethod
-    def build(cls, config: RunConfig) -> "Experiment":
-        """Load, fit and build what a config names.
+    def build(cls, config: RunConfig, shared: Shared | None = None) -> "Experiment":
+        """Load, fit and build what a config names; what is `shared` with other runs only once.
 
         Raises
         ------
@@ -119,10 +120,10 @@ class Experiment:
         """
         trainer = config.trainer
         device = resolve_device(trainer.device)
-        raw = config.dataset.load()
-        predictor = build_predictor(config, raw.train.inputs.shape[1:], raw.outputs, raw.classes)
+        prepared = (shared or Shared()).prepare(config.dataset, config.features, device, trainer.dtype)
+        splits = prepared.splits
+        predictor = build_predictor(config, prepared.features, prepared.input_shape, splits.outputs, splits.classes)
         predictor.to(device, trainer.dtype)
-        splits = predictor.extract(raw, device)
         batch_size = (
             min(trainer.batch_size, len(splits.train)) if isinstance(trainer.batch_size, int) else len(splits.train)
         )
@@ -177,6 +178,7 @@ class Experiment:
             chunk_size=self.chunk_size,
             log_every=self.config.trainer.log_every,
             bf16=self.predictor.bf16,
+            zeros=self.config.regularizer.selects,
             augment=self.config.dataset.augmentation(),
             interrupted=interrupted,
         )

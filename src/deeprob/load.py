@@ -126,7 +126,8 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
     path = directory / "checkpoints" / f"{checkpoint_name}.pt"
     content = checkpoint.load(path)
     try:
-        predictor = build_predictor(config, content["input_shape"], content["outputs"], content["classes"])
+        features = config.features.build(tuple(content["input_shape"]))
+        predictor = build_predictor(config, features, content["input_shape"], content["outputs"], content["classes"])
         predictor.to(torch.device("cpu"), config.trainer.dtype)
         predictor.load_state_dict(content)
     except (KeyError, RuntimeError, TypeError, AttributeError, ValueError) as error:

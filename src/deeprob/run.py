@@ -16,10 +16,13 @@ from deeprob.tracking.events import EventFile
 from deeprob.tracking.provenance import device_name, provenance
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
+from deeprob.training import Shared
 from deeprob.training.checkpoint import Checkpoints
 
 
-def run(config: RunConfig, directory: Path, command: Sequence[str] = (), report: bool = True) -> dict[str, Any]:
+def run(
+    config: RunConfig, directory: Path, command: Sequence[str] = (), job: str = "", shared: Shared | None = None
+) -> dict[str, Any]:
     """Train as a config says, and leave a complete run directory behind.
 
     Parameters
@@ -30,8 +33,10 @@ def run(config: RunConfig, directory: Path, command: Sequence[str] = (), report:
         Where the run's files go; written to once everything that can fail for a wrong input is built.
     command
         The words that started the run, for ``provenance.json``.
-    report
-        Show progress and a final table.
+    job
+        What a sweep calls the run; then no table is shown at its end, and progress only on a terminal.
+    shared
+        What the run has in common with others of this process.
 
     Returns
     -------
@@ -49,15 +54,15 @@ def run(config: RunConfig, directory: Path, command: Sequence[str] = (), report:
     threads = torch.get_num_threads()
     try:
         with memory_errors():
-            experiment = Experiment.build(config)
+            experiment = Experiment.build(config, shared)
         torch.set_num_threads(experiment.threads)
         with named_errors(directory):
-            return run_experiment(experiment, directory, command, report)
+            return run_experiment(experiment, directory, command, job)
     finally:
         torch.set_num_threads(threads)
 
 
-def run_experiment(experiment: Experiment, directory: Path, command: Sequence[str], report: bool) -> dict[str, Any]:
+def run_experiment(experiment: Experiment, directory: Path, command: Sequence[str], job: str) -> dict[str, Any]:
     """Train what is built, and write the run's files (see `run`)."""
     config, state = experiment.config, experiment.state
     files = RunDirectory(directory)
@@ -76,7 +81,7 @@ def run_experiment(experiment: Experiment, directory: Path, command: Sequence[st
     with (
         Interruption() as interruption,
         EventFile(directory) as events,
-        console.Bar(total, experiment.label, "examples", visible=report and config.trainer.progress) as bar,
+        console.Bar(total, job or experiment.label, "examples", visible=config.trainer.progress, lines=not job) as bar,
     ):
         events.layout(without=() if experiment.splits.classes else ("accuracy",))
         events.hyperparameters(configs.flat(config))
@@ -99,7 +104,7 @@ def run_experiment(experiment: Experiment, directory: Path, command: Sequence[st
     files.write_json("summary", summary)
     if outcome.error is not None:
         raise outcome.error
-    if report:
+    if not job:
         console.split_table(outcome.metrics)
         console.where(directory)
     return summary

@@ -57,7 +57,7 @@ def deeprob(kind: str, root: str, epochs: int) -> float:
         trainer=TrainerConfig(epochs=epochs, batch_size=BATCH, device="cpu"),
     )
     with tempfile.TemporaryDirectory() as directory:
-        return run(config, Path(directory), report=False)["seconds"] / epochs
+        return run(config, Path(directory), job="benchmark")["seconds"] / epochs
 
 
 def bare(kind: str, train: Examples, epochs: int) -> float:

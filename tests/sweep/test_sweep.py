@@ -82,9 +82,49 @@ def test_keys_are_named_as_they_are(deeprob, small):
     assert [row["seed"] for row in table("s")] == ["0", "1"]
 
 
-def test_each_job_is_told_when_it_ends(deeprob, small):
-    lines = deeprob("-m", *small, "seed=0,1", "hydra.sweep.dir=s").out.splitlines()
-    assert [line.split()[:3] for line in lines[:2]] == [["job", "0:", "completed"], ["job", "1:", "completed"]]
+def test_a_row_is_printed_when_a_job_ends(deeprob, small):
+    lines = deeprob("-m", *small, "seed=0,10", "optimizer=sgd", "optimizer.lr=1e-3,1e30").out.splitlines()
+    assert lines[0].split() == ["job", "seed", "optimizer.lr", "status", "train/accuracy", "test/accuracy"]
+    assert [line.split()[:4] for line in lines[1:5]] == [
+        ["0", "0", "0.001", "completed"],
+        ["1", "0", "1e+30", "diverged"],
+        ["2", "10", "0.001", "completed"],
+        ["3", "10", "1e+30", "diverged"],
+    ]
+    assert lines[1].endswith(" %")
+    assert len(lines[1]) == len(lines[3]) == len(lines[0])
+
+
+def test_means_and_deviations_over_seeds(deeprob, small):
+    out = deeprob("-m", *small, "optimizer.lr=1e-3,1e-2", "seed=0,1,2", "hydra.sweep.dir=s").out
+    rows = [float(row["test/accuracy"]) for row in table("s")[:3]]
+    mean = sum(rows) / 3
+    deviation = (sum((value - mean) ** 2 for value in rows) / 2) ** 0.5
+    assert f" {100 * mean:.2f} ± {100 * deviation:.2f} % │" in out
+    assert "3 of 3" in out
+
+
+def test_without_seeds_there_is_nothing_to_average(deeprob, small):
+    assert "of" not in deeprob("-m", *small, "optimizer.lr=1e-3,1e-2").out.split()
+
+
+def test_typed_values_replace_those_of_a_config(deeprob, small, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "exp.yaml").write_text(
+        "defaults: [train, _self_]\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '0,1', model: 'linear,mlp'}}}\n"
+    )
+    words = [word for word in small if not word.startswith("model")]
+    words = ["--config-dir", str(tmp_path / "own"), "--config-name", "exp", *words, "hydra.sweep.dir=s"]
+    assert deeprob(*words, "seed=5").status == 0
+    assert [row["model"] for row in table("s")] == ["linear", "mlp"]
+    assert "seed: 5" in Path("s/000_model=linear/config.yaml").read_text()
+
+
+def test_the_tables_metrics_are_those_that_tell_jobs_apart(deeprob):
+    words = ("dataset=random_regression", "loss=squared_error", "trainer.epochs=2", "regularizer=l1")
+    result = deeprob("-m", *words, "regularizer.strength=0,1", "dataset.val_fraction=0.5")
+    header = result.out.splitlines()[0].split()
+    assert header[-4:] == ["train/loss", "val/loss", "test/loss", "params/zeros"]
 
 
 def test_groups_can_be_swept(deeprob, small):

@@ -31,6 +31,25 @@ def test_split_table_has_a_row_a_split(capsys):
     assert "val" not in out
 
 
+def test_a_live_table_keeps_its_columns(capsys):
+    live = console.LiveTable(["job", "seed", "test/accuracy"], [2, 10])
+    live.row(["0", "1", "9.00 %"])
+    live.row(["10", "1234567890", "100.00 %"])
+    assert capsys.readouterr().out.splitlines() == [
+        "job  seed        test/accuracy",
+        "0    1                  9.00 %",
+        "10   1234567890       100.00 %",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [("a/accuracy", 0.12345, "12.35 %"), ("a/loss", 0.01, "0.0100"), ("a/loss", 1e-9, "1e-09"), ("b/loss", 1, "")],
+)
+def test_metrics_for_people(name, value, text):
+    assert console.shown(name, {f"a/{name[2:]}": value}) == text
+
+
 def test_plain_lines_without_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(console, "_LINE_EVERY", 0.0)
     now = iter([0.0, 10.0, 20.0])

@@ -1,6 +1,5 @@
 import torch
 
-from deeprob.data import Examples, Splits
 from deeprob.features.raw import Raw
 from deeprob.models.mlp import MLPConfig
 from deeprob.training import Predictor
@@ -11,26 +10,14 @@ def predictor(seed: int = 0) -> Predictor:
     return Predictor(Raw((2,), "feature"), model, (2,), 3, ("a", "b", "c"))
 
 
-def splits() -> Splits:
-    train = Examples(torch.tensor([[0.0, 10.0], [4.0, 30.0]]), torch.tensor([0, 1]))
-    test = Examples(torch.tensor([[100.0, 100.0]]), torch.tensor([2]))
-    return Splits(train, None, test, ("a", "b", "c"))
-
-
-def test_features_are_fitted_on_the_training_split_alone():
-    c = predictor()
-    extracted = c.extract(splits(), torch.device("cpu"))
-    assert c.features.standardize.mean.tolist() == [2.0, 20.0]
-    assert c.features.standardize.deviation.tolist() == [2.0, 10.0]
-    assert c.features(extracted.test.inputs).tolist() == [[49.0, 8.0]]
-    assert extracted.val is None
+INPUTS = torch.tensor([[0.0, 10.0], [4.0, 30.0]])
 
 
 def test_state_round_trip_gives_the_same_scores():
     c, other = predictor(0), predictor(1)
-    extracted = c.extract(splits(), torch.device("cpu"))
+    c.features.fit(INPUTS)
     other.load_state_dict(c.state_dict() | {"model": c.model.state_dict()})
-    assert torch.equal(other.scores(extracted.train.inputs), c.scores(extracted.train.inputs))
+    assert torch.equal(other.scores(INPUTS), c.scores(INPUTS))
 
 
 def test_chunk_size_by_hand():
@@ -41,7 +28,7 @@ def test_chunk_size_by_hand():
 
 def test_bf16_rounds_products_and_nothing_else():
     fine = predictor()
-    extracted = fine.extract(splits(), torch.device("cpu")).train.inputs
+    extracted = fine.features.fit(INPUTS)
     rough = Predictor(fine.features, fine.model, (2,), 3, ("a", "b", "c"), bf16=True)
     scores, exact = rough.scores(extracted), fine.scores(extracted)
     first, second = fine.model.layers

@@ -7,17 +7,21 @@ from deeprob.data.circles import CirclesConfig
 from deeprob.data.examples import Examples, Splits
 from deeprob.data.image_folder import ImageFolderConfig
 from deeprob.data.moons import MoonsConfig
+from deeprob.data.random_regression import RandomRegressionConfig
 from deeprob.data.spirals import SpiralsConfig
+from deeprob.data.table import CSVConfig
 from deeprob.data.xor import XorConfig
 
 __all__ = [
     "Batches",
     "CIFAR10Config",
+    "CSVConfig",
     "CirclesConfig",
     "DatasetConfig",
     "Examples",
     "ImageFolderConfig",
     "MoonsConfig",
+    "RandomRegressionConfig",
     "SpiralsConfig",
     "Splits",
     "XorConfig",

@@ -21,11 +21,15 @@ class DatasetConfig:
     """
 
     batch_size_hint: ClassVar[int] = 128
-    regression: ClassVar[bool] = False  # whether targets are numbers to be hit
 
     limit: int | None = number(None, minimum=1, optional=True)
     val_fraction: float = number(0.0, minimum=0, below=1)
     seed: int = number(0, minimum=0)
+
+    @property
+    def regression(self) -> bool:
+        """Whether targets are numbers to be hit."""
+        return False
 
     def load(self) -> Splits:
         """Return the dataset's splits."""

@@ -22,7 +22,8 @@ class MLPConfig(ModelConfig):
     """An N-layer network has N weight matrices, so N − 1 hidden layers of `width` units.
 
     `hidden` gives the width of each hidden layer instead, and then decides the number of layers. `pieces` is for maxout
-    alone. One layer with an `output_activation` is the perceptron.
+    alone. One layer with an `output_activation` is the perceptron. `init` is how weights start: ``scaled`` to the
+    number of inputs, for signals of one size throughout, or ``standard_normal``.
     """
 
     layers: int = number(DEFAULT_LAYERS, minimum=1)
@@ -34,6 +35,7 @@ class MLPConfig(ModelConfig):
     bias: bool = True
     norm: str = choice("none", among=tuple(NORMS))
     dropout: float = number(0.0, minimum=0, below=1)
+    init: str = choice("scaled", among=("scaled", "standard_normal"))
 
     def problems(self) -> Iterator[str]:
         """Yield what contradicts itself."""
@@ -53,6 +55,7 @@ class MLPConfig(ModelConfig):
             output_activation=ACTIVATIONS[self.output_activation],
             bias=self.bias,
             norm=self.norm,
+            scaled=self.init == "scaled",
         )
 
     def hidden_sizes(self) -> list[int]:
@@ -90,6 +93,8 @@ class MLP(Model):
         Whether layers have biases.
     norm
         A key of `NORMS`: what normalizes the sums of a hidden layer before its activation.
+    scaled
+        False draws all weights from the standard normal distribution instead.
     """
 
     def __init__(
@@ -103,9 +108,12 @@ class MLP(Model):
         output_activation: Activation = ACTIVATIONS["identity"],
         bias: bool = True,
         norm: str = "none",
+        scaled: bool = True,
     ) -> None:
         super().__init__()
         deviations = [activation.gain / math.sqrt(fan_in) for fan_in in sizes[:-2]] + [1 / sizes[-2]]
+        if not scaled:
+            deviations = [1.0] * len(deviations)
         outputs = [size * pieces for size in sizes[1:-1]] + [sizes[-1]]
         self.layers = nn.ModuleList(
             dense(fan_in, fan_out, deviation, rng, bias)

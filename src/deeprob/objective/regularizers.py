@@ -23,6 +23,11 @@ class RegularizerConfig:
         """Whether part of it acts in a step of its own after each update."""
         return False
 
+    @property
+    def selects(self) -> bool:
+        """Whether it can make weights exactly 0, so that their share is worth a look."""
+        return False
+
 
 class Regularizer(ABC):
     """A function of the weight matrices (never of biases or of a norm's parameters)."""
@@ -82,6 +87,11 @@ class L1Config(RegularizerConfig):
         """Whether the L1 term acts in a step of its own."""
         return self.proximal
 
+    @property
+    def selects(self) -> bool:
+        """Whether it can make weights exactly 0: L1 does with a proximal step, and only nearly without."""
+        return True
+
 
 @register("regularizer", "elastic_net")
 @dataclass(kw_only=True, slots=True)
@@ -100,6 +110,11 @@ class ElasticNetConfig(RegularizerConfig):
     def has_proximal_step(self) -> bool:
         """Whether the L1 term acts in a step of its own."""
         return self.proximal
+
+    @property
+    def selects(self) -> bool:
+        """Whether it can make weights exactly 0: L1 does with a proximal step, and only nearly without."""
+        return True
 
 
 class ElasticNet(Regularizer):

@@ -51,10 +51,14 @@ class Bar:
         Units done before this bar began.
     visible
         False shows nothing.
+    lines
+        False shows nothing where there is no terminal.
     """
 
-    def __init__(self, total: int, what: str, unit: str, *, done: int = 0, visible: bool = True) -> None:
-        self.total, self.what, self.unit, self.done, self.visible = total, what, unit, done, visible
+    def __init__(
+        self, total: int, what: str, unit: str, *, done: int = 0, visible: bool = True, lines: bool = True
+    ) -> None:
+        self.total, self.what, self.unit, self.done, self.lines = total, what, unit, done, visible and lines
         self._began = self._last = time.monotonic()
         self._start = done
         self._progress: Progress | None = None
@@ -89,7 +93,7 @@ class Bar:
             self._progress.update(self._task, completed=self.done, remark=remark)
             return
         now = time.monotonic()
-        if self.visible and now - self._last >= _LINE_EVERY:
+        if self.lines and now - self._last >= _LINE_EVERY:
             self._last = now
             speed = (self.done - self._start) / (now - self._began)
             left = time.strftime("%H:%M:%S", time.gmtime((self.total - self.done) / speed)) if speed else "?"
@@ -136,6 +140,36 @@ def table(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
     for row in rows:
         view.add_row(*row)
     Console().print(view)
+
+
+class LiveTable:
+    """A table printed row by row as they come: text to the left, numbers to the right.
+
+    Parameters
+    ----------
+    header
+        The columns' names, printed at once.
+    widths
+        How wide the first columns must be, where that is more than their names; the others hold a metric.
+    """
+
+    def __init__(self, header: Sequence[str], widths: Sequence[int]) -> None:
+        needed = [*widths, *(len("100.00 %") for _ in header[len(widths) :])]
+        self._widths = [max(len(name), width) for name, width in zip(header, needed, strict=True)]
+        self._texts = len(widths)
+        self._console = Console(soft_wrap=True, markup=False, highlight=False)
+        self._print(header, style="bold")
+
+    def row(self, cells: Sequence[str]) -> None:
+        """Print a row."""
+        self._print(cells)
+
+    def _print(self, cells: Sequence[str], style: str = "") -> None:
+        aligned = [
+            f"{cell:{'<' if column < self._texts else '>'}{width}}"
+            for column, (cell, width) in enumerate(zip(cells, self._widths, strict=True))
+        ]
+        self._console.print("  ".join(aligned).rstrip(), style=style)
 
 
 def split_table(metrics: Mapping[str, float]) -> None:

@@ -19,6 +19,7 @@ COLUMNS = (
     "optim/lr",
     "optim/grad_norm",
     "params/norm",
+    "params/zeros",
     "time/examples_per_second",
 )
 

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deeprob.data import Examples, Splits
 from deeprob.features import Features
 from deeprob.models import Model
 
@@ -59,19 +58,6 @@ class Predictor:
         """Take features and weights from a checkpoint."""
         self.features.load_state_dict(content["features"])
         self.model.load_state_dict(content["model"])
-
-    def extract(self, splits: Splits, device: torch.device) -> Splits:
-        """Fit the features on the training split alone, and return every split extracted, on the device."""
-        dtype = self.features.standardize.mean.dtype
-
-        def extracted(examples: Examples) -> Examples:
-            inputs = self.features.extract(examples.inputs)
-            return Examples(inputs, examples.targets).as_floats(dtype).to(device)
-
-        inputs = self.features.fit(splits.train.inputs)
-        train = Examples(inputs, splits.train.targets).as_floats(dtype).to(device)
-        val = None if splits.val is None else extracted(splits.val)
-        return Splits(train, val, extracted(splits.test), splits.classes)
 
     def chunk_size(self) -> int:
         """Return how many examples, with their activations and gradients, take about 256 MB."""

@@ -1,7 +1,7 @@
 """The training loop: a generator that updates the state and yields a record whenever something can be read."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,7 @@ def train(
     chunk_size: int,
     log_every: int,
     bf16: bool = False,
+    zeros: bool = False,
     augment: Callable[[Tensor, Tensor], Tensor] | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Record]:
@@ -76,6 +77,8 @@ def train(
         See `TrainerConfig`, resolved to numbers.
     bf16
         Compute products of matrices in bfloat16; parameters, loss and updates stay as they are.
+    zeros
+        Measure the share of weights that are exactly 0.
     augment
         Changes a batch of inputs, given a key for its random numbers.
     interrupted
@@ -110,11 +113,19 @@ def train(
             metrics, count = state.meters.read()
             metrics["optim/lr"] = state.optimizer.param_groups[0]["lr"]
             metrics["params/norm"] = total_norm(update.parameters).item()
+            if zeros:
+                metrics["params/zeros"] = share_of_zeros(weights(state.parameters).values())
             _require_finite(state, metrics)
             epoch_metrics = metrics | state.meters.read_epoch() if end_of_epoch else None
             yield Record(state.step, epoch, metrics, count, epoch_metrics)
         elif stopped:  # read nothing, so that the interval goes on where it was
             yield Record(state.step, epoch, {}, 0, None)
+
+
+def share_of_zeros(tensors: Iterable[Tensor]) -> float:
+    """Return the share of entries that are exactly 0."""
+    flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
+    return (flat == 0).double().mean().item()
 
 
 def _require_finite(state: TrainState, metrics: dict[str, float]) -> None:

@@ -1,0 +1,35 @@
+"""Random numbers to be predicted from random numbers: what the lecture's network in 20 lines is trained on."""
+
+from dataclasses import dataclass
+
+import torch
+
+from deeprob import randomness
+from deeprob.config import number, register
+from deeprob.data.base import DatasetConfig
+from deeprob.data.examples import Examples, Splits
+
+
+@register("dataset", "random_regression")
+@dataclass(kw_only=True, slots=True)
+class RandomRegressionConfig(DatasetConfig):
+    """`examples` of so many `inputs` and `outputs`, all standard normal: nothing to learn, only to remember."""
+
+    examples: int = number(64, minimum=2)
+    test_examples: int = number(64, minimum=1)
+    inputs: int = number(1000, minimum=1)
+    outputs: int = number(10, minimum=1)
+
+    @property
+    def regression(self) -> bool:
+        """Whether targets are numbers to be hit."""
+        return True
+
+    def load(self) -> Splits:
+        """Generate both splits."""
+        return self.finish(self._draw("train", self.examples), self._draw("test", self.test_examples), ())
+
+    def _draw(self, split: str, count: int) -> Examples:
+        rng = randomness.generator(self.seed, f"random_regression/{split}")
+        inputs = torch.randn(count, self.inputs, generator=rng, dtype=torch.float64)
+        return Examples(inputs, torch.randn(count, self.outputs, generator=rng, dtype=torch.float64))

@@ -1,0 +1,110 @@
+"""A sweep's table: printed row by row as jobs end, written to ``summary.csv``, and put together over seeds."""
+
+import csv
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from deeprob.experiment import RunConfig
+from deeprob.tracking import console
+from deeprob.tracking.run_dir import COLUMNS
+
+METRICS = (*COLUMNS[2:], "test/loss", "test/accuracy")
+
+
+class SweepTable(Callback):
+    """Hydra tells it when a job ends.
+
+    Parameters
+    ----------
+    jobs
+        Each job's overrides.
+    swept
+        The keys that have several values.
+    configs
+        Each job's config.
+    """
+
+    def __init__(self, jobs: Sequence[Sequence[str]], swept: Sequence[str], configs: Sequence[RunConfig]) -> None:
+        self.swept = swept
+        self.shown = shown_metrics(configs)
+        values = [{key.lstrip("+"): value for key, value in (word.split("=", 1) for word in job)} for job in jobs]
+        self.rows: list[dict[str, Any]] = [{key: row[key] for key in swept} | {"status": ""} for row in values]
+        self._live = console.LiveTable(
+            ["job", *swept, "status", *self.shown],
+            [len(str(len(jobs))), *(max(len(row[key]) for row in values) for key in swept), len("interrupted")],
+        )
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Print a job's row."""
+        number = config.hydra.job.num
+        self.rows[number] |= outcome(job_return)
+        self._live.row([str(number), *self._cells(self.rows[number])])
+
+    def _cells(self, row: Mapping[str, Any]) -> list[str]:
+        return [
+            *(str(row[key]) for key in self.swept),
+            str(row["status"]),
+            *(console.shown(name, row) for name in self.shown),
+        ]
+
+    def write(self, path: Path, results: Sequence[JobReturn]) -> None:
+        """Write ``summary.csv``: a row a job."""
+        for number, result in enumerate(results):  # a launcher of other processes has told us nothing yet
+            self.rows[number] |= outcome(result)
+        metrics = [name for name in METRICS if any(name in row for row in self.rows)]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [*self.swept, "status", "error", *metrics], extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def compare(self) -> None:
+        """Print means and standard deviations over seeds, if there were several."""
+        others = [key for key in self.swept if not is_seed(key)]
+        if len(others) == len(self.swept):
+            return
+        groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+        for row in self.rows:
+            groups.setdefault(tuple(row[key] for key in others), []).append(row)
+        table = []
+        for values, rows in groups.items():
+            ended = [row for row in rows if not row["error"]]
+            spreads = [spread(name, [row[name] for row in ended if name in row]) for name in self.shown]
+            table.append((*values, f"{len(ended)} of {len(rows)}", *spreads))
+        console.table(table, (*others, "completed", *self.shown))
+
+
+def is_seed(key: str) -> bool:
+    """Tell whether a key draws anew what is otherwise the same: ``seed``, ``dataset.seed``."""
+    return key.rpartition(".")[2] == "seed"
+
+
+def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:
+    """Return the metrics that tell jobs apart: accuracy of each split, or loss where there is none, and zeros."""
+    measure = "loss" if any(config.dataset.regression for config in configs) else "accuracy"
+    val = any(config.dataset.val_fraction for config in configs)
+    names = [f"train/{measure}", *([f"val/{measure}"] if val else []), f"test/{measure}"]
+    return names + ["params/zeros"] * any(config.regularizer.selects for config in configs)
+
+
+def outcome(result: JobReturn) -> dict[str, Any]:
+    """Return what became of a job: status, error, metrics."""
+    if result.status is JobStatus.COMPLETED:
+        return {"status": result.return_value["status"], "error": "", **result.return_value}
+    error = result._return_value
+    return {"status": getattr(error, "outcome", "failed"), "error": f"{error}" or type(error).__name__}
+
+
+def spread(name: str, values: Sequence[float]) -> str:
+    """Return mean ± standard deviation (of the sample) of a metric for people."""
+    if not values:
+        return ""
+    mean = console.shown(name, {name: statistics.fmean(values)})
+    if len(values) == 1:
+        return mean
+    return f"{mean.removesuffix(' %')} ± {console.shown(name, {name: statistics.stdev(values)})}"

@@ -1,0 +1,72 @@
+"""Data and features made ready to train on, once for all the runs that share them."""
+
+from dataclasses import dataclass
+
+import torch
+
+from deeprob.data import DatasetConfig, Examples, Splits
+from deeprob.features import Features, FeaturesConfig
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset as the model's inputs.
+
+    Attributes
+    ----------
+    input_shape
+        One raw input's shape.
+    features
+        Fitted on the training split alone, on the device.
+    splits
+        Every split extracted, on the device.
+    """
+
+    input_shape: tuple[int, ...]
+    features: Features
+    splits: Splits
+
+
+def prepare(dataset: DatasetConfig, features: FeaturesConfig, device: torch.device, dtype: torch.dtype) -> Prepared:
+    """Load a dataset, fit features on its training split, and extract all of it.
+
+    Raises
+    ------
+    UserError
+        When the dataset cannot be read or split, or has inputs that the features cannot take.
+    """
+    raw = dataset.load()
+    input_shape = tuple(raw.train.inputs.shape[1:])
+    fitted = features.build(input_shape).to(device, dtype)
+
+    def extracted(examples: Examples) -> Examples:
+        return Examples(fitted.extract(examples.inputs), examples.targets).as_floats(dtype).to(device)
+
+    train = Examples(fitted.fit(raw.train.inputs), raw.train.targets).as_floats(dtype).to(device)
+    val = None if raw.val is None else extracted(raw.val)
+    return Prepared(input_shape, fitted, Splits(train, val, extracted(raw.test), raw.classes))
+
+
+class Shared:
+    """What several runs of one process have in common: `prepare`, which remembers its last few results.
+
+    Parameters
+    ----------
+    limit
+        How many it keeps.
+    """
+
+    def __init__(self, limit: int = 4) -> None:
+        self._kept: dict[str, Prepared] = {}
+        self._limit = limit
+
+    def prepare(
+        self, dataset: DatasetConfig, features: FeaturesConfig, device: torch.device, dtype: torch.dtype
+    ) -> Prepared:
+        """Return what `prepare` does, from memory if it was asked before."""
+        key = repr((dataset, features, device, dtype))
+        if key not in self._kept:
+            if len(self._kept) == self._limit:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = prepare(dataset, features, device, dtype)
+        return self._kept[key]
