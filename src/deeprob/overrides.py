@@ -48,7 +48,7 @@ def check_types(node: DictConfig, words: Sequence[str]) -> None:
         key = override.key_or_group
         parent, _, name = key.rpartition(".")
         holder = OmegaConf.select(node, parent) if parent else node
-        field = holder._get_node(name) if isinstance(holder, DictConfig) else None
+        field = holder._get_node(name, validate_access=False) if isinstance(holder, DictConfig) else None
         value = override.value()
         if isinstance(field, BooleanNode) and not isinstance(value, bool) and "${" not in str(value):
             raise UserError(f"{key}={value}: expected true or false")

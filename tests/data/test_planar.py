@@ -54,3 +54,16 @@ def test_xor_is_the_sign_of_the_product():
     assert train.inputs.abs().max() <= 1
     corners = (train.inputs > 0).long() @ torch.tensor([2, 1])
     assert (torch.bincount(corners, minlength=4) > 150).all()
+
+
+def test_distractors_are_noise_beside_the_same_points():
+    plain, wide = MoonsConfig(points_per_class=500).load(), MoonsConfig(points_per_class=500, distractors=3).load()
+    assert wide.train.inputs.shape == (1000, 5)
+    assert torch.equal(wide.train.inputs[:, :2], plain.train.inputs)
+    assert torch.equal(wide.train.targets, plain.train.targets)
+    noise = wide.train.inputs[:, 2:]
+    assert noise.mean(0).abs().max() < 0.15
+    assert noise.std(0).sub(1).abs().max() < 0.1
+    by_class = [noise[wide.train.targets == target].mean(0) for target in (0, 1)]
+    assert (by_class[0] - by_class[1]).abs().max() < 0.2
+    assert not torch.equal(wide.test.inputs[:1000, 2:], noise)

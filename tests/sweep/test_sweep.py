@@ -100,7 +100,7 @@ def test_means_and_deviations_over_seeds(deeprob, small):
     rows = [float(row["test/accuracy"]) for row in table("s")[:3]]
     mean = sum(rows) / 3
     deviation = (sum((value - mean) ** 2 for value in rows) / 2) ** 0.5
-    assert f" {100 * mean:.2f} ± {100 * deviation:.2f} % │" in out
+    assert f" {100 * mean:.2f} ± {100 * deviation:.2f} %\n" in out
     assert "3 of 3" in out
 
 

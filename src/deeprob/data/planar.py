@@ -20,6 +20,8 @@ class PlanarConfig(DatasetConfig):
     ----------
     name
         What the draws are called.
+    distractors
+        Columns of standard normal noise beside the two coordinates: inputs that say nothing about the class.
     """
 
     batch_size_hint: ClassVar[int] = 32
@@ -27,6 +29,7 @@ class PlanarConfig(DatasetConfig):
 
     points_per_class: int = number(1000, minimum=2)
     test_points_per_class: int = number(1000, minimum=1)
+    distractors: int = number(0, minimum=0)
 
     @abstractmethod
     def points(self, points_per_class: int, rng: torch.Generator) -> Examples:
@@ -38,6 +41,13 @@ class PlanarConfig(DatasetConfig):
 
     def load(self) -> Splits:
         """Generate both splits."""
-        train = self.points(self.points_per_class, randomness.generator(self.seed, f"{self.name}/train"))
-        test = self.points(self.test_points_per_class, randomness.generator(self.seed, f"{self.name}/test"))
-        return self.finish(train, test, self.class_names())
+        train = self._draw("train", self.points_per_class)
+        return self.finish(train, self._draw("test", self.test_points_per_class), self.class_names())
+
+    def _draw(self, split: str, points_per_class: int) -> Examples:
+        examples = self.points(points_per_class, randomness.generator(self.seed, f"{self.name}/{split}"))
+        if not self.distractors:
+            return examples
+        rng = randomness.generator(self.seed, f"{self.name}/{split}/distractors")
+        noise = torch.randn(len(examples), self.distractors, generator=rng)
+        return Examples(torch.cat([examples.inputs, noise], dim=1), examples.targets)

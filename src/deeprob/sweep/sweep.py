@@ -51,7 +51,7 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
         results = list(sweeper.launcher.launch(jobs, initial_job_idx=0))
         table.write(directory / "summary.csv", results)
     table.compare()
-    print(f"sweep      {directory}")
+    print(f"\nsweep      {directory}")
     return results
 
 

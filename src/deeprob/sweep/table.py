@@ -71,12 +71,13 @@ class SweepTable(Callback):
         groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
         for row in self.rows:
             groups.setdefault(tuple(row[key] for key in others), []).append(row)
-        table = []
+        widths = [max(len(values[place]) for values in groups) for place in range(len(others))]
+        print("\nmean ± standard deviation over seeds")
+        table = console.LiveTable([*others, "completed", *self.shown], [*widths, 0], others=len("100.00 ± 10.00 %"))
         for values, rows in groups.items():
             ended = [row for row in rows if not row["error"]]
             spreads = [spread(name, [row[name] for row in ended if name in row]) for name in self.shown]
-            table.append((*values, f"{len(ended)} of {len(rows)}", *spreads))
-        console.table(table, (*others, "completed", *self.shown))
+            table.row([*values, f"{len(ended)} of {len(rows)}", *spreads])
 
 
 def is_seed(key: str) -> bool:

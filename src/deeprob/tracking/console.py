@@ -143,18 +143,20 @@ def table(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
 
 
 class LiveTable:
-    """A table printed row by row as they come: text to the left, numbers to the right.
+    """A table printed row by row as they come, never folded.
 
     Parameters
     ----------
     header
         The columns' names, printed at once.
     widths
-        How wide the first columns must be, where that is more than their names; the others hold a metric.
+        How wide the first columns must be, where that is more than their names, which are texts and stand to the left.
+    others
+        How wide the others must be, which are numbers and stand to the right.
     """
 
-    def __init__(self, header: Sequence[str], widths: Sequence[int]) -> None:
-        needed = [*widths, *(len("100.00 %") for _ in header[len(widths) :])]
+    def __init__(self, header: Sequence[str], widths: Sequence[int], others: int = len("100.00 %")) -> None:
+        needed = [*widths, *(others for _ in header[len(widths) :])]
         self._widths = [max(len(name), width) for name, width in zip(header, needed, strict=True)]
         self._texts = len(widths)
         self._console = Console(soft_wrap=True, markup=False, highlight=False)

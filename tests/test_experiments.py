@@ -1,0 +1,84 @@
+"""The experiments of ``configs/experiment``: what each claims."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deeprob import load_run, randomness
+from deeprob.hydra_app import config_directory
+
+EXPERIMENTS = sorted((config_directory() / "experiment").glob("*.yaml"))
+
+
+def sweep(name: str) -> list[dict]:
+    with (Path(name) / "summary.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_each_opens_with_claim_command_and_expectation(path):
+    text = path.read_text()
+    assert text.startswith("# @package _global_\n# Claim: ")
+    assert f"\n# Command: deeprob-train experiment={path.stem}\n# Expect: " in text
+    assert "Takes " in text
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_each_is_an_overlay_whose_values_may_be_changed(deeprob, path):
+    status, out, _ = deeprob("--cfg", "job", f"experiment={path.stem}", "trainer.epochs=7")
+    assert status == 0
+    assert "epochs: 7" in out
+
+
+def test_polar(deeprob):
+    assert deeprob("experiment=polar", "dataset.seed=0", "hydra.sweep.dir=s").status == 0
+    raw, polar = (float(row["test/accuracy"]) for row in sweep("s"))
+    assert raw < 0.6
+    assert polar >= 0.99
+
+
+def test_linear_vs_mlp(deeprob):
+    assert deeprob("experiment=linear_vs_mlp", "seed=0", "hydra.sweep.dir=s").status == 0
+    linear, mlp = (float(row["test/accuracy"]) for row in sweep("s"))
+    assert linear < 0.55
+    assert mlp >= 0.99
+
+
+def test_l1_selects(deeprob):
+    words = ("dataset.seed=0", "regularizer.strength=0,0.03,0.1")
+    assert deeprob("experiment=l1_selects", *words, "hydra.sweep.dir=s").status == 0
+    none, some, most = sweep("s")
+    assert float(none["params/zeros"]) == 0
+    assert 0.6 < float(some["params/zeros"]) < float(most["params/zeros"])
+    assert float(none["test/accuracy"]) + 0.05 < float(some["test/accuracy"])
+    run = load_run("s/002_regularizer.strength=0.1")
+    exact = run.model.layer.weight == 0
+    assert not exact[:, :2].all()  # an input that matters stays
+    assert exact[:, 2:].double().mean() > 0.95  # those that do not go
+    assert run.metrics["params/zeros"] == pytest.approx(exact.double().mean().item())
+
+
+def test_twenty_lines_are_the_lectures_loop(deeprob):
+    result = deeprob("experiment=twenty_lines", "trainer.epochs=200", "trainer.log_every=1", "hydra.run.dir=run")
+    assert result.status == 0
+    with Path("run/metrics.csv").open() as file:
+        losses = [float(row["train/loss"]) for row in csv.DictReader(file)]
+
+    run = load_run("run")
+    data = run.data().train
+    x, y = data.inputs.numpy(), data.targets.numpy()
+    model = run.config.model.build(1000, 10, randomness.generator(run.config.seed, "weights")).double()
+    w1, w2 = (layer.weight.detach().numpy().T.copy() for layer in model.layers)
+    assert w1.std() == pytest.approx(1, rel=0.01)
+    for step in range(200):  # the lecture's loop, which sums over the examples
+        h = 1 / (1 + np.exp(-x @ w1))
+        prediction = h @ w2
+        error = 2 * (prediction - y)
+        assert 64 * losses[step] == pytest.approx(((prediction - y) ** 2).sum(), rel=1e-9)
+        gradient_w2 = h.T @ error
+        gradient_w1 = x.T @ (error @ w2.T * h * (1 - h))
+        w1 -= 1e-4 * gradient_w1
+        w2 -= 1e-4 * gradient_w2
+    assert losses[-1] < losses[0] / 10
