@@ -9,7 +9,12 @@ import pytest
 import deeprob as package
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-BLOCKS = [block.replace("\\\n", " ") for block in re.findall(r"```\n(.*?)```", README, re.DOTALL)]
+BLOCKS = [
+    block.replace("\\\n", " ")
+    for block in re.findall(
+        r"```\n(.*?)```", re.sub(r"```(text|python)\n.*?```", "", README, flags=re.DOTALL), re.DOTALL
+    )
+]
 LINES = [line for block in BLOCKS for line in block.splitlines()]
 TRAIN = [
     line.removeprefix("deeprob-train ") if line.startswith("deeprob-train") else re.findall('ARGS="(.*)"', line)[0]
@@ -26,6 +31,7 @@ def test_the_commands_were_found():
 
 @pytest.mark.parametrize("command", TRAIN)
 def test_train_commands_train(deeprob, pictures, command):
+    Path("TABLE.csv").write_text("length,width,kind\n" + "".join(f"{i % 7},{i % 5},{'ab'[i % 2]}\n" for i in range(30)))
     words = shlex.split(command.replace("FOLDER", str(pictures)))
     result = deeprob(*words, "trainer.epochs=1")
     assert (result.status, result.err) == (0, "")

@@ -43,15 +43,9 @@ class SweepTable(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Print a job's row."""
         number = config.hydra.job.num
-        self.rows[number] |= outcome(job_return)
-        self._live.row([str(number), *self._cells(self.rows[number])])
-
-    def _cells(self, row: Mapping[str, Any]) -> list[str]:
-        return [
-            *(str(row[key]) for key in self.swept),
-            str(row["status"]),
-            *(console.shown(name, row) for name in self.shown),
-        ]
+        row = self.rows[number] = self.rows[number] | outcome(job_return)
+        ending = [row["error"]] if row["error"] else [console.shown(name, row) for name in self.shown]
+        self._live.row([str(number), *(row[key] for key in self.swept), row["status"], *ending])
 
     def write(self, path: Path, results: Sequence[JobReturn]) -> None:
         """Write ``summary.csv``: a row a job."""
@@ -98,7 +92,8 @@ def outcome(result: JobReturn) -> dict[str, Any]:
     if result.status is JobStatus.COMPLETED:
         return {"status": result.return_value["status"], "error": "", **result.return_value}
     error = result._return_value
-    return {"status": getattr(error, "outcome", "failed"), "error": f"{error}" or type(error).__name__}
+    line = (str(error) or type(error).__name__).splitlines()[0]
+    return {"status": getattr(error, "outcome", "failed"), "error": line.removeprefix("diverged: ")}
 
 
 def spread(name: str, values: Sequence[float]) -> str:

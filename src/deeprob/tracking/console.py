@@ -159,19 +159,16 @@ class LiveTable:
         needed = [*widths, *(others for _ in header[len(widths) :])]
         self._widths = [max(len(name), width) for name, width in zip(header, needed, strict=True)]
         self._texts = len(widths)
-        self._console = Console(soft_wrap=True, markup=False, highlight=False)
-        self._print(header, style="bold")
+        self.row(header, style="bold")
 
-    def row(self, cells: Sequence[str]) -> None:
-        """Print a row."""
-        self._print(cells)
-
-    def _print(self, cells: Sequence[str], style: str = "") -> None:
+    def row(self, cells: Sequence[str], style: str = "") -> None:
+        """Print a row; one of too few cells ends with a remark of any length."""
         aligned = [
             f"{cell:{'<' if column < self._texts else '>'}{width}}"
-            for column, (cell, width) in enumerate(zip(cells, self._widths, strict=True))
+            for column, (cell, width) in enumerate(zip(cells, self._widths, strict=False))
         ]
-        self._console.print("  ".join(aligned).rstrip(), style=style)
+        console = Console(soft_wrap=True, markup=False, highlight=False)  # made anew: a table may be sent to a process
+        console.print("  ".join(aligned).rstrip(), style=style)
 
 
 def split_table(metrics: Mapping[str, float]) -> None:
