@@ -308,7 +308,7 @@ def test_a_full_disk_names_the_file(deeprob, small, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     status, _, err = deeprob(*small, "hydra.run.dir=run")
     assert status == 2
-    assert err == f"error: {Path('run/checkpoints/last.pt').resolve()}: No space left on device\n"
+    assert err == f"error: {Path('run/config.yaml').resolve()}: No space left on device\n"
     assert list(Path.cwd().iterdir()) == []
 
 

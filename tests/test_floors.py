@@ -8,13 +8,14 @@ import deeprob
 SOURCE = Path(deeprob.__file__).parent
 
 FLOORS = [
-    {"errors"},
+    {"errors", "files"},
     {"randomness", "config"},
     {"overrides", "tracking", "composition"},
     {"data", "features", "models", "objective", "optim"},
     {"training"},
     {"experiment"},
-    {"run", "load"},
+    {"follow", "load", "resume"},
+    {"run"},
     {"hydra_app"},
     {"sweep"},
     {"cli"},

@@ -147,7 +147,7 @@ def test_early_stopping(deeprob, small):
 def test_a_run_that_overflows_at_once_keeps_its_initial_weights(deeprob, small):
     status, _, err = deeprob(*small, "optimizer=sgd", "optimizer.lr=1e30", "hydra.run.dir=run")
     assert status == 3
-    assert err.startswith("error: diverged: the loss or its gradient became NaN or infinite at step 2")
+    assert err.startswith("error: diverged: the data loss became NaN or infinite at step 2 (epoch 1, batch 2)")
     assert summary(Path("run"))["status"] == "diverged"
     last = checkpoint.load(Path("run/checkpoints/last.pt"))
     assert all(tensor.isfinite().all() for tensor in last["model"].values())
@@ -168,7 +168,7 @@ def test_divergence_keeps_the_last_finite_state_and_the_best(deeprob, small, mon
     status, _, err = deeprob(*small, *words)
     assert (status, err.split(";")[0]) == (
         3,
-        "error: diverged: the loss or its gradient became NaN or infinite at step 8",
+        "error: diverged: the updated parameters became NaN or infinite at step 8 (epoch 3, batch 2)",
     )
     last, best = (checkpoint.load(Path(f"run/checkpoints/{name}.pt")) for name in ("last", "best"))
     assert (last["step"], best["step"] > 0, best["best"][2] > 0) == (7, True, True)

@@ -11,18 +11,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobStatus
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from deeprob.config import load
-from deeprob.errors import CheckFailed, DeeprobError, Interrupted, UserError
-from deeprob.experiment import RunConfig
+from deeprob.errors import CheckFailed, DeeprobError, Interrupted, Skipped, UserError, one_line
+from deeprob.experiment import TrainConfig
 from deeprob.hydra_app import Application, parse_arguments, started, words_of
 from deeprob.load import EvaluateConfig, evaluate_run
+from deeprob.overrides import parse
+from deeprob.resume import begun, resumed
 from deeprob.run import run
+from deeprob.sweep import isolated
 from deeprob.training import Shared
 
 
@@ -62,7 +66,7 @@ def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
         return 141
     except Exception as error:
         if isinstance(error, OSError) and error.filename:
-            return _fail(f"{error.filename}: {error.strerror}", UserError.status)
+            return _fail(one_line(error), UserError.status)
         traceback.print_exc()
         return 1
 
@@ -123,6 +127,10 @@ def _run(name: str, words: list[str]) -> int:
         elif arguments.cfg:
             application.compose(overrides, multirun=False, check=False)
             hydra.show_cfg(application.config_name, overrides, arguments.cfg, arguments.package, arguments.resolve)
+        elif name == "train" and any(word.startswith("resume=") and word != "resume=auto" for word in overrides):
+            if arguments.multirun:
+                raise UserError("resume=DIR is for one run; for a sweep give resume=auto and its hydra.sweep.dir")
+            _resume(overrides, [f"deeprob-{name}", *words])
         else:
             config = application.compose(overrides, multirun=arguments.multirun)
             command.action(application, config, [f"deeprob-{name}", *words])
@@ -141,34 +149,54 @@ def _train(application: Application, config: DictConfig, command: list[str]) -> 
         return
 
     def task(job: DictConfig) -> dict[str, Any]:
-        directory = Path(HydraConfig.get().runtime.output_dir)
-        return run(load(RunConfig, job), directory, command)
+        return _run_job(load(TrainConfig, job), command)
 
     application.run(config, task)
 
 
+def _resume(words: list[str], command: list[str]) -> None:
+    """Go on with the run in a directory, given all the overrides typed."""
+    (directory,) = {str(override.value()) for override in parse(words) if override.key_or_group == "resume"}
+    run(resumed(Path(directory), words), Path(directory).resolve(), command, resume=True)
+
+
+def _run_job(config: TrainConfig, command: list[str], job: str = "", shared: Shared | None = None) -> dict[str, Any]:
+    """Run or go on with what Hydra has made a directory for."""
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    resume, plan = config.resume == "auto", config.run
+    if resume and begun(directory):
+        plan = resumed(directory, list(HydraConfig.get().overrides.task), plan)
+    return run(plan, directory, command, job, shared, resume)
+
+
 def _sweep(application: Application, config: DictConfig, command: list[str]) -> None:
-    failed = []
+    failed: list[int] = []
     shared = Shared()
 
     def task(job: DictConfig) -> dict[str, Any]:
-        number = HydraConfig.get().job.num
-        directory = Path(HydraConfig.get().runtime.output_dir)
+        number, plan = HydraConfig.get().job.num, load(TrainConfig, job)
+        if failed and plan.sweep.fail_fast:
+            raise Skipped(f"job {failed[0]} failed, and sweep.fail_fast=true")
         try:
-            return run(load(RunConfig, job), directory, command, f"job {number}", shared)
-        except Exception as error:
-            if not isinstance(error, DeeprobError):
+            if plan.sweep.isolate:
+                return cast(dict[str, Any], isolated(lambda: _run_job(plan, command, f"job {number}")))
+            return _run_job(plan, command, f"job {number}", shared)
+        except (Exception, SystemExit) as error:
+            if not isinstance(error, DeeprobError | OSError):
                 traceback.print_exc()
-            print(f"error: job {number}: {error}", file=sys.stderr)
+            print(f"error: job {number}: {one_line(error)}", file=sys.stderr)
             failed.append(number)
+            if isinstance(error, SystemExit):
+                raise DeeprobError(one_line(error)) from error
             raise
 
     jobs = application.sweep(config, task)
+    failed = [number for number, job in enumerate(jobs) if job.status is JobStatus.FAILED]
     if failed:
         raise CheckFailed(f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(map(str, failed))}")
 
 
 COMMANDS: Mapping[str, Command] = {
-    "train": Command(RunConfig, _train),
+    "train": Command(TrainConfig, _train),
     "evaluate": Command(EvaluateConfig, _evaluate),
 }

@@ -12,6 +12,8 @@ dataclasses, `save` and `read` carry them through a run's ``config.yaml``.
 """
 
 import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deeprob.errors import UserError, did_you_mean
+from deeprob.files import write_whole
 
 T = TypeVar("T")
 
@@ -198,7 +201,12 @@ def save(config: Any, path: Path) -> None:
         if dataclasses.is_dataclass(getattr(config, f.name))
     ]
     content = {"defaults": ["train", *choices, "_self_"], **dataclasses.asdict(config)}
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    write_whole(path, yaml.safe_dump(content, sort_keys=False).encode())
+
+
+def digest(config: Any) -> str:
+    """Return what tells a config from every other one: a hash of all its values."""
+    return hashlib.sha256(json.dumps(flat(config), sort_keys=True).encode()).hexdigest()
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:

@@ -29,16 +29,20 @@ class Diverged(DeeprobError):
     Parameters
     ----------
     quantity
-        What was not finite: ``loss``, ``gradient`` or ``parameters``.
+        What was not finite, such as ``data loss`` or ``gradient of layers.0.weight``.
     step
         The update (counted from 1) in which it first appeared.
+    epoch, batch
+        Where that was, both counted from 0; None for what was measured after an update.
     """
 
     status = 3
     outcome = "diverged"
 
-    def __init__(self, quantity: str, step: int) -> None:
-        super().__init__(f"diverged: the {quantity} became NaN or infinite at step {step}; try a smaller optimizer.lr")
+    def __init__(self, quantity: str, step: int, epoch: int | None = None, batch: int | None = None) -> None:
+        place = "" if epoch is None or batch is None else f" (epoch {epoch + 1}, batch {batch + 1})"
+        advice = "correct the data" if quantity == "input" else "try a smaller optimizer.lr"
+        super().__init__(f"diverged: the {quantity} became NaN or infinite at step {step}{place}; {advice}")
         self.quantity = quantity
         self.step = step
 
@@ -49,12 +53,27 @@ class CheckFailed(DeeprobError):
     status = 4
 
 
+class Skipped(DeeprobError):
+    """A job of a sweep that was not started."""
+
+    outcome = "skipped"
+
+
 class Interrupted(KeyboardInterrupt):
     """The run was asked to end by a signal and wrote its checkpoint first; a sweep does not go on after it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
         self.status = 128 + number
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an exception says, in one line that is never empty."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, SystemExit):
+        return f"ended with exit status {error.code}"
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from omegaconf import MISSING
@@ -20,10 +21,9 @@ from deeprob.optim import OptimizerConfig, Schedule, SchedulerConfig
 from deeprob.training import Predictor, Record, Shared, TrainerConfig, TrainState, evaluate, train
 
 
-@register("", "train")
 @dataclass(kw_only=True, slots=True)
 class RunConfig:
-    """A whole run: a choice in each group, and a seed for weights, batch order and dropout."""
+    """A whole run: a choice in each group, and a seed for weights, batch order, dropout and augmentation."""
 
     dataset: DatasetConfig = MISSING
     features: FeaturesConfig = MISSING
@@ -67,6 +67,42 @@ class RunConfig:
             monitor = "val/loss" if self.dataset.regression else "val/accuracy"
         trainer = dataclasses.replace(self.trainer, batch_size=size, monitor=monitor)
         return dataclasses.replace(self, dataset=self.dataset.resolved(), trainer=trainer)
+
+
+@dataclass(kw_only=True, slots=True)
+class SweepConfig:
+    """How the jobs of a sweep go together.
+
+    Attributes
+    ----------
+    fail_fast
+        Start no other job after the first that fails.
+    isolate
+        Give each job a process of its own, so that one that is killed, for its memory say, is just one that failed.
+    """
+
+    fail_fast: bool = False
+    isolate: bool = False
+
+
+@register("", "train")
+@dataclass(kw_only=True, slots=True)
+class TrainConfig(RunConfig):
+    """What ``deeprob-train`` is told: a run, and what is no part of it.
+
+    Attributes
+    ----------
+    resume
+        A run's directory to go on in; ``auto`` for the run's own, if it has begun there.
+    """
+
+    resume: str | None = None
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+
+    @property
+    def run(self) -> RunConfig:
+        """The run alone."""
+        return RunConfig(**{f.name: getattr(self, f.name) for f in dataclasses.fields(RunConfig)})
 
 
 # Floating-point operations of an update below which a second CPU thread costs more than it brings (docs/results.md).
@@ -159,6 +195,23 @@ class Experiment:
         return sum(parameter.numel() for parameter in self.predictor.model.parameters())
 
     @property
+    def epochs_done(self) -> int:
+        """How many whole epochs the state has behind it."""
+        return self.state.step * self.config.trainer.epochs // self.steps
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells the run's data and features from others."""
+        counts = [0 if part is None else len(part) for part in (self.splits.train, self.splits.val, self.splits.test)]
+        return {"examples": counts, **self.predictor.state_dict()}
+
+    def checkpoint_due(self, record: Record) -> bool:
+        """Tell whether the config asks for a checkpoint at a record."""
+        trainer = self.config.trainer
+        steps, epochs = trainer.checkpoint_steps, trainer.checkpoint_epochs
+        by_epoch = epochs > 0 and record.epoch_metrics is not None and record.epoch % epochs == 0
+        return by_epoch or (steps > 0 and record.step % steps == 0)
+
+    @property
     def label(self) -> str:
         """The run in three words."""
         return "-".join(
@@ -179,6 +232,7 @@ class Experiment:
             log_every=self.config.trainer.log_every,
             bf16=self.predictor.bf16,
             zeros=self.config.regularizer.selects,
+            pause_every=self.config.trainer.checkpoint_steps,
             augment=self.config.dataset.augmentation(),
             interrupted=interrupted,
         )

@@ -163,7 +163,7 @@ class Application:
 
     def run(self, config: DictConfig, task: TaskFunction) -> Any:
         """Run one job in a directory of its own, and return or raise what it does."""
-        with own_directory(config, "run"):
+        with own_directory(config, "run", resume=config.get("resume") == "auto"):
             context = self.context(config)
             context.callbacks.on_run_start(config=config, config_name=self.config_name)
             job = run_job(
@@ -185,7 +185,7 @@ class Application:
         sweeper = Plugins.instance().instantiate_sweeper(config=config, hydra_context=context, task_function=task)
         jobs = sweeper.sweep(arguments=words_of(config, "task"))
         context.callbacks.on_multirun_end(config=config, config_name=self.config_name)
-        return list(jobs or [])
+        return [job for batch in jobs or [] for job in (batch if isinstance(batch, list) else [batch])]
 
 
 def without_hydra(config: DictConfig) -> DictConfig:
@@ -204,10 +204,11 @@ def words_of(config: DictConfig, kind: str) -> list[str]:
 
 
 @contextmanager
-def own_directory(config: DictConfig, kind: str) -> Iterator[Path]:
+def own_directory(config: DictConfig, kind: str, *, resume: bool = False) -> Iterator[Path]:
     """Make the directory of a run or a sweep, which no other has; take it away again if it stays empty.
 
-    A directory of the same second gets a number behind its name; one that the user named must be new or empty.
+    A directory of the same second gets a number behind its name; one that the user named must be new or empty, unless
+    to `resume` what is in it.
     """
     words = words_of(config, "hydra")
     named = any(override.key_or_group == f"hydra.{kind}.dir" for override in parse(words))
@@ -217,14 +218,14 @@ def own_directory(config: DictConfig, kind: str) -> Iterator[Path]:
         raise explain(error, words) from error
     if not wanted:
         raise UserError(f"hydra.{kind}.dir is empty: give a directory")
-    with claimed(Path(wanted), numbered=not named) as directory:
+    with claimed(Path(wanted), numbered=not named, resume=resume) as directory:
         with read_write(config.hydra):
             config.hydra[kind].dir = str(directory)
         yield directory
 
 
 @contextmanager
-def claimed(wanted: Path, *, numbered: bool) -> Iterator[Path]:
+def claimed(wanted: Path, *, numbered: bool, resume: bool = False) -> Iterator[Path]:
     """Make a directory that did not exist, or take an empty one, and remove what was made here and stayed empty."""
     made: list[Path] = []
     try:
@@ -240,7 +241,7 @@ def claimed(wanted: Path, *, numbered: bool) -> Iterator[Path]:
                 break
             except FileExistsError:
                 if not numbered:
-                    if not directory.is_dir() or any(directory.iterdir()):
+                    if not directory.is_dir() or (not resume and any(directory.iterdir())):
                         raise UserError(f"{directory} exists already; give another directory") from None
                     break
             directory = wanted.with_name(f"{wanted.name}-{attempt}")

@@ -1,27 +1,31 @@
 """One run from its config to its files."""
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from deeprob import config as configs
-from deeprob.errors import Diverged, Interrupted, memory_errors
+from deeprob.errors import UserError, memory_errors
 from deeprob.experiment import Experiment, RunConfig
+from deeprob.follow import follow
 from deeprob.tracking import console
 from deeprob.tracking.events import EventFile
 from deeprob.tracking.provenance import device_name, provenance
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
 from deeprob.training import Shared
-from deeprob.training.checkpoint import Checkpoints
+from deeprob.training.checkpoint import Checkpoints, exists, load_newest
 
 
 def run(
-    config: RunConfig, directory: Path, command: Sequence[str] = (), job: str = "", shared: Shared | None = None
+    config: RunConfig,
+    directory: Path,
+    command: Sequence[str] = (),
+    job: str = "",
+    shared: Shared | None = None,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Train as a config says, and leave a complete run directory behind.
 
@@ -37,6 +41,8 @@ def run(
         What a sweep calls the run; then no table is shown at its end, and progress only on a terminal.
     shared
         What the run has in common with others of this process.
+    resume
+        Go on from the newest checkpoint in the directory, if there is one; do nothing if the run is complete.
 
     Returns
     -------
@@ -51,52 +57,78 @@ def run(
         After ``summary.json`` is written.
     """
     config = config.resolved()
+    files = RunDirectory(directory, resume)
+    if resume and complete(summary := files.read_json("summary"), config):
+        if not job:
+            console.note(f"{directory} is complete already")
+        report(summary, directory, job)
+        return summary
     threads = torch.get_num_threads()
     try:
         with memory_errors():
             experiment = Experiment.build(config, shared)
         torch.set_num_threads(experiment.threads)
-        with named_errors(directory):
-            return run_experiment(experiment, directory, command, job)
+        with named_errors(directory), files:
+            summary = run_experiment(experiment, files, command, job)
+        report(summary, directory, job)
+        return summary
     finally:
         torch.set_num_threads(threads)
 
 
-def run_experiment(experiment: Experiment, directory: Path, command: Sequence[str], job: str) -> dict[str, Any]:
+def complete(summary: Mapping[str, Any], config: RunConfig) -> bool:
+    """Tell whether a run that left this summary has nothing more to do for a config."""
+    status, epochs = summary.get("status"), summary.get("epochs", 0)
+    return status == "stopped" or (status == "completed" and epochs >= config.trainer.epochs)
+
+
+def report(summary: Mapping[str, Any], directory: Path, job: str) -> None:
+    """Print a finished run's table, unless it is a sweep's."""
+    if not job:
+        console.split_table(summary)
+        console.where(directory)
+
+
+def run_experiment(experiment: Experiment, files: RunDirectory, command: Sequence[str], job: str) -> dict[str, Any]:
     """Train what is built, and write the run's files (see `run`)."""
     config, state = experiment.config, experiment.state
-    files = RunDirectory(directory)
-    checkpoints = Checkpoints(
-        files.checkpoints, state, experiment.predictor.state_dict(), best_is_last=experiment.splits.val is None
+    written = restore(experiment, files)
+    if not written:
+        files.discard()  # of a start that was killed before its first checkpoint
+    done, total = (epochs * len(experiment.splits.train) for epochs in (experiment.epochs_done, config.trainer.epochs))
+    bar = console.Bar(
+        total, job or experiment.label, "examples", done=done, visible=config.trainer.progress, lines=not job
     )
-    try:
-        configs.save(config, files.config)
-        files.write_json("provenance", provenance(command, state.frozen.device, config.seed))
-        checkpoints.write()
-    except OSError:
-        files.discard()
-        raise
+    with Interruption() as interruption, EventFile(files.path, written.get("events", 0)) as events, bar:
 
-    total = config.trainer.epochs * len(experiment.splits.train)
-    with (
-        Interruption() as interruption,
-        EventFile(directory) as events,
-        console.Bar(total, job or experiment.label, "examples", visible=config.trainer.progress, lines=not job) as bar,
-    ):
-        events.layout(without=() if experiment.splits.classes else ("accuracy",))
-        events.hyperparameters(configs.flat(config))
-        began = time.perf_counter()
+        def lengths() -> dict[str, int]:
+            return {"metrics": files.synced_metrics_length(), "events": events.synced_length()}
+
+        best_is_last = experiment.splits.val is None
+        checkpoints = Checkpoints(files.checkpoints, state, experiment.identity(), best_is_last, lengths)
+        try:
+            configs.save(config, files.config)
+            files.add_provenance(provenance(command, state.frozen.device, config.seed), resumed=bool(written))
+            if not written:
+                events.layout(without=() if experiment.splits.classes else ("accuracy",))
+                events.hyperparameters(configs.flat(config))
+                checkpoints.write()
+        except OSError:
+            if not written:
+                files.discard()
+            raise
+        files.begin_again(written.get("metrics", 0))
         with memory_errors():
             outcome = follow(experiment, files, checkpoints, events, bar, interruption)
         events.finished(completed=outcome.error is None)
 
     summary = {
         "status": outcome.status,
-        "epochs": state.step * config.trainer.epochs // experiment.steps,
+        "epochs": experiment.epochs_done,
         "steps": state.step,
         "evaluations": state.evaluations,
         "best_epoch": state.best.epoch or None,
-        "seconds": round(outcome.ended - began, 3),
+        "seconds": round(outcome.seconds, 3),
         "parameters": experiment.parameters,
         "device": device_name(state.frozen.device),
         **outcome.metrics,
@@ -104,87 +136,42 @@ def run_experiment(experiment: Experiment, directory: Path, command: Sequence[st
     files.write_json("summary", summary)
     if outcome.error is not None:
         raise outcome.error
-    if not job:
-        console.split_table(outcome.metrics)
-        console.where(directory)
     return summary
 
 
-@dataclass
-class Outcome:
-    """How training ended.
+def restore(experiment: Experiment, files: RunDirectory) -> dict[str, int]:
+    """Become what the newest checkpoint of a run holds that goes on.
 
-    Attributes
-    ----------
-    status
-        That of ``summary.json``.
-    metrics
-        The last of each; val and test of the best checkpoint, if training ended well.
-    ended
-        When the last update and checkpoint were done, by `time.perf_counter`.
-    error
-        What is to be raised, if anything.
+    Returns
+    -------
+    dict
+        The lengths that growing files had at that moment; empty when there is no checkpoint yet.
+
+    Raises
+    ------
+    UserError
+        When no generation can be read, or it belongs to another config or dataset.
     """
-
-    status: str
-    metrics: dict[str, float]
-    ended: float
-    error: Diverged | Interrupted | None = None
-
-
-def follow(
-    experiment: Experiment,
-    files: RunDirectory,
-    checkpoints: Checkpoints,
-    events: EventFile,
-    bar: console.Bar,
-    interruption: Interruption,
-) -> Outcome:
-    """Train, hand every record to TensorBoard, ``metrics.csv``, checkpoints and progress bar, and measure the end."""
-    trainer, state, splits = experiment.config.trainer, experiment.state, experiment.splits
-    metrics: dict[str, float] = {}
-    status = "completed"
-    clock = time.perf_counter()
-    busy = 0.0  # seconds of the epoch that went into updates
+    last = files.checkpoints / "last.pt"
+    if not files.resume or not exists(last):
+        return {}
+    content = load_newest(last)
+    for name, value in experiment.identity().items():
+        if not same(content.get(name), value):
+            raise UserError(f"{last}: the dataset is no longer that of the run (its {name} changed)")
     try:
-        for record in experiment.train(interruption):
-            busy += (seconds := time.perf_counter() - clock)
-            if record.metrics:
-                events.scalars(record.metrics | {RATE: record.examples / seconds}, record.step)
-                metrics |= record.metrics
-            if record.epoch_metrics is not None:
-                metrics |= record.epoch_metrics | {RATE: len(splits.train) / busy}
-                busy = 0.0
-                if splits.val is None:
-                    state.schedule.observe(metrics["train/loss"])
-                else:
-                    validation = experiment.measure("val", splits.val)
-                    events.scalars(validation, record.step)
-                    metrics |= validation
-                    state.schedule.observe(metrics["val/loss"])
-                    if state.observe(trainer.monitor, metrics, record.epoch):
-                        checkpoints.keep_best()
-                files.append_metrics({"epoch": record.epoch, "step": record.step, **metrics})
-                if trainer.patience and record.epoch - state.best.epoch >= trainer.patience:
-                    status = "stopped"
-            events.flush()
-            bar.advance(record.examples, console.remark(metrics))
-            if status == "stopped":
-                break
-            checkpoints.write_if_due(trainer.checkpoint_seconds)
-            clock = time.perf_counter()
-        checkpoints.write()
-        ended = time.perf_counter()
-        if interruption.number is not None and state.step < experiment.steps and status == "completed":
-            return Outcome("interrupted", metrics, ended, Interrupted(interruption.number))
-        checkpoints.restore_best()
-        final = {} if splits.val is None else experiment.measure("val", splits.val)
-        test = experiment.measure("test", splits.test)
-        events.scalars(test, state.step)
-        return Outcome(status, metrics | final | test, ended)
-    except Diverged as error:
-        checkpoints.write_finite(error.step - 1)
-        return Outcome("diverged", metrics, time.perf_counter(), error)
+        experiment.state.load_state_dict(content)
+        if not 0 <= experiment.state.step <= experiment.steps:
+            raise ValueError("a step outside of the run")
+        return {str(name): int(length) for name, length in content["lengths"].items()}
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{last}: does not belong to {files.config}") from error
 
 
-RATE = "time/examples_per_second"
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two plain values are equal, tensors in them bit by bit."""
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return torch.equal(one.cpu(), other.cpu())
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return type(one) is type(other) and bool(one == other)

@@ -54,11 +54,11 @@ def test_a_job_that_diverges_is_named_and_the_others_go_on(deeprob, small):
         "-m", *small, "optimizer=sgd", "optimizer.lr=1e-3,1e30,1e-2", "trainer.epochs=4", "hydra.sweep.dir=s"
     )
     assert result.status == 4
-    assert "error: job 1: diverged: the loss or its gradient became NaN or infinite at step 2" in result.err
+    assert "error: job 1: diverged: the data loss became NaN or infinite at step 2 (epoch 1, batch 2)" in result.err
     assert result.err.endswith("error: 1 of 3 jobs failed: 1\n")
     rows = table("s")
     assert [row["status"] for row in rows] == ["completed", "diverged", "completed"]
-    reason = "the loss or its gradient became NaN or infinite at step 2; try a smaller optimizer.lr"
+    reason = "the data loss became NaN or infinite at step 2 (epoch 1, batch 2); try a smaller optimizer.lr"
     assert rows[1]["error"] == reason
     assert result.out.splitlines()[2].split(maxsplit=3) == ["1", "1e+30", "diverged", reason]
     assert rows[1]["test/accuracy"] == ""

@@ -1,18 +1,82 @@
 import errno
+import fcntl
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from deeprob.errors import UserError
 from deeprob.tracking.run_dir import COLUMNS, RunDirectory, named_errors
 
 
 def test_names(tmp_path):
     files = RunDirectory(tmp_path / "a" / "b")
-    assert files.path.is_dir()
     assert files.config == tmp_path / "a" / "b" / "config.yaml"
     assert files.checkpoints == tmp_path / "a" / "b" / "checkpoints"
+
+
+def test_a_directory_has_one_owner_at_a_time(tmp_path):
+    with RunDirectory(tmp_path / "run"):
+        with pytest.raises(UserError) as caught, RunDirectory(tmp_path / "run", resume=True):
+            pass
+        assert str(caught.value).startswith(f"{tmp_path / 'run'} is in use by process {os.getpid()} on ")
+    with RunDirectory(tmp_path / "run"):
+        pass
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_lock_goes_with_its_process(tmp_path):
+    child = os.fork()
+    if child == 0:
+        RunDirectory(tmp_path).__enter__()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert (tmp_path / ".lock").read_text().startswith(f"process {child} on ")
+    with RunDirectory(tmp_path):
+        assert (tmp_path / ".lock").read_text().startswith(f"process {os.getpid()} on ")
+
+
+def test_a_lock_that_its_owner_removed_is_not_the_lock(tmp_path, monkeypatch):
+    first, flock, calls = RunDirectory(tmp_path), fcntl.flock, []
+    first.__enter__()
+
+    def after_the_owner_has_gone(descriptor, operation):
+        if not calls:
+            calls.append(1)
+            first.__exit__(None, None, None)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", after_the_owner_has_gone)
+    with RunDirectory(tmp_path) as second, pytest.raises(UserError, match="in use"), RunDirectory(tmp_path):
+        assert second
+
+
+def test_files_of_another_run_are_not_written_over(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="exists already"), RunDirectory(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_what_was_written_after_a_checkpoint_is_cut(tmp_path):
+    files = RunDirectory(tmp_path)
+    files.append_metrics({"epoch": 1, "step": 10})
+    length = files.synced_metrics_length()
+    files.append_metrics({"epoch": 2, "step": 20})
+    files.write_json("summary", {})
+    files.begin_again(length)
+    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 2
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_provenance_of_every_session(tmp_path):
+    files = RunDirectory(tmp_path)
+    files.add_provenance({"command": "a"}, resumed=False)
+    files.add_provenance({"command": "b"}, resumed=True)
+    files.add_provenance({"command": "c"}, resumed=True)
+    assert files.read_json("provenance") == {"command": "a", "resumed": [{"command": "b"}, {"command": "c"}]}
 
 
 def test_json_is_written_whole(tmp_path):

@@ -116,7 +116,8 @@ def test_the_best_state_is_kept_as_it_was(tmp_path):
 def test_write_if_due(tmp_path):
     s = state()
     checkpoints = Checkpoints(tmp_path, s, {}, best_is_last=True)
-    checkpoints.write_if_due(3600)
-    assert not (tmp_path / "last.pt").exists()
-    checkpoints.write_if_due(0)
+    for minutes in (60, 0):  # not yet, never
+        checkpoints.write_if_due(minutes)
+        assert not (tmp_path / "last.pt").exists()
+    checkpoints.write_if_due(1e-9)
     assert (tmp_path / "last.pt").exists()

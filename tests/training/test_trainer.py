@@ -60,8 +60,8 @@ def weights(state: TrainState) -> dict[str, torch.Tensor]:
 
 
 def assert_same(state: TrainState, other: TrainState) -> None:
-    mine, shape = tree_flatten(state.state_dict())
-    theirs, other_shape = tree_flatten(other.state_dict())
+    mine, shape = tree_flatten(state.state_dict() | {"seconds": 0.0})
+    theirs, other_shape = tree_flatten(other.state_dict() | {"seconds": 0.0})
     assert shape == other_shape
     for one, two in zip(mine, theirs, strict=True):
         assert torch.equal(one, two) if isinstance(one, torch.Tensor) else one == two
@@ -200,17 +200,35 @@ def test_the_first_number_that_is_not_finite_freezes_the_parameters(name):
     assert state.frozen == 1
 
 
-def test_divergence_names_the_step():
+def test_divergence_names_step_and_batch():
     data = examples()
     poisoned = Examples(data.inputs.clone(), data.targets)
     poisoned.inputs[3, 2] = float("inf")
     features = raw(data)
     order = randomness.permutation(randomness.fold(randomness.key(0, "batches"), 0), 23).tolist()
     settings = {"seed": 0, "epochs": 3, "batch_size": 5, "chunk_size": 100, "log_every": 100}
-    with pytest.raises(Diverged, match="loss or its gradient") as caught:
+    with pytest.raises(Diverged, match="the input became NaN or infinite") as caught:
         list(train(start(), objective(), features, poisoned, **settings))
-    assert caught.value.step == order.index(3) // 5 + 1
+    batch = order.index(3) // 5 + 1
+    assert caught.value.step == batch
+    assert f"(epoch 1, batch {batch})" in str(caught.value)
     assert caught.value.status == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "poison"),
+    [
+        ("gradient of layers.1.weight", lambda state: state.model.layers[1].weight),
+        ("gradient of layers.2.bias", lambda state: state.model.layers[2].bias),
+    ],
+)
+def test_divergence_names_the_first_tensor(name, poison):
+    state = start()
+    poison(state).register_hook(lambda gradient: gradient * float("nan"))
+    evaluations = state.evaluations
+    with pytest.raises(Diverged, match=name):
+        list(run(state, examples()))
+    assert state.evaluations == evaluations + 2  # up to the reading; the search does not count
 
 
 def test_parameters_that_overflow_are_noticed():

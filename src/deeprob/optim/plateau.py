@@ -22,6 +22,11 @@ class PlateauConfig(SchedulerConfig):
     patience: int = number(10, minimum=0)
     threshold: float = number(1e-4, minimum=0, below=1)
 
+    @property
+    def extendable(self) -> bool:
+        """Whether a run may become longer than it was planned."""
+        return self.warmup == 0
+
     def factor(self, progress: float) -> float:
         """Return 1: the run itself decides."""
         return 1.0

@@ -43,6 +43,11 @@ class SchedulerConfig:
 
     warmup: float = number(0.0, minimum=0, below=1)
 
+    @property
+    def extendable(self) -> bool:
+        """Whether a run may become longer than it was planned: whether the factors so far do not depend on its end."""
+        return False
+
     def factor(self, progress: float) -> float:
         """Return the factor at a place in [0, 1) of the run after its warm-up."""
         raise AssertionError("a schedule defines factor()")
@@ -61,6 +66,11 @@ class SchedulerConfig:
 @dataclass(kw_only=True, slots=True)
 class ConstantConfig(SchedulerConfig):
     """The same rate throughout."""
+
+    @property
+    def extendable(self) -> bool:
+        """Whether a run may become longer than it was planned."""
+        return self.warmup == 0
 
     def factor(self, progress: float) -> float:
         """Return 1."""

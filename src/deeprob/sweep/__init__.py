@@ -1,5 +1,6 @@
 """Sweeps: many runs from one command."""
 
+from deeprob.sweep.isolation import isolated
 from deeprob.sweep.sweep import sweep
 
-__all__ = ["sweep"]
+__all__ = ["isolated", "sweep"]

@@ -1,20 +1,25 @@
 """A sweep from its overrides to its table: validate every job, launch them all, write ``summary.csv``."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
 from omegaconf import open_dict
 
-from deeprob.config import load
-from deeprob.errors import UserError
-from deeprob.experiment import RunConfig
+from deeprob.config import digest, load, read
+from deeprob.errors import CheckFailed, UserError, one_line
+from deeprob.experiment import RunConfig, TrainConfig
 from deeprob.hydra_app import own_directory, without_hydra
 from deeprob.overrides import check_types, explain, parse
-from deeprob.sweep.table import SweepTable
+from deeprob.run import complete
+from deeprob.sweep.table import SweepTable, failure, outcome
+from deeprob.tracking.run_dir import RunDirectory
 
 
 def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
@@ -44,14 +49,59 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
             raise UserError(
                 f"hydra.sweep.subdir: job {number} would write to {subdirectory!r}; each needs a folder of its own"
             )
-    with own_directory(sweeper.config, "sweep") as directory:
+    resume = sweeper.config.get("resume") == "auto"
+    with own_directory(sweeper.config, "sweep", resume=resume) as directory:
         swept = list(dict.fromkeys(override.key_or_group for override in overrides if override.is_sweep_override()))
         table = SweepTable(jobs, swept, configs)
+        for number, summary in finished(directory, configs).items() if resume else ():
+            table.ended(number, summary)
         sweeper.hydra_context.callbacks.callbacks.append(table)
-        results = list(sweeper.launcher.launch(jobs, initial_job_idx=0))
-        table.write(directory / "summary.csv", results)
-    table.compare()
-    print(f"\nsweep      {directory}")
+        try:
+            results = launch(sweeper.launcher, jobs, table)
+        except KeyboardInterrupt:
+            for place, number in enumerate(table.open):
+                table.ended(number, {"status": "skipped" if place else "interrupted"}, told=not place)
+            raise
+        finally:
+            table.write(directory / "summary.csv")
+            table.compare()
+            print(f"\nsweep      {directory}")
+    if table.failed:
+        raise CheckFailed(f"{len(table.failed)} of {len(jobs)} jobs failed: {', '.join(map(str, table.failed))}")
+    return results
+
+
+def finished(directory: Path, configs: Sequence[RunConfig]) -> dict[int, dict[str, Any]]:
+    """Return the summaries of the jobs whose config is that of a run in a directory that is complete."""
+    summaries = {}
+    for path in sorted(directory.glob("*/config.yaml")):
+        try:
+            config = read(RunConfig, path)
+        except UserError:
+            continue  # it is run again, and then named
+        summary = RunDirectory(path.parent).read_json("summary")
+        if complete(summary, config):
+            summaries[digest(config)] = summary
+    found = {number: summaries.get(digest(config.resolved())) for number, config in enumerate(configs)}
+    return {number: summary for number, summary in found.items() if summary is not None}
+
+
+def launch(launcher: Launcher, jobs: Sequence[Sequence[str]], table: SweepTable) -> list[JobReturn]:
+    """Run what is open of a table's jobs, whatever becomes of each."""
+    results: list[JobReturn] = []
+    while open_jobs := table.open:
+        first = open_jobs[0]
+        count = next((place for place, number in enumerate(open_jobs) if number != first + place), len(open_jobs))
+        try:
+            batch = launcher.launch([list(job) for job in jobs[first : first + count]], initial_job_idx=first)
+        except Exception as error:  # of what Hydra does around a job, such as making its folder
+            number = table.open[0]
+            print(f"error: job {number}: {one_line(error)}", file=sys.stderr)
+            table.ended(number, failure(error))
+            continue
+        for number, result in enumerate(batch, first):
+            table.ended(number, outcome(result), told=False)  # a launcher of other processes has told nothing yet
+        results += batch
     return results
 
 
@@ -70,6 +120,6 @@ def validate(sweeper: BasicSweeper, number: int, job: Sequence[str]) -> tuple[st
         except Exception as error:  # whatever Hydra makes of the words, the words are at fault
             raise explain(error, job) from error
         check_types(config, job)
-        return subdirectory, load(RunConfig, without_hydra(config))
+        return subdirectory, load(TrainConfig, without_hydra(config)).run
     except UserError as error:
         raise UserError(f"job {number} ({' '.join(job)}): {error}") from error

@@ -1,6 +1,7 @@
 """A sweep's table: printed row by row as jobs end, written to ``summary.csv``, and put together over seeds."""
 
 import csv
+import io
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from deeprob.errors import one_line
 from deeprob.experiment import RunConfig
+from deeprob.files import write_whole
 from deeprob.tracking import console
 from deeprob.tracking.run_dir import COLUMNS
 
@@ -34,7 +37,9 @@ class SweepTable(Callback):
         self.swept = swept
         self.shown = shown_metrics(configs)
         values = [{key.lstrip("+"): value for key, value in (word.split("=", 1) for word in job)} for job in jobs]
-        self.rows: list[dict[str, Any]] = [{key: row[key] for key in swept} | {"status": ""} for row in values]
+        self.rows: list[dict[str, Any]] = [
+            {key: row[key] for key in swept} | {"status": "", "error": ""} for row in values
+        ]
         self._live = console.LiveTable(
             ["job", *swept, "status", *self.shown],
             [len(str(len(jobs))), *(max(len(row[key]) for row in values) for key in swept), len("interrupted")],
@@ -42,20 +47,33 @@ class SweepTable(Callback):
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Print a job's row."""
-        number = config.hydra.job.num
-        row = self.rows[number] = self.rows[number] | outcome(job_return)
-        ending = [row["error"]] if row["error"] else [console.shown(name, row) for name in self.shown]
-        self._live.row([str(number), *(row[key] for key in self.swept), row["status"], *ending])
+        self.ended(config.hydra.job.num, outcome(job_return))
 
-    def write(self, path: Path, results: Sequence[JobReturn]) -> None:
+    def ended(self, number: int, content: Mapping[str, Any], *, told: bool = True) -> None:
+        """Take what became of a job, and print its row if it is to be `told`."""
+        row = self.rows[number] = self.rows[number] | dict(content)
+        ending = [row["error"]] if row["error"] else [console.shown(name, row) for name in self.shown]
+        if told:
+            self._live.row([str(number), *(row[key] for key in self.swept), row["status"], *ending])
+
+    @property
+    def open(self) -> list[int]:
+        """The jobs that have not ended."""
+        return [number for number, row in enumerate(self.rows) if not row["status"]]
+
+    @property
+    def failed(self) -> list[int]:
+        """The jobs that ended with an error."""
+        return [number for number, row in enumerate(self.rows) if row["error"]]
+
+    def write(self, path: Path) -> None:
         """Write ``summary.csv``: a row a job."""
-        for number, result in enumerate(results):  # a launcher of other processes has told us nothing yet
-            self.rows[number] |= outcome(result)
         metrics = [name for name in METRICS if any(name in row for row in self.rows)]
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [*self.swept, "status", "error", *metrics], extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(self.rows)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, [*self.swept, "status", "error", *metrics], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_whole(path, text.getvalue().encode())
 
     def compare(self) -> None:
         """Print means and standard deviations over seeds, if there were several."""
@@ -69,7 +87,7 @@ class SweepTable(Callback):
         print("\nmean ± standard deviation over seeds")
         table = console.LiveTable([*others, "completed", *self.shown], [*widths, 0], others=len("100.00 ± 10.00 %"))
         for values, rows in groups.items():
-            ended = [row for row in rows if not row["error"]]
+            ended = [row for row in rows if row["status"] and not row["error"]]
             spreads = [spread(name, [row[name] for row in ended if name in row]) for name in self.shown]
             table.row([*values, f"{len(ended)} of {len(rows)}", *spreads])
 
@@ -91,9 +109,12 @@ def outcome(result: JobReturn) -> dict[str, Any]:
     """Return what became of a job: status, error, metrics."""
     if result.status is JobStatus.COMPLETED:
         return {"status": result.return_value["status"], "error": "", **result.return_value}
-    error = result._return_value
-    line = (str(error) or type(error).__name__).splitlines()[0]
-    return {"status": getattr(error, "outcome", "failed"), "error": line.removeprefix("diverged: ")}
+    return failure(result._return_value)
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """Return the status of a job that ended with an exception, and the reason in one line."""
+    return {"status": getattr(error, "outcome", "failed"), "error": one_line(error).removeprefix("diverged: ")}
 
 
 def spread(name: str, values: Sequence[float]) -> str:

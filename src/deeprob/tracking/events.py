@@ -35,11 +35,20 @@ class EventFile:
     ----------
     directory
         The run directory.
+    length
+        Go on in the newest event file there, which is cut to so many bytes; 0 begins a new one.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, length: int = 0) -> None:
+        files = sorted(directory.glob("events.out.tfevents.*"))
+        if length and files and files[-1].stat().st_size >= length:
+            os.truncate(files[-1], length)
+            self._file = files[-1].open("ab")
+            self._writer = RecordWriter(self._file)
+            return
         name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
-        self._writer = RecordWriter((directory / name).open("wb"))
+        self._file = (directory / name).open("wb")
+        self._writer = RecordWriter(self._file)
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def __enter__(self) -> Self:
@@ -96,3 +105,9 @@ class EventFile:
     def flush(self) -> None:
         """Let TensorBoard see what was written."""
         self._writer.flush()
+
+    def synced_length(self) -> int:
+        """Return the file's length once all of it is on the disk."""
+        self._writer.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()

@@ -1,11 +1,19 @@
-"""The directory of a run: its files' names, and the small ones' contents."""
+"""The directory of a run: who owns it, its files' names, and the small ones' contents."""
 
 import csv
+import fcntl
+import io
 import json
+import os
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+
+from deeprob.errors import UserError
+from deeprob.files import write_whole
 
 COLUMNS = (
     "epoch",
@@ -23,6 +31,8 @@ COLUMNS = (
     "time/examples_per_second",
 )
 
+LOCK = ".lock"
+
 
 @contextmanager
 def named_errors(path: Path) -> Iterator[None]:
@@ -36,22 +46,67 @@ def named_errors(path: Path) -> Iterator[None]:
 
 
 class RunDirectory:
-    """A run's files.
+    """A run's files, which one process at a time may write; enter it to own it.
 
     Parameters
     ----------
     path
         The directory; made if need be.
+    resume
+        Whether there may be files of the run in it already.
+
+    Raises
+    ------
+    UserError
+        On entering, when another process owns it, or when there are files and it is a new run's.
     """
 
-    def __init__(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, resume: bool = False) -> None:
         self.path = path
+        self.resume = resume
+
+    def __enter__(self) -> Self:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = self._own()
+        others = [path.name for path in self.path.iterdir() if path.name != LOCK]
+        if others and not self.resume:
+            self._disown()
+            raise UserError(f"{self.path} exists already; give another directory, or resume=auto")
+        os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._disown()
+
+    def _own(self) -> int:
+        """Return the open lock file, locked; the lock goes with the process, however it ends."""
+        while True:
+            lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.pread(lock, 1000, 0).decode(errors="replace") or "another process"
+                os.close(lock)
+                raise UserError(f"{self.path} is in use by {owner}; wait for it, or give another directory") from None
+            with suppress(FileNotFoundError):
+                if os.path.samestat((self.path / LOCK).stat(), os.fstat(lock)):
+                    os.truncate(lock, 0)
+                    return lock
+            os.close(lock)  # its owner has just removed it: lock the next one
+
+    def _disown(self) -> None:
+        (self.path / LOCK).unlink()
+        os.close(self._lock)
 
     @property
     def config(self) -> Path:
         """The resolved config."""
         return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """The table with a row an epoch."""
+        return self.path / "metrics.csv"
 
     @property
     def checkpoints(self) -> Path:
@@ -60,23 +115,54 @@ class RunDirectory:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write ``provenance.json`` or ``summary.json``, whole or not at all."""
-        temporary = self.path / f"{name}.json.tmp"
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        temporary.replace(self.path / f"{name}.json")
+        write_whole(self.path / f"{name}.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Return what `write_json` wrote; empty where there is none, or a damaged one."""
+        try:
+            content = json.loads((self.path / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def add_provenance(self, content: Mapping[str, Any], *, resumed: bool) -> None:
+        """Write ``provenance.json``, or add to it under ``resumed`` where a session of a run that goes on came from."""
+        earlier = self.read_json("provenance") if resumed else {}
+        self.write_json(
+            "provenance", earlier | {"resumed": [*earlier.get("resumed", []), content]} if resumed else content
+        )
 
     def discard(self) -> None:
-        """Remove what was written before the first update, so that a failed start leaves nothing."""
-        for path in (self.config, self.path / "provenance.json", *self.checkpoints.glob("*")):
+        """Remove what a start writes before the first checkpoint, so that a failed one leaves nothing."""
+        own = (self.config, self.metrics, self.path / "provenance.json", *self.path.glob("events.out.tfevents.*"))
+        for path in (*own, *self.path.glob("*.tmp"), *self.checkpoints.glob("*.pt*")):
             path.unlink(missing_ok=True)
         if self.checkpoints.is_dir():
             self.checkpoints.rmdir()
 
     def append_metrics(self, row: Mapping[str, float]) -> None:
         """Add an epoch's row to ``metrics.csv``; what an epoch did not measure stays empty."""
-        path = self.path / "metrics.csv"
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, COLUMNS)
+        if self.metrics_length() == 0:
+            writer.writeheader()
+        writer.writerow(row)
+        with self.metrics.open("ab") as file:
+            file.write(text.getvalue().encode())
+
+    def metrics_length(self) -> int:
+        """Return the length of ``metrics.csv`` in bytes."""
+        return self.metrics.stat().st_size if self.metrics.exists() else 0
+
+    def synced_metrics_length(self) -> int:
+        """Return the length of ``metrics.csv`` once all of it is on the disk."""
+        if self.metrics.exists():
+            with self.metrics.open("rb") as file:
+                os.fsync(file.fileno())
+        return self.metrics_length()
+
+    def begin_again(self, length: int) -> None:
+        """Forget a summary, and rows of ``metrics.csv`` after a length that it once had."""
+        (self.path / "summary.json").unlink(missing_ok=True)
+        if self.metrics_length() > length:
+            os.truncate(self.metrics, length)

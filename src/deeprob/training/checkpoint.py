@@ -1,11 +1,11 @@
-"""Checkpoints: a run's state written to a file that appears whole or not at all."""
+"""Checkpoints: a run's state in a file that appears whole or not at all, with a checksum, two generations of each."""
 
 import copy
+import hashlib
 import io
-import os
-import shutil
 import time
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from deeprob.errors import UserError
+from deeprob.files import also, write_whole
+from deeprob.tracking.console import note
 from deeprob.training.state import TrainState
 
 
@@ -29,14 +31,26 @@ class Checkpoints:
         What they hold besides, the same throughout the run.
     best_is_last
         Without a validation split nothing chooses, and the best state is the last.
+    lengths
+        Asked at each writing: how much has been written to the files that grow with the run.
     """
 
-    def __init__(self, directory: Path, state: TrainState, constant: Mapping[str, Any], best_is_last: bool) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        state: TrainState,
+        constant: Mapping[str, Any],
+        best_is_last: bool,
+        lengths: Callable[[], dict[str, int]] = dict,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        for leftover in directory.glob("*.tmp"):  # of a process that was killed while it wrote
+            leftover.unlink()
         self.last, self.best = directory / "last.pt", directory / "best.pt"
         self.state = state
         self.constant = constant
         self.best_is_last = best_is_last
+        self._lengths = lengths
         self._kept: dict[str, Any] | None = None
         self._written = time.monotonic()
 
@@ -47,9 +61,11 @@ class Checkpoints:
     def write(self) -> None:
         """Write what there is: first the best, so that the last never speaks of a best that is not there."""
         self.write_best()
-        save({**self.constant, **self.state.state_dict()}, self.last)
+        save({**self.constant, "lengths": self._lengths(), **self.state.state_dict()}, self.last)
         if self.best_is_last or not self.best.exists():
-            alias(self.last, self.best)
+            if self.best.exists():
+                also(self.best, previous(self.best))
+            also(self.last, self.best)
         self._written = time.monotonic()
 
     def write_best(self) -> None:
@@ -70,54 +86,59 @@ class Checkpoints:
         else:
             self.write_best()
 
-    def write_if_due(self, seconds: float) -> None:
-        """Write if the last time was at least so many seconds ago."""
-        if time.monotonic() - self._written >= seconds:
+    def write_if_due(self, minutes: float) -> None:
+        """Write if the last time was at least so many minutes ago; never for 0."""
+        if minutes and time.monotonic() - self._written >= 60 * minutes:
             self.write()
 
     def restore_best(self) -> None:
         """Give the model the best weights."""
         if not self.best_is_last:
-            self.state.model.load_state_dict(load(self.best)["model"])
+            self.state.model.load_state_dict(load_newest(self.best)["model"])
 
 
 def save(content: dict[str, Any], path: Path) -> None:
     """Write tensors and plain values; the file that was there becomes the generation before, ``NAME.prev.pt``."""
     buffer = io.BytesIO()  # torch.save to a file hides why writing failed
     torch.save(content, buffer)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        rotate(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def alias(path: Path, other: Path) -> None:
-    """Give a checkpoint a second name; checkpoints are replaced whole, never changed, so both stay what they are."""
-    temporary = other.with_name(other.name + ".tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(path, temporary)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(path, temporary)
-    rotate(temporary, other)
-
-
-def rotate(new: Path, path: Path) -> None:
-    """Put a complete new file in a checkpoint's place, and what was there in that of the generation before."""
-    if path.exists():
-        path.replace(previous(path))
-    new.replace(path)
+    write_whole(path, seal(buffer.getvalue()), previous(path))
 
 
 def previous(path: Path) -> Path:
     """Return the name of the generation before: ``last.prev.pt`` for ``last.pt``."""
     return path.with_suffix(f".prev{path.suffix}")
+
+
+_SEAL = b"sha256:"
+_SEAL_LENGTH = len(_SEAL) + hashlib.sha256().digest_size * 2
+
+
+def seal(archive: bytes) -> bytes:
+    """Return what torch.save wrote, a ZIP archive, with its checksum as the archive's comment.
+
+    A comment lies at the very end, after its length in two bytes, and torch.load does not mind it.
+    """
+    comment = _SEAL + hashlib.sha256(archive).hexdigest().encode()
+    return archive[:-2] + len(comment).to_bytes(2, "little") + comment
+
+
+def unseal(content: bytes) -> bytes:
+    """Return what `seal` was given.
+
+    Raises
+    ------
+    ValueError
+        When a byte of it is another one.
+    """
+    archive = content[: -_SEAL_LENGTH - 2] + b"\0\0"
+    if seal(archive) != content:
+        raise ValueError("the checksum does not fit")
+    return archive
+
+
+def exists(path: Path) -> bool:
+    """Tell whether there is any generation of a checkpoint."""
+    return path.exists() or previous(path).exists()
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -126,12 +147,41 @@ def load(path: Path) -> dict[str, Any]:
     Raises
     ------
     UserError
-        When the file is missing or damaged.
+        When the file is missing, damaged or no checkpoint.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        archive = io.BytesIO(unseal(path.read_bytes()))
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in zipfile.ZipFile(archive).infolist()):
+            raise ValueError("an archive that grows when it is read")
+        archive.seek(0)
+        content: dict[str, Any] = torch.load(archive, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict):
+            raise TypeError("no dictionary")
+    except OSError:
+        raise
     except Exception as error:  # a damaged archive fails in as many ways as it has bytes
         raise UserError(f"{path}: not a checkpoint, or a damaged one") from error
     return content
+
+
+def load_newest(path: Path) -> dict[str, Any]:
+    """Return a checkpoint, or the generation before if it is damaged, with a remark.
+
+    Raises
+    ------
+    UserError
+        When neither can be read; names the newest.
+    """
+    try:
+        return load(path)
+    except UserError as error:
+        if not previous(path).exists():
+            raise
+        try:
+            content = load(previous(path))
+        except UserError:
+            raise error from None
+        note(f"{error}; using {previous(path).name}, the generation before")
+        return content

@@ -33,8 +33,9 @@ class TrainerConfig:
         CPU threads; ``auto`` takes one for small networks, where two are slower.
     log_every
         Updates between two points of a training curve; the end of an epoch always is one.
-    checkpoint_seconds
-        Least time between two checkpoints; the end of the run always writes one.
+    checkpoint_minutes, checkpoint_epochs, checkpoint_steps
+        A checkpoint is written when the last one is so many minutes old, every so many epochs, and every so many
+        updates (0: not for that reason); the start and the end of a run always write one.
     monitor, patience
         The validation metric that chooses the best checkpoint (``auto``: accuracy, where there are classes), and the
         epochs without a better one after which the run stops (0: never).
@@ -47,7 +48,9 @@ class TrainerConfig:
     precision: str = choice("float32", among=PRECISIONS)
     threads: int | str = number("auto", minimum=1, maximum=1024, words=("auto",))
     log_every: int = number(50, minimum=1)
-    checkpoint_seconds: float = number(30.0, minimum=0)
+    checkpoint_minutes: float = number(0.5, minimum=0)
+    checkpoint_epochs: int = number(0, minimum=0)
+    checkpoint_steps: int = number(0, minimum=0)
     monitor: str = choice("auto", among=("auto", "val/accuracy", "val/loss"))
     patience: int = number(0, minimum=0)
     progress: bool = True

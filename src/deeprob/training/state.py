@@ -1,5 +1,6 @@
 """All that a run is at one moment: what a checkpoint holds and resumption needs."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +45,8 @@ class TrainState:
         Updates done.
     evaluations
         Times that L(W) and its gradient were computed.
+    metrics
+        The last value of each.
     """
 
     model: Model
@@ -54,6 +57,13 @@ class TrainState:
     step: int = 0
     evaluations: int = 0
     best: Best = field(default_factory=Best)
+    metrics: dict[str, float] = field(default_factory=dict)
+    _began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has trained, over all its sessions."""
+        return time.perf_counter() - self._began
 
     @classmethod
     def start(
@@ -93,14 +103,25 @@ class TrainState:
             "step": self.step,
             "evaluations": self.evaluations,
             "best": [self.best.value, self.best.loss, self.best.epoch],
+            "metrics": dict(self.metrics),
+            "seconds": self.seconds,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the state that `state_dict` returned."""
+        """Become the state that `state_dict` returned.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError, RuntimeError
+            When it is the state of something else.
+        """
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.meters.load_state_dict(state["meters"])
         self.frozen.copy_(state["frozen"])
-        self.step, self.evaluations = state["step"], state["evaluations"]
-        self.best = Best(*state["best"])
+        self.step, self.evaluations = int(state["step"]), int(state["evaluations"])
+        value, loss, epoch = state["best"]
+        self.best = Best(None if value is None else float(value), None if loss is None else float(loss), int(epoch))
+        self.metrics = {str(name): float(value) for name, value in state["metrics"].items()}
+        self._began = time.perf_counter() - float(state["seconds"])

@@ -29,8 +29,8 @@ class Record:
     epoch
         Epochs done, the current one counted from its first update.
     metrics
-        Means over the updates since the last record, under the names of TensorBoard's tags; empty in the record that
-        an interruption causes in the middle of an interval.
+        Means over the updates since the last reading, under the names of TensorBoard's tags; empty in a record in the
+        middle of an interval, which an interruption causes or a checkpoint that is due.
     examples
         How many examples those updates saw.
     epoch_metrics
@@ -57,6 +57,7 @@ def train(
     log_every: int,
     bf16: bool = False,
     zeros: bool = False,
+    pause_every: int = 0,
     augment: Callable[[Tensor, Tensor], Tensor] | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Record]:
@@ -79,6 +80,8 @@ def train(
         Compute products of matrices in bfloat16; parameters, loss and updates stay as they are.
     zeros
         Measure the share of weights that are exactly 0.
+    pause_every
+        Yield an empty record every so many updates, if there is no other; 0 for never.
     augment
         Changes a batch of inputs, given a key for its random numbers.
     interrupted
@@ -95,15 +98,19 @@ def train(
     augmentation = randomness.key(seed, "augmentation", device)
     update = Update(state, objective, features, chunk_size, bf16)
 
+    def batch(step: int) -> tuple[Examples, Tensor | None]:
+        """Return the examples of an update, and the key of its random numbers."""
+        drawn = examples[batches[step]]
+        if augment is not None:
+            drawn = Examples(augment(drawn.inputs, randomness.fold(augmentation, step)), drawn.targets)
+        return drawn, None if dropout is None else randomness.fold(dropout, step)
+
     stopped = False
     while state.step < epochs * batches.per_epoch and not stopped:
         factor = state.schedule(state.step)
         for group in state.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
-        batch = examples[batches[state.step]]
-        if augment is not None:
-            batch = Examples(augment(batch.inputs, randomness.fold(augmentation, state.step)), batch.targets)
-        update(batch, None if dropout is None else randomness.fold(dropout, state.step))
+        update(*batch(state.step))
         state.step += 1
 
         stopped = interrupted()
@@ -113,12 +120,16 @@ def train(
             metrics, count = state.meters.read()
             metrics["optim/lr"] = state.optimizer.param_groups[0]["lr"]
             metrics["params/norm"] = total_norm(update.parameters).item()
+            if frozen := int(metrics.pop("frozen")):
+                first = state.step - frozen
+                raise Diverged(update.first_not_finite(*batch(first)), first + 1, *divmod(first, batches.per_epoch))
+            if not math.isfinite(metrics["params/norm"]):
+                raise Diverged("norm of the parameters", state.step)
             if zeros:
                 metrics["params/zeros"] = share_of_zeros(weights(state.parameters).values())
-            _require_finite(state, metrics)
             epoch_metrics = metrics | state.meters.read_epoch() if end_of_epoch else None
             yield Record(state.step, epoch, metrics, count, epoch_metrics)
-        elif stopped:  # read nothing, so that the interval goes on where it was
+        elif stopped or (pause_every and state.step % pause_every == 0):  # read nothing: the interval goes on after it
             yield Record(state.step, epoch, {}, 0, None)
 
 
@@ -126,14 +137,6 @@ def share_of_zeros(tensors: Iterable[Tensor]) -> float:
     """Return the share of entries that are exactly 0."""
     flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
     return (flat == 0).double().mean().item()
-
-
-def _require_finite(state: TrainState, metrics: dict[str, float]) -> None:
-    frozen = int(metrics.pop("frozen"))
-    if frozen:
-        raise Diverged("loss or its gradient", state.step - frozen + 1)
-    if not math.isfinite(metrics["params/norm"]):
-        raise Diverged("norm of the parameters", state.step)
 
 
 class Update:
@@ -201,6 +204,22 @@ class Update:
     def freeze_unless(self, finite: Tensor) -> None:
         """Freeze the parameters from now on if a 0-d boolean is False, without reading it."""
         self.state.frozen.copy_(torch.maximum(self.state.frozen, (~finite).to(self.state.frozen.dtype)))
+
+    def first_not_finite(self, batch: Examples, key: Tensor | None) -> str:
+        """Return what was first to be NaN or infinite in the update that froze the parameters, by doing it again."""
+        if batch.inputs.is_floating_point() and not batch.inputs.isfinite().all():
+            return "input"
+        buffers = {name: buffer.clone() for name, buffer in self.state.model.named_buffers()}
+        parts, _ = self.gradient(batch, key)
+        self.state.evaluations -= 1
+        self.state.model.load_state_dict(buffers, strict=False)
+        for name, term in (("data loss", parts.data_loss), ("regularization", parts.regularization)):
+            if not torch.isfinite(term):
+                return name
+        for name, parameter in self.named_parameters.items():
+            if parameter.grad is not None and not parameter.grad.isfinite().all():
+                return f"gradient of {name}"
+        return "updated parameters"
 
     @torch.enable_grad()
     def gradient(self, batch: Examples, key: Tensor | None) -> tuple[Parts, Tensor]:

@@ -1,0 +1,50 @@
+"""Files that appear whole or not at all, and are still there after the machine went down."""
+
+import os
+import shutil
+from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes, previous: Path | None = None) -> None:
+    """Write a file under another name, sync it, and put it in its place.
+
+    At each moment `path` is the old file or the new one; `previous`, if given, becomes a second name of the old one.
+
+    Raises
+    ------
+    OSError
+        Names `path`; what was there is still there, and nothing else is left.
+    """
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            also(path, previous)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def also(path: Path, other: Path) -> None:
+    """Give a file a second name, in place of what bears it; files here are replaced, never changed."""
+    temporary = other.with_name(f"{other.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(path, temporary)
+    temporary.replace(other)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

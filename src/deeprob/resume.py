@@ -1,0 +1,103 @@
+"""Going on with a run: its own config, and which of its values may change."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from omegaconf import DictConfig, OmegaConf
+
+from deeprob import config as configs
+from deeprob.config import load, options
+from deeprob.errors import UserError
+from deeprob.experiment import RunConfig
+from deeprob.overrides import check_types, explain, parse
+
+MAY_CHANGE = (
+    "trainer.epochs",
+    "trainer.log_every",
+    "trainer.progress",
+    "trainer.preflight",
+    "trainer.checkpoint_minutes",
+    "trainer.checkpoint_epochs",
+    "trainer.checkpoint_steps",
+    "trainer.device",
+    "trainer.threads",
+)
+"""What has no part in the numbers of a run (but for rounding, which differs between devices and counts of threads)."""
+
+
+def begun(directory: Path) -> bool:
+    """Tell whether a directory holds a run that has begun."""
+    return (directory / "config.yaml").is_file()
+
+
+def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = None) -> RunConfig:
+    """Return the config of a run to go on with.
+
+    Parameters
+    ----------
+    directory
+        Where the run lies.
+    words
+        Overrides of its config; a choice in a group must be the run's own.
+    composed
+        What the words make without the run, which is how an experiment among them is known to be the run's own.
+
+    Raises
+    ------
+    UserError
+        Names each key that may not change, and what it was.
+    """
+    if not begun(directory):
+        raise UserError(
+            f"resume={directory}: no run there (no config.yaml); expected a directory that deeprob-train made"
+        )
+    base = configs.read(RunConfig, directory / "config.yaml")
+    if composed is not None and any(word.startswith("experiment=") for word in words):
+        refuse_changes(base, composed := composed.resolved(), directory)
+        return composed
+    values = []
+    for override in parse(words):
+        key, word = override.key_or_group, str(override.input_line)
+        if key == "resume" or key.startswith("sweep."):
+            continue
+        if override.is_hydra_override() or override.is_sweep_override():
+            raise UserError(f"{word}: has no meaning beside resume={directory}")
+        if key in options_of(base):
+            chosen = configs.name_of(getattr(base, key))
+            if override.value() != chosen:
+                raise UserError(f"{word}: the run in {directory} has {key}={chosen}; start a new run for another")
+        else:
+            values.append(override)
+    node = OmegaConf.structured(base)
+    assert isinstance(node, DictConfig)
+    try:
+        ConfigLoaderImpl._apply_overrides_to_config(values, node)
+    except Exception as error:  # whatever Hydra makes of the words, the words are at fault
+        raise explain(error, words) from error
+    check_types(node, [str(override.input_line) for override in values])
+    config = load(RunConfig, node).resolved()
+    refuse_changes(base, config, directory)
+    return config
+
+
+def options_of(config: RunConfig) -> list[str]:
+    """Return the groups that a config has a choice in."""
+    return [name for name in configs.flat(config) if "." not in name and options(name)]
+
+
+def refuse_changes(base: RunConfig, config: RunConfig, directory: Path) -> None:
+    """Raise a `UserError` if values differ that may not change in the middle of a run."""
+    before, after = configs.flat(base), configs.flat(config)
+    changed = [f"{key}={after[key]} (was {before[key]})" for key in after if after[key] != before[key]]
+    refused = [line for line in changed if line.partition("=")[0] not in MAY_CHANGE]
+    if refused:
+        raise UserError(
+            f"{', '.join(refused)}: may not change in the run in {directory}; only {', '.join(MAY_CHANGE)} may"
+        )
+    if base.trainer.epochs != config.trainer.epochs and not config.scheduler.extendable:
+        name = configs.name_of(config.scheduler)
+        raise UserError(
+            f"trainer.epochs={config.trainer.epochs}: scheduler={name} is planned over the {base.trainer.epochs} "
+            f"epochs that the run in {directory} began with; constant and plateau, without warmup, could go on"
+        )
