@@ -1,0 +1,161 @@
+"""SIGKILL at any moment: the run that is started again ends as if nothing had happened, to the bit."""
+
+import csv
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils._pytree import tree_flatten_with_path
+
+from deeprob.training import checkpoint
+
+OFTEN = ("trainer.checkpoint_steps=7", "trainer.log_every=5", "trainer.progress=false")
+SPIRALS = (
+    "dataset.points_per_class=40", "dataset.test_points_per_class=10", "dataset.val_fraction=0.2", "model.width=8",
+    "trainer.batch_size=10",
+)  # fmt: skip
+RUNS = {
+    "sgd": (*SPIRALS, "optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0.9", "model.dropout=0.3",
+            "scheduler=constant", "trainer.epochs=9"),
+    "adam": ("dataset=image_folder", "dataset.root=PICTURES", "dataset.flip=true", "dataset.crop=2", "model.width=8",
+             "optimizer=adam", "optimizer.amsgrad=true", "trainer.batch_size=3", "trainer.epochs=9"),
+    "lbfgs": (*SPIRALS, "optimizer=lbfgs", "optimizer.max_iter=3", "trainer.batch_size=full", "trainer.epochs=40"),
+    "plateau": (*SPIRALS, "model.norm=batch", "scheduler=plateau", "scheduler.patience=0", "scheduler.threshold=0.3",
+                "scheduler.gamma=0.5", "regularizer=l1", "regularizer.proximal=true", "trainer.epochs=9"),
+}  # fmt: skip
+
+
+class Nursery:
+    """See ``nursery.py``."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("nursery.py")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def __call__(self, *words: str, folder: Path, **more: Any) -> dict:
+        folder.mkdir(exist_ok=True)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps({"words": words, "folder": str(folder), **more}), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture
+def words(pictures) -> dict[str, tuple[str, ...]]:
+    return {
+        name: (*(word.replace("PICTURES", str(pictures)) for word in run), *OFTEN, "hydra.run.dir=run", "resume=auto")
+        for name, run in RUNS.items()
+    }
+
+
+def numbers(folder: Path) -> dict[str, Any]:
+    """All that a run ended with, but for times."""
+    run = folder / "run"
+    content = checkpoint.load(run / "checkpoints/last.pt") | {"best": checkpoint.load(run / "checkpoints/best.pt")}
+    for state in (content, content["best"]):
+        for name in ("seconds", "lengths"):
+            state.pop(name, None)
+        state["metrics"].pop("time/examples_per_second", None)
+    events = EventAccumulator(str(run))
+    events.Reload()
+    with (run / "metrics.csv").open() as file:
+        table = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in csv.DictReader(file)]
+    summary = json.loads((run / "summary.json").read_text())
+    return {
+        "checkpoint": content,
+        "metrics.csv": table,
+        "summary": {k: v for k, v in summary.items() if k not in ("seconds", "time/examples_per_second")},
+        "events": {
+            tag: [(event.step, event.value) for event in events.Scalars(tag)]
+            for tag in events.Tags()["scalars"]
+            if not tag.startswith("time/")
+        },
+    }
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Where two runs' numbers differ."""
+    mine, theirs = (dict(tree_flatten_with_path(numbers)[0]) for numbers in (one, other))
+    if mine.keys() != theirs.keys():
+        return [str(path) for path in mine.keys() ^ theirs.keys()]
+    return [str(path) for path in mine if not equal(mine[path], theirs[path])]
+
+
+def equal(one: Any, other: Any) -> bool:
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(nursery, words, tmp_path, times, tell, name):
+    rng = random.Random(name)
+    whole = nursery(*words[name], folder=tmp_path / "whole")
+    assert whole["status"] == 0, whole["err"]
+    expected, seconds = numbers(tmp_path / "whole"), whole["seconds"]
+    kills = same = 0
+    wanted, trial = times(4, 75), 0
+    while kills < wanted:
+        folder = tmp_path / f"trial{trial}"
+        trial += 1
+        for _ in range(3):  # up to three kills of the same run
+            done = nursery(*words[name], folder=folder, kill=rng.uniform(0.05, 1.0) * seconds)
+            kills += done["status"] == -9
+            if done["status"] == 0:
+                break
+            assert done["status"] == -9, done["err"]
+        done = nursery(*words[name], folder=folder)
+        assert done["status"] == 0, done["err"]
+        found = differences(expected, numbers(folder))
+        assert found == [], f"trial {trial}: {found[:5]}"
+        same += 1
+    tell(f"{name}: {same} of {trial} runs bit-identical after {kills} SIGKILLs")
+
+
+@pytest.mark.parametrize(
+    ("name", "forget"),
+    [("sgd", "optimizer"), ("sgd", "model"), ("sgd", "meters"), ("sgd", "best"), ("adam", "optimizer"),
+     ("lbfgs", "optimizer"), ("plateau", "schedule")],
+)  # fmt: skip
+def test_a_run_that_forgets_one_thing_ends_otherwise(nursery, words, tmp_path, name, forget):
+    """The control: each part of the state matters, and the comparison sees it."""
+    assert nursery(*words[name], folder=tmp_path / "whole")["status"] == 0
+    expected = numbers(tmp_path / "whole")
+    for remembered in (True, False):
+        folder = tmp_path / f"{remembered}"
+        assert nursery(*words[name], folder=folder, writes=5)["status"] == -9
+        done = nursery(*words[name], folder=folder, **({} if remembered else {"forget": forget}))
+        assert (done["status"] == 0 and differences(expected, numbers(folder)) == []) == remembered
+
+
+def test_a_run_killed_again_and_again_has_every_step_once(nursery, words, tmp_path, times, tell):
+    rng = random.Random(2)
+    name, folder = "sgd", tmp_path / "run"
+    whole = nursery(*words[name], folder=tmp_path / "whole")
+    cycles = 0
+    for _ in range(times(5, 20)):
+        cycles += nursery(*words[name], folder=folder, kill=rng.uniform(0.5, 0.9) * whole["seconds"])["status"] == -9
+    assert nursery(*words[name], folder=folder)["status"] == 0
+    found, expected = numbers(folder), numbers(tmp_path / "whole")
+    assert differences(expected, found) == []
+    steps = [step for step, _ in found["events"]["train/loss"]]
+    assert steps == sorted(set(steps))
+    assert [int(row["epoch"]) for row in found["metrics.csv"]] == list(range(1, 10))
+    tell(f"{cycles} kills of one run: every step once in TensorBoard and metrics.csv, equal to the whole run")
