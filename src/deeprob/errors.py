@@ -8,6 +8,7 @@ import difflib
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class DeeprobError(Exception):
@@ -45,6 +46,10 @@ class Diverged(DeeprobError):
         super().__init__(f"diverged: the {quantity} became NaN or infinite at step {step}{place}; {advice}")
         self.quantity = quantity
         self.step = step
+        self._words = (quantity, step, epoch, batch)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # exceptions travel between processes by what made them
+        return Diverged, self._words
 
 
 class CheckFailed(DeeprobError):
@@ -65,6 +70,9 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
         self.status = 128 + number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Interrupted, (self.status - 128,)
 
 
 def one_line(error: BaseException) -> str:

@@ -39,6 +39,7 @@ def also(path: Path, other: Path) -> None:
     except OSError:  # a file system without hard links
         shutil.copyfile(path, temporary)
     temporary.replace(other)
+    temporary.unlink(missing_ok=True)  # renaming leaves both names where they are of the same file already
 
 
 def sync_folder(folder: Path) -> None:

@@ -68,11 +68,13 @@ class RunDirectory:
     def __enter__(self) -> Self:
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = self._own()
-        others = [path.name for path in self.path.iterdir() if path.name != LOCK]
-        if others and not self.resume:
+        try:
+            if not self.resume and any(path.name != LOCK for path in self.path.iterdir()):
+                raise UserError(f"{self.path} exists already; give another directory, or resume=auto")
+            os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        except BaseException:
             self._disown()
-            raise UserError(f"{self.path} exists already; give another directory, or resume=auto")
-        os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
