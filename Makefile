@@ -7,7 +7,7 @@ READY = $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-slow lint format dashboard benchmark clean
+.PHONY: help train preflight test test-slow torture lint format dashboard benchmark clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,11 +21,17 @@ $(READY): pyproject.toml
 train: $(READY) ## train: make train ARGS="model=linear optimizer.lr=1e-2"
 	$(BIN)/python scripts/train.py $(ARGS)
 
+preflight: $(READY) ## check a run before it starts: make preflight ARGS="dataset=cifar10"
+	$(BIN)/python scripts/train.py trainer.preflight=only $(ARGS)
+
 test: lint ## check style and types, then run the test suite
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: $(READY) ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+torture: $(READY) ## kill, damage, fill and fuzz, in full (about 20 minutes)
+	DEEPROB_TORTURE=1 $(BIN)/python -m pytest tests/torture $(ARGS)
 
 lint: $(READY) ## check style (ruff) and types (mypy, strict)
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ FLOORS = [
     {"data", "features", "models", "objective", "optim"},
     {"training"},
     {"experiment"},
-    {"follow", "load", "resume"},
+    {"follow", "load", "preflight", "resume"},
     {"run"},
     {"hydra_app"},
     {"sweep"},

@@ -113,9 +113,10 @@ def number(
     return field(default=default, metadata={"rule": Rule(holds, words_for_it)})
 
 
-def choice(default: str | None, among: Sequence[str], *, optional: bool = False) -> Any:
-    """Declare a word out of a few, or null."""
-    words_for_it = f"one of {', '.join([*among, *(['null'] if optional else [])])}"
+def choice(default: Any, among: Sequence[Any], *, optional: bool = False) -> Any:
+    """Declare a word out of a few (or true or false), or null."""
+    words_for_it = f"one of {', '.join([*(str(word) for word in among), *(['null'] if optional else [])])}"
+    words_for_it = words_for_it.replace("True", "true").replace("False", "false")
     return field(
         default=default,
         metadata={"rule": Rule(lambda value: value in among or (optional and value is None), words_for_it)},

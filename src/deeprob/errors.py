@@ -99,16 +99,22 @@ _NO_MEMORY = (
 )
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception means that memory ran out, on any device."""
+    known = isinstance(error, MemoryError | OverflowError) or type(error).__name__ == "OutOfMemoryError"
+    return known or (isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY))
+
+
 @contextmanager
-def memory_errors() -> Iterator[None]:
-    """Turn running out of memory, on any device, into one line that says what to lower."""
+def memory_errors(batch_size: int | None = None) -> Iterator[None]:
+    """Turn running out of memory into one line that says what to lower, and what the batch size was."""
     try:
         yield
-    except (MemoryError, OverflowError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
-        known = isinstance(error, MemoryError | OverflowError) or type(error).__name__ == "OutOfMemoryError"
-        if not known and not any(words in str(error) for words in _NO_MEMORY):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
+        size = "" if batch_size is None else f" of {batch_size}"
         raise UserError(
-            "not enough memory: lower model.width, model.layers or trainer.batch_size, or the dataset's size "
+            f"not enough memory: lower trainer.batch_size{size}, model.width or model.layers, or the dataset's size "
             "(dataset.limit, points_per_class, image_size)"
         ) from error

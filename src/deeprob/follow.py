@@ -47,6 +47,7 @@ def follow(
     """Train, hand every record to TensorBoard, ``metrics.csv``, checkpoints and progress bar, and measure the end."""
     trainer, state, splits = experiment.config.trainer, experiment.state, experiment.splits
     metrics = state.metrics
+    state.start_clock()
     clock = time.perf_counter()
     busy = 0.0  # seconds of the epoch that went into updates
 

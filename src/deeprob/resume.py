@@ -89,7 +89,8 @@ def options_of(config: RunConfig) -> list[str]:
 def refuse_changes(base: RunConfig, config: RunConfig, directory: Path) -> None:
     """Raise a `UserError` if values differ that may not change in the middle of a run."""
     before, after = configs.flat(base), configs.flat(config)
-    changed = [f"{key}={after[key]} (was {before[key]})" for key in after if after[key] != before[key]]
+    both = [key for key in after if key in before]  # another choice in a group has other keys besides
+    changed = [f"{key}={after[key]} (was {before[key]})" for key in both if after[key] != before[key]]
     refused = [line for line in changed if line.partition("=")[0] not in MAY_CHANGE]
     if refused:
         raise UserError(

@@ -10,6 +10,7 @@ from deeprob import config as configs
 from deeprob.errors import UserError, memory_errors
 from deeprob.experiment import Experiment, RunConfig
 from deeprob.follow import follow
+from deeprob.preflight import preflight
 from deeprob.tracking import console
 from deeprob.tracking.events import EventFile
 from deeprob.tracking.provenance import device_name, provenance
@@ -69,6 +70,10 @@ def run(
             experiment = Experiment.build(config, shared)
         torch.set_num_threads(experiment.threads)
         with named_errors(directory), files:
+            if config.trainer.preflight:
+                preflight(experiment, directory)
+            if config.trainer.preflight == "only":
+                return {}
             summary = run_experiment(experiment, files, command, job)
         report(summary, directory, job)
         return summary
@@ -118,7 +123,7 @@ def run_experiment(experiment: Experiment, files: RunDirectory, command: Sequenc
                 files.discard()
             raise
         files.begin_again(written.get("metrics", 0))
-        with memory_errors():
+        with memory_errors(experiment.batch_size):
             outcome = follow(experiment, files, checkpoints, events, bar, interruption)
         events.finished(completed=outcome.error is None)
 

@@ -273,3 +273,31 @@ def test_one_proximal_update_by_hand():
     Update(state, squared, features, 10)(Examples(torch.ones(1, 1), torch.zeros(1, 1)), None)
     assert model.layer.weight.item() == pytest.approx(0.5)
     assert model.layer.bias.item() == pytest.approx(-0.2)
+
+
+def test_a_full_batch_that_does_not_fit_is_halved_and_goes_on(monkeypatch, capsys):
+    data = examples()
+    whole, halved = start(), start()
+    for state in (whole, halved):
+        state.model.double()
+    features = raw(data).double()
+    settings = {"seed": 0, "epochs": 3, "batch_size": 23, "chunk_size": 100, "log_every": 1}
+    list(train(whole, objective(), features, data, **settings))
+    chunk = Update._chunk
+
+    def scarce(update, part, key, share):
+        if len(part) > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return chunk(update, part, key, share)
+
+    monkeypatch.setattr(Update, "_chunk", scarce)
+    list(train(halved, objective(), features, data, **settings))
+    for one, two in zip(whole.model.parameters(), halved.model.parameters(), strict=True):
+        assert torch.allclose(one, two, rtol=1e-12)
+    assert capsys.readouterr().err.splitlines() == [
+        "note: not enough memory for 23 examples at once; going on with trainer.chunk_size=11",
+        "note: not enough memory for 11 examples at once; going on with trainer.chunk_size=5",
+    ]
+    assert halved.evaluations == whole.evaluations
+    with pytest.raises(torch.OutOfMemoryError):  # a mini-batch's size is the user's choice
+        list(train(start(), objective(), raw(data), data, **settings | {"batch_size": 12}))

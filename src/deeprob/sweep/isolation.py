@@ -1,5 +1,6 @@
 """A job in a process of its own, so that not even its death takes the sweep with it."""
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -7,6 +8,8 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
+
+import torch
 
 from deeprob.errors import DeeprobError, Interrupted
 
@@ -23,6 +26,7 @@ def isolated(task: Callable[[], Any]) -> Any:
     Interrupted
         After the process has ended by itself: it was told to.
     """
+    _import_all()
     context = multiprocessing.get_context("fork")
     answers, answer = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(task, answer))
@@ -51,6 +55,12 @@ def isolated(task: Callable[[], Any]) -> Any:
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}, before it was done"
         raise DeeprobError(f"its process ended {how}")
     return value
+
+
+@functools.cache
+def _import_all() -> None:
+    """Make an optimizer: the first one imports for a second, here once and not in each process."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
 
 
 def _work(task: Callable[[], Any], answer: Connection) -> None:

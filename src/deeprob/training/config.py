@@ -39,6 +39,8 @@ class TrainerConfig:
     monitor, patience
         The validation metric that chooses the best checkpoint (``auto``: accuracy, where there are classes), and the
         epochs without a better one after which the run stops (0: never).
+    preflight
+        Check data, device, initial loss and gradient before the first update; ``only`` does not train after it.
     """
 
     epochs: int = number(30, minimum=1)
@@ -54,6 +56,7 @@ class TrainerConfig:
     monitor: str = choice("auto", among=("auto", "val/accuracy", "val/loss"))
     patience: int = number(0, minimum=0)
     progress: bool = True
+    preflight: bool | str = choice(False, among=(False, True, "only"))
 
     @property
     def dtype(self) -> torch.dtype:

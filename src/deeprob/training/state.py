@@ -59,11 +59,16 @@ class TrainState:
     best: Best = field(default_factory=Best)
     metrics: dict[str, float] = field(default_factory=dict)
     _began: float = field(default_factory=time.perf_counter)
+    _earlier: float = 0.0
 
     @property
     def seconds(self) -> float:
         """How long the run has trained, over all its sessions."""
-        return time.perf_counter() - self._began
+        return self._earlier + time.perf_counter() - self._began
+
+    def start_clock(self) -> None:
+        """Let this session's seconds begin now."""
+        self._began = time.perf_counter()
 
     @classmethod
     def start(
@@ -124,4 +129,5 @@ class TrainState:
         value, loss, epoch = state["best"]
         self.best = Best(None if value is None else float(value), None if loss is None else float(loss), int(epoch))
         self.metrics = {str(name): float(value) for name, value in state["metrics"].items()}
-        self._began = time.perf_counter() - float(state["seconds"])
+        self._earlier = float(state["seconds"])
+        self.start_clock()

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from deeprob import randomness
 from deeprob.data import Batches, Examples
-from deeprob.errors import Diverged
+from deeprob.errors import Diverged, is_out_of_memory
 from deeprob.features import Features
 from deeprob.objective import Objective, Parts, weights
+from deeprob.tracking.console import note
 from deeprob.training.metrics import correct_count
 from deeprob.training.predictor import forward
 from deeprob.training.state import TrainState
@@ -96,7 +97,7 @@ def train(
     batches = Batches(len(examples), batch_size, randomness.key(seed, "batches", device))
     dropout = randomness.key(seed, "dropout", device) if state.model.noisy else None
     augmentation = randomness.key(seed, "augmentation", device)
-    update = Update(state, objective, features, chunk_size, bf16)
+    update = Update(state, objective, features, chunk_size, bf16, halving=batches.per_epoch == 1)
 
     def batch(step: int) -> tuple[Examples, Tensor | None]:
         """Return the examples of an update, and the key of its random numbers."""
@@ -144,17 +145,25 @@ class Update:
 
     The optimizer is handed a closure that computes L(W) and its gradient; most call it once, L-BFGS as often as its
     line search likes. A batch larger than `chunk_size` is summed over chunks: with n_k of N examples in chunk k,
-    L(W) = Σ_k (n_k/N)·L_k(W), so the result is that of the whole batch.
+    L(W) = Σ_k (n_k/N)·L_k(W), so the result is that of the whole batch. With `halving`, chunks get smaller when memory
+    runs out.
     """
 
     def __init__(
-        self, state: TrainState, objective: Objective, features: Features, chunk_size: int, bf16: bool = False
+        self,
+        state: TrainState,
+        objective: Objective,
+        features: Features,
+        chunk_size: int,
+        bf16: bool = False,
+        halving: bool = False,
     ) -> None:
         self.state = state
         self.objective = objective
         self.features = features
         self.chunk_size = chunk_size
         self.bf16 = bf16
+        self.halving = halving
         self.parameters = list(state.model.parameters())
         self.named_parameters = state.parameters
         self.fused = all(group.get("fused") for group in state.optimizer.param_groups)
@@ -221,7 +230,6 @@ class Update:
                 return f"gradient of {name}"
         return "updated parameters"
 
-    @torch.enable_grad()
     def gradient(self, batch: Examples, key: Tensor | None) -> tuple[Parts, Tensor]:
         """Compute L(W) of a batch and leave its gradient in the parameters.
 
@@ -230,8 +238,22 @@ class Update:
         Parts, Tensor
             L(W) and its terms, detached; how many examples were right.
         """
-        self.state.optimizer.zero_grad()
         self.state.evaluations += 1
+        while True:
+            try:
+                return self._gradient(batch, key)
+            except Exception as error:
+                chunk = min(self.chunk_size, len(batch))
+                if not self.halving or chunk == 1 or not is_out_of_memory(error):
+                    raise
+            self.chunk_size = chunk // 2
+            if batch.targets.is_cuda:
+                torch.cuda.empty_cache()
+            note(f"not enough memory for {chunk} examples at once; going on with trainer.chunk_size={chunk // 2}")
+
+    @torch.enable_grad()
+    def _gradient(self, batch: Examples, key: Tensor | None) -> tuple[Parts, Tensor]:
+        self.state.optimizer.zero_grad()
         if len(batch) <= self.chunk_size:
             return self._chunk(batch, key, share=1.0)
         chunks = [

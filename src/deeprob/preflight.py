@@ -1,0 +1,103 @@
+"""Checks before a long run: a line each, and an error if one fails."""
+
+import copy
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from deeprob import config as configs
+from deeprob import randomness
+from deeprob.data import Examples
+from deeprob.errors import CheckFailed
+from deeprob.experiment import Experiment
+from deeprob.objective import NoneConfig, Objective
+from deeprob.optim import LBFGSConfig, Schedule
+from deeprob.tracking.provenance import device_name
+from deeprob.training import TrainState
+from deeprob.training.trainer import Update, total_norm
+
+STEPS = 200  # of L-BFGS, after which a handful of examples must be known by heart
+
+
+def preflight(experiment: Experiment, directory: Path) -> None:
+    """Check a run that is built, before its first update, and print what was found.
+
+    Raises
+    ------
+    CheckFailed
+        When a check fails; names all that do.
+    """
+    failed = []
+    for name, holds, found in checks(experiment, directory):
+        print(f"{'ok  ' if holds else 'FAIL'}  {name:<18}  {found}", flush=True)
+        if not holds:
+            failed.append(name)
+    if failed:
+        raise CheckFailed(f"preflight: {', '.join(failed)} failed")
+
+
+def checks(experiment: Experiment, directory: Path) -> Iterator[tuple[str, bool, str]]:
+    """Yield each check's name, whether it holds, and what was found."""
+    probe = directory / ".preflight"
+    probe.write_bytes(bytes(1024))
+    probe.unlink()
+    yield "output is writable", True, str(directory)
+
+    splits = experiment.splits
+    named = {"train": splits.train, "val": splits.val, "test": splits.test}
+    sizes = ", ".join(f"{len(part)} {name}" for name, part in named.items() if part is not None)
+    missing = [name for number, name in enumerate(splits.classes) if not (splits.train.targets == number).any()]
+    finite = all(
+        bool(part.inputs.isfinite().all() and part.targets.isfinite().all())
+        for part in named.values()
+        if part is not None
+    )
+    lacking = f"; no example of {', '.join(missing[:3])} to train on" if missing else ""
+    yield "data is complete", finite and not missing, sizes + lacking + ("" if finite else "; not all finite")
+
+    device = experiment.state.frozen.device
+    sample = splits.train[: min(len(splits.train), experiment.batch_size, experiment.chunk_size, 1024)]
+    scores = experiment.predictor.scores(sample.inputs)
+    yield "device works", bool(scores.isfinite().all()), f"{device_name(device)}, {experiment.config.trainer.precision}"
+
+    loss = experiment.measure("train", sample)["train/loss"]
+    if configs.name_of(experiment.config.loss) == "cross_entropy":
+        chance = math.log(splits.outputs)
+        yield "initial loss", abs(loss - chance) < 0.25 * chance, f"{loss:.4f}, ln {splits.outputs} = {chance:.4f}"
+    else:
+        yield "initial loss", math.isfinite(loss), f"{loss:.4g}"
+
+    trial = copy.deepcopy(experiment.state)
+    update = Update(trial, experiment.objective, experiment.predictor.features, experiment.chunk_size)
+    update.gradient(sample, None)
+    norm = total_norm([p.grad for p in update.parameters if p.grad is not None]).item()
+    yield "gradient is finite", math.isfinite(norm) and norm > 0, f"norm {norm:.4g}"
+
+    handful = few(splits.train, bool(splits.classes), experiment.predictor.features.output_count)
+    before, after = overfit(experiment, handful)
+    yield "learns a handful", after < 0.1 * before, f"{len(handful)} examples: data loss {before:.4g} → {after:.4g}"
+
+
+def few(train: Examples, classes: bool, inputs: int) -> Examples:
+    """Return so few examples that even a linear model can fit them: at most D + 1, of different classes."""
+    count = min(len(train), inputs + 1, 8)
+    order = randomness.permutation(randomness.key(0, "preflight", train.targets.device), len(train))
+    if not classes:
+        return train[order[:count]]
+    shuffled = train.targets[order]
+    firsts = [order[(shuffled == target).nonzero()[0, 0]] for target in torch.bincount(shuffled).nonzero()[:count, 0]]
+    return train[torch.stack(firsts)]
+
+
+def overfit(experiment: Experiment, handful: Examples) -> tuple[float, float]:
+    """Train a copy of the model on a few examples; return its data loss before and after."""
+    model = copy.deepcopy(experiment.predictor.model)
+    optimizer = LBFGSConfig(max_iter=STEPS).build(model.parameters())
+    state = TrainState.start(model, optimizer, Schedule(), handful.targets.device)
+    objective = Objective(experiment.objective.loss, NoneConfig().build())
+    update = Update(state, objective, experiment.predictor.features, len(handful))
+    before = update.gradient(handful, None)[0].data_loss.item()
+    update(handful, None)
+    return before, update.gradient(handful, None)[0].data_loss.item()

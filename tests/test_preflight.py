@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from deeprob.training import checkpoint
+
+NAMES = (
+    "output is writable",
+    "data is complete",
+    "device works",
+    "initial loss",
+    "gradient is finite",
+    "learns a handful",
+)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("model=linear",),
+        ("dataset=xor", "model=linear"),
+        ("model.norm=batch", "model.dropout=0.5", "loss=squared_hinge"),
+        ("dataset=random_regression", "loss=squared_error"),
+        ("optimizer=lbfgs", "trainer.precision=float64", "dataset.val_fraction=0.2"),
+    ],
+)
+def test_a_sound_run_passes_every_check_and_only_leaves_nothing(deeprob, words):
+    result = deeprob("trainer.preflight=only", *words)
+    assert (result.status, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert [line[:4] for line in lines] == ["ok  "] * 6
+    assert all(name in line for name, line in zip(NAMES, lines, strict=True))
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("model.init=standard_normal",), "initial loss"),
+        (
+            ("model.activation=sigmoid", "model.output_activation=sigmoid", "model.init=standard_normal"),
+            "learns a handful",
+        ),
+    ],
+)
+def test_a_check_that_fails_is_named_and_nothing_is_trained(deeprob, words, name):
+    status, out, err = deeprob("trainer.preflight=true", *words)
+    assert status == 4
+    assert err.startswith("error: preflight: ")
+    assert name in err
+    assert any(line.startswith(f"FAIL  {name}") for line in out.splitlines())
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_class_without_an_example_is_named(deeprob, pictures):
+    result = deeprob("trainer.preflight=only", "dataset=image_folder", f"dataset.root={pictures}", "dataset.limit=1")
+    assert result.status == 4
+    assert "no example of" in result.out
+
+
+def test_it_changes_nothing_of_the_run_after_it(deeprob, small):
+    for directory, flag in (("a", "false"), ("b", "true")):
+        assert deeprob(*small, f"trainer.preflight={flag}", f"hydra.run.dir={directory}").status == 0
+    a, b = (checkpoint.load(Path(d) / "checkpoints/last.pt") for d in "ab")
+    assert all(torch.equal(a["model"][name], b["model"][name]) for name in a["model"])
+    assert a["evaluations"] == b["evaluations"]
