@@ -120,7 +120,7 @@ WRONG = {
     "trainer.epochs=" + "9" * 400: "expected a whole number at least 1",
     "trainer.threads=100000": "trainer.threads=100000: expected a whole number in [1, 1024]",
     "dataset.noise=1e308": "dataset.noise=1e+308: expected a number in [0, 1000]",
-    "model.width=9000000000000000000": "not enough memory: lower model.width",
+    "model.width=9000000000000000000": "model.width or model.layers",
     "dataset.points_per_class=1000000000000000": "not enough memory",
     # Hydra's own settings
     "hydra.run.dir=${nope}": "hydra.run.dir",

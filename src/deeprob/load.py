@@ -124,7 +124,7 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
         raise UserError(f"{directory}: no run there (no config.yaml); expected a directory that deeprob-train made")
     config = configs.read(RunConfig, directory / "config.yaml")
     path = directory / "checkpoints" / f"{checkpoint_name}.pt"
-    content = checkpoint.load(path)
+    content = checkpoint.load_newest(path)
     try:
         features = config.features.build(tuple(content["input_shape"]))
         predictor = build_predictor(config, features, content["input_shape"], content["outputs"], content["classes"])
