@@ -86,10 +86,12 @@ def damaged(run: Path, what: str) -> str:
         return f"{run / 'config.yaml'}: model.dropout=7.0: expected a number in [0, 1)"
     elif what == "no checkpoint":
         (run / "checkpoints/best.pt").unlink()
+        (run / "checkpoints/best.prev.pt").unlink()
         return f"{run / 'checkpoints/best.pt'}: no such checkpoint"
     elif what == "checkpoint cut short":
         path = run / "checkpoints/best.pt"
         path.write_bytes(path.read_bytes()[:1000])
+        (run / "checkpoints/best.prev.pt").unlink()
         return f"{path}: not a checkpoint, or a damaged one"
     elif what == "checkpoint of another model":
         text = (run / "config.yaml").read_text()
@@ -117,6 +119,15 @@ def test_what_is_damaged_is_named(one_run, deeprob, what):
     assert expected in err
     with pytest.raises(UserError):
         load_run(one_run)
+
+
+def test_the_checkpoint_before_takes_the_place_of_a_damaged_one(one_run, deeprob):
+    path = one_run / "checkpoints/best.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    status, out, err = deeprob(f"run={one_run}", command="evaluate")
+    assert status == 0
+    assert "accuracy" in out
+    assert err == f"note: {path}: not a checkpoint, or a damaged one; using best.prev.pt, the generation before\n"
 
 
 @pytest.mark.parametrize("change", ["a class more", "another size"])
