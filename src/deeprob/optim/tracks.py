@@ -1,0 +1,111 @@
+"""What each optimizer tracks: the lecture's table, found by watching the update rules.
+
+A single weight is led along a few made-up sequences of gradients; how it moves tells what its optimizer remembers.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+
+from deeprob.optim.rules import RULES, State
+
+LR = 0.1
+MEMORY, LONGER_MEMORY = 0.9, 0.99  # after n updates a running mean keeps 0.9ⁿ of a gradient
+LARGE = 1000.0
+MANY = 200  # updates that make a leaky mean forget: 0.9²⁰⁰·1000² < 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """An optimizer to be watched.
+
+    Attributes
+    ----------
+    rule
+        The name of its rule.
+    memories
+        The hyper-parameters that say how long it remembers.
+    flags
+        Its rule's flags, where they are not at their default.
+    """
+
+    rule: str
+    memories: tuple[str, ...] = ()
+    flags: Mapping[str, bool] = field(default_factory=dict)
+
+
+LECTURE: Mapping[str, Watched] = {
+    "SGD": Watched("sgd"),
+    "SGD+Momentum": Watched("sgd", ("momentum",)),
+    "Nesterov": Watched("sgd", ("momentum",), {"nesterov": True}),
+    "AdaGrad": Watched("adagrad"),
+    "RMSProp": Watched("rmsprop", ("alpha",)),
+    "Adam": Watched("adam", ("beta1", "beta2")),
+}
+
+
+class Tracks(NamedTuple):
+    """A row of the table."""
+
+    first_moments: bool
+    second_moments: bool
+    leaky_second_moments: bool
+    bias_correction: bool
+
+
+def table(optimizers: Mapping[str, Watched] = LECTURE) -> dict[str, Tracks]:
+    """Return what each optimizer tracks, by default for the six of the lecture."""
+    return {name: tracks(watched) for name, watched in optimizers.items()}
+
+
+def table_text(optimizers: Mapping[str, Watched] = LECTURE) -> str:
+    """Return the table as lines of text, ✓ for what is tracked and ✗ for what is not."""
+    headings = [name.replace("_", " ") for name in Tracks._fields]
+    width = max(len(name) for name in optimizers)
+    lines = ["  ".join([" " * width, *headings])]
+    for name, row in table(optimizers).items():
+        marks = (f"{'✓' if yes else '✗':^{len(heading)}}" for yes, heading in zip(row, headings, strict=True))
+        lines.append("  ".join([f"{name:{width}}", *marks]))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def tracks(watched: Watched) -> Tracks:
+    """Return what an optimizer tracks.
+
+    First moments: it still moves when the gradient is 0, for it remembers the one before. Second moments: the
+    gradient's scale does not change its step, for it is divided out; leaky ones: an old large gradient is forgotten
+    after many small ones. Bias correction: the length of its memory changes what the first gradient leaves in the
+    state, but not the step.
+    """
+    after_one, state = walk(watched, [1.0])
+    second = same(walk(watched, [LARGE])[0], after_one)
+    forgets = same(walk(watched, [LARGE] + [1.0] * MANY)[0], walk(watched, [1.0] + [1.0] * MANY)[0])
+    after_one_longer, state_longer = walk(watched, [1.0], LONGER_MEMORY)
+    state_differs = any(not torch.equal(state[name], state_longer[name]) for name in state)
+    return Tracks(
+        first_moments=walk(watched, [1.0, 0.0])[0] != 0,
+        second_moments=second,
+        leaky_second_moments=second and forgets,
+        bias_correction=state_differs and same(after_one, after_one_longer),
+    )
+
+
+def walk(watched: Watched, gradients: Iterable[float], memory: float = MEMORY) -> tuple[float, State]:
+    """Lead a weight along gradients; return its last step, and the state after it."""
+    rule = RULES[watched.rule]
+    hyper = {**dict.fromkeys(watched.memories, memory), **watched.flags}
+    weight, step = torch.zeros(1, dtype=torch.float64), 0.0
+    state = rule.init(weight, LR, **hyper)
+    for gradient in gradients:
+        before = weight
+        weight, state = rule.update(before, torch.full_like(before, gradient), state, LR, **hyper)
+        step = (weight - before).item()
+    return step, state
+
+
+def same(a: float, b: float) -> bool:
+    """Tell whether two steps are equal within a hundredth."""
+    return math.isclose(a, b, rel_tol=0.01)
