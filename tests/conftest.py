@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from deeprob import cli
+from deeprob import cli, watch
 
 
 class Result(NamedTuple):
@@ -28,6 +28,7 @@ def deeprob(tmp_path, monkeypatch, capsys) -> Callable[..., Result]:
     """Run a command in an empty folder: deeprob("model=linear") or deeprob("run=…", command="evaluate")."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setattr(watch, "suited", lambda run, live: [])  # drawing takes longer than a test; see test_watch.py
 
     def run(*words: str, command: str = "train") -> Result:
         status = cli.main(words, command)

@@ -60,6 +60,24 @@ def test_l1_selects(deeprob):
     assert run.metrics["params/zeros"] == pytest.approx(exact.double().mean().item())
 
 
+@pytest.mark.parametrize("name", ["capacity", "l2_strength", "warp", "l2_spreads_l1_selects"])
+def test_claims_hold_for_one_seed_and_a_figure_is_drawn(deeprob, name):
+    seed = "dataset.seed=0" if name.startswith("l2_spreads") else "seed=0"
+    status, out, err = deeprob(f"experiment={name}", seed, "hydra.sweep.dir=s")
+    assert (status, err) == (0, "")
+    assert "\nholds  " in out
+    assert "\nFAILS" not in out
+    assert len(list(Path("s/figures").glob("*.png"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [p for p in EXPERIMENTS if "claims:" in p.read_text()], ids=lambda path: path.stem)
+def test_all_claims_hold_in_full(deeprob, path):
+    status, out, err = deeprob(f"experiment={path.stem}", "hydra.sweep.dir=s")
+    assert (status, err) == (0, "")
+    assert out.count("\nholds  ") == path.read_text().split("claims:")[1].split("\n\n")[0].count("\n    - ")
+
+
 def test_twenty_lines_are_the_lectures_loop(deeprob):
     result = deeprob("experiment=twenty_lines", "trainer.epochs=200", "trainer.log_every=1", "hydra.run.dir=run")
     assert result.status == 0

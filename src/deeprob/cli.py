@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobStatus
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -23,7 +24,7 @@ from deeprob.errors import CheckFailed, DeeprobError, Interrupted, Skipped, User
 from deeprob.experiment import TrainConfig
 from deeprob.hydra_app import Application, parse_arguments, started, words_of
 from deeprob.load import EvaluateConfig, evaluate_run
-from deeprob.overrides import parse
+from deeprob.overrides import explained, parse
 from deeprob.resume import begun, resumed
 from deeprob.run import run
 from deeprob.sweep import isolated
@@ -98,6 +99,11 @@ def evaluate() -> int:
     return main(command="evaluate")
 
 
+def visualize() -> int:
+    """``deeprob-visualize``."""
+    return main(command="visualize")
+
+
 def _fail(line: str, status: int) -> int:
     if os.environ.get("DEEPROB_TRACEBACK") == "1":
         traceback.print_exc()
@@ -106,11 +112,11 @@ def _fail(line: str, status: int) -> int:
 
 
 def _run(name: str, words: list[str]) -> int:
-    command = COMMANDS[name]
+    command = COMMANDS[name]()
     arguments, parser = parse_arguments(words)
-    with started(arguments.config_dir) as hydra:
+    overrides = arguments.overrides
+    with started(arguments.config_dir) as hydra, explained(overrides):
         application = Application(hydra, arguments.config_name or name, command.schema)
-        overrides = arguments.overrides
         if arguments.shell_completion:
             try:
                 hydra.shell_completion(application.config_name, overrides)
@@ -127,20 +133,29 @@ def _run(name: str, words: list[str]) -> int:
         elif arguments.cfg:
             application.compose(overrides, multirun=False, check=False)
             hydra.show_cfg(application.config_name, overrides, arguments.cfg, arguments.package, arguments.resolve)
-        elif name == "train" and any(word.startswith("resume=") and word != "resume=auto" for word in overrides):
-            if arguments.multirun:
+        elif name == "train" and (resume := _resume_word(overrides)) is not None:
+            if arguments.multirun or resume.is_sweep_override():
                 raise UserError("resume=DIR is for one run; for a sweep give resume=auto and its hydra.sweep.dir")
-            _resume(overrides, [f"deeprob-{name}", *words])
+            if beside := [word for word in overrides if word.lstrip("+").startswith("sweep.")]:
+                application.compose(beside, multirun=False)  # they have no part in the run, but are checked like others
+            directory = Path(str(resume.value()))
+            plan = resumed(directory, overrides)
+            run(plan, directory.resolve(), [f"deeprob-{name}", *words], resume=True)
         else:
             config = application.compose(overrides, multirun=arguments.multirun)
             command.action(application, config, [f"deeprob-{name}", *words])
     return 0
 
 
-def _evaluate(application: Application, config: DictConfig, command: list[str]) -> None:
-    if config.hydra.mode == RunMode.MULTIRUN:
-        raise UserError("-m: deeprob-evaluate has no sweeps; call it once for each run")
-    evaluate_run(application.load(config, words_of(config, "task")))
+def _once(action: Callable[[Any], object]) -> Callable[[Application, DictConfig, list[str]], None]:
+    """Return what hands a command's config to an action; such a command has no sweeps."""
+
+    def act(application: Application, config: DictConfig, command: list[str]) -> None:
+        if config.hydra.mode == RunMode.MULTIRUN:
+            raise UserError(f"-m: {command[0]} has no sweeps; call it once for each run")
+        action(application.load(config, words_of(config, "task")))
+
+    return act
 
 
 def _train(application: Application, config: DictConfig, command: list[str]) -> None:
@@ -154,10 +169,10 @@ def _train(application: Application, config: DictConfig, command: list[str]) -> 
     application.run(config, task)
 
 
-def _resume(words: list[str], command: list[str]) -> None:
-    """Go on with the run in a directory, given all the overrides typed."""
-    (directory,) = {str(override.value()) for override in parse(words) if override.key_or_group == "resume"}
-    run(resumed(Path(directory), words), Path(directory).resolve(), command, resume=True)
+def _resume_word(words: list[str]) -> Override | None:
+    """Return the last ``resume=DIR``; None if there is none, or if it is ``resume=auto``."""
+    given = [override for override in parse(words) if override.key_or_group == "resume" and not override.is_delete()]
+    return given[-1] if given and given[-1].value() not in ("auto", None) else None
 
 
 def _run_job(config: TrainConfig, command: list[str], job: str = "", shared: Shared | None = None) -> dict[str, Any]:
@@ -196,7 +211,14 @@ def _sweep(application: Application, config: DictConfig, command: list[str]) -> 
         raise CheckFailed(f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(map(str, failed))}")
 
 
-COMMANDS: Mapping[str, Command] = {
-    "train": Command(TrainConfig, _train),
-    "evaluate": Command(EvaluateConfig, _evaluate),
+def _visualize_command() -> Command:
+    from deeprob.visualize import VisualizeConfig, visualize
+
+    return Command(VisualizeConfig, _once(visualize))
+
+
+COMMANDS: Mapping[str, Callable[[], Command]] = {  # called when chosen, so that only what draws imports matplotlib
+    "train": lambda: Command(TrainConfig, _train),
+    "evaluate": lambda: Command(EvaluateConfig, _once(evaluate_run)),
+    "visualize": _visualize_command,
 }

@@ -7,10 +7,9 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_d
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", replace=True)
 """For the names of job folders: ``${pad:7}`` is 007, so that they sort as they were numbered."""
@@ -50,12 +49,9 @@ class CachingLoader(ConfigLoaderImpl):
         if key not in self._composed:
             self._composed[key] = super().load_configuration(config_name, structural, run_mode, from_shell, False)
         config = copy.deepcopy(self._composed[key])
-        try:
-            self._apply_overrides_to_config(
-                [o for o in parsed if self._is_value(o) and not o.is_sweep_override()], config
-            )
-        except OmegaConfBaseException as error:
-            raise ConfigCompositionException from error
+        for override in parsed:
+            if self._is_value(override) and not override.is_sweep_override():
+                self._apply(override, config)
         task = [override for override in parsed if not override.is_hydra_override()]
         config.hydra.overrides.task = [override.input_line for override in task]
         naming = config.hydra.job.config.override_dirname
@@ -76,8 +72,19 @@ class CachingLoader(ConfigLoaderImpl):
         config.hydra.sweep.dir = master_config.hydra.sweep._get_node("dir")._value()
         return config
 
+    def _apply(self, override: Override, config: DictConfig) -> None:
+        try:
+            self._apply_overrides_to_config([override], config)
+        except HydraException:
+            raise
+        except Exception as error:  # of Python: it names no override, so here is what Hydra says of its own errors
+            raise ConfigCompositionException(f"Error merging override {override.input_line}") from error
+
     def _is_value(self, override: Override) -> bool:
         """Tell whether an override sets values of the task alone, and has no part in choosing files."""
         if override.is_hydra_override() or override.package is not None:
             return False
-        return isinstance(override.value(), dict) or not self.repository.group_exists(override.key_or_group)
+        try:
+            return isinstance(override.value(), dict) or not self.repository.group_exists(override.key_or_group)
+        except OSError:  # no folder has a name so long
+            return True

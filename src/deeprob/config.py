@@ -15,9 +15,12 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
+import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar
 
 import yaml
@@ -25,12 +28,13 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deeprob.errors import UserError, did_you_mean
+from deeprob.errors import UserError, did_you_mean, memory_errors
 from deeprob.files import write_whole
 
 T = TypeVar("T")
 
 _OPTIONS: dict[str, dict[str, type]] = {}
+_SURROGATE = re.compile("[\ud800-\udfff]")  # Python's stand-in for bytes that are no UTF-8
 
 
 def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
@@ -123,9 +127,9 @@ def choice(default: Any, among: Sequence[Any], *, optional: bool = False) -> Any
     )
 
 
-def some_words() -> Any:
-    """Declare a list of one word or more, or null, the default."""
-    rule = Rule(lambda value: value is None or len(value) > 0, "a list of words, as in [a,b], or null")
+def some_words(*, or_none: bool = False) -> Any:
+    """Declare a list of one word or more (`or_none`: or of none), or null, the default."""
+    rule = Rule(lambda value: value is None or len(value) > 0 or or_none, "a list of words, as in [a,b], or null")
     return field(default=None, metadata={"rule": rule})
 
 
@@ -138,7 +142,18 @@ def expected(cls: type | None, name: str) -> str:
         return ""
     rule = fields[name].metadata.get("rule")
     plain: dict[Any, str] = {bool: "true or false", str: "a word"}
+    plain |= {kind | None: f"{words} or null" for kind, words in plain.items()}
     return rule.expected if rule else plain.get(fields[name].type, "")
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Tell whether a value is of a field's type, taken exactly: true is no number, and 2.0 no whole one."""
+    if isinstance(hint, UnionType):
+        return any(fits(value, part) for part in typing.get_args(hint))
+    if typing.get_origin(hint) is list:
+        return isinstance(value, list) and all(fits(item, *typing.get_args(hint)) for item in value)
+    kind: type = hint
+    return isinstance(value, kind) if dataclasses.is_dataclass(kind) else type(value) is kind
 
 
 # ---------------------------------------------------------------- from Hydra's config to dataclasses
@@ -153,7 +168,9 @@ def load(cls: type[T], node: DictConfig) -> T:
         For a missing or unknown key, a value out of range, or values that contradict each other; names the key.
     """
     try:
-        for key in sorted(OmegaConf.missing_keys(node)):
+        kind: Any = OmegaConf.get_type(node)
+        absent = {f.name for f in dataclasses.fields(kind)} - set(node)  # Hydra's ~key can take keys away
+        for key in sorted({key.partition("[")[0] for key in OmegaConf.missing_keys(node) | absent}):
             raise UserError(f"{key} is missing: add {key}=… to the command")
         unknown = next(_unknown_keys(node), None)
         if unknown is not None:
@@ -163,7 +180,8 @@ def load(cls: type[T], node: DictConfig) -> T:
         key = error.full_key or "an interpolation"
         raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
     assert isinstance(config, cls), f"{type(config)} is not a {cls}"
-    _validate(config, "")
+    with memory_errors():
+        _validate(config, "")
     return config
 
 
@@ -174,8 +192,8 @@ def _unknown_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
     for name in node:
         if name not in known:
             yield f"{prefix}{name!s}: no such key; {did_you_mean(str(name), sorted(map(str, known)))}"
-        elif OmegaConf.is_dict(node._get_node(name)):
-            yield from _unknown_keys(node[name], f"{prefix}{name!s}.")
+        elif OmegaConf.is_dict(node._get_node(name)) and isinstance(child := node[name], DictConfig):
+            yield from _unknown_keys(child, f"{prefix}{name!s}.")
 
 
 def _validate(config: Any, prefix: str) -> None:
@@ -184,9 +202,12 @@ def _validate(config: Any, prefix: str) -> None:
         if dataclasses.is_dataclass(value):
             _validate(value, f"{prefix}{f.name}.")
         rule = f.metadata.get("rule")
-        if rule is not None and not rule.holds(value):
+        if not fits(value, f.type) or (rule is not None and not rule.holds(value)):
             shown = str(value).replace("None", "null").replace(" ", "")
-            raise UserError(f"{prefix}{f.name}={shown}: expected {rule.expected}")
+            accepted = expected(type(config), f.name) or "keys of its own"
+            raise UserError(f"{prefix}{f.name}={shown}: expected {accepted}")
+        if isinstance(value, str) and _SURROGATE.search(value):
+            raise UserError(f"{prefix}{f.name}={value}: not in UTF-8; give it another name")
     for problem in getattr(config, "problems", lambda: ())():
         raise UserError(prefix + problem)
 
@@ -219,6 +240,22 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
     return values
 
 
+_LARGEST = 2**18  # bytes
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """What `save` writes: plain values, none of which stands for another (a few aliases can stand for millions)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return the next node."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        if isinstance(node, yaml.ScalarNode) and "${" in node.value:
+            raise yaml.YAMLError("an interpolation")
+        return node
+
+
 def read(cls: type[T], path: Path) -> T:
     """Return the config that `save` wrote.
 
@@ -228,11 +265,13 @@ def read(cls: type[T], path: Path) -> T:
         When the file is missing, no YAML, or names options, keys or values that do not exist.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > _LARGEST:
+            raise UserError(f"{path}: larger than any config of a run")
+        content = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected the config.yaml of a finished run") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: no YAML, or damaged") from error
+        raise UserError(f"{path}: no YAML of plain values, or damaged") from error
     try:
         schema = OmegaConf.structured(cls)
         for entry in content.pop("defaults"):

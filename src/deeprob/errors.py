@@ -17,6 +17,9 @@ class DeeprobError(Exception):
     status = 1
     outcome = "failed"  # what a sweep's table calls it
 
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
 
 class UserError(DeeprobError):
     """The user's mistake: the line names the key or the file, what is wrong and what would be right."""
@@ -75,18 +78,29 @@ class Interrupted(KeyboardInterrupt):
         return Interrupted, (self.status - 128,)
 
 
+LONGEST_LINE = 2000
+
+
+def printable(text: str) -> str:
+    """Return a text as one line for a terminal: control characters escaped, the middle of a very long one left out."""
+    line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 4 :]}"
+
+
 def one_line(error: BaseException) -> str:
     """Return what an exception says, in one line that is never empty."""
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+        return printable(f"{error.filename}: {error.strerror}")
     if isinstance(error, SystemExit):
         return f"ended with exit status {error.code}"
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return printable((str(error).strip() or type(error).__name__).splitlines()[0])
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """Return ``did you mean X?`` for the option closest to `word`, or a list of the options if none is close."""
     known = list(options)
+    if not known:
+        return "there are none"
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
 

@@ -79,10 +79,19 @@ class SweepConfig:
         Start no other job after the first that fails.
     isolate
         Give each job a process of its own, so that one that is killed, for its memory say, is just one that failed.
+    measures
+        What else is measured on each job when all have ended: ``boundary``, ``probe`` (see `deeprob.sweep.measures`).
+    figure
+        The figure that is drawn then of all jobs side by side.
+    claims
+        What the jobs are to show, in words that are checked (see `deeprob.sweep.claims`).
     """
 
     fail_fast: bool = False
     isolate: bool = False
+    measures: list[str] = field(default_factory=list)
+    figure: str | None = None
+    claims: list[str] = field(default_factory=list)
 
 
 @register("", "train")
@@ -130,14 +139,15 @@ class Experiment:
 
     Attributes
     ----------
-    splits
-        Extracted features of each split.
+    raw, splits
+        Each split as it was loaded, and its extracted features.
     batch_size, chunk_size, steps
         Examples an update and examples in memory at once; updates of the whole run.
     """
 
     config: RunConfig
     predictor: Predictor
+    raw: Splits
     splits: Splits
     objective: Objective
     state: TrainState
@@ -174,6 +184,7 @@ class Experiment:
         return cls(
             config=config,
             predictor=predictor,
+            raw=prepared.raw,
             splits=splits,
             objective=Objective(config.loss.build(), config.regularizer.build()),
             state=state,

@@ -10,6 +10,7 @@ from deeprob.tracking.events import EventFile
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
 from deeprob.training.checkpoint import Checkpoints
+from deeprob.watch import Watch
 
 RATE = "time/examples_per_second"
 
@@ -41,10 +42,14 @@ def follow(
     files: RunDirectory,
     checkpoints: Checkpoints,
     events: EventFile,
+    watch: Watch,
     bar: console.Bar,
     interruption: Interruption,
 ) -> Outcome:
-    """Train, hand every record to TensorBoard, ``metrics.csv``, checkpoints and progress bar, and measure the end."""
+    """Train, hand every record to TensorBoard, ``metrics.csv``, checkpoints and progress bar, and measure the end.
+
+    `watch` looks at each epoch, and is drawn before each checkpoint by whom `checkpoints` asks for lengths.
+    """
     trainer, state, splits = experiment.config.trainer, experiment.state, experiment.splits
     metrics = state.metrics
     state.start_clock()
@@ -55,6 +60,8 @@ def follow(
         return 0 < trainer.patience <= experiment.epochs_done - state.best.epoch
 
     status = "stopped" if out_of_patience() else "completed"
+    if state.step == 0:
+        watch.look(0)
     try:
         for record in experiment.train(interruption) if status == "completed" else ():
             busy += (seconds := time.perf_counter() - clock)
@@ -74,6 +81,7 @@ def follow(
                     if state.observe(trainer.monitor, metrics, record.epoch):
                         checkpoints.keep_best()
                 files.append_metrics({"epoch": record.epoch, "step": record.step, **metrics})
+                watch.look(record.epoch)
                 if out_of_patience():
                     status = "stopped"
             events.flush()

@@ -7,6 +7,8 @@ import argparse
 import copy
 import itertools
 import logging
+import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,12 +29,11 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from omegaconf.errors import OmegaConfBaseException
 
 from deeprob.composition import CachingLoader
 from deeprob.config import load
 from deeprob.errors import UserError
-from deeprob.overrides import check_types, explain, parse
+from deeprob.overrides import check_types, explained, parse
 
 
 def config_directory() -> Path:
@@ -49,6 +50,9 @@ class _Parser(argparse.ArgumentParser):
 
 def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.ArgumentParser]:
     """Split a command line into Hydra's flags and ``key=value`` words, in any order."""
+    for word in argv:
+        if not _typable(word):
+            raise UserError(f"{word}: has a letter that no command line can hold")
     parser = get_args_parser()
     parser.__class__ = _Parser
     arguments = parser.parse_intermixed_args(list(argv))
@@ -62,6 +66,14 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.A
     if sum(map(bool, chosen)) > 1:
         raise UserError("give only one of --run, --multirun, --cfg, --info and --shell-completion")
     return arguments, parser
+
+
+def _typable(word: str) -> bool:
+    """Tell whether a word could have come from a shell, so that files can be named after it."""
+    try:
+        return b"\0" not in os.fsencode(word)
+    except UnicodeEncodeError:
+        return False
 
 
 @contextmanager
@@ -117,23 +129,25 @@ class Application:
         parsed = parse(words, self.hydra.config_loader)
         sweeping = [word for word, override in zip(words, parsed, strict=True) if override.is_sweep_override()]
         mode = RunMode.MULTIRUN if multirun else RunMode.RUN
-        try:
+        with explained(words, Exception), warnings.catch_warnings():  # whatever Hydra says is about the words
+            warnings.simplefilter("error", UserWarning)
             config = self.hydra.compose_config(
                 self.config_name, list(words), mode, validate_sweep_overrides=multirun or not sweeping
             )
-        except Exception as error:  # whatever Hydra makes of the words, the words are at fault
-            raise explain(error, words) from error
-        if config.hydra.job.chdir:
+            chdir, asked = config.hydra.job.chdir, config.hydra.mode
+        if not issubclass(OmegaConf.get_type(config) or type(None), self.schema):
+            raise UserError(f"--config-name {self.config_name}: not a config of this command")
+        if chdir:
             raise UserError("hydra.job.chdir=true is not supported: relative paths would change their meaning")
-        if config.hydra.mode == RunMode.MULTIRUN and not multirun:  # an experiment that is a sweep by itself
+        if asked == RunMode.MULTIRUN and not multirun:  # an experiment that is a sweep by itself
             return self.compose(words, multirun=True, check=check)
         if sweeping and not multirun:
             raise UserError(f"{sweeping[0]}: several values make a sweep; add -m, or write a list as [a,b]")
-        if check and not sweeping:
-            self.load(config, words)
-        if config.hydra.mode is None or multirun:
+        if asked is None or multirun:
             config.hydra.mode = mode
         HydraConfig.instance().set_config(config)
+        if check and not sweeping:
+            self.load(config, words)
         return config
 
     def help(self, arguments: argparse.Namespace) -> str:
@@ -145,7 +159,7 @@ class Application:
         groups = {
             group: ", ".join(repository.get_group_options(group, ObjectType.CONFIG))
             for group in repository.get_group_options("", ObjectType.GROUP)
-            if group not in {"hydra", "schema"}
+            if group in config.hydra.runtime.choices
         }
         return Template(config.hydra.help.template).substitute(
             APP_CONFIG_GROUPS="\n".join(f"{group}: {names}" for group, names in groups.items()),
@@ -164,16 +178,17 @@ class Application:
     def run(self, config: DictConfig, task: TaskFunction) -> Any:
         """Run one job in a directory of its own, and return or raise what it does."""
         with own_directory(config, "run", resume=config.get("resume") == "auto"):
-            context = self.context(config)
-            context.callbacks.on_run_start(config=config, config_name=self.config_name)
-            job = run_job(
-                hydra_context=context,
-                task_function=task,
-                config=config,
-                job_dir_key="hydra.run.dir",
-                job_subdir_key=None,
-            )
-            context.callbacks.on_run_end(config=config, config_name=self.config_name, job_return=job)
+            with explained(words_of(config, "hydra"), AssertionError, ValueError):  # what the task raises is in the job
+                context = self.context(config)
+                context.callbacks.on_run_start(config=config, config_name=self.config_name)
+                job = run_job(
+                    hydra_context=context,
+                    task_function=task,
+                    config=config,
+                    job_dir_key="hydra.run.dir",
+                    job_subdir_key=None,
+                )
+                context.callbacks.on_run_end(config=config, config_name=self.config_name, job_return=job)
             if job.status is JobStatus.FAILED:
                 raise job._return_value
             return job.return_value
@@ -212,10 +227,8 @@ def own_directory(config: DictConfig, kind: str, *, resume: bool = False) -> Ite
     """
     words = words_of(config, "hydra")
     named = any(override.key_or_group == f"hydra.{kind}.dir" for override in parse(words))
-    try:
+    with explained(words):
         wanted = str(config.hydra[kind].dir)
-    except OmegaConfBaseException as error:
-        raise explain(error, words) from error
     if not wanted:
         raise UserError(f"hydra.{kind}.dir is empty: give a directory")
     with claimed(Path(wanted), numbered=not named, resume=resume) as directory:

@@ -1,24 +1,28 @@
 """Finished runs: load one, use its predictor on new inputs, measure it again."""
 
+import functools
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import MISSING
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from deeprob import config as configs
 from deeprob.config import choice, register
 from deeprob.data import Examples, Splits
-from deeprob.errors import UserError
+from deeprob.errors import UserError, memory_errors
 from deeprob.experiment import RunConfig, build_predictor, resolve_device
 from deeprob.models import Model
 from deeprob.tracking import console
 from deeprob.training import Predictor, TrainerConfig, checkpoint, evaluate
 from deeprob.training.config import DEVICES
+from deeprob.training.state import alike
 
 CHECKPOINTS = ("best", "last")
 SPLITS = ("train", "val", "test")
@@ -34,12 +38,15 @@ class Run:
         Where it lies, what it was told, and the content of its ``summary.json``.
     predictor
         Features and model with the checkpoint's values.
+    raw
+        The dataset, if it is loaded already.
     """
 
     directory: Path
     config: RunConfig
     metrics: Mapping[str, Any]
     predictor: Predictor
+    raw: Splits | None = field(default=None, repr=False)
 
     @property
     def model(self) -> Model:
@@ -52,8 +59,43 @@ class Run:
         return self.predictor.classes
 
     def data(self) -> Splits:
-        """Load the run's dataset, raw, as it was split for the run."""
-        return self.config.dataset.load()
+        """Load the run's dataset, raw, as it was split for the run; the second time it is still there.
+
+        Raises
+        ------
+        UserError
+            When it is no longer the run's.
+        """
+        return self.raw or self._loaded
+
+    @functools.cached_property
+    def _loaded(self) -> Splits:
+        with memory_errors():
+            data = self.config.dataset.load()
+        shape = tuple(data.train.inputs.shape[1:])
+        if (data.outputs, data.classes, shape) != (self.predictor.outputs, self.classes, self.predictor.input_shape):
+            names = f"{len(self.classes)} classes ({', '.join(self.classes[:3])}, …)"
+            raise UserError(
+                f"{self.directory}: the dataset is no longer that of the run, which had "
+                f"{names if self.classes else f'{self.predictor.outputs} target(s)'} "
+                f"of inputs {list(self.predictor.input_shape)}"
+            )
+        return data
+
+    def examples(self, split: str) -> Examples:
+        """Return the raw examples of a split.
+
+        Raises
+        ------
+        UserError
+            When the run held out no such split.
+        """
+        if split not in SPLITS:
+            raise UserError(f"split={split}: expected one of {', '.join(SPLITS)}")
+        examples: Examples | None = getattr(self.data(), split)
+        if examples is None:
+            raise UserError(f"split={split}: {self.directory} held out none; choose train or test")
+        return examples
 
     @torch.no_grad()
     def features(self, inputs: Tensor) -> Tensor:
@@ -75,20 +117,7 @@ class Run:
         UserError
             When the run held out no such split.
         """
-        if split not in SPLITS:
-            raise UserError(f"split={split}: expected one of {', '.join(SPLITS)}")
-        data = self.data()
-        shape = tuple(data.train.inputs.shape[1:])
-        if (data.outputs, data.classes, shape) != (self.predictor.outputs, self.classes, self.predictor.input_shape):
-            names = f"{len(self.classes)} classes ({', '.join(self.classes[:3])}, …)"
-            raise UserError(
-                f"{self.directory}: the dataset is no longer that of the run, which had "
-                f"{names if self.classes else f'{self.predictor.outputs} target(s)'} "
-                f"of inputs {list(self.predictor.input_shape)}"
-            )
-        examples = getattr(data, split)
-        if examples is None:
-            raise UserError(f"split={split}: {self.directory} held out none; choose train or test")
+        examples = self.examples(split)
         chunk = self.config.trainer.chunk_size
         chunk = chunk if isinstance(chunk, int) else self.predictor.chunk_size()
         mean = self.predictor.features.standardize.mean
@@ -126,20 +155,47 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
     path = directory / "checkpoints" / f"{checkpoint_name}.pt"
     content = checkpoint.load_newest(path)
     try:
-        features = config.features.build(tuple(content["input_shape"]))
-        predictor = build_predictor(config, features, content["input_shape"], content["outputs"], content["classes"])
+        shape, outputs, classes = content["input_shape"], content["outputs"], content["classes"]
+        if not all(isinstance(name, str) for name in classes):
+            raise TypeError("a class without a name")
+        with _NoLargerThan([*content["features"].values(), *content["model"].values()]):
+            predictor = build_predictor(config, config.features.build(tuple(shape)), shape, outputs, classes)
         predictor.to(torch.device("cpu"), config.trainer.dtype)
+        for name, part in (("features", predictor.features), ("model", predictor.model)):
+            if not alike(content[name], part.state_dict()):
+                raise ValueError(f"{name} of another run")
         predictor.load_state_dict(content)
-    except (KeyError, RuntimeError, TypeError, AttributeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{path}: does not belong to {directory / 'config.yaml'}") from error
     predictor.to(resolve_device(device), config.trainer.dtype)
     predictor.model.eval()
-    summary = directory / "summary.json"
+    return Run(directory, config, _summary(directory / "summary.json"), predictor)
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    """Return the content of ``summary.json``; empty where there is none yet."""
     try:
-        metrics = json.loads(summary.read_text(encoding="utf-8")) if summary.exists() else {}
-    except ValueError as error:
-        raise UserError(f"{summary}: not JSON, or damaged") from error
-    return Run(directory, config, metrics, predictor)
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if not isinstance(content, dict):
+            raise TypeError("no object")
+    except (RecursionError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not JSON of a run, or damaged") from error
+    return content
+
+
+class _NoLargerThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Refuse to make a tensor with more numbers than these have bytes: they would not be what it holds."""
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.limit = sum(tensor.untyped_storage().nbytes() for tensor in tensors)
+
+    def __torch_dispatch__(self, function: Any, types: Any, words: Any = (), named: Any = None) -> Any:
+        """Call a function of torch."""
+        size = words[0] if words and isinstance(words[0], list | tuple) else ()
+        if all(isinstance(count, int) for count in size) and math.prod(size) > self.limit:
+            raise ValueError(f"a tensor of size {size}")
+        return function(*words, **(named or {}))
 
 
 @register("", "evaluate")
@@ -156,7 +212,8 @@ class EvaluateConfig:
 def evaluate_run(config: EvaluateConfig) -> dict[str, float]:
     """Measure a run again and print the table."""
     run = load_run(config.run, config.checkpoint, config.device)
-    measured = {f"{config.split}/{name}": value for name, value in run.evaluate(config.split).items()}
+    with memory_errors():
+        measured = {f"{config.split}/{name}": value for name, value in run.evaluate(config.split).items()}
     console.split_table(measured)
     print(f"run        {config.run} ({config.checkpoint} checkpoint)")
     return measured

@@ -1,12 +1,20 @@
 """What people type: strict about types, and every mistake of Hydra's explained in one line."""
 
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
-from omegaconf import BooleanNode, Container, DictConfig, OmegaConf
+from hydra.core.override_parser.types import Override, RangeSweep, Sweep
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import AnyNode, BooleanNode, Container, DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -17,6 +25,10 @@ from omegaconf.errors import (
 from deeprob.config import expected, options
 from deeprob.errors import UserError, did_you_mean
 
+LONGEST_RANGE = 1_000_000
+MERGING = "Error merging override "
+"""What Hydra's error about a value starts with; the word follows."""
+
 
 def parse(words: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
     """Parse ``key=value`` words; a sweep's ``glob(…)`` needs the loader, which knows the options.
@@ -26,18 +38,44 @@ def parse(words: Sequence[str], loader: ConfigLoader | None = None) -> list[Over
     UserError
         Names the word that cannot be read.
     """
-    try:
-        parsed: list[Override] = OverridesParser.create(loader).parse_overrides(list(words))
-    except OverrideParseException as error:
-        raise explain(error, words) from error
-    for override in parsed:
-        if not override.key_or_group:
-            raise UserError(f"{override.input_line}: cannot be read as key=value (no key)")
+    parser = OverridesParser.create(loader)
+    parsed = []
+    for word in words:
+        try:
+            (override,) = parser.parse_overrides([word])
+            if not override.key_or_group:
+                raise UserError(f"{word}: cannot be read as key=value (no key)")
+            if isinstance(values := override.value(), RangeSweep) and not _ends(values):
+                raise UserError(f"{word}: a range without end, or of more than {LONGEST_RANGE} values")
+        except OverrideParseException as error:
+            raise _unreadable(error, word) from error
+        except (ArithmeticError, RecursionError, ValueError) as error:  # too many digits or brackets
+            raise UserError(f"{word}: cannot be read as key=value ({_first_line(error)})") from error
+        parsed.append(override)
     return parsed
 
 
+def _ends(values: RangeSweep) -> bool:
+    """Tell whether a range has an end, and not too far away."""
+    assert values.start is not None
+    assert values.stop is not None
+    return abs(values.stop - values.start) < LONGEST_RANGE * abs(values.step)
+
+
+def _unreadable(error: OverrideParseException, word: str) -> UserError:
+    if "=" not in word:
+        return UserError(f"{word or 'an empty word'}: cannot be read as key=value (no =)")
+    reason, place = str(error), f"LexerNoViableAltException: {word}\n"
+    if reason.startswith(place):  # and in the next line a mark below the letter
+        mark = reason.index("^", len(place)) - len(place) - place.index(word)
+        reason = f"at {word[mark : mark + 20]}"
+    else:
+        reason = _first_line(reason.removeprefix(f"Error parsing override '{word}'\n"))
+    return UserError(f"{word}: cannot be read as key=value ({reason}); quote what is special: 'key=\"value\"'")
+
+
 def check_types(node: DictConfig, words: Sequence[str]) -> None:
-    """Refuse ``2`` and ``yes`` where true or false is meant, which OmegaConf would take.
+    """Refuse ``2`` and ``yes`` where true or false is meant, and files and lists as options, which Hydra would take.
 
     Raises
     ------
@@ -45,56 +83,113 @@ def check_types(node: DictConfig, words: Sequence[str]) -> None:
         Names the key.
     """
     for override in parse(words):
-        key = override.key_or_group
+        key, value = override.key_or_group, override.value()
+        if options(key) and not override.is_delete() and not _is_choice(value):
+            raise _wrong_option(str(override.input_line), key)
         parent, _, name = key.rpartition(".")
         holder = OmegaConf.select(node, parent) if parent else node
         field = holder._get_node(name, validate_access=False) if isinstance(holder, DictConfig) else None
-        value = override.value()
-        if isinstance(field, BooleanNode) and not isinstance(value, bool) and "${" not in str(value):
-            raise UserError(f"{key}={value}: expected true or false")
+        if isinstance(field, BooleanNode) and not override.is_delete():
+            given = _resolved(field, value)
+            if not isinstance(given, bool) and not (given is None and field._is_optional()):
+                raise UserError(f"{override.input_line}: expected true or false")
+
+
+def _is_choice(value: Any) -> bool:
+    """Tell whether a group can have a value: the name of an option, or values of the one chosen."""
+    plain = isinstance(value, str) and re.fullmatch(r"[\w.-]+(?<!\.yaml)", value)
+    return bool(plain) or isinstance(value, dict | Sweep)
+
+
+def _resolved(field: BooleanNode, value: Any) -> Any:
+    """Return what an interpolation given for a field stands for, before it is made to fit; its own value if none."""
+    if "${" not in str(value):
+        return value
+    try:
+        return AnyNode(value, parent=field._get_parent())._dereference_node()._value()
+    except OmegaConfBaseException:
+        return True  # what cannot be resolved is reported with all else that cannot
 
 
 def explain(error: Exception, words: Sequence[str]) -> UserError:
     """Return the one line that says what was wrong with the words, given what Hydra raised."""
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    if isinstance(error, OverrideParseException):
-        word = error.override or "an empty word"
-        advice = f"{_first_line(error)}; quote what is special: 'key=\"value\"'" if "=" in word else "no ="
-        return UserError(f"{word}: cannot be read as key=value ({advice})")
+    told = str(error).startswith(MERGING) or isinstance(error.__cause__, OmegaConfBaseException)
+    cause = error.__cause__ if told and isinstance(error.__cause__, Exception) else error
+    key = str(getattr(cause, "full_key", None) or "")
     if isinstance(error, MissingConfigException):
-        return _missing_option(error)
-    if isinstance(cause, ConfigAttributeError | ConfigKeyError):
-        return _unknown_key(cause)
+        return _missing_option(error, words)
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
+        return _unknown_key(key, cause.parent_node)
     if isinstance(cause, ValidationError):
-        return _wrong_value(cause, words)
+        word = next((word for word in [_merged(error), *words] if _key(word) == key.partition("[")[0]), "")
+        return _wrong_value(cause, word or key)
     if isinstance(error, ConfigCompositionException) and "--multirun" in str(error):
         word = next((word for word in words if word in str(error)), "a list of values")
         return UserError(f"{word}: several values make a sweep; add -m, or write a list as [a,b]")
-    key = getattr(cause, "full_key", None)
-    named = [word for word in words if key and word.lstrip("+~").startswith(key)]
-    groups = [word for word in words if options(word.partition("=")[0])]
-    if groups and not named:  # an error that names no key, such as that of model=null, is a group's
-        return UserError(f"{groups[0]}: expected one of {', '.join(options(groups[0].partition('=')[0]))}")
-    return UserError(f"{(named or [key or ' '.join(words)])[0]}: {_first_line(cause) or type(cause).__name__}")
+    for override in parse(words):
+        if options(override.key_or_group) and not override.is_delete() and not _is_choice(override.value()):
+            return _wrong_option(str(override.input_line), override.key_or_group)
+    word = next(_blamed(error, key, words), key or " ".join(words))
+    reason = _only_expected(_key(word)) if word == _merged(error) and not word.startswith("~") else ""
+    return UserError(f"{word}: {reason or _first_line(cause) or type(cause).__name__}")
 
 
-def _first_line(error: BaseException) -> str:
+@contextmanager
+def explained(words: Sequence[str], *others: type[Exception]) -> Iterator[None]:
+    """Explain what Hydra and OmegaConf raise over some words, and where there are words, `others`."""
+    kinds: tuple[type[Exception], ...] = (HydraException, OmegaConfBaseException, *(others if words else ()))
+    try:
+        yield
+    except kinds as error:
+        raise explain(error, words) from error
+
+
+def _key(word: str) -> str:
+    return word.lstrip("+~").partition("=")[0]
+
+
+def _merged(error: Exception) -> str:
+    """Return the word that Hydra was about to follow when it failed, if it says so."""
+    return str(error).removeprefix(MERGING) if str(error).startswith(MERGING) else ""
+
+
+def _blamed(error: Exception, key: str, words: Sequence[str]) -> Iterator[str]:
+    """Yield the words that an error speaks of, surest first."""
+    yield from (word for word in words if word == _merged(error))
+    yield from (word for word in words if key and _key(word).startswith(key))
+    yield from (word for word in words if word.lstrip("+~") in str(error))
+    mentioned = re.findall(r"[\w$@/-]+(?:\.[\w$@-]+)*", str(error))
+    yield from (word for word in words if _key(word) in mentioned)
+    yield from (word for word in words if any(f"${{{name}" in word for name in mentioned))
+
+
+def _first_line(error: object) -> str:
     """Return the first line of a message, with the next where the first ends in a colon."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
-def _missing_option(error: MissingConfigException) -> UserError:
-    group, _, name = (error.missing_cfg_file or "").rpartition("/")
-    if not group or error.options is None:
-        return UserError(_first_line(error))
+def _missing_option(error: MissingConfigException, words: Sequence[str]) -> UserError:
+    missing = error.missing_cfg_file or ""
+    word = next((word for word in words if f"/{_key(word)}/" in f"/{missing}"), "")
+    group, name = _key(word), missing.removeprefix(f"{_key(word)}/")
+    if not word or error.options is None:
+        return UserError(f"{word}: {_first_line(error)}".removeprefix(": "))
     return UserError(f"{group}={name}: no such option; {did_you_mean(name, error.options)}")
 
 
-def _unknown_key(cause: ConfigAttributeError | ConfigKeyError) -> UserError:
-    key = str(cause.full_key)
-    parent = cause.parent_node
-    assert isinstance(parent, DictConfig)
+def _wrong_option(word: str, group: str) -> UserError:
+    return UserError(f"{word}: expected one of {', '.join(options(group))}")
+
+
+def _only_expected(key: str) -> str:
+    """Return what the key of a group's option accepts, if it accepts the same in every option that has it."""
+    group, _, rest = key.partition(".")
+    accepted = {expected(cls, rest.partition(".")[0]) for cls in options(group).values()} - {""}
+    return f"expected {accepted.pop()}" if len(accepted) == 1 else ""
+
+
+def _unknown_key(key: str, parent: DictConfig) -> UserError:
     group, _, name = key.rpartition(".")
     known = sorted(options(group).items())
     owners = [option for option, cls in known if name in getattr(cls, "__dataclass_fields__", {})]
@@ -121,11 +216,10 @@ def _paths(node: DictConfig, prefix: str = "") -> Iterator[str]:
             yield from _paths(child, f"{prefix}{name!s}.")
 
 
-def _wrong_value(cause: ValidationError, words: Sequence[str]) -> UserError:
+def _wrong_value(cause: ValidationError, word: str) -> UserError:
     key = str(cause.full_key).partition("[")[0]
-    word = next((word for word in words if word.lstrip("+").startswith(f"{key}=")), key)
     if options(key):
-        return UserError(f"{word}: expected one of {', '.join(options(key))}")
+        return _wrong_option(word, key)
     parent, _, name = key.rpartition(".")
     assert isinstance(cause.parent_node, Container)
     holder = OmegaConf.select(cause.parent_node._get_root(), parent) if parent else cause.parent_node._get_root()

@@ -16,6 +16,8 @@ MAY_CHANGE = (
     "trainer.epochs",
     "trainer.log_every",
     "trainer.progress",
+    "trainer.figures",
+    "trainer.figures_every",
     "trainer.preflight",
     "trainer.checkpoint_minutes",
     "trainer.checkpoint_epochs",

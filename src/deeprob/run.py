@@ -18,6 +18,8 @@ from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
 from deeprob.training import Shared
 from deeprob.training.checkpoint import Checkpoints, exists, load_newest
+from deeprob.training.state import alike
+from deeprob.watch import Watch, check_figures
 
 
 def run(
@@ -59,6 +61,8 @@ def run(
     """
     config = config.resolved()
     files = RunDirectory(directory, resume)
+    if resume:
+        check_files(files)
     if resume and complete(summary := files.read_json("summary"), config):
         if not job:
             console.note(f"{directory} is complete already")
@@ -69,6 +73,7 @@ def run(
         with memory_errors():
             experiment = Experiment.build(config, shared)
         torch.set_num_threads(experiment.threads)
+        check_figures(experiment, directory)
         with named_errors(directory), files:
             if config.trainer.preflight:
                 preflight(experiment, directory)
@@ -81,10 +86,33 @@ def run(
         torch.set_num_threads(threads)
 
 
+def check_files(files: RunDirectory) -> None:
+    """Look at a run that is to go on, before anything is written there.
+
+    Raises
+    ------
+    UserError
+        Names a link, through which writing would change a file elsewhere, what is neither file nor folder and would
+        never end, or what is not JSON of a run.
+    """
+    for path in files.path.rglob("*"):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path}: no file of a run but a link, pipe or the like; remove it, or put a copy there")
+    for name in ("summary", "provenance"):
+        try:
+            content = files.read_json(name)
+        except RecursionError:
+            content = {"resumed": None}
+        numbers = [value for key, value in content.items() if "/" in key or key == "epochs"]
+        if not isinstance(content.get("resumed", []), list) or not all(isinstance(v, int | float) for v in numbers):
+            raise UserError(f"{files.path / name}.json: not JSON of a run, or damaged; correct or remove it")
+
+
 def complete(summary: Mapping[str, Any], config: RunConfig) -> bool:
     """Tell whether a run that left this summary has nothing more to do for a config."""
     status, epochs = summary.get("status"), summary.get("epochs", 0)
-    return status == "stopped" or (status == "completed" and epochs >= config.trainer.epochs)
+    ended = status == "stopped" or (status == "completed" and epochs >= config.trainer.epochs)
+    return ended and "test/loss" in summary
 
 
 def report(summary: Mapping[str, Any], directory: Path, job: str) -> None:
@@ -105,16 +133,20 @@ def run_experiment(experiment: Experiment, files: RunDirectory, command: Sequenc
         total, job or experiment.label, "examples", done=done, visible=config.trainer.progress, lines=not job
     )
     with Interruption() as interruption, EventFile(files.path, written.get("events", 0)) as events, bar:
+        watch = Watch(experiment, files.path, events, alone=not job)
 
         def lengths() -> dict[str, int]:
+            watch.catch_up()
             return {"metrics": files.synced_metrics_length(), "events": events.synced_length()}
 
         best_is_last = experiment.splits.val is None
         checkpoints = Checkpoints(files.checkpoints, state, experiment.identity(), best_is_last, lengths)
         try:
             configs.save(config, files.config)
-            files.add_provenance(provenance(command, state.frozen.device, config.seed), resumed=bool(written))
+            origin = provenance(command, state.frozen.device, config.seed)
+            files.add_provenance(origin, resumed=bool(written))
             if not written:
+                watch.texts(files.config, origin)
                 events.layout(without=() if experiment.splits.classes else ("accuracy",))
                 events.hyperparameters(configs.flat(config))
                 checkpoints.write()
@@ -124,7 +156,7 @@ def run_experiment(experiment: Experiment, files: RunDirectory, command: Sequenc
             raise
         files.begin_again(written.get("metrics", 0))
         with memory_errors(experiment.batch_size):
-            outcome = follow(experiment, files, checkpoints, events, bar, interruption)
+            outcome = follow(experiment, files, checkpoints, events, watch, bar, interruption)
         events.finished(completed=outcome.error is None)
 
     summary = {
@@ -141,6 +173,7 @@ def run_experiment(experiment: Experiment, files: RunDirectory, command: Sequenc
     files.write_json("summary", summary)
     if outcome.error is not None:
         raise outcome.error
+    watch.ending(summary)
     return summary
 
 
@@ -161,15 +194,18 @@ def restore(experiment: Experiment, files: RunDirectory) -> dict[str, int]:
     if not files.resume or not exists(last):
         return {}
     content = load_newest(last)
-    for name, value in experiment.identity().items():
-        if not same(content.get(name), value):
-            raise UserError(f"{last}: the dataset is no longer that of the run (its {name} changed)")
     try:
+        for name, value in experiment.identity().items():
+            if not same(content[name], value):
+                raise UserError(f"{last}: the dataset is no longer that of the run (its {name} changed)")
         experiment.state.load_state_dict(content)
         if not 0 <= experiment.state.step <= experiment.steps:
             raise ValueError("a step outside of the run")
-        return {str(name): int(length) for name, length in content["lengths"].items()}
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        lengths: dict[str, int] = content["lengths"]
+        if not alike(lengths, {"metrics": 0, "events": 0}):
+            raise ValueError("lengths of no files")
+        return lengths
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{last}: does not belong to {files.config}") from error
 
 

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from deeprob.data import CirclesConfig, MoonsConfig, SpiralsConfig, XorConfig
+from deeprob.data import ChevronsConfig, CirclesConfig, MoonsConfig, SpiralsConfig, XorConfig
 
-CONFIGS = [CirclesConfig, MoonsConfig, SpiralsConfig, XorConfig]
+CONFIGS = [ChevronsConfig, CirclesConfig, MoonsConfig, SpiralsConfig, XorConfig]
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -54,6 +54,16 @@ def test_xor_is_the_sign_of_the_product():
     assert train.inputs.abs().max() <= 1
     corners = (train.inputs > 0).long() @ torch.tensor([2, 1])
     assert (torch.bincount(corners, minlength=4) > 150).all()
+
+
+def test_chevrons_lie_above_and_below_the_absolute_value():
+    train = ChevronsConfig(gap=0.2, thickness=0.5, points_per_class=2000).load().train
+    x, y = train.inputs.T
+    away = (y - x.abs()) * (1 - 2 * train.targets)
+    assert away.min().item() == pytest.approx(0.1, abs=0.005)
+    assert away.max().item() == pytest.approx(0.6, abs=0.005)
+    assert (x.min().item(), x.max().item()) == pytest.approx((-1, 1), abs=0.01)
+    assert x.mean().abs() < 0.05
 
 
 def test_distractors_are_noise_beside_the_same_points():

@@ -55,3 +55,10 @@ def test_nothing_in_it_is_random():
 def test_without_a_bias():
     model = LinearConfig(bias=False).build(4, 3, torch.Generator())
     assert [tuple(p.shape) for p in model.parameters()] == [(3, 4)]
+
+
+def test_its_only_stage_is_the_scores():
+    model, x = build(4, 3), torch.ones(2, 4)
+    assert [name for name, _ in model.stages(x)] == ["scores"]
+    assert torch.equal(next(model.stages(x))[1], model(x))
+    assert model.linear_layers == [model.layer]

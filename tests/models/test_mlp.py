@@ -234,3 +234,33 @@ def test_without_biases():
         "layers.1.weight": (2, 3),
     }
     assert torch.equal(model(torch.zeros(1, 4)), torch.zeros(1, 2))
+
+
+# ---------------------------------------------------------------- stages
+
+
+def test_stages_are_the_steps_of_the_forward_pass():
+    model = MLPConfig(hidden=[3, 5], activation="tanh", dropout=0.5).build(2, 4, rng())
+    x = torch.randn(6, 2, generator=rng())
+    stages = dict(model.stages(x))
+    assert {name: values.shape[1] for name, values in stages.items()} == {
+        "linear 1": 3, "tanh 1": 3, "linear 2": 5, "tanh 2": 5, "scores": 4,
+    }  # fmt: skip
+    assert torch.equal(stages["tanh 1"], torch.tanh(stages["linear 1"]))
+    assert torch.equal(stages["linear 2"], model.layers[1](stages["tanh 1"]))
+    assert torch.equal(stages["scores"], model(x))
+    assert list(model.linear_layers) == list(model.layers)
+
+
+def test_stages_of_maxout_norm_and_an_output_activation():
+    words = {"activation": "maxout", "pieces": 3, "norm": "layer", "output_activation": "sigmoid"}
+    model = MLPConfig(hidden=[4], **words).build(2, 2, rng())
+    x = torch.randn(6, 2, generator=rng())
+    stages = dict(model.stages(x))
+    assert {name: values.shape[1] for name, values in stages.items()} == {
+        "linear 1": 12, "maxout 1": 4, "linear 2": 2, "scores": 2,
+    }  # fmt: skip
+    assert torch.equal(stages["linear 1"], model.norms[0](model.layers[0](x)))
+    assert torch.equal(stages["maxout 1"], stages["linear 1"].view(6, 4, 3).amax(2))
+    assert torch.equal(stages["scores"], torch.sigmoid(stages["linear 2"]))
+    assert torch.equal(stages["scores"], model(x))

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
@@ -58,3 +59,32 @@ def test_curves_that_belong_together_share_a_chart(tmp_path):
     assert charts["L(W) = data loss + regularization"] == ["train/loss", "train/data_loss", "train/regularization"]
     metadata = accumulator.SummaryMetadata("custom_scalars__config__")
     assert metadata.plugin_data.plugin_name == "custom_scalars"
+
+
+def test_pictures_texts_and_histograms_are_what_their_tabs_expect(tmp_path):
+    png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (30).to_bytes(4, "big") + (20).to_bytes(4, "big")
+    with EventFile(tmp_path) as events:
+        events.image("figures/x", png, 5)
+        events.text("config", "**bold**")
+        events.histogram("weights/w", np.array([[0.0, 1.0], [1.0, 4.0]]), 3, bins=4)
+    accumulator = read(tmp_path)
+    plugins = {tag: accumulator.SummaryMetadata(tag).plugin_data.plugin_name for tag in accumulator.Tags()["tensors"]}
+    assert plugins == {"figures/x": "images", "config": "text", "weights/w": "histograms"}
+    (picture,) = accumulator.Tensors("figures/x")
+    assert (picture.step, list(picture.tensor_proto.string_val)) == (5, [b"30", b"20", png])
+    (text,) = accumulator.Tensors("config")
+    assert list(text.tensor_proto.string_val) == [b"**bold**"]
+    (histogram,) = accumulator.Tensors("weights/w")
+    table = np.frombuffer(histogram.tensor_proto.tensor_content).reshape(-1, 3)
+    assert histogram.step == 3
+    assert table.tolist() == [[0, 1, 1], [1, 2, 2], [2, 3, 0], [3, 4, 1]]
+
+
+@pytest.mark.parametrize("values", [[2.0, 2.0], [1.0, 1.0 + 1e-7], [0.0], [0.0, 5e-324], [-1e30, -1e30]])
+def test_values_that_are_all_but_equal_have_a_histogram(tmp_path, values):
+    with EventFile(tmp_path) as events:
+        events.histogram("x", np.array(values, np.float32), 0)
+    (point,) = read(tmp_path).Tensors("x")
+    table = np.frombuffer(point.tensor_proto.tensor_content).reshape(-1, 3)
+    assert table[:, 2].sum() == len(values)
+    assert table[0, 0] <= min(values) <= max(values) <= table[-1, 1]

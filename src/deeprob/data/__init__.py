@@ -2,6 +2,7 @@
 
 from deeprob.data.base import DatasetConfig
 from deeprob.data.batches import Batches
+from deeprob.data.chevrons import ChevronsConfig
 from deeprob.data.cifar10 import CIFAR10Config
 from deeprob.data.circles import CirclesConfig
 from deeprob.data.examples import Examples, Splits
@@ -16,6 +17,7 @@ __all__ = [
     "Batches",
     "CIFAR10Config",
     "CSVConfig",
+    "ChevronsConfig",
     "CirclesConfig",
     "DatasetConfig",
     "Examples",

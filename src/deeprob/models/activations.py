@@ -17,12 +17,15 @@ class Activation:
 
     Attributes
     ----------
+    name
+        What configs call it.
     function
         Any shape in, the same shape out.
     gain
         Standard deviation of the weights before it, times √(fan in), that keeps the signal's size from layer to layer.
     """
 
+    name: str
     function: Callable[[Tensor], Tensor]
     gain: float
 
@@ -49,12 +52,15 @@ def maxout(values: Tensor, pieces: int) -> Tensor:
 # rectifiers", 2015, equations 10 and 15; the last three by quadrature). Functions that are nearly linear at 0: gain 1,
 # variance 1/fan_in (LeCun et al., "Efficient backprop", 1998; Glorot & Bengio 2010 for equal fans).
 ACTIVATIONS = {
-    "relu": Activation(torch.relu, math.sqrt(2)),
-    "leaky_relu": Activation(leaky_relu, math.sqrt(2 / (1 + LEAK**2))),
-    "elu": Activation(F.elu, 1.2452),
-    "gelu": Activation(F.gelu, 1.5335),
-    "silu": Activation(F.silu, 1.6765),
-    "tanh": Activation(torch.tanh, 1.0),
-    "sigmoid": Activation(torch.sigmoid, 1.0),
-    "identity": Activation(identity, 1.0),
+    activation.name: activation
+    for activation in (
+        Activation("relu", torch.relu, math.sqrt(2)),
+        Activation("leaky_relu", leaky_relu, math.sqrt(2 / (1 + LEAK**2))),
+        Activation("elu", F.elu, 1.2452),
+        Activation("gelu", F.gelu, 1.5335),
+        Activation("silu", F.silu, 1.6765),
+        Activation("tanh", torch.tanh, 1.0),
+        Activation("sigmoid", torch.sigmoid, 1.0),
+        Activation("identity", identity, 1.0),
+    )
 }

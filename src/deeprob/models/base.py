@@ -1,6 +1,7 @@
-"""What every model has: a config that builds it, and a forward pass that may be given noise."""
+"""What every model has: a config that builds it, a forward pass that may be given noise, and its stages."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,18 @@ class Model(nn.Module, ABC):
 
         `key` names the random numbers of one training step (see `deeprob.randomness`); without it nothing is random.
         """
+
+    @abstractmethod
+    def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Yield the name and the outcome (B, H) of each step of the forward pass without noise.
+
+        The sums of the first layer are ``linear 1``, their activations ``relu 1``, and so on; ``scores`` come last.
+        """
+
+    @property
+    @abstractmethod
+    def linear_layers(self) -> Sequence[nn.Linear]:
+        """The layers Wx + b, from the inputs on."""
 
 
 def dense(inputs: int, outputs: int, deviation: float, rng: torch.Generator, bias: bool = True) -> nn.Linear:

@@ -1,9 +1,10 @@
 """The linear classifier: one template a class."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deeprob.config import register
 from deeprob.models.base import Model, ModelConfig, dense
@@ -35,3 +36,12 @@ class Linear(Model):
         """Return scores (B, C) of inputs (B, …) with D numbers each."""
         scores: Tensor = self.layer(inputs.flatten(1))
         return scores
+
+    def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Yield the scores, which are all there is."""
+        yield "scores", self(inputs)
+
+    @property
+    def linear_layers(self) -> Sequence[nn.Linear]:
+        """The one layer."""
+        return [self.layer]

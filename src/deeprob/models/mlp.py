@@ -1,7 +1,7 @@
 """Fully-connected networks (multi-layer perceptrons)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -120,21 +120,46 @@ class MLP(Model):
             for fan_in, fan_out, deviation in zip(sizes, outputs, deviations, strict=False)
         )
         self.norms = nn.ModuleList(NORMS[norm](units) for units in outputs[:-1])
-        self.activation = activation.function
+        self.activation = activation
         self.pieces = pieces
-        self.output_activation = output_activation.function
+        self.output_activation = output_activation
         self.dropout = Dropout(dropout)
         self.noisy = dropout > 0 and len(sizes) > 2
 
     def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
         """Return scores (B, C) of inputs (B, …) with D numbers each; dropout only with a `key`."""
         hidden = inputs.flatten(1)
-        for depth, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=False)):
-            hidden = norm(layer(hidden))
-            hidden = self.activation(maxout(hidden, self.pieces) if self.pieces > 1 else hidden)
+        for depth in range(len(self.norms)):
+            hidden = self._activations(self._sums(hidden, depth))
             if self.noisy and key is not None:
                 hidden = self.dropout(hidden, randomness.fold(key, depth))
-        return self.output_activation(self.layers[-1](hidden))
+        return self.output_activation.function(self.layers[-1](hidden))
+
+    def _sums(self, hidden: Tensor, depth: int) -> Tensor:
+        """Return the sums of a hidden layer, normalized if they are."""
+        sums: Tensor = self.norms[depth](self.layers[depth](hidden))
+        return sums
+
+    def _activations(self, sums: Tensor) -> Tensor:
+        """Return what a hidden layer makes of its sums."""
+        return self.activation.function(maxout(sums, self.pieces) if self.pieces > 1 else sums)
+
+    def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``linear 1``, ``relu 1``, …, ``scores``; a hidden layer's norm is a part of its linear stage."""
+        hidden = inputs.flatten(1)
+        name = "maxout" if self.pieces > 1 else self.activation.name
+        for depth in range(len(self.norms)):
+            yield f"linear {depth + 1}", (sums := self._sums(hidden, depth))
+            yield f"{name} {depth + 1}", (hidden := self._activations(sums))
+        sums = self.layers[-1](hidden)
+        if self.output_activation.name != "identity":
+            yield f"linear {len(self.layers)}", sums
+        yield "scores", self.output_activation.function(sums)
+
+    @property
+    def linear_layers(self) -> Sequence[nn.Linear]:
+        """All layers."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
 
 class Dropout(nn.Module):

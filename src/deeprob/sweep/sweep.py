@@ -18,8 +18,10 @@ from deeprob.experiment import RunConfig, TrainConfig
 from deeprob.hydra_app import own_directory, without_hydra
 from deeprob.overrides import check_types, explain, parse
 from deeprob.run import complete
+from deeprob.sweep.conclusion import Conclusion
 from deeprob.sweep.table import SweepTable, failure, outcome
 from deeprob.tracking.run_dir import RunDirectory
+from deeprob.watch import check_names
 
 
 def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
@@ -43,7 +45,9 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
         raise UserError(f"{' '.join(words)}: {error}; give the values, as in key=1,2,3") from error
     if not jobs:
         raise UserError(f"{' '.join(words)}: a sweep over no values; give at least one")
-    subdirectories, configs = zip(*(validate(sweeper, number, job) for number, job in enumerate(jobs)), strict=True)
+    subdirectories, plans = zip(*(validate(sweeper, number, job) for number, job in enumerate(jobs)), strict=True)
+    configs = [plan.run for plan in plans]
+    conclusion = Conclusion.of(plans[0].sweep, configs[0])
     for number, subdirectory in enumerate(subdirectories):
         if subdirectory in subdirectories[:number] or not subdirectory or ".." in Path(subdirectory).parts:
             raise UserError(
@@ -53,27 +57,32 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
     with own_directory(sweeper.config, "sweep", resume=resume) as directory:
         swept = list(dict.fromkeys(override.key_or_group for override in overrides if override.is_sweep_override()))
         table = SweepTable(jobs, swept, configs)
-        for number, summary in finished(directory, configs).items() if resume else ():
+        folders = [directory / subdirectory for subdirectory in subdirectories]
+        for number, (folder, summary) in finished(directory, configs).items() if resume else ():
+            folders[number] = folder
             table.ended(number, summary)
         sweeper.hydra_context.callbacks.callbacks.append(table)
         try:
             results = launch(sweeper.launcher, jobs, table)
+            refuted = conclusion.conclude(table, directory, folders)
         except KeyboardInterrupt:
             for place, number in enumerate(table.open):
                 table.ended(number, {"status": "skipped" if place else "interrupted"}, told=not place)
+            table.compare()
             raise
         finally:
             table.write(directory / "summary.csv")
-            table.compare()
             print(f"\nsweep      {directory}")
     if table.failed:
         raise CheckFailed(f"{len(table.failed)} of {len(jobs)} jobs failed: {', '.join(map(str, table.failed))}")
+    if refuted:
+        raise CheckFailed(f"{len(refuted)} of {len(conclusion.claims)} claims failed: {'; '.join(refuted)}")
     return results
 
 
-def finished(directory: Path, configs: Sequence[RunConfig]) -> dict[int, dict[str, Any]]:
-    """Return the summaries of the jobs whose config is that of a run in a directory that is complete."""
-    summaries = {}
+def finished(directory: Path, configs: Sequence[RunConfig]) -> dict[int, tuple[Path, dict[str, Any]]]:
+    """Return folder and summary of the jobs whose config is that of a run in a directory that is complete."""
+    done = {}
     for path in sorted(directory.glob("*/config.yaml")):
         try:
             config = read(RunConfig, path)
@@ -81,9 +90,9 @@ def finished(directory: Path, configs: Sequence[RunConfig]) -> dict[int, dict[st
             continue  # it is run again, and then named
         summary = RunDirectory(path.parent).read_json("summary")
         if complete(summary, config):
-            summaries[digest(config)] = summary
-    found = {number: summaries.get(digest(config.resolved())) for number, config in enumerate(configs)}
-    return {number: summary for number, summary in found.items() if summary is not None}
+            done[digest(config)] = path.parent, summary
+    found = {number: done.get(digest(config.resolved())) for number, config in enumerate(configs)}
+    return {number: run for number, run in found.items() if run is not None}
 
 
 def launch(launcher: Launcher, jobs: Sequence[Sequence[str]], table: SweepTable) -> list[JobReturn]:
@@ -105,7 +114,7 @@ def launch(launcher: Launcher, jobs: Sequence[Sequence[str]], table: SweepTable)
     return results
 
 
-def validate(sweeper: BasicSweeper, number: int, job: Sequence[str]) -> tuple[str, RunConfig]:
+def validate(sweeper: BasicSweeper, number: int, job: Sequence[str]) -> tuple[str, TrainConfig]:
     """Compose and check one job's config without running it, and return the name of its folder, and the config."""
     assert sweeper.hydra_context is not None
     assert sweeper.config is not None
@@ -120,6 +129,8 @@ def validate(sweeper: BasicSweeper, number: int, job: Sequence[str]) -> tuple[st
         except Exception as error:  # whatever Hydra makes of the words, the words are at fault
             raise explain(error, job) from error
         check_types(config, job)
-        return subdirectory, load(TrainConfig, without_hydra(config)).run
+        plan = load(TrainConfig, without_hydra(config))
+        check_names(plan.trainer.figures)
+        return subdirectory, plan
     except UserError as error:
         raise UserError(f"job {number} ({' '.join(job)}): {error}") from error

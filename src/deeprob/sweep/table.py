@@ -56,6 +56,15 @@ class SweepTable(Callback):
         if told:
             self._live.row([str(number), *(row[key] for key in self.swept), row["status"], *ending])
 
+    def measured(self, number: int, values: Mapping[str, float]) -> None:
+        """Take what else was measured on a job."""
+        self.rows[number] |= values
+        self.shown += [name for name in values if name not in self.shown]
+
+    def title(self, number: int) -> str:
+        """Return a job's values of what is swept."""
+        return " ".join(f"{key}={self.rows[number][key]}" for key in self.swept)
+
     @property
     def open(self) -> list[int]:
         """The jobs that have not ended."""
@@ -68,7 +77,7 @@ class SweepTable(Callback):
 
     def write(self, path: Path) -> None:
         """Write ``summary.csv``: a row a job."""
-        metrics = [name for name in METRICS if any(name in row for row in self.rows)]
+        metrics = [name for name in dict.fromkeys((*METRICS, *self.shown)) if any(name in row for row in self.rows)]
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, [*self.swept, "status", "error", *metrics], extrasaction="ignore")
         writer.writeheader()

@@ -184,7 +184,7 @@ def shown(name: str, metrics: Mapping[str, float]) -> str:
     if name not in metrics:
         return ""
     value = metrics[name]
-    if name.endswith(("accuracy", "zeros")):
+    if name.endswith(("accuracy", "zeros")) or name.startswith("probe/"):
         return f"{100 * value:.2f} %"
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
 

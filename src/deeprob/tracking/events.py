@@ -8,14 +8,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.custom_scalar import metadata as layout_metadata
 from tensorboard.plugins.custom_scalar.layout_pb2 import Category, Chart, Layout, MultilineChartContent
+from tensorboard.plugins.histogram import metadata as histogram_metadata
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
@@ -72,12 +76,36 @@ class EventFile:
             for title, tags in CHARTS.items()
             if title not in without
         ]
-        layout = Layout(category=[Category(title="together", chart=charts)])
-        value = Summary.Value(
-            tag=layout_metadata.CONFIG_SUMMARY_TAG, metadata=layout_metadata.create_summary_metadata()
+        layout = Layout(category=[Category(title="together", chart=charts)]).SerializeToString()
+        self._tensor(
+            layout_metadata.CONFIG_SUMMARY_TAG, np.array(layout, object), layout_metadata.create_summary_metadata()
         )
-        value.tensor.CopyFrom(tensor_util.make_tensor_proto(layout.SerializeToString(), dtype=DT_STRING))
-        self._write(Event(wall_time=time.time(), summary=Summary(value=[value])))
+
+    def text(self, tag: str, markdown: str) -> None:
+        """Write a text for the text tab."""
+        about = text_metadata.create_summary_metadata(None, None)
+        self._tensor(tag, np.array([markdown.encode()], object), about)
+
+    def image(self, tag: str, png: bytes, step: int) -> None:
+        """Write a picture, a PNG file, for the images tab."""
+        width, height = (str(int.from_bytes(png[place : place + 4], "big")).encode() for place in (16, 20))  # its IHDR
+        about = image_metadata.create_summary_metadata(None, None)
+        self._tensor(tag, np.array([width, height, png], object), about, step)
+
+    def histogram(self, tag: str, values: npt.NDArray[Any], step: int, bins: int = 30) -> None:
+        """Write how finite values of any shape are distributed, for the histograms and distributions tabs."""
+        low, high = float(values.min()), float(values.max())
+        margin = 1e-6 * max(abs(low), abs(high), 1e-6)  # NumPy has no bins for values that are all but equal
+        span = (low, high) if high - low > margin else (low - margin, high + margin)
+        counts, edges = np.histogram(values.astype(np.float64), bins, span)
+        table = np.stack([edges[:-1], edges[1:], counts], axis=1).astype(np.float64)
+        self._tensor(tag, table, histogram_metadata.create_summary_metadata(None, None), step)
+
+    def _tensor(self, tag: str, content: npt.NDArray[Any], about: Any, step: int = 0) -> None:
+        """Write what a plugin of TensorBoard takes: numbers or strings, with the plugin's own words `about` them."""
+        value = Summary.Value(tag=tag, metadata=about)
+        value.tensor.CopyFrom(tensor_util.make_tensor_proto(content))
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
 
     def hyperparameters(self, values: Mapping[str, Any]) -> None:
         """Write what the run was started with, for the HParams tab."""

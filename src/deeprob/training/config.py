@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from deeprob.config import choice, number, register
+from deeprob.config import choice, number, register, some_words
 
 PRECISIONS = ("float32", "float64", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
@@ -39,6 +39,9 @@ class TrainerConfig:
     monitor, patience
         The validation metric that chooses the best checkpoint (``auto``: accuracy, where there are classes), and the
         epochs without a better one after which the run stops (0: never).
+    figures, figures_every
+        Pictures for TensorBoard and the run's ``figures`` folder, by name (null: those that suit the run, but none in a
+        sweep; ``[]``: none), and the epochs between two looks at the run (0: a fifth of the run).
     preflight
         Check data, device, initial loss and gradient before the first update; ``only`` does not train after it.
     """
@@ -56,6 +59,8 @@ class TrainerConfig:
     monitor: str = choice("auto", among=("auto", "val/accuracy", "val/loss"))
     patience: int = number(0, minimum=0)
     progress: bool = True
+    figures: list[str] | None = some_words(or_none=True)
+    figures_every: int = number(0, minimum=0)
     preflight: bool | str = choice(False, among=(False, True, "only"))
 
     @property

@@ -14,17 +14,22 @@ class Prepared:
 
     Attributes
     ----------
-    input_shape
-        One raw input's shape.
+    raw
+        Every split as it was loaded.
     features
         Fitted on the training split alone, on the device.
     splits
         Every split extracted, on the device.
     """
 
-    input_shape: tuple[int, ...]
+    raw: Splits
     features: Features
     splits: Splits
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """One raw input's shape."""
+        return tuple(self.raw.train.inputs.shape[1:])
 
 
 def prepare(dataset: DatasetConfig, features: FeaturesConfig, device: torch.device, dtype: torch.dtype) -> Prepared:
@@ -36,15 +41,14 @@ def prepare(dataset: DatasetConfig, features: FeaturesConfig, device: torch.devi
         When the dataset cannot be read or split, or has inputs that the features cannot take.
     """
     raw = dataset.load()
-    input_shape = tuple(raw.train.inputs.shape[1:])
-    fitted = features.build(input_shape).to(device, dtype)
+    fitted = features.build(tuple(raw.train.inputs.shape[1:])).to(device, dtype)
 
     def extracted(examples: Examples) -> Examples:
         return Examples(fitted.extract(examples.inputs), examples.targets).as_floats(dtype).to(device)
 
     train = Examples(fitted.fit(raw.train.inputs), raw.train.targets).as_floats(dtype).to(device)
     val = None if raw.val is None else extracted(raw.val)
-    return Prepared(input_shape, fitted, Splits(train, val, extracted(raw.test), raw.classes))
+    return Prepared(raw, fitted, Splits(train, val, extracted(raw.test), raw.classes))
 
 
 class Shared:

@@ -1,5 +1,7 @@
 """All that a run is at one moment: what a checkpoint holds and resumption needs."""
 
+import copy
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from torch.optim import Optimizer
 
 from deeprob.models import Model
 from deeprob.optim import Schedule
+from deeprob.tracking.run_dir import COLUMNS
 from deeprob.training.metrics import Meters
 
 
@@ -70,6 +73,10 @@ class TrainState:
         """Let this session's seconds begin now."""
         self._began = time.perf_counter()
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count seconds that went into something else."""
+        self._began += seconds
+
     @classmethod
     def start(
         cls, model: Model, optimizer: Optimizer, schedule: Schedule, device: torch.device, *, accuracy: bool = True
@@ -113,21 +120,85 @@ class TrainState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the state that `state_dict` returned.
+        """Become the state that `state_dict` returned; the optimizer's settings stay those of the config.
 
         Raises
         ------
-        KeyError, TypeError, ValueError, RuntimeError
+        ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError
             When it is the state of something else.
         """
+        own = self.state_dict()
+        for name in ("model", "schedule", "meters", "frozen", "step", "evaluations", "seconds"):
+            if not alike(state[name], own[name]):
+                raise ValueError(f"{name} of another run")
+        meters, metrics = state["meters"], state["metrics"]
+        sums = [] if state["frozen"] else meters["sums"].tolist()  # of a run that diverges the next reading tells
+        numbers = [*sums, *meters["epoch"], *metrics.values(), state["seconds"]]
+        if not all(map(math.isfinite, numbers)) or not set(metrics) <= set(COLUMNS):
+            raise ValueError("metrics of no run")
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._load_optimizer(state["optimizer"]["state"])
         self.schedule.load_state_dict(state["schedule"])
         self.meters.load_state_dict(state["meters"])
         self.frozen.copy_(state["frozen"])
-        self.step, self.evaluations = int(state["step"]), int(state["evaluations"])
+        self.step, self.evaluations = state["step"], state["evaluations"]
         value, loss, epoch = state["best"]
         self.best = Best(None if value is None else float(value), None if loss is None else float(loss), int(epoch))
         self.metrics = {str(name): float(value) for name, value in state["metrics"].items()}
-        self._earlier = float(state["seconds"])
+        self._earlier = state["seconds"]
         self.start_clock()
+
+    def _load_optimizer(self, state: dict[int, dict[str, Any]]) -> None:
+        """Take each parameter's part of the optimizer's state; kernels trust the shapes in it."""
+        expected = self._after_an_update()
+        for index, values in state.items():
+            for name, value in values.items():
+                items = value if isinstance(value, list) else [value]
+                plain = all(isinstance(item, Tensor | int | float | None) for item in items)
+                example = expected[index].get(name)
+                if not plain or (isinstance(example, Tensor) and not alike(value, example)):
+                    raise ValueError(f"{name} of another optimizer")
+        self._set_optimizer(state)
+        self._after_an_update()  # whatever else is wrong with it shows here
+
+    def _after_an_update(self) -> dict[int, dict[str, Any]]:
+        """Return what the optimizer's state would be after one more update, by gradients that are the weights."""
+        parameters = list(self.model.parameters())
+        weights, state = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()["state"]))
+
+        def closure() -> float:
+            for parameter in parameters:
+                parameter.grad = parameter.detach().clone()
+            return sum(parameter.detach().square().sum().item() / 2 for parameter in parameters)
+
+        self.optimizer.step(closure)
+        self.optimizer.zero_grad()
+        after: dict[int, dict[str, Any]] = self.optimizer.state_dict()["state"]
+        self.model.load_state_dict(weights)
+        self._set_optimizer(state)
+        return after
+
+    def _set_optimizer(self, state: dict[int, dict[str, Any]]) -> None:
+        """Give the optimizer a state, every number in its own precision, where torch would take the parameter's."""
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        for index, values in state.items():
+            taken = self.optimizer.state[parameters[index]]
+            taken |= {name: value.to(taken[name].device) for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def alike(value: Any, example: Any) -> bool:
+    """Tell whether a value has the structure, types and shapes of an example, and no count in it is negative.
+
+    A number may stand for a tensor without dimensions, as optimizers have it.
+    """
+    if isinstance(example, Tensor):
+        if isinstance(value, Tensor):
+            return (value.dtype, value.shape, value.stride()) == (example.dtype, example.shape, example.stride())
+        return example.dim() == 0 and type(value) in (int, float)
+    if isinstance(example, dict):
+        same_keys = isinstance(value, dict) and value.keys() == example.keys()
+        return same_keys and all(alike(value[key], example[key]) for key in example)
+    if isinstance(example, list):
+        return isinstance(value, list) and len(value) == len(example) and all(map(alike, value, example))
+    return type(value) is type(example) and (type(value) is not int or 0 <= value < 2**63)

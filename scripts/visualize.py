@@ -1,0 +1,8 @@
+"""Run `deeprob-visualize` from a checkout."""
+
+import sys
+
+from deeprob.cli import visualize
+
+if __name__ == "__main__":
+    sys.exit(visualize())

@@ -1,0 +1,40 @@
+"""Two chevrons, one above the other, which two rectifiers fold into straight stripes."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from deeprob.config import number, register
+from deeprob.data.examples import Examples
+from deeprob.data.planar import PlanarConfig
+
+
+@register("dataset", "chevrons")
+@dataclass(kw_only=True, slots=True)
+class ChevronsConfig(PlanarConfig):
+    """Points above and below x₂ = |x₁|: stripes of a `thickness`, a `gap` apart."""
+
+    name: ClassVar[str] = "chevrons"
+
+    gap: float = number(0.1, minimum=0, maximum=1000)
+    thickness: float = number(0.1, minimum=0, maximum=1000)
+
+    def points(self, points_per_class: int, rng: torch.Generator) -> Examples:
+        """Draw both stripes."""
+        return chevrons(points_per_class, self.gap, self.thickness, rng)
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return the two names."""
+        return ("above", "below")
+
+
+def chevrons(points_per_class: int, gap: float, thickness: float, rng: torch.Generator) -> Examples:
+    """Draw (x, |x| ± (gap/2 + thickness·u)) with x uniform in [−1, 1] and u in [0, 1], the sign by class.
+
+    Returns (2n, 2) float32 inputs and (2n,) targets, class by class.
+    """
+    target = torch.arange(2).repeat_interleave(points_per_class)
+    x = 2 * torch.rand(len(target), generator=rng) - 1
+    away = gap / 2 + thickness * torch.rand(len(target), generator=rng)
+    return Examples(torch.stack([x, x.abs() + away * (1 - 2 * target)], dim=1), target)

@@ -1,0 +1,30 @@
+"""Pictures: functions from tensors and models to matplotlib figures, and a config for each."""
+
+from deeprob.figures.activation_statistics import ActivationStatisticsConfig, activation_statistics
+from deeprob.figures.activations import ActivationsConfig
+from deeprob.figures.base import FigureConfig, figure_of_runs, figures_of_runs
+from deeprob.figures.boundary import DecisionBoundaryConfig
+from deeprob.figures.confusion import ConfusionConfig
+from deeprob.figures.feature_space import FeatureSpaceConfig
+from deeprob.figures.learning_curves import LearningCurvesConfig
+from deeprob.figures.mistakes import MistakesConfig
+from deeprob.figures.templates import TemplatesConfig
+from deeprob.figures.warp_film import WarpFilmConfig
+from deeprob.figures.weights import WeightsConfig
+
+__all__ = [
+    "ActivationStatisticsConfig",
+    "ActivationsConfig",
+    "ConfusionConfig",
+    "DecisionBoundaryConfig",
+    "FeatureSpaceConfig",
+    "FigureConfig",
+    "LearningCurvesConfig",
+    "MistakesConfig",
+    "TemplatesConfig",
+    "WarpFilmConfig",
+    "WeightsConfig",
+    "activation_statistics",
+    "figure_of_runs",
+    "figures_of_runs",
+]

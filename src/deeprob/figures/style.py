@@ -1,0 +1,120 @@
+"""How all pictures look: dark text on white, a palette for all eyes, labels that are legible in a README."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure, FigureBase
+
+from deeprob.files import write_whole
+
+PALETTE = (
+    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6a2f", "#882255", "#8a8a8a", "#b8b000",
+)  # fmt: skip
+"""A colour a class, in this order everywhere: Okabe & Ito, "Color universal design", 2008, and three more."""
+
+INK, FAINT, PALE = "#222222", "#8c8c8c", "#e4e4e4"
+"""Text and boundaries, axes and remarks, grids."""
+
+DIVERGING = LinearSegmentedColormap.from_list("deeprob", [PALETTE[0], "#ffffff", PALETTE[5]])
+"""From negative (blue) over 0 (white) to positive (vermilion)."""
+
+SEQUENTIAL = LinearSegmentedColormap.from_list("deeprob-sequential", ["#ffffff", "#9fc6df", PALETTE[0], "#08304f"])
+"""From nothing (white) to much (dark blue)."""
+
+LETTER = 0.065
+"""About how many inches a letter takes."""
+
+STYLE: Any = {  # of plain values; the hints want one of 320 literal names for each key
+    "font.family": "DejaVu Sans",  # matplotlib brings it along: the same letters on every machine
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.0,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": cycler(color=PALETTE),
+    "axes.axisbelow": True,
+    "grid.color": PALE,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
+    "legend.frameon": False,
+    "legend.fontsize": 8.0,
+    "lines.linewidth": 1.6,
+    "image.interpolation": "nearest",
+    "figure.titlesize": 11.0,
+    "figure.titleweight": "bold",
+    "figure.facecolor": "white",
+    "figure.dpi": 100.0,
+}
+
+
+def colour(number: int) -> str:
+    """Return the colour of a class, the same in every picture."""
+    return PALETTE[number % len(PALETTE)]
+
+
+def rgb(number: int) -> tuple[float, float, float]:
+    """Return the colour of a class as red, green and blue in [0, 1]."""
+    return to_rgb(colour(number))
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text in at most so many letters: of a longer one the beginning and the end, where names differ."""
+    return text if len(text) <= most else f"{text[: most - most // 2 - 1]}…{text[-(most // 2) :]}"
+
+
+def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None]) -> Figure:
+    """Return a figure of a size in inches, drawn on by a function, in this style."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        return figure
+
+
+def png(figure: Figure, dpi: float = 150.0) -> bytes:
+    """Return a figure as a PNG file: the same bytes for the same figure."""
+    file = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(file, format="png", dpi=dpi)
+    return file.getvalue()
+
+
+def picture_axes(axes: Axes, title: str = "") -> None:
+    """Make axes the frame of a picture: no ticks, no spines, a small title."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if title:
+        axes.set_title(title, fontsize=8, fontweight="normal", loc="center", pad=3)
+
+
+def plane_axes(axes: Axes, limits: tuple[float, float, float, float]) -> None:
+    """Make axes a view of the plane within (left, right, bottom, top), with equal scales."""
+    left, right, bottom, top = limits
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
+    axes.locator_params(nbins=5)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure to a PNG file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, png(figure))

@@ -1,0 +1,83 @@
+"""Boundaries as lines: traced on a grid, then moved to where the scores tie."""
+
+from collections.abc import Callable
+
+import contourpy
+import torch
+from torch import Tensor
+
+from deeprob.measures import Limits, grid, margins
+
+HALVINGS = 12
+"""Of the distance between two points of the grid, where a boundary crosses it."""
+
+NEAR = 1e-3
+"""A point so near to a point of the grid, as a share of the distance between two, is left there."""
+
+
+def trace(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -> list[Tensor]:
+    """Return the boundaries between classes in a part of the plane.
+
+    Parameters
+    ----------
+    scores
+        From points (N, 2) to scores (N, C).
+    limits, resolution
+        The part of the plane, and how many points it is sampled at in each direction.
+
+    Returns
+    -------
+    list[Tensor]
+        Lines (m, 2) of float32. Each point lies between two neighbours of the grid, where the two highest scores tie;
+        of more than two classes each line is there twice, as the boundary of either class.
+    """
+    left, right, bottom, top = limits
+    fields = margins(scores(grid(limits, resolution))).double().cpu().T.reshape(-1, resolution, resolution)
+    x, y = torch.linspace(left, right, resolution).double(), torch.linspace(bottom, top, resolution).double()
+    lines, winners = [], []
+    for winner, field in enumerate(fields if len(fields) > 2 else fields[:1]):  # of two each has the other's boundary
+        for line in contourpy.contour_generator(x.numpy(), y.numpy(), field.numpy()).lines(0.0):
+            lines.append(torch.from_numpy(line))
+            winners.append(torch.full((len(line), 1), winner))
+    if not lines:
+        return []
+    corner = torch.tensor([left, bottom]).double()
+    step = (torch.tensor([right, top]).double() - corner) / (resolution - 1)
+    sharp = sharpened(scores, torch.cat(lines), torch.cat(winners), corner, step)
+    return list(torch.split(sharp, [len(line) for line in lines]))
+
+
+def sharpened(
+    scores: Callable[[Tensor], Tensor], points: Tensor, winners: Tensor, corner: Tensor, step: Tensor
+) -> Tensor:
+    """Return points of a boundary moved along the edges of the grid to where the margins of their classes are 0.
+
+    Linear interpolation between corners of the grid is wrong where scores bend, and a later layer would magnify that.
+
+    Parameters
+    ----------
+    scores
+        From points (N, 2) to scores (N, C).
+    points, winners
+        (M, 2) points on edges of the grid, and the class (M, 1) whose margin changes its sign there.
+    corner, step
+        The grid's first point (2,), and the distances (2,) between its columns and between its rows.
+
+    Returns
+    -------
+    Tensor
+        (M, 2) of float32.
+    """
+
+    def positive(places: Tensor) -> Tensor:
+        return margins(scores(places.float()).cpu()).gather(1, winners) > 0
+
+    cells = (points - corner) / step
+    start, end = corner + (cells + NEAR).floor() * step, corner + (cells - NEAR).ceil() * step
+    side = positive(start)
+    crossed = side != positive(end)
+    for _ in range(HALVINGS):
+        middle = (start + end) / 2
+        same = positive(middle) == side
+        start, end = torch.where(same, middle, start), torch.where(same, end, middle)
+    return torch.where(crossed, (start + end) / 2, points).float()

@@ -1,0 +1,76 @@
+"""What the units of a first layer look for in raw inputs, and how much each feeds the scores."""
+
+import torch
+from torch import Tensor
+
+from deeprob.features import Standardize
+from deeprob.models import Model
+from deeprob.models.mlp import MLP
+from deeprob.models.norms import BatchNorm
+
+
+@torch.no_grad()
+def first_layer(model: Model, standardize: Standardize | None = None) -> tuple[Tensor, Tensor]:
+    """Return the first layer as functions of what comes before standardisation.
+
+    The layer sees (x − m)/d, so wᵀ((x − m)/d) + b is vᵀx + c with the template v = w/d and c = b − vᵀm. A running
+    batch norm belongs to it as well: (s − μ)/√(σ² + ε)·γ + β scales v, and perhaps turns its sign.
+
+    Returns
+    -------
+    Tensor, Tensor
+        v (U, P, D) and c (U, P) in double precision, for U units (classes, in a linear model) of P pieces each; one
+        piece unless the units are maxout.
+    """
+    layer = model.linear_layers[0]
+    v = layer.weight.detach().double().cpu()
+    c = v.new_zeros(len(v)) if layer.bias is None else layer.bias.detach().double().cpu()
+    norm = model.norms[0] if isinstance(model, MLP) and len(model.norms) else None
+    if isinstance(norm, BatchNorm):
+        mean, variance, gamma, beta = (
+            values.detach().double().cpu()
+            for values in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+            if values is not None
+        )
+        scale = gamma / (variance + norm.eps).sqrt()
+        v, c = v * scale[:, None], (c - mean) * scale + beta
+    if standardize is not None:
+        mean, deviation = (
+            values.double()
+            .cpu()
+            .flatten()
+            .repeat_interleave(v.shape[1] // values.numel())  # a channel's for its pixels
+            for values in (standardize.mean, standardize.deviation)
+        )
+        v, c = v / deviation, c - v @ (mean / deviation)
+    pieces = model.pieces if isinstance(model, MLP) and len(model.norms) else 1
+    return v.view(-1, pieces, v.shape[1]), c.view(-1, pieces)
+
+
+@torch.enable_grad()
+def differentiable_stages(model: Model, inputs: Tensor) -> list[tuple[str, Tensor]]:
+    """Return a model's stages of inputs (N, …), each connected to those before it, with a norm's running means."""
+    training = model.training
+    model.eval()
+    stages = list(model.stages(inputs.detach().requires_grad_()))
+    model.train(training)
+    return stages
+
+
+@torch.enable_grad()
+def mean_derivatives(model: Model, inputs: Tensor) -> Tensor:
+    """Return how much each first-layer unit feeds each score: the derivative by its activation, on average, (C, U).
+
+    In a network of two layers that is W₂ itself, whatever the inputs (N, …) that the model sees.
+    """
+    _, (_, activations), *_, (_, scores) = differentiable_stages(model, inputs)
+    rows = [torch.autograd.grad(score.sum(), activations, retain_graph=True)[0].mean(0) for score in scores.unbind(1)]
+    return torch.stack(rows).double().cpu()
+
+
+def recombined(v: Tensor, weights: Tensor) -> Tensor:
+    """Return what a second layer of `weights` (C, U) makes of templates (U, P, …) if every unit is on, (C, …).
+
+    Of a unit with pieces it is their mean that is taken.
+    """
+    return (weights @ v.mean(1).flatten(1)).view(-1, *v.shape[2:])

@@ -1,0 +1,105 @@
+"""What is measured on a model beyond loss and accuracy: its boundary, and how separable its layers make the classes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import contourpy
+import torch
+from torch import Tensor
+
+from deeprob import randomness
+from deeprob.data import Examples
+from deeprob.models import LinearConfig
+from deeprob.objective import CrossEntropyConfig
+from deeprob.optim import LBFGSConfig
+
+Limits = tuple[float, float, float, float]
+"""A part of the plane: left, right, bottom, top."""
+
+
+def limits_of(points: Tensor, margin: float = 0.1) -> Limits:
+    """Return the part of the plane that holds points (N, 2), with a `margin` as a share of their extent around it."""
+    low, high = points.amin(0), points.amax(0)
+    frame = margin * (high - low).clamp(min=1e-6)
+    (left, bottom), (right, top) = (low - frame).tolist(), (high + frame).tolist()
+    return left, right, bottom, top
+
+
+def grid(limits: Limits, resolution: int) -> Tensor:
+    """Return (resolution², 2) float32 points that cover a part of the plane, row by row from the bottom."""
+    left, right, bottom, top = limits
+    x, y = torch.linspace(left, right, resolution), torch.linspace(bottom, top, resolution)
+    return torch.stack([x.repeat(resolution), y.repeat_interleave(resolution)], dim=1)
+
+
+def margins(scores: Tensor) -> Tensor:
+    """Return by how much each of (N, C) scores leads the best of the others, (N, C): the winner's alone is positive.
+
+    It is 0 on the boundary between two classes and changes smoothly across it, which the winner's number does not.
+    """
+    two, places = scores.topk(2, dim=1)
+    best_other = two[:, :1].expand_as(scores).scatter(1, places[:, :1], two[:, 1:])
+    return scores - best_other
+
+
+def boundary_length(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int = 200) -> float:
+    """Return the length of all boundaries between classes within a part of the plane, in units of the inputs.
+
+    Boundaries are traced as the zero lines of `margins` on a grid; each lies between two classes and is counted once.
+    """
+    left, right, bottom, top = limits
+    fields = margins(scores(grid(limits, resolution))).double().cpu().T.reshape(-1, resolution, resolution)
+    x, y = torch.linspace(left, right, resolution).double(), torch.linspace(bottom, top, resolution).double()
+    length = 0.0
+    for field in fields:
+        for line in contourpy.contour_generator(x.numpy(), y.numpy(), field.numpy()).lines(0.0):
+            length += torch.from_numpy(line).diff(dim=0).norm(dim=1).sum().item()
+    return length / 2
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one CPU thread: over many small operations two wait for each other more than they help."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def separability(train: Examples, test: Examples, iterations: int = 500, limit: int = 10_000) -> float:
+    """Return the share of test examples that a linear classifier gets right, fitted to the training examples.
+
+    It is softmax regression on standardised inputs, brought to its optimum by L-BFGS with a little L2 (1e-6) so that
+    there is one; of a larger training set it sees `limit` examples drawn at random.
+
+    Parameters
+    ----------
+    train, test
+        Any (N, D) inputs, such as the outcome of a hidden layer, and class numbers (N,).
+    """
+    if len(train) > limit:
+        train = train[randomness.permutation(randomness.key(0, "separability"), len(train))[:limit]]
+    inputs = train.inputs.double().flatten(1)
+    mean, deviation = inputs.mean(0), inputs.std(0)
+    deviation = torch.where(deviation > 1e-9, deviation, 1.0)
+    inputs = (inputs - mean) / deviation
+    outputs = int(max(train.targets.max(), test.targets.max())) + 1
+    model = LinearConfig().build(inputs.shape[1], outputs, randomness.generator(0, "separability")).double()
+    optimizer = LBFGSConfig(max_iter=iterations).build(model.parameters())
+    loss = CrossEntropyConfig().build()
+
+    @torch.enable_grad()
+    def closure() -> Any:  # a 0-d tensor, which torch's own hints do not foresee
+        optimizer.zero_grad()
+        value = loss(model(inputs), train.targets).mean() + 1e-6 * model.layer.weight.square().sum()
+        torch.autograd.backward(value)
+        return value
+
+    with one_thread():
+        optimizer.step(closure)
+    with torch.no_grad():
+        scores: Tensor = model((test.inputs.double().flatten(1) - mean) / deviation)
+    return (scores.argmax(1) == test.targets).double().mean().item()

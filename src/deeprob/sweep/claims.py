@@ -1,0 +1,131 @@
+"""What a sweep is to show, in words that are checked: ``train/accuracy rises with model.width``.
+
+Three forms, with a column of the sweep's table where METRIC stands and a swept key where KEY stands:
+
+- ``METRIC rises with KEY`` and ``METRIC falls with KEY``: from each value of KEY to the next, in the order given, the
+  median over the other jobs goes strictly up or down.
+- ``METRIC of KEY=VALUE exceeds KEY=VALUE``: every job of the first value is above every job of the second.
+- ``METRIC >= NUMBER`` (``<=``, ``>``, ``<``), perhaps ``for KEY=VALUE``: so is the median over those jobs.
+"""
+
+import operator
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from deeprob.errors import UserError
+
+Row = Mapping[str, Any]
+Verdict = bool | None
+"""Whether a claim holds; None if the sweep has not the jobs to tell."""
+
+_METRIC, _VALUE = r"(?P<metric>\S+)", r"\S+=\S+"
+_TREND = re.compile(rf"{_METRIC} (?P<trend>rises|falls) with (?P<key>\S+)")
+_ORDER = re.compile(rf"{_METRIC} of (?P<upper>{_VALUE}) exceeds (?P<lower>{_VALUE})")
+_BOUND = re.compile(rf"{_METRIC} (?P<sign>>=|<=|>|<) (?P<bound>\S+)(?: for (?P<chosen>{_VALUE}))?")
+_SIGNS: Mapping[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
+}  # fmt: skip
+
+
+class Finding(NamedTuple):
+    """A claim, whether it holds, and the numbers that tell."""
+
+    claim: str
+    holds: Verdict
+    measured: list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim, read.
+
+    Attributes
+    ----------
+    text
+        Its words.
+    metric
+        The column that it is about.
+    keys
+        The swept keys that it speaks of.
+    check
+        From the table's rows to a finding.
+    """
+
+    text: str
+    metric: str
+    keys: tuple[str, ...]
+    check: Callable[[Sequence[Row]], Finding]
+
+
+def read(text: str) -> Claim:
+    """Return a claim from its words.
+
+    Raises
+    ------
+    UserError
+        When they are of no form that is known.
+    """
+    if match := _TREND.fullmatch(text):
+        return _trend(text, match["metric"], match["trend"] == "rises", match["key"])
+    if match := _ORDER.fullmatch(text):
+        return _order(text, match["metric"], match["upper"], match["lower"])
+    if (match := _BOUND.fullmatch(text)) and _is_number(match["bound"]):
+        return _bound(text, match["metric"], match["sign"], float(match["bound"]), match["chosen"])
+    raise UserError(
+        f"sweep.claims: {text!r} is no claim; write METRIC rises with KEY, METRIC falls with KEY, "
+        "METRIC of KEY=VALUE exceeds KEY=VALUE, or METRIC >= NUMBER for KEY=VALUE"
+    )
+
+
+def _trend(text: str, metric: str, rises: bool, key: str) -> Claim:
+    def check(rows: Sequence[Row]) -> Finding:
+        values = list(dict.fromkeys(row[key] for row in rows if key in row and metric in row))
+        measured = [(f"{key}={value}", _median(rows, metric, f"{key}={value}")) for value in values]
+        goes = operator.lt if rises else operator.gt
+        holds = all(goes(one, other) for (_, one), (_, other) in pairwise(measured))
+        return Finding(text, holds if len(measured) > 1 else None, measured)
+
+    return Claim(text, metric, (key,), check)
+
+
+def _order(text: str, metric: str, upper: str, lower: str) -> Claim:
+    def check(rows: Sequence[Row]) -> Finding:
+        above, below = _numbers(rows, metric, upper), _numbers(rows, metric, lower)
+        if not above or not below:
+            return Finding(text, None, [])
+        measured = [(f"least of {upper}", min(above)), (f"most of {lower}", max(below))]
+        return Finding(text, min(above) > max(below), measured)
+
+    return Claim(text, metric, (upper.partition("=")[0], lower.partition("=")[0]), check)
+
+
+def _bound(text: str, metric: str, sign: str, bound: float, chosen: str | None) -> Claim:
+    def check(rows: Sequence[Row]) -> Finding:
+        if not _numbers(rows, metric, chosen):
+            return Finding(text, None, [])
+        median = _median(rows, metric, chosen)
+        return Finding(text, _SIGNS[sign](median, bound), [(chosen or "all", median)])
+
+    return Claim(text, metric, (chosen.partition("=")[0],) if chosen else (), check)
+
+
+def _numbers(rows: Sequence[Row], metric: str, chosen: str | None) -> list[float]:
+    """Return a metric of the rows that have it, and a value if one is chosen."""
+    key, _, value = (chosen or "").partition("=")
+    return [row[metric] for row in rows if metric in row and (chosen is None or row.get(key) == value)]
+
+
+def _median(rows: Sequence[Row], metric: str, chosen: str | None) -> float:
+    return statistics.median(_numbers(rows, metric, chosen))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

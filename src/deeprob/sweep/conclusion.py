@@ -1,0 +1,101 @@
+"""How a sweep is concluded: further measures, one figure of all jobs, and its claims checked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deeprob import config as configs
+from deeprob.errors import UserError, did_you_mean
+from deeprob.experiment import RunConfig, SweepConfig
+from deeprob.load import Run, load_run
+from deeprob.sweep.claims import Claim, Finding, read
+from deeprob.sweep.measures import MEASURES
+from deeprob.sweep.table import METRICS, SweepTable
+from deeprob.tracking import console
+
+if TYPE_CHECKING:
+    from deeprob.figures import FigureConfig
+
+WORDS = {True: "holds", False: "FAILS", None: "not told"}
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What is to be done when the jobs have ended.
+
+    Attributes
+    ----------
+    measures
+        Keys of `MEASURES`.
+    claims, figure
+        What is checked and drawn.
+    """
+
+    measures: Sequence[str]
+    claims: Sequence[Claim]
+    figure: "FigureConfig | None"
+
+    @classmethod
+    def of(cls, plan: SweepConfig, config: RunConfig) -> "Conclusion":
+        """Return what a plan names, for runs like one with this config.
+
+        Raises
+        ------
+        UserError
+            When a measure, a figure, or what a claim speaks of does not exist.
+        """
+        for name in plan.measures:
+            if name not in MEASURES:
+                raise UserError(f"sweep.measures: no measure is called {name}; {did_you_mean(name, MEASURES)}")
+        claims = [read(text) for text in plan.claims]
+        keys = configs.flat(config)
+        for claim in claims:
+            if claim.metric not in METRICS and claim.metric.partition("/")[0] not in plan.measures:
+                known = [*METRICS, *(f"{name}/…" for name in plan.measures)]
+                raise UserError(f"sweep.claims: no metric {claim.metric}; {did_you_mean(claim.metric, known)}")
+            for key in claim.keys:
+                if key not in keys:
+                    raise UserError(f"sweep.claims: no key {key} in {claim.text!r}; {did_you_mean(key, keys)}")
+        if plan.figure is None:
+            return cls(plan.measures, claims, None)
+        from deeprob.figures import figure_of_runs
+
+        return cls(plan.measures, claims, figure_of_runs(plan.figure, "sweep.figure"))
+
+    def conclude(self, table: SweepTable, directory: Path, folders: Sequence[Path]) -> list[str]:
+        """Measure and draw the jobs that have ended well, each in its folder, and return the claims that fail."""
+        ended = [number for number, row in enumerate(table.rows) if row["status"] and not row["error"]]
+        runs: dict[int, Run] = {}
+        if ended and (self.measures or self.figure):
+            runs = {number: load_run(folders[number]) for number in ended}
+        for number, run in runs.items():
+            for name in self.measures:
+                table.measured(number, MEASURES[name](run))
+        table.compare()
+        if self.figure is not None and runs:
+            path = self.draw(self.figure, {table.title(number): run for number, run in runs.items()}, directory)
+            print(f"\nfigure     {path}")
+        findings = [claim.check([table.rows[number] for number in ended]) for claim in self.claims]
+        tell(findings)
+        return [finding.claim for finding in findings if finding.holds is False]
+
+    @staticmethod
+    def draw(figure: "FigureConfig", runs: Mapping[str, Run], directory: Path) -> Path:
+        """Draw runs side by side into a sweep's folder of figures."""
+        reason = next(filter(None, map(figure.unsuited, runs.values())), "")
+        if reason:
+            raise UserError(f"sweep.figure={configs.name_of(figure)} {reason}")
+        return figure.save_comparison(runs, directory / "figures")
+
+
+def tell(findings: Sequence[Finding]) -> None:
+    """Print each claim, whether it holds, and the numbers that tell."""
+    if not findings:
+        return
+    print("\nclaims (medians over the other jobs)")
+    width = max(len(finding.claim) for finding in findings)
+    for claim, holds, measured in findings:
+        metric = claim.split()[0]
+        numbers = "  ".join(f"{what}: {console.shown(metric, {metric: value})}" for what, value in measured)
+        print(f"{WORDS[holds]:8}  {claim:{width}}  {numbers}".rstrip())

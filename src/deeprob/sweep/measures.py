@@ -1,0 +1,38 @@
+"""What is measured on the jobs of a sweep once they have ended, beside loss and accuracy."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+from deeprob.data import Examples
+from deeprob.load import Run
+from deeprob.measures import boundary_length, limits_of, separability
+
+
+def boundary(run: Run) -> dict[str, float]:
+    """Return the length of the boundary between classes in the part of the plane where the training data lie."""
+    return {"boundary/length": boundary_length(run, limits_of(run.examples("train").inputs))}
+
+
+@torch.no_grad()
+def probe(run: Run) -> dict[str, float]:
+    """Return the test accuracy of a linear classifier on what each stage of the model makes of the inputs.
+
+    Stages bear names that models with different activations share: ``linear_1``, ``hidden_1``, …, ``scores``.
+    """
+    train, test = (run.examples(split) for split in ("train", "test"))
+    stages = zip(*(run.model.stages(run.features(part.inputs)) for part in (train, test)), strict=True)
+    return {
+        f"probe/{shared_name(name)}": separability(Examples(seen, train.targets), Examples(unseen, test.targets))
+        for (name, seen), (_, unseen) in stages
+    }
+
+
+def shared_name(stage: str) -> str:
+    """Return ``hidden_2`` for ``relu 2``, and other names of stages without the space."""
+    kind, _, depth = stage.partition(" ")
+    return f"hidden_{depth}" if depth and kind != "linear" else stage.replace(" ", "_")
+
+
+MEASURES: Mapping[str, Callable[[Run], dict[str, float]]] = {"boundary": boundary, "probe": probe}
+"""The options of ``sweep.measures``: each makes columns of the table that begin with its name."""

@@ -1,0 +1,107 @@
+"""Pictures of finished runs: one figure or all that suit it, of one run or of several side by side."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from omegaconf import MISSING
+
+from deeprob import config as configs
+from deeprob.config import choice, options, register
+from deeprob.errors import UserError
+from deeprob.figures import FigureConfig, figures_of_runs
+from deeprob.load import CHECKPOINTS, Run, load_run
+from deeprob.tracking.console import note
+
+
+@register("figure", "all")
+@dataclass(kw_only=True, slots=True)
+class AllConfig(FigureConfig):
+    """Every figure that suits the run, with its own defaults."""
+
+    of_run: ClassVar[bool] = False
+
+
+@register("", "visualize")
+@dataclass(kw_only=True, slots=True)
+class VisualizeConfig:
+    """What to draw.
+
+    Attributes
+    ----------
+    run
+        A run's directory, or a folder that holds several, such as a sweep's: then they are drawn side by side.
+    checkpoint
+        ``best`` or ``last``.
+    """
+
+    figure: FigureConfig = MISSING
+    run: str | None = None
+    checkpoint: str = choice("best", among=CHECKPOINTS)
+
+
+def visualize(config: VisualizeConfig) -> list[Path]:
+    """Draw what a config says, print where it went, and return the files.
+
+    Raises
+    ------
+    UserError
+        When there is no run, or the figure does not suit it.
+    """
+    every = isinstance(config.figure, AllConfig)
+    if config.run is None:
+        if config.figure.of_run or every:
+            raise UserError("run is missing: add run=DIR to the command")
+        paths = [config.figure.save(None, Path("outputs/figures"))]
+    else:
+        directory = Path(config.run)
+        runs = runs_in(directory, config.checkpoint)
+        figures = list(figures_of_runs().values()) if every else [config.figure]
+        paths = list(draw(figures, runs, directory / "figures", skip=every))
+    for path in paths:
+        print(f"figure     {path}")
+    return paths
+
+
+def draw(figures: list[FigureConfig], runs: Mapping[str, Run], folder: Path, *, skip: bool) -> Iterator[Path]:
+    """Draw figures of a run or of several into a folder, and yield the files; `skip` those that do not suit them."""
+    for figure in figures:
+        reason = next(filter(None, map(figure.unsuited, runs.values())), "")
+        if reason and not skip:
+            raise UserError(f"figure={configs.name_of(figure)} {reason}")
+        if not reason:
+            first = next(iter(runs.values()))
+            yield figure.save(first, folder) if len(runs) == 1 else figure.save_comparison(runs, folder)
+
+
+def runs_in(directory: Path, checkpoint: str = "best") -> dict[str, Run]:
+    """Return the run in a directory, or the complete runs in its folders, by what tells them apart.
+
+    Raises
+    ------
+    UserError
+        When there is none.
+    """
+    if (directory / "config.yaml").is_file():
+        return {directory.name: load_run(directory, checkpoint)}
+    found = [path.parent for path in sorted(directory.glob("*/config.yaml")) if (path.parent / "summary.json").exists()]
+    if not found:
+        raise UserError(f"run={directory}: no run there (no config.yaml), nor any in its folders")
+    unfinished = len(list(directory.glob("*/config.yaml"))) - len(found)
+    if unfinished:
+        note(f"{unfinished} unfinished run(s) in {directory} left out")
+    return titled([load_run(path, checkpoint) for path in found])
+
+
+def titled(runs: list[Run]) -> dict[str, Run]:
+    """Return runs under titles made of the values in which they differ, such as ``model.width=8 seed=1``."""
+    values = [configs.flat(run.config) for run in runs]
+    keys = [key for key in {key: None for flat in values for key in flat} if len({str(f.get(key)) for f in values}) > 1]
+    groups = {key for key in keys if options(key)}
+    # another choice in a group brings other keys with it, which say no more than the choice does
+    told = [key for key in keys if not any(key.startswith(f"{group}.") and key not in values[0] for group in groups)]
+    return {
+        " ".join(f"{key}={flat[key]}" for key in told if key in flat).replace(", ", ",") or run.directory.name: run
+        for run, flat in zip(runs, values, strict=True)
+    }

@@ -1,0 +1,163 @@
+"""A run seen as it trains: texts, pictures and histograms for TensorBoard, and pictures of how it ended."""
+
+import copy
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from deeprob.config import name_of
+from deeprob.errors import UserError, one_line
+from deeprob.experiment import Experiment
+from deeprob.load import Run
+from deeprob.tracking.console import note
+from deeprob.tracking.events import EventFile
+
+if TYPE_CHECKING:
+    from deeprob.figures import FigureConfig
+
+SHARE = 0.05  # of the time trained, which drawing may take before the run ends
+LOOKS = 5  # at a run unless it says otherwise, and one at its start
+SAMPLE = 1024  # examples whose activations are counted
+DPI = 100
+
+
+class Watch:
+    """Looks at a run now and then: what a look needs is kept, and drawn when there is time.
+
+    While a run trains, drawing takes at most `SHARE` of its time. What is left over is drawn at the next checkpoint, so
+    that a run that goes on from there has every picture once.
+
+    Parameters
+    ----------
+    experiment, directory, events
+        The run, where it lies, and where it is told.
+    alone
+        Whether the run is no job of a sweep, so that figures that suit it are drawn without being asked for.
+    """
+
+    def __init__(self, experiment: Experiment, directory: Path, events: EventFile, alone: bool) -> None:
+        self.experiment, self.directory, self.events = experiment, directory, events
+        trainer = experiment.config.trainer
+        self.names = trainer.figures
+        self.looks = alone if trainer.figures is None else bool(trainer.figures)
+        self.every = trainer.figures_every or -(-trainer.epochs // LOOKS)
+        self._pending: list[tuple[int, Run]] = []
+        self._spent, self._longest = 0.0, 1.0  # the first picture imports matplotlib
+
+    def texts(self, config: Path, provenance: Mapping[str, Any]) -> None:
+        """Write what the run was told and where it came from."""
+        self.events.text("config", f"```yaml\n{config.read_text(encoding='utf-8')}```")
+        self.events.text("provenance", f"```json\n{json.dumps(provenance, indent=2)}\n```")
+
+    def look(self, epoch: int) -> None:
+        """Remember the run as it is after so many epochs, if it is time, and draw what there is time for."""
+        if not self.looks or (epoch % self.every and epoch != self.experiment.config.trainer.epochs):
+            return
+        self._pending.append((epoch, snapshot(self.experiment, self.directory)))
+        while self._pending and self._spent + self._longest <= SHARE * self.experiment.state.seconds:
+            self._show(*self._pending.pop(0))
+
+    def catch_up(self) -> None:
+        """Draw all that was remembered."""
+        while self._pending:
+            self._show(*self._pending.pop(0))
+
+    def ending(self, metrics: Mapping[str, Any]) -> None:
+        """Draw the run as it ended into its ``figures`` folder."""
+        if self.looks:
+            run = dataclasses.replace(snapshot(self.experiment, self.directory), metrics=metrics)
+            for figure in self._figures(run, live=False):
+                with never_mind(figure):
+                    figure.save(run, self.directory / "figures")
+
+    def _figures(self, run: Run, *, live: bool) -> "list[FigureConfig]":
+        """Return what to draw of a run: what its config names, or what suits it."""
+        return suited(run, live=live) if self.names is None else named(self.names, run)
+
+    def _show(self, epoch: int, run: Run) -> None:
+        """Hand pictures and histograms of a run to TensorBoard, with the epoch as their step."""
+        from deeprob.figures import activation_statistics
+        from deeprob.figures.style import png
+
+        began = time.perf_counter()
+        for figure in self._figures(run, live=True):
+            with never_mind(figure):
+                self.events.image(f"figures/{name_of(figure)}", png(figure.quick().draw(run), DPI), epoch)
+        for name, parameter in run.model.named_parameters():
+            self.events.histogram(f"weights/{name}", parameter.detach().numpy(), epoch)
+        inputs = run.features(run.data().train.inputs[:SAMPLE])
+        with torch.no_grad():
+            for name, values in run.model.stages(inputs):
+                self.events.histogram(f"activations/{name.replace(' ', '_')}", values.numpy(), epoch)
+        for name, shares in activation_statistics(run.model, inputs).items():
+            layer = name.replace(" ", "_")
+            self.events.scalars({f"units/{layer}_{share}": value for share, value in shares.items()}, epoch)
+        seconds = time.perf_counter() - began
+        self._spent += seconds
+        self._longest = seconds if self._spent == seconds else max(self._longest, seconds)
+        self.experiment.state.leave_out(seconds)
+
+
+def snapshot(experiment: Experiment, directory: Path) -> Run:
+    """Return a run as it is now, on the CPU."""
+    predictor = copy.deepcopy(experiment.predictor).to(torch.device("cpu"), experiment.config.trainer.dtype)
+    predictor.model.eval()
+    return Run(directory, experiment.config, dict(experiment.state.metrics), predictor, experiment.raw)
+
+
+def check_figures(experiment: Experiment, directory: Path) -> None:
+    """Raise a `UserError` if a figure that a run's config names does not exist or does not suit it."""
+    if experiment.config.trainer.figures:
+        named(experiment.config.trainer.figures, snapshot(experiment, directory))
+
+
+def suited(run: Run, *, live: bool) -> "list[FigureConfig]":
+    """Return the figures that are drawn of a run without being asked for: while it trains, or when it ended."""
+    from deeprob.figures import figures_of_runs
+
+    everything = figures_of_runs().values()
+    wanted = [figure for figure in everything if (figure.watched(run) if live else figure.usual)]
+    return [figure for figure in wanted if not figure.unsuited(run)]
+
+
+def check_names(names: list[str] | None) -> None:
+    """Raise a `UserError` if a figure does not exist."""
+    if names:
+        from deeprob.figures import figure_of_runs
+
+        for name in names:
+            figure_of_runs(name, "trainer.figures")
+
+
+def named(names: list[str], run: Run) -> "list[FigureConfig]":
+    """Return figures of a run by their names.
+
+    Raises
+    ------
+    UserError
+        When one does not exist or does not suit the run.
+    """
+    from deeprob.figures import figure_of_runs
+
+    figures = [figure_of_runs(name, "trainer.figures") for name in names]
+    for figure in figures:
+        if reason := figure.unsuited(run):
+            raise UserError(f"trainer.figures: {name_of(figure)} {reason}")
+    return figures
+
+
+@contextmanager
+def never_mind(figure: "FigureConfig") -> Iterator[None]:
+    """Let a picture that cannot be drawn cost a remark and not the run."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError):
+            raise
+        note(f"figure={name_of(figure)} could not be drawn: {one_line(error)}")

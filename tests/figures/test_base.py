@@ -1,0 +1,62 @@
+import pytest
+
+from deeprob import load_run
+from deeprob.errors import UserError
+from deeprob.figures import DecisionBoundaryConfig, figure_of_runs, figures_of_runs
+from deeprob.figures.base import group_by_seed
+from deeprob.hydra_app import config_directory
+
+
+@pytest.mark.parametrize(
+    ("titles", "groups"),
+    [
+        (["a=1 seed=0", "a=1 seed=1", "a=2 seed=0"], {"a=1": 2, "a=2": 1}),
+        (["a=1,seed=0,b=x", "a=1,seed=1,b=x"], {"a=1 b=x": 2}),
+        (["a=1, dataset.seed=3 seed=0", "a=1, dataset.seed=4 seed=0"], {"a=1": 2}),
+        (["seed=0", "seed=1"], {"": 2}),
+        (["hidden=[8,8] seed=0", "hidden=[8,8],seed=1", "hidden=[8, 8]"], {"hidden=[8,8]": 2, "hidden=[8, 8]": 1}),
+        (["model.seeds=1", "model.seeds=2", "seed"], {"model.seeds=1": 1, "model.seeds=2": 1, "seed": 1}),
+        (["one", "two"], {"one": 1, "two": 1}),
+    ],
+)  # fmt: skip
+def test_titles_that_differ_in_a_seed_alone_go_together(titles, groups):
+    found = group_by_seed(titles)
+    assert {name: len(same) for name, same in found.items()} == groups
+    assert [title for same in found.values() for title in same] == titles
+
+
+def test_several_runs_are_panels_side_by_side_one_for_all_seeds(one_run):
+    run = load_run(one_run)
+    figure = DecisionBoundaryConfig(resolution=20).compare({"a=1 seed=0": run, "a=1 seed=1": run, "a=2 seed=0": run})
+    assert [part.get_suptitle() for part in figure.subfigs] == ["a=1", "a=2"]
+    assert len({ax.get_xlim() for ax in figure.axes}) == 1
+    width, height = DecisionBoundaryConfig().size(run)
+    assert figure.get_size_inches() == pytest.approx([2 * width, height + 0.3])
+
+
+def test_many_runs_take_several_rows(one_run):
+    run = load_run(one_run)
+    figure = DecisionBoundaryConfig(resolution=5).compare({f"a={number}": run for number in range(6)})
+    _, height = DecisionBoundaryConfig().size(run)
+    assert len(figure.axes) == 6
+    assert figure.get_size_inches()[1] == pytest.approx(2 * (height + 0.3))
+
+
+def test_it_is_saved_under_its_name(one_run):
+    path = DecisionBoundaryConfig(resolution=5).save(load_run(one_run), one_run / "figures")
+    assert path == one_run / "figures/decision_boundary.png"
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_figures_have_names_and_each_has_a_yaml_file():
+    names = set(figures_of_runs())
+    assert "decision_boundary" in names
+    files = {path.stem for path in (config_directory() / "figure").glob("*.yaml")}
+    assert names <= files
+
+
+def test_an_unknown_figure_is_named():
+    with pytest.raises(
+        UserError, match=r"trainer.figures: no figure is called decision_bondary; did you mean decision_boundary"
+    ):
+        figure_of_runs("decision_bondary", "trainer.figures")

@@ -1,0 +1,110 @@
+"""What a sweep ends with: further measures, a figure, claims."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deeprob import load_run
+from deeprob.measures import boundary_length, limits_of
+from deeprob.sweep.measures import boundary, probe, shared_name
+
+SWEEP = ("-m", "model.width=2,8", "seed=0,1", "hydra.sweep.dir=s")
+
+
+@pytest.fixture
+def narrow(small) -> list[str]:
+    return [word for word in small if not word.startswith("model")]
+
+
+def rows() -> list[dict]:
+    with Path("s/summary.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_measures_become_columns_and_claims_are_checked(deeprob, narrow):
+    claims = "sweep.claims=['boundary/length >= 0','train/accuracy <= 1 for model.width=2']"
+    words = ("sweep.measures=[boundary,probe]", claims, "sweep.figure=decision_boundary")
+    status, out, err = deeprob(*narrow, *SWEEP, *words)
+    assert (status, err) == (0, "")
+    run = load_run("s/000_model.width=2,seed=0")
+    length = boundary_length(run, limits_of(run.data().train.inputs))
+    assert float(rows()[0]["boundary/length"]) == pytest.approx(length)
+    assert {key for key in rows()[0] if key.startswith("probe")} == {
+        "probe/linear_1", "probe/hidden_1", "probe/linear_2", "probe/hidden_2", "probe/scores",
+    }  # fmt: skip
+    assert "boundary/length" in out.split("mean ± standard deviation over seeds")[1]
+    assert "figure     s/figures/decision_boundary.png" in out
+    assert "holds     boundary/length >= 0                   all: " in out
+    assert "holds     train/accuracy <= 1 for model.width=2  model.width=2: " in out
+    assert Path("s/figures/decision_boundary.png").exists()
+
+
+def test_a_claim_that_fails_is_status_4_and_nothing_is_lost(deeprob, narrow):
+    status, out, err = deeprob(*narrow, *SWEEP, "sweep.claims=['test/accuracy > 1','test/accuracy <= 1']")
+    assert (status, err) == (4, "error: 1 of 2 claims failed: test/accuracy > 1\n")
+    assert "FAILS     test/accuracy > 1" in out
+    assert {row["status"] for row in rows()} == {"completed"}
+
+
+def test_a_claim_about_jobs_that_are_not_there_is_not_told(deeprob, narrow):
+    words = ("-m", "seed=0,1", "hydra.sweep.dir=s", "sweep.claims=['test/accuracy rises with model.width']")
+    status, out, err = deeprob(*narrow, *words)
+    assert (status, err) == (0, "")
+    assert "not told  test/accuracy rises with model.width" in out
+
+
+def test_a_sweep_that_goes_on_measures_all_its_jobs(deeprob, narrow):
+    words = (*narrow, *SWEEP, "resume=auto", "sweep.measures=[boundary]")
+    assert deeprob(*words).status == 0
+    before = rows()
+    shutil.rmtree("s/001_model.width=2,seed=1")
+    assert deeprob(*words).status == 0
+    assert [row["boundary/length"] for row in rows()] == [row["boundary/length"] for row in before]
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        (
+            "sweep.measures=[length]",
+            "error: sweep.measures: no measure is called length; choose from boundary, probe\n",
+        ),
+        ("sweep.figure=decision", "error: sweep.figure: no figure is called decision; "),
+        ("sweep.claims=['accuracy rises']", "error: sweep.claims: 'accuracy rises' is no claim; write METRIC rises"),
+        ("sweep.claims=['test/acc > 0']", "error: sweep.claims: no metric test/acc; did you mean test/accuracy?\n"),
+        ("sweep.claims=['boundary/length > 0']", "error: sweep.claims: no metric boundary/length; "),
+        (
+            "sweep.claims=['test/accuracy rises with model.widht']",
+            "error: sweep.claims: no key model.widht in 'test/accuracy rises with model.widht'; did you mean mod",
+        ),
+    ],
+)
+def test_what_does_not_exist_is_named_before_anything_starts(deeprob, narrow, word, line):
+    status, out, err = deeprob(*narrow, *SWEEP, word)
+    assert (status, out) == (2, "")
+    assert err.startswith(line)
+    assert err.count("\n") == 1
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_figure_that_does_not_suit_the_jobs(deeprob, narrow):
+    status, _, err = deeprob(*narrow, *SWEEP, "dataset.distractors=1", "sweep.figure=decision_boundary")
+    assert status == 2
+    assert err.startswith("error: sweep.figure=decision_boundary needs points of the plane")
+    assert len(rows()) == 4
+
+
+def test_measures_of_a_run(one_run):
+    run = load_run(one_run)
+    assert boundary(run)["boundary/length"] > 0
+    accuracies = probe(run)
+    assert accuracies["probe/scores"] >= run.evaluate("test")["accuracy"] - 0.1
+    assert accuracies["probe/linear_1"] < accuracies["probe/hidden_2"]
+
+
+def test_stages_have_names_that_all_activations_share():
+    assert [shared_name(name) for name in ("linear 1", "relu 1", "leaky_relu 2", "scores")] == [
+        "linear_1", "hidden_1", "hidden_2", "scores",
+    ]  # fmt: skip

@@ -1,0 +1,76 @@
+import math
+
+import pytest
+import torch
+
+from deeprob.data import Examples
+from deeprob.measures import boundary_length, grid, limits_of, margins, separability
+
+
+def test_limits_hold_the_points_and_a_margin():
+    points = torch.tensor([[0.0, -1.0], [2.0, 3.0]])
+    assert limits_of(points, margin=0.25) == pytest.approx((-0.5, 2.5, -2.0, 4.0))
+
+
+def test_a_grid_goes_row_by_row_from_the_bottom():
+    assert grid((0, 1, 10, 12), 2).tolist() == [[0, 10], [1, 10], [0, 12], [1, 12]]
+    assert grid((0, 1, 10, 12), 5).shape == (25, 2)
+
+
+def test_margins_are_positive_for_the_winner_alone():
+    scores = torch.tensor([[1.0, 4.0, 3.0], [2.0, 2.0, 0.0]])
+    assert margins(scores).tolist() == [[-3, 1, -1], [0, 0, -2]]
+    assert margins(torch.tensor([[0.5, 2.0]])).tolist() == [[-1.5, 1.5]]
+
+
+def test_the_length_of_a_straight_boundary():
+    def diagonal(points):  # x₁ > x₂ against the rest, across the unit square
+        return torch.stack([points[:, 0] - points[:, 1], torch.zeros(len(points))], dim=1)
+
+    assert boundary_length(diagonal, (0, 1, 0, 1)) == pytest.approx(math.sqrt(2), rel=1e-4)
+
+
+def test_the_length_of_a_circle():
+    def inside(points):
+        return torch.stack([1 - points.square().sum(1), torch.zeros(len(points))], dim=1)
+
+    assert boundary_length(inside, (-2, 2, -2, 2)) == pytest.approx(2 * math.pi, rel=1e-3)
+
+
+def test_boundaries_between_three_classes_are_counted_once():
+    angles = torch.tensor([0.5, 0.5 + 2 * math.pi / 3, 0.5 + 4 * math.pi / 3])
+    ways = torch.stack([angles.cos(), angles.sin()])  # three sectors that meet at the origin
+
+    length = boundary_length(lambda points: points @ ways, (-1, 1, -1, 1), 400)
+    edges = [
+        1 / max(abs(math.cos(a + math.pi)), abs(math.sin(a + math.pi))) for a in angles.tolist()
+    ]  # rays to the frame
+    assert length == pytest.approx(sum(edges), rel=0.01)
+
+
+def test_no_boundary_has_no_length():
+    assert boundary_length(lambda points: torch.tensor([1.0, 0.0]).repeat(len(points), 1), (0, 1, 0, 1)) == 0
+
+
+def xor(count: int, seed: int) -> Examples:
+    points = torch.randn(count, 2, generator=torch.Generator().manual_seed(seed))
+    return Examples(points, (points[:, 0] * points[:, 1] > 0).long())
+
+
+def test_what_a_line_parts_is_separable_and_what_it_does_not_is_not():
+    train, test = xor(600, 0), xor(400, 1)
+    assert separability(train, test) < 0.6
+    folded = [Examples(e.inputs.prod(1, keepdim=True), e.targets) for e in (train, test)]
+    assert separability(*folded) > 0.98
+
+
+def test_a_constant_feature_does_no_harm():
+    train, test = (
+        Examples(torch.cat([e.inputs, torch.ones(len(e), 1)], 1), e.inputs[:, 0].gt(0).long())
+        for e in (xor(300, 0), xor(300, 1))
+    )
+    assert separability(train, test) > 0.98
+
+
+def test_of_many_examples_a_few_are_fitted():
+    assert separability(xor(300, 0), xor(100, 1), limit=50) == separability(xor(300, 0), xor(100, 1), limit=50)

@@ -1,0 +1,188 @@
+"""What is seen of a run while it trains, and what it costs."""
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
+
+from deeprob import load_run, watch
+from deeprob.watch import Watch, suited
+
+LIVE = ("trainer.figures=[decision_boundary]", "trainer.epochs=7")
+
+
+def read(directory: str) -> EventAccumulator:
+    events = EventAccumulator(directory, size_guidance={TENSORS: 0})
+    events.Reload()
+    return events
+
+
+def strings(events: EventAccumulator, tag: str) -> dict[int, list[bytes]]:
+    return {event.step: list(event.tensor_proto.string_val) for event in events.Tensors(tag)}
+
+
+def test_pictures_are_seen_with_the_epoch_as_their_step(deeprob, small):
+    assert deeprob(*small, *LIVE, "hydra.run.dir=run").status == 0
+    pictures = strings(read("run"), "figures/decision_boundary")
+    assert list(pictures) == [0, 2, 4, 6, 7]
+    for width, height, png in pictures.values():
+        assert struct.unpack(">II", png[16:24]) == (int(width), int(height))
+    assert len({png for _, _, png in pictures.values()}) == 5  # learning moves the boundary
+    assert [path.name for path in Path("run/figures").iterdir()] == ["decision_boundary.png"]
+
+
+def test_the_interval_may_be_chosen(deeprob, small):
+    assert deeprob(*small, *LIVE, "trainer.figures_every=3", "hydra.run.dir=run").status == 0
+    assert list(strings(read("run"), "figures/decision_boundary")) == [0, 3, 6, 7]
+
+
+def test_histograms_count_every_weight_and_activation(deeprob, small):
+    assert deeprob(*small, *LIVE, "hydra.run.dir=run").status == 0
+    events = read("run")
+    tags = {tag for tag in events.Tags()["tensors"] if tag.startswith(("weights/", "activations/"))}
+    assert tags == {
+        *(f"weights/layers.{layer}.{kind}" for layer in range(3) for kind in ("weight", "bias")),
+        *(f"activations/{name}" for name in ("linear_1", "relu_1", "linear_2", "relu_2", "scores")),
+    }
+    last = events.Tensors("weights/layers.1.weight")[-1]
+    table = np.frombuffer(last.tensor_proto.tensor_content).reshape(-1, 3)
+    weights = load_run("run").model.layers[1].weight.detach().numpy()
+    assert last.step == 7
+    assert table[:, 2].sum() == weights.size
+    np.testing.assert_allclose((table[0, 0], table[-1, 1]), (weights.min(), weights.max()))
+    counted = events.Tensors("activations/relu_1")[0].tensor_proto.tensor_content
+    assert np.frombuffer(counted).reshape(-1, 3)[:, 2].sum() == 90 * 8
+
+
+def test_dead_and_saturated_units_are_curves(deeprob, small):
+    assert deeprob(*small, *LIVE, "model.activation=tanh", "hydra.run.dir=run").status == 0
+    events = read("run")
+    tags = {tag for tag in events.Tags()["scalars"] if tag.startswith("units/")}
+    assert tags == {f"units/tanh_{layer}_{share}" for layer in (1, 2) for share in ("dead", "saturated", "zero")}
+    assert [event.step for event in events.Scalars("units/tanh_1_saturated")] == [0, 2, 4, 6, 7]
+
+
+def test_config_and_provenance_are_texts(deeprob, small):
+    assert deeprob(*small, "hydra.run.dir=run").status == 0
+    events = read("run")
+    (text,) = strings(events, "config")[0]
+    assert text.decode() == f"```yaml\n{Path('run/config.yaml').read_text()}```"
+    (text,) = strings(events, "provenance")[0]
+    assert json.loads(text.decode().removeprefix("```json\n").removesuffix("```"))["seed"] == 0
+
+
+def test_training_is_the_same_with_pictures_and_without(deeprob, small):
+    for name, words in (("seen", LIVE), ("unseen", ("trainer.epochs=7", "trainer.figures=[]"))):
+        assert deeprob(*small, *words, "dataset.val_fraction=0.2", f"hydra.run.dir={name}").status == 0
+    one, other = (load_run(name).model.state_dict() for name in ("seen", "unseen"))
+    assert all((one[name] == other[name]).all() for name in one)
+    assert not Path("unseen/figures").exists()
+    assert "figures/decision_boundary" not in read("unseen").Tags()["tensors"]
+
+
+def test_a_run_that_goes_on_has_every_picture_once(deeprob, small, monkeypatch):
+    from deeprob.training.checkpoint import Checkpoints
+
+    words = (*small, *LIVE, "trainer.checkpoint_steps=4")
+    assert deeprob(*words, "hydra.run.dir=whole").status == 0
+    write = Checkpoints.write
+
+    def die(checkpoints: Checkpoints) -> None:
+        write(checkpoints)
+        if checkpoints.state.step == 12:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "write", die)
+        assert deeprob(*words, "hydra.run.dir=run").status == 130
+    assert deeprob("resume=run").status == 0
+    assert strings(read("run"), "figures/decision_boundary") == strings(read("whole"), "figures/decision_boundary")
+    one, other = ([e.tensor_proto for e in read(d).Tensors("weights/layers.0.weight")] for d in ("run", "whole"))
+    assert one == other
+
+
+def test_drawing_waits_until_there_is_time(monkeypatch):
+    """A look whose drawing would take more than its share of the time trained so far is drawn later."""
+    shown = []
+
+    class State:
+        seconds = 0.0
+
+    class Trainer:
+        figures, figures_every, epochs = None, 1, 9
+
+    class Config:
+        trainer = Trainer
+
+    class Experiment:
+        config, state = Config, State
+
+    monkeypatch.setattr(watch, "snapshot", lambda experiment, directory: None)
+    monkeypatch.setattr(Watch, "_show", lambda self, epoch, run: shown.append(epoch))
+    looking = Watch(Experiment, Path(), None, alone=True)
+    for epoch, seconds in enumerate([0, 10, 19, 20, 30]):
+        State.seconds = seconds
+        looking.look(epoch)
+        if seconds < 20:
+            assert shown == []
+    assert shown == [0, 1, 2, 3, 4]
+    State.seconds = 0
+    looking.look(5)
+    assert shown[-1] == 4
+    looking.catch_up()
+    assert shown[-1] == 5
+
+
+def test_by_itself_a_run_shows_what_suits_it_and_a_job_of_a_sweep_nothing(deeprob, small, monkeypatch):
+    monkeypatch.setattr(watch, "suited", suited)
+    assert deeprob(*small, "hydra.run.dir=run").status == 0
+    assert Path("run/figures/decision_boundary.png").exists()
+    assert "figures/decision_boundary" in read("run").Tags()["tensors"]
+    assert deeprob("-m", *small, "seed=0,1", "hydra.sweep.dir=s").status == 0
+    assert not list(Path("s").glob("*/figures"))
+
+
+def test_what_suits_a_run_depends_on_its_data(deeprob, small, pictures):
+    assert deeprob(*small, "hydra.run.dir=plane").status == 0
+    words = ("dataset=image_folder", f"dataset.root={pictures}", "model=linear", "trainer.epochs=1")
+    assert deeprob(*words, "hydra.run.dir=pictures").status == 0
+    names = {
+        name: {type(figure).__name__ for figure in suited(load_run(name), live=True)} for name in ("plane", "pictures")
+    }
+    assert "DecisionBoundaryConfig" in names["plane"] - names["pictures"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("trainer.figures=[templats]", "error: trainer.figures: no figure is called templats; "),
+        ("trainer.figures=decision_boundary", "error: trainer.figures=decision_boundary: expected a list of words"),
+        (
+            "trainer.figures=[decision_boundary] dataset.distractors=1",
+            "error: trainer.figures: decision_boundary needs points of the plane, and the run's inputs have the shape",
+        ),
+        ("-m trainer.figures=[templats] seed=0,1", "error: job 0 (trainer.figures=[templats] seed=0): trainer.figures"),
+    ],
+)
+def test_a_figure_that_cannot_be_is_refused_before_anything_is_written(deeprob, small, words, line):
+    status, out, err = deeprob(*small, *words.split(" "))
+    assert (status, out) == (2, "")
+    assert line.split(": ", 2)[-1] in err
+    assert err.count("\n") == 1
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_picture_that_fails_costs_a_remark_and_not_the_run(deeprob, small, monkeypatch):
+    from deeprob.figures import DecisionBoundaryConfig
+
+    def fail(self, canvas, run):
+        raise ZeroDivisionError("of all things")
+
+    monkeypatch.setattr(DecisionBoundaryConfig, "panel", fail)
+    result = deeprob(*small, *LIVE, "hydra.run.dir=run")
+    assert result.status == 0
+    assert "note: figure=decision_boundary could not be drawn: of all things\n" in result.err
+    assert json.loads(Path("run/summary.json").read_text())["status"] == "completed"
