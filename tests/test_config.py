@@ -269,6 +269,12 @@ def test_words_that_yaml_could_take_for_something_else_come_back(tmp_path, owner
     assert config.read(CartConfig, tmp_path / "config.yaml").owner == owner
 
 
+def test_words_that_are_no_utf_8_are_refused(tmp_path):
+    config.save(replace(CART, owner="caf\udce9"), tmp_path / "config.yaml")
+    with pytest.raises(UserError, match=r"owner=caf.udce9: not in UTF-8; give it another name"):
+        config.read(CartConfig, tmp_path / "config.yaml")
+
+
 def test_read_takes_defaults_for_what_the_file_leaves_out(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("defaults: [train, {override wheel: steel}]\nowner: ann\n")
@@ -302,6 +308,10 @@ WHOLE = "defaults: [{override wheel: wooden}]\nowner: ann\n"
         pytest.param(WHOLE.encode() + b"slope: steep", id="value of a wrong type"),
         pytest.param(WHOLE.encode() + b"slope: '${'", id="broken interpolation"),
         pytest.param(WHOLE.encode() + b"slope: ${nowhere}", id="interpolation that leads nowhere"),
+        pytest.param(WHOLE.encode() + b"slope: ${oc.env:HOME}", id="interpolation that leads out"),
+        pytest.param(WHOLE.encode() + b"seats: &x [1]\nload: *x", id="alias"),
+        pytest.param(WHOLE.encode() + b"#" * 2**18, id="too large"),
+        pytest.param(WHOLE.encode() + b'"a\\nb": 1', id="key of two lines"),
         pytest.param(WHOLE.encode() + b"slope: 7", id="value out of range"),
     ],
 )

@@ -1,6 +1,7 @@
 """Finished runs: the same metrics again, and clear words about what is not a run."""
 
 import json
+import resource
 import shutil
 from pathlib import Path
 
@@ -118,6 +119,22 @@ def test_what_is_damaged_is_named(one_run, deeprob, what):
     assert err.count("\n") == 1
     assert expected in err
     with pytest.raises(UserError):
+        load_run(one_run)
+
+
+def test_a_config_of_a_huge_model_makes_none(one_run, deeprob):
+    text = (one_run / "config.yaml").read_text()
+    (one_run / "config.yaml").write_text(text.replace("width: 8", "width: 20000"))  # 1.6 GB
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=r"best\.pt: does not belong to"):
+        load_run(one_run)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
+
+
+@pytest.mark.parametrize("content", ["[]", "5", "[" * 100_000, '{"epochs": '])
+def test_a_summary_that_is_none_is_named(one_run, content):
+    (one_run / "summary.json").write_text(content)
+    with pytest.raises(UserError, match=r"summary\.json: not JSON of a run, or damaged"):
         load_run(one_run)
 
 

@@ -82,10 +82,10 @@ class Watch:
 
     def _show(self, epoch: int, run: Run) -> None:
         """Hand pictures and histograms of a run to TensorBoard, with the epoch as their step."""
+        began = time.perf_counter()
         from deeprob.figures import activation_statistics
         from deeprob.figures.style import png
 
-        began = time.perf_counter()
         for figure in self._figures(run, live=True):
             with never_mind(figure):
                 self.events.image(f"figures/{name_of(figure)}", png(figure.quick().draw(run), DPI), epoch)
@@ -122,7 +122,7 @@ def suited(run: Run, *, live: bool) -> "list[FigureConfig]":
     from deeprob.figures import figures_of_runs
 
     everything = figures_of_runs().values()
-    wanted = [figure for figure in everything if (figure.watched(run) if live else figure.usual)]
+    wanted = [figure for figure in everything if figure.watched(run) or (figure.usual and not live)]
     return [figure for figure in wanted if not figure.unsuited(run)]
 
 

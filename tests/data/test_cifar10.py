@@ -120,6 +120,43 @@ def test_without_download_nothing_is_fetched(official, url, tmp_path):
         CIFAR10Config(root=str(tmp_path / "root"), url=url, download=False).load()
 
 
+@pytest.mark.parametrize("download", [False, True])
+def test_a_damaged_archive_is_kept_unless_a_whole_one_takes_its_place(official, url, tmp_path, download):
+    put_there = tmp_path / "root" / CIFAR10.filename
+    put_there.parent.mkdir()
+    put_there.write_bytes(b"cut")
+    config = CIFAR10Config(root=str(tmp_path / "root"), url=url, download=download)
+    if download:
+        assert len(config.load().train) == 20
+        assert put_there.read_bytes() == archive_of(tmp_path).read_bytes()
+        return
+    with pytest.raises(UserError, match=rf"{put_there}: no whole CIFAR-10 there \(missing, or not the official file\)"):
+        config.load()
+    assert put_there.read_bytes() == b"cut"
+
+
+def test_a_failed_download_leaves_the_damaged_archive_and_nothing_else(official, url, tmp_path):
+    put_there = tmp_path / "root" / CIFAR10.filename
+    put_there.parent.mkdir()
+    put_there.write_bytes(b"cut")
+    damage(archive_of(tmp_path), "flipped byte")
+    with pytest.raises(UserError):
+        CIFAR10Config(root=str(tmp_path / "root"), url=url).load()
+    assert [(path.name, path.read_bytes()) for path in put_there.parent.iterdir()] == [(put_there.name, b"cut")]
+
+
+def test_a_damaged_batch_is_named_or_unpacked_anew(official, url, tmp_path):
+    config = CIFAR10Config(root=str(tmp_path / "root"), url=url)
+    whole = config.load()
+    batch = tmp_path / "root" / CIFAR10.base_folder / "data_batch_2"
+    damage(batch, "flipped byte")
+    assert torch.equal(config.load().train.inputs, whole.train.inputs)
+    damage(batch, "flipped byte")
+    (tmp_path / "root" / CIFAR10.filename).unlink()
+    with pytest.raises(UserError, match=f"{batch}: no whole CIFAR-10 there"):
+        CIFAR10Config(root=str(tmp_path / "root"), download=False).load()
+
+
 def test_a_hostile_archive_is_never_opened(official, tmp_path):
     class Canary:
         def __reduce__(self):

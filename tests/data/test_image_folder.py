@@ -168,7 +168,7 @@ def cached(root, monkeypatch) -> Path:
     fill(root, {"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
     load(root)
 
-    def opened(path: Path) -> None:
+    def opened(path: Path, **options: object) -> None:
         raise AssertionError("decoded again")
 
     monkeypatch.setattr(Image, "open", opened)
@@ -279,9 +279,20 @@ def test_a_folder_inside_a_class_folder_is_named(root):
 def test_a_link_that_leads_nowhere_is_named(root):
     fill(root, {"a": 1, "b": 1})
     (root / "b" / "x.png").symlink_to("nowhere.png")
-    with pytest.raises(FileNotFoundError) as caught:  # the command line prints the name that an OSError bears
-        load(root)
-    assert caught.value.filename == f"{root}/b/x.png"
+    assert complaint(root) == f"{root}/b/x.png: a link to nothing; correct or remove it"
+
+
+def test_a_pipe_is_not_opened(root):
+    fill(root, {"a": 1, "b": 1})
+    os.mkfifo(root / "b" / "x.png")
+    assert complaint(root).startswith(f"{root}/b/x.png: no file;")
+
+
+@pytest.mark.parametrize("name", [b"b/a\nb.png", b"b/caf\xe9.png", b"caf\xe9"])
+def test_a_name_that_is_no_line_of_text_is_refused(root, name):
+    fill(root, {"a": 1, "b": 1})
+    (root / os.fsdecode(name)).mkdir()
+    assert "a name with a control character, or not in UTF-8; rename it" in complaint(root)
 
 
 def test_text_under_a_pictures_name_is_named(root):

@@ -51,7 +51,7 @@ def no_decoding(monkeypatch):
     """Make opening a picture fail; call it when the cache is filled."""
 
     def switch_off() -> None:
-        def opened(path: Path) -> None:
+        def opened(path: Path, **options: object) -> None:
             raise AssertionError(f"{path} was decoded again")
 
         monkeypatch.setattr(Image, "open", opened)
@@ -153,6 +153,27 @@ def test_a_picture_that_is_only_a_beginning_is_named(root, content):
     assert complaint(root, ["x.png"]).startswith(f"{root}/x.png: cannot be read as a picture (")
 
 
+def test_a_picture_of_more_pixels_than_pillow_allows_is_named(root, monkeypatch):
+    draw(root / "x.png", 10, 10)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)  # it would warn up to twice as many
+    assert complaint(root, ["x.png"]).startswith(f"{root}/x.png: cannot be read as a picture (Image size (100 pixels)")
+
+
+def test_remarks_on_a_files_metadata_are_not_shown(root, recwarn):
+    whole = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(whole, "TIFF", dpi=(72, 72))
+    resolution = b"\x1a\1\5\0\1\0\0\0"
+    assert resolution in whole.getvalue()
+    (root / "x.tif").write_bytes(whole.getvalue().replace(resolution, resolution[:-1] + b"\1"))  # far past the end
+    decode(root, ["x.tif"])
+    assert not recwarn.list
+
+
+def test_formats_that_start_programs_are_none(root):
+    (root / "x.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n")
+    assert "(no known picture format)" in complaint(root, ["x.png"])
+
+
 def test_a_file_that_vanished_is_named(root, three):
     line = complaint(root, ["a.png", "gone.png"])
     assert line.startswith(f"{root}/gone.png: cannot be read as a picture (")
@@ -214,6 +235,7 @@ DAMAGE = {
     "negative shape": lambda whole: whole.replace(b"(3, 3, 4, 6)", b"(3, 3,-4, 6)", 1),
     "too few pictures": lambda whole: npy(np.zeros((2, 3, 4, 6), np.uint8)),
     "other numbers": lambda whole: npy(np.zeros((3, 3, 4, 6), np.float32)),
+    "four channels": lambda whole: npy(np.zeros((3, 4, 4, 6), np.uint8)),
     "other dimensions": lambda whole: npy(np.zeros((3, 72), np.uint8)),
 }
 

@@ -66,7 +66,7 @@ def test_of_many_points_some_are_taken_at_even_distances():
 def test_a_run_is_drawn_the_same_twice(one_run):
     files = [png(DecisionBoundaryConfig().draw(load_run(one_run))) for _ in range(2)]
     assert files[0] == files[1]
-    assert struct.unpack(">II", files[0][16:24]) [0] == 630
+    assert struct.unpack(">II", files[0][16:24])[0] == 630
 
 
 def test_every_axis_is_labelled_and_the_title_is_the_measured_accuracy(one_run):

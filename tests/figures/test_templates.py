@@ -183,6 +183,6 @@ def test_a_network_of_zeros_is_drawn_all_the_same(trained, words):
 
 
 def test_what_the_config_says():
-    assert TemplatesConfig.usual
+    assert not TemplatesConfig.usual
     assert TemplatesConfig.live
     assert {field.name for field in dataclasses.fields(TemplatesConfig)} == {"cls", "units", "points"}

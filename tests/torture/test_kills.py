@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_flatten_with_path
 
 from deeprob.training import checkpoint
 
-OFTEN = ("trainer.checkpoint_steps=7", "trainer.log_every=5", "trainer.progress=false")
+OFTEN = ("trainer.checkpoint_steps=7", "trainer.log_every=5", "trainer.progress=false", "trainer.figures=[]")
 SPIRALS = (
     "dataset.points_per_class=40", "dataset.test_points_per_class=10", "dataset.val_fraction=0.2", "model.width=8",
     "trainer.batch_size=10",
@@ -147,15 +147,17 @@ def test_a_run_that_forgets_one_thing_ends_otherwise(nursery, words, tmp_path, n
 
 def test_a_run_killed_again_and_again_has_every_step_once(nursery, words, tmp_path, times, tell):
     rng = random.Random(2)
-    name, folder = "sgd", tmp_path / "run"
-    whole = nursery(*words[name], folder=tmp_path / "whole")
-    cycles = 0
-    for _ in range(times(5, 20)):
-        cycles += nursery(*words[name], folder=folder, kill=rng.uniform(0.5, 0.9) * whole["seconds"])["status"] == -9
-    assert nursery(*words[name], folder=folder)["status"] == 0
+    folder, wanted = tmp_path / "run", times(4, 20)
+    short = nursery(*words["sgd"], folder=tmp_path / "short")["seconds"]  # 9 epochs, start-up included
+    long = (*words["sgd"], "trainer.epochs=" + str(60 * wanted))
+    whole = nursery(*long, folder=tmp_path / "whole")
+    assert whole["status"] == 0, whole["err"]
+    for _ in range(wanted):
+        assert nursery(*long, folder=folder, kill=rng.uniform(0.5, 2) * short)["status"] == -9
+    assert nursery(*long, folder=folder)["status"] == 0
     found, expected = numbers(folder), numbers(tmp_path / "whole")
     assert differences(expected, found) == []
     steps = [step for step, _ in found["events"]["train/loss"]]
     assert steps == sorted(set(steps))
-    assert [int(row["epoch"]) for row in found["metrics.csv"]] == list(range(1, 10))
-    tell(f"{cycles} kills of one run: every step once in TensorBoard and metrics.csv, equal to the whole run")
+    assert [int(row["epoch"]) for row in found["metrics.csv"]] == list(range(1, 60 * wanted + 1))
+    tell(f"{wanted} kills of one run: every step once in TensorBoard and metrics.csv, equal to the whole run")

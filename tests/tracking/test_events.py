@@ -88,3 +88,10 @@ def test_values_that_are_all_but_equal_have_a_histogram(tmp_path, values):
     table = np.frombuffer(point.tensor_proto.tensor_content).reshape(-1, 3)
     assert table[:, 2].sum() == len(values)
     assert table[0, 0] <= min(values) <= max(values) <= table[-1, 1]
+
+
+def test_of_values_that_are_not_finite_there_is_no_histogram(tmp_path):
+    with EventFile(tmp_path) as events:
+        events.histogram("none", np.array([np.nan, np.inf]), 0)
+        events.histogram("some", np.array([np.nan, 1.0]), 0)
+    assert read(tmp_path).Tags()["tensors"] == ["some"]

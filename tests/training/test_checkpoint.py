@@ -71,6 +71,51 @@ def test_no_code_from_a_file_runs(tmp_path):
     assert not (tmp_path / "sang").exists()
 
 
+class Made:
+    """What a file makes by calling something that torch.load lets it call."""
+
+    def __init__(self, function, *words):
+        self.words = function, words
+
+    def __reduce__(self):
+        return self.words
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"x": Made(bytearray, 10**12)},
+        {"x": Made(torch.Size, [1])},
+        {"x": torch.nn.Parameter(torch.ones(1))},
+        {"x": {1}},
+    ],
+)
+def test_a_file_calls_nothing_but_what_makes_plain_tensors(tmp_path, content):
+    save(content, tmp_path / "x.pt")
+    with pytest.raises(UserError, match=r"x\.pt: not a checkpoint"):
+        load(tmp_path / "x.pt")
+
+
+def test_tuples_of_tuples_that_take_for_ever_to_hash_are_not_loaded(tmp_path):
+    betas = (0.9, 0.99)
+    save({"groups": [{"betas": betas}] * 10}, tmp_path / "x.pt")
+    assert load(tmp_path / "x.pt")["groups"][9] == {"betas": betas}
+    content = ()
+    for _ in range(40):
+        content = (content, content)
+    save({"x": content}, tmp_path / "x.pt")
+    with pytest.raises(UserError):
+        load(tmp_path / "x.pt")
+
+
+def test_the_best_of_another_model_is_refused(tmp_path):
+    s = state()
+    checkpoints = Checkpoints(tmp_path, s, {}, best_is_last=False)
+    save({"model": {"layer.weight": torch.ones(1)}}, tmp_path / "best.pt")
+    with pytest.raises(UserError, match=r"best\.pt: does not belong to .*last\.pt"):
+        checkpoints.restore_best()
+
+
 def test_without_a_validation_split_best_is_last(tmp_path):
     s = state()
     checkpoints = Checkpoints(tmp_path, s, {"classes": ["a", "b"]}, best_is_last=True)

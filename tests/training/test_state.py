@@ -1,9 +1,14 @@
+import copy
+
 import pytest
 import torch
 
+from deeprob.config import options
 from deeprob.models.linear import LinearConfig
-from deeprob.optim import Schedule, SGDConfig
-from deeprob.training import TrainState
+from deeprob.models.mlp import MLPConfig
+from deeprob.optim import AdamWConfig, LBFGSConfig, PlateauConfig, Schedule, SGDConfig
+from deeprob.training import TrainState, checkpoint
+from deeprob.training.state import alike
 
 
 def state() -> TrainState:
@@ -46,3 +51,81 @@ def test_state_dict_round_trip():
     other.load_state_dict(s.state_dict())
     assert (other.step, other.evaluations, other.best.value, other.best.epoch) == (7, 9, 0.25, 3)
     assert torch.equal(other.model.layer.weight, torch.full((2, 2), 3.0))
+
+
+def started(optimizer, dtype=torch.float32) -> TrainState:
+    model = MLPConfig(width=4, norm="batch").build(2, 3, torch.Generator().manual_seed(0)).to(dtype)
+    schedule = PlateauConfig().build(10)
+    return TrainState.start(model, optimizer.build(model.parameters()), schedule, torch.device("cpu"))
+
+
+def update(s: TrainState, times: int = 1) -> None:
+    def closure() -> torch.Tensor:
+        s.optimizer.zero_grad()
+        loss = sum((parameter - 0.1 * parameter.numel()).square().sum() for parameter in s.parameters.values())
+        loss.backward()
+        return loss
+
+    for _ in range(times):
+        s.optimizer.step(closure)
+
+
+ALL = {
+    **{name: cls() for name, cls in options("optimizer").items()},
+    "sgd with momentum": SGDConfig(momentum=0.9, nesterov=True),
+    "adamw with amsgrad": AdamWConfig(amsgrad=True),
+    "lbfgs of one iteration": LBFGSConfig(max_iter=1),
+    "lbfgs without line search": LBFGSConfig(max_iter=2, line_search_fn=None),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("times", [0, 1, 3])
+def test_every_optimizer_goes_on_from_a_file_as_it_was(tmp_path, name, dtype, times):
+    s, other = started(ALL[name], dtype), started(ALL[name], dtype)
+    update(s, times)
+    checkpoint.save(s.state_dict(), tmp_path / "x.pt")
+    other.load_state_dict(checkpoint.load(tmp_path / "x.pt"))
+    for one in (s, other):
+        update(one, 2)
+    pairs = zip(s.parameters.values(), other.parameters.values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("name", ["exp_avg", "exp_avg_sq", "step"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.flatten()[:0],
+        lambda t: torch.zeros(7),
+        lambda t: t.long(),
+        lambda t: "words",
+        lambda t: [[1.0]],
+    ],
+)
+def test_a_kernel_never_sees_moments_of_another_shape(name, change):
+    s = started(AdamWConfig())
+    update(s)
+    state = copy.deepcopy(s.state_dict())
+    state["optimizer"]["state"][0][name] = change(state["optimizer"]["state"][0][name])
+    with pytest.raises(ValueError, match=f"{name} of another optimizer"):
+        started(AdamWConfig()).load_state_dict(state)
+
+
+def test_the_optimizers_settings_stay_those_of_the_config():
+    s, other = started(SGDConfig(lr=0.5)), started(SGDConfig(lr=0.25))
+    other.load_state_dict(s.state_dict())
+    assert {group["lr"] for group in other.optimizer.param_groups} == {0.25}
+
+
+def test_alike():
+    example = {"a": [1, 2.0, None], "b": torch.ones(2, 3), "c": torch.tensor(1.0)}
+    assert alike({"a": [7, 8.0, None], "b": torch.zeros(2, 3), "c": torch.tensor(2.0)}, example)
+    assert alike(example | {"c": 3.0}, example)  # optimizers hold numbers both ways
+    for wrong in (
+        {"a": [-1, 2.0, None]}, {"a": [1, 2, None]}, {"a": [1, 2.0]}, {"a": (1, 2.0, None)}, {"a": [True, 2.0, None]},
+        {"a": [2**63, 2.0, None]}, {"b": torch.ones(3, 2)}, {"b": torch.ones(3, 2).T}, {"b": torch.ones(2, 3).double()},
+        {"b": torch.ones(1, 1).expand(2, 3)}, {"b": 1.0}, {"c": None}, {"c": "1"}, {"d": 1},
+    ):  # fmt: skip
+        assert not alike(example | wrong, example)

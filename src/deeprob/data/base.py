@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Self
 
 import torch
@@ -85,6 +86,22 @@ class DatasetConfig:
         rest = torch.ones(len(examples), dtype=torch.bool)
         rest[drawn] = False
         return examples[rest.nonzero().flatten()], examples[drawn]
+
+
+def place(root: str) -> Path:
+    """Return the path that `dataset.root` gives, with ``~`` filled in.
+
+    Raises
+    ------
+    UserError
+        When it is empty, or the home of somebody unknown.
+    """
+    if not root:
+        raise UserError("dataset.root is empty: give the file or the folder with the data")
+    try:
+        return Path(root).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"dataset.root={root}: {error}") from error
 
 
 def draw_evenly(targets: Tensor, count: int, seed: int, name: str) -> Tensor:

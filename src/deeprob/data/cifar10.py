@@ -1,24 +1,24 @@
-"""CIFAR-10 on its original pixels, through torchvision, which checks every file's md5 before it opens it."""
+"""CIFAR-10 on its original pixels, through torchvision; the md5 of every file is checked before it is opened."""
 
 import dataclasses
 import http.client
+import os
 import tarfile
 import urllib.error
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import torch
 
 from deeprob.config import register
 from deeprob.data.augmentation import PicturesConfig
+from deeprob.data.base import place
 from deeprob.data.examples import Examples, Splits
-from deeprob.errors import UserError
+from deeprob.errors import UserError, one_line
+from deeprob.files import write_whole
 
-if TYPE_CHECKING:
-    from torchvision.datasets import CIFAR10
-
-_FAILURES = (OSError, RuntimeError, ValueError, EOFError, tarfile.TarError, http.client.HTTPException)
+_FAILURES = (OSError, RuntimeError, ValueError, EOFError, http.client.HTTPException)
 
 
 @register("dataset", "cifar10")
@@ -42,7 +42,7 @@ class CIFAR10Config(PicturesConfig):
 
     def resolved(self) -> Self:
         """Return the config with an absolute root."""
-        return dataclasses.replace(self, root=str(Path(self.root).expanduser().resolve()))
+        return dataclasses.replace(self, root=os.path.realpath(place(self.root)))
 
     def load(self) -> Splits:
         """Read both splits, after fetching and unpacking the archive if need be.
@@ -50,37 +50,78 @@ class CIFAR10Config(PicturesConfig):
         Raises
         ------
         UserError
-            Names the archive, and says how to put it there by hand.
+            Names the file that is missing or not the official one, and says how to put it there by hand.
         """
         from torchvision.datasets import CIFAR10
+        from torchvision.datasets.utils import check_integrity
 
-        root = Path(self.root).expanduser()
-        source: type[CIFAR10] = CIFAR10
-        if self.url is not None:
-            source = type("CIFAR10", (CIFAR10,), {"url": self.url})
-        archive = root / source.filename
-        was_there = archive.exists()
-        made = [folder for folder in (root, *root.parents) if not folder.exists()]
-        try:
-            train, test = (_open(source, root, part, self.download or was_there) for part in (True, False))
-        except _FAILURES as error:
-            if isinstance(error, urllib.error.HTTPError):
-                error.close()
-            if not was_there:
-                archive.unlink(missing_ok=True)
-            for folder in made:
-                if folder.is_dir() and not any(folder.iterdir()):
-                    folder.rmdir()
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(
-                f"{archive}: no whole CIFAR-10 there ({reason}); put the official {source.filename} there by hand, or "
-                f"set dataset.url to an address that has it (the official one, {CIFAR10.url}, is slow)"
-            ) from error
+        root = place(self.root)
+        archive = root / CIFAR10.filename
+        if (wrong := _wrong(root)) is not None:
+            if not check_integrity(archive, CIFAR10.tgz_md5):
+                if not self.download:
+                    culprit = archive if os.path.lexists(archive) or not wrong.parent.exists() else wrong
+                    raise _fault(culprit, "missing, or not the official file", root)
+                _fetch(self.url or CIFAR10.url, archive)
+            _unpack(archive)
+        train, test = (CIFAR10(str(root), train=part) for part in (True, False))
         return self.finish(_examples(train), _examples(test), tuple(train.classes))
 
 
-def _open(source: "type[CIFAR10]", root: Path, train: bool, download: bool) -> Any:
-    return source(str(root), train=train, download=download)
+def _files(root: Path) -> dict[Path, str]:
+    """Return the unpacked files and their md5."""
+    from torchvision.datasets import CIFAR10
+
+    official = [*CIFAR10.train_list, *CIFAR10.test_list, [CIFAR10.meta["filename"], CIFAR10.meta["md5"]]]
+    return {root / CIFAR10.base_folder / name: md5 for name, md5 in official}
+
+
+def _wrong(root: Path) -> Path | None:
+    """Return the first unpacked file that is missing or not the official one."""
+    from torchvision.datasets.utils import check_integrity
+
+    return next((path for path, md5 in _files(root).items() if not check_integrity(path, md5)), None)
+
+
+def _fault(culprit: Path, reason: str, root: Path) -> UserError:
+    from torchvision.datasets import CIFAR10
+
+    return UserError(
+        f"{culprit}: no whole CIFAR-10 there ({reason}); put the official {CIFAR10.filename} into {root} by hand, "
+        f"or set dataset.url to an address that has it (the official one, {CIFAR10.url}, is slow)"
+    )
+
+
+def _fetch(url: str, archive: Path) -> None:
+    """Fetch the archive, which takes its place once it is whole."""
+    from torchvision.datasets import CIFAR10
+    from torchvision.datasets.utils import download_url
+
+    part = archive.with_name(f"{archive.name}.part")
+    made = [folder for folder in archive.parents if not folder.exists()]
+    try:
+        download_url(url, str(part.parent), part.name, CIFAR10.tgz_md5)
+        part.replace(archive)
+    except _FAILURES as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        raise _fault(archive, one_line(error), archive.parent) from error
+    finally:
+        part.unlink(missing_ok=True)
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _unpack(archive: Path) -> None:
+    """Take the known files, and no others, out of the official archive."""
+    known = _files(archive.parent)
+    with tarfile.open(archive) as content:
+        for entry in content:
+            file, path = content.extractfile(entry), archive.parent / entry.name
+            if path in known and file is not None:
+                path.parent.mkdir(exist_ok=True)
+                write_whole(path, file.read())
 
 
 def _examples(dataset: Any) -> Examples:

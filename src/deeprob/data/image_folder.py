@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,9 +15,13 @@ from torch import Tensor
 
 from deeprob.config import number, register
 from deeprob.data.augmentation import PicturesConfig
+from deeprob.data.base import place
 from deeprob.data.examples import Examples, Splits
 from deeprob.data.pictures import SUFFIXES, decoded
 from deeprob.errors import UserError
+
+_NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What a name may not have that is to stand in tables and pictures: control characters, line breaks, broken UTF-8."""
 
 
 @register("dataset", "image_folder")
@@ -29,15 +35,7 @@ class ImageFolderConfig(PicturesConfig):
 
     def resolved(self) -> Self:
         """Return the config with an absolute root."""
-        return dataclasses.replace(self, root=str(self._root().resolve()))
-
-    def _root(self) -> Path:
-        if not self.root:
-            raise UserError("dataset.root is empty: give the folder with the pictures")
-        try:
-            return Path(self.root).expanduser()
-        except RuntimeError as error:
-            raise UserError(f"dataset.root={self.root}: {error}") from error
+        return dataclasses.replace(self, root=os.path.realpath(place(self.root)))
 
     def load(self) -> Splits:
         """Read the folder, from its cache when there is one.
@@ -47,7 +45,7 @@ class ImageFolderConfig(PicturesConfig):
         UserError
             Names the folder or the file that is missing, empty, no picture, damaged, or of another size.
         """
-        root = self._root()
+        root = place(self.root)
         listing = scan(root)
         inputs = decoded(root, listing.paths, f"{listing.fingerprint}-{self.image_size}", self.image_size)
         everything = Examples(inputs, listing.targets)
@@ -115,22 +113,34 @@ def scan(root: Path) -> Listing:
     return Listing(paths, targets, tuple(classes), train_count, digest.hexdigest())
 
 
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield what is visible in a folder, in the order of names."""
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith("."):
+                continue
+            if _NO_NAME.search(entry.name):
+                raise UserError(f"{entry.path}: a name with a control character, or not in UTF-8; rename it")
+            if entry.is_symlink() and not Path(entry).exists():
+                raise UserError(f"{entry.path}: a link to nothing; correct or remove it")
+            yield entry
+
+
 def _folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    return [entry.name for entry in _entries(folder) if entry.is_dir()]
 
 
 def _pictures(root: Path, folder: Path, digest: "hashlib.blake2b") -> list[str]:
     """List one class folder and add its files to the fingerprint."""
     names = []
-    with os.scandir(root / folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name.startswith("."):
-                continue
-            if not entry.name.lower().endswith(SUFFIXES):
-                raise UserError(f"{entry.path}: not a picture by its name ({', '.join(SUFFIXES)}); move it elsewhere")
-            stat = entry.stat()
-            digest.update(f"{folder / entry.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-            names.append(f"{folder}/{entry.name}")
+    for entry in _entries(root / folder):
+        if not entry.name.lower().endswith(SUFFIXES):
+            raise UserError(f"{entry.path}: not a picture by its name ({', '.join(SUFFIXES)}); move it elsewhere")
+        if not entry.is_file():
+            raise UserError(f"{entry.path}: no file; a class folder has pictures alone, so move it elsewhere")
+        stat = entry.stat()
+        digest.update(f"{folder / entry.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        names.append(f"{folder}/{entry.name}")
     if not names:
         raise UserError(f"{root / folder}: a class folder with no picture; add some or remove the folder")
     return names

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,10 +14,11 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from deeprob.errors import UserError
+from deeprob.errors import UserError, one_line
 from deeprob.tracking.console import note, track
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # others of Pillow's start programs, or are unsafe
 _BLOCK = 256  # pictures a task: large enough that threads do not wait for each other's interpreter lock
 
 
@@ -47,7 +49,10 @@ def decoded(root: Path, paths: Sequence[str], fingerprint: str, size: int | None
         cached = _open(place / f"{fingerprint}.npy", len(paths))
         if cached is not None:
             return torch.from_numpy(cached)
-    pictures = _decode(root, paths, size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of Pillow, about a file's metadata
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        pictures = _decode(root, paths, size)
     if not any(_write(place / f"{fingerprint}.npy", pictures) for place in places):
         note(f"the decoded pictures cannot be kept in {places[0]} or {places[1]}; they will be decoded anew each time")
     return torch.from_numpy(pictures)
@@ -59,11 +64,13 @@ def _user_cache() -> Path:
 
 def _open(path: Path, count: int) -> npt.NDArray[np.uint8] | None:
     """Map a cache file into memory, copy-on-write; None where there is none or it is not whole."""
+    if not path.is_file():
+        return None
     try:
         pictures: npt.NDArray[np.uint8] = np.lib.format.open_memmap(path, mode="c")
     except Exception:  # NumPy reads the header with Python's own parser, which fails in many ways
         return None
-    whole = pictures.dtype == np.uint8 and pictures.ndim == 4 and len(pictures) == count
+    whole = pictures.dtype == np.uint8 and pictures.ndim == 4 and pictures.shape[:2] == (count, 3) and pictures.size > 0
     return pictures if whole else None
 
 
@@ -114,9 +121,9 @@ def _decode(root: Path, paths: Sequence[str], size: int | None) -> npt.NDArray[n
 
 
 def _decode_one(path: Path, size: int | None) -> npt.NDArray[np.uint8]:
-    """Decode one file to (3, H, W)."""
+    """Decode one file to (3, H, W); of an animation, its first picture."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             if image.mode.startswith(("I", "F")):
                 raise ValueError(f"pixels of mode {image.mode}, not of 8 bits")  # convert() would clip them
             upright = ImageOps.exif_transpose(image)
@@ -131,7 +138,7 @@ def _decode_one(path: Path, size: int | None) -> npt.NDArray[np.uint8]:
 
 
 def _reason(error: Exception) -> str:
-    return "no known picture format" if isinstance(error, UnidentifiedImageError) else str(error) or repr(error)
+    return "no known picture format" if isinstance(error, UnidentifiedImageError) else one_line(error)
 
 
 def _shape(picture: npt.NDArray[np.uint8]) -> str:

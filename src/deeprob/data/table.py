@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from omegaconf import MISSING
 from torch import Tensor
 
 from deeprob.config import choice, number, register, some_words
-from deeprob.data.base import DatasetConfig
+from deeprob.data.base import DatasetConfig, place
 from deeprob.data.examples import Examples, Splits
 from deeprob.errors import UserError, did_you_mean
 
@@ -55,7 +56,7 @@ class CSVConfig(DatasetConfig):
 
     def resolved(self) -> Self:
         """Return the config with an absolute path."""
-        return dataclasses.replace(self, root=str(Path(self.root).expanduser().resolve()))
+        return dataclasses.replace(self, root=os.path.realpath(place(self.root)))
 
     def load(self) -> Splits:
         """Read the file.
@@ -65,7 +66,7 @@ class CSVConfig(DatasetConfig):
         UserError
             Names the file, and the line and column where something is wrong.
         """
-        table = read(Path(self.root).expanduser(), self.delimiter, self.header)
+        table = read(place(self.root), self.delimiter, self.header)
         targets = [table.column("targets", name) for name in self.targets or table.names[-1:]]
         others = [name for place, name in enumerate(table.names) if place not in targets]
         inputs = [table.column("inputs", name) for name in self.inputs or others]
@@ -163,6 +164,8 @@ def read(path: Path, delimiter: str, header: bool | None) -> Table:
 
 def _cells(path: Path, delimiter: str) -> tuple[list[list[str]], list[int]]:
     """Return the cells of each row that has some, and the number of the line where it ends."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"dataset.root={path}: no file; expected a CSV file")
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:

@@ -22,15 +22,15 @@ class FigureConfig:
     ----------
     of_run
         Whether it is of a run; a sheet of activation functions is not.
-    usual
-        Whether it is drawn at the end of every run that it suits.
     live
-        Whether it is worth watching while a run trains as well.
+        Whether it is worth watching while a run trains, and is drawn when it ends.
+    usual
+        Whether it is drawn when a run ends, without having been watched.
     """
 
     of_run: ClassVar[bool] = True
-    usual: ClassVar[bool] = False
     live: ClassVar[bool] = False
+    usual: ClassVar[bool] = False
 
     def unsuited(self, run: Run) -> str:
         """Return why it cannot be drawn of a run, in words that go on after ``figure=NAME``; empty if it can."""

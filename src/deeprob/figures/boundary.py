@@ -34,7 +34,6 @@ class DecisionBoundaryConfig(FigureConfig):
         Examples shown at most; 0 for none.
     """
 
-    usual: ClassVar[bool] = True
     live: ClassVar[bool] = True
 
     split: str = choice("train", among=SPLITS)

@@ -49,7 +49,6 @@ class TemplatesConfig(FigureConfig):
         Training examples shown on the plane at most; 0 for none.
     """
 
-    usual: ClassVar[bool] = True
     live: ClassVar[bool] = True
 
     cls: str | None = None

@@ -26,7 +26,7 @@ class MLPConfig(ModelConfig):
     number of inputs, for signals of one size throughout, or ``standard_normal``.
     """
 
-    layers: int = number(DEFAULT_LAYERS, minimum=1)
+    layers: int = number(DEFAULT_LAYERS, minimum=1, maximum=1000)
     width: int = number(128, minimum=1)
     hidden: list[int] | None = number(None, minimum=1, optional=True, listed=True)
     activation: str = choice("relu", among=(*ACTIVATIONS, "maxout"))

@@ -93,7 +93,10 @@ class EventFile:
         self._tensor(tag, np.array([width, height, png], object), about, step)
 
     def histogram(self, tag: str, values: npt.NDArray[Any], step: int, bins: int = 30) -> None:
-        """Write how finite values of any shape are distributed, for the histograms and distributions tabs."""
+        """Write how the finite ones of some values are distributed, for the histograms and distributions tabs."""
+        values = values[np.isfinite(values)]
+        if values.size == 0:
+            return
         low, high = float(values.min()), float(values.max())
         margin = 1e-6 * max(abs(low), abs(high), 1e-6)  # NumPy has no bins for values that are all but equal
         span = (low, high) if high - low > margin else (low - margin, high + margin)

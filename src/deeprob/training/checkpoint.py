@@ -3,8 +3,8 @@
 import copy
 import hashlib
 import io
+import pickletools
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from deeprob.errors import UserError
 from deeprob.files import also, write_whole
 from deeprob.tracking.console import note
-from deeprob.training.state import TrainState
+from deeprob.training.state import TrainState, alike
 
 
 class Checkpoints:
@@ -92,9 +92,18 @@ class Checkpoints:
             self.write()
 
     def restore_best(self) -> None:
-        """Give the model the best weights."""
+        """Give the model the best weights.
+
+        Raises
+        ------
+        UserError
+            When they are another model's.
+        """
         if not self.best_is_last:
-            self.state.model.load_state_dict(load_newest(self.best)["model"])
+            content = load_newest(self.best)
+            if not alike(content.get("model"), self.state.model.state_dict()):
+                raise UserError(f"{self.best}: does not belong to {self.last}")
+            self.state.model.load_state_dict(content["model"])
 
 
 def save(content: dict[str, Any], path: Path) -> None:
@@ -152,11 +161,9 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
     try:
-        archive = io.BytesIO(unseal(path.read_bytes()))
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in zipfile.ZipFile(archive).infolist()):
-            raise ValueError("an archive that grows when it is read")
-        archive.seek(0)
-        content: dict[str, Any] = torch.load(archive, map_location="cpu", weights_only=True)
+        archive = unseal(path.read_bytes())
+        inspect(archive)
+        content: dict[str, Any] = torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
         if not isinstance(content, dict):
             raise TypeError("no dictionary")
     except OSError:
@@ -164,6 +171,42 @@ def load(path: Path) -> dict[str, Any]:
     except Exception as error:  # a damaged archive fails in as many ways as it has bytes
         raise UserError(f"{path}: not a checkpoint, or a damaged one") from error
     return content
+
+
+_SHARED = 16  # tuples that are used again, as optimizers do with betas
+_STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+_NAMES = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    *(f"torch {kind}Storage" for kind in _STORAGES),
+}
+
+
+def inspect(archive: bytes) -> None:
+    """Refuse what `save` never writes before torch.load takes time or memory for it.
+
+    torch.load runs no code from a file, but it lets the file call a few functions with any arguments; here there are
+    fewer: those that make plain tensors.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        Says what.
+    """
+    reader = torch._C.PyTorchFileReader(io.BytesIO(archive))  # by which torch.load reads, so that both see the same
+    if archive[:4] != b"PK\3\4" or sum(map(reader.get_record_size, reader.get_all_records())) > len(archive):
+        raise ValueError("no archive, or one that grows when it is read")
+    tuples: set[Any] = set()
+    shared, before = 0, ""
+    for opcode, argument, _ in pickletools.genops(reader.get_record("data.pkl")):
+        if (opcode.name == "GLOBAL" and argument not in _NAMES) or (opcode.name == "PROTO" and argument != 2):
+            raise ValueError(f"{opcode.name} {argument}")
+        if opcode.name.endswith("BINPUT") and before.startswith("TUPLE"):
+            tuples.add(argument)
+        shared += opcode.name.endswith("BINGET") and argument in tuples
+        if shared > _SHARED:
+            raise ValueError("tuples of tuples, which take for ever to hash")
+        before = opcode.name
 
 
 def load_newest(path: Path) -> dict[str, Any]:
