@@ -65,6 +65,19 @@ def test_dead_and_saturated_units_are_curves(deeprob, small):
     assert [event.step for event in events.Scalars("units/tanh_1_saturated")] == [0, 2, 4, 6, 7]
 
 
+def test_a_film_is_played_by_the_slider_over_steps(deeprob, small):
+    words = [word for word in small if not word.startswith("model")]
+    assert (
+        deeprob(*words, "model.layers=2", "model.width=2", "trainer.figures=[warp_film]", "hydra.run.dir=run").status
+        == 0
+    )
+    frames = strings(read("run"), "figures/warp_film_frames")
+    assert list(frames) == list(range(10))
+    assert {(int(width), int(height)) for width, height, _ in frames.values()} == {(480, 480)}
+    assert frames[0] != frames[4] != frames[9]
+    assert Path("run/figures/warp_film.gif").read_bytes().startswith(b"GIF89a")
+
+
 def test_config_and_provenance_are_texts(deeprob, small):
     assert deeprob(*small, "hydra.run.dir=run").status == 0
     events = read("run")

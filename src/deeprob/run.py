@@ -157,6 +157,8 @@ def run_experiment(experiment: Experiment, files: RunDirectory, command: Sequenc
         files.begin_again(written.get("metrics", 0))
         with memory_errors(experiment.batch_size):
             outcome = follow(experiment, files, checkpoints, events, watch, bar, interruption)
+        if outcome.error is None:
+            watch.films()
         events.finished(completed=outcome.error is None)
 
     summary = {

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import io
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image
 
 from deeprob.config import name_of
 from deeprob.errors import UserError, one_line
@@ -25,6 +29,7 @@ SHARE = 0.05  # of the time trained, which drawing may take before the run ends
 LOOKS = 5  # at a run unless it says otherwise, and one at its start
 SAMPLE = 1024  # examples whose activations are counted
 DPI = 100
+FRAMES = 10  # of a film: TensorBoard keeps so many pictures of a tag
 
 
 class Watch:
@@ -68,6 +73,16 @@ class Watch:
         while self._pending:
             self._show(*self._pending.pop(0))
 
+    def films(self) -> None:
+        """Hand figures that move to TensorBoard, if the config names one: the slider over steps plays them."""
+        run = snapshot(self.experiment, self.directory)
+        for figure in named(self.names or [], run):
+            with never_mind(figure):
+                frames = [pixels for pixels, _ in figure.film(run)]
+                for step in range(min(FRAMES, len(frames))):
+                    pixels = frames[round(step * (len(frames) - 1) / (FRAMES - 1))]
+                    self.events.image(f"figures/{name_of(figure)}_frames", png_of(pixels), step)
+
     def ending(self, metrics: Mapping[str, Any]) -> None:
         """Draw the run as it ended into its ``figures`` folder."""
         if self.looks:
@@ -102,6 +117,13 @@ class Watch:
         self._spent += seconds
         self._longest = seconds if self._spent == seconds else max(self._longest, seconds)
         self.experiment.state.leave_out(seconds)
+
+
+def png_of(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Return pixels (H, W, 3) as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return file.getvalue()
 
 
 def snapshot(experiment: Experiment, directory: Path) -> Run:

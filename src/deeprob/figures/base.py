@@ -1,11 +1,13 @@
 """What every figure has: a config with its options, and how it is drawn of one run or of several side by side."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure, FigureBase
 
 from deeprob.config import name_of, options
@@ -74,6 +76,10 @@ class FigureConfig:
                 self.panel(part, run)
 
         return drawn((width * columns, (height + 0.3) * rows), panels)
+
+    def film(self, run: Run) -> Iterator[tuple[npt.NDArray[np.uint8], float]]:
+        """Yield pictures (H, W, 3) of a figure that moves, and the seconds for which each is to be seen; here none."""
+        return iter(())
 
     def save(self, run: Run | None, folder: Path) -> Path:
         """Draw one run into a folder, and return the file."""
