@@ -150,7 +150,7 @@ WRONG = {
     "seed=" + "9" * 5000: "cannot be read as key=value",
     "-m seed=range(0,3,0)": "seed=range(0,3,0): a range without end, or of more than 1000000 values",
     "-m seed=range(1000000000)": "of more than 1000000 values",
-    "optimizer=lbfgs model.layers=9000000000000000000": "model.layers=9000000000000000000: expected a whole number in [1, 1000]",
+    "optimizer=lbfgs model.layers=9000000000000000000": "expected a whole number in [1, 1000]",
     "trainer.threads=100000": "trainer.threads=100000: expected a whole number in [1, 1024]",
     "dataset.noise=1e308": "dataset.noise=1e+308: expected a number in [0, 1000]",
     "model.width=9000000000000000000": "model.width or model.layers",
