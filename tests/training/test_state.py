@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -114,9 +115,18 @@ def test_a_kernel_never_sees_moments_of_another_shape(name, change):
 
 
 def test_the_optimizers_settings_stay_those_of_the_config():
-    s, other = started(SGDConfig(lr=0.5)), started(SGDConfig(lr=0.25))
+    s, other = started(SGDConfig(lr=0.5, momentum=0.9)), started(SGDConfig(lr=0.25))
     other.load_state_dict(s.state_dict())
-    assert {group["lr"] for group in other.optimizer.param_groups} == {0.25}
+    assert {(group["initial_lr"], group["momentum"]) for group in other.optimizer.param_groups} == {(0.25, 0)}
+    assert {group["lr"] for group in other.optimizer.param_groups} == {0.5}  # of the last update; the next sets its own
+
+
+@pytest.mark.parametrize("lr", [math.nan, "0.1", None, 1])
+def test_a_rate_that_no_update_had_is_refused(lr):
+    state = started(SGDConfig(lr=0.5)).state_dict()
+    state["optimizer"]["param_groups"][0]["lr"] = lr
+    with pytest.raises(ValueError, match="lr of no run"):
+        started(SGDConfig(lr=0.5)).load_state_dict(state)
 
 
 def test_alike():

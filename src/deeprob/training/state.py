@@ -138,6 +138,10 @@ class TrainState:
             raise ValueError("metrics of no run")
         self.model.load_state_dict(state["model"])
         self._load_optimizer(state["optimizer"]["state"])
+        for group, saved in zip(self.optimizer.param_groups, state["optimizer"]["param_groups"], strict=True):
+            if type(saved["lr"]) is not float or not math.isfinite(saved["lr"]):
+                raise ValueError("lr of no run")
+            group["lr"] = saved["lr"]  # that of the last update, which the next one replaces
         self.schedule.load_state_dict(state["schedule"])
         self.meters.load_state_dict(state["meters"])
         self.frozen.copy_(state["frozen"])
