@@ -30,7 +30,7 @@ test: lint ## check style and types, then run the test suite
 test-slow: $(READY) ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-torture: $(READY) ## kill, damage, fill and fuzz, in full (about 20 minutes)
+torture: $(READY) ## kill, damage, fill and fuzz, in full (about 10 minutes)
 	DEEPROB_TORTURE=1 $(BIN)/python -m pytest tests/torture $(ARGS)
 
 lint: $(READY) ## check style (ruff) and types (mypy, strict)
