@@ -9,14 +9,14 @@ SOURCE = Path(deeprob.__file__).parent
 
 FLOORS = [
     {"errors", "files"},
-    {"randomness", "config"},
+    {"randomness", "config", "slopes"},
     {"overrides", "tracking", "composition"},
     {"data", "features", "models", "objective", "optim"},
-    {"training", "measures"},
+    {"gradients", "measures", "training"},
     {"experiment"},
     {"load", "preflight", "resume"},
     {"figures"},
-    {"visualize", "watch"},
+    {"check_gradients", "visualize", "watch"},
     {"follow"},
     {"run"},
     {"hydra_app"},

@@ -64,6 +64,11 @@ def test_visualize_draws(deeprob, one_run, command):
     assert deeprob(*words, command="visualize").status == 0
 
 
+def test_the_gradient_check_checks(deeprob):
+    (command,) = [line for line in LINES if line.startswith("deeprob-check-gradients")]
+    assert deeprob(*command.split()[1:], command="check_gradients").status == 0
+
+
 def test_the_python_example_runs(one_run):
     (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     block = re.sub(r'load_run\(".*"\)', f"load_run({str(one_run)!r})", block)

@@ -104,6 +104,11 @@ def visualize() -> int:
     return main(command="visualize")
 
 
+def check_gradients() -> int:
+    """``deeprob-check-gradients``."""
+    return main(command="check_gradients")
+
+
 def _fail(line: str, status: int) -> int:
     if os.environ.get("DEEPROB_TRACEBACK") == "1":
         traceback.print_exc()
@@ -112,7 +117,7 @@ def _fail(line: str, status: int) -> int:
 
 
 def _run(name: str, words: list[str]) -> int:
-    command = COMMANDS[name]()
+    command, program = COMMANDS[name](), f"deeprob-{name.replace('_', '-')}"
     arguments, parser = parse_arguments(words)
     overrides = arguments.overrides
     with started(arguments.config_dir) as hydra, explained(overrides):
@@ -140,10 +145,10 @@ def _run(name: str, words: list[str]) -> int:
                 application.compose(beside, multirun=False)  # they have no part in the run, but are checked like others
             directory = Path(str(resume.value()))
             plan = resumed(directory, overrides)
-            run(plan, directory.resolve(), [f"deeprob-{name}", *words], resume=True)
+            run(plan, directory.resolve(), [program, *words], resume=True)
         else:
             config = application.compose(overrides, multirun=arguments.multirun)
-            command.action(application, config, [f"deeprob-{name}", *words])
+            command.action(application, config, [program, *words])
     return 0
 
 
@@ -217,8 +222,15 @@ def _visualize_command() -> Command:
     return Command(VisualizeConfig, _once(visualize))
 
 
+def _check_gradients_command() -> Command:
+    from deeprob.check_gradients import CheckGradientsConfig, check_gradients
+
+    return Command(CheckGradientsConfig, _once(check_gradients))
+
+
 COMMANDS: Mapping[str, Callable[[], Command]] = {  # called when chosen, so that only what draws imports matplotlib
     "train": lambda: Command(TrainConfig, _train),
     "evaluate": lambda: Command(EvaluateConfig, _once(evaluate_run)),
     "visualize": _visualize_command,
+    "check_gradients": _check_gradients_command,
 }

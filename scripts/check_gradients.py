@@ -1,0 +1,8 @@
+"""Run `deeprob-check-gradients` from a checkout."""
+
+import sys
+
+from deeprob.cli import check_gradients
+
+if __name__ == "__main__":
+    sys.exit(check_gradients())

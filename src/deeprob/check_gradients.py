@@ -1,0 +1,248 @@
+"""The gradient check of a config: numeric against analytic, a row a tensor, with the time that each takes."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from deeprob import randomness
+from deeprob.config import number, register
+from deeprob.data import Batches
+from deeprob.errors import CheckFailed, memory_errors
+from deeprob.experiment import Experiment, RunConfig, TrainConfig
+from deeprob.figures.gradient_errors import error_curve, gradient_errors
+from deeprob.figures.style import save
+from deeprob.gradients import Comparison, Loss, Parameters, analytic, compare
+from deeprob.models import Model
+from deeprob.models.norms import BatchNorm
+from deeprob.objective import Objective
+from deeprob.objective.regularizers import ElasticNet
+from deeprob.slopes import EPSILON, ROUNDING, STEP
+from deeprob.tracking.console import LiveTable, note
+
+PICTURE = Path("outputs/figures/gradient_check.png")
+STEPS = [10 ** (exponent / 2) for exponent in range(-26, -1)]
+"""The steps of the picture: from 1e-13 to 0.1, two a decade."""
+
+
+@dataclass(kw_only=True, slots=True)
+class CheckConfig:
+    """How the gradient is checked.
+
+    Attributes
+    ----------
+    entries
+        Entries of a tensor that are compared, drawn by the run's seed; ``all``: every one.
+    examples
+        Examples of the batch: the first of a run with batches of this size.
+    step
+        h of an entry w is this times max(1, |w|); null: the cube root of float64's ε, 6.1e-6.
+    tolerance
+        The largest relative error that passes.
+    curve
+        Whether to draw the error against h.
+    """
+
+    entries: int | str = number(64, minimum=1, words=("all",))
+    examples: int = number(32, minimum=1)
+    step: float | None = number(None, above=0, below=1, optional=True, whole=False)
+    tolerance: float = number(1e-6, above=0, below=1)
+    curve: bool = True
+
+
+@register("", "check_gradients")
+@dataclass(kw_only=True, slots=True)
+class CheckGradientsConfig(TrainConfig):
+    """What ``deeprob-check-gradients`` is told: what ``deeprob-train`` is, and how to check."""
+
+    check: CheckConfig = field(default_factory=CheckConfig)
+
+
+def check_gradients(config: CheckGradientsConfig) -> list[Comparison]:
+    """Compare the gradient of a config's objective at its initial weights, print what was found and draw it.
+
+    Raises
+    ------
+    CheckFailed
+        When an entry is wrong; names it.
+    """
+    check = config.check
+    threads = torch.get_num_threads()
+    try:
+        with memory_errors():
+            experiment = in_float64(config.run, check.examples)
+            torch.set_num_threads(config.trainer.threads if isinstance(config.trainer.threads, int) else 1)
+            return report(experiment, check)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def in_float64(config: RunConfig, examples: int) -> Experiment:
+    """Return a run's experiment, in float64 on the CPU, with batches of so many examples."""
+    config = config.resolved()
+    trainer = dataclasses.replace(config.trainer, device="cpu", precision="float64", batch_size=examples)
+    return Experiment.build(dataclasses.replace(config, trainer=trainer))
+
+
+def first_loss(experiment: Experiment, objective: Objective) -> Loss:
+    """Return L(W) as the first update sees it, with its batch and its dropout mask, whatever the parameters."""
+    config, splits = experiment.config, experiment.splits
+    model = without_running_means(experiment.predictor.model)
+    order = randomness.key(config.seed, "batches")
+    batch = splits.train[Batches(len(splits.train), experiment.batch_size, order)[0]]
+    inputs = batch.inputs
+    if (augment := config.dataset.augmentation()) is not None:
+        inputs = augment(inputs, randomness.fold(randomness.key(config.seed, "augmentation"), 0))
+    inputs = experiment.predictor.features(inputs)
+    dropout = randomness.fold(randomness.key(config.seed, "dropout"), 0) if model.noisy else None
+
+    def loss(parameters: Parameters) -> Tensor:
+        scores = functional_call(model, dict(parameters), (inputs, dropout))
+        return objective(scores, batch.targets, parameters).loss
+
+    return loss
+
+
+def without_running_means(model: Model) -> Model:
+    """Let batch norm forget what it saw, so that a loss does not depend on how many were computed before."""
+    for module in model.modules():
+        if isinstance(module, BatchNorm):
+            module.track_running_stats = False
+    return model
+
+
+def differentiable(objective: Objective) -> Objective:
+    """Return an objective without the term that has a step of its own in place of a gradient."""
+    regularizer = objective.regularizer
+    if isinstance(regularizer, ElasticNet) and regularizer.proximal:
+        note("regularizer.proximal=true: λ₁Σ|W| has a step of its own in place of a gradient, and is left out")
+        return Objective(objective.loss, ElasticNet(0.0, regularizer.l2))
+    return objective
+
+
+class Timed:
+    """A loss that knows how long it takes."""
+
+    def __init__(self, loss: Loss) -> None:
+        self._loss = loss
+        self._calls = 0
+        self._seconds = 0.0
+
+    def __call__(self, parameters: Parameters) -> Tensor:
+        """Return the loss."""
+        before = time.perf_counter()
+        value = self._loss(parameters)
+        self._seconds += time.perf_counter() - before
+        self._calls += 1
+        return value
+
+    @property
+    def seconds(self) -> float:
+        """Seconds a call, on average."""
+        return self._seconds / self._calls
+
+
+def report(experiment: Experiment, check: CheckConfig) -> list[Comparison]:
+    """Compare, print, draw and judge (see `check_gradients`)."""
+    parameters = {name: tensor.detach() for name, tensor in experiment.state.parameters.items()}
+    loss = first_loss(experiment, experiment.objective)
+    value = loss(parameters).item()
+    if not math.isfinite(value):
+        raise CheckFailed(f"L(W) is {value} at the initial weights: there is no gradient to check")
+    numeric = Timed(first_loss(experiment, differentiable(experiment.objective)))
+    step = check.step or STEP
+    comparisons = compare(
+        numeric,
+        lambda point: analytic(loss, point),
+        parameters,
+        entries=check.entries if isinstance(check.entries, int) else None,
+        step=step,
+        tolerance=check.tolerance,
+        seed=experiment.config.seed,
+    )
+    found = tabulated(comparisons, parameters)
+    noise = ROUNDING * EPSILON * abs(value) / step
+    print(f"error      |n − a| / max(|n|, |a|, {noise / check.tolerance:.1e}), with h = {step:.1e}·max(1, |w|)")
+    print(f"floor      rounding L moves n by up to {noise:.1e}: {check.tolerance:.0e} of {noise / check.tolerance:.1e}")
+    worst = worst_of(found)
+    if worst is not None:
+        print(f"worst      {worst.where}: {numbers(worst)}")
+    if kinks := [comparison for comparison in found if comparison.verdict == "kink"]:
+        print(f"kinks      {len(kinks)} with a corner of L within reach of h, as at {kinks[0].where}: no errors")
+    one, all_at_once = numeric.seconds, seconds(lambda: analytic(loss, parameters))
+    every, count = 2 * experiment.parameters * one, f"{experiment.parameters:,}"
+    print(f"numeric    {duration(every)} for all {count} parameters: extrapolated from {duration(one)} a loss")
+    print(f"analytic   {duration(all_at_once)} for all: the numeric takes {every / all_at_once:,.0f} times as long")
+    if check.curve and (curve := error_curve(found, STEPS)):
+        save(gradient_errors(curve, step, check.tolerance), PICTURE)
+        print(f"figure     {PICTURE}")
+    wrong = sum(comparison.verdict == "wrong" for comparison in found)
+    if wrong and worst is not None:
+        raise CheckFailed(f"wrong gradient ({wrong} of {len(found)} checked), worst {worst.where}: {numbers(worst)}")
+    return found
+
+
+def tabulated(comparisons: Iterable[Comparison], parameters: Parameters) -> list[Comparison]:
+    """Print a row a tensor as soon as it is compared, and return all comparisons."""
+    found = []
+    header = ("tensor", "shape", "entries", "central", "one-sided", "kinks", "verdict")
+    shapes = {name: "×".join(map(str, tensor.shape)) for name, tensor in parameters.items()}
+    widths = [max(map(len, parameters)), max(map(len, shapes.values()))]
+    view = LiveTable(header, widths, len("64/16384"))
+    for name, group in groupby(comparisons, lambda comparison: comparison.tensor):
+        rows = list(group)
+        found += rows
+        sound = [row for row in rows if row.verdict != "kink"]
+        entries, size = sum(row.place is not None for row in rows), parameters[name].numel()
+        wrong = sum(row.verdict == "wrong" for row in rows)
+        view.row(
+            (
+                name,
+                shapes[name],
+                f"all {size}" if entries == size else f"{entries}/{size}",
+                f"{max(row.error for row in sound):.1e}" if sound else "",
+                f"{max(row.one_sided_error for row in sound):.1e}" if sound else "",
+                str(len(rows) - len(sound)),
+                f"{wrong} wrong" if wrong else "ok",
+            ),
+            style="red" if wrong else "",
+        )
+    return found
+
+
+def worst_of(found: Iterable[Comparison]) -> Comparison | None:
+    """Return the comparison with the largest error, kinks left out: a wrong one, if there is any."""
+    sound = [comparison for comparison in found if comparison.verdict != "kink"]
+    return max(sound, key=lambda comparison: (comparison.verdict == "wrong", comparison.error), default=None)
+
+
+def numbers(comparison: Comparison) -> str:
+    """Return both slopes and their difference in words."""
+    both = f"numeric {comparison.numeric:.9g}, analytic {comparison.analytic:.9g}"
+    return f"{both}, relative error {comparison.error:.1e}"
+
+
+def seconds(action: Callable[[], object], repeats: int = 9) -> float:
+    """Return the median time of an action."""
+    times: list[float] = []
+    for _ in range(repeats):
+        before = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - before)
+    return median(times)
+
+
+def duration(value: float) -> str:
+    """Return seconds for people."""
+    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (120.0, 1.0, "s"), (7200.0, 1 / 60, "minutes")):
+        if value < limit:
+            return f"{value * factor:.3g} {unit}"
+    return f"{value / 3600:.3g} hours"
