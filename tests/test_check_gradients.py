@@ -1,11 +1,21 @@
 """The gradient check from the command line."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 import torch
 
-from deeprob.objective import losses, regularizers
+from deeprob.check_gradients import CheckConfig, CheckGradientsConfig, check_gradients
+from deeprob.config import options
+from deeprob.data import SpiralsConfig
+from deeprob.errors import CheckFailed
+from deeprob.features import RawConfig
+from deeprob.models import LinearConfig, MLPConfig
+from deeprob.models.activations import ACTIVATIONS
+from deeprob.objective import CrossEntropyConfig, HingeConfig, L1Config, NoneConfig, losses, regularizers
+from deeprob.optim import AdamWConfig, ConstantConfig
+from deeprob.training import TrainerConfig
 
 CONFIGS = [
     "model=linear",
@@ -67,6 +77,7 @@ def test_a_planted_wrong_gradient_of_the_regularizer_is_status_4(deeprob, monkey
     ("words", "line"),
     [
         ("check.entries=0", "error: check.entries=0: expected a whole number at least 1 or all"),
+        ("check.tolerance=1e-12", "error: check.tolerance=1e-12: expected a number in [1e-08, 1)"),
         ("check.step=0", "error: check.step=0.0: expected a number in (0, 1) or null"),
         ("optimizer.lrr=1", "error: optimizer.lrr: no such key in optimizer; did you mean lr?"),
         ("-m seed=0,1", "error: -m: deeprob-check-gradients has no sweeps; call it once for each run"),
@@ -78,3 +89,90 @@ def test_mistakes(deeprob, words, line):
     assert err.startswith(line)
     assert err.count("\n") == 1
     assert list(Path.cwd().iterdir()) == []
+
+
+MODELS = {
+    "linear": LinearConfig(),
+    "relu": MLPConfig(layers=2, width=6),
+    "maxout": MLPConfig(layers=2, width=4, activation="maxout"),
+    "batch norm": MLPConfig(layers=2, width=6, norm="batch"),
+}
+
+
+def config(model=None, loss=None, regularizer=None, seed=0, **check):
+    return CheckGradientsConfig(
+        dataset=SpiralsConfig(points_per_class=10, test_points_per_class=2),
+        features=RawConfig(),
+        model=model or MLPConfig(width=8),
+        loss=loss or CrossEntropyConfig(),
+        regularizer=regularizer or NoneConfig(),
+        optimizer=AdamWConfig(),
+        scheduler=ConstantConfig(),
+        trainer=TrainerConfig(),
+        seed=seed,
+        check=CheckConfig(**{"entries": 2, "examples": 12, "curve": False} | check),
+    )
+
+
+def sound(comparisons):
+    errors = [comparison.error for comparison in comparisons if comparison.verdict == "ok"]
+    return max(errors) < 1e-6 and len(errors) > 0.7 * len(comparisons)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("loss", "regularizer"), list(itertools.product(options("loss"), options("regularizer"))))
+def test_every_loss_with_every_regularizer(model, loss, regularizer):
+    assert sound(check_gradients(config(MODELS[model], options("loss")[loss](), options("regularizer")[regularizer]())))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("norm", ["none", "layer", "batch"])
+def test_every_activation_with_every_norm(activation, norm):
+    assert sound(check_gradients(config(MLPConfig(width=6, activation=activation, norm=norm))))
+
+
+def test_every_entry_and_a_batch_of_one():
+    found = check_gradients(config(MLPConfig(width=5, norm="batch"), entries="all", examples=1))
+    assert len(found) == 2 * 5 + 5 + 25 + 5 + 15 + 3 + 4 * 5
+    assert all(comparison.place is not None for comparison in found)
+
+
+def test_the_same_twice_and_another_by_seed():
+    def slopes(seed):
+        model = MLPConfig(width=8, dropout=0.4)
+        return [(found.where, found.analytic, found.numeric) for found in check_gradients(config(model, seed=seed))]
+
+    assert slopes(0) == slopes(0) != slopes(1)
+
+
+def test_units_silenced_at_once_leave_kinks_and_no_errors():
+    model = MLPConfig(layers=4, width=2, dropout=0.6, activation="leaky_relu")
+    found = [entry for seed in range(3) for entry in check_gradients(config(model, seed=seed, entries=9, examples=30))]
+    assert {entry.verdict for entry in found} == {"ok", "kink"}
+
+
+def test_l1_left_out_of_the_gradient_is_wrong_unless_it_has_its_own_step(monkeypatch, capsys):
+    assert sound(check_gradients(config(regularizer=L1Config(proximal=True))))
+    assert capsys.readouterr().err.startswith("note: regularizer.proximal=true: λ₁Σ|W| has a step of its own")
+    monkeypatch.setattr("deeprob.check_gradients.differentiable", lambda objective: objective)
+    with pytest.raises(CheckFailed):
+        check_gradients(config(regularizer=L1Config(proximal=True)))
+
+
+def test_a_loss_that_is_not_finite_is_not_checked(monkeypatch):
+    call = losses.Hinge.__call__
+    monkeypatch.setattr(losses.Hinge, "__call__", lambda self, scores, targets: call(self, scores, targets) / 0)
+    with pytest.raises(CheckFailed, match="inf at the initial weights: there is no gradient to check"):
+        check_gradients(config(loss=HingeConfig()))
+
+
+def test_threads_are_as_before():
+    torch.set_num_threads(2)
+    check_gradients(config(LinearConfig()))
+    assert torch.get_num_threads() == 2
+
+
+def test_an_experiment_that_is_a_sweep_is_checked_at_its_base(deeprob):
+    result = deeprob("experiment=l1_selects", "check.curve=false", "check.entries=3", command="check_gradients")
+    assert result.status == 0
+    assert "3/200" in result.out

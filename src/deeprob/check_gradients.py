@@ -46,7 +46,7 @@ class CheckConfig:
     step
         h of an entry w is this times max(1, |w|); null: the cube root of float64's ε, 6.1e-6.
     tolerance
-        The largest relative error that passes.
+        The largest relative error that passes; float64 cannot tell less than 1e-8.
     curve
         Whether to draw the error against h.
     """
@@ -54,7 +54,7 @@ class CheckConfig:
     entries: int | str = number(64, minimum=1, words=("all",))
     examples: int = number(32, minimum=1)
     step: float | None = number(None, above=0, below=1, optional=True, whole=False)
-    tolerance: float = number(1e-6, above=0, below=1)
+    tolerance: float = number(1e-6, minimum=1e-8, below=1)
     curve: bool = True
 
 
@@ -105,7 +105,7 @@ def first_loss(experiment: Experiment, objective: Objective) -> Loss:
     dropout = randomness.fold(randomness.key(config.seed, "dropout"), 0) if model.noisy else None
 
     def loss(parameters: Parameters) -> Tensor:
-        scores = functional_call(model, dict(parameters), (inputs, dropout))
+        scores = functional_call(model, dict(parameters), (inputs, dropout), tie_weights=False)
         return objective(scores, batch.targets, parameters).loss
 
     return loss

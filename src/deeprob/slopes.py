@@ -91,10 +91,11 @@ def examine(here: Ray, around: Iterable[Ray], step: float, tolerance: float) -> 
     Slopes, Slopes, str
         The first differences; those that show best what is the case; and the verdict:
 
-        - ``ok``: the central difference agrees with the slope, if not at the first h then at one that suits the line.
+        - ``ok``: the central difference agrees with the slope, if not at the first h then at another, or where falling
+          h lead.
         - ``kink``: they agree, but left and right stay apart as h shrinks, or did until h no longer reached a kink. Or
-          they never agree here but at all points around: the kink is at the point itself, and the slope a subgradient,
-          between the least and the largest of the slopes on its sides and around it.
+          they never agree here but at points all around: the kink is at the point itself, and the slope a subgradient,
+          no further from the slopes on its sides and around it than those are apart.
         - ``wrong``: anything else.
     """
     first = here.slopes(step)
