@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deeprob.data import Examples
-from deeprob.measures import boundary_length, grid, limits_of, margins, separability
+from deeprob.measures import boundary_fields, boundary_length, grid, limits_of, margins, separability, zero_lines
 
 
 def test_limits_hold_the_points_and_a_margin():
@@ -21,6 +21,18 @@ def test_margins_are_positive_for_the_winner_alone():
     scores = torch.tensor([[1.0, 4.0, 3.0], [2.0, 2.0, 0.0]])
     assert margins(scores).tolist() == [[-3, 1, -1], [0, 0, -2]]
     assert margins(torch.tensor([[0.5, 2.0]])).tolist() == [[-1.5, 1.5]]
+
+
+def test_two_classes_share_a_boundary_and_more_have_one_each():
+    assert boundary_fields(torch.randn(9, 2)).shape == (1, 3, 3)
+    scores = torch.randn(9, 4)
+    assert torch.equal(boundary_fields(scores)[2], margins(scores)[:, 2].view(3, 3))
+
+
+def test_zero_lines_by_hand():
+    field = torch.tensor([[-1.0, 1.0, 3.0], [-1.0, 1.0, 3.0]]).T[:2, :2]  # −1 and −1 below, 1 and 1 above
+    (line,) = zero_lines(field, (0, 4, 10, 20))
+    assert sorted(line.tolist()) == [[0, 15], [4, 15]]
 
 
 def test_the_length_of_a_straight_boundary():

@@ -43,19 +43,39 @@ def margins(scores: Tensor) -> Tensor:
     return scores - best_other
 
 
-def boundary_length(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int = 200) -> float:
-    """Return the length of all boundaries between classes within a part of the plane, in units of the inputs.
+def boundary_fields(scores: Tensor) -> Tensor:
+    """Return functions of the plane that are 0 on the boundaries between classes.
 
-    Boundaries are traced as the zero lines of `margins` on a grid; each lies between two classes and is counted once.
+    Parameters
+    ----------
+    scores
+        (R², C) on a `grid`.
+
+    Returns
+    -------
+    Tensor
+        (K, R, R) margins of each class, K = C, so that each boundary is there twice, as that of either class; of two
+        classes, which have the same boundary, those of the first alone, K = 1.
     """
+    resolution = round(len(scores) ** 0.5)
+    fields = margins(scores).T.reshape(-1, resolution, resolution)
+    return fields if len(fields) > 2 else fields[:1]
+
+
+def zero_lines(field: Tensor, limits: Limits) -> list[Tensor]:
+    """Return the lines (m, 2) of float64 along which a function (R, R) on the grid of a part of the plane is 0."""
     left, right, bottom, top = limits
-    fields = margins(scores(grid(limits, resolution))).double().cpu().T.reshape(-1, resolution, resolution)
-    x, y = torch.linspace(left, right, resolution).double(), torch.linspace(bottom, top, resolution).double()
-    length = 0.0
-    for field in fields:
-        for line in contourpy.contour_generator(x.numpy(), y.numpy(), field.numpy()).lines(0.0):
-            length += torch.from_numpy(line).diff(dim=0).norm(dim=1).sum().item()
-    return length / 2
+    x, y = (torch.linspace(*ends, len(field)).double().numpy() for ends in ((left, right), (bottom, top)))
+    values = field.double().cpu().numpy()
+    return [torch.from_numpy(line) for line in contourpy.contour_generator(x, y, values).lines(0.0)]
+
+
+def boundary_length(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int = 200) -> float:
+    """Return the length of all boundaries between classes within a part of the plane, in units of the inputs."""
+    fields = boundary_fields(scores(grid(limits, resolution)))
+    lines = [line for field in fields for line in zero_lines(field, limits)]
+    length: float = sum(line.diff(dim=0).norm(dim=1).sum().item() for line in lines)
+    return length / min(len(fields), 2)
 
 
 @contextmanager

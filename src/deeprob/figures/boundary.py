@@ -16,7 +16,7 @@ from deeprob.data import Examples
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import INK, colour, plane_axes, rgb, shortened
 from deeprob.load import SPLITS, Run
-from deeprob.measures import Limits, grid, limits_of, margins
+from deeprob.measures import Limits, boundary_fields, grid, limits_of
 
 
 @register("figure", "decision_boundary")
@@ -99,9 +99,7 @@ def boundary(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits, res
 
 def lines(axes: Axes, values: Tensor, limits: Limits, ink: str) -> None:
     """Draw the boundaries between classes of scores (R², C) on the grid of a part of the plane."""
-    resolution = round(len(values) ** 0.5)
-    fields = margins(values).T.reshape(-1, resolution, resolution)
-    for field in fields if len(fields) > 2 else fields[:1]:  # of two classes each has the other's boundary
+    for field in boundary_fields(values):
         if field.min() < 0 < field.max():
             axes.contour(field.numpy(), levels=[0.0], extent=limits, colors=ink, linewidths=1.2)
 

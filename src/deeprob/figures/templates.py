@@ -67,7 +67,7 @@ class TemplatesConfig(FigureConfig):
 
     def watched(self, run: Run) -> bool:
         """Tell whether it is worth watching: pictures are, while on the plane the boundary says more."""
-        return run.predictor.input_shape != (2,)
+        return self.live and run.predictor.input_shape != (2,)
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-import contourpy
 import torch
 from torch import Tensor
 
-from deeprob.measures import Limits, grid, margins
+from deeprob.measures import Limits, boundary_fields, grid, margins, zero_lines
 
 HALVINGS = 12
 """Of the distance between two points of the grid, where a boundary crosses it."""
@@ -32,12 +31,10 @@ def trace(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -
         of more than two classes each line is there twice, as the boundary of either class.
     """
     left, right, bottom, top = limits
-    fields = margins(scores(grid(limits, resolution))).double().cpu().T.reshape(-1, resolution, resolution)
-    x, y = torch.linspace(left, right, resolution).double(), torch.linspace(bottom, top, resolution).double()
     lines, winners = [], []
-    for winner, field in enumerate(fields if len(fields) > 2 else fields[:1]):  # of two each has the other's boundary
-        for line in contourpy.contour_generator(x.numpy(), y.numpy(), field.numpy()).lines(0.0):
-            lines.append(torch.from_numpy(line))
+    for winner, field in enumerate(boundary_fields(scores(grid(limits, resolution)))):
+        for line in zero_lines(field, limits):
+            lines.append(line)
             winners.append(torch.full((len(line), 1), winner))
     if not lines:
         return []
