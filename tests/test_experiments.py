@@ -1,12 +1,15 @@
 """The experiments of ``configs/experiment``: what each claims."""
 
 import csv
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from deeprob import load_run, randomness
+from deeprob.experiment import Experiment
 from deeprob.hydra_app import config_directory
 
 EXPERIMENTS = sorted((config_directory() / "experiment").glob("*.yaml"))
@@ -60,7 +63,7 @@ def test_l1_selects(deeprob):
     assert run.metrics["params/zeros"] == pytest.approx(exact.double().mean().item())
 
 
-@pytest.mark.parametrize("name", ["capacity", "l2_strength", "warp", "l2_spreads_l1_selects"])
+@pytest.mark.parametrize("name", ["capacity", "l2_strength", "warp", "l2_spreads_l1_selects", "weight_decay"])
 def test_claims_hold_for_one_seed_and_a_figure_is_drawn(deeprob, name):
     seed = "dataset.seed=0" if name.startswith("l2_spreads") else "seed=0"
     status, out, err = deeprob(f"experiment={name}", seed, "hydra.sweep.dir=s")
@@ -68,6 +71,21 @@ def test_claims_hold_for_one_seed_and_a_figure_is_drawn(deeprob, name):
     assert "\nholds  " in out
     assert "\nFAILS" not in out
     assert len(list(Path("s/figures").glob("*.png"))) == 1
+
+
+def test_optimizers_race_from_the_same_weights_over_the_same_batches(deeprob):
+    words = ("seed=0", "trainer.epochs=3", "trainer.checkpoint_epochs=1", "dataset.points_per_class=100")
+    status, out, err = deeprob("experiment=optimizer_race", *words, "hydra.sweep.dir=s")
+    assert (status, err) == (0, "")
+    best = out.split("the best optimizer.lr of each by train/loss")[1].splitlines()
+    assert [line.split()[0] for line in best[2:10]] == [*["sgd"] * 3, "adagrad", "rmsprop", "adam", "adamw", "lbfgs"]
+    assert Path("s/figures/optimizer_race.png").exists()
+    runs = [load_run(path.parent) for path in sorted(Path("s").glob("*/config.yaml"))]
+    first, *others = [Experiment.build(run.config) for run in runs]
+    for other in others:
+        assert all(map(torch.equal, first.predictor.model.parameters(), other.predictor.model.parameters()))
+        assert torch.equal(first.splits.train.inputs, other.splits.train.inputs)
+        assert other.config.seed == first.config.seed  # which alone orders the batches
 
 
 @pytest.mark.slow
@@ -78,25 +96,41 @@ def test_all_claims_hold_in_full(deeprob, path):
     assert out.count("\nholds  ") == path.read_text().split("claims:")[1].split("\n\n")[0].count("\n    - ")
 
 
-def test_twenty_lines_are_the_lectures_loop(deeprob):
-    result = deeprob("experiment=twenty_lines", "trainer.epochs=200", "trainer.log_every=1", "hydra.run.dir=run")
-    assert result.status == 0
-    with Path("run/metrics.csv").open() as file:
-        losses = [float(row["train/loss"]) for row in csv.DictReader(file)]
-
-    run = load_run("run")
-    data = run.data().train
-    x, y = data.inputs.numpy(), data.targets.numpy()
-    model = run.config.model.build(1000, 10, randomness.generator(run.config.seed, "weights")).double()
-    w1, w2 = (layer.weight.detach().numpy().T.copy() for layer in model.layers)
-    assert w1.std() == pytest.approx(1, rel=0.01)
-    for step in range(200):  # the lecture's loop, which sums over the examples
+def lectures_loop(x, y, w1, w2, steps):
+    """Return the loss of each step of the lecture's loop, which sums over the examples, and changes the weights."""
+    losses = []
+    for _ in range(steps):
         h = 1 / (1 + np.exp(-x @ w1))
         prediction = h @ w2
+        losses.append(((prediction - y) ** 2).sum())
         error = 2 * (prediction - y)
-        assert 64 * losses[step] == pytest.approx(((prediction - y) ** 2).sum(), rel=1e-9)
         gradient_w2 = h.T @ error
         gradient_w1 = x.T @ (error @ w2.T * h * (1 - h))
         w1 -= 1e-4 * gradient_w1
         w2 -= 1e-4 * gradient_w2
+    return losses
+
+
+@pytest.mark.parametrize("steps", [200, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_twenty_lines_are_the_lectures_loop(deeprob, capsys, steps):
+    words = (f"trainer.epochs={steps}", "trainer.log_every=1" if steps == 200 else "trainer.log_every=50")
+    assert deeprob("experiment=twenty_lines", *words, "hydra.run.dir=run").status == 0
+    with Path("run/metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    losses = np.array([float(row["train/loss"]) for row in rows])
+
+    run = load_run("run")
+    data = run.data().train
+    model = run.config.model.build(1000, 10, randomness.generator(run.config.seed, "weights")).double()
+    w1, w2 = (layer.weight.detach().numpy().T.copy() for layer in model.layers)
+    assert w1.std() == pytest.approx(1, rel=0.01)
+    began = time.perf_counter()
+    expected = lectures_loop(data.inputs.numpy(), data.targets.numpy(), w1, w2, steps)
+    seconds = time.perf_counter() - began
+    with capsys.disabled():
+        if steps == 10_000:
+            print(f"\ntwenty lines: {float(rows[-1]['time/seconds']):.1f} s, with NumPy {seconds:.1f} s", end=" ")
+    assert losses * 64 == pytest.approx(np.array(expected), rel=1e-8)
+    for layer, weight in zip(run.model.layers, (w1, w2), strict=True):
+        assert pytest.approx(weight, rel=1e-7, abs=1e-9) == layer.weight.detach().numpy().T
     assert losses[-1] < losses[0] / 10

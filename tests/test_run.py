@@ -87,7 +87,8 @@ def test_hyperparameters_in_the_same_event_file(one_run):
 def test_metrics_csv_has_a_row_an_epoch(one_run):
     content = rows(one_run)
     assert [(row["epoch"], row["step"]) for row in content] == [("1", "3"), ("2", "6"), ("3", "9")]
-    assert set(content[0]) == {"epoch", "step", "params/zeros"} | TAGS - {"test/loss", "test/accuracy"}
+    counts = {"epoch", "step", "params/zeros", "optim/evaluations", "time/seconds"}
+    assert set(content[0]) == counts | TAGS - {"test/loss", "test/accuracy"}
     assert all(value or name == "params/zeros" for row in content for name, value in row.items())
 
 

@@ -109,6 +109,11 @@ def check_gradients() -> int:
     return main(command="check_gradients")
 
 
+def optimizers() -> int:
+    """``deeprob-optimizers``."""
+    return main(command="optimizers")
+
+
 def _fail(line: str, status: int) -> int:
     if os.environ.get("DEEPROB_TRACEBACK") == "1":
         traceback.print_exc()
@@ -228,9 +233,16 @@ def _check_gradients_command() -> Command:
     return Command(CheckGradientsConfig, _once(check_gradients))
 
 
+def _optimizers_command() -> Command:
+    from deeprob.show_optimizers import OptimizersConfig, show_optimizers
+
+    return Command(OptimizersConfig, _once(show_optimizers))
+
+
 COMMANDS: Mapping[str, Callable[[], Command]] = {  # called when chosen, so that only what draws imports matplotlib
     "train": lambda: Command(TrainConfig, _train),
     "evaluate": lambda: Command(EvaluateConfig, _once(evaluate_run)),
     "visualize": _visualize_command,
     "check_gradients": _check_gradients_command,
+    "optimizers": _optimizers_command,
 }

@@ -85,10 +85,22 @@ class SweepConfig:
         The figure that is drawn then of all jobs side by side.
     claims
         What the jobs are to show, in words that are checked (see `deeprob.sweep.claims`).
+    variants
+        Overrides of which each makes the sweep once: ``optimizer=adam optimizer.lr=1e-3,1e-2``, say. So what is
+        compared may differ in several keys, and try values of its own.
+    tune, tune_by
+        Keys that are tuned: of jobs that differ in these and in seeds alone, those with the best value stay for table,
+        figure and claims, by a metric's mean over seeds.
+    columns
+        The metrics that tables show; none for accuracy, or loss where there are no classes.
     """
 
     fail_fast: bool = False
     isolate: bool = False
+    variants: list[str] = field(default_factory=list)
+    tune: list[str] = field(default_factory=list)
+    tune_by: str = "train/loss"
+    columns: list[str] = field(default_factory=list)
     measures: list[str] = field(default_factory=list)
     figure: str | None = None
     claims: list[str] = field(default_factory=list)

@@ -12,7 +12,7 @@ from deeprob.tracking.signals import Interruption
 from deeprob.training.checkpoint import Checkpoints
 from deeprob.watch import Watch
 
-RATE = "time/examples_per_second"
+EVALUATIONS, SECONDS, RATE = "optim/evaluations", "time/seconds", "time/examples_per_second"
 
 
 @dataclass
@@ -65,6 +65,7 @@ def follow(
     try:
         for record in experiment.train(interruption) if status == "completed" else ():
             busy += (seconds := time.perf_counter() - clock)
+            metrics |= {EVALUATIONS: state.evaluations, SECONDS: metrics.get(SECONDS, 0.0) + seconds}
             if record.metrics:
                 events.scalars(record.metrics | {RATE: record.examples / seconds}, record.step)
                 metrics |= record.metrics

@@ -1,7 +1,7 @@
 import pytest
 
 from deeprob.optim.rules import RULES
-from deeprob.optim.tracks import LECTURE, Tracks, Watched, table, table_text, walk
+from deeprob.optim.tracks import FAMILY, LECTURE, Tracks, Watched, state_of, table, table_text, walk
 
 BETAS = ("beta1", "beta2")
 
@@ -52,3 +52,19 @@ def test_the_text_has_a_line_for_each_and_marks_below_their_headings():
     assert lines[-1].split()[1:] == ["✓"] * 4
     places = {tuple(i for i, character in enumerate(line) if character in "✓✗") for line in lines}
     assert len(places) == 1
+
+
+def test_what_is_kept_is_what_the_next_step_depends_on():
+    kept = {name: state_of(watched) for name, watched in (LECTURE | FAMILY).items()}
+    assert kept["SGD"] == []  # its rule keeps the last gradient, which nothing reads
+    assert kept["SGD+Momentum"] == kept["Nesterov"] == ["momentum_buffer"]
+    assert kept["AdaGrad"] == ["sum"]
+    assert kept["RMSProp"] == ["square_avg"]
+    assert kept["Adam"] == kept["AdamW"] == ["exp_avg", "exp_avg_sq"]
+    assert kept["AMSGrad"] == ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"]
+
+
+def test_relatives_are_found_too():
+    assert table(FAMILY)["AdamW"] == Tracks(True, True, True, True)
+    assert table(FAMILY)["AMSGrad"] == Tracks(True, True, False, True)
+    assert table(FAMILY)["Adam without bias correction"] == Tracks(True, True, True, False)

@@ -26,6 +26,13 @@ ROWS = [
         ("train/accuracy >= 0.5 for model.width=99", None),
         ("train/accuracy of model.width=20 exceeds model.width=99", None),
         ("test/accuracy rises with model.width", None),
+        ("train/accuracy >= 1 for model.width=20 and seed=2", True),
+        ("train/accuracy >= 1 for model.width=20 and seed=1", False),
+        ("train/accuracy of model.width=20 and seed=2 exceeds model.width=6 and seed=1", True),
+        ("train/accuracy of model.width=6 and seed=1 exceeds model.width=20 and seed=2", False),
+        ("train/accuracy of model.width=20.0 equals model.width=2e1", True),  # the same numbers
+        ("train/accuracy of seed=0 equals seed=1", False),
+        ("train/accuracy of seed=0 equals seed=9", None),
     ],
 )
 def test_claims(text, holds):
@@ -40,6 +47,14 @@ def test_the_numbers_that_tell():
         ("least of model.width=20", 0.81), ("most of model.width=3", 0.8),
     ]  # fmt: skip
     assert read("train/accuracy >= 0.1 for seed=0").check(ROWS).measured == [("seed=0", 0.75)]
+
+
+def test_equal_is_job_by_job_to_six_digits():
+    rows = [{"a": a, "x": x} for a, x in (("1", 1.0), ("1", 2.0), ("2", 1.0), ("2", 2.000001), ("3", 1.0), ("3", 2.1))]
+    assert read("x of a=1 equals a=2").check(rows).holds is True
+    assert read("x of a=1 equals a=3").check(rows).holds is False
+    ((words, apart),) = read("x of a=1 equals a=3").check(rows).measured
+    assert (words, apart) == ("largest relative difference", pytest.approx(0.1 / 2.1))
 
 
 def test_equal_medians_do_not_rise():
@@ -61,3 +76,4 @@ def test_what_is_no_claim(text):
 def test_metric_and_keys_are_known_for_checking():
     claim = read("boundary/length of a.b=1 exceeds c=2")
     assert (claim.metric, claim.keys) == ("boundary/length", ("a.b", "c"))
+    assert read("x of a=1 and b=2 equals c=3").keys == ("a", "b", "c")

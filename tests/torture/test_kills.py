@@ -67,6 +67,10 @@ def words(pictures) -> dict[str, tuple[str, ...]]:
     }
 
 
+def without_times(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if not name.startswith("time/")}
+
+
 def numbers(folder: Path) -> dict[str, Any]:
     """All that a run ended with, but for times."""
     run = folder / "run"
@@ -74,16 +78,16 @@ def numbers(folder: Path) -> dict[str, Any]:
     for state in (content, content["best"]):
         for name in ("seconds", "lengths"):
             state.pop(name, None)
-        state["metrics"].pop("time/examples_per_second", None)
+        state["metrics"] = without_times(state["metrics"])
     events = EventAccumulator(str(run))
     events.Reload()
     with (run / "metrics.csv").open() as file:
-        table = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in csv.DictReader(file)]
+        table = [without_times(row) for row in csv.DictReader(file)]
     summary = json.loads((run / "summary.json").read_text())
     return {
         "checkpoint": content,
         "metrics.csv": table,
-        "summary": {k: v for k, v in summary.items() if k not in ("seconds", "time/examples_per_second")},
+        "summary": {k: v for k, v in without_times(summary).items() if k != "seconds"},
         "events": {
             tag: [(event.step, event.value) for event in events.Scalars(tag)]
             for tag in events.Tags()["scalars"]

@@ -8,6 +8,7 @@ from deeprob.figures.confusion import ConfusionConfig
 from deeprob.figures.feature_space import FeatureSpaceConfig
 from deeprob.figures.learning_curves import LearningCurvesConfig
 from deeprob.figures.mistakes import MistakesConfig
+from deeprob.figures.optimizer_race import OptimizerRaceConfig
 from deeprob.figures.templates import TemplatesConfig
 from deeprob.figures.warp_film import WarpFilmConfig
 from deeprob.figures.weights import WeightsConfig
@@ -21,6 +22,7 @@ __all__ = [
     "FigureConfig",
     "LearningCurvesConfig",
     "MistakesConfig",
+    "OptimizerRaceConfig",
     "TemplatesConfig",
     "WarpFilmConfig",
     "WeightsConfig",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure, FigureBase
 
+from deeprob.choices import chosen
 from deeprob.config import name_of, options
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures.style import drawn, save
@@ -121,15 +122,16 @@ def figures_of_runs() -> dict[str, FigureConfig]:
     return {name: figure for name, cls in sorted(options("figure").items()) if (figure := cls()).of_run}
 
 
-def figure_of_runs(name: str, key: str) -> FigureConfig:
-    """Return a figure of runs by its name, with its defaults.
+def figure_of_runs(text: str, key: str) -> FigureConfig:
+    """Return a figure of runs by its name, perhaps with values: ``learning_curves x=seconds``.
 
     Raises
     ------
     UserError
         When there is none; names the config's `key` that asked for it.
     """
-    figures = figures_of_runs()
+    figures, name = figures_of_runs(), text.partition(" ")[0]
     if name not in figures:
         raise UserError(f"{key}: no figure is called {name}; {did_you_mean(name, figures)}")
-    return figures[name]
+    figure: FigureConfig = chosen("figure", text, key)
+    return figure

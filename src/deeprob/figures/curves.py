@@ -40,6 +40,14 @@ def read_metrics(path: Path) -> Table:
     return dict(zip(names, np.array([numbers(path, n, names, row) for n, row in enumerate(rows, 2)]).T, strict=True))
 
 
+def passes(table: Table) -> Floats:
+    """Return how many evaluations of L(W) and its gradient went before the end of each epoch, in passes over the data.
+
+    One of a mini-batch counts as the batch's share of the training split, so that it compares with one of all of it.
+    """
+    return table.get("optim/evaluations", np.full(len(table["epoch"]), np.nan)) * table["epoch"] / table["step"]
+
+
 def numbers(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> list[float]:
     """Return the numbers of a row; NaN for an empty cell, which only an epoch and a step must not be."""
     if len(row) != len(names):
@@ -65,7 +73,7 @@ class Curve(NamedTuple):
     Attributes
     ----------
     x
-        (E,) epochs or steps, as far as the longest run goes.
+        (E,) what it is drawn over, as far as the longest run goes: the mean over the runs that have it.
     mean
         (E,) mean over the runs that have a finite value there; NaN where none has.
     deviation
@@ -87,8 +95,13 @@ def curve(tables: Sequence[Table], name: str, x: str = "epoch") -> Curve:
     name, x
         Columns: the metric, and what it is drawn over.
     """
-    longest = max(tables, key=lambda table: len(table[x]))[x]
-    values = np.full((len(tables), len(longest)), np.nan)
+    places, _ = over_runs(tables, x)
+    return Curve(places, *over_runs(tables, name))
+
+
+def over_runs(tables: Sequence[Table], name: str) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation (E,) of a column over the runs that have a finite value in a row."""
+    values = np.full((len(tables), max(len(table["epoch"]) for table in tables)), np.nan)
     for row, table in zip(values, tables, strict=True):
         if name in table:
             row[: len(table[name])] = table[name]
@@ -96,4 +109,4 @@ def curve(tables: Sequence[Table], name: str, x: str = "epoch") -> Curve:
     count = there.sum(0)
     mean = np.where(there, values, 0).sum(0) / np.where(count > 0, count, np.nan)
     squares = (np.where(there, values - mean, 0) ** 2).sum(0)
-    return Curve(longest, mean, np.sqrt(squares / np.where(count > 1, count - 1, np.nan)))
+    return mean, np.sqrt(squares / np.where(count > 1, count - 1, np.nan))

@@ -1,7 +1,8 @@
 """Learning curves: what ``metrics.csv`` recorded epoch by epoch, of one run or of many, seeds together."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from deeprob.config import choice, register, some_words
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures.base import FigureConfig, group_by_seed
-from deeprob.figures.curves import curve, quantity, read_metrics
+from deeprob.figures.curves import Floats, Table, curve, passes, quantity, read_metrics
 from deeprob.figures.style import INK, LETTER, PALETTE, SEQUENTIAL, colour, drawn, shortened
 from deeprob.load import Run
 from deeprob.tracking.run_dir import COLUMNS
@@ -29,9 +30,19 @@ LABELS = {
     "grad_norm": "norm of the gradient",
     "norm": "norm of the parameters",
     "zeros": "weights that are 0 (%)",
+    "evaluations": "evaluations of L(W)",
+    "seconds": "seconds",
     "examples_per_second": "examples per second",
 }
 """What is drawn on axes of its own, and what stands beside them."""
+
+AXES: Mapping[str, tuple[str, Callable[[Table], Floats]]] = {
+    "epoch": ("epoch", itemgetter("epoch")),
+    "step": ("step", itemgetter("step")),
+    "seconds": ("seconds of training", itemgetter("time/seconds")),
+    "evaluations": ("evaluations, in passes over the data", passes),
+}
+"""What curves can be drawn over: its label, and where it comes from."""
 
 TRAIN = ("train", "solid")
 LINES: dict[str, tuple[str, Any]] = {
@@ -63,7 +74,7 @@ class LearningCurvesConfig(FigureConfig):
 
     usual: ClassVar[bool] = True
 
-    x: str = choice("epoch", among=("epoch", "step"))
+    x: str = choice("epoch", among=tuple(AXES))
     log: bool | None = choice(None, among=(True, False), optional=True)
     metrics: list[str] | None = some_words()
 
@@ -134,6 +145,7 @@ def size_of(panels: int, labels: Sequence[str], columns: int) -> tuple[float, fl
 def draw_curves(axes: Axes, runs: Sequence[Run], metrics: Sequence[str], x: str, ink: Any) -> None:
     """Draw metrics of runs that differ in seeds alone: means with bands, and the best epoch of a run that is alone."""
     tables = [read_metrics(run.directory / "metrics.csv") for run in runs]
+    tables = [{**table, x: AXES[x][1](table)} for table in tables]
     for name in metrics:
         share = 100 if quantity(name) in ("accuracy", "zeros") else 1
         places, mean, deviation = curve(tables, name, x)
@@ -147,14 +159,18 @@ def draw_curves(axes: Axes, runs: Sequence[Run], metrics: Sequence[str], x: str,
 
 def frame(axes: Axes, name: str, x: str, log: bool | None) -> None:
     """Label axes of a quantity, and choose the scale of a loss."""
-    axes.set(xlabel=x, ylabel=LABELS[name])
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    axes.set(xlabel=AXES[x][0], ylabel=LABELS[name])
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=x in ("epoch", "step"), steps=[1, 2, 5, 10]))
     axes.grid(axis="y")
     if name == "loss":
         values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
         values = values[values > 0]
         spans = len(values) > 0 and values.max() >= 100 * values.min()
         axes.set_yscale("log" if (spans if log is None else log) else "linear")
+        if axes.get_yscale() == "log":
+            axes.set_ylim(bottom=values.min() / 2)  # a band that goes down to 0 would go down for ever
+    if name == "accuracy":
+        axes.set_ylim(top=min(axes.get_ylim()[1], 101))
 
 
 def legends(
@@ -171,7 +187,8 @@ def legends(
     if any(best) and "val" in lines:
         label = f"best epoch: {best[0]}" if len(labels) == 1 else "best epoch"
         handles.append(Line2D([], [], color=ink, ls="", marker="o", ms=6, mec="white", label=label))
-    canvas.legend(handles=handles, loc="outside upper right", ncols=len(handles))
+    if handles:
+        canvas.legend(handles=handles, loc="outside upper right", ncols=len(handles))
     if any(labels):
         colours = [colour_of(place, len(labels)) for place in range(len(labels))]
         below = [Line2D([], [], color=ink, lw=3, label=label) for ink, label in zip(colours, labels, strict=True)]

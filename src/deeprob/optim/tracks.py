@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from deeprob.optim.rules import RULES, State
+from deeprob.optim.rules import RULES, Scalar, State
 
 LR = 0.1
 MEMORY, LONGER_MEMORY = 0.9, 0.99  # after n updates a running mean keeps 0.9ⁿ of a gradient
@@ -29,12 +29,12 @@ class Watched:
     memories
         The hyper-parameters that say how long it remembers.
     flags
-        Its rule's flags, where they are not at their default.
+        Its rule's other hyper-parameters, where they are not at their default.
     """
 
     rule: str
     memories: tuple[str, ...] = ()
-    flags: Mapping[str, bool] = field(default_factory=dict)
+    flags: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 LECTURE: Mapping[str, Watched] = {
@@ -45,6 +45,16 @@ LECTURE: Mapping[str, Watched] = {
     "RMSProp": Watched("rmsprop", ("alpha",)),
     "Adam": Watched("adam", ("beta1", "beta2")),
 }
+
+BETAS = ("beta1", "beta2")
+FAMILY: Mapping[str, Watched] = {
+    "RMSProp+Momentum": Watched("rmsprop", ("alpha", "momentum")),
+    "Adam without bias correction": Watched("adam", BETAS, {"bias_correction": False}),
+    "AMSGrad": Watched("adam", BETAS, {"amsgrad": True}),
+    "AdamW": Watched("adamw", BETAS, {"weight_decay": 0.0}),  # which would move a weight without any gradient
+    "Adamax": Watched("adamax", BETAS),
+}
+"""Relatives, of which the same questions make sense."""
 
 
 class Tracks(NamedTuple):
@@ -93,10 +103,21 @@ def tracks(watched: Watched) -> Tracks:
     )
 
 
+def state_of(watched: Watched) -> list[str]:
+    """Return the names of the numbers that an optimizer keeps for each weight: those on which its next step depends."""
+    rule, hyper = RULES[watched.rule], hyper_of(watched)
+    weight, gradient = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    _, state = walk(watched, [1.0, 2.0])
+
+    def next_weight(changed: State) -> float:
+        return rule.update(weight, gradient, {**state, **changed}, LR, **hyper)[0].item()
+
+    return [name for name, kept in state.items() if kept.dim() and next_weight({name: 3 * kept}) != next_weight({})]
+
+
 def walk(watched: Watched, gradients: Iterable[float], memory: float = MEMORY) -> tuple[float, State]:
     """Lead a weight along gradients; return its last step, and the state after it."""
-    rule = RULES[watched.rule]
-    hyper = {**dict.fromkeys(watched.memories, memory), **watched.flags}
+    rule, hyper = RULES[watched.rule], hyper_of(watched, memory)
     weight, step = torch.zeros(1, dtype=torch.float64), 0.0
     state = rule.init(weight, LR, **hyper)
     for gradient in gradients:
@@ -104,6 +125,11 @@ def walk(watched: Watched, gradients: Iterable[float], memory: float = MEMORY) -
         weight, state = rule.update(before, torch.full_like(before, gradient), state, LR, **hyper)
         step = (weight - before).item()
     return step, state
+
+
+def hyper_of(watched: Watched, memory: float = MEMORY) -> dict[str, Scalar]:
+    """Return the hyper-parameters of an optimizer with so long a memory."""
+    return {**dict.fromkeys(watched.memories, memory), **watched.flags}
 
 
 def same(a: float, b: float) -> bool:

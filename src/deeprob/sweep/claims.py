@@ -1,11 +1,14 @@
 """What a sweep is to show, in words that are checked: ``train/accuracy rises with model.width``.
 
-Three forms, with a column of the sweep's table where METRIC stands and a swept key where KEY stands:
+Four forms, with a column of the sweep's table where METRIC stands and a swept key where KEY stands:
 
 - ``METRIC rises with KEY`` and ``METRIC falls with KEY``: from each value of KEY to the next, in the order given, the
   median over the other jobs goes strictly up or down.
 - ``METRIC of KEY=VALUE exceeds KEY=VALUE``: every job of the first value is above every job of the second.
+- ``METRIC of KEY=VALUE equals KEY=VALUE``: job by job, the two agree to six digits.
 - ``METRIC >= NUMBER`` (``<=``, ``>``, ``<``), perhaps ``for KEY=VALUE``: so is the median over those jobs.
+
+For KEY=VALUE there may be several, joined by ``and``: ``params/norm of optimizer=adam and regularizer=l2 exceeds …``.
 """
 
 import operator
@@ -22,10 +25,12 @@ Row = Mapping[str, Any]
 Verdict = bool | None
 """Whether a claim holds; None if the sweep has not the jobs to tell."""
 
-_METRIC, _VALUE = r"(?P<metric>\S+)", r"\S+=\S+"
+_METRIC, _VALUE = r"(?P<metric>\S+)", r"\S+=\S+(?: and \S+=\S+)*"
 _TREND = re.compile(rf"{_METRIC} (?P<trend>rises|falls) with (?P<key>\S+)")
 _ORDER = re.compile(rf"{_METRIC} of (?P<upper>{_VALUE}) exceeds (?P<lower>{_VALUE})")
+_EQUAL = re.compile(rf"{_METRIC} of (?P<one>{_VALUE}) equals (?P<other>{_VALUE})")
 _BOUND = re.compile(rf"{_METRIC} (?P<sign>>=|<=|>|<) (?P<bound>\S+)(?: for (?P<chosen>{_VALUE}))?")
+EQUAL = 1e-6
 _SIGNS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
@@ -73,11 +78,13 @@ def read(text: str) -> Claim:
         return _trend(text, match["metric"], match["trend"] == "rises", match["key"])
     if match := _ORDER.fullmatch(text):
         return _order(text, match["metric"], match["upper"], match["lower"])
+    if match := _EQUAL.fullmatch(text):
+        return _equal(text, match["metric"], match["one"], match["other"])
     if (match := _BOUND.fullmatch(text)) and _is_number(match["bound"]):
         return _bound(text, match["metric"], match["sign"], float(match["bound"]), match["chosen"])
     raise UserError(
         f"sweep.claims: {text!r} is no claim; write METRIC rises with KEY, METRIC falls with KEY, "
-        "METRIC of KEY=VALUE exceeds KEY=VALUE, or METRIC >= NUMBER for KEY=VALUE"
+        "METRIC of KEY=VALUE exceeds KEY=VALUE, METRIC of KEY=VALUE equals KEY=VALUE, or METRIC >= NUMBER for KEY=VALUE"
     )
 
 
@@ -100,7 +107,18 @@ def _order(text: str, metric: str, upper: str, lower: str) -> Claim:
         measured = [(f"least of {upper}", min(above)), (f"most of {lower}", max(below))]
         return Finding(text, min(above) > max(below), measured)
 
-    return Claim(text, metric, (upper.partition("=")[0], lower.partition("=")[0]), check)
+    return Claim(text, metric, (*keys_in(upper), *keys_in(lower)), check)
+
+
+def _equal(text: str, metric: str, one: str, other: str) -> Claim:
+    def check(rows: Sequence[Row]) -> Finding:
+        pairs = list(zip(_numbers(rows, metric, one), _numbers(rows, metric, other), strict=False))
+        if not pairs:
+            return Finding(text, None, [])
+        apart = max(abs(a - b) / max(abs(a), abs(b), 1e-300) for a, b in pairs)
+        return Finding(text, apart <= EQUAL, [("largest relative difference", apart)])
+
+    return Claim(text, metric, (*keys_in(one), *keys_in(other)), check)
 
 
 def _bound(text: str, metric: str, sign: str, bound: float, chosen: str | None) -> Claim:
@@ -110,13 +128,30 @@ def _bound(text: str, metric: str, sign: str, bound: float, chosen: str | None) 
         median = _median(rows, metric, chosen)
         return Finding(text, _SIGNS[sign](median, bound), [(chosen or "all", median)])
 
-    return Claim(text, metric, (chosen.partition("=")[0],) if chosen else (), check)
+    return Claim(text, metric, keys_in(chosen) if chosen else (), check)
+
+
+def conditions(chosen: str) -> dict[str, str]:
+    """Return the values that some keys are to have, in words such as ``a=1 and b=2``."""
+    return dict(word.split("=", 1) for word in chosen.split(" and "))
+
+
+def keys_in(chosen: str) -> tuple[str, ...]:
+    """Return the keys of which such words speak."""
+    return tuple(conditions(chosen))
 
 
 def _numbers(rows: Sequence[Row], metric: str, chosen: str | None) -> list[float]:
-    """Return a metric of the rows that have it, and a value if one is chosen."""
-    key, _, value = (chosen or "").partition("=")
-    return [row[metric] for row in rows if metric in row and (chosen is None or row.get(key) == value)]
+    """Return a metric of the rows that have it, and the values if some are chosen."""
+    wanted = conditions(chosen) if chosen else {}
+    return [row[metric] for row in rows if metric in row and all(_same(row.get(key), wanted[key]) for key in wanted)]
+
+
+def _same(value: str | None, wanted: str) -> bool:
+    """Tell whether two words are the same, or the same number."""
+    if value is None or not _is_number(value) or not _is_number(wanted):
+        return value == wanted
+    return float(value) == float(wanted)
 
 
 def _median(rows: Sequence[Row], metric: str, chosen: str | None) -> float:

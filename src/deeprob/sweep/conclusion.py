@@ -12,6 +12,7 @@ from deeprob.load import Run, load_run
 from deeprob.sweep.claims import Claim, Finding, read
 from deeprob.sweep.measures import MEASURES
 from deeprob.sweep.table import METRICS, SweepTable
+from deeprob.sweep.tuning import Tuning
 from deeprob.tracking import console
 
 if TYPE_CHECKING:
@@ -30,11 +31,14 @@ class Conclusion:
         Keys of `MEASURES`.
     claims, figure
         What is checked and drawn.
+    tuning
+        Which jobs stay for that, if not all.
     """
 
     measures: Sequence[str]
     claims: Sequence[Claim]
     figure: "FigureConfig | None"
+    tuning: Tuning | None
 
     @classmethod
     def of(cls, plan: SweepConfig, config: RunConfig) -> "Conclusion":
@@ -50,6 +54,13 @@ class Conclusion:
                 raise UserError(f"sweep.measures: no measure is called {name}; {did_you_mean(name, MEASURES)}")
         claims = [read(text) for text in plan.claims]
         keys = configs.flat(config)
+        for key, names in (("columns", plan.columns), ("tune_by", [plan.tune_by])):
+            for name in names:
+                if name not in METRICS:
+                    raise UserError(f"sweep.{key}: no metric {name}; {did_you_mean(name, METRICS)}")
+        for key in plan.tune:
+            if key not in keys:
+                raise UserError(f"sweep.tune: no key {key}; {did_you_mean(key, keys)}")
         for claim in claims:
             if claim.metric not in METRICS and claim.metric.partition("/")[0] not in plan.measures:
                 known = [*METRICS, *(f"{name}/…" for name in plan.measures)]
@@ -57,24 +68,28 @@ class Conclusion:
             for key in claim.keys:
                 if key not in keys:
                     raise UserError(f"sweep.claims: no key {key} in {claim.text!r}; {did_you_mean(key, keys)}")
+        tuning = Tuning(plan.tune, plan.tune_by) if plan.tune else None
         if plan.figure is None:
-            return cls(plan.measures, claims, None)
+            return cls(plan.measures, claims, None, tuning)
         from deeprob.figures import figure_of_runs
 
-        return cls(plan.measures, claims, figure_of_runs(plan.figure, "sweep.figure"))
+        return cls(plan.measures, claims, figure_of_runs(plan.figure, "sweep.figure"), tuning)
 
     def conclude(self, table: SweepTable, directory: Path, folders: Sequence[Path]) -> list[str]:
         """Measure and draw the jobs that have ended well, each in its folder, and return the claims that fail."""
         ended = [number for number, row in enumerate(table.rows) if row["status"] and not row["error"]]
-        runs: dict[int, Run] = {}
-        if ended and (self.measures or self.figure):
-            runs = {number: load_run(folders[number]) for number in ended}
-        for number, run in runs.items():
+        for number in ended if self.measures else ():
+            run = load_run(folders[number])
             for name in self.measures:
                 table.measured(number, MEASURES[name](run))
         table.compare()
-        if self.figure is not None and runs:
-            path = self.draw(self.figure, {table.title(number): run for number, run in runs.items()}, directory)
+        if self.tuning is not None:
+            ended, remarks = self.tuning.best(table.rows, table.swept)
+            table.compare(ended, f"the best {', '.join(self.tuning.keys)} of each by {self.tuning.metric}")
+            print(*remarks, sep="\n", end="\n" * bool(remarks))
+        if self.figure is not None and ended:
+            runs = {table.title(number): load_run(folders[number]) for number in ended}
+            path = self.draw(self.figure, runs, directory)
             print(f"\nfigure     {path}")
         findings = [claim.check([table.rows[number] for number in ended]) for claim in self.claims]
         tell(findings)

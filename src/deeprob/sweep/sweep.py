@@ -8,7 +8,6 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
-from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from omegaconf import open_dict
 
@@ -16,9 +15,10 @@ from deeprob.config import digest, load, read
 from deeprob.errors import CheckFailed, UserError, one_line
 from deeprob.experiment import RunConfig, TrainConfig
 from deeprob.hydra_app import own_directory, without_hydra
-from deeprob.overrides import check_types, explain, parse
+from deeprob.overrides import check_types, explain
 from deeprob.run import complete
 from deeprob.sweep.conclusion import Conclusion
+from deeprob.sweep.jobs import Jobs
 from deeprob.sweep.table import SweepTable, failure, outcome
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.watch import check_names
@@ -35,16 +35,7 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
     assert sweeper.config is not None
     assert sweeper.launcher is not None
     assert sweeper.hydra_context is not None
-    given = {override.key_or_group for override in parse(arguments, sweeper.hydra_context.config_loader)}
-    params = [f"{key}={value}" for key, value in (sweeper.params or {}).items() if key not in given]
-    words = [*params, *arguments]
-    overrides = parse(words, sweeper.hydra_context.config_loader)
-    try:
-        jobs = sweeper.split_arguments(overrides, None)[0]
-    except HydraException as error:
-        raise UserError(f"{' '.join(words)}: {error}; give the values, as in key=1,2,3") from error
-    if not jobs:
-        raise UserError(f"{' '.join(words)}: a sweep over no values; give at least one")
+    jobs, swept = (found := Jobs.of(sweeper, arguments)).overrides, found.swept
     subdirectories, plans = zip(*(validate(sweeper, number, job) for number, job in enumerate(jobs)), strict=True)
     configs = [plan.run for plan in plans]
     conclusion = Conclusion.of(plans[0].sweep, configs[0])
@@ -55,8 +46,7 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
             )
     resume = sweeper.config.get("resume") == "auto"
     with own_directory(sweeper.config, "sweep", resume=resume) as directory:
-        swept = list(dict.fromkeys(override.key_or_group for override in overrides if override.is_sweep_override()))
-        table = SweepTable(jobs, swept, configs)
+        table = SweepTable(jobs, swept, configs, plans[0].sweep.columns)
         folders = [directory / subdirectory for subdirectory in subdirectories]
         for number, (folder, summary) in finished(directory, configs).items() if resume else ():
             folders[number] = folder

@@ -31,18 +31,26 @@ class SweepTable(Callback):
         The keys that have several values.
     configs
         Each job's config.
+    columns
+        The metrics to show; none for what tells such jobs apart.
     """
 
-    def __init__(self, jobs: Sequence[Sequence[str]], swept: Sequence[str], configs: Sequence[RunConfig]) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Sequence[str]],
+        swept: Sequence[str],
+        configs: Sequence[RunConfig],
+        columns: Sequence[str] = (),
+    ) -> None:
         self.swept = swept
-        self.shown = shown_metrics(configs)
+        self.shown = list(columns) or shown_metrics(configs)
         values = [{key.lstrip("+"): value for key, value in (word.split("=", 1) for word in job)} for job in jobs]
         self.rows: list[dict[str, Any]] = [
-            {key: row[key] for key in swept} | {"status": "", "error": ""} for row in values
+            {key: row.get(key, "") for key in swept} | {"status": "", "error": ""} for row in values
         ]
         self._live = console.LiveTable(
             ["job", *swept, "status", *self.shown],
-            [len(str(len(jobs))), *(max(len(row[key]) for row in values) for key in swept), len("interrupted")],
+            [len(str(len(jobs))), *(max(len(row[key]) for row in self.rows) for key in swept), len("interrupted")],
         )
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
@@ -63,7 +71,8 @@ class SweepTable(Callback):
 
     def title(self, number: int) -> str:
         """Return a job's values of what is swept."""
-        return " ".join(f"{key}={self.rows[number][key]}" for key in self.swept)
+        row = self.rows[number]
+        return " ".join(f"{key}={row[key]}" for key in self.swept if row[key])
 
     @property
     def open(self) -> list[int]:
@@ -84,16 +93,20 @@ class SweepTable(Callback):
         writer.writerows(self.rows)
         write_whole(path, text.getvalue().encode())
 
-    def compare(self) -> None:
-        """Print means and standard deviations over seeds, if there were several."""
+    def compare(self, numbers: Sequence[int] | None = None, heading: str = "") -> None:
+        """Print means and standard deviations over seeds, if there were several, of some jobs or of all.
+
+        A `heading` says how the jobs were chosen; then they are printed even without seeds.
+        """
         others = [key for key in self.swept if not is_seed(key)]
-        if len(others) == len(self.swept):
+        if len(others) == len(self.swept) and not heading:
             return
         groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-        for row in self.rows:
+        for row in self.rows if numbers is None else [self.rows[number] for number in numbers]:
             groups.setdefault(tuple(row[key] for key in others), []).append(row)
-        widths = [max(len(values[place]) for values in groups) for place in range(len(others))]
-        print("\nmean ± standard deviation over seeds")
+        widths = [max((len(values[place]) for values in groups), default=0) for place in range(len(others))]
+        over = "mean ± standard deviation over seeds" if len(others) < len(self.swept) else ""
+        print("\n" + "; ".join(filter(None, (heading, over))))
         table = console.LiveTable([*others, "completed", *self.shown], [*widths, 0], others=len("100.00 ± 10.00 %"))
         for values, rows in groups.items():
             ended = [row for row in rows if row["status"] and not row["error"]]

@@ -180,12 +180,14 @@ def split_table(metrics: Mapping[str, float]) -> None:
 
 
 def shown(name: str, metrics: Mapping[str, float]) -> str:
-    """Return a metric for people: a share in percent, a loss with four digits; empty where there is none."""
+    """Return a metric for people: a share in percent, a count whole, a loss with four digits; empty for none."""
     if name not in metrics:
         return ""
     value = metrics[name]
     if name.endswith(("accuracy", "zeros")) or name.startswith("probe/"):
         return f"{100 * value:.2f} %"
+    if name.endswith("evaluations"):
+        return f"{value:.0f}"
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
 
 

@@ -28,6 +28,8 @@ COLUMNS = (
     "optim/grad_norm",
     "params/norm",
     "params/zeros",
+    "optim/evaluations",
+    "time/seconds",
     "time/examples_per_second",
 )
 

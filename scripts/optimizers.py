@@ -1,0 +1,8 @@
+"""Run `deeprob-optimizers` from a checkout."""
+
+import sys
+
+from deeprob.cli import optimizers
+
+if __name__ == "__main__":
+    sys.exit(optimizers())

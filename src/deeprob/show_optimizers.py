@@ -1,0 +1,31 @@
+"""What each optimizer tracks: the lecture's table, printed."""
+
+from dataclasses import dataclass
+
+from deeprob.config import choice, register
+from deeprob.optim.tracks import FAMILY, LECTURE, state_of, table_text
+
+
+@register("", "optimizers")
+@dataclass(kw_only=True, slots=True)
+class OptimizersConfig:
+    """Which optimizers to show.
+
+    Attributes
+    ----------
+    show
+        ``lecture`` for the six of the lecture, ``all`` for some of their relatives besides.
+    """
+
+    show: str = choice("lecture", among=("lecture", "all"))
+
+
+def show_optimizers(config: OptimizersConfig) -> None:
+    """Print what optimizers track, as their update rules behave, and the tensors that they keep a weight."""
+    optimizers = {**LECTURE, **FAMILY} if config.show == "all" else LECTURE
+    print("What optimizers track, found by leading a weight along made-up gradients with each update rule:\n")
+    print(table_text(optimizers))
+    print("\nWhat they keep for it, a number a weight:\n")
+    width = max(map(len, optimizers))
+    for name, watched in optimizers.items():
+        print(f"{name:{width}}  {', '.join(state_of(watched)) or 'nothing'}")

@@ -1,0 +1,83 @@
+"""The jobs of a sweep: every combination of some overrides, once for each of its variants."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from deeprob.errors import UserError
+from deeprob.overrides import parse
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """What a sweep is to run.
+
+    Attributes
+    ----------
+    overrides
+        The words of each job.
+    swept
+        The keys in which jobs may differ.
+    """
+
+    overrides: list[list[str]]
+    swept: list[str]
+
+    @classmethod
+    def of(cls, sweeper: BasicSweeper, arguments: Sequence[str]) -> "Jobs":
+        """Return the jobs of a command's arguments, of the sweeper's own parameters, and of ``sweep.variants``.
+
+        Raises
+        ------
+        UserError
+            When there is no job, or a word cannot be read.
+        """
+        assert sweeper.config is not None
+        assert sweeper.hydra_context is not None
+        loader = sweeper.hydra_context.config_loader
+        given = {override.key_or_group for override in parse(arguments, loader)}
+        variants = [words_of(text) for text in sweeper.config.get("sweep", {}).get("variants", ())] or [[]]
+        own = [{override.key_or_group for override in parse(words, loader)} for words in variants]
+        for key in sorted(set().union(*own) & given):
+            raise UserError(f"{key}: sweep.variants say it already; change it there")
+        overrides: list[list[str]] = []
+        swept: dict[str, None] = dict.fromkeys(key for keys in own for key in sorted(keys)) if len(own) > 1 else {}
+        for words, keys in zip(variants, own, strict=True):
+            params = [
+                f"{key}={value}"
+                for key, value in (sweeper.params or {}).items()
+                if key not in given and key not in keys
+            ]
+            parsed = parse(all_words := [*words, *params, *arguments], loader)
+            overrides += combinations(sweeper, parsed, " ".join(all_words))
+            swept |= dict.fromkeys(override.key_or_group for override in parsed if override.is_sweep_override())
+        return cls(overrides, list(swept))
+
+
+def words_of(text: str) -> list[str]:
+    """Return the overrides in a variant's text, as a shell would split it.
+
+    Raises
+    ------
+    UserError
+        When a quote in it has no end.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"sweep.variants: {text}: {str(error).lower()}") from error
+
+
+def combinations(sweeper: BasicSweeper, overrides: list[Override], text: str) -> list[list[str]]:
+    """Return every combination of the values of some overrides; `text` is what was typed."""
+    try:
+        jobs: list[list[str]] = [list(job) for job in sweeper.split_arguments(overrides, None)[0]]
+    except HydraException as error:
+        raise UserError(f"{text}: {error}; give the values, as in key=1,2,3") from error
+    if not jobs:
+        raise UserError(f"{text}: a sweep over no values; give at least one")
+    return jobs

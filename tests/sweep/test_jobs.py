@@ -1,0 +1,51 @@
+"""What a sweep is to run: every combination, once for each variant."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+VARIANTS = "sweep.variants=['optimizer=sgd optimizer.lr=0.1,0.3 optimizer.momentum=0.9','optimizer=lbfgs','']"
+
+
+def rows() -> list[dict]:
+    with Path("s/summary.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_variant_is_crossed_with_all_else(deeprob, small):
+    result = deeprob("-m", *small, VARIANTS, "seed=0,1", "hydra.sweep.dir=s")
+    assert (result.status, result.err) == (0, "")
+    keys = ("optimizer", "optimizer.lr", "optimizer.momentum", "seed")
+    assert [tuple(row[key] for key in keys) for row in rows()] == [
+        ("sgd", "0.1", "0.9", "0"), ("sgd", "0.1", "0.9", "1"), ("sgd", "0.3", "0.9", "0"), ("sgd", "0.3", "0.9", "1"),
+        ("lbfgs", "", "", "0"), ("lbfgs", "", "", "1"), ("", "", "", "0"), ("", "", "", "1"),
+    ]  # fmt: skip
+    names = sorted(path.name for path in Path("s").iterdir() if path.is_dir())
+    assert names[4] == "004_optimizer=lbfgs,seed=0"
+    assert "optimizer: adamw" in (Path("s") / names[6] / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["optimizer.lr=0.1", VARIANTS], "optimizer.lr: sweep.variants say it already; change it there"),
+        (
+            ["sweep.variants=['optimizer=sdg']"],
+            "job 0 (optimizer=sdg sweep.variants=",
+        ),
+        (["sweep.variants=['optimizer.lr']"], "optimizer.lr: cannot be read as key=value (no =)"),
+        (['sweep.variants=["a=\'1"]'], "sweep.variants: a='1: no closing quotation"),
+        (
+            ["sweep.variants=['seed=range(0)']"],
+            "seed=range(0) sweep.variants=",
+        ),
+        (["sweep.variants=3"], "sweep.variants=3"),
+    ],
+)
+def test_variants_that_cannot_be(deeprob, words, error):
+    status, out, err = deeprob("-m", *words, "hydra.sweep.dir=s")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {error}")
+    assert err.count("\n") == 1
+    assert not Path("s").exists()
