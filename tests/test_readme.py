@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import deeprob as package
+from deeprob.hydra_app import config_directory
+from deeprob.optim.tracks import table_text
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = [
@@ -30,6 +32,12 @@ def test_the_commands_were_found():
     assert len(MISTAKES) == 2
 
 
+def one_seed(command: str) -> list[str]:
+    """Return what makes an experiment's sweep over seeds shorter."""
+    path = config_directory() / f"{command.replace('=', '/')}.yaml"
+    return ["seed=0"] if path.is_file() and " seed: range" in path.read_text() else []
+
+
 @pytest.mark.parametrize("command", TRAIN)
 def test_train_commands_train(deeprob, small, pictures, command):
     if "resume=outputs" in command:
@@ -39,7 +47,7 @@ def test_train_commands_train(deeprob, small, pictures, command):
         return
     Path("TABLE.csv").write_text("length,width,kind\n" + "".join(f"{i % 7},{i % 5},{'ab'[i % 2]}\n" for i in range(30)))
     words = shlex.split(command.replace("FOLDER", str(pictures)))
-    result = deeprob(*words, "trainer.epochs=1")
+    result = deeprob(*words, "trainer.epochs=1", *one_seed(command))
     if "claims failed" in result.err:  # after one epoch; test_experiments.py checks what whole runs claim
         assert result.status == 4
     else:
@@ -67,6 +75,12 @@ def test_visualize_draws(deeprob, one_run, command):
 def test_the_gradient_check_checks(deeprob):
     (command,) = [line for line in LINES if line.startswith("deeprob-check-gradients")]
     assert deeprob(*command.split()[1:], command="check_gradients").status == 0
+
+
+def test_the_table_of_optimizers_is_as_shown(deeprob):
+    assert "deeprob-optimizers" in LINES
+    assert table_text() in deeprob(command="optimizers").out
+    assert f"```text\n{table_text()}\n```" in README
 
 
 def test_the_python_example_runs(one_run):
