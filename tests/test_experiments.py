@@ -74,7 +74,7 @@ def test_claims_hold_for_one_seed_and_a_figure_is_drawn(deeprob, name):
 
 
 def test_optimizers_race_from_the_same_weights_over_the_same_batches(deeprob):
-    words = ("seed=0", "trainer.epochs=3", "trainer.checkpoint_epochs=1", "dataset.points_per_class=100")
+    words = ("seed=0", "trainer.epochs=3", "dataset.points_per_class=100", "sweep.claims=[]")
     status, out, err = deeprob("experiment=optimizer_race", *words, "hydra.sweep.dir=s")
     assert (status, err) == (0, "")
     best = out.split("the best optimizer.lr of each by train/loss")[1].splitlines()
