@@ -77,6 +77,11 @@ def test_the_gradient_check_checks(deeprob):
     assert deeprob(*command.split()[1:], command="check_gradients").status == 0
 
 
+@pytest.mark.parametrize("command", [line for line in LINES if line.startswith("deeprob-optimizer-paths")])
+def test_optimizers_walk(deeprob, command):
+    assert deeprob(*shlex.split(command)[1:], "steps=20", "remarks=false", command="optimizer_paths").status == 0
+
+
 def test_the_table_of_optimizers_is_as_shown(deeprob):
     assert "deeprob-optimizers" in LINES
     assert table_text() in deeprob(command="optimizers").out

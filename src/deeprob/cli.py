@@ -114,6 +114,11 @@ def optimizers() -> int:
     return main(command="optimizers")
 
 
+def optimizer_paths() -> int:
+    """``deeprob-optimizer-paths``."""
+    return main(command="optimizer_paths")
+
+
 def _fail(line: str, status: int) -> int:
     if os.environ.get("DEEPROB_TRACEBACK") == "1":
         traceback.print_exc()
@@ -239,10 +244,17 @@ def _optimizers_command() -> Command:
     return Command(OptimizersConfig, _once(show_optimizers))
 
 
+def _optimizer_paths_command() -> Command:
+    from deeprob.optimizer_paths import OptimizerPathsConfig, optimizer_paths
+
+    return Command(OptimizerPathsConfig, _once(optimizer_paths))
+
+
 COMMANDS: Mapping[str, Callable[[], Command]] = {  # called when chosen, so that only what draws imports matplotlib
     "train": lambda: Command(TrainConfig, _train),
     "evaluate": lambda: Command(EvaluateConfig, _once(evaluate_run)),
     "visualize": _visualize_command,
     "check_gradients": _check_gradients_command,
     "optimizers": _optimizers_command,
+    "optimizer_paths": _optimizer_paths_command,
 }

@@ -1,5 +1,6 @@
 """What people type: strict about types, and every mistake of Hydra's explained in one line."""
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -192,7 +193,7 @@ def _only_expected(key: str) -> str:
 def _unknown_key(key: str, parent: DictConfig) -> UserError:
     group, _, name = key.rpartition(".")
     known = sorted(options(group).items())
-    owners = [option for option, cls in known if name in getattr(cls, "__dataclass_fields__", {})]
+    owners = [option for option, cls in known if name in {f.name for f in dataclasses.fields(cls)}]
     siblings = sorted(str(sibling) for sibling in parent if sibling not in {"hydra", "defaults"})
     if owners:
         line = f"belongs to {' or '.join(f'{group}={owner}' for owner in owners)}, not to the one chosen"

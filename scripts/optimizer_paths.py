@@ -1,0 +1,8 @@
+"""Run `deeprob-optimizer-paths` from a checkout."""
+
+import sys
+
+from deeprob.cli import optimizer_paths
+
+if __name__ == "__main__":
+    sys.exit(optimizer_paths())

@@ -1,0 +1,195 @@
+"""Optimizers on surfaces: their paths on one picture, what they cost on another, a film, and the lecture's remarks."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from omegaconf import MISSING
+
+from deeprob.config import name_of, number, register, some_words
+from deeprob.errors import CheckFailed, UserError, memory_errors
+from deeprob.figures.path_curves import path_curves
+from deeprob.figures.path_film import save_film
+from deeprob.figures.paths import paths
+from deeprob.figures.style import save
+from deeprob.surfaces import Descent, Point, Race, Racer, SurfaceConfig, all_surfaces, descend, racers_of
+from deeprob.surfaces.remarks import remarks_on
+from deeprob.tracking.console import LiveTable
+
+FOLDER = Path("outputs/figures")
+HEADER = "optimizer", "f − minimum", "distance", "updates", "evaluations", "time", "first step", "last step"
+
+
+@register("surface", "all")
+@dataclass(kw_only=True, slots=True)
+class AllConfig(SurfaceConfig):
+    """Every surface, with its own parameters."""
+
+
+@register("", "optimizer_paths")
+@dataclass(kw_only=True, slots=True)
+class OptimizerPathsConfig:
+    """What ``deeprob-optimizer-paths`` is told.
+
+    Attributes
+    ----------
+    optimizers
+        Each a choice in train's group and its fields, such as ``sgd lr=0.01 momentum=0.9``; null: those of the lecture,
+        each with the learning rate that suits the surface.
+    start
+        Where all start; null: the surface's own start.
+    steps
+        Updates of each at most; null: the surface's own number.
+    evaluations
+        No optimizer begins an update after so many evaluations of f and its gradient; null: as many as steps.
+    noise
+        The standard deviation of what is added to each coordinate of each gradient, as mini-batches would.
+    seed
+        Of the noise.
+    film
+        Whether to make a film.
+    remarks
+        Whether to measure the lecture's remarks on the surface, with settings of their own.
+    """
+
+    surface: SurfaceConfig = MISSING
+    optimizers: list[str] | None = some_words()
+    start: list[float] | None = number(None, optional=True, listed=True, whole=False)
+    steps: int | None = number(None, minimum=1, maximum=100_000, optional=True)
+    evaluations: int | None = number(None, minimum=1, maximum=1_000_000, optional=True)
+    noise: float = number(0.0, minimum=0)
+    seed: int = number(0, minimum=0)
+    film: bool = True
+    remarks: bool = True
+
+    def problems(self) -> Iterator[str]:
+        """Yield what contradicts itself."""
+        if self.start is not None and len(self.start) != 2:
+            given = ",".join(f"{coordinate:g}" for coordinate in self.start)
+            yield f"start=[{given}]: expected two numbers, as in [-1,0.5], or null"
+
+    @property
+    def surfaces(self) -> list[SurfaceConfig]:
+        """The surfaces that are meant."""
+        return list(all_surfaces().values()) if isinstance(self.surface, AllConfig) else [self.surface]
+
+    def racers(self, surface: SurfaceConfig) -> list[Racer]:
+        """Return the optimizers that race on a surface; of the lecture's, not those that cannot bear the noise."""
+        if self.optimizers is not None:
+            return racers_of(self.optimizers, self.noise)
+        return [racer for racer in racers_of(surface.race()) if not (self.noise and racer.optimizer.deterministic)]
+
+    def start_on(self, surface: SurfaceConfig) -> Point:
+        """Return where all start.
+
+        Raises
+        ------
+        UserError
+            When f is not finite there.
+        """
+        if self.start is None:
+            return surface.start
+        x, y = self.start
+        height = surface.value(torch.tensor([x, y], dtype=torch.float64)).item()
+        if not math.isfinite(height):
+            raise UserError(
+                f"start=[{x:g},{y:g}]: f is {height} there on surface={name_of(surface)}; start nearer to 0"
+            )
+        return x, y
+
+
+def optimizer_paths(config: OptimizerPathsConfig) -> list[Race]:
+    """Race optimizers down the surfaces of a config, print what became of them, draw it, and measure the remarks.
+
+    Raises
+    ------
+    UserError
+        For optimizers or a start that do not exist or do not suit.
+    CheckFailed
+        When a remark of the lecture does not hold.
+    """
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with memory_errors():
+            return report(config)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def report(config: OptimizerPathsConfig) -> list[Race]:
+    """Race, print, draw and judge (see `optimizer_paths`)."""
+    entered = [(surface, config.start_on(surface), config.racers(surface)) for surface in config.surfaces]
+    races = []
+    for surface, start, racers in entered:
+        race = Race(surface, start, [timed(config, surface, racer, start) for racer in racers])
+        tabulate(race)
+        races.append(race)
+    for path in draw(races, name_of(config.surface), film=config.film):
+        print(f"figure     {path}")
+    if config.remarks:
+        remark(config.surfaces)
+    return races
+
+
+def timed(config: OptimizerPathsConfig, surface: SurfaceConfig, racer: Racer, start: Point) -> Descent:
+    """Return a path whose seconds are not those of torch's first call."""
+    steps = config.steps or surface.steps
+    descend(surface, racer, start, steps=2)
+    return descend(
+        surface, racer, start, steps=steps, evaluations=config.evaluations, noise=config.noise, seed=config.seed
+    )
+
+
+def tabulate(race: Race) -> None:
+    """Print where a race was held, and a row an optimizer."""
+    lowest, goals = race.surface.lowest(), race.surface.minima()
+    places = " and ".join(f"({x:g}, {y:g})" for x, y in goals)
+    print(f"{name_of(race.surface)}: from ({race.start[0]:g}, {race.start[1]:g}) to f = {lowest:g} at {places}")
+    view = LiveTable(HEADER, [max(len(descent.racer.words) for descent in race.descents)], len("12345 ms"))
+    for descent in race.descents:
+        steps = descent.step_lengths
+        cells = [
+            descent.racer.words,
+            f"{descent.losses[-1] - lowest:.1e}",
+            f"{descent.distance(goals):.1e}",
+            str(descent.updates),
+            str(descent.evaluations[-1]),
+            f"{1000 * descent.seconds[-1]:.0f} ms",
+            f"{steps[0]:.1e}" if len(steps) else "",
+            "diverged" if descent.diverged else f"{steps[-1]:.1e}",
+        ]
+        view.row(cells, style="red" if descent.diverged else "")
+    print()
+
+
+def draw(races: Sequence[Race], name: str, *, film: bool) -> Iterator[Path]:
+    """Draw races into files, and yield them."""
+    save(paths(races), FOLDER / f"paths_{name}.png")
+    yield FOLDER / f"paths_{name}.png"
+    save(path_curves(races), FOLDER / f"curves_{name}.png")
+    yield FOLDER / f"curves_{name}.png"
+    if film:
+        save_film(races, FOLDER / f"paths_{name}.gif")
+        yield FOLDER / f"paths_{name}.gif"
+
+
+def remark(surfaces: Sequence[SurfaceConfig]) -> None:
+    """Measure and print the lecture's remarks on some surfaces.
+
+    Raises
+    ------
+    CheckFailed
+        When one does not hold.
+    """
+    failed = []
+    for place, (text, holds, numbers) in enumerate(remarks_on([name_of(surface) for surface in surfaces])):
+        if place == 0:
+            print("\nremarks of the lecture, each measured with settings of its own")
+        print(f"{'holds' if holds else 'FAILS'}  {text}\n       {numbers}")
+        if not holds:
+            failed.append(text)
+    if failed:
+        raise CheckFailed(f"{len(failed)} remark(s) failed: {'; '.join(failed)}")

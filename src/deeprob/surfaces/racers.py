@@ -1,0 +1,56 @@
+"""Optimizers in words, such as ``sgd lr=0.01 momentum=0.9``: a choice in the group and its fields, as in train."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deeprob.choices import chosen
+from deeprob.errors import UserError
+from deeprob.optim import OptimizerConfig
+
+
+@dataclass(frozen=True)
+class Racer:
+    """An optimizer in a race.
+
+    Attributes
+    ----------
+    words
+        What it was called.
+    optimizer
+        Its config.
+    """
+
+    words: str
+    optimizer: OptimizerConfig
+
+    @property
+    def kind(self) -> str:
+        """The words without the learning rate."""
+        return " ".join(word for word in self.words.split() if not word.startswith("lr="))
+
+
+def racers_of(entries: Sequence[str], noise: float = 0.0) -> list[Racer]:
+    """Return the racers that words describe, in order.
+
+    Parameters
+    ----------
+    entries
+        Such as ``sgd lr=0.01 momentum=0.9``.
+    noise
+        Whether gradients will be noisy, which some optimizers cannot bear.
+
+    Raises
+    ------
+    UserError
+        For the first entry with an unknown name or field or a wrong value, an entry given twice, or one that needs
+        gradients without noise.
+    """
+    racers: list[Racer] = []
+    for entry in entries:
+        words = " ".join(entry.split())
+        if words in {racer.words for racer in racers}:
+            raise UserError(f"optimizers: {words}: is there twice")
+        racers.append(Racer(words, chosen("optimizer", words, "optimizers")))
+        if noise and racers[-1].optimizer.deterministic:
+            raise UserError(f"optimizers: {words}: needs gradients without noise; set noise=0 or leave it out")
+    return racers
