@@ -1,0 +1,126 @@
+"""Colour histograms: which colours a picture has, and how much of each, with no regard to texture."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deeprob.config import choice, number, register
+from deeprob.features.hsv import hsv
+from deeprob.features.pictures import PictureFeatures, PictureFeaturesConfig
+from deeprob.features.votes import pooled, regions, votes
+
+SPACES = ("hsv", "rgb")
+
+
+@register("features", "color_histogram")
+@dataclass(kw_only=True, slots=True)
+class ColorHistogramConfig(PictureFeaturesConfig):
+    """Shares of pixels by colour.
+
+    Attributes
+    ----------
+    space
+        ``hsv``: hue, an angle whose last bin is the first one's neighbour, saturation and value; or ``rgb``.
+    bins
+        Of each channel.
+    joint
+        Count triples of bins, bins³ of them, in place of each channel on its own.
+    soft
+        A pixel between the centres of two bins counts for both, the more the nearer it is.
+    grid
+        A histogram for each of grid × grid regions; 1 takes the whole picture, so that place does not matter.
+    """
+
+    space: str = choice("hsv", among=SPACES)
+    bins: int = number(8, minimum=2, maximum=256)
+    joint: bool = False
+    soft: bool = True
+    grid: int = number(4, minimum=1)
+
+    def build(self, input_shape: tuple[int, ...]) -> "ColorHistogram":
+        """Return the feature.
+
+        Raises
+        ------
+        UserError
+            For inputs that are no pictures in colour, or have fewer pixels than the grid has regions.
+        """
+        _, height, width = self.shape(input_shape, colour=True)
+        self.check_grid(self.grid, height, width)
+        return ColorHistogram(
+            (height, width),
+            self.standardize,
+            self.before,
+            space=self.space,
+            bins=self.bins,
+            joint=self.joint,
+            soft=self.soft,
+            grid=self.grid,
+        )
+
+
+class ColorHistogram(PictureFeatures):
+    """Swain & Ballard, "Color indexing", 1991.
+
+    Each channel is cut into bins of one width, [0, 1/bins) to [1 − 1/bins, 1]. A histogram's numbers are shares of a
+    region's pixels. With b bins and a grid of g × g regions there are 3·b·g² numbers, or b³·g² joint ones.
+
+    Parameters
+    ----------
+    size
+        Of a picture, (H, W).
+    standardize, before
+        See `PictureFeatures`.
+    space, bins, joint, soft, grid
+        See `ColorHistogramConfig`.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        standardize: str,
+        before: list[str],
+        *,
+        space: str,
+        bins: int,
+        joint: bool,
+        soft: bool,
+        grid: int,
+    ) -> None:
+        height, width = size
+        count = grid**2 * (bins**3 if joint else 3 * bins)
+        planes = bins**2 + 3 * bins if joint else 3 * bins
+        super().__init__((count,), standardize, before, (planes + 12) * height * width + count)
+        self.space = space
+        self.bins = bins
+        self.joint = joint
+        self.soft = soft
+        self.register_buffer("rows", regions(height, grid), persistent=False)
+        self.register_buffer("columns", regions(width, grid), persistent=False)
+
+    def describe(self, pictures: Tensor) -> Tensor:
+        """Return (B, D) of pictures (B, 3, H, W): by channel, bin and region, or by bins of the three and region."""
+        colours = pictures / 255
+        if self.space == "hsv":
+            colours = hsv(colours)
+        channels = [
+            votes(channel, self.bins, circular=self.space == "hsv" and position == 0, soft=self.soft)
+            for position, channel in enumerate((colours * self.bins).unbind(1))
+        ]
+        if not self.joint:
+            return torch.cat([pooled(channel, self.rows, self.columns) for channel in channels], 1).flatten(1)
+        first, second, third = channels
+        pairs = (second[:, :, None] * third[:, None]).flatten(1, 2)
+        grid = [self._joint(first, pairs, row, column) for row in self.rows for column in self.columns]
+        return torch.stack(grid, -1).flatten(1)
+
+    @staticmethod
+    def _joint(first: Tensor, pairs: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """Return (B, b, b²) shares of one region, given the weights of rows (H,) and of columns (W,)."""
+        inside = row.nonzero(), column.nonzero().flatten()
+        one, two = (planes[:, :, inside[0], inside[1]].flatten(2) for planes in (first, pairs))
+        return one @ two.transpose(1, 2) / one.shape[2]

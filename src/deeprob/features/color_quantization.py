@@ -1,0 +1,111 @@
+"""Colour quantization: a palette of a few colours learned from the training pictures, and how much each has of them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deeprob import randomness
+from deeprob.config import number, register
+from deeprob.features.kmeans import kmeans, nearest
+from deeprob.features.pictures import PictureFeatures, PictureFeaturesConfig
+from deeprob.features.votes import pooled, regions
+
+_PICTURES = 2048
+_PIXELS = 2**16
+"""A palette is learned from so many training pictures, drawn at random, and so many of their pixels."""
+
+
+@register("features", "color_quantization")
+@dataclass(kw_only=True, slots=True)
+class ColorQuantizationConfig(PictureFeaturesConfig):
+    """Shares of pixels by the nearest colour of a palette.
+
+    Attributes
+    ----------
+    colors
+        In the palette.
+    grid
+        Count in each of grid × grid regions; 1 takes the whole picture.
+    seed
+        Draws the pixels from which the palette is learned.
+    """
+
+    colors: int = number(16, minimum=2, maximum=4096)
+    grid: int = number(4, minimum=1)
+    seed: int = number(0, minimum=0)
+
+    def build(self, input_shape: tuple[int, ...]) -> "ColorQuantization":
+        """Return the feature, its palette not yet learned.
+
+        Raises
+        ------
+        UserError
+            For inputs that are no pictures in colour, or have fewer pixels than the grid has regions.
+        """
+        _, height, width = self.shape(input_shape, colour=True)
+        self.check_grid(self.grid, height, width)
+        return ColorQuantization(
+            (height, width), self.standardize, self.before, colors=self.colors, grid=self.grid, seed=self.seed
+        )
+
+
+class ColorQuantization(PictureFeatures):
+    """Heckbert, "Color image quantization for frame buffer display", 1982, with a palette by `kmeans`.
+
+    With a palette of K colours and a grid of g × g regions there are K·g² numbers, which are shares of a region's
+    pixels.
+
+    Parameters
+    ----------
+    size
+        Of a picture, (H, W).
+    standardize, before
+        See `PictureFeatures`.
+    colors, grid, seed
+        See `ColorQuantizationConfig`.
+    """
+
+    palette: Tensor
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(
+        self, size: tuple[int, int], standardize: str, before: list[str], *, colors: int, grid: int, seed: int
+    ) -> None:
+        height, width = size
+        super().__init__((colors * grid**2,), standardize, before, (2 * colors + 6) * height * width)
+        self.seed = seed
+        self.register_buffer("palette", torch.zeros(colors, 3))
+        self.register_buffer("rows", regions(height, grid), persistent=False)
+        self.register_buffer("columns", regions(width, grid), persistent=False)
+
+    def fit(self, inputs: Tensor) -> Tensor:
+        """Learn the palette from training pictures (N, 3, H, W), and return them extracted."""
+        rng = randomness.generator(self.seed, "palette")
+        sample = inputs[torch.randperm(len(inputs), generator=rng)[:_PICTURES].sort().values.to(inputs.device)]
+        share = -(-_PIXELS // len(sample))  # pixels of each picture, some of them twice where it has not so many
+        pixels = []
+        for _, pictures in self.prepared(sample):
+            places = torch.randint(pictures[0, 0].numel(), (len(pictures), 1, share), generator=rng)
+            flat = pictures.flatten(2).cpu()  # here sums have one order, so the same pictures have the same palette
+            pixels.append(flat.gather(2, places.expand(-1, 3, -1)).transpose(1, 2).flatten(0, 1))
+        self.palette.copy_(kmeans(torch.cat(pixels), len(self.palette), rng))
+        return super().fit(inputs)
+
+    def describe(self, pictures: Tensor) -> Tensor:
+        """Return (B, K·g²) of pictures (B, 3, H, W): by colour and region."""
+        numbers = torch.arange(len(self.palette), device=pictures.device)
+        planes = (self._nearest(pictures)[:, None] == numbers[:, None, None]).to(pictures.dtype)
+        return pooled(planes, self.rows, self.columns).flatten(1)
+
+    def quantized(self, inputs: Tensor) -> Tensor:
+        """Return pictures (N, 3, H, W) with the nearest colour of the palette in place of each pixel, as uint8."""
+        colours = self.palette.round().to(torch.uint8)
+        parts = [colours[self._nearest(pictures)].permute(0, 3, 1, 2) for _, pictures in self.prepared(inputs)]
+        return torch.cat(parts)
+
+    def _nearest(self, pictures: Tensor) -> Tensor:
+        """Return which colour of the palette is nearest to each pixel: (B, H, W) int64."""
+        pixels = pictures.movedim(1, -1)
+        return nearest(pixels.flatten(0, 2), self.palette).view(pixels.shape[:3])

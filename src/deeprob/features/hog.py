@@ -1,0 +1,185 @@
+"""Histograms of oriented gradients: in which direction edges run, and how strong they are, cell by cell."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deeprob.config import choice, number, register
+from deeprob.errors import UserError
+from deeprob.features.pictures import PictureFeatures, PictureFeaturesConfig
+from deeprob.features.votes import cells, pooled, votes
+
+NORMS = ("none", "l2", "l2_hys")
+_EPSILON = 1e-5  # as scikit-image has it, for levels from 0 to 255
+_CLIP = 0.2
+
+
+@register("features", "hog")
+@dataclass(kw_only=True, slots=True)
+class HogConfig(PictureFeaturesConfig):
+    """Edge directions in cells of pixels.
+
+    Attributes
+    ----------
+    cell
+        Pixels along a cell's side.
+    directions
+        Bins of a cell's histogram, over half a turn.
+    signed
+        Over a whole turn instead: from dark to light is another direction than from light to dark.
+    soft
+        Votes are shared between neighbouring directions and cells by linear interpolation.
+    norm
+        What makes contrasts alike, for each block of cells: ``l2``, ``l2_hys`` (then entries above 0.2 are cut and it
+        is done again), or ``none``, which keeps the strengths of the cells.
+    block
+        Cells along a block's side; blocks overlap, so that a cell is in several. Without a norm there are no blocks.
+    """
+
+    cell: int = number(4, minimum=1)
+    directions: int = number(9, minimum=2)
+    signed: bool = False
+    soft: bool = True
+    norm: str = choice("l2", among=NORMS)
+    block: int = number(2, minimum=1)
+
+    def build(self, input_shape: tuple[int, ...]) -> "Hog":
+        """Return the feature.
+
+        Raises
+        ------
+        UserError
+            For inputs that are no pictures, or too small for one cell or block.
+        """
+        channels, height, width = self.shape(input_shape)
+        in_blocks = self.norm != "none"
+        needed = self.cell * (self.block if in_blocks else 1)
+        if min(height, width) < needed:
+            keys = f"cell={self.cell}" + f" block={self.block}" * in_blocks
+            raise UserError(
+                f"features=hog {keys} needs pictures of {needed}×{needed} pixels or more, not {width}×{height}: "
+                f"lower cell{' or block' * in_blocks}"
+            )
+        return Hog(
+            (channels, height, width),
+            self.standardize,
+            self.before,
+            cell=self.cell,
+            directions=self.directions,
+            signed=self.signed,
+            soft=self.soft,
+            norm=self.norm,
+            block=self.block,
+        )
+
+
+class Hog(PictureFeatures):
+    """Dalal & Triggs, "Histograms of oriented gradients for human detection", 2005.
+
+    A pixel votes for the direction of its gradient with the gradient's length; a cell's histogram is the mean of the
+    votes over its pixels. With R × C cells of d directions, norm ``none`` gives R·C·d numbers, and blocks of b × b
+    cells give (R − b + 1)(C − b + 1)·b²·d. Small: 2 × 3 cells of 9 directions are 54 numbers, and two blocks of 2 × 2
+    cells 72. With ``soft=False`` and unsigned directions it is scikit-image's ``hog``.
+
+    Parameters
+    ----------
+    shape
+        Of a picture, (C, H, W).
+    standardize, before
+        See `PictureFeatures`.
+    cell, directions, signed, soft, norm, block
+        See `HogConfig`.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        standardize: str,
+        before: list[str],
+        *,
+        cell: int,
+        directions: int,
+        signed: bool,
+        soft: bool,
+        norm: str,
+        block: int,
+    ) -> None:
+        channels, height, width = shape
+        grid = (height // cell, width // cell)
+        block = 1 if norm == "none" else block
+        count = math.prod(side - block + 1 for side in grid) * block**2 * directions
+        super().__init__((count,), standardize, before, (directions + 3 * channels) * height * width + 2 * count)
+        self.directions = directions
+        self.signed = signed
+        self.soft = soft
+        self.norm = norm
+        self.block = block
+        self.register_buffer("rows", cells(height, cell, soft=soft), persistent=False)
+        self.register_buffer("columns", cells(width, cell, soft=soft), persistent=False)
+
+    def describe(self, pictures: Tensor) -> Tensor:
+        """Return (B, D) of pictures (B, C, H, W): by row of blocks, block, row of cells, cell, direction."""
+        return normalized(self.histograms(pictures), self.block, self.norm)
+
+    def histograms(self, pictures: Tensor) -> Tensor:
+        """Return each cell's histogram, before any norm: (B, d, R, C) of pictures (B, C, H, W)."""
+        down, right = gradients(pictures)
+        turn = 2 * math.pi if self.signed else math.pi
+        places = torch.atan2(down, right).mul_(self.directions / turn).remainder_(self.directions)
+        strength = right.square_().add_(down.square_()).sqrt_()
+        planes = votes(places, self.directions, circular=True, soft=self.soft, weights=strength)
+        return pooled(planes, self.rows, self.columns)
+
+
+def gradients(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how a picture changes downwards and to the right, at each pixel.
+
+    A change is the difference of a pixel's two neighbours, and 0 at the border. Of several channels the one that
+    changes most counts, the first of equals.
+
+    Parameters
+    ----------
+    pictures
+        (B, C, H, W) floats.
+
+    Returns
+    -------
+    tuple of Tensor
+        (B, H, W) each.
+    """
+    down, right = torch.zeros_like(pictures), torch.zeros_like(pictures)
+    torch.sub(pictures[:, :, 2:], pictures[:, :, :-2], out=down[:, :, 1:-1])
+    torch.sub(pictures[..., 2:], pictures[..., :-2], out=right[..., 1:-1])
+    squares = torch.addcmul(down.square(), right, right)
+    best_down, best_right, best = down[:, 0], right[:, 0], squares[:, 0]
+    for channel in range(1, pictures.shape[1]):
+        more = squares[:, channel] > best
+        best_down = torch.where(more, down[:, channel], best_down)
+        best_right = torch.where(more, right[:, channel], best_right)
+        best = torch.maximum(squares[:, channel], best)
+    return best_down, best_right
+
+
+def normalized(histograms: Tensor, block: int, norm: str) -> Tensor:
+    """Return (B, D) of cells' histograms (B, d, R, C), block by block.
+
+    ``l2`` divides the numbers v of a block by √(Σv² + ε²), so that a block without edges stays 0.
+    """
+    blocks = histograms.unfold(2, block, 1).unfold(3, block, 1)  # (B, d, rows, columns, block, block)
+    blocks = blocks.permute(0, 2, 3, 4, 5, 1).flatten(3)
+    if norm != "none":
+        blocks = blocks / length(blocks)
+    if norm == "l2_hys":
+        blocks = blocks.clamp_(max=_CLIP)
+        blocks = blocks / length(blocks)
+    return blocks.flatten(1)
+
+
+def length(vectors: Tensor) -> Tensor:
+    """Return √(Σv² + ε²) of vectors (…, D), as (…, 1)."""
+    return vectors.square().sum(-1, keepdim=True).add_(_EPSILON**2).sqrt_()

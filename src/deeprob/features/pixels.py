@@ -1,0 +1,44 @@
+"""Pictures themselves, after steps such as equalization."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from deeprob.config import register
+from deeprob.features.pictures import PictureFeatures, PictureFeaturesConfig
+
+
+@register("features", "pixels")
+@dataclass(kw_only=True, slots=True)
+class PixelsConfig(PictureFeaturesConfig):
+    """Levels of pixels after the steps `before`; without any, use ``raw``, which can be augmented."""
+
+    def build(self, input_shape: tuple[int, ...]) -> "Pixels":
+        """Return the feature.
+
+        Raises
+        ------
+        UserError
+            For inputs that are no pictures.
+        """
+        return Pixels(self.shape(input_shape), self.standardize, self.before)
+
+
+class Pixels(PictureFeatures):
+    """Levels from 0 to 255.
+
+    Parameters
+    ----------
+    shape
+        Of a picture after the steps, (C, H, W).
+    standardize, before
+        See `PictureFeatures`.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], standardize: str, before: list[str]) -> None:
+        channels, height, width = shape
+        super().__init__(shape, standardize, before, 4 * channels * height * width)
+
+    def describe(self, pictures: Tensor) -> Tensor:
+        """Return pictures (B, C, H, W) themselves."""
+        return pictures

@@ -1,0 +1,75 @@
+"""Histograms as sums of votes: which bin a number falls into, and which region of the picture it belongs to.
+
+A bin's votes are a plane of the picture's size, and a region's sum is a product with a small matrix. So sums have
+one order, and the same picture has the same histogram each time, on a GPU too, where scattered additions have none.
+"""
+
+import torch
+from torch import Tensor
+
+
+def votes(places: Tensor, bins: int, *, circular: bool, soft: bool, weights: Tensor | None = None) -> Tensor:
+    """Return how much each number counts in each of some bins.
+
+    Parameters
+    ----------
+    places
+        (B, H, W) floats in [0, bins]: bin k reaches from k to k + 1.
+    bins
+        How many, at least 2.
+    circular
+        Whether the last bin is a neighbour of the first, as for angles.
+    soft
+        A number between the centres of two bins counts for both, the more the nearer it is (linear interpolation), so
+        that a small change of the number is a small change of the histogram. Otherwise it counts for its own bin.
+    weights
+        (B, H, W) what each number counts; 1 if not given.
+
+    Returns
+    -------
+    Tensor
+        (B, bins, H, W); over bins they sum to the weights.
+    """
+    planes = places.new_empty(len(places), bins, *places.shape[1:])
+    if not soft:
+        places = places.floor().clamp_(max=bins - 1)
+    elif not circular:
+        places = places.clamp(0.5, bins - 0.5)  # beyond the outermost centres a number is in one bin alone
+    for k in range(bins):
+        plane = planes[:, k]
+        if soft:
+            torch.sub(places, k + 0.5, out=plane).abs_()
+            if circular:
+                torch.minimum(plane, bins - plane, out=plane)
+            plane.neg_().add_(1).clamp_(min=0)
+        else:
+            torch.sub(places, k, out=plane).eq_(0)  # in place it stays a float
+        if weights is not None:
+            plane.mul_(weights)
+    return planes
+
+
+def regions(length: int, count: int) -> Tensor:
+    """Return (count, length): each row takes the mean over one of `count` parts of a side, as even as they can be."""
+    edges = torch.arange(count + 1) * length // count
+    pixel = torch.arange(length)
+    inside = (pixel >= edges[:-1, None]) & (pixel < edges[1:, None])
+    return inside.float() / inside.sum(1, keepdim=True)
+
+
+def cells(length: int, size: int, *, soft: bool) -> Tensor:
+    """Return (length // size, length): each row sums over one cell of `size` pixels, divided by `size`.
+
+    With `soft` a pixel between the centres of two cells counts for both, the more the nearer it is, so a cell reaches
+    to the centres of its neighbours; else for its own alone. What is left over at the end belongs to no cell.
+    """
+    count = length // size
+    if not soft:
+        return (torch.arange(length) // size == torch.arange(count)[:, None]).float() / size
+    centres = (torch.arange(count) + 0.5) * size - 0.5
+    return (1 - (torch.arange(length) - centres[:, None]).abs() / size).clamp_(min=0) / size
+
+
+def pooled(planes: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return (…, R, C) of planes (…, H, W), given which rows (R, H) and columns (C, W) go together."""
+    return rows @ (planes @ columns.T)
