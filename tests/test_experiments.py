@@ -63,7 +63,9 @@ def test_l1_selects(deeprob):
     assert run.metrics["params/zeros"] == pytest.approx(exact.double().mean().item())
 
 
-@pytest.mark.parametrize("name", ["capacity", "l2_strength", "warp", "l2_spreads_l1_selects", "weight_decay"])
+@pytest.mark.parametrize(
+    "name", ["capacity", "l2_strength", "warp", "l2_spreads_l1_selects", "weight_decay", "loss_slices"]
+)
 def test_claims_hold_for_one_seed_and_a_figure_is_drawn(deeprob, name):
     seed = "dataset.seed=0" if name.startswith("l2_spreads") else "seed=0"
     status, out, err = deeprob(f"experiment={name}", seed, "hydra.sweep.dir=s")

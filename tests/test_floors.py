@@ -9,12 +9,13 @@ SOURCE = Path(deeprob.__file__).parent
 
 FLOORS = [
     {"errors", "files"},
-    {"randomness", "config", "slopes"},
-    {"overrides", "tracking", "composition"},
+    {"randomness", "config", "slopes", "convexity", "kinds"},
+    {"overrides", "tracking", "composition", "directions"},
     {"choices", "data", "features", "models", "objective", "optim"},
-    {"gradients", "measures", "surfaces", "training"},
+    {"gradients", "landscape", "measures", "surfaces", "training"},
     {"experiment"},
     {"load", "preflight", "resume"},
+    {"slices", "slice_search"},
     {"figures"},
     {"check_gradients", "optimizer_paths", "show_optimizers", "visualize", "watch"},
     {"follow"},

@@ -80,7 +80,8 @@ class SweepConfig:
     isolate
         Give each job a process of its own, so that one that is killed, for its memory say, is just one that failed.
     measures
-        What else is measured on each job when all have ended: ``boundary``, ``probe`` (see `deeprob.sweep.measures`).
+        What else is measured on each job when all have ended: ``boundary``, ``probe``, ``slices`` (see
+        `deeprob.sweep.measures`).
     figure
         The figure that is drawn then of all jobs side by side.
     claims
@@ -155,6 +156,8 @@ class Experiment:
         Each split as it was loaded, and its extracted features.
     batch_size, chunk_size, steps
         Examples an update and examples in memory at once; updates of the whole run.
+    features_seconds
+        How long fitting and extracting features took, or finding them in the cache.
     """
 
     config: RunConfig
@@ -166,6 +169,7 @@ class Experiment:
     batch_size: int
     chunk_size: int
     steps: int
+    features_seconds: float
 
     @classmethod
     def build(cls, config: RunConfig, shared: Shared | None = None) -> "Experiment":
@@ -203,6 +207,7 @@ class Experiment:
             batch_size=batch_size,
             chunk_size=trainer.chunk_size if isinstance(trainer.chunk_size, int) else predictor.chunk_size(),
             steps=steps,
+            features_seconds=prepared.seconds,
         )
 
     @property

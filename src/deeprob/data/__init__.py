@@ -6,6 +6,7 @@ from deeprob.data.chevrons import ChevronsConfig
 from deeprob.data.cifar10 import CIFAR10Config
 from deeprob.data.circles import CirclesConfig
 from deeprob.data.examples import Examples, Splits
+from deeprob.data.gaussians import GaussiansConfig
 from deeprob.data.image_folder import ImageFolderConfig
 from deeprob.data.moons import MoonsConfig
 from deeprob.data.random_regression import RandomRegressionConfig
@@ -21,6 +22,7 @@ __all__ = [
     "CirclesConfig",
     "DatasetConfig",
     "Examples",
+    "GaussiansConfig",
     "ImageFolderConfig",
     "MoonsConfig",
     "RandomRegressionConfig",

@@ -7,6 +7,8 @@ import torch
 from deeprob.data import Examples
 from deeprob.load import Run
 from deeprob.measures import boundary_length, limits_of, separability
+from deeprob.slice_search import EXAMPLES, measured, search
+from deeprob.slices import landscape_of
 
 
 def boundary(run: Run) -> dict[str, float]:
@@ -34,5 +36,11 @@ def shared_name(stage: str) -> str:
     return f"hidden_{depth}" if depth and kind != "linear" else stage.replace(" ", "_")
 
 
-MEASURES: Mapping[str, Callable[[Run], dict[str, float]]] = {"boundary": boundary, "probe": probe}
+def slices(run: Run) -> dict[str, float]:
+    """Return the numbers on which the kinds of a run's loss slices are defined (see `deeprob.kinds`)."""
+    landscape = landscape_of(run, "train", EXAMPLES, 0, torch.float64)
+    return {f"slices/{name}": value for name, value in measured(search(landscape).found).items()}
+
+
+MEASURES: Mapping[str, Callable[[Run], dict[str, float]]] = {"boundary": boundary, "probe": probe, "slices": slices}
 """The options of ``sweep.measures``: each makes columns of the table that begin with its name."""

@@ -17,7 +17,7 @@ from deeprob.files import write_whole
 from deeprob.tracking import console
 from deeprob.tracking.run_dir import COLUMNS
 
-METRICS = (*COLUMNS[2:], "test/loss", "test/accuracy")
+METRICS = (*COLUMNS[2:], "test/loss", "test/accuracy", "features/count", "time/features")
 
 
 class SweepTable(Callback):

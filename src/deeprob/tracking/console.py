@@ -186,8 +186,10 @@ def shown(name: str, metrics: Mapping[str, float]) -> str:
     value = metrics[name]
     if name.endswith(("accuracy", "zeros")) or name.startswith("probe/"):
         return f"{100 * value:.2f} %"
-    if name.endswith("evaluations"):
+    if name.endswith(("evaluations", "count")):
         return f"{value:.0f}"
+    if name.startswith("time/"):
+        return f"{value:.2f} s" if name != "time/examples_per_second" else f"{value:.0f}"
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
 
 

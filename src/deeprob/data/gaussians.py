@@ -1,0 +1,44 @@
+"""Gaussian classes: clouds around random centres, in any number of dimensions."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from deeprob import randomness
+from deeprob.config import number, register
+from deeprob.data.base import DatasetConfig
+from deeprob.data.examples import Examples, Splits
+
+
+@register("dataset", "gaussians")
+@dataclass(kw_only=True, slots=True)
+class GaussiansConfig(DatasetConfig):
+    """`classes` standard normal clouds of so many `inputs`, whose centres are normal too, of deviation `separation`.
+
+    Two centres are about separation·√(2·inputs) apart: the more inputs, the easier the classes are told apart.
+    """
+
+    batch_size_hint: ClassVar[int] = 32
+
+    classes: int = number(10, minimum=2, maximum=10_000)
+    inputs: int = number(10, minimum=1, maximum=1_000_000)
+    separation: float = number(1.0, minimum=0, maximum=1e6)
+    points_per_class: int = number(100, minimum=2)
+    test_points_per_class: int = number(100, minimum=1)
+
+    def load(self) -> Splits:
+        """Generate both splits around the same centres."""
+        rng = randomness.generator(self.seed, "gaussians/centres")
+        centres = self.separation * torch.randn(self.classes, self.inputs, generator=rng)
+        train, test = (
+            clouds(centres, count, randomness.generator(self.seed, f"gaussians/{split}"))
+            for split, count in (("train", self.points_per_class), ("test", self.test_points_per_class))
+        )
+        return self.finish(train, test, tuple(f"cloud {place}" for place in range(self.classes)))
+
+
+def clouds(centres: torch.Tensor, points_per_class: int, rng: torch.Generator) -> Examples:
+    """Return (K·n, D) float32 points, class by class, standard normal around K centres (K, D)."""
+    targets = torch.arange(len(centres)).repeat_interleave(points_per_class)
+    return Examples(centres[targets] + torch.randn(len(targets), centres.shape[1], generator=rng), targets)

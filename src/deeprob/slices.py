@@ -1,0 +1,67 @@
+"""The loss landscape of a finished run: its L(W), and the points where it began, ended, or another run did."""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from deeprob import config as configs
+from deeprob import randomness
+from deeprob.data import Examples
+from deeprob.directions import Point
+from deeprob.landscape import Landscape
+from deeprob.load import Run
+from deeprob.objective import Objective
+
+
+def landscape_of(run: Run, split: str, examples: int, seed: int, dtype: torch.dtype | None = None) -> Landscape:
+    """Return a run's L(W) over up to so many examples of a split, drawn by a seed, in a type of numbers or its own."""
+    raw = run.examples(split)
+    order = randomness.permutation(randomness.key(seed, "landscape/examples"), len(raw))[:examples]
+    chosen = raw[order.to(raw.targets.device)]
+    seen = run.features(chosen.inputs)
+    dtype = dtype or seen.dtype
+    objective = Objective(run.config.loss.build(), run.config.regularizer.build())
+    return Landscape(run.model, objective, Examples(seen, chosen.targets.to(seen.device))).to(dtype)
+
+
+def enough(run: Run, points: int, most: int = 1000, operations: float = 4e10) -> int:
+    """Return how many examples so many points can be computed on in about a second, at least 32 and at most `most`."""
+    later = sum(layer.weight.numel() for layer in run.model.linear_layers[1:])
+    widest = max(layer.out_features for layer in run.model.linear_layers)
+    return max(32, min(most, int(operations / (2 * points * (later + 8 * widest)))))
+
+
+def start_of(run: Run) -> dict[str, Tensor]:
+    """Return the weights that a run began with: those that its model draws from its seed."""
+    rng = randomness.generator(run.config.seed, "weights")
+    model = run.config.model.build(run.predictor.features.output_count, run.predictor.outputs, rng)
+    like = next(run.model.parameters())
+    return {name: tensor.detach().to(like) for name, tensor in model.named_parameters()}
+
+
+def weights_of(run: Run, like: Point) -> dict[str, Tensor]:
+    """Return a run's weights with the device and the type of numbers of another point's."""
+    return {name: tensor.detach().to(like[name]) for name, tensor in run.model.named_parameters()}
+
+
+def other_architecture(run: Run, other: Run) -> str:
+    """Return in which keys the models of two runs differ, or what they are given; empty if a line can join them."""
+    one, two = (
+        configs.flat(dataclasses.replace(r.config, loss=run.config.loss, optimizer=run.config.optimizer))
+        for r in (run, other)
+    )
+    keys = [
+        key
+        for key in sorted({**one, **two})
+        if key.partition(".")[0] in ("model", "features") and key != "model.dropout" and one.get(key) != two.get(key)
+    ]
+    if keys:
+        return ", ".join(f"{key}={two.get(key)} in place of {one.get(key)}" for key in keys)
+    sizes = [{name: tuple(tensor.shape) for name, tensor in r.model.named_parameters()} for r in (run, other)]
+    return "" if sizes[0] == sizes[1] else "another number of inputs or classes"
+
+
+def has_running_means(run: Run) -> bool:
+    """Tell whether a run's batch norm has means and variances that hold near its own weights alone."""
+    return any("running_mean" in name for name, _ in run.model.named_buffers())
