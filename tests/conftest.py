@@ -28,6 +28,7 @@ def deeprob(tmp_path, monkeypatch, capsys) -> Callable[..., Result]:
     """Run a command in an empty folder: deeprob("model=linear") or deeprob("run=…", command="evaluate")."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(watch, "suited", lambda run, live: [])  # drawing takes longer than a test; see test_watch.py
 
     def run(*words: str, command: str = "train") -> Result:

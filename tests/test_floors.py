@@ -9,10 +9,10 @@ SOURCE = Path(deeprob.__file__).parent
 
 FLOORS = [
     {"errors", "files"},
-    {"randomness", "config", "slopes", "convexity", "kinds"},
+    {"cache", "randomness", "config", "slopes", "convexity", "kinds"},
     {"overrides", "tracking", "composition", "directions"},
     {"choices", "data", "features", "models", "objective", "optim"},
-    {"gradients", "landscape", "measures", "surfaces", "training"},
+    {"fusion", "gradients", "landscape", "measures", "surfaces", "training"},
     {"experiment"},
     {"load", "preflight", "resume"},
     {"slices", "slice_search"},

@@ -178,3 +178,97 @@ def test_the_package_offers_the_python_api():
     assert deeprob.load_run is load_run
     with pytest.raises(AttributeError, match="nothing_like_it"):
         _ = deeprob.nothing_like_it
+
+
+# ---------------------------------------------------------------- several runs fused
+
+
+@pytest.fixture
+def two_runs(one_run, deeprob, small) -> str:
+    """The runs' directories as a word: other features, another loss, the same splits."""
+    words = ("features=polar", "loss=hinge", "seed=1", "dataset.val_fraction=0.2", "hydra.run.dir=other")
+    assert deeprob(*small, *words).status == 0
+    return "runs=[run,other]"
+
+
+@pytest.mark.parametrize("how", ["mean", "weights"])
+def test_runs_are_fused_whatever_their_features_and_loss(two_runs, deeprob, how):
+    status, out, err = deeprob(two_runs, f"fusion={how}", command="evaluate")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    header = ["run", "features", *["weight"] * (how == "weights"), "cross-entropy", "accuracy"]
+    assert lines[0].split() == header
+    names = ["run", "other", "mean", *["weights"] * (how == "weights"), "fusion"]
+    assert [line.split()[0] for line in lines[1:]] == names
+    for name, features, line in zip(("run", "other"), ("raw", "polar"), lines[1:3], strict=True):
+        accuracy = load_run(name).metrics["test/accuracy"]
+        assert line.split()[1] == features
+        assert line.endswith(f"{100 * accuracy:.2f} %")
+    if how == "weights":
+        weights = [float(line.split()[2]) for line in lines[1:3]]
+        assert sum(weights) == pytest.approx(1, abs=2e-3)
+    assert lines[-1] == f"fusion     {how} of 2 runs on test (best checkpoints)"
+
+
+def test_the_mean_of_runs_without_validation_split(deeprob, small):
+    for seed in (0, 1):
+        assert deeprob(*small, f"seed={seed}", f"hydra.run.dir=r{seed}").status == 0
+    runs, data = [load_run(f"r{seed}") for seed in (0, 1)], load_run("r0").data().test
+    mean = (sum(run.scores().double() for run in runs) / 2).softmax(1)
+    loss = -mean[range(len(data)), data.targets].log().mean().item()
+    status, out, _ = deeprob("runs=[r0,r1]", command="evaluate")
+    assert status == 0
+    assert f"{loss:.4f}" in out.splitlines()[3]
+    status, _, err = deeprob("runs=[r0,r1]", "fusion=weights", command="evaluate")
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith(
+        "error: r0: held out no validation split, and fusion fits numbers on one: train with dataset."
+    )
+
+
+def test_regressions_are_averaged(deeprob):
+    words = ("dataset=random_regression", "loss=squared_error", "dataset.val_fraction=0.2", "trainer.epochs=1")
+    for seed in (0, 1):
+        result = deeprob(*words, f"seed={seed}", f"hydra.run.dir=r{seed}")
+        assert result.status == 0, result.err
+    status, out, err = deeprob("runs=[r0,r1]", "fusion=weights", command="evaluate")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0].split() == ["run", "features", "weight", "squared", "error"]
+    losses = [float(line.split()[-1]) for line in out.splitlines()[1:5]]
+    metrics = [load_run(f"r{seed}").metrics["test/loss"] for seed in (0, 1)]
+    assert losses[:2] == pytest.approx(metrics, abs=1e-4)
+    assert losses[2] < max(metrics)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ((), "run is missing: add run=DIR to the command, or runs=[DIR,DIR] to fuse several"),
+        (("runs=[run]",), "runs=[run]: expected two runs or more, each once; run=DIR measures one"),
+        (("runs=[run,./run]",), "runs=[run,./run]: expected two runs or more, each once; run=DIR measures one"),
+        (("run=run", "runs=[run,b]"), "run and runs exclude each other: run=DIR measures one, runs=[DIR,DIR] fuses"),
+        (("runs=[run,none]",), "none: no run there (no config.yaml); expected a directory that deeprob-train made"),
+        (("runs=[run,b]", "fusion=vote"), "fusion=vote: expected one of mean, weights"),
+        (("runs=[run,b]", "fusion=weights", "split=val"), "split=val: fusion=weights fits the weights there; choose"),
+    ],
+)
+def test_fusions_that_make_no_sense(one_run, deeprob, words, line):
+    status, out, err = deeprob(*words, command="evaluate")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: {line}")
+
+
+@pytest.mark.parametrize(
+    ("other", "line"),
+    [
+        (("dataset.seed=3",), "b: its test split is not that of run (dataset.seed=3 differs); fusion needs the same"),
+        (("dataset.classes=2",), "b: has 2 classes (arm 0, arm 1), and run has 3 classes (arm 0, arm 1, arm 2) (datas"),
+        (("dataset=moons",), "b: has 2 classes ("),
+    ],
+)
+def test_runs_of_other_data_are_named(one_run, deeprob, other, line):
+    words = ("dataset.points_per_class=30", "dataset.test_points_per_class=20", "trainer.epochs=1")
+    assert deeprob(*words, *other, "dataset.val_fraction=0.2", "hydra.run.dir=b").status == 0
+    status, out, err = deeprob("runs=[run,b]", command="evaluate")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: {line}")

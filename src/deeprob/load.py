@@ -1,15 +1,15 @@
-"""Finished runs: load one, use its predictor on new inputs, measure it again."""
+"""Finished runs: load one, use its predictor on new inputs, measure it again, alone or fused with others."""
 
+import dataclasses
 import functools
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import MISSING
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -18,9 +18,11 @@ from deeprob.config import choice, register
 from deeprob.data import Examples, Splits
 from deeprob.errors import UserError, memory_errors
 from deeprob.experiment import RunConfig, build_predictor, resolve_device
+from deeprob.fusion import FUSIONS, Part, check_same, fuse, print_table
 from deeprob.models import Model
+from deeprob.objective import CrossEntropyConfig
 from deeprob.tracking import console
-from deeprob.training import Predictor, TrainerConfig, checkpoint, evaluate
+from deeprob.training import Predictor, TrainerConfig, checkpoint, evaluate, extraction
 from deeprob.training.config import DEVICES
 from deeprob.training.state import alike
 
@@ -72,8 +74,7 @@ class Run:
     def _loaded(self) -> Splits:
         with memory_errors():
             data = self.config.dataset.load()
-        shape = tuple(data.train.inputs.shape[1:])
-        if (data.outputs, data.classes, shape) != (self.predictor.outputs, self.classes, self.predictor.input_shape):
+        if (data.outputs, data.classes, tuple(data.train.inputs.shape[1:])) != _frame(self):
             names = f"{len(self.classes)} classes ({', '.join(self.classes[:3])}, …)"
             raise UserError(
                 f"{self.directory}: the dataset is no longer that of the run, which had "
@@ -117,12 +118,32 @@ class Run:
         UserError
             When the run held out no such split.
         """
+        return evaluate(self.predictor.scores, self._extracted(split), self.config.loss.build(), self._chunk)
+
+    @torch.no_grad()
+    def scores(self, split: str = "test") -> Tensor:
+        """Return scores (N, C) of a split.
+
+        Raises
+        ------
+        UserError
+            When the run held out no such split.
+        """
+        chunks = torch.split(self._extracted(split).inputs, self._chunk)
+        return torch.cat([self.predictor.scores(chunk) for chunk in chunks])
+
+    def _extracted(self, split: str) -> Examples:
+        """Return a split as the features extract it, on the device."""
         examples = self.examples(split)
-        chunk = self.config.trainer.chunk_size
-        chunk = chunk if isinstance(chunk, int) else self.predictor.chunk_size()
         mean = self.predictor.features.standardize.mean
-        extracted = Examples(self.predictor.features.extract(examples.inputs), examples.targets).as_floats(mean.dtype)
-        return evaluate(self.predictor.scores, extracted.to(mean.device), self.config.loss.build(), chunk)
+        inputs = extraction.extract(self.predictor.features, self.config.features, examples.inputs)
+        return Examples(inputs, examples.targets).as_floats(mean.dtype).to(mean.device)
+
+    @property
+    def _chunk(self) -> int:
+        """How many examples go through the model at once."""
+        chunk = self.config.trainer.chunk_size
+        return chunk if isinstance(chunk, int) else self.predictor.chunk_size()
 
     @property
     def _device(self) -> torch.device:
@@ -201,19 +222,69 @@ class _NoLargerThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @register("", "evaluate")
 @dataclass(kw_only=True, slots=True)
 class EvaluateConfig:
-    """Which run to measure, on what."""
+    """Which run to measure, or which runs to fuse and how (see `deeprob.fusion.fuse`), and on what."""
 
-    run: str = MISSING
+    run: str | None = None
+    runs: list[str] = field(default_factory=list)
+    fusion: str = choice("mean", among=FUSIONS)
     checkpoint: str = choice("best", among=CHECKPOINTS)
     split: str = choice("test", among=SPLITS)
     device: str = choice("auto", among=DEVICES)
 
+    def problems(self) -> Iterator[str]:
+        """Yield what is missing, or does not go together."""
+        if self.run is None and not self.runs:
+            yield "run is missing: add run=DIR to the command, or runs=[DIR,DIR] to fuse several"
+        if self.run is not None and self.runs:
+            yield "run and runs exclude each other: run=DIR measures one, runs=[DIR,DIR] fuses several"
+        places = [Path(run).resolve() for run in self.runs]
+        if len(places) == 1 or len(set(places)) < len(places):
+            yield f"runs=[{','.join(self.runs)}]: expected two runs or more, each once; run=DIR measures one"
+        if self.runs and (self.fusion, self.split) == ("weights", "val"):
+            yield "split=val: fusion=weights fits the weights there; choose test"
+
 
 def evaluate_run(config: EvaluateConfig) -> dict[str, float]:
-    """Measure a run again and print the table."""
+    """Measure a run again, or several fused, and print the table."""
+    if config.runs:
+        return _evaluate_fusion(config)
+    assert config.run is not None
     run = load_run(config.run, config.checkpoint, config.device)
     with memory_errors():
         measured = {f"{config.split}/{name}": value for name, value in run.evaluate(config.split).items()}
     console.split_table(measured)
     print(f"run        {config.run} ({config.checkpoint} checkpoint)")
     return measured
+
+
+def _frame(run: Run) -> tuple[int, tuple[str, ...], tuple[int, ...]]:
+    """Return the outputs, classes and inputs that a run's model was made for."""
+    return run.predictor.outputs, run.classes, run.predictor.input_shape
+
+
+def _evaluate_fusion(config: EvaluateConfig) -> dict[str, float]:
+    """Measure runs and what becomes of them together."""
+    runs = [load_run(directory, config.checkpoint, config.device) for directory in config.runs]
+    first = runs[0]
+    for number, run in enumerate(runs[1:], 1):  # a dataset that is the same by its config is loaded once
+        if (run.config.dataset, *_frame(run)) == (first.config.dataset, *_frame(first)):
+            runs[number] = dataclasses.replace(run, raw=first.data())
+    logits = [isinstance(run.config.loss, CrossEntropyConfig) for run in runs]
+    calibrated = bool(first.classes) and not all(logits)
+    fitting = config.fusion == "weights" or calibrated
+    settings = [
+        {key: value for key, value in configs.flat(run.config).items() if key.startswith("dataset")} for run in runs
+    ]
+    needed = [config.split, *["val"] * fitting]
+    check_same(config.runs, [run.data() for run in runs], settings, needed)
+    with memory_errors():
+        parts = [
+            Part(name, configs.name_of(run.config.features), run.scores(config.split), held_out, own)
+            for name, run, own in zip(config.runs, runs, logits, strict=True)
+            for held_out in [run.scores("val") if fitting else None]
+        ]
+        held_out = first.examples("val").targets if fitting else None
+        rows = fuse(parts, first.examples(config.split).targets, held_out, config.fusion)
+    print_table(rows)
+    print(f"fusion     {config.fusion} of {len(runs)} runs on {config.split} ({config.checkpoint} checkpoints)")
+    return {f"{config.split}/{name}": value for name, value in rows[-1].measured.items()}

@@ -116,9 +116,11 @@ def complete(summary: Mapping[str, Any], config: RunConfig) -> bool:
 
 
 def report(summary: Mapping[str, Any], directory: Path, job: str) -> None:
-    """Print a finished run's table, unless it is a sweep's."""
+    """Print a finished run's table, and why its optimizer stopped if it did, unless it is a sweep's."""
     if not job:
         console.split_table(summary)
+        if summary.get("status") == "stopped" and "reason" in summary:
+            print(f"stopped    {summary['reason']} after {summary['evaluations']} evaluations")
         console.where(directory)
 
 
@@ -161,14 +163,18 @@ def run_experiment(experiment: Experiment, files: RunDirectory, command: Sequenc
             watch.films()
         events.finished(completed=outcome.error is None)
 
+    early = outcome.status == "completed" and state.step < experiment.steps  # the optimizer had nothing more to do
     summary = {
-        "status": outcome.status,
+        "status": "stopped" if early else outcome.status,
+        **({"reason": state.reason} if state.reason else {}),
         "epochs": experiment.epochs_done,
         "steps": state.step,
         "evaluations": state.evaluations,
         "best_epoch": state.best.epoch or None,
         "seconds": round(outcome.seconds, 3),
         "parameters": experiment.parameters,
+        "features/count": experiment.predictor.features.output_count,
+        "time/features": round(experiment.features_seconds, 3),
         "device": device_name(state.frozen.device),
         **outcome.metrics,
     }

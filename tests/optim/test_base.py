@@ -97,7 +97,7 @@ def test_every_field_reaches_the_optimizer(name):
     fields = OTHER_VALUES[name]
     weight = nn.Parameter(torch.ones(2, 2))
     optimizer = config_of(name, **fields).build([weight])
-    assert type(optimizer) is TORCH[name]
+    assert isinstance(optimizer, TORCH[name])
     (group,) = optimizer.param_groups
     expected = dict(fields)
     for pair, (first, second) in PAIRS.items():

@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -51,3 +54,40 @@ def test_the_schedule_acts_only_without_a_line_search(line_search, scheduled):
 
 def test_the_line_search_is_on_unless_switched_off():
     assert LBFGSConfig().line_search_fn == "strong_wolfe"
+
+
+WORDS = (
+    "dataset.points_per_class=30", "optimizer=lbfgs", "model=linear", "regularizer=l2", "regularizer.strength=1e-2",
+    "trainer.epochs=50", "hydra.run.dir=run",
+)  # fmt: skip
+
+
+def summary() -> dict[str, object]:
+    return json.loads(Path("run/summary.json").read_text())
+
+
+def test_a_run_ends_when_the_optimizer_has_converged_and_says_why(deeprob):
+    result = deeprob(*WORDS)
+    content = summary()
+    assert (result.status, content["status"]) == (0, "stopped")
+    assert content["reason"] in ("gradient small", "objective no longer falls")
+    assert content["epochs"] == content["steps"] < 10
+    assert f"stopped    {content['reason']} after {content['evaluations']} evaluations" in result.out
+    again = deeprob("resume=run")
+    assert (again.status, summary()) == (0, content)
+    assert f"stopped    {content['reason']}" in again.out
+
+
+def test_a_run_that_was_killed_after_it_converged_does_nothing_more(deeprob):
+    deeprob(*WORDS)
+    content = summary()
+    Path("run/summary.json").unlink()
+    assert deeprob("resume=run").status == 0
+    for name in ("status", "reason", "steps", "evaluations", "train/loss", "test/loss"):
+        assert summary()[name] == content[name]
+
+
+def test_a_run_whose_epochs_are_over_is_completed(deeprob):
+    result = deeprob(*WORDS, "trainer.epochs=1", "optimizer.max_iter=2", "optimizer.max_eval=9")
+    assert (summary()["status"], summary()["reason"]) == ("completed", "max_iter")
+    assert "stopped" not in result.out

@@ -1,12 +1,15 @@
 """Limited-memory BFGS: second-order steps from the full batch."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import nn
 
 from deeprob.config import choice, number, register
 from deeprob.optim.base import OptimizerConfig
+from deeprob.optim.quasi_newton import QuasiNewton
 
 
 @register("optimizer", "lbfgs")
@@ -15,7 +18,9 @@ class LBFGSConfig(OptimizerConfig):
     """Quasi-Newton steps with a strong-Wolfe line search (torch's own default is none).
 
     One update of the run is up to `max_iter` iterations, each of which may evaluate L(W) and its gradient several
-    times (Nocedal & Wright, "Numerical optimization", 2006, algorithms 7.5, 3.5 and 3.6).
+    times (Nocedal & Wright, "Numerical optimization", 2006, sections 7.2 and 3.5). The fields are torch's;
+    what is built is a class of our own (`QuasiNewton`), whose tolerances are relative, and a run ends when it has
+    converged.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.LBFGS
@@ -37,3 +42,7 @@ class LBFGSConfig(OptimizerConfig):
     def scheduled(self) -> bool:
         """Only without a line search, which finds the step length itself."""
         return self.line_search_fn is None
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> QuasiNewton:
+        """Return the optimizer of some parameters, which is our own with torch's arguments (see `QuasiNewton`)."""
+        return QuasiNewton(list(parameters), **self.arguments())

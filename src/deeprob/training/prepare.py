@@ -1,11 +1,13 @@
 """Data and features made ready to train on, once for all the runs that share them."""
 
+import time
 from dataclasses import dataclass
 
 import torch
 
 from deeprob.data import DatasetConfig, Examples, Splits
 from deeprob.features import Features, FeaturesConfig
+from deeprob.training import extraction
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,14 @@ class Prepared:
         Fitted on the training split alone, on the device.
     splits
         Every split extracted, on the device.
+    seconds
+        How long fitting and extracting took.
     """
 
     raw: Splits
     features: Features
     splits: Splits
+    seconds: float
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -33,7 +38,7 @@ class Prepared:
 
 
 def prepare(dataset: DatasetConfig, features: FeaturesConfig, device: torch.device, dtype: torch.dtype) -> Prepared:
-    """Load a dataset, fit features on its training split, and extract all of it.
+    """Load a dataset, fit features on its training split, and extract all of it, from the cache what is there.
 
     Raises
     ------
@@ -41,14 +46,18 @@ def prepare(dataset: DatasetConfig, features: FeaturesConfig, device: torch.devi
         When the dataset cannot be read or split, or has inputs that the features cannot take.
     """
     raw = dataset.load()
+    began = time.perf_counter()
     fitted = features.build(tuple(raw.train.inputs.shape[1:])).to(device, dtype)
 
     def extracted(examples: Examples) -> Examples:
-        return Examples(fitted.extract(examples.inputs), examples.targets).as_floats(dtype).to(device)
+        inputs = extraction.extract(fitted, features, examples.inputs)
+        return Examples(inputs, examples.targets).as_floats(dtype).to(device)
 
-    train = Examples(fitted.fit(raw.train.inputs), raw.train.targets).as_floats(dtype).to(device)
+    train_inputs = extraction.fit(fitted, features, raw.train.inputs)
+    train = Examples(train_inputs, raw.train.targets).as_floats(dtype).to(device)
     val = None if raw.val is None else extracted(raw.val)
-    return Prepared(raw, fitted, Splits(train, val, extracted(raw.test), raw.classes))
+    splits = Splits(train, val, extracted(raw.test), raw.classes)
+    return Prepared(raw, fitted, splits, time.perf_counter() - began)
 
 
 class Shared:

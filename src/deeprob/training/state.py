@@ -91,6 +91,16 @@ class TrainState:
         """The model's parameters by name."""
         return dict(self.model.named_parameters())
 
+    @property
+    def finished(self) -> bool:
+        """Whether another update would change nothing, because the optimizer has converged or cannot go on."""
+        return bool(getattr(self.optimizer, "finished", False))
+
+    @property
+    def reason(self) -> str:
+        """Why the optimizer ended its last update, if it is one that has reasons."""
+        return str(getattr(self.optimizer, "reason", ""))
+
     def observe(self, monitor: str, metrics: Mapping[str, float], epoch: int) -> bool:
         """Tell whether an epoch is the best so far by a metric (a loss is better when lower), and remember it if so."""
         value, loss = metrics[monitor], metrics["val/loss"]

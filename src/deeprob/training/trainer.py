@@ -16,6 +16,7 @@ from deeprob.objective import Objective, Parts, weights
 from deeprob.tracking.console import note
 from deeprob.training.metrics import correct_count
 from deeprob.training.predictor import forward
+from deeprob.training.ready import made_ready
 from deeprob.training.state import TrainState
 
 
@@ -62,7 +63,7 @@ def train(
     augment: Callable[[Tensor, Tensor], Tensor] | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Record]:
-    """Train from wherever `state` is to the end of the last epoch.
+    """Train from wherever `state` is to the end of the last epoch, or until the optimizer has nothing more to do.
 
     Nothing waits for the device between two records. The first loss or gradient that is not finite freezes the
     parameters on the device.
@@ -97,6 +98,8 @@ def train(
     batches = Batches(len(examples), batch_size, randomness.key(seed, "batches", device))
     dropout = randomness.key(seed, "dropout", device) if state.model.noisy else None
     augmentation = randomness.key(seed, "augmentation", device)
+    if batches.per_epoch == 1 and augment is None:
+        features, examples = made_ready(features, examples)
     update = Update(state, objective, features, chunk_size, bf16, halving=batches.per_epoch == 1)
 
     def batch(step: int) -> tuple[Examples, Tensor | None]:
@@ -106,7 +109,7 @@ def train(
             drawn = Examples(augment(drawn.inputs, randomness.fold(augmentation, step)), drawn.targets)
         return drawn, None if dropout is None else randomness.fold(dropout, step)
 
-    stopped = False
+    stopped = state.finished
     while state.step < epochs * batches.per_epoch and not stopped:
         factor = state.schedule(state.step)
         for group in state.optimizer.param_groups:
@@ -114,7 +117,7 @@ def train(
         update(*batch(state.step))
         state.step += 1
 
-        stopped = interrupted()
+        stopped = interrupted() or state.finished
         end_of_epoch = state.step % batches.per_epoch == 0
         epoch = -(-state.step // batches.per_epoch)
         if end_of_epoch or state.step % log_every == 0:

@@ -1,0 +1,192 @@
+"""Tensors that took long to compute, kept on the disk for later runs: sealed files, of which the oldest make room."""
+
+import errno
+import hashlib
+import json
+import os
+import struct
+import tempfile
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LIMIT = 8 * 2**30
+"""Bytes of a folder; those read least recently go first."""
+
+_MAGIC = b"deeprob tensors\n"
+_SEAL = 16  # bytes
+_HEAD = struct.Struct(f"<{len(_MAGIC)}s{_SEAL}sQ")  # what the file is; the header's seal and length
+_ALIGNED = 64
+_BLOCK = 2**24  # bytes that one thread hashes at a time
+_ABANDONED = 3600  # seconds after which an unfinished file is one that a killed process left
+
+
+def user_cache() -> Path:
+    """Return the user's folder for what can be computed again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deeprob"
+
+
+def fingerprint(tensor: Tensor) -> str:
+    """Return what tells a tensor's type, shape and values from all others: a hash, computed on all cores."""
+    return f"{_name(tensor.dtype)}{list(tensor.shape)}{_seal(_bytes(tensor)).hex()}"
+
+
+class Damaged(Exception):
+    """A file that is not what `Cache.put` wrote under its name: cut short, changed, or another one."""
+
+
+class Cache:
+    """A folder of files, one a key, each with named tensors.
+
+    A file is a line that says what it is, the header's seal and length, the header, and the tensors' bytes. The header
+    is JSON of the file's key and, by name, each tensor's type, shape, place and seal; a seal is a hash, and all of them
+    are checked whenever a file is read. Files are replaced and removed, never changed, so several processes may use a
+    folder at once.
+
+    Parameters
+    ----------
+    folder
+        Made when the first file is written.
+    limit
+        Bytes of all files together.
+    """
+
+    def __init__(self, folder: Path, limit: int = LIMIT) -> None:
+        self.folder = folder
+        self.limit = limit
+
+    def path(self, key: str) -> Path:
+        """Return where the file of a key lies; keys are plain words, hexadecimal numbers for example."""
+        return self.folder / f"{key}.tensors"
+
+    def get(self, key: str) -> dict[str, Tensor] | None:
+        """Return the tensors of a key, mapped into memory, where changes stay; None if there are none.
+
+        Raises
+        ------
+        Damaged
+            When there is something else in the place of the file.
+        """
+        path = self.path(key)
+        try:
+            if not os.path.lexists(path):
+                return None
+            if not path.is_file():
+                raise Damaged(f"{path}: no file")
+            tensors = _opened(np.memmap(path, np.uint8, "c"), key)
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, struct.error) as error:
+            raise Damaged(f"{path}: damaged, or of something else") from error
+        with suppress(OSError):
+            os.utime(path)  # read now, so the last to make room
+        return tensors
+
+    def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
+        """Write the tensors of a key, after older files have made room.
+
+        Raises
+        ------
+        OSError
+            When the folder cannot be written or has no room; nothing is left of the attempt.
+        """
+        parts, entries, end = [], {}, 0
+        for name, tensor in tensors.items():
+            content = _bytes(tensor)
+            parts.append((end, content))
+            entries[name] = [_name(tensor.dtype), list(tensor.shape), end, _seal(content).hex()]
+            end = _aligned(end + len(content))
+        header = json.dumps({"key": key, "tensors": entries}).encode()
+        head = _HEAD.pack(_MAGIC, _seal(memoryview(header)), len(header)) + header
+        size = _aligned(len(head)) + end
+        if size > self.limit:
+            raise OSError(errno.EFBIG, "larger than the whole cache may be", str(self.path(key)))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_room(size)
+        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".", suffix=".tmp", delete=False) as file:
+            try:
+                file.write(head)
+                for start, content in parts:
+                    file.seek(_aligned(len(head)) + start)
+                    file.write(content)
+                file.truncate(size)
+                file.flush()
+                os.fchmod(file.fileno(), 0o644)  # temporary files are for their owner's eyes alone
+                Path(file.name).replace(self.path(key))
+            except BaseException:
+                Path(file.name).unlink()
+                raise
+
+    def _make_room(self, size: int) -> None:
+        """Remove files, the least recently read first, until `size` bytes more are within the limit."""
+        known = []
+        for path in self.folder.iterdir():
+            with suppress(FileNotFoundError):  # another process makes room too
+                found = path.lstat()
+                if path.suffix == ".tensors":
+                    known.append((found.st_mtime, found.st_size, path))
+                elif path.suffix == ".tmp" and time.time() - found.st_mtime > _ABANDONED:
+                    path.unlink()
+        total = size + sum(bytes_of for _, bytes_of, _ in known)
+        for _, bytes_of, path in sorted(known):
+            if total <= self.limit:
+                break
+            path.unlink(missing_ok=True)
+            total -= bytes_of
+
+
+def _opened(whole: "np.memmap[tuple[int], np.dtype[np.uint8]]", key: str) -> dict[str, Tensor]:
+    """Return the tensors of a file's bytes (n,).
+
+    Raises
+    ------
+    ValueError
+        And others, when it is not whole or of another key.
+    """
+    magic, seal, length = _HEAD.unpack(whole[: _HEAD.size].tobytes())
+    after = _HEAD.size + length
+    header = whole[_HEAD.size : after].tobytes()
+    if magic != _MAGIC or _seal(memoryview(header)) != seal:
+        raise ValueError("no header")
+    content = json.loads(header)
+    if content["key"] != key:
+        raise ValueError("another key")
+    body = torch.from_numpy(whole)[_aligned(after) :]
+    tensors = {}
+    for name, (kind, shape, start, expected) in content["tensors"].items():
+        dtype = getattr(torch, kind)
+        part = body[start : start + dtype.itemsize * torch.Size(shape).numel()]
+        if _seal(_bytes(part)).hex() != expected:
+            raise ValueError("damaged")
+        tensors[name] = part.view(dtype).view(shape)
+    return tensors
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    """Return a tensor's numbers as they lie in memory."""
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
+
+
+def _seal(content: memoryview) -> bytes:
+    """Return a hash of bytes: that of the hashes of blocks, so that all cores can work on it."""
+    blocks = [content[start : start + _BLOCK] for start in range(0, len(content), _BLOCK)]
+
+    def one(block: memoryview) -> bytes:
+        return hashlib.blake2b(block, digest_size=_SEAL).digest()
+
+    if len(blocks) < 2:
+        return one(content)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return one(memoryview(b"".join(pool.map(one, blocks))))
+
+
+def _aligned(count: int) -> int:
+    return -(-count // _ALIGNED) * _ALIGNED
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

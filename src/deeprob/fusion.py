@@ -1,0 +1,236 @@
+"""Late fusion: what finished runs say of the same examples, put together after each has learned on its own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deeprob.data import Splits
+from deeprob.errors import UserError
+from deeprob.objective import SquaredErrorConfig
+from deeprob.optim import LBFGSConfig
+from deeprob.tracking import console
+
+FUSIONS = ("mean", "weights")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one run says.
+
+    Attributes
+    ----------
+    name, features
+        The run's directory, and the name of its features.
+    scores
+        (N, C) of the examples that fusion is judged by.
+    held_out
+        (M, C) of the validation split; None if nothing is fitted on it.
+    logits
+        Whether scores are meant for the softmax as they are, as cross-entropy has them.
+    """
+
+    name: str
+    features: str
+    scores: Tensor
+    held_out: Tensor | None = None
+    logits: bool = True
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a run or a fusion of all, with its ``loss`` and ``accuracy``."""
+
+    name: str
+    features: str
+    weight: float | None
+    measured: dict[str, float]
+
+
+def check_same(
+    names: Sequence[str], data: Sequence[Splits], settings: Sequence[Mapping[str, Any]], splits: Sequence[str]
+) -> None:
+    """Compare the datasets of runs.
+
+    Parameters
+    ----------
+    names, data, settings
+        Of each run its directory, its dataset, and the dataset's config by dotted key.
+    splits
+        The splits that must be there, and the same in all.
+
+    Raises
+    ------
+    UserError
+        Names the run whose classes or examples are not those of the first, and what its config has that differs.
+    """
+    for name, part, setting in zip(names, data, settings, strict=True):
+        if "val" in splits and part.val is None:
+            raise UserError(
+                f"{name}: held out no validation split, and fusion fits numbers on one: train with "
+                "dataset.val_fraction=0.1, say (fusion=mean of loss=cross_entropy or squared_error needs none)"
+            )
+        differing = [f"{key}={value}" for key, value in setting.items() if value != settings[0].get(key)]
+        cause = f" ({' '.join(differing)} differs)" if differing else ""
+        if part.classes != data[0].classes:
+            raise UserError(
+                f"{name}: has {_named(part.classes)}, and {names[0]} has {_named(data[0].classes)}{cause}; "
+                "fusion needs runs of one dataset"
+            )
+        for split in splits:
+            one, other = getattr(part, split), getattr(data[0], split)
+            if not (torch.equal(one.targets, other.targets) and torch.equal(one.inputs, other.inputs)):
+                raise UserError(
+                    f"{name}: its {split} split is not that of {names[0]}{cause}; fusion needs the same examples"
+                )
+
+
+def _named(classes: tuple[str, ...]) -> str:
+    more = ", …" if len(classes) > 3 else ""
+    return f"{len(classes)} classes ({', '.join(classes[:3])}{more})" if classes else "numbers to predict"
+
+
+def fuse(parts: Sequence[Part], targets: Tensor, held_out: Tensor | None, how: str) -> list[Row]:
+    """Measure each run, the mean of all, and if asked for the mean with fitted weights.
+
+    What is put together is Σₖ wₖ sₖ(x): numbers as predicted, classes as scores, a product of experts p(y|x) ∝
+    Πₖ pₖ(y|x)^wₖ (Hinton, "Products of experts", 1999), which suits runs that see different features: what one of them
+    excludes is excluded. A run of cross-entropy has scores s = log pₖ + const as they are; one of any other loss, whose
+    scores are of no known scale, s/T with the `temperature` T of the validation split. Fitted weights are those of
+    `fit_weights`; shown are their shares, w/Σw.
+
+    Parameters
+    ----------
+    parts
+        The runs' scores.
+    targets, held_out
+        Of the examples, and of the validation split: (N,) class numbers, or (N, C) floats.
+    how
+        One of `FUSIONS`.
+
+    Returns
+    -------
+    list of Row
+        The runs in their order, the mean, and the weighted mean: the last is what was asked for.
+    """
+    numbers = targets.is_floating_point()
+    outputs = torch.stack([_comparable(part, part.scores, held_out, numbers) for part in parts])
+    equal = torch.full((len(parts),), 1 / len(parts), dtype=torch.float64)
+    fused = [Row("mean", "", None, measure(mixed(outputs, equal, numbers), targets))]
+    shares: list[float | None] = [None] * len(parts)
+    if how == "weights":
+        assert held_out is not None
+        seen = torch.stack([_comparable(part, part.held_out, held_out, numbers) for part in parts])
+        weights = fit_weights(seen, held_out)
+        shares = (weights / weights.sum()).tolist()
+        fused.append(Row("weights", "", None, measure(mixed(outputs, weights, numbers), targets)))
+    alone = zip(parts, shares, outputs, strict=True)
+    return [*(Row(part.name, part.features, share, measure(out, targets)) for part, share, out in alone), *fused]
+
+
+def _comparable(part: Part, scores: Tensor | None, held_out: Tensor | None, numbers: bool) -> Tensor:
+    """Return a run's log-probabilities (N, C) for its scores (N, C), or these themselves if they predict `numbers`."""
+    assert scores is not None
+    values = scores.double().cpu()
+    if not values.isfinite().all():
+        raise UserError(f"{part.name}: its scores are not all finite; leave it out")
+    if numbers:
+        return values
+    if part.logits:
+        return values.log_softmax(1)
+    assert part.held_out is not None
+    assert held_out is not None
+    return (values / temperature(part.held_out.double().cpu(), held_out)).log_softmax(1)
+
+
+def mixed(outputs: Tensor, weights: Tensor, numbers: bool) -> Tensor:
+    """Return the weighted sum (N, C) over K runs: of predicted `numbers` (K, N, C), or as log-probabilities of these."""
+    pooled = torch.einsum("k,knc->nc", weights, outputs)
+    return pooled if numbers else pooled.log_softmax(1)
+
+
+def measure(outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    """Return ``loss`` of log-probabilities (N, C) and class numbers (N,), with ``accuracy``; or of numbers (N, C)."""
+    loss = _loss(outputs, targets).item()
+    if targets.is_floating_point():
+        return {"loss": loss}
+    return {"loss": loss, "accuracy": (outputs.argmax(1) == targets).double().mean().item()}
+
+
+def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    if targets.is_floating_point():
+        return SquaredErrorConfig().build()(outputs, targets).mean()
+    return F.nll_loss(outputs, targets)
+
+
+def temperature(scores: Tensor, targets: Tensor) -> float:
+    """Return the T > 0 for which softmax(s/T) has the smallest cross-entropy.
+
+    Guo et al., "On calibration of modern neural networks", 2017. The order of the scores, and so which is highest, is
+    the same for any T.
+
+    Parameters
+    ----------
+    scores, targets
+        (M, C), and class numbers (M,), of examples that were not learned from.
+    """
+    scale = scores.std().clamp(min=1e-12)
+
+    def loss(log_inverse: Tensor) -> Tensor:
+        return F.cross_entropy(scores / scale * log_inverse.exp(), targets)
+
+    return (scale / _minimum(loss, 1).exp()).item()
+
+
+def fit_weights(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return w (K,), w ≥ 0, for which `mixed` has the smallest loss; of runs that predict numbers, Σ w = 1.
+
+    For classes Σ w is free: it says how sharp the product is, and does not change which class is likeliest. The loss is
+    convex in w = exp(z), or softmax(z) for numbers, and where its gradient in z is 0 with w > 0, it is smallest.
+
+    Parameters
+    ----------
+    outputs, targets
+        (K, M, C) log-probabilities or predictions of the validation split, and what is right there.
+    """
+    numbers = targets.is_floating_point()
+
+    def weights(z: Tensor) -> Tensor:
+        return z.softmax(0) if numbers else z.exp()
+
+    def loss(z: Tensor) -> Tensor:
+        return _loss(mixed(outputs, weights(z), numbers), targets)
+
+    return weights(_minimum(loss, len(outputs)))
+
+
+@torch.enable_grad()
+def _minimum(loss: Callable[[Tensor], Tensor], count: int) -> Tensor:
+    """Return the numbers (count,) at which a smooth function is smallest, found by L-BFGS from 0."""
+    numbers = nn.Parameter(torch.zeros(count, dtype=torch.float64))
+    optimizer = LBFGSConfig(max_iter=500).build([numbers])
+
+    def closure() -> Any:  # a 0-d tensor, which torch's own hints do not foresee
+        optimizer.zero_grad()
+        value = loss(numbers)
+        torch.autograd.backward(value)
+        return value
+
+    optimizer.step(closure)
+    return numbers.detach()
+
+
+def print_table(rows: Sequence[Row]) -> None:
+    """Print what `fuse` returned."""
+    weighted = any(row.weight is not None for row in rows)
+    classes = "accuracy" in rows[0].measured
+    header = ["run", "features", *["weight"] * weighted, "cross-entropy" if classes else "squared error"]
+    widths = [max(len(getattr(row, name)) for row in rows) for name in ("name", "features")]
+    table = console.LiveTable([*header, *["accuracy"] * classes], widths)
+    for row in rows:
+        weight = "" if row.weight is None else f"{row.weight:.3f}"
+        numbers = [console.shown(name, row.measured) for name in row.measured]
+        table.row([row.name, row.features, *[weight] * weighted, *numbers])

@@ -1,0 +1,99 @@
+"""The memory of L-BFGS: the last few steps and changes of gradient, and the direction that they give."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Curvature:
+    """The last m pairs of a step s and the change of gradient y along it, in rows that are written over in turn.
+
+    The inverse Hessian H that BFGS would build of the pairs is applied in its compact form, with S and Y the pairs as
+    columns from old to new, R the upper triangle of SᵀY, D its diagonal and γ = sᵀy/yᵀy of the newest pair:
+
+        u  = R⁻¹Sᵀg
+        Hg = γg + S·R⁻ᵀ(Du + γYᵀYu − γYᵀg) − γYu
+
+    These are two passes over the memory on the device and small systems in double precision; nothing is waited for.
+    (Byrd, Nocedal and Schnabel, "Representations of quasi-Newton matrices and their use in limited memory methods",
+    1994, equation 3.1.)
+
+    Parameters
+    ----------
+    memory
+        Where everything is kept, which is what a checkpoint holds: ``steps`` and ``changes`` (m, n), of which pair k
+        has row k mod m; ``step_change`` and ``change_change`` (m, m), which are SᵀY and YᵀY in double precision; and
+        ``pairs``, how many have come since the memory was empty.
+    """
+
+    def __init__(self, memory: MutableMapping[str, Any]) -> None:
+        self.memory = memory
+
+    def allocate(self, size: int, like: Tensor) -> None:
+        """Make room for `size` pairs of vectors like a given one (n,), unless there is."""
+        if "steps" not in self.memory:
+            for name in ("steps", "changes"):
+                self.memory[name] = like.new_zeros(size, like.numel())
+            for name in ("step_change", "change_change"):
+                self.memory[name] = like.new_zeros(size, size, dtype=torch.float64)
+            self.memory["pairs"] = 0
+
+    def __len__(self) -> int:
+        count: int = min(self.memory["pairs"], self.memory["steps"].shape[0])
+        return count
+
+    def clear(self) -> None:
+        """Forget all pairs."""
+        self.memory["pairs"] = 0
+
+    def add(self, step: Tensor, change: Tensor) -> bool:
+        """Remember a pair (n,), (n,) if its curvature is positive beyond rounding, and tell whether it was.
+
+        The condition is sᵀy > ε‖s‖‖y‖ with ε the spacing of the vectors' numbers at 1; without it H would not be
+        positive definite.
+        """
+        s, y = step.double(), change.double()
+        products = torch.stack([s.dot(y), y.dot(y), s.dot(s)])
+        curvature, changes, steps = products.tolist()
+        if not curvature > torch.finfo(step.dtype).eps * (steps * changes) ** 0.5:
+            return False
+        row = self.memory["pairs"] % self.memory["steps"].shape[0]
+        self.memory["steps"][row] = step
+        self.memory["changes"][row] = change
+        self.memory["pairs"] += 1
+        rows = slice(0, len(self))
+        self.memory["step_change"][rows, row] = self.memory["steps"][rows].mv(change).double()
+        inner = self.memory["changes"][rows].mv(change).double()
+        self.memory["change_change"][rows, row] = inner
+        self.memory["change_change"][row, rows] = inner
+        self.memory["step_change"][row, row] = products[0]
+        self.memory["change_change"][row, row] = products[1]
+        return True
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """Return −Hg (n,) of a gradient g (n,); −g when the memory is empty."""
+        count = len(self)
+        if count == 0:
+            return gradient.neg()
+        oldest = self.memory["pairs"] % count if self.memory["pairs"] > count else 0
+        steps, changes = self.memory["steps"][:count], self.memory["changes"][:count]
+
+        def by_age(products: Tensor) -> Tensor:
+            return products[:count, :count].roll((-oldest, -oldest), (0, 1))
+
+        upper, inner = by_age(self.memory["step_change"]).triu(), by_age(self.memory["change_change"])
+        step_gradient, change_gradient = (
+            rows.mv(gradient).double().roll(-oldest).unsqueeze(1) for rows in (steps, changes)
+        )
+        scale = upper[-1, -1] / inner[-1, -1]
+        u = torch.linalg.solve_triangular(upper, step_gradient, upper=True)
+        right = upper.diagonal().unsqueeze(1) * u + scale * (inner @ u - change_gradient)
+        along_steps = torch.linalg.solve_triangular(upper.T, right, upper=False)
+
+        def by_row(coefficients: Tensor) -> Tensor:
+            return coefficients.squeeze(1).roll(oldest).to(gradient.dtype)
+
+        direction = gradient * -scale.to(gradient.dtype)
+        return direction.sub_(by_row(along_steps) @ steps).add_(by_row(scale * u) @ changes)

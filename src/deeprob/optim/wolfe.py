@@ -1,0 +1,142 @@
+"""How far to go along a direction: a line search for the strong Wolfe conditions that rounding cannot mislead."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+DECREASE = 1e-4  # the share of the fall that the slope promises which a step must bring
+CURVATURE = 0.9  # the share of the slope that may be left after it
+NARROW = 0.01  # of a bracket's high end: where it is no wider, at a kink, a step that brings enough will do
+SHRINK = 0.1  # of a step that ends where L is not finite
+LIMIT = 25  # evaluations a search
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is known at one step along a direction.
+
+    Attributes
+    ----------
+    step
+        How far it is, in multiples of the direction.
+    value, slope
+        φ(t), which is L there, and φ'(t).
+    largest
+        The gradient's largest entry by size.
+    gradient
+        The gradient (n,), which the search hands back untouched.
+    """
+
+    step: float
+    value: float
+    slope: float
+    largest: float
+    gradient: Tensor
+
+    @property
+    def finite(self) -> bool:
+        """Whether L, the slope and the gradient are numbers."""
+        return math.isfinite(self.value + self.slope + self.largest)
+
+
+def search(evaluate: Callable[[float], Trial], start: Trial, step: float, rounding: float) -> Trial | None:
+    """Return a step that meets the strong Wolfe conditions, or the best one seen if none does.
+
+    The conditions are φ(t) ≤ φ(0) + c₁tφ'(0) and |φ'(t)| ≤ c₂|φ'(0)|, with c₁ = 10⁻⁴ and c₂ = 0.9. Where L changes by
+    less than its rounding the first says nothing, and φ(t) ≤ φ(0) + rounding takes its place: the approximate
+    conditions of Hager and Zhang ("A new conjugate gradient method with guaranteed descent and an efficient line
+    search", 2005, equations 4.1 and 4.2), which rest on slopes. The search keeps a bracket with such a step inside:
+    its low end falls still, its high end lies too high, rises, or is not finite. It is made smaller by cubic
+    interpolation with safeguards (Nocedal and Wright, "Numerical optimization", 2006, section 3.5).
+
+    Parameters
+    ----------
+    evaluate
+        From a step to what is known there.
+    start
+        Step 0, where the slope is negative.
+    step
+        The first to try.
+    rounding
+        By how much two values of L may differ that are the same.
+
+    Returns
+    -------
+    Trial or None
+        One that meets both conditions; else the lowest that meets the first, which at a kink of L may be all there is;
+        None if there is none among `LIMIT` evaluations.
+    """
+    low, high, before = start, None, start
+    best: Trial | None = None
+    width, slow = math.inf, 0
+    for _ in range(LIMIT):
+        trial = evaluate(step)
+        if trial.finite:
+            enough = trial.value <= start.value + DECREASE * step * start.slope
+            if abs(trial.slope) <= -CURVATURE * start.slope and (enough or trial.value <= start.value + rounding):
+                return trial
+            if enough and (best is None or trial.value < best.value):
+                best = trial
+            bound = min(start.value + DECREASE * step * start.slope, low.value)
+            if trial.value > bound + rounding or trial.slope >= 0:
+                high = trial
+            else:
+                before, low = low, trial
+        else:
+            high = dataclasses.replace(trial, value=math.inf)
+        if high is None:
+            step = extrapolated(before, low, rounding)
+            continue
+        slow = slow + 1 if high.step - low.step > 0.66 * width else 0
+        width = high.step - low.step
+        if width <= (1e-15 if best is None else NARROW) * high.step:
+            break
+        step = 0.5 * (low.step + high.step) if slow > 1 else interpolated(low, high, rounding)
+    return best
+
+
+def shortened(evaluate: Callable[[float], Trial], step: float) -> Trial | None:
+    """Return what is known at a step, made ten times shorter until it is finite; None if `LIMIT` of them are not."""
+    for _ in range(LIMIT):
+        trial = evaluate(step)
+        if trial.finite:
+            return trial
+        step *= SHRINK
+    return None
+
+
+def interpolated(low: Trial, high: Trial, rounding: float) -> float:
+    """Return the next step to try inside a bracket, a tenth of its width away from both ends or more."""
+    width = high.step - low.step
+    if not math.isfinite(high.value):
+        return low.step + SHRINK * width
+    step = minimum(low, high, rounding)
+    return min(max(step, low.step + 0.1 * width), high.step - 0.1 * width)
+
+
+def extrapolated(before: Trial, low: Trial, rounding: float) -> float:
+    """Return the next step to try beyond one that falls still: 2 to 10 times as far from the one before it."""
+    width = low.step - before.step
+    step = minimum(before, low, rounding)
+    return min(max(step, low.step + 1.1 * width), low.step + 9 * width) if step > low.step else low.step + 4 * width
+
+
+def minimum(one: Trial, two: Trial, rounding: float) -> float:
+    """Return where the cubic through two values and slopes is lowest; NaN-free, the middle if it has no minimum.
+
+    Between values that differ by their rounding alone it is the place where a straight line through the slopes is 0.
+    """
+    width = two.step - one.step
+    if abs(two.value - one.value) <= rounding:
+        rise = two.slope - one.slope
+        return one.step - one.slope * width / rise if rise > 0 else one.step + 0.5 * width
+    mean = one.slope + two.slope - 3 * (two.value - one.value) / width
+    inside = mean * mean - one.slope * two.slope
+    if inside < 0:
+        return one.step + 0.5 * width
+    root = math.sqrt(inside)
+    bottom = two.slope - one.slope + 2 * root
+    return two.step - width * (two.slope + root - mean) / bottom if bottom != 0 else one.step + 0.5 * width

@@ -1,0 +1,112 @@
+"""Features computed once: what took long is kept in the user's cache folder, and read from there by later runs."""
+
+import functools
+import hashlib
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from deeprob import config as configs
+from deeprob import features as package
+from deeprob import randomness
+from deeprob.cache import Cache, Damaged, fingerprint, user_cache
+from deeprob.errors import one_line
+from deeprob.features import Features, FeaturesConfig
+from deeprob.tracking.console import note
+from deeprob.tracking.provenance import device_name
+
+WORTH = 1.0
+"""Seconds of computing from which on a result is kept."""
+
+_EXTRACTED = "extracted"
+
+
+def fit(features: Features, config: FeaturesConfig, inputs: Tensor) -> Tensor:
+    """Fit features to the raw training inputs, and return them extracted (see `Features.fit`).
+
+    Parameters
+    ----------
+    features, config
+        What the config has built, not yet fitted.
+    inputs
+        (N, …) of the training split.
+
+    Returns
+    -------
+    Tensor
+        (N, …) as computed, bit by bit, wherever it comes from.
+    """
+    if config.unchanged:
+        return features.fit(inputs)
+
+    def compute() -> dict[str, Tensor]:
+        extracted = features.fit(inputs)
+        return {_EXTRACTED: extracted, **{f"state.{name}": value for name, value in features.state_dict().items()}}
+
+    content = _kept(_key("fit", features, config, inputs), compute)
+    extracted = content.pop(_EXTRACTED)
+    features.load_state_dict({name.removeprefix("state."): value for name, value in content.items()})
+    return extracted
+
+
+def extract(features: Features, config: FeaturesConfig, inputs: Tensor) -> Tensor:
+    """Return what fitted features extract (N, …) of raw inputs (N, …), the same bit by bit wherever it comes from."""
+    if config.unchanged:
+        return features.extract(inputs)
+    state = [f"{name}={fingerprint(value)}" for name, value in features.state_dict().items()]
+    key = _key("extract", features, config, inputs, *state)
+    return _kept(key, lambda: {_EXTRACTED: features.extract(inputs)})[_EXTRACTED]
+
+
+def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return what the cache has under a key, or else compute it, and keep it if that took long.
+
+    A cache that is damaged or cannot be written costs time, and a line that says so.
+    """
+    cache = Cache(user_cache() / "features")
+    try:
+        content = cache.get(key)
+    except Damaged as error:
+        note(f"{one_line(error)}; these features are computed anew")
+        content = None
+    if content is not None:
+        return content
+    began = time.monotonic()
+    content = compute()
+    if any(value.is_cuda for value in content.values()):
+        torch.cuda.synchronize()
+    if time.monotonic() - began >= WORTH:
+        try:
+            cache.put(key, content)
+        except OSError as error:
+            note(f"{one_line(error)}; these features cannot be kept, and are computed anew each time")
+    return content
+
+
+def _key(purpose: str, features: Features, config: FeaturesConfig, inputs: Tensor, *state: str) -> str:
+    """Return a name for what is computed, different if anything that the numbers follow from is."""
+    like = features.standardize.mean
+    machine = f"{device_name(like.device)} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"
+    settings = f"{type(config).__qualname__} {configs.digest(config)} {like.dtype}"
+    words = [purpose, _code(features), settings, machine, fingerprint(inputs), *state]
+    return hashlib.blake2b("\n".join(words).encode(), digest_size=16).hexdigest()
+
+
+def _code(features: Features) -> str:
+    """Return a hash of the code that computes features: a change in it makes what was kept worthless."""
+    modules = {sys.modules[type(part).__module__] for part in features.modules()}
+    files = {Path(file) for module in modules if (file := getattr(module, "__file__", None))}
+    package_files = Path(package.__file__).parent.glob("*.py")
+    return _hash_of(tuple(sorted({*files, *package_files, Path(randomness.__file__)})))
+
+
+@functools.cache
+def _hash_of(files: tuple[Path, ...]) -> str:
+    digest = hashlib.blake2b(torch.__version__.encode(), digest_size=16)
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

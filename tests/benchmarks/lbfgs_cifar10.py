@@ -1,0 +1,148 @@
+"""Softmax regression on CIFAR-10 by L-BFGS: seconds to the objective that scikit-learn reaches.
+
+python tests/benchmarks/lbfgs_cifar10.py root=FOLDER [strength=1e-3] [tol=1e-4] [threads=1] [rounds=3] [limit=N]
+    [max_iter=20]
+
+`root` holds CIFAR-10 in class folders under train/ and test/. scikit-learn is no dependency of deeprob:
+``pip install scikit-learn`` first. Contestants take turns:
+
+- scikit-learn, ``LogisticRegression(solver="lbfgs")`` at a tolerance, of which the objective is taken as the target. It
+  is given standardised numbers in float32, in an array made before its clock starts.
+- deeprob, ``optimizer=lbfgs``: the loop of a run, from the pictures' bytes on.
+- torch.optim.LBFGS in the same loop, as shipped (steps of fixed length) and with its strong-Wolfe search.
+
+The clock of the last three stops at the first evaluation that finds the target or less. CPU seconds tell more on a
+machine that is shared.
+"""
+
+import math
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from deeprob.data import ImageFolderConfig
+from deeprob.errors import Diverged
+from deeprob.experiment import Experiment, RunConfig
+from deeprob.features import RawConfig
+from deeprob.models import LinearConfig
+from deeprob.objective import CrossEntropyConfig, L2Config
+from deeprob.optim import CosineConfig, LBFGSConfig
+from deeprob.training import Shared, TrainerConfig
+
+UPDATES = 100  # of 20 iterations each, after which a contestant has failed
+
+
+@dataclass(kw_only=True, slots=True)
+class TorchsConfig(LBFGSConfig):
+    """torch's own class, with a search or as it is shipped."""
+
+    def build(self, parameters: list[nn.Parameter]) -> torch.optim.LBFGS:
+        return torch.optim.LBFGS(list(parameters), **self.arguments())
+
+
+def built(words: dict[str, str], optimizer: LBFGSConfig, shared: Shared) -> Experiment:
+    trainer = TrainerConfig(epochs=UPDATES, device="cpu")
+    config = RunConfig(
+        dataset=ImageFolderConfig(root=words["root"], limit=int(words["limit"]) if "limit" in words else None),
+        features=RawConfig(),
+        model=LinearConfig(),
+        loss=CrossEntropyConfig(),
+        regularizer=L2Config(strength=float(words.get("strength", "1e-3"))),
+        optimizer=optimizer,
+        scheduler=CosineConfig(),
+        trainer=trainer,
+    )
+    return Experiment.build(config.resolved(), shared)
+
+
+def seconds_to(experiment: Experiment, target: float) -> tuple[float, float, int, str]:
+    """Return seconds, CPU seconds and evaluations to the target; and a word if it was not reached."""
+    began, cpu, optimizer = time.perf_counter(), time.process_time(), experiment.state.optimizer
+    reached: list[tuple[float, float, int]] = []
+    step = optimizer.step
+
+    def traced(closure: Callable[[], torch.Tensor]) -> torch.Tensor:
+        def evaluated() -> torch.Tensor:
+            loss = closure()
+            if not reached and loss.item() <= target:
+                now = time.perf_counter() - began, time.process_time() - cpu
+                reached.append((*now, experiment.state.evaluations))
+            return loss
+
+        return step(evaluated)
+
+    optimizer.step = traced
+    try:
+        for _ in experiment.train(lambda: bool(reached)):
+            pass
+    except Diverged:
+        return math.nan, math.nan, experiment.state.evaluations, "NaN"
+    if not reached:
+        return math.nan, math.nan, experiment.state.evaluations, f"not reached {experiment.state.reason}"
+    return *reached[0], ""
+
+
+def main(words: dict[str, str]) -> None:
+    torch.set_num_threads(int(words.get("threads", "1")))
+    shared = Shared()
+    ours = built(words, LBFGSConfig(), shared)
+    train, features = ours.splits.train, ours.predictor.features
+    print(f"{len(train)} pictures, {torch.get_num_threads()} threads; medians so far, and as multiples of deeprob's")
+    x, y = features(train.inputs).flatten(1).numpy(), train.targets.numpy()
+    strength = float(words.get("strength", "1e-3"))
+
+    def objective(weight: np.ndarray, bias: np.ndarray) -> float:
+        total = 0.0
+        for start in range(0, len(x), 5000):
+            part = slice(start, start + 5000)
+            scores = x[part].astype(np.float64) @ weight.T.astype(np.float64) + bias
+            scores -= scores.max(1, keepdims=True)
+            total += np.log(np.exp(scores).sum(1)).sum() - scores[np.arange(len(scores)), y[part]].sum()
+        return total / len(x) + strength * (weight.astype(np.float64) ** 2).sum()
+
+    torchs: dict[str, Callable[[], LBFGSConfig]] = {
+        "deeprob": lambda: LBFGSConfig(max_iter=int(words.get("max_iter", "20"))),
+        "torch, as shipped": lambda: TorchsConfig(line_search_fn=None),
+        "torch, strong_wolfe": TorchsConfig,
+    }
+    took: dict[str, list[tuple[float, float]]] = {}
+    told: dict[str, str] = {}
+    for _ in range(int(words.get("rounds", "3"))):
+        theirs = LogisticRegression(
+            C=1 / (2 * strength * len(x)), tol=float(words.get("tol", "1e-4")), max_iter=5000, solver="lbfgs"
+        )
+        began, cpu = time.perf_counter(), time.process_time()
+        theirs.fit(x, y)
+        took.setdefault("scikit-learn", []).append((time.perf_counter() - began, time.process_time() - cpu))
+        target = objective(theirs.coef_, theirs.intercept_)
+        told["scikit-learn"] = f"{target:.7f}  {theirs.n_iter_[0]:4} iterations"
+        show(took, told, "scikit-learn")
+        for name, config in torchs.items():
+            experiment = built(words, config(), shared)
+            seconds, cpu, evaluations, word = seconds_to(experiment, target)
+            took.setdefault(name, []).append((seconds, cpu))
+            weight, bias = (p.detach().numpy() for p in experiment.predictor.model.parameters())
+            told[name] = f"{objective(weight, bias):.7f}  {evaluations:4} evaluations  {word}"
+            show(took, told, name)
+
+
+def show(took: dict[str, list[tuple[float, float]]], told: dict[str, str], name: str) -> None:
+    """Print a contestant's medians so far, and how they compare with deeprob's once there are any."""
+    medians = {name: [statistics.median(column) for column in zip(*times, strict=True)] for name, times in took.items()}
+    cells = [f"{value:8.2f}" for value in medians[name]]
+    if "deeprob" in medians:
+        cells = [
+            f"{value:8.2f} ({value / own:.2f})" for value, own in zip(medians[name], medians["deeprob"], strict=True)
+        ]
+    print(f"{name:20} {cells[0]} s  CPU {cells[1]} s  {told[name]}", flush=True)
+
+
+if __name__ == "__main__":
+    main(dict(word.split("=", 1) for word in sys.argv[1:]))

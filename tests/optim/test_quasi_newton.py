@@ -1,0 +1,179 @@
+import copy
+import importlib.util
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from scipy.optimize import minimize
+from torch import Tensor, nn
+
+from deeprob.optim.quasi_newton import QuasiNewton
+
+_SPEC = importlib.util.spec_from_file_location(
+    "lbfgs_problems", Path(__file__).parents[1] / "benchmarks" / "lbfgs_problems.py"
+)
+suite = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(suite)
+PROBLEMS = {f"{problem.name}, {problem.dtype}": problem for problem in suite.problems()}
+
+
+def solve(loss, start: Tensor, calls: int = 1, **settings) -> tuple[Tensor, list[float], QuasiNewton]:
+    """Return the place reached, L at each evaluation, and the optimizer."""
+    place, values = nn.Parameter(start.clone()), []
+    optimizer = QuasiNewton([place], **settings)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss(place)
+        value.backward()
+        values.append(value.item())
+        return value
+
+    for _ in range(calls):
+        optimizer.step(closure)
+    return place.detach(), values, optimizer
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+def test_it_reaches_what_scipy_reaches_with_as_many_evaluations(problem):
+    double = problem.loss(torch.float64)
+
+    def value_and_gradient(x):
+        place = torch.tensor(x, requires_grad=True)
+        value = double(place)
+        value.backward()
+        return value.item(), place.grad.numpy()
+
+    options = {"maxcor": 100, "ftol": 1e-9, "gtol": 1e-7, "maxiter": 5000, "maxfun": 5000}
+    best = minimize(value_and_gradient, problem.start.numpy(), jac=True, method="L-BFGS-B", options=options)
+    place, values, optimizer = solve(problem.loss(problem.dtype), problem.start.to(problem.dtype), max_iter=5000)
+    assert all(math.isfinite(value) for value in values)
+    assert double(place.double()).item() <= best.fun + 1e-6 * max(1, abs(best.fun))
+    assert len(values) <= 1.3 * best.nfev
+    assert optimizer.reason in ("gradient small", "objective no longer falls")
+
+
+def test_it_goes_past_the_37_iterations_after_which_torchs_own_stops_on_rosenbrock():
+    place, _, _ = solve(suite.rosenbrock, torch.tensor([-1.2, 1.0], dtype=torch.float64), calls=5)
+    assert place.tolist() == pytest.approx([1, 1], abs=1e-6)
+
+
+def test_scaling_l_down_changes_nothing_but_the_scale():
+    start = torch.tensor([-1.2, 1.0], dtype=torch.float64)
+    small = solve(lambda x: suite.rosenbrock(x) * 2.0**-20 / 32, start, max_iter=200)
+    smaller = solve(lambda x: suite.rosenbrock(x) * 2.0**-40 / 32, start, max_iter=200)
+    assert len(small[1]) == len(smaller[1])
+    assert small[0].tolist() == pytest.approx([1, 1], abs=1e-4)
+    assert torch.equal(small[0], smaller[0])
+
+
+def test_reasons():
+    quadratic, start = (lambda x: x.square().sum()), torch.tensor([3.0, 4.0])
+    assert QuasiNewton([nn.Parameter(start)]).reason == ""
+    assert solve(quadratic, start)[2].reason == "gradient small"
+    assert solve(quadratic, torch.zeros(2))[2].reason == "gradient small"
+    assert solve(suite.rosenbrock, start, max_iter=3, max_eval=99)[2].reason == "max_iter"
+    assert solve(suite.rosenbrock, start, max_iter=30, max_eval=5)[2].reason == "max_eval"
+    assert solve(suite.rosenbrock, start, max_iter=99, tolerance_grad=0.0)[2].reason == "objective no longer falls"
+    assert solve(lambda x: (x * math.nan).sum(), start)[2].reason == "loss or gradient not finite"
+
+
+def test_a_last_step_that_finds_nothing_to_do_says_so():
+    place, values, optimizer = solve(lambda x: (x - 1).square().sum(), torch.zeros(2), calls=1)
+    assert not optimizer.finished
+    _, more, optimizer = solve(lambda x: (x - 1).square().sum(), torch.zeros(2), calls=2)
+    assert optimizer.finished
+    assert len(more) == len(values) + 1
+    assert place.tolist() == pytest.approx([1, 1])
+
+
+def test_a_gradient_that_is_wrong_ends_the_search_where_it_began():
+    class Wrong(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            return x.square().sum()
+
+        @staticmethod
+        def backward(context, above):
+            return above * torch.tensor([-6.0, -8.0])
+
+    place, values, optimizer = solve(Wrong.apply, torch.tensor([3.0, 4.0]), calls=2)
+    assert (optimizer.reason, optimizer.finished) == ("line search failed", True)
+    assert place.tolist() == [3, 4]
+    assert min(values) == 25
+
+
+def test_after_a_failed_search_steepest_descent_from_an_empty_memory():
+    place = nn.Parameter(torch.tensor([1.0, 1.0], dtype=torch.float64))
+    optimizer = QuasiNewton([place], max_iter=1)
+    turned = [False]
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        scales = torch.tensor([1.0, 100.0] if not turned[0] else [100.0, 1.0], dtype=torch.float64)
+        value = 0.5 * (scales * place.square()).sum()
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    memory = optimizer.state[place]
+    memory["step_change"][0, 0] *= -1  # as if rounding had spoilt it: −Hg is no way down
+    memory["change_change"][0, 0] = 1.0
+    before = closure().item()
+    optimizer.step(closure)
+    assert memory["pairs"] == 1
+    assert closure().item() < before
+
+
+@pytest.mark.parametrize("search", ["strong_wolfe", None])
+def test_a_wall_of_nan_is_not_entered(search):
+    # −ln(1 − x) − 3x is no number for x > 1; its minimum is at x = 2/3
+    place, _, _ = solve(
+        lambda x: (-torch.log(1 - x) - 3 * x).sum(),
+        torch.tensor([0.0], dtype=torch.float64),
+        line_search_fn=search,
+        max_iter=50,
+    )
+    assert place.item() == pytest.approx(2 / 3, abs=1e-6)
+
+
+def test_without_gradients_of_some_parameters():
+    used, unused = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))
+    optimizer = QuasiNewton([used, unused])
+
+    def closure() -> float:  # a closure may return a plain number
+        optimizer.zero_grad()
+        value = used.square().sum()
+        value.backward()
+        return value.item()
+
+    assert optimizer.step(closure) == 2
+    assert used.abs().max() < 1e-6
+    assert unused.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_loaded_state_goes_on_bit_for_bit(dtype):
+    places = [nn.Parameter(torch.tensor([-1.2, 1.0, 0.5, 2.0], dtype=dtype)) for _ in range(2)]
+    optimizers = [QuasiNewton([place], max_iter=4, history_size=5) for place in places]
+
+    def update(which: int) -> None:
+        def closure() -> Tensor:
+            optimizers[which].zero_grad()
+            value = suite.rosenbrock(places[which])
+            value.backward()
+            return value
+
+        optimizers[which].step(closure)
+
+    update(0)
+    update(0)
+    with torch.no_grad():
+        places[1].copy_(places[0])
+    optimizers[1].load_state_dict(copy.deepcopy(optimizers[0].state_dict()))
+    for _ in range(3):
+        update(0)
+        update(1)
+    assert torch.equal(*places)
+    assert optimizers[1].state[places[1]]["step_change"].dtype == torch.float64

@@ -1,0 +1,27 @@
+import pytest
+import torch
+
+from deeprob.data import Examples
+from deeprob.features import RawConfig
+from deeprob.training.ready import made_ready
+
+
+@pytest.mark.parametrize("standardize", ["feature", "channel", "none"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_numbers_are_those_of_the_features_bit_for_bit(standardize, dtype):
+    inputs = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).reshape(2, 3, 4, 4)
+    features = RawConfig(standardize=standardize).build((3, 4, 4)).to(dtype=dtype)
+    features.fit(inputs)
+    unchanged, examples = made_ready(features, Examples(inputs, torch.tensor([0, 1])))
+    assert examples.inputs.dtype == dtype
+    assert torch.equal(unchanged(examples.inputs), features(inputs))
+    assert unchanged(examples.inputs).data_ptr() == examples.inputs.data_ptr()  # nothing is copied
+    assert examples.targets.tolist() == [0, 1]
+    assert inputs.dtype == torch.uint8
+
+
+def test_what_does_not_fit_stays_as_it_is():
+    features = RawConfig().build((3,))
+    examples = Examples(torch.ones(5, 3, dtype=torch.uint8), torch.zeros(5, dtype=torch.int64))
+    assert made_ready(features, examples, limit=59) == (features, examples)
+    assert made_ready(features, examples, limit=60)[1].inputs.dtype == torch.float32
