@@ -29,7 +29,7 @@ WRONG = {
     "++optimizer.lr" + ".x" * 300 + "=1": "optimizer.lr: expected a number",
     # the word at fault among right ones
     "model=linear ~foo": "error: ~foo: ",
-    "optimizer=sgd features=null": "error: features=null: expected one of polar, raw",
+    "optimizer=sgd features=null": "error: features=null: expected one of bag_of_words, color_histogram",
     "optimizer=sgd seed=2 +seed=3": "error: +seed=3: Could not append",
     "seed=1 seed=x": "error: seed=x: expected a whole number",
     # keys of another option

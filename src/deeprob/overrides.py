@@ -180,7 +180,7 @@ def _missing_option(error: MissingConfigException, words: Sequence[str]) -> User
 
 
 def _wrong_option(word: str, group: str) -> UserError:
-    return UserError(f"{word}: expected one of {', '.join(options(group))}")
+    return UserError(f"{word}: expected one of {', '.join(sorted(options(group)))}")
 
 
 def _only_expected(key: str) -> str:
