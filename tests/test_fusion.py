@@ -73,19 +73,18 @@ def test_a_temperature_is_finite_when_there_is_no_best(scores):
 
 def test_weights_by_hand():
     lead, none = torch.tensor([0.0, -1.0]).double(), torch.tensor([0.0, 0.0]).double()
-    one = torch.stack([lead] * 4 + [none] * 3).log_softmax(
-        1
-    )  # right in three of the four cases where it has an opinion
+    one = torch.stack([lead] * 4 + [none] * 3).log_softmax(1)  # right in three of four cases
     two = torch.stack([none] * 4 + [lead] * 3).log_softmax(1)  # right in two of three
     weights = fit_weights(torch.stack([one, two]), torch.tensor([0, 0, 0, 1, 0, 0, 1]))
     assert weights.tolist() == pytest.approx([math.log(3), math.log(2)], rel=1e-5)
 
 
 def test_a_run_that_is_wrong_weighs_nothing():
-    outputs = torch.stack([logs([0.9, 0.1], [0.2, 0.8], [0.6, 0.4]), logs([0.4, 0.6], [0.7, 0.3], [0.2, 0.8])])
-    weights = fit_weights(outputs, torch.tensor([0, 1, 1]))
-    assert weights[0] > 0.1
-    assert 0 <= weights[1] / weights.sum() < 1e-2
+    mostly_right = torch.tensor([[0.0, -1.0]] * 3).double().log_softmax(1)
+    always_wrong = torch.tensor([[-1.0, 0.0], [-1.0, 0.0], [0.0, -1.0]]).double().log_softmax(1)
+    weights = fit_weights(torch.stack([mostly_right, always_wrong]), torch.tensor([0, 0, 1]))
+    assert weights.tolist() == pytest.approx([math.log(2), 0], abs=1e-3)
+    assert (weights >= 0).all()
 
 
 def test_equal_runs_weigh_the_same():
@@ -156,7 +155,7 @@ def test_weights_leave_out_a_run_that_spoils_the_mean():
     good = [expert({0, 1, 2, 3}, split, 5) for split in (targets, held_out)]
     wrong = [expert({0, 1, 2, 3}, (split + 1) % 4, 6) for split in (targets, held_out)]
     rows = fuse([Part("a", "hog", *good), Part("b", "hog", *wrong)], targets, held_out, "weights")
-    assert rows[0].weight > 0.95
+    assert rows[0].weight > 0.9
     assert rows[3].measured["accuracy"] > 0.99 > rows[2].measured["accuracy"]
 
 

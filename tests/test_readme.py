@@ -60,9 +60,16 @@ def test_mistakes_are_explained_as_shown(deeprob, command, error):
 
 
 def test_evaluate_measures_again(deeprob, one_run):
-    (command,) = [line for line in LINES if line.startswith("deeprob-evaluate")]
+    (command,) = [line for line in LINES if line.startswith("deeprob-evaluate run=")]
     key, _ = command.split()[1].split("=")
     assert deeprob(f"{key}={one_run}", command="evaluate").status == 0
+
+
+def test_evaluate_fuses(deeprob, one_run, small):
+    (command,) = [line for line in LINES if line.startswith("deeprob-evaluate runs=")]
+    assert deeprob(*small, "dataset.val_fraction=0.2", "seed=1", "hydra.run.dir=other").status == 0
+    words = [re.sub(r"\[.*\]", f"[{one_run},other]", word) for word in command.split()[1:]]
+    assert deeprob(*words, command="evaluate").status == 0
 
 
 @pytest.mark.parametrize("command", [line for line in LINES if line.startswith("deeprob-visualize")])

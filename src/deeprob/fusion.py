@@ -147,7 +147,7 @@ def _comparable(part: Part, scores: Tensor | None, held_out: Tensor | None, numb
 
 
 def mixed(outputs: Tensor, weights: Tensor, numbers: bool) -> Tensor:
-    """Return the weighted sum (N, C) over K runs: of predicted `numbers` (K, N, C), or as log-probabilities of these."""
+    """Return the weighted sum (N, C) over K runs of predicted `numbers` (K, N, C), or of log-probabilities, as such."""
     pooled = torch.einsum("k,knc->nc", weights, outputs)
     return pooled if numbers else pooled.log_softmax(1)
 

@@ -9,7 +9,8 @@ python tests/benchmarks/lbfgs_cifar10.py root=FOLDER [strength=1e-3] [tol=1e-4] 
 - scikit-learn, ``LogisticRegression(solver="lbfgs")`` at a tolerance, of which the objective is taken as the target. It
   is given standardised numbers in float32, in an array made before its clock starts.
 - deeprob, ``optimizer=lbfgs``: the loop of a run, from the pictures' bytes on.
-- torch.optim.LBFGS in the same loop, as shipped (steps of fixed length) and with its strong-Wolfe search.
+- torch.optim.LBFGS, as shipped (steps of fixed length) and with its strong-Wolfe search, in the loop that torch's
+  documentation shows, over the same array.
 
 The clock of the last three stops at the first evaluation that finds the target or less. CPU seconds tell more on a
 machine that is shared.
@@ -20,10 +21,11 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
@@ -36,15 +38,8 @@ from deeprob.objective import CrossEntropyConfig, L2Config
 from deeprob.optim import CosineConfig, LBFGSConfig
 from deeprob.training import Shared, TrainerConfig
 
+Outcome = tuple[float, float, int, str, np.ndarray, np.ndarray]
 UPDATES = 100  # of 20 iterations each, after which a contestant has failed
-
-
-@dataclass(kw_only=True, slots=True)
-class TorchsConfig(LBFGSConfig):
-    """torch's own class, with a search or as it is shipped."""
-
-    def build(self, parameters: list[nn.Parameter]) -> torch.optim.LBFGS:
-        return torch.optim.LBFGS(list(parameters), **self.arguments())
 
 
 def built(words: dict[str, str], optimizer: LBFGSConfig, shared: Shared) -> Experiment:
@@ -89,6 +84,34 @@ def seconds_to(experiment: Experiment, target: float) -> tuple[float, float, int
     return *reached[0], ""
 
 
+def plain_seconds_to(x: torch.Tensor, y: torch.Tensor, strength: float, target: float, **arguments: Any) -> Outcome:
+    """Return the same of torch.optim.LBFGS in a loop without anything else, and what it learned."""
+    layer = nn.Linear(x.shape[1], int(y.max()) + 1)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=20, **arguments)
+    began, cpu, evaluations = time.perf_counter(), time.process_time(), 0
+    reached: list[tuple[float, float, int]] = []
+
+    def closure() -> torch.Tensor:
+        nonlocal evaluations
+        evaluations += 1
+        optimizer.zero_grad()
+        loss = F.cross_entropy(layer(x), y) + strength * layer.weight.square().sum()
+        if not reached and loss.item() <= target:
+            reached.append((time.perf_counter() - began, time.process_time() - cpu, evaluations))
+        loss.backward()
+        return loss
+
+    for _ in range(UPDATES):
+        if reached or not optimizer.step(closure).isfinite():
+            break
+    weight, bias = (parameter.detach().numpy() for parameter in layer.parameters())
+    return (
+        (*reached[0], "", weight, bias) if reached else (math.nan, math.nan, evaluations, "not reached", weight, bias)
+    )
+
+
 def main(words: dict[str, str]) -> None:
     torch.set_num_threads(int(words.get("threads", "1")))
     shared = Shared()
@@ -107,10 +130,19 @@ def main(words: dict[str, str]) -> None:
             total += np.log(np.exp(scores).sum(1)).sum() - scores[np.arange(len(scores)), y[part]].sum()
         return total / len(x) + strength * (weight.astype(np.float64) ** 2).sum()
 
-    torchs: dict[str, Callable[[], LBFGSConfig]] = {
-        "deeprob": lambda: LBFGSConfig(max_iter=int(words.get("max_iter", "20"))),
-        "torch, as shipped": lambda: TorchsConfig(line_search_fn=None),
-        "torch, strong_wolfe": TorchsConfig,
+    def ours_to(target: float) -> Outcome:
+        experiment = built(words, LBFGSConfig(max_iter=int(words.get("max_iter", "20"))), shared)
+        outcome = seconds_to(experiment, target)
+        weight, bias = (parameter.detach().numpy() for parameter in experiment.predictor.model.parameters())
+        return *outcome, weight, bias
+
+    tensors = torch.from_numpy(x), train.targets
+    contestants: dict[str, Callable[[float], Outcome]] = {
+        "deeprob": ours_to,
+        "torch, as shipped": lambda target: plain_seconds_to(*tensors, strength, target),
+        "torch, strong_wolfe": lambda target: plain_seconds_to(
+            *tensors, strength, target, line_search_fn="strong_wolfe", history_size=100
+        ),
     }
     took: dict[str, list[tuple[float, float]]] = {}
     told: dict[str, str] = {}
@@ -124,11 +156,9 @@ def main(words: dict[str, str]) -> None:
         target = objective(theirs.coef_, theirs.intercept_)
         told["scikit-learn"] = f"{target:.7f}  {theirs.n_iter_[0]:4} iterations"
         show(took, told, "scikit-learn")
-        for name, config in torchs.items():
-            experiment = built(words, config(), shared)
-            seconds, cpu, evaluations, word = seconds_to(experiment, target)
+        for name, contestant in contestants.items():
+            seconds, cpu, evaluations, word, weight, bias = contestant(target)
             took.setdefault(name, []).append((seconds, cpu))
-            weight, bias = (p.detach().numpy() for p in experiment.predictor.model.parameters())
             told[name] = f"{objective(weight, bias):.7f}  {evaluations:4} evaluations  {word}"
             show(took, told, name)
 

@@ -2,9 +2,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from deeprob.models import Model, ModelConfig
-from deeprob.models.base import dense
+from deeprob.models.base import FewOutputs, dense
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -46,3 +47,19 @@ def test_a_model_is_quiet_unless_it_says_otherwise():
 def test_a_model_needs_a_forward_pass():
     with pytest.raises(TypeError, match="abstract"):
         Model()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kind"), [(1024, 32, FewOutputs), (1023, 32, nn.Linear), (1024, 33, nn.Linear)]
+)
+def test_a_layer_of_few_outputs_is_computed_another_way_to_the_same_numbers(inputs, outputs, kind, bias):
+    layer = dense(inputs, outputs, 0.3, rng(), bias).double()
+    assert type(layer) is kind
+    if bias:
+        layer.bias.data.normal_(generator=rng())
+    x = torch.randn(7, inputs, generator=rng(1), dtype=torch.float64)
+    expected = x @ layer.weight.T + (layer.bias if bias else 0)
+    assert torch.allclose(layer(x), expected, rtol=1e-12, atol=1e-12)
+    layer(x).square().sum().backward()
+    assert torch.allclose(layer.weight.grad, 2 * expected.T @ x, rtol=1e-12, atol=1e-10)

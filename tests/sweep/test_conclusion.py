@@ -69,7 +69,7 @@ def test_a_sweep_that_goes_on_measures_all_its_jobs(deeprob, narrow):
     [
         (
             "sweep.measures=[length]",
-            "error: sweep.measures: no measure is called length; choose from boundary, probe\n",
+            "error: sweep.measures: no measure is called length; choose from boundary, probe, slices\n",
         ),
         ("sweep.figure=decision", "error: sweep.figure: no figure is called decision; "),
         ("sweep.claims=['accuracy rises']", "error: sweep.claims: 'accuracy rises' is no claim; write METRIC rises"),

@@ -6,7 +6,14 @@ SWEPT = ("optimizer", "optimizer.lr", "seed")
 
 
 def row(optimizer, lr, seed, loss, error=""):
-    return {"optimizer": optimizer, "optimizer.lr": lr, "seed": seed, "train/loss": loss, "error": error}
+    return {
+        "optimizer": optimizer,
+        "optimizer.lr": lr,
+        "seed": seed,
+        "train/loss": loss,
+        "error": error,
+        "status": error or "completed",
+    }
 
 
 ROWS = [
@@ -18,14 +25,15 @@ ROWS = [
 
 
 def test_the_best_mean_over_seeds_stays():
-    kept, remarks = Tuning(["optimizer.lr"], "train/loss").best(ROWS, SWEPT)
+    kept, excused, remarks = Tuning(["optimizer.lr"], "train/loss").best(ROWS, SWEPT)
     assert kept == [2, 3, 6, 7]
+    assert excused == [5]
     assert remarks == ["adam: optimizer.lr=0.1 is the least tried; a better one may lie beyond"]
 
 
 def test_the_highest_accuracy_is_the_best():
     rows = [{**r, "val/accuracy": r["train/loss"]} for r in ROWS]
-    kept, remarks = Tuning(["optimizer.lr"], "val/accuracy").best(rows, SWEPT)
+    kept, _, remarks = Tuning(["optimizer.lr"], "val/accuracy").best(rows, SWEPT)
     assert kept == [0, 1, 8, 9]
     assert remarks == [
         "sgd: optimizer.lr=0.1 is the least tried; a better one may lie beyond",
@@ -35,13 +43,13 @@ def test_the_highest_accuracy_is_the_best():
 
 def test_what_never_ended_well_or_has_no_finite_value_does_not_stay():
     rows = [row("sgd", "1", "0", 0.1, "diverged"), row("adam", "1", "0", float("nan")), row("adam", "2", "0", 0.5)]
-    assert Tuning(["optimizer.lr"], "train/loss").best(rows, SWEPT)[0] == [2]
-    assert Tuning(["optimizer.lr"], "test/loss").best(rows, SWEPT) == ([], [])
+    assert Tuning(["optimizer.lr"], "train/loss").best(rows, SWEPT)[:2] == ([2], [])
+    assert Tuning(["optimizer.lr"], "test/loss").best(rows, SWEPT) == ([], [], [])
 
 
 def test_a_candidate_without_values_to_try_stays():
     rows = [{**row("lbfgs", "", "0", 0.1)}, *ROWS]
-    kept, remarks = Tuning(["optimizer.lr"], "train/loss").best(rows, SWEPT)
+    kept, _, remarks = Tuning(["optimizer.lr"], "train/loss").best(rows, SWEPT)
     assert kept == [0, 3, 4, 7, 8]
     assert len(remarks) == 1
 
@@ -60,6 +68,18 @@ def test_the_table_of_the_best_is_printed_and_claims_are_about_it(deeprob, small
     assert [line.split()[:2] for line in lines[:2]] == [["sgd", "0.01"], ["adam", "0.01"]]
     assert "9 ± 0" in lines[0]
     assert lines[2].startswith("sgd: optimizer.lr=0.01 is the largest tried")
+
+
+def test_a_rate_that_diverges_is_excused_where_another_goes_well(deeprob, small):
+    words = ("-m", *small, "optimizer=sgd", "sweep.tune=[optimizer.lr]", "seed=0,1")
+    status, out, err = deeprob(*words, "optimizer.lr=1e-2,1e30", "hydra.sweep.dir=s")
+    assert status == 0
+    assert err.count("diverged") == 2  # it is said all the same
+    best = out.split("the best optimizer.lr of each by train/loss")[1].splitlines()
+    assert best[2].split()[:4] == ["0.01", "2", "of", "2"]
+    status, _, err = deeprob(*words, "optimizer.lr=1e30,2e30", "hydra.sweep.dir=t")
+    assert status == 4
+    assert err.endswith("error: 4 of 4 jobs failed: 0, 1, 2, 3\n")
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,15 @@ class Conclusion:
 
         return cls(plan.measures, claims, figure_of_runs(plan.figure, "sweep.figure"), tuning)
 
-    def conclude(self, table: SweepTable, directory: Path, folders: Sequence[Path]) -> list[str]:
-        """Measure and draw the jobs that have ended well, each in its folder, and return the claims that fail."""
+    def conclude(self, table: SweepTable, directory: Path, folders: Sequence[Path]) -> tuple[list[str], list[int]]:
+        """Measure and draw the jobs that have ended well, each in its folder.
+
+        Returns
+        -------
+        list, list
+            The claims that fail, and the jobs that did and must not.
+        """
+        failed = table.failed
         ended = [number for number, row in enumerate(table.rows) if row["status"] and not row["error"]]
         for number in ended if self.measures else ():
             run = load_run(folders[number])
@@ -84,7 +91,8 @@ class Conclusion:
                 table.measured(number, MEASURES[name](run))
         table.compare()
         if self.tuning is not None:
-            ended, remarks = self.tuning.best(table.rows, table.swept)
+            ended, excused, remarks = self.tuning.best(table.rows, table.swept)
+            failed = [number for number in failed if number not in excused]
             table.compare(ended, f"the best {', '.join(self.tuning.keys)} of each by {self.tuning.metric}")
             print(*remarks, sep="\n", end="\n" * bool(remarks))
         if self.figure is not None and ended:
@@ -93,7 +101,7 @@ class Conclusion:
             print(f"\nfigure     {path}")
         findings = [claim.check([table.rows[number] for number in ended]) for claim in self.claims]
         tell(findings)
-        return [finding.claim for finding in findings if finding.holds is False]
+        return [finding.claim for finding in findings if finding.holds is False], failed
 
     @staticmethod
     def draw(figure: "FigureConfig", runs: Mapping[str, Run], directory: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import open_dict
 
@@ -54,7 +54,7 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
         sweeper.hydra_context.callbacks.callbacks.append(table)
         try:
             results = launch(sweeper.launcher, jobs, table)
-            refuted = conclusion.conclude(table, directory, folders)
+            refuted, failed = conclusion.conclude(table, directory, folders)
         except KeyboardInterrupt:
             for place, number in enumerate(table.open):
                 table.ended(number, {"status": "skipped" if place else "interrupted"}, told=not place)
@@ -63,11 +63,11 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
         finally:
             table.write(directory / "summary.csv")
             print(f"\nsweep      {directory}")
-    if table.failed:
-        raise CheckFailed(f"{len(table.failed)} of {len(jobs)} jobs failed: {', '.join(map(str, table.failed))}")
+    if failed:
+        raise CheckFailed(f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(map(str, failed))}")
     if refuted:
         raise CheckFailed(f"{len(refuted)} of {len(conclusion.claims)} claims failed: {'; '.join(refuted)}")
-    return results
+    return [result for result in results if result.status is JobStatus.COMPLETED]
 
 
 def finished(directory: Path, configs: Sequence[RunConfig]) -> dict[int, tuple[Path, dict[str, Any]]]:

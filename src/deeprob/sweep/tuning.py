@@ -4,9 +4,28 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from deeprob.sweep.table import is_seed
+
+
+class Choice(NamedTuple):
+    """What tuning a sweep came to.
+
+    Attributes
+    ----------
+    kept
+        Jobs with the best values.
+    excused
+        Jobs that diverged while others of their candidate went well: their value was too large, which is what a grid is
+        to find out.
+    remarks
+        A line where the best value is the least or the largest of several: a better one may lie beyond.
+    """
+
+    kept: list[int]
+    excused: list[int]
+    remarks: list[str]
 
 
 @dataclass(frozen=True)
@@ -24,11 +43,10 @@ class Tuning:
     keys: Sequence[str]
     metric: str
 
-    def best(self, rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> tuple[list[int], list[str]]:
-        """Return which rows of a sweep's table stay, of each candidate those with the best values, and remarks.
+    def best(self, rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> Choice:
+        """Return which rows of a sweep's table stay: of each candidate those with the best values.
 
-        A value counts only if every job with it ended well. Where the best is the least or the largest of several that
-        were tried, a remark says so: a better one may lie beyond.
+        A value counts only if every job with it ended well.
         """
         candidates: dict[tuple[str, ...], dict[tuple[str, ...], list[int]]] = {}
         for number, row in enumerate(rows):
@@ -36,14 +54,16 @@ class Tuning:
             value = tuple(row.get(key, "") for key in self.keys)
             candidates.setdefault(candidate, {}).setdefault(value, []).append(number)
         kept: list[int] = []
+        excused: list[int] = []
         remarks: list[str] = []
         for candidate, values in candidates.items():
             costs = {value: self.cost([rows[number] for number in numbers]) for value, numbers in values.items()}
             chosen = min(costs, key=lambda value: costs[value])
             if costs[chosen] < math.inf:
                 kept += values[chosen]
+                excused += [n for numbers in values.values() for n in numbers if rows[n].get("status") == "diverged"]
                 remarks += self.remarks(" ".join(filter(None, candidate)), chosen, list(values))
-        return sorted(kept), remarks
+        return Choice(sorted(kept), sorted(excused), remarks)
 
     def cost(self, rows: Sequence[Mapping[str, Any]]) -> float:
         """Return what is to be small: infinity if a job failed or did not measure it."""
