@@ -68,3 +68,12 @@ def test_a_table_of_an_earlier_version(race, tmp_path):
     old = dataclasses.replace(run, directory=tmp_path)
     assert OptimizerRaceConfig().unsuited(run) == ""
     assert OptimizerRaceConfig().unsuited(old) == "needs optim/evaluations and time/seconds in metrics.csv"
+
+
+def test_seeds_that_stop_at_different_epochs(race):
+    first, second = list(race.values())[:2]
+    path = first.directory / "metrics.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))  # two of three epochs
+    figure = OptimizerRaceConfig().compare({"seed=0": first, "seed=1": second})
+    losses = [column(run.directory, "train/loss") for run in (first, second)]
+    assert figure.axes[0].lines[0].get_ydata() == pytest.approx([*np.mean([losses[0], losses[1][:2]], 0), losses[1][2]])

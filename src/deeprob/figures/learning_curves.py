@@ -153,7 +153,7 @@ def draw_curves(axes: Axes, runs: Sequence[Run], metrics: Sequence[str], x: str,
         axes.plot(places, mean, color=ink, ls=LINES.get(name, TRAIN)[1], marker="o" if len(places) == 1 else "", ms=3)
         axes.fill_between(places, mean - deviation, mean + deviation, color=ink, alpha=BAND, lw=0)
         best = runs[0].metrics.get("best_epoch") if len(runs) == 1 and name.startswith("val/") else None
-        at = tables[0]["epoch"] == best
+        at = max((table["epoch"] for table in tables), key=len) == best
         axes.plot(places[at], mean[at], "o", color=ink, ms=6, mec="white", mew=1.0, zorder=3)
 
 
