@@ -1,7 +1,7 @@
 """Softmax regression on CIFAR-10 by L-BFGS: seconds to the objective that scikit-learn reaches.
 
 python tests/benchmarks/lbfgs_cifar10.py root=FOLDER [strength=1e-3] [tol=1e-4] [threads=1] [rounds=3] [limit=N]
-    [max_iter=20]
+    [max_iter=1000]
 
 `root` holds CIFAR-10 in class folders under train/ and test/. scikit-learn is no dependency of deeprob:
 ``pip install scikit-learn`` first. Contestants take turns:
@@ -131,7 +131,7 @@ def main(words: dict[str, str]) -> None:
         return total / len(x) + strength * (weight.astype(np.float64) ** 2).sum()
 
     def ours_to(target: float) -> Outcome:
-        experiment = built(words, LBFGSConfig(max_iter=int(words.get("max_iter", "20"))), shared)
+        experiment = built(words, LBFGSConfig(max_iter=int(words.get("max_iter", "1000"))), shared)
         outcome = seconds_to(experiment, target)
         weight, bias = (parameter.detach().numpy() for parameter in experiment.predictor.model.parameters())
         return *outcome, weight, bias

@@ -1,23 +1,31 @@
 """Features: what turns raw inputs into what the model sees, fitted on the training split alone."""
 
+from deeprob.features.bag_of_words import BagOfWordsConfig
 from deeprob.features.base import Features, FeaturesConfig, Standardize
 from deeprob.features.color_histogram import ColorHistogramConfig
 from deeprob.features.color_quantization import ColorQuantizationConfig
 from deeprob.features.concat import ConcatConfig
+from deeprob.features.fisher_vector import FisherVectorConfig
 from deeprob.features.hog import HogConfig
+from deeprob.features.pca import PcaConfig
 from deeprob.features.pixels import PixelsConfig
 from deeprob.features.polar import PolarConfig
 from deeprob.features.raw import RawConfig
+from deeprob.features.whiten import WhitenConfig
 
 __all__ = [
+    "BagOfWordsConfig",
     "ColorHistogramConfig",
     "ColorQuantizationConfig",
     "ConcatConfig",
     "Features",
     "FeaturesConfig",
+    "FisherVectorConfig",
     "HogConfig",
+    "PcaConfig",
     "PixelsConfig",
     "PolarConfig",
     "RawConfig",
     "Standardize",
+    "WhitenConfig",
 ]

@@ -4,6 +4,7 @@ import dataclasses
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from deeprob.config import Rule, name_of
 from deeprob.errors import UserError
 from deeprob.features.base import Features, FeaturesConfig
 from deeprob.features.steps import STEPS, shape_after
+from deeprob.tracking.console import Bar
 
 _STEP_RULE = Rule(lambda value: all(name in STEPS for name in value), f"a list of {', '.join(STEPS)}, as in [equalize]")
 NUMBERS = {"cpu": 2**19, "cuda": 2**27}
@@ -60,7 +62,14 @@ class PictureFeatures(Features):
         Names of the steps that pictures go through first.
     numbers
         About how many numbers describing one picture takes.
+
+    Attributes
+    ----------
+    doing
+        What stands before the progress bar.
     """
+
+    doing: ClassVar[str] = "extracting features"
 
     def __init__(self, output_shape: tuple[int, ...], standardize: str, before: list[str], numbers: int) -> None:
         super().__init__(output_shape, standardize)
@@ -73,7 +82,7 @@ class PictureFeatures(Features):
         """Return (B, *output_shape) of pictures (B, C, H, W), floats from 0 to 255."""
 
     def extract(self, inputs: Tensor) -> Tensor:
-        """Return (N, *output_shape) of pictures (N, C, H, W).
+        """Return (N, *output_shape) of pictures (N, C, H, W), with a bar.
 
         Raises
         ------
@@ -82,8 +91,10 @@ class PictureFeatures(Features):
         """
         like = self.standardize.mean
         extracted = torch.empty((len(inputs), *self.output_shape), dtype=like.dtype, device=like.device)
-        for chunk, pictures in self.prepared(inputs):
-            extracted[chunk] = self.describe(pictures)
+        with Bar(len(inputs), self.doing, "pictures") as bar:
+            for chunk, pictures in self.prepared(inputs):
+                extracted[chunk] = self.describe(pictures)
+                bar.advance(len(pictures))
         return extracted
 
     def prepared(self, inputs: Tensor) -> Iterator[tuple[slice, Tensor]]:

@@ -1,0 +1,149 @@
+"""Bags of words: which words of a codebook a picture's patches are like, and how much, region by region."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from deeprob.config import choice, number, register
+from deeprob.errors import UserError
+from deeprob.features.codebook import codebook
+from deeprob.features.patch_features import PatchFeatures, PatchFeaturesConfig
+from deeprob.features.patches import Descriptor
+from deeprob.features.votes import regions
+from deeprob.features.whitening import Whitening
+from deeprob.features.words import coded, regions_of
+
+CODES = ("triangle", "hard")
+
+
+@register("features", "bag_of_words")
+@dataclass(kw_only=True, slots=True)
+class BagOfWordsConfig(PatchFeaturesConfig):
+    """Patches compared with a codebook.
+
+    Attributes
+    ----------
+    words
+        In the codebook.
+    code
+        ``hard``: a patch counts for the nearest word; ``triangle``: for all that are nearer than the mean distance.
+    epsilon
+        Of whitening: times the mean variance, is added to variances along principal axes; null does not whiten.
+    iterations
+        How often k-means moves the words.
+    """
+
+    words: int = number(1600, minimum=2)
+    code: str = choice("triangle", among=CODES)
+    epsilon: float | None = number(1.0, above=0, optional=True)
+    iterations: int = number(10, minimum=0)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what contradicts itself."""
+        yield from PatchFeaturesConfig.problems(self)
+        if self.words > self.samples:
+            yield f"words={self.words}: need as many patches to learn from; raise samples={self.samples}"
+
+    def build(self, input_shape: tuple[int, ...]) -> "BagOfWords":
+        """Return the feature, its codebook not yet learned.
+
+        Raises
+        ------
+        UserError
+            For inputs that are no pictures, or smaller than a patch, or have fewer patches than the grid has regions.
+        """
+        return BagOfWords(
+            self.patches(input_shape),
+            self.standardize,
+            self.before,
+            words=self.words,
+            hard=self.code == "hard",
+            epsilon=self.epsilon,
+            iterations=self.iterations,
+            grid=self.grid,
+            mirror=self.mirror,
+            samples=self.samples,
+            seed=self.seed,
+        )
+
+
+class BagOfWords(PatchFeatures):
+    """Coates, Ng & Lee, "An analysis of single-layer networks in unsupervised feature learning", 2011.
+
+    With K words and a grid of g × g regions a picture has K·g² numbers, each the mean over a region's patches of how
+    much they are like a word.
+
+    Parameters
+    ----------
+    patches, standardize, before, mirror, samples, seed
+        See `PatchFeatures`.
+    words, hard, epsilon, iterations, grid
+        See `BagOfWordsConfig`.
+    """
+
+    doing: ClassVar[str] = "counting words"
+
+    words: Tensor
+    regions: Tensor
+
+    def __init__(
+        self,
+        patches: Descriptor,
+        standardize: str,
+        before: list[str],
+        *,
+        words: int,
+        hard: bool,
+        epsilon: float | None,
+        iterations: int,
+        grid: int,
+        mirror: bool,
+        samples: int,
+        seed: int,
+    ) -> None:
+        super().__init__(
+            patches,
+            words * grid**2,
+            standardize,
+            before,
+            mirror=mirror,
+            samples=samples,
+            seed=seed,
+        )
+        self.hard = hard
+        self.epsilon = epsilon
+        self.iterations = iterations
+        rows, columns = patches.grid
+        self.whitening = Whitening(patches.count)
+        self.register_buffer("words", torch.zeros(words, patches.count))
+        self.register_buffer("regions", regions_of(regions(rows, grid), regions(columns, grid)), persistent=False)
+
+    def fit(self, inputs: Tensor) -> Tensor:
+        """Learn whitening and words from training pictures (N, C, H, W), and return them extracted.
+
+        Raises
+        ------
+        UserError
+            When the pictures have fewer patches than there are to be words.
+        """
+        available = len(inputs) * self.regions.shape[1]
+        if available < len(self.words):
+            raise UserError(
+                f"features=bag_of_words words={len(self.words)}: the training pictures have only {available} patches"
+            )
+        return super().fit(inputs)
+
+    def learn(self, patches: Tensor, rng: torch.Generator) -> None:
+        """Learn whitening and words from patches (M, D)."""
+        if self.epsilon is not None:
+            self.whitening.fit(patches, self.epsilon)
+            patches = self.whitening(patches)
+        self.words.copy_(codebook(patches, len(self.words), rng, self.iterations))
+
+    def describe_patches(self, patches: Tensor) -> Tensor:
+        """Return (B, g²·K) of patches (B, P, D): by region and word."""
+        whitened = self.whitening(patches) if self.epsilon is not None else patches
+        return coded(whitened, self.words, self.regions, hard=self.hard).flatten(1)

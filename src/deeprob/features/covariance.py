@@ -1,0 +1,54 @@
+"""Means, covariances and principal axes of many rows of numbers."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from deeprob.errors import UserError
+
+MOST = 2**13
+"""The covariance of more numbers than this takes too much time and memory."""
+_CHUNK = 2**12  # rows whose products are summed in single precision
+
+
+def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    """Return the mean (D,) and the covariance (D, D) of rows (N, D) of any type, in double precision.
+
+    Products are computed chunk by chunk as `dtype`, after the mean was taken off, and summed in double.
+    """
+    parts = torch.split(values, _CHUNK)
+    mean = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
+    for part in parts:
+        mean += part.sum(0, dtype=torch.float64)
+    mean /= len(values)
+    covariance = torch.zeros(values.shape[1], values.shape[1], dtype=torch.float64, device=values.device)
+    for part in parts:
+        centred = part.to(dtype) - mean.to(dtype)
+        covariance += centred.T @ centred
+    return mean, covariance.div_(len(values))
+
+
+def axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return variances (D,) from the largest on, and principal axes (D, D), one a column, of a covariance (D, D).
+
+    An axis's entry of largest size is positive, so that there is one answer.
+    """
+    variances, vectors = torch.linalg.eigh(covariance)
+    variances, vectors = variances.flip(0).clamp(min=0), vectors.flip(1)
+    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
+    return variances, torch.where(largest < 0, -vectors, vectors)
+
+
+def fit_covariance(name: str, input_shape: tuple[int, ...]) -> int:
+    """Return D, the count of an input's numbers.
+
+    Raises
+    ------
+    UserError
+        If there are too many for a covariance.
+    """
+    count = math.prod(input_shape)
+    if count > MOST:
+        raise UserError(f"features={name}: inputs have {count} numbers, and it takes {MOST} at most: lower their size")
+    return count

@@ -1,0 +1,147 @@
+"""Fisher vectors: in which direction a picture's patches would pull a mixture of Gaussians."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from deeprob.config import number, register
+from deeprob.errors import UserError
+from deeprob.features.mixture import Mixture
+from deeprob.features.patch_features import PatchFeatures, PatchFeaturesConfig
+from deeprob.features.patches import Descriptor
+from deeprob.features.pca import Projection, fit_components
+
+
+@register("features", "fisher_vector")
+@dataclass(kw_only=True, slots=True)
+class FisherVectorConfig(PatchFeaturesConfig):
+    """Patches compared with a mixture of Gaussians.
+
+    Attributes
+    ----------
+    components
+        Principal components of a patch that are kept.
+    gaussians
+        In the mixture.
+    iterations
+        Of expectation and maximisation.
+    """
+
+    components: int = number(64, minimum=1)
+    gaussians: int = number(16, minimum=1)
+    iterations: int = number(20, minimum=0)
+
+    def build(self, input_shape: tuple[int, ...]) -> "FisherVector":
+        """Return the feature, its mixture not yet fitted.
+
+        Raises
+        ------
+        UserError
+            For inputs that are no pictures, or smaller than a patch, or have fewer patches than the grid has regions,
+            or fewer numbers a patch than components.
+        """
+        patches = self.patches(input_shape)
+        fit_components("fisher_vector", self.components, patches.count, "patches")
+        return FisherVector(
+            patches,
+            self.standardize,
+            self.before,
+            components=self.components,
+            gaussians=self.gaussians,
+            iterations=self.iterations,
+            grid=self.grid,
+            mirror=self.mirror,
+            samples=self.samples,
+            seed=self.seed,
+        )
+
+
+class FisherVector(PatchFeatures):
+    """Sánchez, Perronnin, Mensink & Verbeek, "Image classification with the Fisher vector", 2013.
+
+    With N Gaussians over K components and a grid of R = g × g regions a picture has 2·N·R·K numbers: the gradients of
+    the log-likelihood of a region's patches to each mean and deviation, scaled so that they vary alike. Of each the
+    root is taken, with its sign, and a region's numbers are divided by their length.
+
+    Parameters
+    ----------
+    patches, standardize, before, mirror, samples, seed
+        See `PatchFeatures`.
+    components, gaussians, iterations, grid
+        See `FisherVectorConfig`.
+    """
+
+    doing: ClassVar[str] = "computing Fisher vectors"
+
+    def __init__(
+        self,
+        patches: Descriptor,
+        standardize: str,
+        before: list[str],
+        *,
+        components: int,
+        gaussians: int,
+        iterations: int,
+        grid: int,
+        mirror: bool,
+        samples: int,
+        seed: int,
+    ) -> None:
+        super().__init__(
+            patches,
+            2 * gaussians * grid**2 * components,
+            standardize,
+            before,
+            mirror=mirror,
+            samples=samples,
+            seed=seed,
+        )
+        self.iterations = iterations
+        self.grid = grid
+        self.projection = Projection(patches.count, components)
+        self.mixture = Mixture(gaussians, components)
+
+    def fit(self, inputs: Tensor) -> Tensor:
+        """Learn projection and mixture from training pictures (N, C, H, W), and return them extracted.
+
+        Raises
+        ------
+        UserError
+            When the pictures have fewer patches than there are to be Gaussians.
+        """
+        rows, columns = self.patches.grid
+        available, gaussians = min(self.samples, len(inputs) * rows * columns), len(self.mixture.shares)
+        if available < gaussians:
+            raise UserError(
+                f"features=fisher_vector gaussians={gaussians}: there are only {available} patches to learn from"
+            )
+        return super().fit(inputs)
+
+    def learn(self, patches: Tensor, rng: torch.Generator) -> None:
+        """Learn projection and mixture from patches (M, D)."""
+        self.projection.fit(patches)
+        self.mixture.fit(self.projection(patches), rng, self.iterations)
+
+    def describe_patches(self, patches: Tensor) -> Tensor:
+        """Return (B, R·N·2·K) of patches (B, P, D): by region, Gaussian, mean or deviation, and component."""
+        points = self.projection(patches)
+        posteriors = self.mixture.logs(points).softmax(2)
+        rows, columns = self.patches.grid
+        fields = [values.unflatten(1, (rows, columns)) for values in (posteriors, points)]
+        edges = [[i * side // self.grid for i in range(self.grid + 1)] for side in (rows, columns)]
+        vectors = []
+        for top, bottom in zip(edges[0], edges[0][1:], strict=False):
+            for left, right in zip(edges[1], edges[1][1:], strict=False):
+                inside = [field[:, top:bottom, left:right].flatten(1, 2) for field in fields]
+                vectors.append(normalized(self.mixture.gradients(*inside)))
+        return torch.stack(vectors, 1).flatten(1)
+
+
+def normalized(gradients: Tensor) -> Tensor:
+    """Return sign(v)·√|v| of vectors (B, N, 2K), scaled to length 1; a vector of zeros stays one."""
+    flat = gradients.flatten(1)
+    roots = flat.sign() * flat.abs().sqrt()
+    lengths: Tensor = torch.linalg.vector_norm(roots, dim=1, keepdim=True)
+    return (roots / lengths.clamp(min=1e-12)).view(gradients.shape)

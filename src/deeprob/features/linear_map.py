@@ -1,0 +1,30 @@
+"""Many inputs mapped row by row, in chunks, so that only the outcome is in memory as a whole."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+_CHUNK = 4096
+
+
+def mapped(function: Callable[[Tensor], Tensor], like: Tensor, inputs: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return (N, *shape) of inputs (N, …).
+
+    Parameters
+    ----------
+    function
+        From rows (B, D) to rows of as many numbers as `shape` holds.
+    like
+        Has the type of numbers and the device to work with.
+    inputs
+        Of any type, on any device.
+    shape
+        Of one result.
+    """
+    outcome = torch.empty((len(inputs), *shape), dtype=like.dtype, device=like.device)
+    for start in range(0, len(inputs), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        rows = inputs[chunk].flatten(1).to(like.device, like.dtype)
+        outcome[chunk] = function(rows).view(outcome[chunk].shape)
+    return outcome

@@ -1,0 +1,122 @@
+"""Mixtures of Gaussians with diagonal covariances, fitted by expectation and maximisation."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from deeprob.features.codebook import codebook
+from deeprob.tracking.console import Bar
+
+_CHUNK = 2**14  # rows in memory with all their likelihoods
+_START = 5  # moves of the k-means that the means start from
+_FLOOR = 1e-3  # of a column's variance: a Gaussian that has one point alone does not shrink to it
+
+
+class Mixture(nn.Module):
+    """p(x) = Σₙ πₙ N(x; μₙ, diag σₙ²) for N Gaussians.
+
+    Parameters
+    ----------
+    count
+        N.
+    numbers
+        D, of a point.
+    """
+
+    shares: Tensor
+    means: Tensor
+    variances: Tensor
+
+    def __init__(self, count: int, numbers: int) -> None:
+        super().__init__()
+        self.register_buffer("shares", torch.full((count,), 1 / count))
+        self.register_buffer("means", torch.zeros(count, numbers))
+        self.register_buffer("variances", torch.ones(count, numbers))
+
+    def fit(self, points: Tensor, rng: torch.Generator, iterations: int) -> list[float]:
+        """Fit to points (M, D), M at least N, and return the mean log-likelihood before each iteration.
+
+        Dempster, Laird & Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977: the likelihood
+        never falls, but for variances that are held at a thousandth of the points' own. Means start from k-means.
+        """
+        count, numbers = self.means.shape
+        spread = points.double().var(0, correction=0)
+        floor = (_FLOOR * spread).clamp(min=1e-12)
+        self.shares.fill_(1 / count)
+        self.means.copy_(codebook(points, count, rng, _START))
+        self.variances.copy_(torch.maximum(spread, floor).expand(count, -1))
+        likelihoods = []
+        with Bar(iterations * len(points), "fitting the mixture", "points") as bar:
+            for _ in range(iterations):
+                sums = torch.zeros(count, 1 + 2 * numbers, dtype=torch.float64, device=points.device)
+                likelihood = 0.0
+                for part in torch.split(points, _CHUNK):
+                    logs = self.logs(part)
+                    likelihood += logs.logsumexp(1).double().sum().item()
+                    sums += sums_of(logs.softmax(1), part).double()
+                    bar.advance(len(part))
+                self._maximize(sums, floor)
+                likelihoods.append(likelihood / len(points))
+        return likelihoods
+
+    def _maximize(self, sums: Tensor, floor: Tensor) -> None:
+        """Set all to what is likeliest given sums over points (N, 1 + 2D); a Gaussian without points stays as it is."""
+        numbers = self.means.shape[1]
+        size = sums[:, :1]
+        means, squares = torch.split(sums[:, 1:] / size.clamp(min=1e-12), numbers, 1)
+        alive = size > 1e-3
+        variances = torch.maximum(squares - means.square(), floor)
+        self.means.copy_(torch.where(alive, means, self.means.double()))
+        self.variances.copy_(torch.where(alive, variances, self.variances.double()))
+        self.shares.copy_((size / size.sum()).flatten().clamp(min=1e-6))
+        self.shares.div_(self.shares.sum())
+
+    def logs(self, points: Tensor) -> Tensor:
+        """Return log πₙ N(x; μₙ, σₙ²) of points (…, D): (…, N).
+
+        −½ Σ (x − μ)²/σ² is written out, so that it is one product of matrices of the points and their squares.
+        """
+        precisions = self.variances.reciprocal()
+        constant = self.shares.log() - 0.5 * (
+            (2 * math.pi * self.variances).log() + self.means.square() * precisions
+        ).sum(1)
+        both = torch.cat([points, points.square()], -1)
+        return both @ torch.cat([self.means * precisions, -0.5 * precisions], 1).T + constant
+
+    def gradients(self, posteriors: Tensor, points: Tensor) -> Tensor:
+        """Return the gradients of a picture's mean log-likelihood to means and deviations: (B, N, 2D).
+
+        Each is divided by the root of its Fisher information, nearly √πₙ/σₙ for a mean and √(2πₙ)/σₙ for a deviation
+        (Perronnin & Dance, "Fisher kernels on visual vocabularies for image categorization", 2007), so for M points
+
+        - to a mean: 1/(M√πₙ) Σ γ (x − μₙ)/σₙ,
+        - to a deviation: 1/(M√(2πₙ)) Σ γ ((x − μₙ)²/σₙ² − 1).
+
+        Parameters
+        ----------
+        posteriors
+            γ (B, M, N).
+        points
+            (B, M, D).
+        """
+        numbers = points.shape[2]
+        size, first, second = torch.split(sums_of(posteriors, points) / points.shape[1], [1, numbers, numbers], 2)
+        deviations, shares = self.variances.sqrt(), self.shares[:, None]
+        to_mean = (first - size * self.means) / (deviations * shares.sqrt())
+        spread = (second - 2 * self.means * first + size * self.means.square()) / self.variances
+        return torch.cat([to_mean, (spread - size) / (2 * shares).sqrt()], 2)
+
+
+def sums_of(posteriors: Tensor, points: Tensor) -> Tensor:
+    """Return Σ γ, Σ γx and Σ γx² over points, side by side: (…, N, 1 + 2D).
+
+    Parameters
+    ----------
+    posteriors
+        γ (…, M, N): how likely each point comes from each Gaussian.
+    points
+        (…, M, D).
+    """
+    terms = torch.cat([torch.ones_like(points[..., :1]), points, points.square()], -1)
+    return posteriors.transpose(-1, -2) @ terms

@@ -1,0 +1,137 @@
+"""What features of patches share: which patches, samples of them to learn from, and the regions they belong to."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deeprob import randomness
+from deeprob.config import choice, name_of, number
+from deeprob.errors import UserError
+from deeprob.features.patches import Descriptor, Edges, Levels, choose, pick
+from deeprob.features.pictures import PictureFeatures, PictureFeaturesConfig
+
+DESCRIPTORS = ("levels", "edges")
+_PICTURES = 10_000
+"""Patches to learn from come from so many training pictures, drawn at random."""
+
+
+@dataclass(kw_only=True, slots=True)
+class PatchFeaturesConfig(PictureFeaturesConfig):
+    """Fields of every feature of patches.
+
+    Attributes
+    ----------
+    descriptor
+        What a patch is: ``levels`` of its pixels, or ``edges``, a histogram of their directions.
+    patch, stride
+        Pixels along a patch's side, and from one patch to the next.
+    contrast
+        Of levels: added to a patch's variance before it is divided by the root of it; null leaves levels as they are.
+    grid
+        Patches are pooled over each of grid × grid regions; 1 takes the whole picture.
+    mirror
+        Take the mean of a picture's numbers and its mirror image's: for a linear classifier the same as training on
+        both, for twice the time.
+    samples
+        Patches to learn from.
+    seed
+        Draws them, and what learning starts from.
+    """
+
+    descriptor: str = choice("levels", among=DESCRIPTORS)
+    patch: int = number(6, minimum=1)
+    stride: int = number(1, minimum=1)
+    contrast: float | None = number(10.0, above=0, optional=True)
+    grid: int = number(2, minimum=1)
+    mirror: bool = False
+    samples: int = number(400_000, minimum=1)
+    seed: int = number(0, minimum=0)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what contradicts itself."""
+        if self.descriptor == "edges" and self.patch % Edges.cells:
+            yield f"patch={self.patch}: descriptor=edges cuts a patch into {Edges.cells} cells; take a multiple of that"
+
+    def patches(self, input_shape: tuple[int, ...]) -> Descriptor:
+        """Return what describes patches.
+
+        Raises
+        ------
+        UserError
+            For inputs that are no pictures, or smaller than a patch, or have fewer patches than the grid has regions.
+        """
+        shape = self.shape(input_shape)
+        _, height, width = shape
+        side = min(height, width)
+        name, size = name_of(self), f"pictures have {width}×{height} pixels"
+        if self.patch > side:
+            raise UserError(f"features={name} patch={self.patch}: {size}; patch is at most {side}")
+        if self.descriptor == "edges":
+            descriptor: Descriptor = Edges(shape, self.patch, self.stride)
+        else:
+            descriptor = Levels(shape, self.patch, self.stride, self.contrast)
+        if self.grid > (across := min(descriptor.grid)):
+            raise UserError(
+                f"features={name} grid={self.grid}: {size}, {across} patches a side; grid is at most {across}"
+            )
+        return descriptor
+
+
+class PatchFeatures(PictureFeatures):
+    """A feature of the patches of pictures, which first learns from some of them.
+
+    Parameters
+    ----------
+    patches
+        What describes them.
+    output_count
+        How many numbers a picture has.
+    standardize, before
+        See `PictureFeatures`.
+    mirror, samples, seed
+        See `PatchFeaturesConfig`.
+    """
+
+    def __init__(
+        self,
+        patches: Descriptor,
+        output_count: int,
+        standardize: str,
+        before: list[str],
+        *,
+        mirror: bool,
+        samples: int,
+        seed: int,
+    ) -> None:
+        rows, columns = patches.grid
+        super().__init__((output_count,), standardize, before, rows * columns * patches.count)
+        self.patches = patches
+        self.mirror = mirror
+        self.samples = samples
+        self.seed = seed
+
+    @abstractmethod
+    def learn(self, patches: Tensor, rng: torch.Generator) -> None:
+        """Learn from random patches (M, D) of training pictures."""
+
+    @abstractmethod
+    def describe_patches(self, patches: Tensor) -> Tensor:
+        """Return (B, output_count) of the patches (B, P, D) of pictures."""
+
+    def fit(self, inputs: Tensor) -> Tensor:
+        """Learn from training pictures (N, C, H, W), and return them extracted."""
+        rng = randomness.generator(self.seed, "patches")
+        chosen = inputs[choose(len(inputs), _PICTURES, rng).to(inputs.device)]
+        share = -(-self.samples // len(chosen))
+        self.learn(torch.cat([pick(self.patches(some), share, rng) for _, some in self.prepared(chosen)]), rng)
+        return super().fit(inputs)
+
+    def describe(self, pictures: Tensor) -> Tensor:
+        """Return (B, output_count) of pictures (B, C, H, W), floats from 0 to 255."""
+        described = self.describe_patches(self.patches(pictures))
+        if self.mirror:
+            described.add_(self.describe_patches(self.patches(pictures.flip(3)))).div_(2)
+        return described

@@ -1,0 +1,116 @@
+"""Patches: all the little windows of a picture, each described by a row of numbers."""
+
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deeprob.features.hog import gradients, length
+from deeprob.features.votes import votes
+
+
+class Descriptor(ABC):
+    """Describes every patch of a picture.
+
+    Attributes
+    ----------
+    count
+        D, the numbers of a description.
+    grid
+        How many patches there are downwards and to the right.
+    """
+
+    count: int
+    grid: tuple[int, int]
+
+    @abstractmethod
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Return (B, P, D) of pictures (B, C, H, W), floats from 0 to 255; patches go row by row."""
+
+
+class Levels(Descriptor):
+    """The levels of a patch's pixels, D = C·size² of them, with brightness and contrast taken away.
+
+    A patch x becomes (x − x̄)/√(var x + contrast), with the unbiased variance: Coates, Ng & Lee, "An analysis of
+    single-layer networks in unsupervised feature learning", 2011. Small: [0, 2] and contrast 2 give [−½, ½]. A patch of
+    one level becomes 0.
+
+    Parameters
+    ----------
+    shape
+        Of a picture, (C, H, W).
+    size, stride
+        Pixels along a patch's side, and from one patch to the next.
+    contrast
+        Is added to variances, so that faint noise does not become an edge; None leaves levels as they are.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], size: int, stride: int, contrast: float | None) -> None:
+        channels, height, width = shape
+        self.count = channels * size**2
+        self.grid = ((height - size) // stride + 1, (width - size) // stride + 1)
+        self.size = size
+        self.stride = stride
+        self.contrast = contrast
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Return (B, P, C·size²): by channel, row and column within a patch."""
+        columns = F.unfold(pictures, self.size, stride=self.stride)  # (B, D, P)
+        if self.contrast is not None:
+            columns -= columns.mean(1, keepdim=True)
+            variance = columns.square().sum(1, keepdim=True) / max(1, self.count - 1)
+            columns *= (variance + self.contrast).rsqrt_()
+        return columns.transpose(1, 2)
+
+
+class Edges(Descriptor):
+    """A patch's histogram of oriented gradients: 4 × 4 cells of 8 directions over a whole turn, 128 numbers.
+
+    Lowe, "Distinctive image features from scale-invariant keypoints", 2004, without looking for keypoints. The patch's
+    numbers have length 1, and the square root is taken of each (Arandjelović & Zisserman, "Three things everyone should
+    know to improve object retrieval", 2012, with the length that hog has in place of the sum).
+
+    Parameters
+    ----------
+    shape
+        Of a picture, (C, H, W).
+    size, stride
+        Pixels along a patch's side, a multiple of 4, and from one patch to the next.
+    """
+
+    cells = 4
+    directions = 8
+
+    def __init__(self, shape: tuple[int, int, int], size: int, stride: int) -> None:
+        _, height, width = shape
+        self.count = self.directions * self.cells**2
+        self.grid = ((height - size) // stride + 1, (width - size) // stride + 1)
+        self.cell = size // self.cells
+        self.stride = stride
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Return (B, P, 128): by direction, row and column of cells."""
+        down, right = gradients(pictures)
+        places = torch.atan2(down, right).mul_(self.directions / (2 * torch.pi)).remainder_(self.directions)
+        strength = right.square_().add_(down.square_()).sqrt_()
+        planes = votes(places, self.directions, circular=True, soft=True, weights=strength)
+        means = F.avg_pool2d(planes, self.cell, stride=1)
+        columns = F.unfold(means, self.cells, dilation=self.cell, stride=self.stride)
+        described = columns.transpose(1, 2)
+        return (described / length(described)).sqrt_()
+
+
+def choose(count: int, picked: int, rng: torch.Generator) -> Tensor:
+    """Return the numbers of `picked` out of `count` examples in their order, or of all if there are fewer."""
+    return torch.randperm(count, generator=rng)[:picked].sort().values
+
+
+def pick(described: Tensor, share: int, rng: torch.Generator) -> Tensor:
+    """Return `share` random patches of each picture, some of them twice if there are fewer: (B·share, D) of (B, P, D).
+
+    Places are drawn on the CPU, so they are the same on every device.
+    """
+    count, patches, numbers = described.shape
+    places = torch.randint(patches, (count, share, 1), generator=rng).to(described.device)
+    return described.gather(1, places.expand(-1, -1, numbers)).flatten(0, 1)

@@ -1,0 +1,101 @@
+"""Principal components: the few directions in which inputs vary most."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from deeprob.config import number, register
+from deeprob.errors import UserError
+from deeprob.features.base import Features, FeaturesConfig
+from deeprob.features.covariance import axes, fit_covariance, moments
+from deeprob.features.linear_map import mapped
+
+
+@register("features", "pca")
+@dataclass(kw_only=True, slots=True)
+class PcaConfig(FeaturesConfig):
+    """Inputs along principal axes; ``standardize=feature`` makes them vary alike, ``none`` keeps their variances.
+
+    Attributes
+    ----------
+    components
+        How many axes, those of largest variance.
+    """
+
+    components: int = number(64, minimum=1)
+
+    def build(self, input_shape: tuple[int, ...]) -> "Pca":
+        """Return the feature, not yet fitted.
+
+        Raises
+        ------
+        UserError
+            For inputs of too many numbers, or of fewer than components.
+        """
+        fit_components("pca", self.components, fit_covariance("pca", input_shape), "inputs")
+        return Pca(input_shape, self.standardize, self.components)
+
+
+def fit_components(name: str, components: int, count: int, what: str) -> None:
+    """Raise a `UserError` if there are to be more components than numbers."""
+    if components > count:
+        raise UserError(f"features={name} components={components}: {what} have {count} numbers, so {count} at most")
+
+
+class Projection(nn.Module):
+    """z = Vᵀ (x − x̄) for the first K principal axes V (D, K) of a covariance.
+
+    Pearson, "On lines and planes of closest fit to systems of points in space", 1901. Small: points on a line keep
+    their place on it with K = 1.
+
+    Parameters
+    ----------
+    count, components
+        D and K.
+    """
+
+    mean: Tensor
+    matrix: Tensor
+
+    def __init__(self, count: int, components: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(count))
+        self.register_buffer("matrix", torch.eye(count, components))
+
+    def fit(self, values: Tensor) -> None:
+        """Measure rows (N, D)."""
+        mean, covariance = moments(values, self.mean.dtype)
+        self.mean.copy_(mean)
+        self.matrix.copy_(axes(covariance)[1][:, : self.matrix.shape[1]])
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return (…, K) of rows (…, D)."""
+        return (values - self.mean) @ self.matrix
+
+
+class Pca(Features):
+    """Inputs after a `Projection`.
+
+    Parameters
+    ----------
+    input_shape
+        Of an input.
+    standardize
+        See `Features`.
+    components
+        See `PcaConfig`.
+    """
+
+    def __init__(self, input_shape: tuple[int, ...], standardize: str, components: int) -> None:
+        super().__init__((components,), standardize)
+        self.projection = Projection(torch.Size(input_shape).numel(), components)
+
+    def fit(self, inputs: Tensor) -> Tensor:
+        """Learn from training inputs (N, …), and return them projected."""
+        self.projection.fit(inputs.flatten(1).to(self.projection.mean.device))
+        return super().fit(inputs)
+
+    def extract(self, inputs: Tensor) -> Tensor:
+        """Return (N, K) of inputs (N, …)."""
+        return mapped(self.projection, self.projection.mean, inputs, (self.output_count,))

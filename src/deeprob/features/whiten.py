@@ -1,0 +1,64 @@
+"""Whitening of whole inputs, as a step before any model."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from deeprob.config import number, register
+from deeprob.features.base import Features, FeaturesConfig
+from deeprob.features.covariance import fit_covariance
+from deeprob.features.linear_map import mapped
+from deeprob.features.whitening import Whitening
+
+
+@register("features", "whiten")
+@dataclass(kw_only=True, slots=True)
+class WhitenConfig(FeaturesConfig):
+    """Inputs whitened (ZCA).
+
+    Attributes
+    ----------
+    epsilon
+        Times the mean variance, is added to variances along principal axes: those of far less stay faint.
+    """
+
+    epsilon: float = number(0.1, above=0)
+
+    def build(self, input_shape: tuple[int, ...]) -> "Whiten":
+        """Return the feature, not yet fitted.
+
+        Raises
+        ------
+        UserError
+            For inputs of too many numbers.
+        """
+        fit_covariance("whiten", input_shape)
+        return Whiten(input_shape, self.standardize, self.epsilon)
+
+
+class Whiten(Features):
+    """Inputs after `Whitening`, in their own shape, so that a picture stays one.
+
+    Parameters
+    ----------
+    input_shape
+        Of an input.
+    standardize
+        See `Features`.
+    epsilon
+        See `WhitenConfig`.
+    """
+
+    def __init__(self, input_shape: tuple[int, ...], standardize: str, epsilon: float) -> None:
+        super().__init__(input_shape, standardize)
+        self.epsilon = epsilon
+        self.whitening = Whitening(self.output_count)
+
+    def fit(self, inputs: Tensor) -> Tensor:
+        """Learn from training inputs (N, …), and return them whitened."""
+        self.whitening.fit(inputs.flatten(1).to(self.whitening.mean.device), self.epsilon)
+        return super().fit(inputs)
+
+    def extract(self, inputs: Tensor) -> Tensor:
+        """Return inputs (N, …) whitened, in their own shape."""
+        return mapped(self.whitening, self.whitening.mean, inputs, inputs.shape[1:])

@@ -1,0 +1,72 @@
+"""Words of a codebook in a picture: how near each is to every patch, summed up over regions."""
+
+import torch
+from torch import Tensor
+
+TILE = {"cpu": 2**20, "cuda": 2**26}
+"""How many distances are in memory at once: on a CPU they stay in its cache from the product to the sum."""
+
+
+def regions_of(rows: Tensor, columns: Tensor) -> Tensor:
+    """Return (R·C, H·W): each row takes the mean of a picture (H·W,) over one region of a grid.
+
+    Parameters
+    ----------
+    rows, columns
+        (R, H) and (C, W), see `deeprob.features.votes.regions`.
+    """
+    return torch.einsum("rh,cw->rchw", rows, columns).flatten(2).flatten(0, 1).contiguous()
+
+
+def coded(patches: Tensor, words: Tensor, regions: Tensor, *, hard: bool) -> Tensor:
+    """Return the mean code of the patches in each region: (B, R, K).
+
+    The heavy part is one product of matrices: ‖z − c‖² = ‖z‖² − 2 z·c + ‖c‖² for all patches z and words c, with both
+    squares as two more numbers of the vectors. It is done tile by tile.
+
+    Parameters
+    ----------
+    patches
+        (B, P, D).
+    words
+        (K, D), the codebook.
+    regions
+        (R, P), each row with the weights of a mean.
+    hard
+        A patch counts 1 for the nearest word; else it has the code of `triangle`.
+    """
+    count, size, _ = patches.shape
+    ones = torch.ones_like(patches[..., :1])
+    extended = torch.cat([patches, patches.square().sum(2, keepdim=True), ones], 2)
+    book = torch.cat([-2 * words, torch.ones_like(words[:, :1]), words.square().sum(1, keepdim=True)], 1).T.contiguous()
+    tile = max(1, TILE.get(words.device.type, TILE["cuda"]) // len(words))
+    tile = (
+        -(-size // -(-size // tile)) if tile < size else tile // size * size
+    )  # even parts of a picture, or whole ones
+    code = nearest_only if hard else triangle
+    found = patches.new_zeros(count, len(regions), len(words))
+    space = patches.new_empty(min(tile, count * size), len(words))
+    for first in range(0, count, max(1, tile // size)):
+        pictures = slice(first, min(count, first + max(1, tile // size)))
+        for start in range(0, size, tile):
+            part = slice(start, min(size, start + tile))
+            rows = extended[pictures, part].flatten(0, 1)
+            codes = code(torch.mm(rows, book, out=space[: len(rows)]))
+            found[pictures] += regions[:, part] @ codes.view(pictures.stop - first, part.stop - start, len(words))
+    return found
+
+
+def triangle(squares: Tensor) -> Tensor:
+    """Return max(0, mean distance − distance) for each word, in the place of squared distances (M, K).
+
+    Coates, Ng & Lee, "An analysis of single-layer networks in unsupervised feature learning", 2011: about half of the
+    words, those nearer than most, get a number. Small: distances 1, 2 and 6 give 2, 1 and 0.
+    """
+    distances = squares.clamp_(min=0).sqrt_()  # rounding makes squares of nothing negative
+    return torch.sub(distances.mean(1, keepdim=True), distances, out=distances).clamp_(min=0)
+
+
+def nearest_only(squares: Tensor) -> Tensor:
+    """Return 1 for the nearest word, the first of equals, and 0 for the others, in the place of distances (M, K)."""
+    nearest = squares.argmin(1, keepdim=True)
+    return squares.zero_().scatter_(1, nearest, 1.0)
