@@ -24,8 +24,8 @@ train: $(READY) ## train: make train ARGS="model=linear optimizer.lr=1e-2"
 preflight: $(READY) ## check a run before it starts: make preflight ARGS="dataset=cifar10"
 	$(BIN)/python scripts/train.py trainer.preflight=only $(ARGS)
 
-test: lint ## check style and types, then run the test suite
-	$(BIN)/python -m pytest $(ARGS)
+test: lint ## check style and types, then run the test suite, on all cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(ARGS)
 
 test-slow: $(READY) ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)

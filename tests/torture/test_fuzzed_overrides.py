@@ -202,6 +202,10 @@ class Grammar:
         """Draw what a field takes: how it is typed, and what it is."""
         if types.NoneType in field.kinds and (self.rng.random() < 0.1 or list[str] in field.kinds):
             return "null", None  # for some words would have to be the names of figures
+        if field.hint == list[str]:
+            return "[]", []
+        if field.hint is list:
+            return "[raw]", ["raw"]  # parts of `concat`
         if field.words and (not field.interval or self.rng.random() < 0.3):
             word = self.rng.choice(field.words)
             return word, {"true": True, "false": False}.get(word, word)
