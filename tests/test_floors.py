@@ -9,13 +9,13 @@ SOURCE = Path(deeprob.__file__).parent
 
 FLOORS = [
     {"errors", "files"},
-    {"cache", "randomness", "config", "slopes", "convexity", "kinds"},
-    {"overrides", "tracking", "composition", "directions"},
+    {"cache", "randomness", "config", "slopes"},
+    {"overrides", "tracking", "composition"},
     {"choices", "data", "features", "models", "objective", "optim"},
-    {"fusion", "gradients", "landscape", "measures", "surfaces", "training"},
+    {"fusion", "gradients", "measures", "surfaces", "training"},
     {"experiment"},
     {"load", "preflight", "resume"},
-    {"slices", "slice_search"},
+    {"landscape"},
     {"figures"},
     {"check_gradients", "optimizer_paths", "show_optimizers", "visualize", "watch"},
     {"follow"},

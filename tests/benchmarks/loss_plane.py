@@ -17,9 +17,9 @@ from statistics import median
 import torch
 
 from deeprob import load_run
-from deeprob.directions import filter_normalised, random_direction
+from deeprob.landscape.directions import filter_normalised, random_direction
+from deeprob.landscape.slices import landscape_of
 from deeprob.randomness import key
-from deeprob.slices import landscape_of
 
 
 def seconds(action: Callable[[], object]) -> float:

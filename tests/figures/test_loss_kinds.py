@@ -3,7 +3,7 @@ import torch
 
 from deeprob import load_run
 from deeprob.figures.loss_kinds import LossKindsConfig
-from deeprob.kinds import KINDS, shape_of
+from deeprob.landscape.kinds import KINDS, shape_of
 
 
 @pytest.fixture(autouse=True)

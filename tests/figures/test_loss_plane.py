@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from deeprob import load_run
-from deeprob.directions import inner, norm_of
 from deeprob.figures import LossPlaneConfig
 from deeprob.figures.loss_plane import at_right_angle
-from deeprob.slices import landscape_of
+from deeprob.landscape.directions import inner, norm_of
+from deeprob.landscape.slices import landscape_of
 
 
 @pytest.fixture(autouse=True)

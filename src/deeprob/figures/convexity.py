@@ -12,12 +12,12 @@ from matplotlib.figure import Figure, FigureBase
 
 from deeprob import randomness
 from deeprob.config import choice, number, register
-from deeprob.convexity import TOLERANCE, Violation, triples, worst_violation
-from deeprob.directions import difference, filter_normalised, random_direction, scaled
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, INK, PALETTE, drawn
+from deeprob.landscape.convexity import TOLERANCE, Violation, triples, worst_violation
+from deeprob.landscape.directions import difference, filter_normalised, random_direction, scaled
+from deeprob.landscape.slices import enough, has_running_means, landscape_of, start_of
 from deeprob.load import SPLITS, Run
-from deeprob.slices import enough, has_running_means, landscape_of, start_of
 
 Numbers = npt.NDArray[np.float64]
 

@@ -12,17 +12,17 @@ from matplotlib.figure import FigureBase
 from deeprob.config import number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, INK, PALETTE
-from deeprob.kinds import KINDS
+from deeprob.landscape.kinds import KINDS
+from deeprob.landscape.search import DIRECTIONS, EXAMPLES, STEPS, Search, Slice, search
+from deeprob.landscape.slices import landscape_of
 from deeprob.load import Run
 from deeprob.measures import one_thread
-from deeprob.slice_search import DIRECTIONS, EXAMPLES, STEPS, Search, Slice, search
-from deeprob.slices import landscape_of
 
 
 @register("figure", "loss_kinds")
 @dataclass(kw_only=True, slots=True)
 class LossKindsConfig(FigureConfig):
-    """A slice of each kind (see `deeprob.kinds`) through a run's weights, in random directions and in turned ones.
+    """A slice of each kind (see `deeprob.landscape.kinds`) through a run's weights, in random and in turned directions.
 
     Attributes
     ----------

@@ -13,12 +13,12 @@ from matplotlib.figure import FigureBase
 from torch import Tensor
 
 from deeprob.config import number, register, some_words
-from deeprob.directions import Point, difference, inner, norm_of, scaled_to
 from deeprob.figures.loss_slice import OVER, LandscapeConfig, no_line
 from deeprob.figures.style import FAINT, INK, SEQUENTIAL
-from deeprob.landscape import Landscape
+from deeprob.landscape.directions import Point, difference, inner, norm_of, scaled_to
+from deeprob.landscape.landscape import Landscape
+from deeprob.landscape.slices import landscape_of, start_of, weights_of
 from deeprob.load import Run, load_run
-from deeprob.slices import landscape_of, start_of, weights_of
 
 Numbers = npt.NDArray[np.float64]
 

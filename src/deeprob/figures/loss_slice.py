@@ -11,13 +11,13 @@ from torch import Tensor
 
 from deeprob import randomness
 from deeprob.config import choice, number, register
-from deeprob.directions import Point, difference, filter_normalised, norm_of, random_direction, scaled_to
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, INK, PALETTE
-from deeprob.kinds import shape_of
-from deeprob.landscape import Landscape
+from deeprob.landscape.directions import Point, difference, filter_normalised, norm_of, random_direction, scaled_to
+from deeprob.landscape.kinds import shape_of
+from deeprob.landscape.landscape import Landscape
+from deeprob.landscape.slices import enough, has_running_means, landscape_of, other_architecture, start_of, weights_of
 from deeprob.load import SPLITS, Run, load_run
-from deeprob.slices import enough, has_running_means, landscape_of, other_architecture, start_of, weights_of
 
 DIRECTIONS = ("random", "gradient", "start")
 OVER = 0.25

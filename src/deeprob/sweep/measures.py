@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 import torch
 
 from deeprob.data import Examples
+from deeprob.landscape.search import EXAMPLES, measured, search
+from deeprob.landscape.slices import landscape_of
 from deeprob.load import Run
 from deeprob.measures import boundary_length, limits_of, separability
-from deeprob.slice_search import EXAMPLES, measured, search
-from deeprob.slices import landscape_of
 
 
 def boundary(run: Run) -> dict[str, float]:
@@ -37,7 +37,7 @@ def shared_name(stage: str) -> str:
 
 
 def slices(run: Run) -> dict[str, float]:
-    """Return the numbers on which the kinds of a run's loss slices are defined (see `deeprob.kinds`)."""
+    """Return the numbers on which the kinds of a run's loss slices are defined (see `deeprob.landscape.kinds`)."""
     landscape = landscape_of(run, "train", EXAMPLES, 0, torch.float64)
     return {f"slices/{name}": value for name, value in measured(search(landscape).found).items()}
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from deeprob import config as configs
 from deeprob import randomness
 from deeprob.data import Examples
-from deeprob.directions import Point
-from deeprob.landscape import Landscape
+from deeprob.landscape.directions import Point
+from deeprob.landscape.landscape import Landscape
 from deeprob.load import Run
 from deeprob.objective import Objective
 

@@ -3,7 +3,7 @@ import torch
 
 from deeprob import load_run
 from deeprob.experiment import Experiment
-from deeprob.slices import enough, has_running_means, landscape_of, other_architecture, start_of, weights_of
+from deeprob.landscape.slices import enough, has_running_means, landscape_of, other_architecture, start_of, weights_of
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,12 @@ import torch
 
 from deeprob import randomness
 from deeprob.data import Examples, GaussiansConfig
-from deeprob.directions import filter_normalised, random_direction
-from deeprob.kinds import shape_of
-from deeprob.landscape import Landscape
+from deeprob.landscape.directions import filter_normalised, random_direction
+from deeprob.landscape.kinds import shape_of
+from deeprob.landscape.landscape import Landscape
+from deeprob.landscape.search import WAVES, keep, measured, search, slice_along, turned
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig, Objective
-from deeprob.slice_search import WAVES, keep, measured, search, slice_along, turned
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deeprob.convexity import TOLERANCE, triples, worst_violation
+from deeprob.landscape.convexity import TOLERANCE, triples, worst_violation
 
 X = np.linspace(-2, 2, 21)
 

@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from deeprob import randomness
-from deeprob.directions import difference, filter_normalised, inner, norm_of, random_direction, scaled, scaled_to
+from deeprob.landscape.directions import (
+    difference,
+    filter_normalised,
+    inner,
+    norm_of,
+    random_direction,
+    scaled,
+    scaled_to,
+)
 
 
 def test_rows_take_the_norms_of_the_points_rows():

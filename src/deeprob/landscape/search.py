@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from deeprob import randomness
-from deeprob.directions import Point, filter_normalised, random_direction, scaled
-from deeprob.kinds import Shape, shape_of
-from deeprob.landscape import Landscape
+from deeprob.landscape.directions import Point, filter_normalised, random_direction, scaled
+from deeprob.landscape.kinds import Shape, shape_of
+from deeprob.landscape.landscape import Landscape
 
 Numbers = npt.NDArray[np.float64]
 

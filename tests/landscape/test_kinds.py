@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deeprob.kinds import KINDS, above_a_chord, minima, shape_of
+from deeprob.landscape.kinds import KINDS, above_a_chord, minima, shape_of
 
 X = np.linspace(-1, 1, 201)
 

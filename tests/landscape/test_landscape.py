@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from deeprob import landscape as module
 from deeprob import randomness
 from deeprob.data import Examples
-from deeprob.landscape import Landscape
+from deeprob.landscape import landscape as module
+from deeprob.landscape.landscape import Landscape
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.objective import (
     CrossEntropyConfig,

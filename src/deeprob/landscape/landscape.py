@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from deeprob.data import Examples
-from deeprob.directions import Point
+from deeprob.landscape.directions import Point
 from deeprob.models import Model
 from deeprob.objective import Objective
 from deeprob.objective.objective import weights
