@@ -57,7 +57,7 @@ def visualize(config: VisualizeConfig) -> list[Path]:
     else:
         directory = Path(config.run)
         runs = runs_in(directory, config.checkpoint)
-        figures = [f for f in figures_of_runs().values() if not f.costly] if every else [config.figure]
+        figures = [f for f in figures_of_runs().values() if not f.on_request] if every else [config.figure]
         paths = list(draw(figures, runs, directory / "figures", skip=every))
     for path in paths:
         print(f"figure     {path}")

@@ -29,14 +29,14 @@ class FigureConfig:
         Whether it is worth watching while a run trains, and is drawn when it ends.
     usual
         Whether it is drawn when a run ends, without having been watched.
-    costly
-        Whether it takes so long that it is drawn only when it is asked for by name.
+    on_request
+        Whether it is drawn only when it is asked for by name: it takes long, or tells something of several runs alone.
     """
 
     of_run: ClassVar[bool] = True
     live: ClassVar[bool] = False
     usual: ClassVar[bool] = False
-    costly: ClassVar[bool] = False
+    on_request: ClassVar[bool] = False
 
     def unsuited(self, run: Run) -> str:
         """Return why it cannot be drawn of a run, in words that go on after ``figure=NAME``; empty if it can."""

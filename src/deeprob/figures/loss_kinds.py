@@ -38,7 +38,7 @@ class LossKindsConfig(FigureConfig):
         Training examples that L is a mean over; draws examples and directions.
     """
 
-    costly: ClassVar[bool] = True
+    on_request: ClassVar[bool] = True
 
     directions: int = number(DIRECTIONS, minimum=1)
     steps: int = number(STEPS, minimum=0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from matplotlib.figure import Figure, FigureBase
@@ -33,6 +34,8 @@ class OptimizerRaceConfig(FigureConfig):
     into the loop: who leads depends on what is counted. Runs that differ in nothing but seeds are one curve with a band
     of one standard deviation.
     """
+
+    on_request: ClassVar[bool] = True
 
     def unsuited(self, run: Run) -> str:
         """Return why it cannot be drawn."""
