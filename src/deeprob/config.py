@@ -148,6 +148,8 @@ def expected(cls: type | None, name: str) -> str:
 
 def fits(value: Any, hint: Any) -> bool:
     """Tell whether a value is of a field's type, taken exactly: true is no number, and 2.0 no whole one."""
+    if hint is Any:
+        return True
     if isinstance(hint, UnionType):
         return any(fits(value, part) for part in typing.get_args(hint))
     if typing.get_origin(hint) is list:

@@ -204,7 +204,7 @@ class Grammar:
             return "null", None  # for some words would have to be the names of figures
         if field.hint == list[str]:
             return "[]", []
-        if field.hint is list:
+        if field.hint == list[Any]:
             return "[raw]", ["raw"]  # parts of `concat`
         if field.words and (not field.interval or self.rng.random() < 0.3):
             word = self.rng.choice(field.words)

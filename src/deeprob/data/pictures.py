@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from deeprob.cache import user_cache
 from deeprob.errors import UserError, one_line
 from deeprob.tracking.console import note, track
 
@@ -43,7 +44,7 @@ def decoded(root: Path, paths: Sequence[str], fingerprint: str, size: int | None
     """
     places = [
         root / ".deeprob-cache",
-        _user_cache() / hashlib.blake2b(bytes(root.resolve()), digest_size=8).hexdigest(),
+        user_cache() / hashlib.blake2b(bytes(root.resolve()), digest_size=8).hexdigest(),
     ]
     for place in places:
         cached = _open(place / f"{fingerprint}.npy", len(paths))
@@ -56,10 +57,6 @@ def decoded(root: Path, paths: Sequence[str], fingerprint: str, size: int | None
     if not any(_write(place / f"{fingerprint}.npy", pictures) for place in places):
         note(f"the decoded pictures cannot be kept in {places[0]} or {places[1]}; they will be decoded anew each time")
     return torch.from_numpy(pictures)
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deeprob"
 
 
 def _open(path: Path, count: int) -> npt.NDArray[np.uint8] | None:

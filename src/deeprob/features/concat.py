@@ -29,9 +29,7 @@ class ConcatConfig(FeaturesConfig):
         that of the whole.
     """
 
-    parts: list = dataclasses.field(  # type: ignore[type-arg]
-        default_factory=lambda: ["hog", "color_histogram"], metadata={"rule": _PARTS}
-    )
+    parts: list[Any] = dataclasses.field(default_factory=lambda: ["hog", "color_histogram"], metadata={"rule": _PARTS})
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with a part."""

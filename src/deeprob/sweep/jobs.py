@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import Override
@@ -12,8 +12,7 @@ from deeprob.errors import UserError
 from deeprob.overrides import parse
 
 
-@dataclass(frozen=True)
-class Jobs:
+class Jobs(NamedTuple):
     """What a sweep is to run.
 
     Attributes

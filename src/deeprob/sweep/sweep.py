@@ -35,7 +35,7 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
     assert sweeper.config is not None
     assert sweeper.launcher is not None
     assert sweeper.hydra_context is not None
-    jobs, swept = (found := Jobs.of(sweeper, arguments)).overrides, found.swept
+    jobs, swept = Jobs.of(sweeper, arguments)
     subdirectories, plans = zip(*(validate(sweeper, number, job) for number, job in enumerate(jobs)), strict=True)
     configs = [plan.run for plan in plans]
     conclusion = Conclusion.of(plans[0].sweep, configs[0])
