@@ -6,7 +6,7 @@ Random pictures of 32 × 32 pixels in colour have 729 patches of 108 numbers eac
 takes them all, from uint8 to pooled numbers, and then ``torch.mm`` multiplies matrices of the same shapes, a picture's
 patches by the codebook, as often as there are pictures. Both are counted as 2·patches·numbers·words operations, so what
 else an encoding does counts for nothing. Shown are medians over rounds, and that of the ratio within a round; the last
-line is the memory that encoding took at its peak beyond what was there before.
+line is the most memory that the process ever took, learning the codebook included.
 """
 
 import resource
@@ -44,9 +44,8 @@ def main(pictures: int, words: int, rounds: int, code: str, threads: int) -> Non
     def encode() -> None:
         bag.extract(inputs)
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     measured = [(seconds(encode), seconds(multiply)) for _ in range(rounds + 1)][1:]  # the first round warms up
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB
     operations = 2 * pictures * patches * numbers * words
     encoding, multiplying = (statistics.median(column) for column in zip(*measured, strict=True))
     ratio = statistics.median(alone / whole for whole, alone in measured)
@@ -54,7 +53,7 @@ def main(pictures: int, words: int, rounds: int, code: str, threads: int) -> Non
     print(f"  encoding    {encoding:8.3f} s  {operations / encoding / 1e9:7.1f} GFLOP/s")
     print(f"  torch.mm    {multiplying:8.3f} s  {operations / multiplying / 1e9:7.1f} GFLOP/s")
     print(f"  encoding reaches {100 * ratio:.0f} % of the product's rate")
-    print(f"  memory {(after - before) / 1024:.0f} MiB")
+    print(f"  at most {peak / 1024:.0f} MiB of memory")
 
 
 if __name__ == "__main__":
