@@ -16,7 +16,7 @@ from deeprob.objective import NoneConfig, Objective
 from deeprob.optim import LBFGSConfig, Schedule
 from deeprob.tracking.provenance import device_name
 from deeprob.training import TrainState
-from deeprob.training.trainer import Update, total_norm
+from deeprob.training.update import Update, total_norm
 
 STEPS = 200  # of L-BFGS, after which a handful of examples must be known by heart
 

@@ -16,7 +16,7 @@ from deeprob.models.mlp import MLPConfig
 from deeprob.objective import CrossEntropyConfig, L1Config, L2Config, NoneConfig, Objective, SquaredErrorConfig
 from deeprob.optim import AdamWConfig, ASGDConfig, LBFGSConfig, RMSpropConfig, Schedule, SGDConfig
 from deeprob.training import TrainState, train
-from deeprob.training.trainer import Update, total_norm
+from deeprob.training.update import Update, total_norm
 
 OPTIMIZERS = {
     **{name: cls() for name, cls in options("optimizer").items()},

@@ -1,23 +1,20 @@
 """The training loop: a generator that updates the state and yields a record whenever something can be read."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from deeprob import randomness
-from deeprob.data import Batches, Examples
-from deeprob.errors import Diverged, is_out_of_memory
+from deeprob.data import Examples
+from deeprob.errors import Diverged
 from deeprob.features import Features
-from deeprob.objective import Objective, Parts, weights
-from deeprob.tracking.console import note
-from deeprob.training.metrics import correct_count
-from deeprob.training.predictor import forward
+from deeprob.objective import Objective, weights
+from deeprob.training.draws import Augment, Draws
 from deeprob.training.ready import made_ready
 from deeprob.training.state import TrainState
+from deeprob.training.update import Update, total_norm
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def train(
     bf16: bool = False,
     zeros: bool = False,
     pause_every: int = 0,
-    augment: Callable[[Tensor, Tensor], Tensor] | None = None,
+    augment: Augment | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Record]:
     """Train from wherever `state` is to the end of the last epoch, or until the optimizer has nothing more to do.
@@ -94,193 +91,60 @@ def train(
     Diverged
         At the next reading after a number was not finite.
     """
-    device = examples.targets.device
-    batches = Batches(len(examples), batch_size, randomness.key(seed, "batches", device))
-    dropout = randomness.key(seed, "dropout", device) if state.model.noisy else None
-    augmentation = randomness.key(seed, "augmentation", device)
-    if batches.per_epoch == 1 and augment is None:
+    if augment is None and batch_size >= len(examples):
         features, examples = made_ready(features, examples)
-    update = Update(state, objective, features, chunk_size, bf16, halving=batches.per_epoch == 1)
-
-    def batch(step: int) -> tuple[Examples, Tensor | None]:
-        """Return the examples of an update, and the key of its random numbers."""
-        drawn = examples[batches[step]]
-        if augment is not None:
-            drawn = Examples(augment(drawn.inputs, randomness.fold(augmentation, step)), drawn.targets)
-        return drawn, None if dropout is None else randomness.fold(dropout, step)
+    draws = Draws(examples, batch_size, seed, noisy=state.model.noisy, augment=augment)
+    per_epoch = draws.batches.per_epoch
+    update = Update(state, objective, features, chunk_size, bf16, halving=per_epoch == 1)
 
     stopped = state.finished
-    while state.step < epochs * batches.per_epoch and not stopped:
+    while state.step < epochs * per_epoch and not stopped:
         factor = state.schedule(state.step)
         for group in state.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
-        update(*batch(state.step))
+        update(*draws[state.step])
         state.step += 1
 
         stopped = interrupted() or state.finished
-        end_of_epoch = state.step % batches.per_epoch == 0
-        epoch = -(-state.step // batches.per_epoch)
-        if end_of_epoch or state.step % log_every == 0:
-            metrics, count = state.meters.read()
-            metrics["optim/lr"] = state.optimizer.param_groups[0]["lr"]
-            metrics["params/norm"] = total_norm(update.parameters).item()
-            if frozen := int(metrics.pop("frozen")):
-                first = state.step - frozen
-                raise Diverged(update.first_not_finite(*batch(first)), first + 1, *divmod(first, batches.per_epoch))
-            if not math.isfinite(metrics["params/norm"]):
-                raise Diverged("norm of the parameters", state.step)
-            if zeros:
-                metrics["params/zeros"] = share_of_zeros(weights(state.parameters).values())
-            epoch_metrics = metrics | state.meters.read_epoch() if end_of_epoch else None
-            yield Record(state.step, epoch, metrics, count, epoch_metrics)
+        if state.step % per_epoch == 0 or state.step % log_every == 0:
+            yield reading(state, draws, update, total_norm(update.parameters).item(), zeros=zeros)
         elif stopped or (pause_every and state.step % pause_every == 0):  # read nothing: the interval goes on after it
-            yield Record(state.step, epoch, {}, 0, None)
+            yield Record(state.step, -(-state.step // per_epoch), {}, 0, None)
+
+
+def reading(state: TrainState, draws: Draws, update: Update, norm: float, *, zeros: bool) -> Record:
+    """Return what was measured since the last reading.
+
+    Parameters
+    ----------
+    state, draws, update
+        The run after an update, what it sees, and how it could do an update again.
+    norm
+        Of its parameters.
+    zeros
+        Measure the share of weights that are exactly 0.
+
+    Raises
+    ------
+    Diverged
+        When a number has not been finite; names the first.
+    """
+    metrics, count = state.meters.read()
+    metrics["optim/lr"] = state.optimizer.param_groups[0]["lr"]
+    metrics["params/norm"] = norm
+    per_epoch = draws.batches.per_epoch
+    if frozen := int(metrics.pop("frozen")):
+        first = state.step - frozen
+        raise Diverged(update.first_not_finite(*draws[first]), first + 1, *divmod(first, per_epoch))
+    if not math.isfinite(norm):
+        raise Diverged("norm of the parameters", state.step)
+    if zeros:
+        metrics["params/zeros"] = share_of_zeros(weights(state.parameters).values())
+    epoch_metrics = metrics | state.meters.read_epoch() if state.step % per_epoch == 0 else None
+    return Record(state.step, -(-state.step // per_epoch), metrics, count, epoch_metrics)
 
 
 def share_of_zeros(tensors: Iterable[Tensor]) -> float:
     """Return the share of entries that are exactly 0."""
     flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
     return (flat == 0).double().mean().item()
-
-
-class Update:
-    """One update of the parameters, the same for every optimizer.
-
-    The optimizer is handed a closure that computes L(W) and its gradient; most call it once, L-BFGS as often as its
-    line search likes. A batch larger than `chunk_size` is summed over chunks: with n_k of N examples in chunk k,
-    L(W) = Σ_k (n_k/N)·L_k(W), so the result is that of the whole batch. With `halving`, chunks get smaller when memory
-    runs out.
-    """
-
-    def __init__(
-        self,
-        state: TrainState,
-        objective: Objective,
-        features: Features,
-        chunk_size: int,
-        bf16: bool = False,
-        halving: bool = False,
-    ) -> None:
-        self.state = state
-        self.objective = objective
-        self.features = features
-        self.chunk_size = chunk_size
-        self.bf16 = bf16
-        self.halving = halving
-        self.parameters = list(state.model.parameters())
-        self.named_parameters = state.parameters
-        self.fused = all(group.get("fused") for group in state.optimizer.param_groups)
-        if self.fused:  # the flag with which loss scaling makes the optimizer's own kernel skip an update
-            optimizer: Any = state.optimizer
-            optimizer.found_inf, optimizer.grad_scale = state.frozen, None
-
-    def __call__(self, batch: Examples, key: Tensor | None) -> None:
-        """Update the parameters from a batch, with `key` for the step's random numbers."""
-        state = self.state
-        first: tuple[Parts, Tensor, Tensor] | None = None
-
-        def closure() -> Any:  # a 0-d tensor, which torch's own hints do not foresee
-            nonlocal first
-            parts, correct = self.gradient(batch, key)
-            if first is None:
-                grad_norm = total_norm([p.grad for p in self.parameters if p.grad is not None])
-                self.freeze_unless(torch.isfinite(parts.loss + grad_norm))
-                first = parts, correct, grad_norm
-            return parts.loss
-
-        if self.fused:
-            state.optimizer.step(closure)
-        else:
-            self.guarded_step(closure)
-        self.proximal_step()
-        assert first is not None, "the optimizer never called its closure"
-        state.meters.add(*first, state.frozen, len(batch))
-
-    def guarded_step(self, closure: Callable[[], Any]) -> None:
-        """Step an optimizer that knows no flag, and take the step back if it ended in numbers that are not finite."""
-        before = [p.detach().clone() for p in self.parameters]
-        self.state.optimizer.step(closure)
-        self.freeze_unless(torch.isfinite(total_norm(self.parameters)))
-        for parameter, old in zip(self.parameters, before, strict=True):
-            parameter.data.copy_(torch.where(self.state.frozen > 0, old, parameter.data))
-
-    @torch.no_grad()
-    def proximal_step(self) -> None:
-        """Let the regularizer shrink the weight matrices, if it has a step of its own."""
-        lr = self.state.optimizer.param_groups[0]["lr"]
-        for weight in weights(self.named_parameters).values():
-            shrunk = self.objective.regularizer.shrink(weight, lr)
-            if shrunk is not weight:
-                weight.copy_(torch.where(self.state.frozen > 0, weight, shrunk))
-
-    def freeze_unless(self, finite: Tensor) -> None:
-        """Freeze the parameters from now on if a 0-d boolean is False, without reading it."""
-        self.state.frozen.copy_(torch.maximum(self.state.frozen, (~finite).to(self.state.frozen.dtype)))
-
-    def first_not_finite(self, batch: Examples, key: Tensor | None) -> str:
-        """Return what was first to be NaN or infinite in the update that froze the parameters, by doing it again."""
-        if batch.inputs.is_floating_point() and not batch.inputs.isfinite().all():
-            return "input"
-        buffers = {name: buffer.clone() for name, buffer in self.state.model.named_buffers()}
-        parts, _ = self.gradient(batch, key)
-        self.state.evaluations -= 1
-        self.state.model.load_state_dict(buffers, strict=False)
-        for name, term in (("data loss", parts.data_loss), ("regularization", parts.regularization)):
-            if not torch.isfinite(term):
-                return name
-        for name, parameter in self.named_parameters.items():
-            if parameter.grad is not None and not parameter.grad.isfinite().all():
-                return f"gradient of {name}"
-        return "updated parameters"
-
-    def gradient(self, batch: Examples, key: Tensor | None) -> tuple[Parts, Tensor]:
-        """Compute L(W) of a batch and leave its gradient in the parameters.
-
-        Returns
-        -------
-        Parts, Tensor
-            L(W) and its terms, detached; how many examples were right.
-        """
-        self.state.evaluations += 1
-        while True:
-            try:
-                return self._gradient(batch, key)
-            except Exception as error:
-                chunk = min(self.chunk_size, len(batch))
-                if not self.halving or chunk == 1 or not is_out_of_memory(error):
-                    raise
-            self.chunk_size = chunk // 2
-            if batch.targets.is_cuda:
-                torch.cuda.empty_cache()
-            note(f"not enough memory for {chunk} examples at once; going on with trainer.chunk_size={chunk // 2}")
-
-    @torch.enable_grad()
-    def _gradient(self, batch: Examples, key: Tensor | None) -> tuple[Parts, Tensor]:
-        self.state.optimizer.zero_grad()
-        if len(batch) <= self.chunk_size:
-            return self._chunk(batch, key, share=1.0)
-        chunks = [
-            self._chunk(
-                chunk := batch[start : start + self.chunk_size],
-                None if key is None else randomness.fold(key, start),
-                share=len(chunk) / len(batch),
-            )
-            for start in range(0, len(batch), self.chunk_size)
-        ]
-        parts = Parts(*(torch.stack(terms).sum() for terms in zip(*(parts for parts, _ in chunks), strict=True)))
-        return parts, torch.stack([correct for _, correct in chunks]).sum()
-
-    def _chunk(self, chunk: Examples, key: Tensor | None, share: float) -> tuple[Parts, Tensor]:
-        scores = forward(self.state.model, self.features, chunk.inputs, key, self.bf16)
-        parts = self.objective(scores, chunk.targets, self.named_parameters)
-        if share != 1.0:
-            parts = Parts(*(term * share for term in parts))
-        torch.autograd.backward(parts.loss)
-        return Parts(*(term.detach() for term in parts)), correct_count(scores.detach(), chunk.targets)
-
-
-@torch.no_grad()
-def total_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the Euclidean norm of several tensors taken as one vector, as a 0-d tensor."""
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
-    return norm
