@@ -9,6 +9,7 @@ from deeprob.tracking import console
 from deeprob.tracking.events import EventFile
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
+from deeprob.training import Record
 from deeprob.training.checkpoint import Checkpoints
 from deeprob.watch import Watch
 
@@ -37,71 +38,131 @@ class Outcome:
     error: Diverged | Interrupted | None = None
 
 
-def follow(
-    experiment: Experiment,
-    files: RunDirectory,
-    checkpoints: Checkpoints,
-    events: EventFile,
-    watch: Watch,
-    bar: console.Bar,
-    interruption: Interruption,
-) -> Outcome:
-    """Train, hand every record to TensorBoard, ``metrics.csv``, checkpoints and progress bar, and measure the end.
+class Following:
+    """What is done with each record of a run: TensorBoard, ``metrics.csv``, checkpoints, and the measures of its end.
 
-    `watch` looks at each epoch, and is drawn before each checkpoint by whom `checkpoints` asks for lengths.
+    Parameters
+    ----------
+    experiment, files, checkpoints, events
+        The run, and where it is told.
+    watch
+        Looks at each epoch, and is drawn before each checkpoint by whom `checkpoints` asks for lengths.
+
+    Attributes
+    ----------
+    stopped
+        Whether the run has waited long enough for a better epoch.
+    metrics
+        The last of each.
     """
-    trainer, state, splits = experiment.config.trainer, experiment.state, experiment.splits
-    metrics = state.metrics
-    state.start_clock()
+
+    def __init__(
+        self, experiment: Experiment, files: RunDirectory, checkpoints: Checkpoints, events: EventFile, watch: Watch
+    ) -> None:
+        self.experiment, self.state = experiment, experiment.state
+        self.files, self.checkpoints, self.events, self.watch = files, checkpoints, events, watch
+        self.metrics = experiment.state.metrics
+        self.stopped = self._out_of_patience()
+        self._busy = 0.0  # seconds of the epoch that went into updates
+        self.state.start_clock()
+        if self.state.step == 0:
+            watch.look(0)
+
+    def take(self, record: Record, seconds: float, validation: dict[str, float] | None = None) -> None:
+        """Take what the loop yields.
+
+        Parameters
+        ----------
+        record
+            The record.
+        seconds
+            How long its updates took.
+        validation
+            What was measured on the validation split at the end of an epoch; None measures it here.
+
+        Raises
+        ------
+        Diverged
+            When the loss on the validation split is not finite.
+        """
+        metrics, state, trainer = self.metrics, self.state, self.experiment.config.trainer
+        self._busy += seconds
+        metrics |= {EVALUATIONS: state.evaluations, SECONDS: metrics.get(SECONDS, 0.0) + seconds}
+        if record.metrics:
+            self.events.scalars(record.metrics | {RATE: record.examples / seconds}, record.step)
+            metrics |= record.metrics
+        if record.epoch_metrics is not None:
+            self._end_of_epoch(record, record.epoch_metrics, validation)
+        self.events.flush()
+        if not self.stopped:
+            if self.experiment.checkpoint_due(record):
+                self.checkpoints.write()
+            self.checkpoints.write_if_due(trainer.checkpoint_minutes)
+
+    def _end_of_epoch(
+        self, record: Record, measured: dict[str, float], validation: dict[str, float] | None = None
+    ) -> None:
+        metrics, splits = self.metrics, self.experiment.splits
+        metrics |= measured | {RATE: len(splits.train) / self._busy}
+        self._busy = 0.0
+        if splits.val is None:
+            self.state.schedule.observe(metrics["train/loss"])
+        else:
+            validation = validation or self.experiment.measure("val", splits.val)
+            self.events.scalars(validation, record.step)
+            metrics |= validation
+            self.state.schedule.observe(metrics["val/loss"])
+            if self.state.observe(self.experiment.config.trainer.monitor, metrics, record.epoch):
+                self.checkpoints.keep_best()
+        self.files.append_metrics({"epoch": record.epoch, "step": record.step, **metrics})
+        self.watch.look(record.epoch)
+        self.stopped = self._out_of_patience()
+
+    def _out_of_patience(self) -> bool:
+        return 0 < self.experiment.config.trainer.patience <= self.experiment.epochs_done - self.state.best.epoch
+
+    def end(self, signal: int | None) -> Outcome:
+        """Write the last checkpoint, and measure the best weights unless a signal cut the run short.
+
+        Raises
+        ------
+        Diverged
+            When the loss on a split is not finite.
+        """
+        self.checkpoints.write()
+        seconds = self.state.seconds
+        if signal is not None and self.state.step < self.experiment.steps and not self.stopped:
+            return Outcome("interrupted", self.metrics, seconds, Interrupted(signal))
+        self.checkpoints.restore_best()
+        splits = self.experiment.splits
+        final = {} if splits.val is None else self.experiment.measure("val", splits.val)
+        test = self.experiment.measure("test", splits.test)
+        self.events.scalars(test, self.state.step)
+        return Outcome("stopped" if self.stopped else "completed", self.metrics | final | test, seconds)
+
+    def diverged(self, error: Diverged) -> Outcome:
+        """Keep the last finite state."""
+        self.checkpoints.write_finite(error.step - 1)
+        return Outcome("diverged", self.metrics, self.state.seconds, error)
+
+    def close(self, outcome: Outcome) -> None:
+        """Tell TensorBoard how the run ended."""
+        if outcome.error is None:
+            self.watch.films()
+        self.events.finished(completed=outcome.error is None)
+
+
+def follow(following: Following, bar: console.Bar, interruption: Interruption) -> Outcome:
+    """Train a run alone, hand every record on, and show it on a bar."""
+    experiment = following.experiment
     clock = time.perf_counter()
-    busy = 0.0  # seconds of the epoch that went into updates
-
-    def out_of_patience() -> bool:
-        return 0 < trainer.patience <= experiment.epochs_done - state.best.epoch
-
-    status = "stopped" if out_of_patience() else "completed"
-    if state.step == 0:
-        watch.look(0)
     try:
-        for record in experiment.train(interruption) if status == "completed" else ():
-            busy += (seconds := time.perf_counter() - clock)
-            metrics |= {EVALUATIONS: state.evaluations, SECONDS: metrics.get(SECONDS, 0.0) + seconds}
-            if record.metrics:
-                events.scalars(record.metrics | {RATE: record.examples / seconds}, record.step)
-                metrics |= record.metrics
-            if record.epoch_metrics is not None:
-                metrics |= record.epoch_metrics | {RATE: len(splits.train) / busy}
-                busy = 0.0
-                if splits.val is None:
-                    state.schedule.observe(metrics["train/loss"])
-                else:
-                    validation = experiment.measure("val", splits.val)
-                    events.scalars(validation, record.step)
-                    metrics |= validation
-                    state.schedule.observe(metrics["val/loss"])
-                    if state.observe(trainer.monitor, metrics, record.epoch):
-                        checkpoints.keep_best()
-                files.append_metrics({"epoch": record.epoch, "step": record.step, **metrics})
-                watch.look(record.epoch)
-                if out_of_patience():
-                    status = "stopped"
-            events.flush()
-            bar.advance(record.examples, console.remark(metrics))
-            if status == "stopped":
+        for record in experiment.train(interruption) if not following.stopped else ():
+            following.take(record, time.perf_counter() - clock)
+            bar.advance(record.examples, console.remark(following.metrics))
+            if following.stopped:
                 break
-            if experiment.checkpoint_due(record):
-                checkpoints.write()
-            checkpoints.write_if_due(trainer.checkpoint_minutes)
             clock = time.perf_counter()
-        checkpoints.write()
-        seconds = state.seconds
-        if interruption.number is not None and state.step < experiment.steps and status == "completed":
-            return Outcome("interrupted", metrics, seconds, Interrupted(interruption.number))
-        checkpoints.restore_best()
-        final = {} if splits.val is None else experiment.measure("val", splits.val)
-        test = experiment.measure("test", splits.test)
-        events.scalars(test, state.step)
-        return Outcome(status, metrics | final | test, seconds)
+        return following.end(interruption.number)
     except Diverged as error:
-        checkpoints.write_finite(error.step - 1)
-        return Outcome("diverged", metrics, state.seconds, error)
+        return following.diverged(error)

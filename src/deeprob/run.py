@@ -1,6 +1,7 @@
 """One run from its config to its files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from deeprob import config as configs
 from deeprob.errors import UserError, memory_errors
 from deeprob.experiment import Experiment, RunConfig
-from deeprob.follow import follow
+from deeprob.follow import Following, Outcome, follow
 from deeprob.preflight import preflight
 from deeprob.tracking import console
 from deeprob.tracking.events import EventFile
@@ -126,16 +127,48 @@ def report(summary: Mapping[str, Any], directory: Path, job: str) -> None:
 
 def run_experiment(experiment: Experiment, files: RunDirectory, command: Sequence[str], job: str) -> dict[str, Any]:
     """Train what is built, and write the run's files (see `run`)."""
+    config = experiment.config
+    with Interruption() as interruption, opened(experiment, files, command, alone=not job) as following:
+        count = len(experiment.splits.train)
+        bar = console.Bar(
+            config.trainer.epochs * count,
+            job or experiment.label,
+            "examples",
+            done=experiment.epochs_done * count,
+            visible=config.trainer.progress,
+            lines=not job,
+        )
+        with bar, memory_errors(experiment.batch_size):
+            outcome = follow(following, bar, interruption)
+        following.close(outcome)
+    summary = summarize(following, outcome)
+    if outcome.error is not None:
+        raise outcome.error
+    following.watch.ending(summary)
+    return summary
+
+
+@contextmanager
+def opened(
+    experiment: Experiment, files: RunDirectory, command: Sequence[str], *, alone: bool, first: bool = True
+) -> Iterator[Following]:
+    """Begin a run in its directory, or go on with it, and yield what takes its records.
+
+    Parameters
+    ----------
+    experiment, files, command
+        See `run`.
+    alone
+        Whether the run is no job of a sweep.
+    first
+        Write a checkpoint before the first update, so that whatever happens the run goes on from there.
+    """
     config, state = experiment.config, experiment.state
     written = restore(experiment, files)
     if not written:
         files.discard()  # of a start that was killed before its first checkpoint
-    done, total = (epochs * len(experiment.splits.train) for epochs in (experiment.epochs_done, config.trainer.epochs))
-    bar = console.Bar(
-        total, job or experiment.label, "examples", done=done, visible=config.trainer.progress, lines=not job
-    )
-    with Interruption() as interruption, EventFile(files.path, written.get("events", 0)) as events, bar:
-        watch = Watch(experiment, files.path, events, alone=not job)
+    with EventFile(files.path, written.get("events", 0)) as events:
+        watch = Watch(experiment, files.path, events, alone)
 
         def lengths() -> dict[str, int]:
             watch.catch_up()
@@ -151,18 +184,19 @@ def run_experiment(experiment: Experiment, files: RunDirectory, command: Sequenc
                 watch.texts(files.config, origin)
                 events.layout(without=() if experiment.splits.classes else ("accuracy",))
                 events.hyperparameters(configs.flat(config))
-                checkpoints.write()
+                if first:
+                    checkpoints.write()
         except OSError:
             if not written:
                 files.discard()
             raise
         files.begin_again(written.get("metrics", 0))
-        with memory_errors(experiment.batch_size):
-            outcome = follow(experiment, files, checkpoints, events, watch, bar, interruption)
-        if outcome.error is None:
-            watch.films()
-        events.finished(completed=outcome.error is None)
+        yield Following(experiment, files, checkpoints, events, watch)
 
+
+def summarize(following: Following, outcome: Outcome) -> dict[str, Any]:
+    """Write ``summary.json``, and return its content."""
+    experiment, state = following.experiment, following.state
     early = outcome.status == "completed" and state.step < experiment.steps  # the optimizer had nothing more to do
     summary = {
         "status": "stopped" if early else outcome.status,
@@ -178,10 +212,7 @@ def run_experiment(experiment: Experiment, files: RunDirectory, command: Sequenc
         "device": device_name(state.frozen.device),
         **outcome.metrics,
     }
-    files.write_json("summary", summary)
-    if outcome.error is not None:
-        raise outcome.error
-    watch.ending(summary)
+    following.files.write_json("summary", summary)
     return summary
 
 

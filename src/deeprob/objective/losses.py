@@ -29,7 +29,15 @@ class LossConfig:
 
 
 class Loss(ABC):
-    """A function of scores and targets, each example on its own."""
+    """A function of scores and targets, each example on its own.
+
+    Attributes
+    ----------
+    numbers
+        Its attributes that are numbers; in a stack of runs each may be a tensor, with a number for each run.
+    """
+
+    numbers: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
@@ -55,11 +63,17 @@ class CrossEntropy(Loss):
     architecture", 2016).
     """
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    numbers = ("label_smoothing",)
+
+    def __init__(self, label_smoothing: float | Tensor = 0.0) -> None:
         self.label_smoothing = label_smoothing
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return losses (B,)."""
+        if isinstance(self.label_smoothing, Tensor):  # which torch's own function does not take
+            logs = scores.log_softmax(1)
+            right = logs.gather(1, targets[:, None])[:, 0]
+            return (self.label_smoothing - 1) * right - self.label_smoothing * logs.mean(1)
         return F.cross_entropy(scores, targets, reduction="none", label_smoothing=self.label_smoothing)
 
 
@@ -90,7 +104,9 @@ class SquaredHingeConfig(LossConfig):
 class Hinge(Loss):
     """L_i = Σ_{j≠y} max(0, s_j − s_y + Δ)^p: 0 once the right score leads by the margin Δ (Weston & Watkins, 1999)."""
 
-    def __init__(self, margin: float, power: int) -> None:
+    numbers = ("margin",)
+
+    def __init__(self, margin: float | Tensor, power: int) -> None:
         self.margin = margin
         self.power = power
 

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,13 +31,21 @@ class RegularizerConfig:
 
 
 class Regularizer(ABC):
-    """A function of the weight matrices (never of biases or of a norm's parameters)."""
+    """A function of the weight matrices (never of biases or of a norm's parameters).
+
+    Attributes
+    ----------
+    numbers
+        Its attributes that are numbers; in a stack of runs each may be a tensor, with a number for each run.
+    """
+
+    numbers: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, weights: Iterable[Tensor]) -> Tensor | None:
         """Return λR(W) as a 0-d tensor, None for no regularization at all."""
 
-    def shrink(self, weight: Tensor, lr: float) -> Tensor:
+    def shrink(self, weight: Tensor, lr: float | Tensor) -> Tensor:
         """Return a weight matrix after the proximal step that follows an update of rate `lr`: here unchanged."""
         return weight
 
@@ -133,6 +142,8 @@ class ElasticNet(Regularizer):
         (Beck & Teboulle, "A fast iterative shrinkage-thresholding algorithm", 2009). The value of the loss is the same.
     """
 
+    numbers = ("l1", "l2")
+
     def __init__(self, l1: float | Tensor, l2: float | Tensor, proximal: bool = False) -> None:
         self.l1 = l1
         self.l2 = l2
@@ -149,7 +160,7 @@ class ElasticNet(Regularizer):
                 costs.append(self.l2 * weight.square().sum())
         return torch.stack(costs).sum()
 
-    def shrink(self, weight: Tensor, lr: float) -> Tensor:
+    def shrink(self, weight: Tensor, lr: float | Tensor) -> Tensor:
         """Return a weight matrix after the proximal step of the L1 term."""
         if not self.proximal:
             return weight

@@ -36,6 +36,11 @@ class Meters:
         self._epoch = [0.0] * len(SUMS)
         self._epoch_examples = self._epoch_updates = 0
 
+    def count(self, examples: int, updates: int) -> None:
+        """Note updates whose sums were added to the tensor of `sums` by whoever it is shared with."""
+        self._examples += examples
+        self._updates += updates
+
     def add(self, parts: Parts, correct: Tensor, grad_norm: Tensor, frozen: Tensor, examples: int) -> None:
         """Add one update.
 
@@ -57,8 +62,12 @@ class Meters:
             [loss * examples, data_loss * examples, regularization * examples, correct, grad_norm, frozen]
         )
         self._sums += update
-        self._examples += examples
-        self._updates += 1
+        self.count(examples, 1)
+
+    def share(self, sums: Tensor) -> None:
+        """Keep the sums in a tensor of someone else (6,) float64, from where they are now."""
+        sums.copy_(self._sums)
+        self._sums = sums
 
     def read(self) -> tuple[dict[str, float], int]:
         """Return means since the last reading, with the number of ``frozen`` updates, and how many examples."""

@@ -164,7 +164,7 @@ class TrainState:
 
     def _load_optimizer(self, state: dict[int, dict[str, Any]]) -> None:
         """Take each parameter's part of the optimizer's state; kernels trust the shapes in it."""
-        expected = self._after_an_update()
+        expected = self.optimizer_after_an_update()
         for index, values in state.items():
             for name, value in values.items():
                 items = value if isinstance(value, list) else [value]
@@ -173,9 +173,9 @@ class TrainState:
                 if not plain or (isinstance(example, Tensor) and not alike(value, example)):
                     raise ValueError(f"{name} of another optimizer")
         self._set_optimizer(state)
-        self._after_an_update()  # whatever else is wrong with it shows here
+        self.optimizer_after_an_update()  # whatever else is wrong with it shows here
 
-    def _after_an_update(self) -> dict[int, dict[str, Any]]:
+    def optimizer_after_an_update(self) -> dict[int, dict[str, Any]]:
         """Return what the optimizer's state would be after one more update, by gradients that are the weights."""
         parameters = list(self.model.parameters())
         weights, state = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()["state"]))

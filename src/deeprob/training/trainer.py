@@ -107,20 +107,25 @@ def train(
 
         stopped = interrupted() or state.finished
         if state.step % per_epoch == 0 or state.step % log_every == 0:
-            yield reading(state, draws, update, total_norm(update.parameters).item(), zeros=zeros)
+            norm = total_norm(update.parameters).item()
+            yield reading(state, per_epoch, norm, lambda step: update.first_not_finite(*draws[step]), zeros=zeros)
         elif stopped or (pause_every and state.step % pause_every == 0):  # read nothing: the interval goes on after it
             yield Record(state.step, -(-state.step // per_epoch), {}, 0, None)
 
 
-def reading(state: TrainState, draws: Draws, update: Update, norm: float, *, zeros: bool) -> Record:
+def reading(state: TrainState, per_epoch: int, norm: float, cause: Callable[[int], str], *, zeros: bool) -> Record:
     """Return what was measured since the last reading.
 
     Parameters
     ----------
-    state, draws, update
-        The run after an update, what it sees, and how it could do an update again.
+    state
+        The run's after an update.
+    per_epoch
+        Updates an epoch.
     norm
-        Of its parameters.
+        Of the parameters.
+    cause
+        From an update (counted from 0) that froze them to what was first not finite in it.
     zeros
         Measure the share of weights that are exactly 0.
 
@@ -132,10 +137,9 @@ def reading(state: TrainState, draws: Draws, update: Update, norm: float, *, zer
     metrics, count = state.meters.read()
     metrics["optim/lr"] = state.optimizer.param_groups[0]["lr"]
     metrics["params/norm"] = norm
-    per_epoch = draws.batches.per_epoch
     if frozen := int(metrics.pop("frozen")):
         first = state.step - frozen
-        raise Diverged(update.first_not_finite(*draws[first]), first + 1, *divmod(first, per_epoch))
+        raise Diverged(cause(first), first + 1, *divmod(first, per_epoch))
     if not math.isfinite(norm):
         raise Diverged("norm of the parameters", state.step)
     if zeros:

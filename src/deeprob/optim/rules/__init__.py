@@ -39,7 +39,7 @@ __all__ = ["RULES", "Rule", "Scalar", "State", "hyper_of"]
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "adadelta": Rule(init_adadelta, adadelta),
-        "adafactor": Rule(init_adafactor, adafactor),
+        "adafactor": Rule(init_adafactor, adafactor, shaped=True),
         "adagrad": Rule(init_adagrad, adagrad),
         "adam": Rule(init_adam, adam, flags=("amsgrad", "decoupled_weight_decay")),
         "adamax": Rule(init_adamax, adamax),

@@ -22,11 +22,14 @@ class Rule:
         ``update(parameter, gradient, state, lr, **hyper)`` → the parameter and the state after an update.
     flags
         The hyper-parameters that are a plain bool and choose the formula; all others are numbers in it.
+    shaped
+        Whether a parameter's shape matters; otherwise several parameters may be updated as one vector.
     """
 
     init: Callable[..., State]
     update: Callable[..., tuple[Tensor, State]]
     flags: tuple[str, ...] = ()
+    shaped: bool = False
 
 
 def zero(parameter: Tensor) -> Tensor:

@@ -1,0 +1,193 @@
+"""Several runs laid into one tensor each: parameters, buffers, optimizer states, and sums under way.
+
+Every run keeps its own `TrainState`, whose tensors become views of its row, so that a checkpoint or a measure of it is
+that of a run alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from deeprob.optim import OptimizerConfig
+from deeprob.optim.rules import RULES, State, hyper_of
+from deeprob.training.metrics import SUMS
+from deeprob.training.state import TrainState
+
+Template = Mapping[str, Any]
+WHOLE = "parameters"
+
+
+class Stack:
+    """R runs whose tensors have the same shapes.
+
+    Parameters
+    ----------
+    states
+        The runs', all after the same update. Their tensors are replaced by views.
+    configs
+        The config of each run's optimizer: of one kind, with the same flags.
+    kind
+        A key of `RULES`.
+
+    Attributes
+    ----------
+    parameters
+        (R, P): all parameters of a run, one after another.
+    buffers
+        Name → (R, …).
+    optimizer
+        Block of parameters → name → (R, …). A block is what the rule sees as one tensor: all parameters of a run, or
+        one of them where its shape matters to the rule. What torch has as numbers is (R,), in torch's precision.
+    lr
+        (R,) float64, before any schedule.
+    hyper, fixed
+        The rule's other numbers: (R,) float64 those in which runs differ, and those that all share.
+    decays
+        (P,) 1 for entries of weight matrices, which decay, else 0.
+    frozen
+        (R,) 1 for runs that change no more.
+    sums
+        (R, 6) float64, see `Meters`.
+    """
+
+    def __init__(self, states: Sequence[TrainState], configs: Sequence[OptimizerConfig], kind: str) -> None:
+        self.states, self.rule = states, RULES[kind]
+        first = states[0].model
+        named = dict(first.named_parameters())
+        like = next(iter(named.values()))
+        self.shapes = {name: parameter.shape for name, parameter in named.items()}
+        self.decays = torch.cat([p.new_full((p.numel(),), float(p.dim() >= 2)) for p in named.values()])
+        self.parameters = torch.stack([torch.cat([p.detach().flatten() for p in s.model.parameters()]) for s in states])
+        self.buffers = {
+            name: torch.stack([dict(state.model.named_buffers())[name] for state in states])
+            for name, _ in first.named_buffers()
+        }
+        numbers = [hyper_of(config, like.dtype) for config in configs]
+        self.lr = columns([config.arguments()["lr"] for config in configs], like.device)
+        self.hyper = {
+            key: columns(values, like.device)
+            for key in numbers[0]
+            if len(set(values := [of_run[key] for of_run in numbers])) > 1
+        }
+        self.fixed = {key: value for key, value in numbers[0].items() if key not in self.hyper}
+        self.frozen = torch.stack([state.frozen for state in states])
+        self.sums = torch.zeros(len(states), len(SUMS) + 1, dtype=torch.float64, device=like.device)
+        self._templates = templates(states, self.hyper)
+        self.optimizer = self._optimizer_states()
+        self._adopt()
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def named(self, flat: Tensor) -> dict[str, Tensor]:
+        """Return the parameters, or what has their order (…, P), by name and in their shapes."""
+        parts = torch.split(flat, [shape.numel() for shape in self.shapes.values()], -1)
+        leading = flat.shape[:-1]
+        return {
+            name: part.view(*leading, *shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+
+    def blocks(self, flat: Tensor) -> dict[str, Tensor]:
+        """Return what has the parameters' order (…, P) as the tensors that the rule is to see."""
+        return self.named(flat) if self.rule.shaped else {WHOLE: flat}
+
+    def joined(self, blocks: Mapping[str, Tensor], runs: int) -> Tensor:
+        """Return what `blocks` took apart (R, P)."""
+        return (
+            torch.cat([block.reshape(runs, -1) for block in blocks.values()], 1) if self.rule.shaped else blocks[WHOLE]
+        )
+
+    def settings(self, varying: Mapping[str, Tensor], decays: Tensor) -> dict[str, Any]:
+        """Return the rule's hyper-parameters for a block, `varying` those of one run.
+
+        Weight decay acts on weight matrices alone: of a block that has others it is a number an entry.
+        """
+        settings = {**self.fixed, **varying}
+        if isinstance(decay := settings.get("weight_decay", 0.0), Tensor) or decay:
+            settings["weight_decay"] = decay * decays
+        return settings
+
+    def _optimizer_states(self) -> dict[str, State]:
+        """Return the states of the rule, with what the runs' optimizers have already."""
+        templates = self._templates
+        states: dict[str, State] = {}
+        for block, parameters in self.blocks(self.parameters).items():
+            decays = self.blocks(self.decays)[block]
+
+            def init(parameter: Tensor, lr: Tensor, hyper: dict[str, Tensor], decays: Tensor = decays) -> State:
+                return self.rule.init(parameter, lr, **self.settings(hyper, decays))
+
+            fresh = vmap(init)(parameters, self.lr, self.hyper)
+            member = next(iter(self.shapes)) if block == WHOLE else block
+            steps = self.lr.new_tensor([state.step for state in self.states])
+            states[block] = {"step": steps.to(_dtype(templates, member, "step", steps)), **fresh}
+            for name, values in states[block].items():
+                states[block][name] = values.clone().to(_dtype(templates, member, name, values))
+            if "step" in fresh:
+                states[block]["step"].copy_(steps)
+        for run, state in enumerate(self.states):
+            if state.step:
+                for name, parameter in state.model.named_parameters():
+                    for key, value in state.optimizer.state[parameter].items():
+                        view = self._row(states, run, name, key)
+                        if view is not None and value is not None:
+                            view.copy_(value)
+        return states
+
+    def _row(self, states: Mapping[str, State], run: int, name: str, key: str) -> Tensor | None:
+        """Return where a run's entry of the optimizer's state of a parameter lies, if the rule has one like it."""
+        block = states[name if self.rule.shaped else WHOLE]
+        if key not in block:
+            return None
+        row = block[key][run]
+        return row if self.rule.shaped or row.dim() == 0 else self.named(row)[name]
+
+    def _adopt(self) -> None:
+        """Let every run's state be its row."""
+        for run, (state, templates) in enumerate(zip(self.states, self._templates, strict=True)):
+            for (name, parameter), row in zip(
+                state.model.named_parameters(), self.named(self.parameters[run]).values(), strict=True
+            ):
+                parameter.data = row
+                state.optimizer.state[parameter] = {
+                    key: value if value is None else self._row(self.optimizer, run, name, key)
+                    for key, value in templates[name].items()
+                }
+            for name, buffer in state.model.named_buffers():
+                buffer.data = self.buffers[name][run]
+            state.frozen = self.frozen[run]
+            state.meters.share(self.sums[run])
+
+
+def columns(values: Sequence[float | bool], device: torch.device, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Return a number a run (R,)."""
+    return torch.tensor(values, dtype=dtype, device=device)
+
+
+def templates(states: Sequence[TrainState], hyper: Mapping[str, Tensor]) -> list[dict[str, Template]]:
+    """Return of each run what torch's optimizer keeps for each parameter, by name, once it has made an update.
+
+    That depends on which of its numbers are 0: SGD without momentum keeps no sum of gradients.
+    """
+    known: dict[tuple[bool, ...], dict[str, Template]] = {}
+    found = []
+    for state, *numbers in zip(states, *(values.tolist() for values in hyper.values()), strict=True):
+        zeros = tuple(number == 0 for number in numbers)
+        if zeros not in known:
+            after = state.optimizer_after_an_update()
+            order = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
+            places = {id(parameter): place for place, parameter in enumerate(order)}
+            known[zeros] = {name: after.get(places[id(p)], {}) for name, p in state.parameters.items()}
+        found.append(known[zeros])
+    return found
+
+
+def _dtype(templates: Sequence[Mapping[str, Template]], member: str, name: str, like: Tensor) -> torch.dtype:
+    """Return the precision in which torch keeps an entry of a parameter's state; that of `like` if it has none."""
+    for template in templates:
+        if isinstance(value := template[member].get(name), Tensor):
+            return value.dtype
+    return like.dtype

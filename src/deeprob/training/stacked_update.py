@@ -1,0 +1,222 @@
+"""One update of all runs of a stack, as one function of tensors."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+
+from deeprob.features import Features
+from deeprob.models import Model
+from deeprob.objective import Objective, Parts, weights
+from deeprob.objective.regularizers import ElasticNet
+from deeprob.training.metrics import correct_count
+from deeprob.training.stack import Stack, columns
+
+Numbers = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class StackedObjective:
+    """The objectives of several runs as one, with the numbers in which they differ.
+
+    Attributes
+    ----------
+    objective
+        That of one run.
+    numbers
+        (R,) by name: ``l2``, ``label_smoothing`` and the like, where not all runs have the same.
+    """
+
+    objective: Objective
+    numbers: Numbers = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, objectives: Sequence[Objective], like: Tensor) -> "StackedObjective":
+        """Return the objectives put together, which differ in numbers alone; `like` has device and precision."""
+        losses = [objective.loss for objective in objectives]
+        regularizers = [objective.regularizer for objective in objectives]
+        if len({type(regularizer) for regularizer in regularizers}) > 1:  # none is one of strength 0
+            proximal = any(regularizer.proximal for regularizer in regularizers if isinstance(regularizer, ElasticNet))
+            regularizers = [r if isinstance(r, ElasticNet) else ElasticNet(0.0, 0.0, proximal) for r in regularizers]
+        numbers = {}
+        for parts in (losses, regularizers):
+            for name in parts[0].numbers:
+                values = [getattr(part, name) for part in parts]
+                if len(set(values)) > 1:
+                    numbers[name] = columns(values, like.device, like.dtype)
+        return cls(Objective(losses[0], regularizers[0]), numbers)
+
+    def of_run(self, numbers: Mapping[str, Tensor]) -> Objective:
+        """Return the objective of a run with these numbers."""
+        loss, regularizer = copy.copy(self.objective.loss), copy.copy(self.objective.regularizer)
+        for part in (loss, regularizer):
+            for name in numbers.keys() & set(part.numbers):
+                setattr(part, name, numbers[name])
+        return Objective(loss, regularizer)
+
+
+@dataclass(frozen=True)
+class StackedUpdate:
+    """One update of a stack, in place; see `deeprob.training.update.Update` for what is done to each run.
+
+    Attributes
+    ----------
+    stack, objective
+        The runs.
+    model
+        Any run's, called with the tensors of each.
+    features
+        What prepares a batch for the model.
+    together
+        Whether all runs see the same batch.
+    bf16
+        See `deeprob.training.trainer.train`.
+    """
+
+    stack: Stack
+    objective: StackedObjective
+    model: Model
+    features: Features
+    together: bool
+    bf16: bool
+
+    def tensors(self) -> dict[str, Any]:
+        """Return all that an update changes, and the numbers that it is given."""
+        stack = self.stack
+        return {
+            "parameters": stack.parameters,
+            "buffers": stack.buffers,
+            "optimizer": stack.optimizer,
+            "frozen": stack.frozen,
+            "sums": stack.sums,
+            "hyper": stack.hyper,
+            "decays": stack.blocks(stack.decays),
+            "numbers": self.objective.numbers,
+        }
+
+    def __call__(
+        self, tensors: dict[str, Any], lr: Tensor, inputs: Tensor, targets: Tensor, keys: Tensor | None
+    ) -> None:
+        """Update all runs that are not frozen.
+
+        Parameters
+        ----------
+        tensors
+            What `tensors` returned.
+        lr
+            (R,) float64.
+        inputs, targets
+            (R, B, …) and (R, B) or (R, B, K), as extracted; without R if all runs see the same.
+        keys
+            (R,) of the random numbers of the update; None if the model draws none.
+        """
+        stack, runs = self.stack, len(lr)
+        before = stack.named(tensors["parameters"])
+        with torch.enable_grad():
+            leaves = {name: values.detach().requires_grad_() for name, values in before.items()}
+            parts, correct, buffers = self._losses(leaves, tensors, self._prepared(inputs), targets, keys)
+            gradients = torch.autograd.grad(parts.loss.sum(), list(leaves.values()))
+        parts = Parts(*(part.detach() for part in parts))
+        gradient = torch.cat([values.reshape(runs, -1) for values in gradients], 1)
+        norm = torch.linalg.vector_norm(gradient, dim=1)
+        after, optimizer = self._rule(tensors, gradient, lr)
+        after = self._shrunk(after, lr, tensors["numbers"])
+        finite = torch.isfinite(parts.loss + norm + torch.linalg.vector_norm(after, dim=1))
+        frozen = torch.maximum(tensors["frozen"], (~finite).to(norm.dtype))
+
+        def become(old: Tensor, new: Tensor) -> None:
+            still = (frozen > 0).view(-1, *(1,) * (old.dim() - 1))
+            old.copy_(torch.where(still, old, new.to(old.dtype)))
+
+        become(tensors["parameters"], after)
+        for name, values in buffers.items():
+            become(tensors["buffers"][name], values)
+        for block, states in optimizer.items():
+            for name, values in states.items():
+                become(tensors["optimizer"][block][name], values)
+        count = targets.shape[0 if self.together else 1]
+        rows = [*(part * count for part in parts), correct, norm, frozen]
+        tensors["sums"].add_(torch.stack([row.double() for row in rows], 1))
+        tensors["frozen"].copy_(frozen)
+
+    def _prepared(self, inputs: Tensor) -> Tensor:
+        """Return what the model sees of extracted inputs."""
+        flat = inputs if self.together else inputs.flatten(0, 1)
+        prepared: Tensor = self.features(flat)
+        return prepared if self.together else prepared.view(*inputs.shape[:2], *prepared.shape[1:])
+
+    def _losses(
+        self,
+        parameters: dict[str, Tensor],
+        tensors: dict[str, Any],
+        inputs: Tensor,
+        targets: Tensor,
+        keys: Tensor | None,
+    ) -> tuple[Parts, Tensor, dict[str, Tensor]]:
+        """Return each run's L(W) and its terms (R,), how many examples were right (R,), and its new buffers."""
+
+        def of_run(
+            parameters: dict[str, Tensor],
+            buffers: dict[str, Tensor],
+            numbers: Numbers,
+            inputs: Tensor,
+            targets: Tensor,
+            key: Tensor | None,
+        ) -> tuple[Parts, Tensor, dict[str, Tensor]]:
+            buffers = {name: values.clone() for name, values in buffers.items()}  # norms write into theirs
+            with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
+                scores = functional_call(self.model, {**parameters, **buffers}, (inputs, key))
+            scores = scores.to(inputs.dtype)
+            parts = self.objective.of_run(numbers)(scores, targets, parameters)
+            return parts, correct_count(scores.detach(), targets), buffers
+
+        batch = None if self.together else 0
+        stacked = vmap(of_run, in_dims=(0, 0, 0, batch, batch, None if keys is None else 0))
+        result: tuple[Parts, Tensor, dict[str, Tensor]] = stacked(
+            parameters, tensors["buffers"], tensors["numbers"], inputs, targets, keys
+        )
+        return result
+
+    def _rule(
+        self, tensors: dict[str, Any], gradient: Tensor, lr: Tensor
+    ) -> tuple[Tensor, dict[str, dict[str, Tensor]]]:
+        """Return parameters (R, P) and the states of the optimizer after its step."""
+        stack, optimizer, after = self.stack, {}, {}
+        gradients = stack.blocks(gradient)
+        for block, parameters in stack.blocks(tensors["parameters"]).items():
+            decays, states = tensors["decays"][block], tensors["optimizer"][block]
+
+            def step(
+                parameter: Tensor,
+                gradient: Tensor,
+                state: dict[str, Tensor],
+                lr: Tensor,
+                hyper: Numbers,
+                decays: Tensor,
+            ) -> tuple[Tensor, dict[str, Tensor]]:
+                exact = {name: value.double() if value.dim() == 0 else value for name, value in state.items()}
+                result: tuple[Tensor, dict[str, Tensor]] = stack.rule.update(
+                    parameter, gradient, exact, lr, **stack.settings(hyper, decays)
+                )
+                return result[0], {"step": exact["step"] + 1, **result[1]}
+
+            stepped = vmap(step, in_dims=(0, 0, 0, 0, 0, None))
+            after[block], optimizer[block] = stepped(parameters, gradients[block], states, lr, tensors["hyper"], decays)
+        return stack.joined(after, len(lr)), optimizer
+
+    def _shrunk(self, flat: Tensor, lr: Tensor, numbers: Numbers) -> Tensor:
+        """Return parameters (R, P) after the regularizer's proximal step, if it has one."""
+        if not getattr(self.objective.objective.regularizer, "proximal", False):
+            return flat
+        named = self.stack.named(flat)
+
+        def shrink(weight: Tensor, lr: Tensor, numbers: Numbers) -> Tensor:
+            return self.objective.of_run(numbers).regularizer.shrink(weight, lr)
+
+        chosen = weights({name: values[0] for name, values in named.items()})
+        shrunk = {name: vmap(shrink)(named[name], lr, numbers) for name in chosen}
+        return torch.cat([values.reshape(len(lr), -1) for values in (named | shrunk).values()], 1)
