@@ -5,11 +5,12 @@ import re
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+
+from deeprob.grammar import override_of
 
 OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", replace=True)
 """For the names of job folders: ``${pad:7}`` is 007, so that they sort as they were numbered."""
@@ -41,7 +42,7 @@ class CachingLoader(ConfigLoaderImpl):
         validate_sweep_overrides: bool = True,
     ) -> DictConfig:
         """Return the config of some overrides (see `ConfigLoaderImpl`)."""
-        parsed = OverridesParser.create().parse_overrides(overrides=overrides)
+        parsed = [override_of(word) for word in overrides]
         if validate_sweep_overrides:
             self.validate_sweep_overrides_legal(parsed, run_mode, from_shell)
         structural = [str(override.input_line) for override in parsed if not self._is_value(override)]
@@ -65,7 +66,7 @@ class CachingLoader(ConfigLoaderImpl):
         config = super().load_sweep_config(master_config, sweep_overrides)
         words = OmegaConf.to_container(master_config.hydra.overrides.task, resolve=False)
         assert isinstance(words, list)
-        given = OverridesParser.create(self).parse_overrides(overrides=words)
+        given = [override_of(word, self) for word in words]
         constant = {override.get_key_element() for override in given if not override.is_sweep_override()}
         swept = [word for word in sweep_overrides if word.partition("=")[0] not in constant]
         config.hydra.job.override_dirname = readable(swept)

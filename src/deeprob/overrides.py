@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep, Sweep
 from hydra.errors import (
     ConfigCompositionException,
@@ -25,6 +24,7 @@ from omegaconf.errors import (
 
 from deeprob.config import expected, options
 from deeprob.errors import UserError, did_you_mean
+from deeprob.grammar import override_of
 
 LONGEST_RANGE = 1_000_000
 MERGING = "Error merging override "
@@ -39,11 +39,10 @@ def parse(words: Sequence[str], loader: ConfigLoader | None = None) -> list[Over
     UserError
         Names the word that cannot be read.
     """
-    parser = OverridesParser.create(loader)
     parsed = []
     for word in words:
         try:
-            (override,) = parser.parse_overrides([word])
+            override = override_of(word, loader)
             if not override.key_or_group:
                 raise UserError(f"{word}: cannot be read as key=value (no key)")
             if isinstance(values := override.value(), RangeSweep) and not _ends(values):

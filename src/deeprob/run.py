@@ -18,7 +18,7 @@ from deeprob.tracking.provenance import device_name, provenance
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
 from deeprob.training import Shared
-from deeprob.training.checkpoint import Checkpoints, exists, load_newest
+from deeprob.training.checkpoint import Checkpoints, exists, generations, load_newest
 from deeprob.training.state import alike
 from deeprob.watch import Watch, check_figures
 
@@ -150,7 +150,13 @@ def run_experiment(experiment: Experiment, files: RunDirectory, command: Sequenc
 
 @contextmanager
 def opened(
-    experiment: Experiment, files: RunDirectory, command: Sequence[str], *, alone: bool, first: bool = True
+    experiment: Experiment,
+    files: RunDirectory,
+    command: Sequence[str],
+    *,
+    alone: bool,
+    first: bool = True,
+    at: int | None = None,
 ) -> Iterator[Following]:
     """Begin a run in its directory, or go on with it, and yield what takes its records.
 
@@ -162,9 +168,11 @@ def opened(
         Whether the run is no job of a sweep.
     first
         Write a checkpoint before the first update, so that whatever happens the run goes on from there.
+    at
+        The update from which to go on, if there is a checkpoint of it.
     """
     config, state = experiment.config, experiment.state
-    written = restore(experiment, files)
+    written = restore(experiment, files, at)
     if not written:
         files.discard()  # of a start that was killed before its first checkpoint
     with EventFile(files.path, written.get("events", 0)) as events:
@@ -216,8 +224,8 @@ def summarize(following: Following, outcome: Outcome) -> dict[str, Any]:
     return summary
 
 
-def restore(experiment: Experiment, files: RunDirectory) -> dict[str, int]:
-    """Become what the newest checkpoint of a run holds that goes on.
+def restore(experiment: Experiment, files: RunDirectory, at: int | None = None) -> dict[str, int]:
+    """Become what the newest checkpoint of a run holds that goes on, or that of the update `at` if there is one.
 
     Returns
     -------
@@ -233,6 +241,8 @@ def restore(experiment: Experiment, files: RunDirectory) -> dict[str, int]:
     if not files.resume or not exists(last):
         return {}
     content = load_newest(last)
+    if at not in (None, content.get("step")):
+        content = next((other for other in generations(last) if other.get("step") == at), content)
     try:
         for name, value in experiment.identity().items():
             if not same(content[name], value):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils._pytree import tree_flatten
 
-from deeprob import cli
+from deeprob.sweep import task
 from deeprob.training import checkpoint, trainer
 
 FAILING = {2: "exception", 5: "memory", 7: "nan", 11: "exit", 13: "kill", 17: "directory"}
@@ -19,7 +19,7 @@ FAILING = {2: "exception", 5: "memory", 7: "nan", 11: "exit", 13: "kill", 17: "d
 @pytest.fixture
 def faults(monkeypatch):
     """Let the jobs of some seeds fail, each in its way."""
-    run, freeze = cli.run, trainer.Update.freeze_unless
+    run, freeze = task.run, trainer.Update.freeze_unless
 
     def sometimes(config, *words, **named):
         fault = FAILING.get(config.seed)
@@ -35,7 +35,7 @@ def faults(monkeypatch):
             os.kill(os.getpid(), signal.SIGKILL)
         return run(config, *words, **named)
 
-    monkeypatch.setattr(cli, "run", sometimes)
+    monkeypatch.setattr(task, "run", sometimes)
 
 
 def rows() -> list[dict]:

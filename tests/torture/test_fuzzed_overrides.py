@@ -23,6 +23,7 @@ from deeprob import cli
 from deeprob import config as configs
 from deeprob.experiment import RunConfig, TrainConfig
 from deeprob.load import EvaluateConfig
+from deeprob.sweep import task
 
 LINES = {
     "prefixes": [
@@ -448,6 +449,7 @@ def reached(monkeypatch) -> list[RunConfig]:
         return {"status": "completed"}
 
     monkeypatch.setattr(cli, "run", run)
+    monkeypatch.setattr(task, "run", run)
     return seen
 
 

@@ -1,6 +1,6 @@
 """Sweeps: many runs from one command."""
 
-from deeprob.sweep.isolation import isolated
 from deeprob.sweep.sweep import sweep
+from deeprob.sweep.task import SweepTask, run_job
 
-__all__ = ["isolated", "sweep"]
+__all__ = ["SweepTask", "run_job", "sweep"]

@@ -6,22 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
-from omegaconf import open_dict
 
-from deeprob.config import digest, load, read
+from deeprob.config import digest, read
 from deeprob.errors import CheckFailed, UserError, one_line
-from deeprob.experiment import RunConfig, TrainConfig
-from deeprob.hydra_app import own_directory, without_hydra
-from deeprob.overrides import check_types, explain
+from deeprob.experiment import RunConfig
+from deeprob.hydra_app import own_directory
 from deeprob.run import complete
 from deeprob.sweep.conclusion import Conclusion
 from deeprob.sweep.jobs import Jobs
 from deeprob.sweep.table import SweepTable, failure, outcome
+from deeprob.sweep.validation import validate
+from deeprob.sweep.vectorized import Job, Stacking, check_settings
 from deeprob.tracking.run_dir import RunDirectory
-from deeprob.watch import check_names
 
 
 def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
@@ -35,8 +33,12 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
     assert sweeper.config is not None
     assert sweeper.launcher is not None
     assert sweeper.hydra_context is not None
+    if isinstance(sweeper.launcher, Stacking):
+        check_settings(sweeper.launcher)
     jobs, swept = Jobs.of(sweeper, arguments)
-    subdirectories, plans = zip(*(validate(sweeper, number, job) for number, job in enumerate(jobs)), strict=True)
+    subdirectories, plans = zip(
+        *(validate(sweeper.hydra_context, sweeper.config, number, job) for number, job in enumerate(jobs)), strict=True
+    )
     configs = [plan.run for plan in plans]
     conclusion = Conclusion.of(plans[0].sweep, configs[0])
     for number, subdirectory in enumerate(subdirectories):
@@ -52,12 +54,16 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
             folders[number] = folder
             table.ended(number, summary)
         sweeper.hydra_context.callbacks.callbacks.append(table)
+        if isinstance(sweeper.launcher, Stacking):
+            sweeper.launcher.jobs = dict(enumerate(map(Job, jobs, plans, folders)))
+            sweeper.launcher.told = lambda number, result: table.ended(number, outcome(result))
         try:
             results = launch(sweeper.launcher, jobs, table)
             refuted, failed = conclusion.conclude(table, directory, folders)
         except KeyboardInterrupt:
+            cut = any(row["status"] == "interrupted" for row in table.rows)  # those of a stack
             for place, number in enumerate(table.open):
-                table.ended(number, {"status": "skipped" if place else "interrupted"}, told=not place)
+                table.ended(number, {"status": "skipped" if place or cut else "interrupted"}, told=not (place or cut))
             table.compare()
             raise
         finally:
@@ -102,25 +108,3 @@ def launch(launcher: Launcher, jobs: Sequence[Sequence[str]], table: SweepTable)
             table.ended(number, outcome(result), told=False)  # a launcher of other processes has told nothing yet
         results += batch
     return results
-
-
-def validate(sweeper: BasicSweeper, number: int, job: Sequence[str]) -> tuple[str, TrainConfig]:
-    """Compose and check one job's config without running it, and return the name of its folder, and the config."""
-    assert sweeper.hydra_context is not None
-    assert sweeper.config is not None
-    try:
-        try:
-            config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(job))
-            with open_dict(config):
-                config.hydra.job.num = config.hydra.job.id = number
-            if "${hydra:" in str(config.hydra.sweep._get_node("subdir")._value()):
-                HydraConfig.instance().set_config(config)  # takes milliseconds, so only where it is asked for
-            subdirectory = str(config.hydra.sweep.subdir)
-        except Exception as error:  # whatever Hydra makes of the words, the words are at fault
-            raise explain(error, job) from error
-        check_types(config, job)
-        plan = load(TrainConfig, without_hydra(config))
-        check_names(plan.trainer.figures)
-        return subdirectory, plan
-    except UserError as error:
-        raise UserError(f"job {number} ({' '.join(job)}): {error}") from error

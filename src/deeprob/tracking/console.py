@@ -58,7 +58,8 @@ class Bar:
     def __init__(
         self, total: int, what: str, unit: str, *, done: int = 0, visible: bool = True, lines: bool = True
     ) -> None:
-        self.total, self.what, self.unit, self.done, self.lines = total, what, unit, done, visible and lines
+        self.total, self.what, self.unit, self.lines = total, what, unit, visible and lines
+        self.done: float = done
         self._began = self._last = time.monotonic()
         self._start = done
         self._progress: Progress | None = None
@@ -86,7 +87,7 @@ class Bar:
         if self._progress is not None:
             self._progress.stop()
 
-    def advance(self, count: int, remark: str = "") -> None:
+    def advance(self, count: float, remark: str = "") -> None:
         """Count units done, with a remark to show beside them."""
         self.done += count
         if self._progress is not None:
@@ -119,7 +120,9 @@ def _clock(seconds: float) -> str:
 
 
 def _short(number: float) -> str:
-    """Return a number with at most three digits before its unit: 950, 12.3k, 1.2M."""
+    """Return a number with at most three digits before its unit: 1.5, 950, 12.3k, 1.2M."""
+    if number < 10:
+        return f"{number:.2g}"
     for limit, divisor, suffix in ((1e3, 1, ""), (1e6, 1e3, "k"), (float("inf"), 1e6, "M")):
         if number < limit:
             return f"{number / divisor:.3g}{suffix}" if divisor > 1 else f"{number:.0f}"

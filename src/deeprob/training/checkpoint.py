@@ -5,7 +5,8 @@ import hashlib
 import io
 import pickletools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,13 @@ def inspect(archive: bytes) -> None:
         if shared > _SHARED:
             raise ValueError("tuples of tuples, which take for ever to hash")
         before = opcode.name
+
+
+def generations(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what can be read of a checkpoint and the generation before."""
+    for each in (path, previous(path)):
+        with suppress(UserError):
+            yield load(each)
 
 
 def load_newest(path: Path) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""Hydra finds launchers only in this package; all that this one does is in `deeprob.sweep.vectorized`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+
+
+class VectorizedLauncher(BasicLauncher):
+    """Trains jobs of one structure as stacks, and the others one by one.
+
+    Parameters
+    ----------
+    max_stack
+        The most runs in a stack; ``auto`` for what is fast and fits into memory, and one by one where a stack would be
+        of no use.
+    compile
+        Whether updates are compiled; ``auto`` where an estimate says that it repays.
+
+    Attributes
+    ----------
+    jobs
+        What a sweep has validated already, by number.
+    told
+        Is told the number of a job that has ended, and what became of it.
+    """
+
+    def __init__(self, max_stack: int | str = "auto", compile: bool | str = "auto") -> None:
+        super().__init__()
+        self.max_stack, self.compile = max_stack, compile
+        self.jobs: Mapping[int, Any] = {}
+        self.told: Callable[[int, JobReturn], None] = lambda number, result: None
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run jobs, and return what became of each, in their order."""
+        from deeprob.sweep.vectorized import launch
+
+        return launch(self, job_overrides, initial_job_idx)
+
+    def alone(self, words: Sequence[str], number: int) -> JobReturn:
+        """Run one job as Hydra does."""
+        result: JobReturn = super().launch([list(words)], number)[0]
+        return result
+
+
+@dataclass
+class VectorizedConfig:
+    """Of `VectorizedLauncher`."""
+
+    _target_: str = "hydra_plugins.deeprob_launcher.VectorizedLauncher"
+    max_stack: Any = "auto"
+    compile: Any = "auto"
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="vectorized", node=VectorizedConfig, provider="deeprob")
