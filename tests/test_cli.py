@@ -29,7 +29,7 @@ WRONG = {
     "++optimizer.lr" + ".x" * 300 + "=1": "optimizer.lr: expected a number",
     # the word at fault among right ones
     "model=linear ~foo": "error: ~foo: ",
-    "optimizer=sgd features=null": "error: features=null: expected one of bag_of_words, color_histogram",
+    "optimizer=sgd features=null": "error: features=null: expected one of bag_of_words, chain",
     "optimizer=sgd seed=2 +seed=3": "error: +seed=3: Could not append",
     "seed=1 seed=x": "error: seed=x: expected a whole number",
     # keys of another option
@@ -355,9 +355,9 @@ def test_a_full_disk_names_the_file(deeprob, small, monkeypatch):
 
 
 def test_a_bug_of_ours_shows_its_traceback(deeprob, monkeypatch):
-    from deeprob import cli
+    from deeprob.sweep import task
 
-    monkeypatch.setattr(cli, "run", lambda *words: 1 / 0)
+    monkeypatch.setattr(task, "run", lambda *words: 1 / 0)
     status, _, err = deeprob()
     assert status == 1
     assert "ZeroDivisionError" in err

@@ -90,8 +90,37 @@ def test_optimizers_race_from_the_same_weights_over_the_same_batches(deeprob):
         assert other.config.seed == first.config.seed  # which alone orders the batches
 
 
+def test_features_and_networks_are_fused(deeprob, pictures):
+    network = "features=raw model.hidden=[3,3] model.norm=batch dataset.flip=true dataset.crop=1 trainer.epochs=3"
+    variants = f"sweep.variants=['features=color_histogram','features=hog','{network}']"
+    words = ("dataset=image_folder", f"dataset.root={pictures}", "dataset.val_fraction=0.25", variants, "seed=0,1")
+    status, out, err = deeprob("experiment=features_vs_networks", *words, "sweep.claims=[]", "hydra.sweep.dir=s")
+    assert (status, err) == (0, "")
+    rows = sweep("s")
+    assert [row["features"] for row in rows] == [*["color_histogram"] * 4, *["hog"] * 4, *["raw"] * 2, *["fused"] * 2]
+    assert [row["model.hidden"] for row in rows[::2]] == ["[]", "[256]", "[]", "[256]", "[3,3]", ""]
+    assert rows[-1]["features/count"] == str(sum(int(rows[place]["features/count"]) for place in (0, 4, 8)))
+    assert len(load_run(next(Path("s").glob("000_*"))).model.linear_layers) == 1
+    assert "fused      seed=1: color_histogram " in out
+
+
+@pytest.mark.parametrize(
+    ("name", "first"), [("whitened_words", "bag_of_words"), ("whitened_fisher_vector", "fisher_vector")]
+)
+def test_features_with_values_of_their_own_are_valid(deeprob, name, first):
+    words = ("dataset=image_folder", "dataset.root=FOLDER", f"features={name}", "features.standardize=none")
+    status, out, err = deeprob("--cfg", "job", *words)
+    assert (status, err) == (0, "")
+    assert f"- name: {first}\n" in out
+    assert "- name: whiten\n    method: cholesky\n" in out
+
+
+HERE = [p for p in EXPERIMENTS if "claims:\n" in p.read_text() and "/dataset: cifar10" not in p.read_text()]
+"""Those with claims on data that are generated."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [p for p in EXPERIMENTS if "claims:\n" in p.read_text()], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", HERE, ids=lambda path: path.stem)
 def test_all_claims_hold_in_full(deeprob, path):
     status, out, err = deeprob(f"experiment={path.stem}", "hydra.sweep.dir=s")
     assert (status, err) == (0, "")

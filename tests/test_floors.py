@@ -8,7 +8,7 @@ import deeprob
 SOURCE = Path(deeprob.__file__).parent
 
 FLOORS = [
-    {"errors", "files"},
+    {"errors", "files", "grammar"},
     {"cache", "randomness", "config", "slopes"},
     {"overrides", "tracking", "composition"},
     {"choices", "data", "features", "models", "objective", "optim"},
@@ -20,8 +20,10 @@ FLOORS = [
     {"check_gradients", "optimizer_paths", "show_optimizers", "visualize", "watch"},
     {"follow"},
     {"run"},
+    {"stacked_run"},
     {"hydra_app"},
     {"sweep"},
+    {"compare"},
     {"cli"},
 ]
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}

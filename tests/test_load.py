@@ -1,5 +1,6 @@
 """Finished runs: the same metrics again, and clear words about what is not a run."""
 
+import dataclasses
 import json
 import resource
 import shutil
@@ -11,7 +12,9 @@ from PIL import Image
 
 from deeprob import load_run
 from deeprob.errors import UserError
-from deeprob.training import checkpoint
+from deeprob.experiment import Experiment
+from deeprob.features.hog import Hog
+from deeprob.training import Predictor, checkpoint
 
 
 def test_evaluate_gives_the_test_metrics_back(one_run):
@@ -39,6 +42,50 @@ def test_scores_of_raw_inputs(one_run):
     accuracy = (run(data.test.inputs).argmax(1) == data.test.targets).float().mean().item()
     assert accuracy == pytest.approx(run.metrics["test/accuracy"])
     assert run.classes == ("arm 0", "arm 1", "arm 2")
+
+
+def test_scores_are_computed_in_chunks(one_run, monkeypatch):
+    run = load_run(one_run)
+    inputs = run.examples("test").inputs
+    whole, sizes, scores = run(inputs), [], Predictor.scores
+
+    def counted(self, extracted):
+        sizes.append(len(extracted))
+        return scores(self, extracted)
+
+    monkeypatch.setattr(Predictor, "scores", counted)
+    torch.testing.assert_close(run.scores("test"), whole)
+    assert sizes == [60]
+    trainer = dataclasses.replace(run.config.trainer, chunk_size=25)
+    run = dataclasses.replace(run, config=dataclasses.replace(run.config, trainer=trainer))
+    torch.testing.assert_close(run.scores("test"), whole)
+    assert sizes == [60, 25, 25, 10]
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_what_the_model_sees_of_a_split(one_run, split):
+    run = load_run(one_run)
+    inputs = run.examples(split).inputs
+    whole = run.features(inputs)
+    assert torch.equal(run.seen(split), whole)
+    assert torch.equal(run.seen(split, slice(3)), whole[:3])
+    assert torch.equal(run.seen(split, torch.tensor([7, 0])), whole[[7, 0]])
+
+
+def test_what_is_extracted_already_is_not_extracted_again(deeprob, pictures, monkeypatch):
+    words = ("dataset=image_folder", f"dataset.root={pictures}", "dataset.val_fraction=0.25", "features=hog")
+    assert deeprob(*words, "model=linear", "trainer.epochs=1", "hydra.run.dir=run").status == 0
+    run = load_run("run")
+    expected = run.seen("train"), run.scores("val"), run.evaluate("test")
+    splits = Experiment.build(run.config).splits
+    monkeypatch.setattr(Hog, "extract", None)
+    with pytest.raises(TypeError):
+        run.seen("train")
+    run = dataclasses.replace(run, extracted=splits)
+    assert torch.equal(run.seen("train"), expected[0])
+    assert torch.equal(run.seen("train", slice(1, None, 2)), expected[0][1::2])
+    assert torch.equal(run.scores("val"), expected[1])
+    assert run.evaluate("test") == expected[2]
 
 
 def test_best_and_last(one_run):

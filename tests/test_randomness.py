@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import itertools
 import math
@@ -139,6 +140,35 @@ def test_the_four_entries_of_a_word_are_silenced_independently():
     kept = randomness.keep_mask(randomness.key(0, "dropout"), torch.Size([20_000, 4]), torch.tensor(0.5))
     pattern = (kept * torch.tensor([8, 4, 2, 1])).sum(1)
     assert 1e-4 < stats.chisquare(torch.bincount(pattern, minlength=16).numpy()).pvalue < 1 - 1e-4
+
+
+@pytest.mark.parametrize("shape", [(1,), (5, 7), (64, 100)])
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.999])
+def test_masks_by_shifts_are_masks_by_views(shape, rate):
+    arguments = randomness.key(3, "dropout"), torch.Size(shape), torch.tensor(rate)
+    by_views = randomness.keep_mask(*arguments)
+    with randomness.tracing():
+        by_shifts = randomness.keep_mask(*arguments)
+    assert torch.equal(by_shifts, by_views)
+    assert torch.equal(randomness.keep_mask(*arguments), by_views)
+
+
+def test_masks_of_a_stack_by_shifts_are_masks_by_views():
+    keys, rates, shape = randomness.key(torch.arange(4), "x"), torch.tensor([0.0, 0.1, 0.5, 0.9]), torch.Size([6, 3])
+
+    def masks():
+        return torch.vmap(lambda key, rate: randomness.keep_mask(key, shape, rate))(keys, rates)
+
+    by_views = masks()
+    with randomness.tracing():
+        assert torch.equal(masks(), by_views)
+
+
+def test_tracing_ends_with_an_error_too():
+    with contextlib.suppress(ValueError), randomness.tracing():
+        assert randomness._tracing.get()
+        raise ValueError
+    assert not randomness._tracing.get()
 
 
 def test_keep_mask_of_rate_0_keeps_all():

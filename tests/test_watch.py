@@ -1,5 +1,6 @@
 """What is seen of a run while it trains, and what it costs."""
 
+import dataclasses
 import json
 import struct
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
 
 from deeprob import load_run, watch
+from deeprob.experiment import Experiment
+from deeprob.features.hog import Hog
 from deeprob.watch import Watch, suited
 
 LIVE = ("trainer.figures=[decision_boundary]", "trainer.epochs=7")
@@ -147,6 +150,67 @@ def test_drawing_waits_until_there_is_time(monkeypatch):
     assert shown[-1] == 4
     looking.catch_up()
     assert shown[-1] == 5
+
+
+def test_a_run_that_is_to_end_draws_for_a_moment_only(monkeypatch, capsys):
+    shown, told = [], []
+
+    class Trainer:
+        figures, figures_every, epochs = None, 1, 9
+
+    class Config:
+        trainer = Trainer
+
+    class State:
+        seconds = 0.0
+
+    class Experiment:
+        config, state = Config, State
+
+    def show(self, epoch, run):
+        shown.append(epoch)
+        told.append(15)
+
+    monkeypatch.setattr(watch, "snapshot", lambda experiment, directory: None)
+    monkeypatch.setattr(Watch, "_show", show)
+    monkeypatch.setattr(watch, "GRACE", -1.0)
+    looking = Watch(Experiment, Path(), None, alone=True, interrupted=lambda: bool(told))
+    for epoch in range(3):
+        looking.look(epoch)
+    looking.catch_up()
+    assert shown == [0]
+    assert capsys.readouterr().err == "note: pictures of epoch 1, 2 left out: the run is to end\n"
+    looking.catch_up()
+    assert shown == [0]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_run_that_is_to_end_draws_no_last_pictures(one_run, monkeypatch, told):
+    config = load_run(one_run).config
+    config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, figures=["confusion"]))
+    monkeypatch.setattr(watch, "GRACE", -1.0)
+    looking = Watch(Experiment.build(config), Path("other"), None, alone=True, interrupted=lambda: told)
+    looking.films()
+    looking.ending({})
+    assert Path("other/figures/confusion.png").exists() is not told
+
+
+def test_features_are_not_computed_for_pictures(deeprob, pictures, monkeypatch):
+    extracted = []
+    extract = Hog.extract
+
+    def counted(self, inputs):
+        extracted.append(len(inputs))
+        return extract(self, inputs)
+
+    monkeypatch.setattr(Hog, "extract", counted)
+    figures = "trainer.figures=[activation_statistics,confusion,mistakes]"
+    words = ("dataset=image_folder", f"dataset.root={pictures}", "features=hog", "trainer.epochs=2", figures)
+    assert deeprob(*words, "hydra.run.dir=run").status == 0
+    assert len(list(Path("run/figures").iterdir())) == 3
+    assert "activations/relu_1" in read("run").Tags()["tensors"]
+    assert extracted == [24, 8]
 
 
 def test_by_itself_a_run_shows_what_suits_it_and_a_job_of_a_sweep_nothing(deeprob, small, monkeypatch):

@@ -11,24 +11,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobStatus
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from deeprob.config import load
-from deeprob.errors import CheckFailed, DeeprobError, Interrupted, Skipped, UserError, one_line
+from deeprob.errors import CheckFailed, DeeprobError, Interrupted, UserError, one_line
 from deeprob.experiment import TrainConfig
 from deeprob.hydra_app import Application, parse_arguments, started, words_of
 from deeprob.load import EvaluateConfig, evaluate_run
 from deeprob.overrides import explained, parse
-from deeprob.resume import begun, resumed
+from deeprob.resume import resumed
 from deeprob.run import run
-from deeprob.sweep import isolated
-from deeprob.training import Shared
+from deeprob.sweep import SweepTask, run_job
 
 
 @dataclass(frozen=True)
@@ -119,6 +117,11 @@ def optimizer_paths() -> int:
     return main(command="optimizer_paths")
 
 
+def compare() -> int:
+    """``deeprob-compare``."""
+    return main(command="compare")
+
+
 def _fail(line: str, status: int) -> int:
     if os.environ.get("DEEPROB_TRACEBACK") == "1":
         traceback.print_exc()
@@ -179,7 +182,7 @@ def _train(application: Application, config: DictConfig, command: list[str]) -> 
         return
 
     def task(job: DictConfig) -> dict[str, Any]:
-        return _run_job(load(TrainConfig, job), command)
+        return run_job(load(TrainConfig, job), command)
 
     application.run(config, task)
 
@@ -190,37 +193,8 @@ def _resume_word(words: list[str]) -> Override | None:
     return given[-1] if given and given[-1].value() not in ("auto", None) else None
 
 
-def _run_job(config: TrainConfig, command: list[str], job: str = "", shared: Shared | None = None) -> dict[str, Any]:
-    """Run or go on with what Hydra has made a directory for."""
-    directory = Path(HydraConfig.get().runtime.output_dir)
-    resume, plan = config.resume == "auto", config.run
-    if resume and begun(directory):
-        plan = resumed(directory, list(HydraConfig.get().overrides.task), plan)
-    return run(plan, directory, command, job, shared, resume)
-
-
 def _sweep(application: Application, config: DictConfig, command: list[str]) -> None:
-    failed: list[int] = []
-    shared = Shared()
-
-    def task(job: DictConfig) -> dict[str, Any]:
-        number, plan = HydraConfig.get().job.num, load(TrainConfig, job)
-        if failed and plan.sweep.fail_fast:
-            raise Skipped(f"job {failed[0]} failed, and sweep.fail_fast=true")
-        try:
-            if plan.sweep.isolate:
-                return cast(dict[str, Any], isolated(lambda: _run_job(plan, command, f"job {number}")))
-            return _run_job(plan, command, f"job {number}", shared)
-        except (Exception, SystemExit) as error:
-            if not isinstance(error, DeeprobError | OSError):
-                traceback.print_exc()
-            print(f"error: job {number}: {one_line(error)}", file=sys.stderr)
-            failed.append(number)
-            if isinstance(error, SystemExit):
-                raise DeeprobError(one_line(error)) from error
-            raise
-
-    jobs = application.sweep(config, task)
+    jobs = application.sweep(config, SweepTask(command))
     failed = [number for number, job in enumerate(jobs) if job.status is JobStatus.FAILED]
     if failed:
         raise CheckFailed(f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(map(str, failed))}")
@@ -250,6 +224,12 @@ def _optimizer_paths_command() -> Command:
     return Command(OptimizerPathsConfig, _once(optimizer_paths))
 
 
+def _compare_command() -> Command:
+    from deeprob.compare import CompareConfig, compare
+
+    return Command(CompareConfig, _once(compare))
+
+
 COMMANDS: Mapping[str, Callable[[], Command]] = {  # called when chosen, so that only what draws imports matplotlib
     "train": lambda: Command(TrainConfig, _train),
     "evaluate": lambda: Command(EvaluateConfig, _once(evaluate_run)),
@@ -257,4 +237,5 @@ COMMANDS: Mapping[str, Callable[[], Command]] = {  # called when chosen, so that
     "check_gradients": _check_gradients_command,
     "optimizers": _optimizers_command,
     "optimizer_paths": _optimizer_paths_command,
+    "compare": _compare_command,
 }

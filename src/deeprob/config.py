@@ -217,6 +217,9 @@ def _validate(config: Any, prefix: str) -> None:
 # ---------------------------------------------------------------- config.yaml of a run
 
 
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # where PyYAML was built with the library in C
+
+
 def save(config: Any, path: Path) -> None:
     """Write a run's config as a Hydra config that extends ``train``: choices first, then every value."""
     choices = [
@@ -225,7 +228,7 @@ def save(config: Any, path: Path) -> None:
         if dataclasses.is_dataclass(getattr(config, f.name))
     ]
     content = {"defaults": ["train", *choices, "_self_"], **dataclasses.asdict(config)}
-    write_whole(path, yaml.safe_dump(content, sort_keys=False).encode())
+    write_whole(path, yaml.dump(content, Dumper=_DUMPER, sort_keys=False).encode())
 
 
 def digest(config: Any) -> str:

@@ -70,6 +70,8 @@ class Skipped(DeeprobError):
 class Interrupted(KeyboardInterrupt):
     """The run was asked to end by a signal and wrote its checkpoint first; a sweep does not go on after it."""
 
+    outcome = "interrupted"
+
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
         self.status = 128 + number

@@ -92,6 +92,10 @@ class SweepConfig:
     tune, tune_by
         Keys that are tuned: of jobs that differ in these and in seeds alone, those with the best value stay for table,
         figure and claims, by a metric's mean over seeds.
+    fuse
+        A key: the best job with each of its values, by the validation split, is fused with the others when all have
+        ended, for each seed, with weights fitted there (see `deeprob.fusion`). What comes of it is a row with the value
+        ``fused`` in tables and claims: ``sweep.fuse=features`` fuses what was trained on different features.
     columns
         The metrics that tables show; none for accuracy, or loss where there are no classes.
     """
@@ -101,6 +105,7 @@ class SweepConfig:
     variants: list[str] = field(default_factory=list)
     tune: list[str] = field(default_factory=list)
     tune_by: str = "train/loss"
+    fuse: str | None = None
     columns: list[str] = field(default_factory=list)
     measures: list[str] = field(default_factory=list)
     figure: str | None = None

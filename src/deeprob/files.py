@@ -2,6 +2,9 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 
@@ -20,7 +23,7 @@ def write_whole(path: Path, content: bytes, previous: Path | None = None) -> Non
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         if previous is not None and path.exists():
             also(path, previous)
         temporary.replace(path)
@@ -42,10 +45,35 @@ def also(path: Path, other: Path) -> None:
     temporary.unlink(missing_ok=True)  # renaming leaves both names where they are of the same file already
 
 
+_waiting: ContextVar[list[int] | None] = ContextVar("waiting", default=None)
+
+
+@contextmanager
+def synced_together() -> Iterator[None]:
+    """Let all that is written meanwhile be on the disk at the end, which for hundreds of files is much sooner done."""
+    waiting: list[int] = []
+    token = _waiting.set(waiting)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+        if waiting:
+            os.sync()
+
+
+def sync(descriptor: int) -> None:
+    """Wait until what was written to an open file is on the disk, or leave that to `synced_together`."""
+    waiting = _waiting.get()
+    if waiting is None:
+        os.fsync(descriptor)
+    else:
+        waiting.append(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the names in a folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)

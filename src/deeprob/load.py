@@ -3,26 +3,25 @@
 import dataclasses
 import functools
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from deeprob import config as configs
 from deeprob.config import choice, register
 from deeprob.data import Examples, Splits
 from deeprob.errors import UserError, memory_errors
 from deeprob.experiment import RunConfig, build_predictor, resolve_device
-from deeprob.fusion import FUSIONS, Part, check_same, fuse, print_table
+from deeprob.fusion import FUSIONS, Part, Row, check_same, fuse, print_table
 from deeprob.models import Model
 from deeprob.objective import CrossEntropyConfig
 from deeprob.tracking import console
 from deeprob.training import Predictor, TrainerConfig, checkpoint, evaluate, extraction
+from deeprob.training.allocation import NoLargerThan
 from deeprob.training.config import DEVICES
 from deeprob.training.state import alike
 
@@ -40,8 +39,8 @@ class Run:
         Where it lies, what it was told, and the content of its ``summary.json``.
     predictor
         Features and model with the checkpoint's values.
-    raw
-        The dataset, if it is loaded already.
+    raw, extracted
+        The dataset, if it is loaded already, and its features, if they are computed already.
     """
 
     directory: Path
@@ -49,6 +48,7 @@ class Run:
     metrics: Mapping[str, Any]
     predictor: Predictor
     raw: Splits | None = field(default=None, repr=False)
+    extracted: Splits | None = field(default=None, repr=False)
 
     @property
     def model(self) -> Model:
@@ -99,6 +99,20 @@ class Run:
         return examples
 
     @torch.no_grad()
+    def seen(self, split: str, places: Tensor | slice = slice(None)) -> Tensor:
+        """Return what the model sees (n, …) of a split, or of its examples at some places: a slice or an index (n,).
+
+        The same as `features` of the raw inputs, but what was computed for the run or is in the cache is not again.
+
+        Raises
+        ------
+        UserError
+            When the run held out no such split.
+        """
+        seen: Tensor = self.predictor.features(self._extracted(split, places).inputs)
+        return seen
+
+    @torch.no_grad()
     def features(self, inputs: Tensor) -> Tensor:
         """Return what the model sees of raw inputs (N, …), standardisation included."""
         features = self.predictor.features
@@ -132,12 +146,16 @@ class Run:
         chunks = torch.split(self._extracted(split).inputs, self._chunk)
         return torch.cat([self.predictor.scores(chunk) for chunk in chunks])
 
-    def _extracted(self, split: str) -> Examples:
-        """Return a split as the features extract it, on the device."""
+    def _extracted(self, split: str, places: Tensor | slice = slice(None)) -> Examples:
+        """Return a split, or some of its examples, as the features extract it, on the device."""
         examples = self.examples(split)
-        mean = self.predictor.features.standardize.mean
-        inputs = extraction.extract(self.predictor.features, self.config.features, examples.inputs)
-        return Examples(inputs, examples.targets).as_floats(mean.dtype).to(mean.device)
+        known: Examples | None = None if self.extracted is None else getattr(self.extracted, split)
+        chosen = examples if known is None else known
+        chosen = chosen[places if isinstance(places, slice) else places.to(chosen.targets.device)]
+        if known is None:
+            inputs = extraction.extract(self.predictor.features, self.config.features, chosen.inputs)
+            chosen = Examples(inputs, chosen.targets).as_floats(self.predictor.features.standardize.mean.dtype)
+        return chosen.to(self._device)
 
     @property
     def _chunk(self) -> int:
@@ -179,7 +197,7 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
         shape, outputs, classes = content["input_shape"], content["outputs"], content["classes"]
         if not all(isinstance(name, str) for name in classes):
             raise TypeError("a class without a name")
-        with _NoLargerThan([*content["features"].values(), *content["model"].values()]):
+        with NoLargerThan([*content["features"].values(), *content["model"].values()]):
             predictor = build_predictor(config, config.features.build(tuple(shape)), shape, outputs, classes)
         predictor.to(torch.device("cpu"), config.trainer.dtype)
         for name, part in (("features", predictor.features), ("model", predictor.model)):
@@ -202,21 +220,6 @@ def _summary(path: Path) -> dict[str, Any]:
     except (RecursionError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not JSON of a run, or damaged") from error
     return content
-
-
-class _NoLargerThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Refuse to make a tensor with more numbers than these have bytes: they would not be what it holds."""
-
-    def __init__(self, tensors: Iterable[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.limit = sum(tensor.untyped_storage().nbytes() for tensor in tensors)
-
-    def __torch_dispatch__(self, function: Any, types: Any, words: Any = (), named: Any = None) -> Any:
-        """Call a function of torch."""
-        size = words[0] if words and isinstance(words[0], list | tuple) else ()
-        if all(isinstance(count, int) for count in size) and math.prod(size) > self.limit:
-            raise ValueError(f"a tensor of size {size}")
-        return function(*words, **(named or {}))
 
 
 @register("", "evaluate")
@@ -264,27 +267,34 @@ def _frame(run: Run) -> tuple[int, tuple[str, ...], tuple[int, ...]]:
 
 def _evaluate_fusion(config: EvaluateConfig) -> dict[str, float]:
     """Measure runs and what becomes of them together."""
-    runs = [load_run(directory, config.checkpoint, config.device) for directory in config.runs]
-    first = runs[0]
-    for number, run in enumerate(runs[1:], 1):  # a dataset that is the same by its config is loaded once
-        if (run.config.dataset, *_frame(run)) == (first.config.dataset, *_frame(first)):
-            runs[number] = dataclasses.replace(run, raw=first.data())
-    logits = [isinstance(run.config.loss, CrossEntropyConfig) for run in runs]
-    calibrated = bool(first.classes) and not all(logits)
-    fitting = config.fusion == "weights" or calibrated
-    settings = [
-        {key: value for key, value in configs.flat(run.config).items() if key.startswith("dataset")} for run in runs
-    ]
-    needed = [config.split, *["val"] * fitting]
-    check_same(config.runs, [run.data() for run in runs], settings, needed)
     with memory_errors():
-        parts = [
-            Part(name, configs.name_of(run.config.features), run.scores(config.split), held_out, own)
-            for name, run, own in zip(config.runs, runs, logits, strict=True)
-            for held_out in [run.scores("val") if fitting else None]
-        ]
-        held_out = first.examples("val").targets if fitting else None
-        rows = fuse(parts, first.examples(config.split).targets, held_out, config.fusion)
+        runs = [load_run(directory, config.checkpoint, config.device) for directory in config.runs]
+        rows = fuse_runs(runs, config.split, config.fusion)
     print_table(rows)
     print(f"fusion     {config.fusion} of {len(runs)} runs on {config.split} ({config.checkpoint} checkpoints)")
     return {f"{config.split}/{name}": value for name, value in rows[-1].measured.items()}
+
+
+def fuse_runs(runs: Sequence[Run], split: str, how: str) -> list[Row]:
+    """Return what `deeprob.fusion.fuse` makes of the scores of runs on a split.
+
+    Raises
+    ------
+    UserError
+        When the runs' datasets are not the same, or have no validation split to fit numbers on.
+    """
+    first, *others = runs
+    for place, run in enumerate(others):  # a dataset that is the same by its config is loaded once
+        if (run.config.dataset, *_frame(run)) == (first.config.dataset, *_frame(first)):
+            others[place] = dataclasses.replace(run, raw=first.data())
+    runs = [first, *others]
+    names = [str(run.directory) for run in runs]
+    logits = [isinstance(run.config.loss, CrossEntropyConfig) for run in runs]
+    fitting = how == "weights" or (bool(first.classes) and not all(logits))
+    settings = [{k: v for k, v in configs.flat(run.config).items() if k.startswith("dataset")} for run in runs]
+    check_same(names, [run.data() for run in runs], settings, [split, *["val"] * fitting])
+    parts = [
+        Part(name, configs.name_of(run.config.features), run.scores(split), run.scores("val") if fitting else None, own)
+        for name, run, own in zip(names, runs, logits, strict=True)
+    ]
+    return fuse(parts, first.examples(split).targets, first.examples("val").targets if fitting else None, how)

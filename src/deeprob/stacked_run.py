@@ -1,7 +1,7 @@
 """Several runs from their configs to their files, trained as one stack; each leaves what it would have left alone."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 from deeprob import config as configs
 from deeprob.errors import DeeprobError, Diverged, Interrupted, memory_errors
 from deeprob.experiment import ALL_THREADS, SMALL_UPDATE, Experiment
+from deeprob.files import synced_together
 from deeprob.follow import Following, Outcome
 from deeprob.run import opened, summarize
 from deeprob.tracking.run_dir import RunDirectory, named_errors
@@ -36,6 +37,8 @@ class StackedRuns:
         The words that started the sweep.
     resume
         Go on in directories that have files.
+    varying
+        See `train_stack`.
 
     Attributes
     ----------
@@ -47,6 +50,7 @@ class StackedRuns:
     directories: Sequence[Path]
     command: Sequence[str]
     resume: bool = False
+    varying: Collection[str] = ()
     endings: dict[int, Ending] = field(default_factory=dict)
     _open: dict[int, tuple[ExitStack, Following]] = field(default_factory=dict)
 
@@ -69,7 +73,8 @@ class StackedRuns:
         torch.set_num_threads(self.threads)
         try:
             with Interruption() as interruption:
-                self._begin()
+                with synced_together():
+                    self._begin()
                 for places in self._by_step():
                     self._follow(places, compiler, interruption, tell)
             if interruption.number is not None and self._cut_short:
@@ -132,10 +137,10 @@ class StackedRuns:
         for readings in self._trained(places, compiler, interruption):
             now = time.perf_counter()
             seconds = (now - clock) / len(readings)
-            for run, record in readings.items():
-                place = places[run]
-                with self._failing(place):
-                    self._take(place, record, seconds)
+            with synced_together():
+                for run, record in readings.items():
+                    with self._failing(places[run]):
+                        self._take(places[run], record, seconds)
             done = next(state.step for state in (followings[run].state for run in readings))
             tell((done - step) * share * len(readings), self._best(followings))
             step = done
@@ -143,10 +148,11 @@ class StackedRuns:
             for run in readings:  # the others' part of the time is not a run's own
                 followings[run].state.leave_out(spent * (1 - 1 / len(readings)))
             clock = time.perf_counter()
-        for place, following in zip(places, followings, strict=True):
-            if place not in self.endings:
-                with self._failing(place):
-                    self._end(place, following.end(interruption.number))
+        with synced_together():
+            for place, following in zip(places, followings, strict=True):
+                if place not in self.endings:
+                    with self._failing(place):
+                        self._end(place, following.end(interruption.number))
 
     def _trained(
         self, places: Sequence[int], compiler: Compiler | None, interruption: Interruption
@@ -171,6 +177,7 @@ class StackedRuns:
                 pause_every=trainer.checkpoint_steps,
                 augment=first.config.dataset.augmentation(),
                 compiler=compiler,
+                varying=self.varying,
                 interrupted=interruption,
                 ended=lambda run: places[run] in self.endings,
             )

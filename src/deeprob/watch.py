@@ -3,9 +3,11 @@
 import copy
 import dataclasses
 import io
+import itertools
 import json
+import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 SHARE = 0.05  # of the time trained, which drawing may take before the run ends
 LOOKS = 5  # at a run unless it says otherwise, and one at its start
 SAMPLE = 1024  # examples whose activations are counted
+GRACE = 5.0  # seconds of drawing after the run is told to end, and the picture that is begun then
 DPI = 100
 FRAMES = 10  # of a film: TensorBoard keeps so many pictures of a tag
 
@@ -44,16 +47,26 @@ class Watch:
         The run, where it lies, and where it is told.
     alone
         Whether the run is no job of a sweep, so that figures that suit it are drawn without being asked for.
+    interrupted
+        Tells whether the run is to end soon: then what is not drawn within `GRACE` seconds is left out.
     """
 
-    def __init__(self, experiment: Experiment, directory: Path, events: EventFile, alone: bool) -> None:
-        self.experiment, self.directory, self.events = experiment, directory, events
+    def __init__(
+        self,
+        experiment: Experiment,
+        directory: Path,
+        events: EventFile,
+        alone: bool,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.experiment, self.directory, self.events, self.interrupted = experiment, directory, events, interrupted
         trainer = experiment.config.trainer
         self.names = trainer.figures
         self.looks = alone if trainer.figures is None else bool(trainer.figures)
         self.every = trainer.figures_every or -(-trainer.epochs // LOOKS)
         self._pending: list[tuple[int, Run]] = []
         self._spent, self._longest = 0.0, 1.0  # the first picture imports matplotlib
+        self._deadline = math.inf
 
     def texts(self, config: Path, provenance: Mapping[str, Any]) -> None:
         """Write what the run was told and where it came from."""
@@ -69,14 +82,17 @@ class Watch:
             self._show(*self._pending.pop(0))
 
     def catch_up(self) -> None:
-        """Draw all that was remembered."""
-        while self._pending:
+        """Draw all that was remembered, or what there is time for."""
+        while self._pending and not self._late():
             self._show(*self._pending.pop(0))
+        if self._pending:
+            note(f"pictures of epoch {', '.join(str(epoch) for epoch, _ in self._pending)} left out: the run is to end")
+            self._pending.clear()
 
     def films(self) -> None:
         """Hand figures that move to TensorBoard, if the config names one: the slider over steps plays them."""
         run = snapshot(self.experiment, self.directory)
-        for figure in named(self.names or [], run):
+        for figure in self._in_time(named(self.names or [], run)):
             with never_mind(figure):
                 frames = [pixels for pixels, _ in figure.film(run)]
                 for step in range(min(FRAMES, len(frames))):
@@ -87,7 +103,7 @@ class Watch:
         """Draw the run as it ended into its ``figures`` folder."""
         if self.looks:
             run = dataclasses.replace(snapshot(self.experiment, self.directory), metrics=metrics)
-            for figure in self._figures(run, live=False):
+            for figure in self._in_time(self._figures(run, live=False)):
                 with never_mind(figure):
                     figure.save(run, self.directory / "figures")
 
@@ -95,18 +111,28 @@ class Watch:
         """Return what to draw of a run: what its config names, or what suits it."""
         return suited(run, live=live) if self.names is None else named(self.names, run)
 
+    def _late(self) -> bool:
+        """Tell whether the run was told to end, and `GRACE` seconds have passed since that was first seen here."""
+        if self.interrupted():
+            self._deadline = min(self._deadline, time.monotonic() + GRACE)
+        return time.monotonic() > self._deadline
+
+    def _in_time(self, figures: "list[FigureConfig]") -> "Iterator[FigureConfig]":
+        """Yield figures as long as there is time."""
+        return itertools.takewhile(lambda figure: not self._late(), figures)
+
     def _show(self, epoch: int, run: Run) -> None:
         """Hand pictures and histograms of a run to TensorBoard, with the epoch as their step."""
         began = time.perf_counter()
         from deeprob.figures import activation_statistics
         from deeprob.figures.style import png
 
-        for figure in self._figures(run, live=True):
+        for figure in self._in_time(self._figures(run, live=True)):
             with never_mind(figure):
                 self.events.image(f"figures/{name_of(figure)}", png(figure.quick().draw(run), DPI), epoch)
         for name, parameter in run.model.named_parameters():
             self.events.histogram(f"weights/{name}", parameter.detach().numpy(), epoch)
-        inputs = run.features(run.data().train.inputs[:SAMPLE])
+        inputs = run.seen("train", slice(SAMPLE))
         with torch.no_grad():
             for name, values in run.model.stages(inputs):
                 self.events.histogram(f"activations/{name.replace(' ', '_')}", values.numpy(), epoch)
@@ -130,7 +156,8 @@ def snapshot(experiment: Experiment, directory: Path) -> Run:
     """Return a run as it is now, on the CPU."""
     predictor = copy.deepcopy(experiment.predictor).to(torch.device("cpu"), experiment.config.trainer.dtype)
     predictor.model.eval()
-    return Run(directory, experiment.config, dict(experiment.state.metrics), predictor, experiment.raw)
+    state, data = experiment.state, (experiment.raw, experiment.splits)
+    return Run(directory, experiment.config, dict(state.metrics), predictor, *data)
 
 
 def check_figures(experiment: Experiment, directory: Path) -> None:

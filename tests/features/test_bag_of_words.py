@@ -4,6 +4,7 @@ import torch
 
 from deeprob.errors import UserError
 from deeprob.features import BagOfWordsConfig
+from deeprob.features.bag_of_words import CODES
 from deeprob.features.pictures import NUMBERS
 
 RNG = np.random.default_rng(0)
@@ -22,7 +23,7 @@ def slow_bag(picture: np.ndarray, bag, patch: int, stride: int, grid: int, code:
     mean, matrix, words = (values.double().numpy() for values in (bag.whitening.mean, bag.whitening.matrix, bag.words))
     _, height, width = picture.shape
     rows, columns = (height - patch) // stride + 1, (width - patch) // stride + 1
-    codes = np.zeros((rows, columns, len(words)))
+    codes = np.zeros((rows, columns, (2 if code == "threshold" else 1) * len(words)))
     for r in range(rows):
         for c in range(columns):
             x = picture[:, r * stride : r * stride + patch, c * stride : c * stride + patch].astype(float).ravel()
@@ -31,6 +32,8 @@ def slow_bag(picture: np.ndarray, bag, patch: int, stride: int, grid: int, code:
             distances = np.linalg.norm(words - z, axis=1)
             if code == "hard":
                 codes[r, c, distances.argmin()] = 1
+            elif code == "threshold":
+                codes[r, c] = np.maximum(0, np.concatenate([words @ z, -words @ z]) - 0.25)
             else:
                 codes[r, c] = np.maximum(0, distances.mean() - distances)
     down, right = ([i * side // grid for i in range(grid + 1)] for side in (rows, columns))
@@ -39,14 +42,15 @@ def slow_bag(picture: np.ndarray, bag, patch: int, stride: int, grid: int, code:
     )
 
 
-@pytest.mark.parametrize("code", ["triangle", "hard"])
+@pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize(("channels", "stride", "grid"), [(3, 1, 2), (1, 2, 3), (3, 3, 1)])
 def test_against_numpy_step_by_step(channels, stride, grid, code):
     pictures = photos(channels=channels)
     bag = config(code=code, stride=stride, grid=grid).build((channels, 10, 12))
     extracted = bag.fit(pictures)
-    assert extracted.shape == (20, 9 * grid**2)
-    assert bag.output_count == 9 * grid**2
+    count = (18 if code == "threshold" else 9) * grid**2
+    assert extracted.shape == (20, count)
+    assert bag.output_count == count
     expected = [slow_bag(picture.numpy(), bag, 4, stride, grid, code) for picture in pictures]
     np.testing.assert_allclose(extracted.numpy(), expected, atol=2e-5)
 
@@ -62,6 +66,15 @@ def test_the_codebook_lies_among_whitened_patches():
     bag.fit(pictures)
     patches = bag.whitening(bag.patches(pictures.float())).flatten(0, 1)
     np.testing.assert_allclose(np.cov(patches.numpy().T).diagonal(), 1, atol=0.15)
+
+
+def test_words_of_directions_have_length_1():
+    bag = config(code="threshold").build((3, 10, 12))
+    bag.fit(photos())
+    torch.testing.assert_close(bag.words.square().sum(1), torch.ones(9))
+    plain = config().build((3, 10, 12))
+    plain.fit(photos())
+    assert (plain.words.square().sum(1) - 1).abs().min() > 0.01
 
 
 def test_only_training_pictures_count_and_one_seed_gives_one_codebook():
@@ -105,7 +118,7 @@ def test_mirror_images_are_alike(descriptor):
 
 
 @pytest.mark.parametrize("epsilon", [None, 1.0])
-@pytest.mark.parametrize("code", ["triangle", "hard"])
+@pytest.mark.parametrize("code", CODES)
 def test_pictures_of_one_level_are_defined(code, epsilon):
     flat = torch.full((6, 3, 10, 12), 9, dtype=torch.uint8)
     bag = config(code=code, epsilon=epsilon).build((3, 10, 12))

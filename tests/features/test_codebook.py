@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from deeprob.features.codebook import codebook
+from deeprob.features.codebook import codebook, directions
 
 
 def rng() -> torch.Generator:
@@ -43,3 +43,32 @@ def test_one_move_against_means_one_by_one():
 def test_points_that_are_all_alike(count):
     points = torch.ones(10, 2)
     assert torch.equal(codebook(points, count, rng(), 3), torch.ones(count, 2))
+
+
+def test_directions_by_hand():
+    points = torch.tensor([[3.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -5.0]])
+    for seed in range(20):
+        words = directions(points, 2, torch.Generator().manual_seed(seed), 5).abs()
+        if not torch.equal(words[0], words[1]):  # both may start on one line, and then the second has no points
+            assert sorted(words.tolist()) == [[0.0, 1.0], [1.0, 0.0]]
+    one = directions(
+        torch.tensor([[2.0, 1.0], [-1.0, -2.0]]), 1, rng(), 50
+    )  # the first axis of Σ z zᵀ = [[5, 4], [4, 5]]
+    torch.testing.assert_close(one.abs(), torch.full((1, 2), 0.5**0.5))
+
+
+def test_directions_come_nearer_with_each_move():
+    points = torch.randn(3000, 6, generator=rng())
+
+    def left_over(moves: int) -> float:
+        words = directions(points, 30, rng(), moves)
+        torch.testing.assert_close(words.square().sum(1), torch.ones(30))
+        return (points.square().sum(1) - (points @ words.T).square().amax(1)).mean().item()
+
+    far = [left_over(moves) for moves in range(8)]
+    assert far == sorted(far, reverse=True)
+    assert far[-1] < 0.9 * far[0]
+
+
+def test_directions_of_points_that_are_nothing_stay_finite():
+    assert torch.isfinite(directions(torch.zeros(10, 3), 4, rng(), 3)).all()

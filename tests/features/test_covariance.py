@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from deeprob.errors import UserError
+from deeprob.features import covariance as covariance_module
 from deeprob.features.covariance import axes, fit_covariance, moments
 
 RNG = np.random.default_rng(0)
@@ -16,6 +17,15 @@ def test_moments_against_numpy_across_chunks(dtype):
     np.testing.assert_allclose(mean.numpy(), rows.mean(0), rtol=1e-12)
     np.testing.assert_allclose(covariance.numpy(), np.cov(rows.T, bias=True), rtol=1e-5, atol=0.05)
     assert mean.dtype == covariance.dtype == torch.float64
+
+
+def test_moments_block_by_block(monkeypatch):
+    rows = RNG.normal(size=(50, 7))
+    expected = np.cov(rows.T, bias=True)
+    monkeypatch.setattr(covariance_module, "_BLOCK", 3)
+    covariance = moments(torch.from_numpy(rows), torch.float64)[1]
+    np.testing.assert_allclose(covariance.numpy(), expected, rtol=1e-12)
+    assert torch.equal(covariance, covariance.T)
 
 
 def test_a_mean_far_from_zero_costs_no_digits():
@@ -38,3 +48,4 @@ def test_inputs_of_too_many_numbers():
     assert fit_covariance("pca", (3, 32, 32)) == 3072
     with pytest.raises(UserError, match="features=pca: inputs have 150528 numbers, and it takes 8192 at most"):
         fit_covariance("pca", (3, 224, 224))
+    assert fit_covariance("whiten", (9000,), 2**14) == 9000

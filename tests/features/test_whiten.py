@@ -47,6 +47,17 @@ def test_state_goes_through_a_checkpoint():
     assert torch.equal(fresh.extract(pictures), expected)
 
 
-def test_large_pictures_are_refused():
+def test_cholesky_leaves_no_correlations_either():
+    whiten = WhitenConfig(epsilon=1e-6, method="cholesky").build((3, 5, 6))
+    whitened = whiten.fit(photos())
+    assert whitened.shape == (300, 3, 5, 6)
+    np.testing.assert_allclose(np.cov(whitened.flatten(1).numpy().T, bias=True), np.eye(90), atol=1e-3)
+
+
+def test_too_many_numbers_are_refused():
     with pytest.raises(UserError, match="features=whiten: inputs have 150528 numbers"):
         WhitenConfig().build((3, 224, 224))
+    with pytest.raises(UserError, match="inputs have 9000 numbers, and it takes 8192 at most: lower their size"):
+        WhitenConfig().build((9000,))
+    with pytest.raises(UserError, match="it takes 16384 at most"):
+        WhitenConfig(method="cholesky").build((16385,))

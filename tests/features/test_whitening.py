@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import torch
 
-from deeprob.features.whitening import Whitening
+from deeprob.features.whitening import METHODS, Whitening
 
 RNG = np.random.default_rng(0)
 
@@ -24,7 +25,29 @@ def test_nothing_is_correlated_afterwards():
     torch.testing.assert_close(whitening.matrix, whitening.matrix.T)  # ZCA is symmetric
 
 
-def test_values_that_do_not_vary_become_zero():
-    whitening = Whitening(3)
+def test_cholesky_by_hand():
+    """Variances 2 and 5, covariance 1; ε = 2/7 of the mean variance 3½ adds 1 to both."""
+    rows = torch.tensor([[2.0, 1.0], [-2.0, -1.0], [0.0, 3.0], [0.0, -3.0]])
+    covariance = np.cov(rows.numpy().T, bias=True)
+    assert covariance.tolist() == [[2, 1], [1, 5]]
+    whitening = Whitening(2, "cholesky")
+    whitening.fit(rows, 2 / 7)  # [[3, 1], [1, 6]] = L Lᵀ with L = [[√3, 0], [1/√3, √(17/3)]]
+    first = 2 / 3**0.5
+    torch.testing.assert_close(whitening(rows)[0], torch.tensor([first, (1 - first / 3**0.5) / (17 / 3) ** 0.5]))
+
+
+def test_cholesky_is_a_rotation_of_zca():
+    rows = torch.from_numpy(RNG.normal(size=(500, 6)) @ RNG.normal(size=(6, 6))).float()
+    zca, cholesky = Whitening(6), Whitening(6, "cholesky")
+    zca.fit(rows, 0.01)
+    cholesky.fit(rows, 0.01)
+    a, b = zca(rows), cholesky(rows)
+    torch.testing.assert_close(a @ a.T, b @ b.T, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(cholesky.matrix, cholesky.matrix.tril())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_values_that_do_not_vary_become_zero(method):
+    whitening = Whitening(3, method)
     whitening.fit(torch.full((10, 3), 7.0), 1.0)
     assert whitening(torch.full((2, 3), 7.0)).abs().max() == 0

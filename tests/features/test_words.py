@@ -4,7 +4,7 @@ import torch
 
 from deeprob.features import words as module
 from deeprob.features.votes import regions
-from deeprob.features.words import coded, nearest_only, regions_of, triangle
+from deeprob.features.words import coded, nearest_only, regions_of, thresholded, triangle
 
 RNG = np.random.default_rng(0)
 
@@ -65,3 +65,24 @@ def test_a_patch_that_is_a_word_gives_no_nan():
     words = torch.from_numpy(RNG.normal(size=(30, 108))).float() * 10
     found = coded(words.expand(2, -1, -1), words, regions_of(regions(5, 1), regions(6, 1)), hard=False)
     assert torch.isfinite(found).all()
+
+
+def test_thresholded_by_hand():
+    """Two words, 1 and 2 patches in two regions; α = ½."""
+    patches = torch.tensor([[[3.0, 4.0], [-1.0, 0.0], [0.25, -2.0]]])
+    words = torch.tensor([[1.0, 0.0], [0.6, 0.8]])  # products 3, 5; −1, −0.6; 0.25, −1.45
+    means = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]])
+    found = thresholded(patches, words, means, 0.5)
+    torch.testing.assert_close(found, torch.tensor([[[2.5, 4.5, 0.0, 0.0], [0.0, 0.0, 0.25, 0.525]]]))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.7])
+@pytest.mark.parametrize("tile", [1, 40, 100, 217, 2**19])
+def test_thresholded_in_tiles_of_any_size_against_numpy(tile, threshold, monkeypatch):
+    monkeypatch.setitem(module.TILE, "cpu", tile)
+    patches, words = RNG.normal(size=(5, 12, 6)), RNG.normal(size=(7, 6))
+    means = regions_of(regions(3, 2), regions(4, 2)).double()
+    both = patches @ np.concatenate([words, -words]).T
+    expected = means.numpy() @ np.maximum(both - threshold, 0)
+    found = thresholded(torch.from_numpy(patches), torch.from_numpy(words), means, threshold)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)

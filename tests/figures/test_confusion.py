@@ -1,4 +1,3 @@
-import dataclasses
 import io
 
 import numpy as np
@@ -14,11 +13,9 @@ from deeprob.figures.confusion import (
     confusion_matrix,
     matrix,
     percent,
-    scores_of,
     shares,
 )
 from deeprob.figures.style import colour, png, shortened
-from deeprob.load import Run
 
 
 def texts(axes):
@@ -126,24 +123,6 @@ def test_a_run_is_counted_as_it_is_measured(one_run):
     assert figure.axes[0].get_title(loc="left") == f"{100 * run.metrics['val/accuracy']:.1f} % right (val)"
     assert all(axis.get_label_text() for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis))
     assert not is_cut(figure)
-
-
-def test_scores_are_computed_in_chunks(one_run, monkeypatch):
-    run = load_run(one_run)
-    examples = run.examples("test")
-    whole, sizes, call = run(examples.inputs), [], Run.__call__
-
-    def counted(self, inputs):
-        sizes.append(len(inputs))
-        return call(self, inputs)
-
-    monkeypatch.setattr(Run, "__call__", counted)
-    torch.testing.assert_close(scores_of(run, examples), whole)
-    assert sizes == [60]
-    trainer = dataclasses.replace(run.config.trainer, chunk_size=25)
-    run = dataclasses.replace(run, config=dataclasses.replace(run.config, trainer=trainer))
-    torch.testing.assert_close(scores_of(run, examples), whole)
-    assert sizes == [60, 25, 25, 10]
 
 
 def test_a_run_is_drawn_the_same_twice(one_run):

@@ -32,7 +32,9 @@ def of_pictures(deeprob, pictures):
 
 def believes(monkeypatch, probabilities):
     """Let any run give these probabilities to the examples that it is asked for, all at once."""
-    monkeypatch.setattr(Run, "__call__", lambda run, inputs: torch.tensor(probabilities).log()[: len(inputs)])
+    scores = torch.tensor(probabilities).log()
+    monkeypatch.setattr(Run, "__call__", lambda run, inputs: scores[: len(inputs)])
+    monkeypatch.setattr(Run, "scores", lambda run, split: scores[: len(run.examples(split))])
 
 
 def believes_the_truth(monkeypatch, run):
@@ -44,6 +46,7 @@ def believes_the_truth(monkeypatch, run):
         return 5 * torch.eye(len(run.classes))[test.targets[nearest]]
 
     monkeypatch.setattr(Run, "__call__", scores)
+    monkeypatch.setattr(Run, "scores", lambda run, split: scores(run, run.examples(split).inputs))
 
 
 def test_the_most_wrong_come_first():

@@ -31,6 +31,13 @@ def test_the_best_mean_over_seeds_stays():
     assert remarks == ["adam: optimizer.lr=0.1 is the least tried; a better one may lie beyond"]
 
 
+def test_a_remark_about_the_only_candidate_does_not_name_it():
+    rows = [{"seed": "0", "lr": lr, "error": "", "train/loss": loss} for lr, loss in (("1", 0.2), ("2", 0.1))]
+    assert Tuning(["lr"], "train/loss").best(rows, ["lr", "seed"]).remarks == [
+        "lr=2 is the largest tried; a better one may lie beyond"
+    ]
+
+
 def test_the_highest_accuracy_is_the_best():
     rows = [{**r, "val/accuracy": r["train/loss"]} for r in ROWS]
     kept, _, remarks = Tuning(["optimizer.lr"], "val/accuracy").best(rows, SWEPT)
@@ -66,7 +73,7 @@ def test_the_table_of_the_best_is_printed_and_claims_are_about_it(deeprob, small
         "optimizer", "optimizer.lr", "completed", "train/loss", "optim/evaluations", "optim/lr",
     ]  # fmt: skip
     assert [line.split()[:2] for line in lines[:2]] == [["sgd", "0.01"], ["adam", "0.01"]]
-    assert "9 ± 0" in lines[0]
+    assert lines[0].split()[-2:] == ["9", "0.0100"]  # the same for both seeds
     assert lines[2].startswith("sgd: optimizer.lr=0.01 is the largest tried")
 
 

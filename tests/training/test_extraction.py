@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from deeprob.features import ColorQuantizationConfig, ConcatConfig, Features, FeaturesConfig, HogConfig, RawConfig
+from deeprob.features import (
+    ChainConfig,
+    ColorQuantizationConfig,
+    ConcatConfig,
+    Features,
+    FeaturesConfig,
+    HogConfig,
+    RawConfig,
+)
 from deeprob.features.pictures import PictureFeatures
 from deeprob.training import extraction
 
@@ -157,3 +165,19 @@ def test_runs_of_other_strengths_compute_once(deeprob, pictures, computed, monke
         assert deeprob(*words, *more).status == 0
     assert deeprob("run=run1e-2", command="evaluate").status == 0  # the checkpoint's state is what was fitted
     assert (fitted, computed.count(8)) == ([24], 1)
+
+
+def test_a_change_in_a_chains_last_part_leaves_those_before_in_the_cache(computed, folder):
+    def chain(epsilon: float) -> FeaturesConfig:
+        return ChainConfig(parts=["hog", {"name": "whiten", "epsilon": epsilon}])
+
+    whole = chain(0.5).build((3, 12, 12))
+    expected = whole.fit(PICTURES), whole.extract(OTHERS), whole.state_dict()
+    computed.clear()
+    both(chain(0.1))
+    assert computed == [40, 9]
+    files = len(list(folder.iterdir()))
+    results = both(chain(0.5))
+    assert computed == [40, 9]
+    assert len(list(folder.iterdir())) == files + 2
+    torch.testing.assert_close(results, expected)

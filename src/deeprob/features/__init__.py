@@ -2,6 +2,7 @@
 
 from deeprob.features.bag_of_words import BagOfWordsConfig
 from deeprob.features.base import Features, FeaturesConfig, Standardize
+from deeprob.features.chain import ChainConfig
 from deeprob.features.color_histogram import ColorHistogramConfig
 from deeprob.features.color_quantization import ColorQuantizationConfig
 from deeprob.features.concat import ConcatConfig
@@ -15,6 +16,7 @@ from deeprob.features.whiten import WhitenConfig
 
 __all__ = [
     "BagOfWordsConfig",
+    "ChainConfig",
     "ColorHistogramConfig",
     "ColorQuantizationConfig",
     "ConcatConfig",

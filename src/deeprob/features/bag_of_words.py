@@ -9,14 +9,14 @@ from torch import Tensor
 
 from deeprob.config import choice, number, register
 from deeprob.errors import UserError
-from deeprob.features.codebook import codebook
+from deeprob.features.codebook import codebook, directions
 from deeprob.features.patch_features import PatchFeatures, PatchFeaturesConfig
 from deeprob.features.patches import Descriptor
 from deeprob.features.votes import regions
 from deeprob.features.whitening import Whitening
-from deeprob.features.words import coded, regions_of
+from deeprob.features.words import coded, regions_of, thresholded
 
-CODES = ("triangle", "hard")
+CODES = ("triangle", "hard", "threshold")
 
 
 @register("features", "bag_of_words")
@@ -29,15 +29,19 @@ class BagOfWordsConfig(PatchFeaturesConfig):
     words
         In the codebook.
     code
-        ``hard``: a patch counts for the nearest word; ``triangle``: for all that are nearer than the mean distance.
+        ``hard``: a patch counts for the nearest word; ``triangle``: for all that are nearer than the mean distance;
+        ``threshold``: for all words, and their opposites, in whose direction it goes far enough.
+    threshold
+        Of that code: how far, in the units of whitened patches.
     epsilon
         Of whitening: times the mean variance, is added to variances along principal axes; null does not whiten.
     iterations
-        How often k-means moves the words.
+        How often learning moves the words.
     """
 
     words: int = number(1600, minimum=2)
     code: str = choice("triangle", among=CODES)
+    threshold: float = number(0.25, minimum=0)
     epsilon: float | None = number(1.0, above=0, optional=True)
     iterations: int = number(10, minimum=0)
 
@@ -60,7 +64,8 @@ class BagOfWordsConfig(PatchFeaturesConfig):
             self.standardize,
             self.before,
             words=self.words,
-            hard=self.code == "hard",
+            code=self.code,
+            threshold=self.threshold,
             epsilon=self.epsilon,
             iterations=self.iterations,
             grid=self.grid,
@@ -74,13 +79,14 @@ class BagOfWords(PatchFeatures):
     """Coates, Ng & Lee, "An analysis of single-layer networks in unsupervised feature learning", 2011.
 
     With K words and a grid of g × g regions a picture has K·g² numbers, each the mean over a region's patches of how
-    much they are like a word.
+    much they are like a word; and 2K·g² with ``code=threshold``, which takes words of length 1 and their opposites
+    (see `thresholded`).
 
     Parameters
     ----------
     patches, standardize, before, mirror, samples, seed
         See `PatchFeatures`.
-    words, hard, epsilon, iterations, grid
+    words, code, threshold, epsilon, iterations, grid
         See `BagOfWordsConfig`.
     """
 
@@ -96,7 +102,8 @@ class BagOfWords(PatchFeatures):
         before: list[str],
         *,
         words: int,
-        hard: bool,
+        code: str,
+        threshold: float,
         epsilon: float | None,
         iterations: int,
         grid: int,
@@ -106,14 +113,15 @@ class BagOfWords(PatchFeatures):
     ) -> None:
         super().__init__(
             patches,
-            words * grid**2,
+            words * (2 if code == "threshold" else 1) * grid**2,
             standardize,
             before,
             mirror=mirror,
             samples=samples,
             seed=seed,
         )
-        self.hard = hard
+        self.code = code
+        self.threshold = threshold
         self.epsilon = epsilon
         self.iterations = iterations
         rows, columns = patches.grid
@@ -141,9 +149,12 @@ class BagOfWords(PatchFeatures):
         if self.epsilon is not None:
             self.whitening.fit(patches, self.epsilon)
             patches = self.whitening(patches)
-        self.words.copy_(codebook(patches, len(self.words), rng, self.iterations))
+        find = directions if self.code == "threshold" else codebook
+        self.words.copy_(find(patches, len(self.words), rng, self.iterations))
 
     def describe_patches(self, patches: Tensor) -> Tensor:
-        """Return (B, g²·K) of patches (B, P, D): by region and word."""
+        """Return (B, g²·K), or (B, g²·2K), of patches (B, P, D): by region and word."""
         whitened = self.whitening(patches) if self.epsilon is not None else patches
-        return coded(whitened, self.words, self.regions, hard=self.hard).flatten(1)
+        if self.code == "threshold":
+            return thresholded(whitened, self.words, self.regions, self.threshold).flatten(1)
+        return coded(whitened, self.words, self.regions, hard=self.code == "hard").flatten(1)

@@ -95,6 +95,7 @@ class Features(nn.Module, ABC):
 
     def __init__(self, output_shape: tuple[int, ...], standardize: str) -> None:
         super().__init__()
+        self.output_shape = output_shape
         self.output_count = math.prod(output_shape)
         self.standardize = Standardize(output_shape, standardize)
 

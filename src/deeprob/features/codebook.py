@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from deeprob.features.hog import length
 from deeprob.features.kmeans import nearest
 from deeprob.tracking.console import Bar
 
@@ -45,3 +46,38 @@ def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) 
             means = (sums / sizes.clamp(min=1)[:, None]).to(points.dtype)
             centres = torch.where(sizes[:, None] > 0, means, centres)
     return centres
+
+
+def directions(points: Tensor, count: int, rng: torch.Generator, iterations: int) -> Tensor:
+    """Return words c of length 1 such that each of many points is nearly s·c for one of them, with s of either sign.
+
+    Coates & Ng, "The importance of encoding versus training with sparse coding and vector quantization", 2011 (OMP-1):
+    a point z belongs to the word of largest |z·c|, with s = z·c, and a word becomes the direction of Σ s z over its
+    points. It starts from points drawn at random; a word that has lost all its points stays as it is. Small: of (3, 0),
+    (−1, 0) and (0, 2) and two words one is (±1, 0), the other (0, ±1).
+
+    Parameters
+    ----------
+    points, count, rng, iterations
+        As in `codebook`.
+
+    Returns
+    -------
+    Tensor
+        (count, D).
+    """
+    drawn = torch.randperm(len(points), generator=rng)[:count]
+    start = points[drawn.to(points.device)]
+    words = start / length(start)
+    parts = torch.split(points, 2**14)
+    with Bar(iterations * len(points), "learning directions", "points") as bar:
+        for _ in range(iterations):
+            sums = torch.zeros(words.shape, dtype=torch.float64, device=points.device)
+            for part in parts:
+                products = part @ words.T
+                owners = products.abs().argmax(1, keepdim=True)
+                sums.index_add_(0, owners.flatten(), (products.gather(1, owners) * part).double())
+                bar.advance(len(part))
+            lengths = torch.linalg.vector_norm(sums, dim=1, keepdim=True)
+            words = torch.where(lengths > 0, (sums / lengths.clamp(min=1e-30)).to(points.dtype), words)
+    return words

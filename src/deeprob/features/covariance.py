@@ -8,14 +8,18 @@ from torch import Tensor
 from deeprob.errors import UserError
 
 MOST = 2**13
-"""The covariance of more numbers than this takes too much time and memory."""
+"""The principal axes of more numbers than this take too much time."""
+MOST_TO_FACTOR = 2**14
+"""The covariance of more numbers than this takes too much memory (2 GB, three times)."""
 _CHUNK = 2**12  # rows whose products are summed in single precision
+_BLOCK = 2**10  # columns whose products are computed at once
 
 
 def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     """Return the mean (D,) and the covariance (D, D) of rows (N, D) of any type, in double precision.
 
-    Products are computed chunk by chunk as `dtype`, after the mean was taken off, and summed in double.
+    Products are computed chunk by chunk as `dtype`, after the mean was taken off, and summed in double; of two that are
+    equal, above and below the diagonal, one.
     """
     parts = torch.split(values, _CHUNK)
     mean = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
@@ -25,8 +29,11 @@ def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor,
     covariance = torch.zeros(values.shape[1], values.shape[1], dtype=torch.float64, device=values.device)
     for part in parts:
         centred = part.to(dtype) - mean.to(dtype)
-        covariance += centred.T @ centred
-    return mean, covariance.div_(len(values))
+        for first in range(0, values.shape[1], _BLOCK):
+            columns = slice(first, first + _BLOCK)
+            covariance[first:, columns] += centred[:, first:].T @ centred[:, columns]
+    covariance.div_(len(values))
+    return mean, covariance.tril_().add_(covariance.tril(-1).T)
 
 
 def axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
@@ -40,7 +47,7 @@ def axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
     return variances, torch.where(largest < 0, -vectors, vectors)
 
 
-def fit_covariance(name: str, input_shape: tuple[int, ...]) -> int:
+def fit_covariance(name: str, input_shape: tuple[int, ...], most: int = MOST) -> int:
     """Return D, the count of an input's numbers.
 
     Raises
@@ -49,6 +56,6 @@ def fit_covariance(name: str, input_shape: tuple[int, ...]) -> int:
         If there are too many for a covariance.
     """
     count = math.prod(input_shape)
-    if count > MOST:
-        raise UserError(f"features={name}: inputs have {count} numbers, and it takes {MOST} at most: lower their size")
+    if count > most:
+        raise UserError(f"features={name}: inputs have {count} numbers, and it takes {most} at most: lower their size")
     return count

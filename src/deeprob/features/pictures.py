@@ -73,7 +73,6 @@ class PictureFeatures(Features):
 
     def __init__(self, output_shape: tuple[int, ...], standardize: str, before: list[str], numbers: int) -> None:
         super().__init__(output_shape, standardize)
-        self.output_shape = output_shape
         self.before = tuple(before)
         self.numbers = numbers
 

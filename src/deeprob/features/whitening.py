@@ -5,36 +5,53 @@ from torch import Tensor, nn
 
 from deeprob.features.covariance import axes, moments
 
+METHODS = ("zca", "cholesky")
+
 
 class Whitening(nn.Module):
-    """ZCA: the whitening that changes numbers least, z = V (Λ + εI)^(−½) Vᵀ (x − x̄) for a covariance V Λ Vᵀ.
+    """z = W (x − x̄) with WᵀW = (C + εI)⁻¹ for a covariance C = V Λ Vᵀ.
 
-    Bell & Sejnowski, "The 'independent components' of natural scenes are edge filters", 1997. Along axes of a variance
-    far below ε nothing is blown up, be it noise or what JPEG has left over. Small: uncorrelated numbers of variances 4
-    and 1, with ε = 0, are divided by 2 and by 1.
+    Along axes of a variance far below ε nothing is blown up, be it noise or what JPEG has left over. Small:
+    uncorrelated numbers of variances 4 and 1, with ε = 0, are divided by 2 and by 1. Any two such W differ by a
+    rotation alone (Kessy, Lewin & Strimmer, "Optimal whitening and decorrelation", 2018):
+
+    - ``zca``: W = V (Λ + εI)^(−½) Vᵀ changes numbers least, so that pictures still look like pictures (Bell &
+      Sejnowski, "The 'independent components' of natural scenes are edge filters", 1997);
+    - ``cholesky``: W = L⁻¹ with L Lᵀ = C + εI, lower triangular; of thousands of numbers much faster to find.
 
     Parameters
     ----------
     count
         D.
+    method
+        One of `METHODS`; the buffer `matrix` holds W, or L.
     """
 
     mean: Tensor
     matrix: Tensor
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, method: str = "zca") -> None:
         super().__init__()
+        self.method = method
         self.register_buffer("mean", torch.zeros(count))
         self.register_buffer("matrix", torch.eye(count))
 
     def fit(self, values: Tensor, epsilon: float) -> None:
         """Measure rows (N, D); `epsilon` times the mean variance is added to variances."""
         mean, covariance = moments(values, self.mean.dtype)
-        variances, vectors = axes(covariance)
-        floor = (epsilon * variances.mean()).clamp(min=1e-12)
+        floor = (epsilon * covariance.diagonal().mean()).clamp(min=1e-12)
         self.mean.copy_(mean)
-        self.matrix.copy_(vectors / (variances + floor).sqrt() @ vectors.T)
+        if self.method == "cholesky":
+            covariance.diagonal().add_(floor)
+            self.matrix.copy_(torch.linalg.cholesky(covariance))
+        else:
+            variances, vectors = axes(covariance)
+            self.matrix.copy_(vectors / (variances + floor).sqrt() @ vectors.T)
 
     def forward(self, values: Tensor) -> Tensor:
         """Return rows (…, D) whitened."""
-        return (values - self.mean) @ self.matrix
+        centred = values - self.mean
+        if self.method == "cholesky":  # back substitution needs half the operations of a product with L⁻¹
+            whitened: Tensor = torch.linalg.solve_triangular(self.matrix.T, centred, upper=True, left=False)
+            return whitened
+        return centred @ self.matrix

@@ -1,5 +1,7 @@
 """Words of a codebook in a picture: how near each is to every patch, summed up over regions."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -35,38 +37,73 @@ def coded(patches: Tensor, words: Tensor, regions: Tensor, *, hard: bool) -> Ten
     hard
         A patch counts 1 for the nearest word; else it has the code of `triangle`.
     """
-    count, size, _ = patches.shape
     ones = torch.ones_like(patches[..., :1])
     extended = torch.cat([patches, patches.square().sum(2, keepdim=True), ones], 2)
     book = torch.cat([-2 * words, torch.ones_like(words[:, :1]), words.square().sum(1, keepdim=True)], 1).T.contiguous()
-    tile = max(1, TILE.get(words.device.type, TILE["cuda"]) // len(words))
-    tile = (
-        -(-size // -(-size // tile)) if tile < size else tile // size * size
-    )  # even parts of a picture, or whole ones
     code = nearest_only if hard else triangle
-    found = patches.new_zeros(count, len(regions), len(words))
-    space = patches.new_empty(min(tile, count * size), len(words))
+    found = patches.new_zeros(len(patches), len(regions), len(words))
+    for pictures, part, squares in products(extended, book):
+        found[pictures] += regions[:, part] @ code(squares)
+    return found
+
+
+def thresholded(patches: Tensor, words: Tensor, regions: Tensor, threshold: float) -> Tensor:
+    """Return the mean of max(0, z·c − α) and of max(0, −z·c − α) over the patches z in each region: (B, R, 2K).
+
+    Coates & Ng, "The importance of encoding versus training with sparse coding and vector quantization", 2011: a patch
+    counts for a word c of length 1 by how far it goes its way, and for the opposite word likewise. Both come from their
+    difference, which is z·c shrunk by α towards 0, and from their sum, its size.
+
+    Parameters
+    ----------
+    patches, words, regions
+        As in `coded`; words of length 1.
+    threshold
+        α, in the units of the patches.
+    """
+    count = len(words)
+    found = patches.new_zeros(len(patches), len(regions), 2 * count)
+    for pictures, part, shrunk in products(patches, words.T.contiguous()):
+        shrunk.sub_(shrunk.clamp(-threshold, threshold))
+        found[pictures, :, :count] += regions[:, part] @ shrunk
+        found[pictures, :, count:] += regions[:, part] @ shrunk.abs_()
+    difference, size = found[..., :count], found[..., count:]
+    return torch.cat([size + difference, size - difference], 2).div_(2)
+
+
+def products(patches: Tensor, book: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Yield the product of patches (B, P, D) and a book (D, K) tile by tile, each in the place of the one before.
+
+    Yields
+    ------
+    tuple
+        Which pictures and which of their patches a tile is of, and its numbers (B', P', K).
+    """
+    (count, size, _), words = patches.shape, book.shape[1]
+    tile = max(1, TILE.get(book.device.type, TILE["cuda"]) // words)
+    # even parts of a picture, or whole ones
+    tile = -(-size // -(-size // tile)) if tile < size else tile // size * size
+    space = patches.new_empty(min(tile, count * size), words)
     for first in range(0, count, max(1, tile // size)):
         pictures = slice(first, min(count, first + max(1, tile // size)))
         for start in range(0, size, tile):
             part = slice(start, min(size, start + tile))
-            rows = extended[pictures, part].flatten(0, 1)
-            codes = code(torch.mm(rows, book, out=space[: len(rows)]))
-            found[pictures] += regions[:, part] @ codes.view(pictures.stop - first, part.stop - start, len(words))
-    return found
+            rows = patches[pictures, part].flatten(0, 1)
+            found = torch.mm(rows, book, out=space[: len(rows)])
+            yield pictures, part, found.view(-1, part.stop - start, words)
 
 
 def triangle(squares: Tensor) -> Tensor:
-    """Return max(0, mean distance − distance) for each word, in the place of squared distances (M, K).
+    """Return max(0, mean distance − distance) for each word, in the place of squared distances (…, K).
 
     Coates, Ng & Lee, "An analysis of single-layer networks in unsupervised feature learning", 2011: about half of the
     words, those nearer than most, get a number. Small: distances 1, 2 and 6 give 2, 1 and 0.
     """
     distances = squares.clamp_(min=0).sqrt_()  # rounding makes squares of nothing negative
-    return torch.sub(distances.mean(1, keepdim=True), distances, out=distances).clamp_(min=0)
+    return torch.sub(distances.mean(-1, keepdim=True), distances, out=distances).clamp_(min=0)
 
 
 def nearest_only(squares: Tensor) -> Tensor:
-    """Return 1 for the nearest word, the first of equals, and 0 for the others, in the place of distances (M, K)."""
-    nearest = squares.argmin(1, keepdim=True)
-    return squares.zero_().scatter_(1, nearest, 1.0)
+    """Return 1 for the nearest word, the first of equals, and 0 for the others, in the place of distances (…, K)."""
+    nearest = squares.argmin(-1, keepdim=True)
+    return squares.zero_().scatter_(-1, nearest, 1.0)

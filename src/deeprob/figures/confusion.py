@@ -13,7 +13,6 @@ from matplotlib.image import AxesImage
 from torch import Tensor
 
 from deeprob.config import choice, register
-from deeprob.data import Examples
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import INK, LETTER, SEQUENTIAL, colour, shortened
 from deeprob.load import SPLITS, Run
@@ -57,8 +56,8 @@ class ConfusionConfig(FigureConfig):
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
-        examples = run.examples(self.split)
-        counts = confusion_matrix(scores_of(run, examples), examples.targets.cpu(), len(run.classes))
+        targets = run.examples(self.split).targets.cpu()
+        counts = confusion_matrix(run.scores(self.split).cpu(), targets, len(run.classes))
         axes = canvas.subplots()
         axes.set_anchor("W")
         cells = matrix(axes, counts, run.classes)
@@ -78,13 +77,6 @@ class ConfusionConfig(FigureConfig):
 def needs_classes(run: Run) -> str:
     """Return why a figure of classes cannot be drawn of a run."""
     return "" if run.classes else "needs classes, and the run predicts numbers"
-
-
-def scores_of(run: Run, examples: Examples) -> Tensor:
-    """Return scores (N, C) of raw examples on the CPU, computed in as many at once as the run's own."""
-    chunk = run.config.trainer.chunk_size
-    size = chunk if isinstance(chunk, int) else run.predictor.chunk_size()
-    return torch.cat([run(part).cpu() for part in torch.split(examples.inputs, size)])
 
 
 def confusion_matrix(scores: Tensor, targets: Tensor, classes_count: int) -> Tensor:

@@ -12,7 +12,7 @@ from deeprob.config import choice, number, register
 from deeprob.data import Examples
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.boundary import boundary, class_legend, scatter
-from deeprob.figures.confusion import needs_classes, scores_of
+from deeprob.figures.confusion import needs_classes
 from deeprob.figures.style import FAINT, INK, PALE, colour, plane_axes, shortened
 from deeprob.load import SPLITS, Run
 from deeprob.measures import limits_of
@@ -56,7 +56,7 @@ class MistakesConfig(FigureConfig):
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
         examples = run.examples(self.split)
-        scores = scores_of(run, examples)
+        scores = run.scores(self.split).cpu()
         wrong = mistakes(scores, examples.targets.cpu())
         shown = wrong[: self.count]
         axes = canvas.subplots()

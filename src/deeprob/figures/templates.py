@@ -189,5 +189,4 @@ def feeds(run: Run) -> Tensor:
     layers = run.model.linear_layers
     if len(layers) == 2:
         return layers[1].weight.detach().double().cpu()
-    training = run.examples("train")
-    return mean_derivatives(run.model, run.features(training.inputs[:: -(-len(training) // SAMPLE)]))
+    return mean_derivatives(run.model, run.seen("train", slice(None, None, -(-len(run.data().train) // SAMPLE))))

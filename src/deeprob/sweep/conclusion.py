@@ -10,6 +10,7 @@ from deeprob.errors import UserError, did_you_mean
 from deeprob.experiment import RunConfig, SweepConfig
 from deeprob.load import Run, load_run
 from deeprob.sweep.claims import Claim, Finding, read
+from deeprob.sweep.fusing import Fusing
 from deeprob.sweep.measures import MEASURES
 from deeprob.sweep.table import METRICS, SweepTable
 from deeprob.sweep.tuning import Tuning
@@ -33,12 +34,15 @@ class Conclusion:
         What is checked and drawn.
     tuning
         Which jobs stay for that, if not all.
+    fusing
+        Which of these are fused, if any.
     """
 
     measures: Sequence[str]
     claims: Sequence[Claim]
     figure: "FigureConfig | None"
     tuning: Tuning | None
+    fusing: Fusing | None
 
     @classmethod
     def of(cls, plan: SweepConfig, config: RunConfig) -> "Conclusion":
@@ -69,11 +73,12 @@ class Conclusion:
                 if key not in keys:
                     raise UserError(f"sweep.claims: no key {key} in {claim.text!r}; {did_you_mean(key, keys)}")
         tuning = Tuning(plan.tune, plan.tune_by) if plan.tune else None
+        fusing = None if plan.fuse is None else Fusing.of(plan.fuse, config)
         if plan.figure is None:
-            return cls(plan.measures, claims, None, tuning)
+            return cls(plan.measures, claims, None, tuning, fusing)
         from deeprob.figures import figure_of_runs
 
-        return cls(plan.measures, claims, figure_of_runs(plan.figure, "sweep.figure"), tuning)
+        return cls(plan.measures, claims, figure_of_runs(plan.figure, "sweep.figure"), tuning, fusing)
 
     def conclude(self, table: SweepTable, directory: Path, folders: Sequence[Path]) -> tuple[list[str], list[int]]:
         """Measure and draw the jobs that have ended well, each in its folder.
@@ -89,17 +94,23 @@ class Conclusion:
             run = load_run(folders[number])
             for name in self.measures:
                 table.measured(number, MEASURES[name](run))
-        table.compare()
+        remarks: list[str] = []
         if self.tuning is not None:
+            table.compare()
             ended, excused, remarks = self.tuning.best(table.rows, table.swept)
             failed = [number for number in failed if number not in excused]
-            table.compare(ended, f"the best {', '.join(self.tuning.keys)} of each by {self.tuning.metric}")
+        fused = self.fusing.rows(table.rows, table.swept, ended, folders) if self.fusing is not None else ()
+        shown = [*ended, *(table.added(row) for row in fused)]
+        if self.tuning is None:
+            table.compare()
+        else:
+            table.compare(shown, f"the best {', '.join(self.tuning.keys)} of each by {self.tuning.metric}")
             print(*remarks, sep="\n", end="\n" * bool(remarks))
         if self.figure is not None and ended:
             runs = {table.title(number): load_run(folders[number]) for number in ended}
             path = self.draw(self.figure, runs, directory)
             print(f"\nfigure     {path}")
-        findings = [claim.check([table.rows[number] for number in ended]) for claim in self.claims]
+        findings = [claim.check([table.rows[number] for number in shown]) for claim in self.claims]
         tell(findings)
         return [finding.claim for finding in findings if finding.holds is False], failed
 

@@ -9,6 +9,7 @@ import torch
 
 from deeprob import config as configs
 from deeprob.experiment import Experiment, RunConfig, TrainConfig
+from deeprob.optim.rules import hyper_of
 
 VARY = frozenset(
     {
@@ -47,6 +48,17 @@ def structure(config: RunConfig) -> tuple[tuple[str, Any], ...]:
         and not (key.startswith("optimizer.") and not isinstance(value, bool))
     ]
     return (*kept, ("proximal", config.regularizer.has_proximal_step))
+
+
+def differences(plans: Sequence[RunConfig]) -> set[str]:
+    """Return the names of the numbers of optimizer, loss and regularizer in which runs differ."""
+    optimizers = [hyper_of(plan.optimizer) for plan in plans]
+    names = {name for name in optimizers[0] if len({of_run[name] for of_run in optimizers}) > 1}
+    for parts in ([plan.loss.build() for plan in plans], [plan.regularizer.build() for plan in plans]):
+        for name in {name for part in parts for name in part.numbers}:
+            if len({getattr(part, name, 0.0) for part in parts}) > 1:
+                names.add(name)
+    return names
 
 
 def hindrance(plan: TrainConfig) -> str:

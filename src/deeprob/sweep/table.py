@@ -59,10 +59,20 @@ class SweepTable(Callback):
 
     def ended(self, number: int, content: Mapping[str, Any], *, told: bool = True) -> None:
         """Take what became of a job, and print its row if it is to be `told`."""
-        row = self.rows[number] = self.rows[number] | dict(content)
-        ending = [row["error"]] if row["error"] else [console.shown(name, row) for name in self.shown]
+        self.rows[number] |= content
         if told:
-            self._live.row([str(number), *(row[key] for key in self.swept), row["status"], *ending])
+            self._tell(str(number), self.rows[number])
+
+    def added(self, content: Mapping[str, Any]) -> int:
+        """Take a row that is no job's, print it, and return its number."""
+        self.rows.append({**dict.fromkeys(self.swept, ""), "status": "", "error": "", **content})
+        self._tell("", self.rows[-1])
+        return len(self.rows) - 1
+
+    def _tell(self, job: str, row: Mapping[str, Any]) -> None:
+        """Print a row."""
+        ending = [row["error"]] if row["error"] else [console.shown(name, row) for name in self.shown]
+        self._live.row([job, *(row[key] for key in self.swept), row["status"], *ending])
 
     def measured(self, number: int, values: Mapping[str, float]) -> None:
         """Take what else was measured on a job."""
@@ -85,7 +95,7 @@ class SweepTable(Callback):
         return [number for number, row in enumerate(self.rows) if row["error"]]
 
     def write(self, path: Path) -> None:
-        """Write ``summary.csv``: a row a job."""
+        """Write ``summary.csv``: a row a job, and those added."""
         metrics = [name for name in dict.fromkeys((*METRICS, *self.shown)) if any(name in row for row in self.rows)]
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, [*self.swept, "status", "error", *metrics], extrasaction="ignore")
@@ -140,10 +150,10 @@ def failure(error: BaseException) -> dict[str, Any]:
 
 
 def spread(name: str, values: Sequence[float]) -> str:
-    """Return mean ± standard deviation (of the sample) of a metric for people."""
+    """Return mean ± standard deviation (of the sample) of a metric for people; of values that are all the same, one."""
     if not values:
         return ""
     mean = console.shown(name, {name: statistics.fmean(values)})
-    if len(values) == 1:
+    if len(set(values)) == 1:
         return mean
-    return f"{mean.removesuffix(' %')} ± {console.shown(name, {name: statistics.stdev(values)})}"
+    return f"{mean.removesuffix(' %').removesuffix(' s')} ± {console.shown(name, {name: statistics.stdev(values)})}"

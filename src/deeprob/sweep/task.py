@@ -74,6 +74,6 @@ class SweepTask:
     def tell(self, number: int, error: BaseException) -> None:
         """Print why a job failed."""
         if not isinstance(error, DeeprobError | OSError):
-            traceback.print_exc()
+            traceback.print_exception(error)
         print(f"error: job {number}: {one_line(error)}", file=sys.stderr)
         self.failed.append(number)

@@ -78,7 +78,8 @@ class Tuning:
             numbers = sorted({float(value[place]) for value in tried if _is_number(value[place])})
             if len(numbers) > 1 and (best := float(chosen[place])) in (numbers[0], numbers[-1]):
                 end = "least" if best == numbers[0] else "largest"
-                yield f"{candidate}: {key}={chosen[place]} is the {end} tried; a better one may lie beyond"
+                whose = f"{candidate}: " if candidate else ""
+                yield f"{whose}{key}={chosen[place]} is the {end} tried; a better one may lie beyond"
 
 
 def _is_number(text: str) -> bool:

@@ -1,6 +1,6 @@
 """A launcher that trains the jobs of a sweep as stacks, each of which is one tensor program."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -118,6 +118,7 @@ class Launch:
             self._one_by_one(numbers, reason)
             return
         portions = groups.portions(numbers, largest or groups.fitting(sample))
+        varying = groups.differences([self.jobs[number].plan.run for number in numbers])
         compilers: dict[int, Compiler] = {}
         for place, portion in enumerate(portions, 1):
             count = sum(len(other) == len(portion) for other in portions)
@@ -125,9 +126,9 @@ class Launch:
                 len(portion), Compiler(None if self.launcher.compile == "auto" else bool(self.launcher.compile), count)
             )
             title = f"stack {place} of {len(portions)}, {len(portion)} runs"
-            self._stack(portion, compiler, title)
+            self._stack(portion, compiler, title, varying)
 
-    def _stack(self, numbers: Sequence[int], compiler: Compiler, title: str) -> None:
+    def _stack(self, numbers: Sequence[int], compiler: Compiler, title: str, varying: Collection[str]) -> None:
         """Train one stack, or smaller ones if memory runs out."""
         built = {number: self._build(number) for number in numbers}
         for number, experiment in built.items():
@@ -141,6 +142,7 @@ class Launch:
             [self.jobs[number].folder for number in experiments],
             self.task.command,
             resume=self.jobs[numbers[0]].plan.resume == "auto",
+            varying=varying,
         )
         visible = runs.experiments[0].config.trainer.progress
         endings = runs.endings

@@ -23,6 +23,8 @@ from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
+from deeprob.files import sync
+
 CHARTS = {
     "accuracy": ["train/accuracy", "val/accuracy", "test/accuracy"],
     "data loss": ["train/data_loss", "val/loss", "test/loss"],
@@ -140,5 +142,5 @@ class EventFile:
     def synced_length(self) -> int:
         """Return the file's length once all of it is on the disk."""
         self._writer.flush()
-        os.fsync(self._file.fileno())
+        sync(self._file.fileno())
         return self._file.tell()

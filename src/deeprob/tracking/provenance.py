@@ -25,7 +25,7 @@ def provenance(command: Sequence[str], device: torch.device, seed: int) -> dict[
         "threads": torch.get_num_threads(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": _versions(),
         **_git(),
     }
 
@@ -33,6 +33,11 @@ def provenance(command: Sequence[str], device: torch.device, seed: int) -> dict[
 def device_name(device: torch.device) -> str:
     """Return the device in words: ``cpu``, or the name that CUDA gives it."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _PACKAGES}
 
 
 @functools.cache

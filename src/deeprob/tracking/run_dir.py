@@ -6,6 +6,7 @@ import io
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from deeprob.errors import UserError
-from deeprob.files import write_whole
+from deeprob.files import sync, write_whole
 
 COLUMNS = (
     "epoch",
@@ -34,6 +35,7 @@ COLUMNS = (
 )
 
 LOCK = ".lock"
+ROWS_EVERY = 0.5
 
 
 @contextmanager
@@ -66,6 +68,8 @@ class RunDirectory:
     def __init__(self, path: Path, resume: bool = False) -> None:
         self.path = path
         self.resume = resume
+        self._rows: list[Mapping[str, float]] = []
+        self._written = 0.0
 
     def __enter__(self) -> Self:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -99,6 +103,7 @@ class RunDirectory:
             os.close(lock)  # its owner has just removed it: lock the next one
 
     def _disown(self) -> None:
+        self.write_rows()
         (self.path / LOCK).unlink()
         os.close(self._lock)
 
@@ -145,24 +150,39 @@ class RunDirectory:
             self.checkpoints.rmdir()
 
     def append_metrics(self, row: Mapping[str, float]) -> None:
-        """Add an epoch's row to ``metrics.csv``; what an epoch did not measure stays empty."""
+        """Add an epoch's row to ``metrics.csv``; what an epoch did not measure stays empty.
+
+        Rows of quick epochs wait for each other up to `ROWS_EVERY` seconds.
+        """
+        self._rows.append(row)
+        if time.monotonic() - self._written > ROWS_EVERY:
+            self.write_rows()
+
+    def write_rows(self) -> None:
+        """Write the rows that wait."""
+        if not self._rows:
+            return
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, COLUMNS)
-        if self.metrics_length() == 0:
+        if not self.metrics.exists() or self.metrics.stat().st_size == 0:
             writer.writeheader()
-        writer.writerow(row)
+        writer.writerows(self._rows)
         with self.metrics.open("ab") as file:
             file.write(text.getvalue().encode())
+        self._rows.clear()
+        self._written = time.monotonic()
 
     def metrics_length(self) -> int:
-        """Return the length of ``metrics.csv`` in bytes."""
+        """Return the length of ``metrics.csv`` in bytes, rows that wait included."""
+        self.write_rows()
         return self.metrics.stat().st_size if self.metrics.exists() else 0
 
     def synced_metrics_length(self) -> int:
         """Return the length of ``metrics.csv`` once all of it is on the disk."""
+        self.write_rows()
         if self.metrics.exists():
             with self.metrics.open("rb") as file:
-                os.fsync(file.fileno())
+                sync(file.fileno())
         return self.metrics_length()
 
     def begin_again(self, length: int) -> None:

@@ -1,6 +1,5 @@
 """Checkpoints: a run's state in a file that appears whole or not at all, with a checksum, two generations of each."""
 
-import copy
 import hashlib
 import io
 import pickletools
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from deeprob.errors import UserError
 from deeprob.files import also, write_whole
@@ -57,12 +56,12 @@ class Checkpoints:
 
     def keep_best(self) -> None:
         """Remember the present state as the best; the next `write` puts it into its file."""
-        self._kept = copy.deepcopy(self.state.state_dict())
+        self._kept = copied(self.state.state_dict())
 
     def write(self) -> None:
         """Write what there is: first the best, so that the last never speaks of a best that is not there."""
         self.write_best()
-        save({**self.constant, "lengths": self._lengths(), **self.state.state_dict()}, self.last)
+        save({**self.constant, "lengths": self._lengths(), **copied(self.state.state_dict())}, self.last)
         if self.best_is_last or not self.best.exists():
             if self.best.exists():
                 also(self.best, previous(self.best))
@@ -112,6 +111,13 @@ def save(content: dict[str, Any], path: Path) -> None:
     buffer = io.BytesIO()  # torch.save to a file hides why writing failed
     torch.save(content, buffer)
     write_whole(path, seal(buffer.getvalue()), previous(path))
+
+
+@torch.no_grad()
+def copied(content: dict[str, Any]) -> dict[str, Any]:
+    """Return plain values, and of each tensor a copy of its own: a view is saved with all that it is a view of."""
+    copies: dict[str, Any] = tree_map_only(torch.Tensor, torch.clone, content)
+    return copies
 
 
 def previous(path: Path) -> Path:

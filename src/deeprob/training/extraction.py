@@ -15,7 +15,8 @@ from deeprob import features as package
 from deeprob import randomness
 from deeprob.cache import Cache, Damaged, fingerprint, user_cache
 from deeprob.errors import one_line
-from deeprob.features import Features, FeaturesConfig
+from deeprob.features import ChainConfig, Features, FeaturesConfig
+from deeprob.features.chain import Chain, standardized
 from deeprob.tracking.console import note
 from deeprob.tracking.provenance import device_name
 
@@ -40,6 +41,12 @@ def fit(features: Features, config: FeaturesConfig, inputs: Tensor) -> Tensor:
     Tensor
         (N, …) as computed, bit by bit, wherever it comes from.
     """
+    if isinstance(features, Chain):  # part by part, so that a change in a later one leaves those before in the cache
+        assert isinstance(config, ChainConfig)
+        *before, last = zip(features.steps(), config.features(), strict=True)
+        for part in before:
+            inputs = standardized(part[0], fit(*part, inputs))
+        return fit(*last, inputs)
     if config.unchanged:
         return features.fit(inputs)
 
@@ -55,6 +62,12 @@ def fit(features: Features, config: FeaturesConfig, inputs: Tensor) -> Tensor:
 
 def extract(features: Features, config: FeaturesConfig, inputs: Tensor) -> Tensor:
     """Return what fitted features extract (N, …) of raw inputs (N, …), the same bit by bit wherever it comes from."""
+    if isinstance(features, Chain):
+        assert isinstance(config, ChainConfig)
+        *before, last = zip(features.steps(), config.features(), strict=True)
+        for part in before:
+            inputs = standardized(part[0], extract(*part, inputs))
+        return extract(*last, inputs)
     if config.unchanged:
         return features.extract(inputs)
     state = [f"{name}={fingerprint(value)}" for name, value in features.state_dict().items()]

@@ -4,7 +4,7 @@ Every run keeps its own `TrainState`, whose tensors become views of its row, so 
 that of a run alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,6 +31,8 @@ class Stack:
         The config of each run's optimizer: of one kind, with the same flags.
     kind
         A key of `RULES`.
+    varying
+        Numbers of the rule that are to be tensors even if all have the same.
 
     Attributes
     ----------
@@ -53,9 +55,16 @@ class Stack:
         (R, 6) float64, see `Meters`.
     """
 
-    def __init__(self, states: Sequence[TrainState], configs: Sequence[OptimizerConfig], kind: str) -> None:
+    def __init__(
+        self,
+        states: Sequence[TrainState],
+        configs: Sequence[OptimizerConfig],
+        kind: str,
+        varying: Collection[str] = (),
+    ) -> None:
         self.states, self.rule = states, RULES[kind]
         first = states[0].model
+        self.fused = all(group.get("fused") for group in states[0].optimizer.param_groups)
         named = dict(first.named_parameters())
         like = next(iter(named.values()))
         self.shapes = {name: parameter.shape for name, parameter in named.items()}
@@ -70,7 +79,7 @@ class Stack:
         self.hyper = {
             key: columns(values, like.device)
             for key in numbers[0]
-            if len(set(values := [of_run[key] for of_run in numbers])) > 1
+            if len(set(values := [of_run[key] for of_run in numbers])) > 1 or key in varying
         }
         self.fixed = {key: value for key, value in numbers[0].items() if key not in self.hyper}
         self.frozen = torch.stack([state.frozen for state in states])
@@ -113,6 +122,7 @@ class Stack:
     def _optimizer_states(self) -> dict[str, State]:
         """Return the states of the rule, with what the runs' optimizers have already."""
         templates = self._templates
+        first = self.lr * columns([state.schedule(0) for state in self.states], self.lr.device)
         states: dict[str, State] = {}
         for block, parameters in self.blocks(self.parameters).items():
             decays = self.blocks(self.decays)[block]
@@ -120,7 +130,7 @@ class Stack:
             def init(parameter: Tensor, lr: Tensor, hyper: dict[str, Tensor], decays: Tensor = decays) -> State:
                 return self.rule.init(parameter, lr, **self.settings(hyper, decays))
 
-            fresh = vmap(init)(parameters, self.lr, self.hyper)
+            fresh = vmap(init)(parameters, first, self.hyper)
             member = next(iter(self.shapes)) if block == WHOLE else block
             steps = self.lr.new_tensor([state.step for state in self.states])
             states[block] = {"step": steps.to(_dtype(templates, member, "step", steps)), **fresh}
@@ -152,10 +162,11 @@ class Stack:
                 state.model.named_parameters(), self.named(self.parameters[run]).values(), strict=True
             ):
                 parameter.data = row
-                state.optimizer.state[parameter] = {
-                    key: value if value is None else self._row(self.optimizer, run, name, key)
-                    for key, value in templates[name].items()
-                }
+                if templates[name]:
+                    state.optimizer.state[parameter] = {
+                        key: value if value is None else self._row(self.optimizer, run, name, key)
+                        for key, value in templates[name].items()
+                    }
             for name, buffer in state.model.named_buffers():
                 buffer.data = self.buffers[name][run]
             state.frozen = self.frozen[run]

@@ -1,7 +1,7 @@
 """One update of all runs of a stack, as one function of tensors."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,18 +35,28 @@ class StackedObjective:
     numbers: Numbers = field(default_factory=dict)
 
     @classmethod
-    def of(cls, objectives: Sequence[Objective], like: Tensor) -> "StackedObjective":
-        """Return the objectives put together, which differ in numbers alone; `like` has device and precision."""
+    def of(cls, objectives: Sequence[Objective], like: Tensor, varying: Collection[str] = ()) -> "StackedObjective":
+        """Return the objectives put together, which differ in numbers alone.
+
+        Parameters
+        ----------
+        objectives
+            Of the runs.
+        like
+            Has their device and precision.
+        varying
+            Numbers that are to be tensors even if all runs have the same.
+        """
         losses = [objective.loss for objective in objectives]
         regularizers = [objective.regularizer for objective in objectives]
-        if len({type(regularizer) for regularizer in regularizers}) > 1:  # none is one of strength 0
+        if len({type(r) for r in regularizers}) > 1 or set(ElasticNet.numbers) & set(varying):  # none: of strength 0
             proximal = any(regularizer.proximal for regularizer in regularizers if isinstance(regularizer, ElasticNet))
             regularizers = [r if isinstance(r, ElasticNet) else ElasticNet(0.0, 0.0, proximal) for r in regularizers]
         numbers = {}
         for parts in (losses, regularizers):
             for name in parts[0].numbers:
                 values = [getattr(part, name) for part in parts]
-                if len(set(values)) > 1:
+                if len(set(values)) > 1 or name in varying:
                     numbers[name] = columns(values, like.device, like.dtype)
         return cls(Objective(losses[0], regularizers[0]), numbers)
 
@@ -83,6 +93,14 @@ class StackedUpdate:
     features: Features
     together: bool
     bf16: bool
+
+    @property
+    def constants(self) -> tuple[Any, ...]:
+        """What an update computes with that is no tensor: what is compiled serves for updates with the same alone."""
+        parts = self.objective.objective.loss, self.objective.objective.regularizer
+        numbers = [(name, getattr(part, name)) for part in parts for name in part.numbers]
+        kept = [(name, value) for name, value in numbers if name not in self.objective.numbers]
+        return (*sorted(self.stack.fixed.items()), *kept, *map(type, parts), self.model.noisy)
 
     def tensors(self) -> dict[str, Any]:
         """Return all that an update changes, and the numbers that it is given."""
@@ -124,8 +142,10 @@ class StackedUpdate:
         gradient = torch.cat([values.reshape(runs, -1) for values in gradients], 1)
         norm = torch.linalg.vector_norm(gradient, dim=1)
         after, optimizer = self._rule(tensors, gradient, lr)
+        finite = torch.isfinite(parts.loss + norm)
+        if not self.stack.fused:  # as `Update.guarded_step` does
+            finite = finite & torch.isfinite(torch.linalg.vector_norm(after, dim=1))
         after = self._shrunk(after, lr, tensors["numbers"])
-        finite = torch.isfinite(parts.loss + norm + torch.linalg.vector_norm(after, dim=1))
         frozen = torch.maximum(tensors["frozen"], (~finite).to(norm.dtype))
 
         def become(old: Tensor, new: Tensor) -> None:

@@ -1,6 +1,6 @@
 """The loop over a stack of runs: the same updates, draws and readings as each run has alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -60,6 +60,7 @@ def train_stack(
     pause_every: int = 0,
     augment: Augment | None = None,
     compiler: Compiler | None = None,
+    varying: Collection[str] = (),
     interrupted: Callable[[], bool] = lambda: False,
     ended: Callable[[int], bool] = lambda run: False,
 ) -> Iterator[Readings]:
@@ -78,6 +79,8 @@ def train_stack(
         See `deeprob.training.trainer.train`.
     compiler
         Compiles updates; None computes them as they are written.
+    varying
+        Names of numbers in which these runs may agree, but runs of other stacks that are compiled once differ.
     ended
         Asked after each reading: whether a run, by its place, is to change no more.
     """
@@ -87,10 +90,10 @@ def train_stack(
     )
     if draws.together:
         features, draws.examples = made_ready(features, examples)
-    stack = Stack(states, [member.optimizer for member in members], kind)
+    stack = Stack(states, [member.optimizer for member in members], kind, varying)
     update = StackedUpdate(
         stack,
-        StackedObjective.of([member.objective for member in members], stack.parameters),
+        StackedObjective.of([member.objective for member in members], stack.parameters, varying),
         next((state.model for state in states if state.model.noisy), states[0].model),
         features,
         draws.together,

@@ -109,7 +109,8 @@ def nadam(
     m = beta1 * state["exp_avg"] + (1 - beta1) * g
     v = beta2 * state["exp_avg_sq"] + (1 - beta2) * g * g
     mu, ahead = (beta1 * (1 - 0.5 * 0.96 ** (time * momentum_decay)) for time in (t, t + 1))
-    product = state["mu_product"] * mu
+    single = torch.get_default_dtype()  # in which torch has the product
+    product = (state["mu_product"] * mu.to(single)).to(single).double()
     m_hat = ahead / (1 - product * ahead) * m + (1 - mu) / (1 - product) * g
     v_hat = v / (1 - beta2**t)
     return w - lr * m_hat / (v_hat.sqrt() + eps), {"step": t, "exp_avg": m, "exp_avg_sq": v, "mu_product": product}

@@ -1,0 +1,8 @@
+"""Run `deeprob-compare` from a checkout."""
+
+import sys
+
+from deeprob.cli import compare
+
+if __name__ == "__main__":
+    sys.exit(compare())

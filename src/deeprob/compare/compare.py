@@ -1,0 +1,102 @@
+"""``deeprob-compare``: the runs of a sweep, or any others, on the terminal and as a page."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deeprob.compare.comparison import Comparison, compare_runs, gather
+from deeprob.compare.page import page
+from deeprob.compare.report import tell
+from deeprob.config import number, register, some_words
+from deeprob.errors import UserError
+from deeprob.files import write_whole
+
+
+@register("", "compare")
+@dataclass(kw_only=True, slots=True)
+class CompareConfig:
+    """What to compare, and how.
+
+    Attributes
+    ----------
+    sweep
+        A sweep's directory, or any folder with run directories below it.
+    runs
+        Run directories, in its stead.
+    sort
+        The metric that ranks; null: val/accuracy, or else test/accuracy, or else a loss.
+    metrics
+        The metrics shown; null: accuracy of each split, or loss where there is none.
+    top
+        How many groups the terminal shows; the page has all of them.
+    heatmap
+        Two keys; null: those of the largest effect.
+    html
+        Whether to write a page.
+    out
+        Its file; null: ``compare.html`` in the sweep's folder, or in the one above all runs.
+    """
+
+    sweep: str | None = None
+    runs: list[str] = field(default_factory=list)
+    sort: str | None = None
+    metrics: list[str] | None = some_words()
+    top: int = number(20, minimum=1)
+    heatmap: list[str] | None = some_words()
+    html: bool = True
+    out: str | None = None
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is missing, or does not go together."""
+        if self.sweep is None and not self.runs:
+            yield "sweep is missing: add sweep=DIR to the command, or runs=[DIR,DIR]"
+        if self.sweep is not None and self.runs:
+            yield "sweep and runs exclude each other: sweep=DIR finds all runs below a folder, runs=[DIR,DIR] are some"
+        places = [Path(run).resolve() for run in self.runs]
+        if len(places) == 1 or len(set(places)) < len(places):
+            yield f"runs=[{','.join(self.runs)}]: expected two runs or more, each once"
+        if self.heatmap is not None and (len(self.heatmap), len(set(self.heatmap))) != (2, 2):
+            yield f"heatmap=[{','.join(self.heatmap)}]: expected two keys, as in [optimizer.lr,model.width]"
+
+    @property
+    def page(self) -> Path:
+        """The page's file."""
+        if self.out is not None:
+            return Path(self.out)
+        above = self.sweep if self.sweep is not None else os.path.commonpath([Path(run).resolve() for run in self.runs])
+        return Path(above) / "compare.html"
+
+
+def compare(config: CompareConfig) -> Comparison:
+    """Compare runs as a config says, print it, and write the page.
+
+    Raises
+    ------
+    UserError
+        When there is nothing to compare, what was asked for does not exist, or the page cannot be written.
+    """
+    folder = None if config.sweep is None else Path(config.sweep)
+    runs, named = gather(folder, [Path(run) for run in config.runs])
+    title = config.sweep or f"{len(runs)} runs"
+    comparison = compare_runs(title, runs, named, config.sort, config.metrics, config.heatmap)
+    if config.html:
+        write(comparison, config.page)
+    tell(comparison, config.top)
+    if config.html:
+        print(f"page       {config.page}")
+    return comparison
+
+
+def write(comparison: Comparison, path: Path) -> None:
+    """Write a comparison's page.
+
+    Raises
+    ------
+    UserError
+        When that is not possible.
+    """
+    try:
+        write_whole(path, page(comparison).encode())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; give another file with out=FILE, or html=false") from error

@@ -1,0 +1,187 @@
+"""A comparison of runs: everything that is printed and written, worked out once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deeprob.compare import sweep_tables
+from deeprob.compare.curves import Histories, histories
+from deeprob.compare.effects import Effect, HeatMap, Rest, chosen_map, effects, other_maps, rest
+from deeprob.compare.groups import Group, all_metrics, grouped, ranked, usual_columns, usual_sort
+from deeprob.compare.keys import swept_keys
+from deeprob.compare.past_runs import PastRun, find, read_all
+from deeprob.compare.words import shortest, word_of
+from deeprob.config import read
+from deeprob.errors import UserError, did_you_mean
+from deeprob.experiment import RunConfig
+from deeprob.sweep.table import is_seed
+from deeprob.tracking.console import note
+
+BEST = 6
+"""So many groups have their learning curves drawn."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What there is to say of some runs.
+
+    Attributes
+    ----------
+    title
+        Where they lie.
+    runs
+        All of them.
+    keys
+        The keys that tell groups apart.
+    groups
+        The groups, the best first.
+    sort, columns
+        The metric that ranks them; those that are shown.
+    effects, rest, heat_map, other_maps
+        What the keys do to it; the heat map of two keys, and those of others.
+    curves
+        The epochs of the best groups, in their order.
+    command
+        What to type to make the best group's first run again; empty if that is not to be found out.
+    """
+
+    title: str
+    runs: Sequence[PastRun]
+    keys: Sequence[str]
+    groups: Sequence[Group]
+    sort: str
+    columns: Sequence[str]
+    effects: Sequence[Effect]
+    rest: Rest | None
+    heat_map: HeatMap | None
+    other_maps: Sequence[HeatMap]
+    curves: Sequence[Histories]
+    command: Sequence[str]
+
+    @property
+    def best(self) -> Group:
+        """The group that is ranked first."""
+        return self.groups[0]
+
+    @property
+    def preliminary(self) -> bool:
+        """Whether no run has ended well yet, so that means are of what runs have reached so far."""
+        return not any(run.finished for run in self.runs)
+
+    @property
+    def rivals(self) -> int:
+        """How many other groups have a mean whose confidence interval overlaps that of the best."""
+        found = [group.estimate(self.sort) for group in self.groups]
+        first = found[0]
+        if first is None or first.margin is None:
+            return 0
+        low, high = first.ends
+        return sum(
+            other is not None and other.margin is not None and other.ends[0] <= high and low <= other.ends[1]
+            for other in found[1:]
+        )
+
+
+def gather(folder: Path | None, directories: Sequence[Path]) -> tuple[list[PastRun], list[str]]:
+    """Return the runs in a folder at any depth, or in some directories, and the keys that sweeps' tables name.
+
+    Raises
+    ------
+    UserError
+        When there are fewer than two.
+    """
+    tables: list[Path] = []
+    if folder is not None:
+        if not folder.is_dir():
+            raise UserError(f"sweep={folder}: no such folder; expected one with run directories below it")
+        directories, tables = find(folder)
+        where = f"sweep={folder}"
+    else:
+        for directory in directories:
+            if not (directory / "config.yaml").is_file():
+                raise UserError(f"runs: no run in {directory} (no config.yaml)")
+        where = "runs"
+    runs = read_all(directories)
+    named: dict[str, None] = {}
+    for table in tables:
+        try:
+            keys, rows = sweep_tables.read_table(table)
+        except UserError as error:  # a file of another origin that bears the same name
+            note(f"{error}; left out")
+            continue
+        named |= dict.fromkeys(keys)
+        own = [run for run in runs if run.directory is not None and run.directory.is_relative_to(table)]
+        runs += sweep_tables.complete(own, keys, rows)
+    if not runs:
+        raise UserError(f"{where}: no run there (no config.yaml in it or below)")
+    if len(runs) == 1:
+        raise UserError(f"{where}: only one run there ({runs[0].directory or folder}); to compare there must be two")
+    return runs, list(named)
+
+
+def compare_runs(
+    title: str,
+    runs: Sequence[PastRun],
+    named: Sequence[str] = (),
+    sort: str | None = None,
+    columns: Sequence[str] | None = None,
+    heatmap: Sequence[str] | None = None,
+) -> Comparison:
+    """Return the comparison of some runs.
+
+    Parameters
+    ----------
+    title, runs, named
+        Where they lie; what `gather` found.
+    sort, columns, heatmap
+        Metrics and keys that were asked for; None for the usual ones.
+
+    Raises
+    ------
+    UserError
+        When a metric or a key that was asked for does not exist, or no run has come to any metric.
+    """
+    differing = swept_keys(runs, named)
+    groups = grouped(runs, differing)
+    known = all_metrics(groups)
+    if not known:
+        raise UserError(f"{title}: none of the {len(runs)} runs has any metric yet")
+    for key, names in (("sort", [sort]), ("metrics", columns or ())):
+        for name in names:
+            if name is not None and name not in known:
+                raise UserError(f"{key}={name}: these runs have no such metric; {did_you_mean(name, sorted(known))}")
+    sort = sort or usual_sort(known)
+    assert sort is not None
+    groups = ranked(groups, sort)
+    found = effects(groups, sort)
+    one = next((run.values for run in runs if run.directory is not None), runs[0].values)
+    shown_map = chosen_map(groups, sort, found, heatmap, {key: word_of(value) for key, value in one.items()})
+    keys = [key for key in differing if not is_seed(key)]
+    return Comparison(
+        title=title,
+        runs=runs,
+        keys=keys,
+        groups=groups,
+        sort=sort,
+        columns=usual_columns(known, sort) if columns is None else list(dict.fromkeys([sort, *columns])),
+        effects=found,
+        rest=rest(groups, sort, found),
+        heat_map=shown_map,
+        other_maps=() if shown_map is None else other_maps(groups, sort, found, shown_map),
+        curves=[histories(group) for group in groups[:BEST]],
+        command=command_of(groups[0], keys),
+    )
+
+
+def command_of(group: Group, keys: Sequence[str]) -> list[str]:
+    """Return what to type to make the first run of a group again, that of its lowest seeds."""
+    runs = [run for run in group.counted or group.runs if run.directory is not None]
+    if not runs:
+        return []
+    first = min(runs, key=lambda run: [seed for key, seed in run.values.items() if is_seed(key)])
+    assert first.directory is not None
+    try:
+        return ["deeprob-train", *shortest(read(RunConfig, first.directory / "config.yaml"), keys)]
+    except UserError as error:
+        note(f"no command for the best runs: {error}")
+        return []

@@ -1,0 +1,88 @@
+"""What a few runs tell about a mean, and how much of a spread a division into groups explains."""
+
+import functools
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+LEVEL = 0.95
+
+
+class Estimate(NamedTuple):
+    """A mean over runs.
+
+    Attributes
+    ----------
+    mean
+        Of the sample.
+    margin
+        Half the width of its confidence interval; None for a single run, which tells nothing about it.
+    number
+        How many runs.
+    """
+
+    mean: float
+    margin: float | None
+    number: int
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the confidence interval; of a single run its value twice."""
+        margin = self.margin or 0.0
+        return self.mean - margin, self.mean + margin
+
+
+def estimate(values: Sequence[float]) -> Estimate | None:
+    """Return mean and confidence interval of normally distributed values; None of no values.
+
+    With standard deviation s of n values the interval is mean ± t·s/√n, t being Student's for n − 1 degrees of freedom.
+    """
+    if not values:
+        return None
+    if len(values) == 1:
+        return Estimate(values[0], None, 1)
+    margin = student_t(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return Estimate(statistics.fmean(values), margin, len(values))
+
+
+@functools.cache
+def student_t(degrees: int, level: float = LEVEL) -> float:
+    """Return the t beyond which, on either side together, lies 1 − `level` of Student's distribution.
+
+    Found by bisection over the angle θ = atan(t/√ν), in which the distribution for ν `degrees` of freedom has a closed
+    form (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4).
+    """
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, degrees) < level else (low, middle)
+    return math.sqrt(degrees) * math.tan((low + high) / 2)
+
+
+def _within(angle: float, degrees: int) -> float:
+    """Return the probability that Student's t lies within ±√ν·tan(angle)."""
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = degrees % 2
+    term = total = 1.0
+    for power in range(2 + odd, degrees - 1, 2):
+        term *= cosine**2 * (power - 1) / power
+        total += term
+    if not odd:
+        return sine * total
+    return 2 / math.pi * (angle + (sine * cosine * total if degrees > 1 else 0.0))
+
+
+def explained(groups: Iterable[Sequence[float]]) -> float:
+    """Return η², the share in [0, 1] of the variance of values that lies between their groups; 0 if there is none.
+
+    It is the sum of squares between groups over the total, as in a one-way analysis of variance.
+    """
+    parts = [list(group) for group in groups if group]
+    values = [value for part in parts for value in part]
+    if not values:
+        return 0.0
+    mean = statistics.fmean(values)
+    total = math.fsum((value - mean) ** 2 for value in values)
+    between = math.fsum(len(part) * (statistics.fmean(part) - mean) ** 2 for part in parts)
+    return min(between / total, 1.0) if total > 0 else 0.0

@@ -1,0 +1,186 @@
+"""A comparison as one HTML page that needs nothing but itself: ``page.html`` is its frame, style and script."""
+
+import shlex
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from string import Template
+
+from deeprob.compare.chart import chart
+from deeprob.compare.comparison import Comparison
+from deeprob.compare.curves import curve, panels
+from deeprob.compare.effects import Effect, Level
+from deeprob.compare.estimates import Estimate
+from deeprob.compare.groups import Group, counts, more_is_better
+from deeprob.compare.past_runs import LOST
+from deeprob.compare.report import TOGETHER, caveats, cell, doubt, estimated, few, heading, share
+from deeprob.compare.tiles import heat_maps
+from deeprob.tracking.console import shown
+
+WIDE = 6
+"""A heat map of more columns stands in a row of its own."""
+
+DOTS = '<span class="word">…</span><span></span><span></span>'
+
+
+def page(comparison: Comparison) -> str:
+    """Return the page of a comparison."""
+    maps = [] if comparison.heat_map is None else [comparison.heat_map, *comparison.other_maps]
+    beside = bool(maps) and max(len(heat.column_words) for heat in maps) <= WIDE
+    body = [_best(comparison)]
+    if comparison.effects:
+        body.append(_effects(comparison, "" if beside else "wide"))
+    if maps:
+        two = f"{maps[0].rows} and {maps[0].columns}" if len(maps) == 1 else "two keys"
+        remark = "Means over all runs with both values."
+        body.append(
+            _section(f"{comparison.sort} by {two}", remark, heat_maps(maps, comparison.sort), "" if beside else "wide")
+        )
+    body += [_curves(comparison), _table(comparison)]
+    states = counts(run.status for run in comparison.runs)
+    chips = [f"{len(comparison.runs)} runs", f"{len(comparison.groups)} group{'s' * (len(comparison.groups) != 1)}"]
+    marks = [_chip(chip) for chip in chips] + [_chip(f"{n} {status}", status in LOST) for status, n in states.items()]
+    frame = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+    return frame.substitute(title=escape(comparison.title), chips="".join(marks), body="\n".join(body))
+
+
+def name_of(group: Group) -> str:
+    """Return what tells a group from others, in words."""
+    return " ".join(f"{key}={word}" for key, word in group.values.items()) or "all runs"
+
+
+def _chip(text: str, lost: bool = False) -> str:
+    return f'<span class="chip{" lost" if lost else ""}">{escape(text)}</span>'
+
+
+def _section(title: str, remark: str, content: str, kind: str = "") -> str:
+    return f'<section class="{kind}">\n<h2>{escape(title)}</h2>\n<p>{escape(remark)}</p>\n{content}\n</section>'
+
+
+def _best(comparison: Comparison) -> str:
+    found, metric = comparison.best.estimate(comparison.sort), comparison.sort
+    number, _, margin = estimated(metric, found).partition(" ± ")
+    unit = next((unit for unit in (" %", " s") if margin.endswith(unit)), "")
+    interval = f" <small>± {escape(margin)}</small>" if margin else ""
+    command = ""
+    if comparison.command:
+        words = escape(shlex.join(comparison.command))
+        button = '<button type="button" data-copy hidden>copy</button>'
+        command = f'<div class="command"><code>{words}</code>{button}</div>'
+    runs = f"{escape(comparison.best.state)} runs{escape(doubt(comparison))}"
+    return (
+        '<section class="wide best">\n'
+        f'<div><h2>best {escape(metric)}</h2><div class="figure">{escape(number + unit)}{interval}</div></div>\n'
+        f'<div><div class="word">{escape(name_of(comparison.best))}</div><p>{runs}</p>{command}</div>\n</section>'
+    )
+
+
+def _effects(comparison: Comparison, kind: str) -> str:
+    metric = comparison.sort
+    means = [level.mean for effect in comparison.effects for level in effect.levels if level.mean is not None]
+    low, high = (min(means), max(means)) if means else (0.0, 0.0)
+
+    def place(level: Level) -> float:
+        assert level.mean is not None
+        return 50.0 if high == low else 100 * (level.mean - low) / (high - low)
+
+    def row(level: Level, best: Level | None) -> str:
+        dot = ""
+        if level.mean is not None:
+            dot = f'<i{" class=top" if level is best else ""} style="left:{place(level):.1f}%"></i>'
+        number = f'<span class="number{" lost" if level.lost else ""}">{escape(cell(level, metric))}</span>'
+        return f'<span class="word">{escape(level.word)}</span><div class="track">{dot}</div>{number}'
+
+    def block(effect: Effect) -> str:
+        measured = [level for level in effect.levels if level.mean is not None]
+        choose = max if more_is_better(metric) else min
+        best = choose(measured, key=lambda level: level.mean or 0.0) if measured else None
+        rows = "".join(few([row(level, best) for level in effect.levels], 30, DOTS))
+        return f'<div class="effect">{_bar(effect.key, effect.share)}<div class="levels">{rows}</div></div>'
+
+    content = [block(effect) for effect in comparison.effects]
+    if comparison.rest is not None:
+        if len(comparison.effects) > 1:
+            content.append(f'<div class="effect">{_bar(TOGETHER, comparison.rest.together)}</div>')
+        content.append(f'<div class="effect">{_bar("seeds", comparison.rest.seeds)}</div>')
+    bars = f"Bars: η², the share of the variance of {metric} between the runs that count."
+    dots = "Dots: the mean over all runs with a value, whatever their other keys."
+    remark = " ".join([bars, dots, *caveats(comparison)])
+    return _section("What each key does", remark, f'<div class="effects">{"".join(content)}</div>', kind)
+
+
+def _bar(key: str, part: float | None) -> str:
+    head = f'<div><span class="word">{escape(key)}</span><b>{share(part)}</b></div>'
+    return f'{head}<div class="bar"><i style="width:{100 * (part or 0.0):.1f}%"></i></div>'
+
+
+def _curves(comparison: Comparison) -> str:
+    names = [name_of(group) for group in comparison.groups[: len(comparison.curves)]]
+    charts = [
+        f"<figure><figcaption>{escape(metric)}</figcaption>{drawn}</figure>"
+        for metric in panels(comparison.curves, comparison.sort)
+        if (drawn := chart(metric, [curve(runs, metric) for runs in comparison.curves], names))
+    ]
+    if not charts:
+        return ""
+    legend = [
+        f'<li class="k{n}"><b>{n + 1}</b><span class="word">{escape(name)}</span></li>' for n, name in enumerate(names)
+    ]
+    count = "The best group" if len(names) == 1 else f"The best {len(names)} groups"
+    remark = f"{count}: mean over seeds epoch by epoch, the band one standard deviation to either side."
+    content = f'<div class="charts">{"".join(charts)}</div><ol class="legend">{"".join(legend)}</ol>'
+    return _section("Learning curves", remark, content, "wide")
+
+
+def _table(comparison: Comparison) -> str:
+    sort = comparison.sort
+
+    def head(name: str, kind: str, first: str) -> str:
+        order = f' aria-sort="{first}"' if name == sort else ""
+        button = f'<button type="button">{escape(name)}</button>'
+        return f'<th scope="col" class="{kind}" data-first="{first}"{order}>{button}</th>'
+
+    heads = [head("rank", "", "ascending")]
+    heads += [head(key, "word", "ascending") for key in comparison.keys]
+    heads += [head(name, "", "descending" if more_is_better(name) else "ascending") for name in comparison.columns]
+    heads.append(head("runs", "text", "descending"))
+    rows = [
+        f'<tr data-words="{escape(name_of(group).lower())}"{" class=lost" if group.lost else ""}>'
+        f"{''.join(_cells(comparison, group, rank))}</tr>"
+        for rank, group in enumerate(comparison.groups, 1)
+    ]
+    lines = "\n".join(rows)
+    table = f'<table class="rows"><thead><tr>{"".join(heads)}</tr></thead><tbody>\n{lines}\n</tbody></table>'
+    field = '<input id="filter" type="search" placeholder="filter: optimizer.lr=0.01" aria-label="filter rows" hidden>'
+    remark = escape(f"M{heading(comparison)[1:]}.")
+    return (
+        f'<section class="wide">\n<div class="tools"><div><h2>All groups</h2><p>{remark}</p>'
+        f'</div>{field}</div>\n<div class="scroll">{table}</div>\n</section>'
+    )
+
+
+def _cells(comparison: Comparison, group: Group, rank: int) -> Iterator[str]:
+    yield f'<td data-v="{rank}">{rank}</td>'
+    for key in comparison.keys:
+        word = escape(group.values.get(key, ""))
+        yield f'<td data-v="{word}" class="word">{word}</td>'
+    for name in comparison.columns:
+        kind = ' class="sorted"' if name == comparison.sort else ""
+        found = group.estimate(name)
+        yield f'<td data-v="{"" if found is None else repr(found.mean)}"{kind}>{_estimated(name, found)}</td>'
+    runs = "".join(f"<li>{escape(line)}</li>" for line in _lines(group, comparison.sort))
+    detail = f"<details><summary>{escape(group.state)}</summary><ul>{runs}</ul></details>"
+    yield f'<td data-v="{sum(run.finished for run in group.runs)}" class="text">{detail}</td>'
+
+
+def _estimated(metric: str, found: Estimate | None) -> str:
+    number, between, margin = estimated(metric, found).partition(" ± ")
+    return escape(number) + (f" <small>± {escape(margin)}</small>" if between else "")
+
+
+def _lines(group: Group, metric: str) -> Iterator[str]:
+    """Yield a line a run: where it lies, how it ended, and what it came to."""
+    for run in group.runs:
+        place = run.directory.name if run.directory is not None else "no directory"
+        ending = [] if run.status == "completed" else [run.status]
+        yield "  ".join([place, *ending, *filter(None, [run.error, shown(metric, run.metrics)])])

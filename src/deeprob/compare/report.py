@@ -1,0 +1,134 @@
+"""A comparison on the terminal: plain tables that can be read, searched and pasted."""
+
+import shlex
+from collections.abc import Sequence
+from typing import TypeVar
+
+from deeprob.compare.comparison import Comparison
+from deeprob.compare.effects import HeatMap, Level
+from deeprob.compare.estimates import Estimate
+from deeprob.compare.groups import Group, counts, more_is_better
+from deeprob.tracking.console import LiveTable, shown
+
+HEADING = "mean ± 95 % confidence interval (Student's t over the runs of a group: its seeds)"
+TOGETHER = "keys together"
+"""What the share is called that no key explains alone."""
+
+T = TypeVar("T")
+
+
+def tell(comparison: Comparison, top: int) -> None:
+    """Print a comparison, of its groups the best `top`."""
+    print(headline(comparison))
+    print(f"\n{heading(comparison)}")
+    _groups(comparison, comparison.groups[:top])
+    hidden = len(comparison.groups) - top
+    if hidden > 0:
+        print(f"… and {hidden} more: top={len(comparison.groups)} prints all")
+    if comparison.effects:
+        _effects(comparison)
+    if comparison.heat_map is not None:
+        _heat_map(comparison.heat_map, comparison.sort)
+    found = comparison.best.estimate(comparison.sort)
+    print(f"\nbest       {comparison.sort} {estimated(comparison.sort, found)}{doubt(comparison)}")
+    if comparison.command:
+        print(f"again      {shlex.join(comparison.command)}")
+
+
+def headline(comparison: Comparison) -> str:
+    """Return how many runs there are and what became of them."""
+    states = ", ".join(f"{n} {status}" for status, n in counts(run.status for run in comparison.runs).items())
+    return f"{_plural(len(comparison.runs), 'run')} in {_plural(len(comparison.groups), 'group')}: {states}"
+
+
+def heading(comparison: Comparison) -> str:
+    """Return what the numbers of the table are, and how it is sorted."""
+    order = "highest" if more_is_better(comparison.sort) else "lowest"
+    lost = "; groups that lost runs below" if any(group.lost for group in comparison.groups) else ""
+    early = "; no run has finished: values so far" if comparison.preliminary else ""
+    return f"{HEADING}, {order} {comparison.sort} first{lost}{early}"
+
+
+def doubt(comparison: Comparison) -> str:
+    """Return how many other groups may be as good as the best, in words; empty for none."""
+    if not comparison.rivals:
+        return ""
+    other = "the interval of 1 other group overlaps" if comparison.rivals == 1 else ""
+    return f"; {other or f'the intervals of {comparison.rivals} other groups overlap'} its own"
+
+
+def estimated(metric: str, found: Estimate | None) -> str:
+    """Return a mean with its interval for people; empty for none."""
+    if found is None:
+        return ""
+    mean = shown(metric, {metric: found.mean})
+    if found.margin is None:
+        return mean
+    return f"{mean.removesuffix(' %').removesuffix(' s')} ± {shown(metric, {metric: found.margin})}"
+
+
+def cell(level: Level | None, metric: str) -> str:
+    """Return a mean without interval for people: a dash for no runs, and how many were lost if there is none."""
+    if level is None:
+        return "–"
+    if level.mean is None:
+        return f"{level.lost} lost" if level.lost else "–"
+    return shown(metric, {metric: level.mean}) + (f" ({level.lost} lost)" if level.lost else "")
+
+
+def caveats(comparison: Comparison) -> list[str]:
+    """Return what to keep in mind with the effects, a sentence each."""
+    found = []
+    if comparison.rest is None and len(comparison.effects) > 1:
+        found.append("The runs are no full grid with equally many seeds: what one key explains another may, too.")
+    if comparison.effects and max(len(group.numbers(comparison.sort)) for group in comparison.groups) < 2:
+        found.append("No group has two seeds: effects cannot be told from chance.")
+    return found
+
+
+def share(value: float | None) -> str:
+    """Return a share of the variance for people."""
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def few(items: Sequence[T], most: int, between: T) -> Sequence[T]:
+    """Return items, of more than so many the first and the last, with something between them."""
+    return items if len(items) <= most else [*items[: most - most // 2], between, *items[-(most // 2) :]]
+
+
+def _groups(comparison: Comparison, groups: Sequence[Group]) -> None:
+    keys = comparison.keys
+    rows = [[group.values.get(key, "") for key in keys] + [group.state] for group in groups]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = LiveTable([*keys, "runs", *comparison.columns], widths, len("100.00 ± 10.00 %"))
+    for group, row in zip(groups, rows, strict=True):
+        cells = [estimated(name, group.estimate(name)) for name in comparison.columns]
+        table.row([*row, *cells], style="red" if group.lost else "")
+
+
+def _effects(comparison: Comparison) -> None:
+    print(f"\nwhat each key does to {comparison.sort}: η², its share of the variance between the runs that count, and")
+    print("the mean over all runs with a value, whatever their other keys")
+    names = [TOGETHER, *(effect.key for effect in comparison.effects)]
+    table = LiveTable(["key", f"{'η²':>7}", "value: mean"], [max(map(len, names)), len("100.0 %"), 0])
+    for effect in comparison.effects:
+        levels = [f"{level.word}: {cell(level, comparison.sort)}" for level in effect.levels]
+        table.row([effect.key, f"{share(effect.share):>7}", "   ".join(few(levels, 12, "…"))])
+    if comparison.rest is not None:
+        if len(comparison.effects) > 1:
+            table.row([TOGETHER, f"{share(comparison.rest.together):>7}"])
+        table.row(["seeds", f"{share(comparison.rest.seeds):>7}"])
+    print(*map("({})".format, caveats(comparison)), sep="\n", end="\n" * bool(caveats(comparison)))
+
+
+def _heat_map(heat: HeatMap, metric: str) -> None:
+    print(f"\n{metric} by {heat.rows} (down) and {heat.columns} (across): means over all runs with both values")
+    rows = [[cell(heat.cells.get((row, column)), metric) for column in heat.column_words] for row in heat.row_words]
+    width = max(len(text) for row in rows for text in row)
+    table = LiveTable(["", *heat.column_words], [max(map(len, heat.row_words))], width)
+    for word, cells in zip(heat.row_words, rows, strict=True):
+        table.row([word, *cells])
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"

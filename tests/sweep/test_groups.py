@@ -1,0 +1,179 @@
+"""Which jobs train together, and how many."""
+
+import functools
+
+import pytest
+import torch
+
+from deeprob import hydra_app
+from deeprob.experiment import Experiment, TrainConfig
+from deeprob.sweep import groups
+from deeprob.sweep.groups import differences, fitting, grouped, hindrance, hindrance_of_size, memory, portions
+
+
+@pytest.fixture(scope="module")
+def plan():
+    """From the words of a job to its config."""
+    with hydra_app.started(None) as hydra:
+        application = hydra_app.Application(hydra, "train", TrainConfig)
+
+        @functools.cache
+        def composed(*words: str) -> TrainConfig:
+            return application.load(application.compose(words, multirun=False, check=False), words)
+
+        yield composed
+
+
+@pytest.fixture
+def together(plan):
+    """From the words of some jobs to the numbers of those that train together."""
+    return lambda *jobs: grouped(enumerate(plan(*job.split()) for job in jobs))[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "seed=1",
+        "optimizer.lr=0.1 optimizer.weight_decay=0.2 optimizer.beta1=0.5",
+        "model.dropout=0.5",
+        "regularizer=l2 regularizer.strength=0.5",
+        "regularizer=elastic_net",
+        "loss.label_smoothing=0.1",
+        "scheduler=step scheduler.drops=3",
+        "trainer.monitor=val/loss",
+        "trainer.checkpoint_minutes=1 trainer.checkpoint_epochs=2 trainer.progress=false",
+        "trainer.batch_size=32",  # what auto stands for here
+    ],
+)
+def test_numbers_and_seeds_may_differ(together, words):
+    assert together("", words) == [[0, 1]]
+
+
+def test_patience_may_differ(together):
+    assert together(*(f"dataset.val_fraction=0.1 trainer.patience={epochs}" for epochs in (0, 3))) == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "dataset=moons",
+        "dataset.seed=1",
+        "dataset.points_per_class=30",
+        "features=polar",
+        "features.standardize=none",
+        "model=linear",
+        "model.width=9",
+        "model.activation=tanh",
+        "model.norm=batch",
+        "loss=hinge",
+        "optimizer=adam",
+        "optimizer.amsgrad=true",
+        "regularizer=l1 regularizer.proximal=true",
+        "trainer.batch_size=16",
+        "trainer.epochs=7",
+        "trainer.log_every=7",
+        "trainer.precision=float64",
+        "trainer.checkpoint_steps=5",
+    ],
+)
+def test_structure_and_flags_may_not(together, words):
+    assert together("", words, "seed=5") == [[0, 2], [1]]
+
+
+def test_proximal_runs_are_a_stack_of_their_own(together):
+    proximal = "regularizer=l1 regularizer.proximal=true"
+    assert together("regularizer=l1", proximal, "regularizer=l2", f"{proximal} regularizer.strength=1") == [
+        [0, 2], [1, 3],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("optimizer=lbfgs", "optimizer=lbfgs searches along lines of its own"),
+        ("trainer.preflight=true", "trainer.preflight=True checks each run by itself"),
+        ("trainer.preflight=only", "trainer.preflight=only checks each run by itself"),
+        ("sweep.isolate=true", "sweep.isolate=true gives each job a process of its own"),
+        ("", ""),
+    ],
+)
+def test_what_must_train_alone(plan, words, reason):
+    assert hindrance(plan(*words.split())) == reason
+
+
+def test_jobs_alone_come_with_their_reason(plan):
+    plans = [plan(*words.split()) for words in ("seed=0", "optimizer=lbfgs", "seed=1", "optimizer=lbfgs seed=1")]
+    together, alone = grouped(enumerate(plans, 10))
+    assert together == [[10, 12]]
+    assert alone == {"optimizer=lbfgs searches along lines of its own": [11, 13]}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "names"),
+    [
+        (("seed=0", "seed=1"), set()),
+        (("optimizer.lr=0.1", "optimizer.lr=0.2"), set()),  # the rate is one of each run anyway
+        (("optimizer.beta1=0.5", "optimizer.beta1=0.6 optimizer.weight_decay=1"), {"beta1", "weight_decay"}),
+        (("regularizer=none", "regularizer=l2"), {"l2"}),
+        (("regularizer=l2", "regularizer=l1"), {"l1", "l2"}),
+        (("loss.label_smoothing=0.1", "loss.label_smoothing=0.2"), {"label_smoothing"}),
+    ],
+)
+def test_differences(plan, jobs, names):
+    assert differences([plan(*words.split()).run for words in jobs]) == names
+
+
+@pytest.mark.parametrize(
+    ("count", "largest", "sizes"),
+    [(10, 4, [3, 3, 4]), (8, 3, [2, 3, 3]), (6, 3, [3, 3]), (3, 9, [3]), (5, 1, [1] * 5), (257, 256, [128, 129])],
+)
+def test_portions_are_few_and_about_equal(count, largest, sizes):
+    parts = portions(range(100, 100 + count), largest)
+    assert [len(part) for part in parts] == sizes
+    assert [place for part in parts for place in part] == list(range(100, 100 + count))
+
+
+@pytest.fixture
+def experiment_of(plan):
+    def build(*words) -> Experiment:
+        return Experiment.build(plan("trainer.device=cpu", *words).run.resolved())
+
+    return build
+
+
+def test_batches_in_chunks_train_alone(experiment_of):
+    experiment = experiment_of("trainer.chunk_size=10")
+    for forced in (False, True):
+        assert hindrance_of_size(experiment, forced) == "its batches of 32 are split into chunks of 10"
+
+
+def test_large_updates_train_alone_unless_that_is_forced(experiment_of):
+    small, large = experiment_of(), experiment_of("model.width=800", "trainer.batch_size=300")
+    parameters = 2 * 800 + 800 + 800 * 800 + 800 + 800 * 3 + 3
+    assert groups.operations(large) == 6 * 300 * parameters > groups.LARGE_UPDATE
+    assert hindrance_of_size(small, forced=False) == ""
+    reason = "an update of 1.2e+09 operations keeps the CPU busy by itself (hydra.launcher.max_stack=N stacks it)"
+    assert hindrance_of_size(large, forced=False) == reason
+    assert hindrance_of_size(large, forced=True) == ""
+
+
+def test_as_many_fit_as_memory_has_room_for(experiment_of, monkeypatch):
+    experiment = experiment_of()
+    monkeypatch.setattr(groups, "free_memory", lambda device: 10.5 * memory(experiment))
+    assert fitting(experiment) == 10
+    monkeypatch.setattr(groups, "free_memory", lambda device: 0)
+    assert fitting(experiment) == 1
+    monkeypatch.setattr(groups, "free_memory", lambda device: 1 << 60)
+    assert fitting(experiment) == groups.LARGEST["cpu"]
+
+
+def test_memory_grows_with_what_a_run_holds(experiment_of):
+    least = memory(experiment_of())
+    assert memory(experiment_of("trainer.precision=float64")) == 2 * least
+    assert memory(experiment_of("model.width=200")) > least
+    assert memory(experiment_of("trainer.batch_size=100")) > least
+    assert memory(experiment_of("dataset.points_per_class=3000")) > least
+
+
+def test_free_memory_is_a_part_of_what_there_is():
+    assert 2**20 < groups.free_memory(torch.device("cpu")) < 2**50

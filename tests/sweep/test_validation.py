@@ -1,0 +1,54 @@
+"""The config of a job, checked before anything starts."""
+
+import pytest
+
+from deeprob import hydra_app
+from deeprob.errors import UserError
+from deeprob.experiment import TrainConfig
+from deeprob.sweep.validation import validate
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """Validate a job of the sweep that some words make: from its number and its own words to folder and config."""
+    monkeypatch.chdir(tmp_path)
+    with hydra_app.started(None) as hydra:
+
+        def checked(number, *words, sweep=("seed=0,1",)):
+            application = hydra_app.Application(hydra, "train", TrainConfig)
+            config = application.compose(sweep, multirun=True)
+            return validate(application.context(config), config, number, words)
+
+        yield checked
+
+
+def test_a_job_has_a_folder_and_a_config(job):
+    folder, plan = job(7, "optimizer.lr=0.5", "seed=3")
+    assert folder == "007_optimizer.lr=0.5,seed=3"
+    assert (plan.seed, plan.optimizer.lr, plan.resume) == (3, 0.5, None)
+
+
+def test_a_folders_name_may_have_parts_of_hydras_own(job):
+    words = "hydra.sweep.subdir='${hydra:job.num}-${hydra:runtime.choices.model}'"
+    assert job(2, "model=linear", sweep=(words, "model=linear,mlp"))[0] == "2-linear"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("optimizer.lr=-1",), "optimizer.lr=-1"),
+        (("optimizer.lrr=1",), "optimizer.lrr: no such key in optimizer; did you mean lr?"),
+        (("model=linaer",), "model=linaer"),
+        (("seed=x",), "seed=x"),
+        (("optimizer=lbfgs", "trainer.batch_size=32"), "optimizer=lbfgs needs the full batch"),
+        (("trainer.figures=[boundry]",), "boundry"),
+    ],
+)
+def test_what_is_wrong_is_said_of_the_job(job, tmp_path, words, reason):
+    with pytest.raises(UserError) as caught:
+        job(5, *words)
+    line = str(caught.value)
+    assert line.startswith(f"job 5 ({' '.join(words)}): ")
+    assert reason in line
+    assert "\n" not in line
+    assert list(tmp_path.iterdir()) == []

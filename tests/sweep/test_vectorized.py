@@ -1,0 +1,232 @@
+"""The launcher of stacks: what it trains together, one by one, not at all; and what becomes of each job."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from deeprob.errors import UserError
+from deeprob.stacked_run import StackedRuns
+from deeprob.sweep import groups, vectorized
+from deeprob.sweep.vectorized import check_settings
+from deeprob.training import checkpoint
+from hydra_plugins.deeprob_launcher import VectorizedLauncher
+
+STACKED = "hydra/launcher=vectorized"
+
+
+@pytest.fixture
+def stacks(monkeypatch) -> list[list[str]]:
+    """The folders of each stack that was trained."""
+    trained: list[list[str]] = []
+    original = StackedRuns.train
+
+    def train(self, compiler, tell):
+        trained.append([directory.name[:3] for directory in self.directories])
+        return original(self, compiler, tell)
+
+    monkeypatch.setattr(StackedRuns, "train", train)
+    return trained
+
+
+def table(directory: str = "s") -> list[dict]:
+    with (Path(directory) / "summary.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def statuses() -> list[str]:
+    return [row["status"] for row in table()]
+
+
+def test_jobs_are_grouped_and_the_table_has_their_order(deeprob, small, stacks):
+    words = [word for word in small if not word.startswith("model")]
+    more = ("model.width=4,5", "optimizer.lr=1e-3,1e-2", "seed=0,1")
+    result = deeprob("-m", *words, *more, STACKED, "hydra.sweep.dir=s")
+    assert (result.status, result.err) == (0, "")
+    assert stacks == [["000", "001", "002", "003"], ["004", "005", "006", "007"]]
+    assert [(row["model.width"], row["optimizer.lr"], row["seed"]) for row in table()] == [
+        (width, lr, seed) for width in "45" for lr in ("0.001", "0.01") for seed in "01"
+    ]
+    for job, row in enumerate(table()):
+        (folder,) = Path("s").glob(f"{job:03}_*")
+        assert float(row["train/loss"]) == json.loads((folder / "summary.json").read_text())["train/loss"]
+
+
+@pytest.mark.parametrize(("largest", "sizes"), [("3", [2, 3, 3]), ("1", [1] * 8), ("8", [8]), ("auto", [8])])
+def test_stacks_are_as_large_as_they_may_be(deeprob, small, stacks, largest, sizes):
+    words = ("-m", *small, "seed=range(8)", STACKED, f"hydra.launcher.max_stack={largest}", "hydra.sweep.dir=s")
+    assert deeprob(*words).status == 0
+    assert [len(stack) for stack in stacks] == sizes
+    assert statuses() == ["completed"] * 8
+
+
+def test_how_runs_are_split_into_stacks_changes_no_more_than_rounding(deeprob, small):
+    for largest in (2, 5):
+        words = (*small, "seed=range(5)", STACKED, "trainer.precision=float64", f"hydra.launcher.max_stack={largest}")
+        assert deeprob("-m", *words, f"hydra.sweep.dir=s{largest}").status == 0
+    for job in range(5):
+        one, other = (checkpoint.load(Path(f"s{n}/00{job}_seed={job}/checkpoints/last.pt"))["model"] for n in (2, 5))
+        for name in one:
+            torch.testing.assert_close(one[name], other[name], rtol=1e-12, atol=1e-14)
+
+
+def test_lbfgs_runs_one_by_one(deeprob, small, stacks):
+    result = deeprob("-m", *small, "optimizer=adam,lbfgs", "seed=0,1", STACKED, "hydra.sweep.dir=s")
+    assert result.status == 0
+    assert result.err == "note: jobs 2, 3 one by one: optimizer=lbfgs searches along lines of its own\n"
+    assert stacks == [["000", "001"]]
+    assert statuses() == ["completed"] * 4
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("sweep.isolate=true", "sweep.isolate=true gives each job a process of its own"),
+        ("trainer.preflight=true", "trainer.preflight=True checks each run by itself"),
+        ("trainer.chunk_size=20", "its batches of 32 are split into chunks of 20"),
+    ],
+)
+def test_what_is_one_by_one_has_a_reason(deeprob, small, stacks, word, reason):
+    result = deeprob("-m", *small, word, "seed=range(5)", STACKED, "hydra.sweep.dir=s")
+    assert (result.status, result.err) == (0, f"note: jobs 0, 1, 2 and 2 more one by one: {reason}\n")
+    assert stacks == []
+    assert statuses() == ["completed"] * 5
+
+
+def test_large_updates_are_one_by_one_unless_max_stack_says_how_many(deeprob, small, stacks, monkeypatch):
+    monkeypatch.setattr(groups, "LARGE_UPDATE", 1.0)
+    words = ("-m", *small, "seed=0,1", STACKED)
+    result = deeprob(*words, "hydra.sweep.dir=s")
+    assert "note: jobs 0, 1 one by one: an update of " in result.err
+    assert stacks == []
+    assert deeprob(*words, "hydra.launcher.max_stack=2", "hydra.sweep.dir=t").err == ""
+    assert stacks == [["000", "001"]]
+
+
+def test_a_single_job_is_no_stack(deeprob, small, stacks):
+    assert deeprob("-m", *small, STACKED, "hydra.sweep.dir=s").err == ""
+    assert stacks == []
+    assert statuses() == ["completed"]
+
+
+REFUSED = {
+    "hydra.launcher.max_stack=0": "hydra.launcher.max_stack=0: expected a whole number from 1 on, or auto",
+    "hydra.launcher.max_stack=many": "hydra.launcher.max_stack=many: expected a whole number from 1 on, or auto",
+    "hydra.launcher.max_stack=2.5": "hydra.launcher.max_stack=2.5: expected a whole number from 1 on, or auto",
+    "hydra.launcher.compile=maybe": "hydra.launcher.compile=maybe: expected auto, true or false",
+    "hydra.launcher.compile=2": "hydra.launcher.compile=2: expected auto, true or false",
+    "optimizer.lr=0.1,-1": "job 2 (",
+    "model.width=4,wide": "job 2 (",
+}
+
+
+@pytest.mark.parametrize("word", REFUSED)
+def test_what_is_not_valid_is_one_line_before_anything_starts(deeprob, small, stacks, word):
+    words = [other for other in small if not other.startswith(word.partition("=")[0])]
+    status, out, err = deeprob("-m", *words, word, "seed=0,1", STACKED, "hydra.sweep.dir=s")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {REFUSED[word]}")
+    assert err.count("\n") == 1
+    assert list(Path.cwd().iterdir()) == []
+    assert stacks == []
+
+
+@pytest.mark.parametrize(("max_stack", "compile"), [(True, "auto"), ("auto", 1.5), ("auto", None)])
+def test_settings_of_other_types_are_refused(max_stack, compile):
+    with pytest.raises(UserError, match=r"hydra\.launcher\."):
+        check_settings(VectorizedLauncher(max_stack, compile))
+
+
+def test_the_same_directory_twice_is_refused(deeprob, small):
+    words = ("-m", *small, "seed=0,1", STACKED)
+    assert deeprob(*words, "hydra.sweep.dir=s").status == 0
+    before = Path("s/summary.csv").read_text()
+    status, _, err = deeprob(*words, "hydra.sweep.dir=s")
+    assert (status, err) == (2, "error: s exists already; give another directory\n")
+    status, _, err = deeprob(*words, "hydra.sweep.dir=t", "hydra.sweep.subdir=one")
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith("error: hydra.sweep.subdir: job 1 would write to 'one'; each needs a folder of its own")
+    assert Path("s/summary.csv").read_text() == before
+
+
+def test_jobs_that_diverge_are_named_and_the_others_go_on(deeprob, small, stacks):
+    result = deeprob("-m", *small, "optimizer=sgd", "optimizer.lr=1e-3,1e30,1e-2", STACKED, "hydra.sweep.dir=s")
+    assert result.status == 4
+    assert "error: job 1: diverged: the data loss became NaN or infinite at step 2 (epoch 1, batch 2)" in result.err
+    assert result.err.endswith("error: 1 of 3 jobs failed: 1\n")
+    assert stacks == [["000", "001", "002"]]
+    assert statuses() == ["completed", "diverged", "completed"]
+    assert table()[1]["error"].startswith("the data loss became NaN or infinite at step 2")
+
+
+def test_after_a_failure_no_other_stack_starts_if_that_is_asked_for(deeprob, small, stacks):
+    words = ("optimizer=sgd", "optimizer.lr=1e30,1e-3,1e-2,1e-1", "hydra.launcher.max_stack=2", "sweep.fail_fast=true")
+    result = deeprob("-m", *small, *words, STACKED, "hydra.sweep.dir=s")
+    assert result.status == 4
+    assert stacks == [["000", "001"]]
+    assert statuses() == ["diverged", "completed", "skipped", "skipped"]
+    assert table()[3]["error"] == "job 0 failed, and sweep.fail_fast=true"
+
+
+def test_a_stack_that_does_not_fit_into_memory_fails_in_one_line_a_job(deeprob, small, monkeypatch):
+    def scarce(self, *words):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    from deeprob.training.stacked_update import StackedUpdate
+
+    monkeypatch.setattr(StackedUpdate, "__call__", scarce)
+    status, _, err = deeprob("-m", *small, "seed=0,1", STACKED, "hydra.sweep.dir=s")
+    assert status == 4
+    assert "Traceback" not in err
+    assert err.splitlines()[0].startswith("error: job 0: not enough memory: lower trainer.batch_size of 32")
+    assert statuses() == ["failed", "failed"]
+
+
+def test_a_bug_fails_the_jobs_of_its_stack_with_its_trace(deeprob, small, monkeypatch):
+    original = StackedRuns.train
+    calls = []
+
+    def sometimes(self, compiler, tell):
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("out of luck")
+        return original(self, compiler, tell)
+
+    monkeypatch.setattr(StackedRuns, "train", sometimes)
+    words = ("seed=range(4)", "hydra.launcher.max_stack=2")
+    result = deeprob("-m", *small, *words, STACKED, "hydra.sweep.dir=s")
+    assert result.status == 4
+    assert "Traceback" in result.err
+    assert "error: job 1: out of luck" in result.err
+    assert statuses() == ["failed", "failed", "completed", "completed"]
+
+
+def test_a_dataset_that_cannot_be_read_is_said_of_each_job(deeprob, stacks):
+    words = ("dataset=image_folder", "dataset.root=nowhere", "seed=0,1")
+    status, _, err = deeprob("-m", *words, STACKED, "hydra.sweep.dir=s")
+    assert status == 4
+    assert [line.partition(" nowhere")[0][:12] for line in err.splitlines()[:2]] == ["error: job 0", "error: job 1"]
+    assert stacks == []
+
+
+def test_hydras_basic_sweeper_works_with_stacks(deeprob, small, stacks):
+    words = ("-m", "hydra/sweeper=basic", *small, STACKED)
+    assert deeprob(*words, "seed=0,1", "hydra.sweep.dir=s").status == 0
+    assert stacks == [["000", "001"]]
+    assert all(Path(f"s/00{job}_seed={job}/summary.json").exists() for job in (0, 1))
+
+
+def test_one_compiler_serves_stacks_of_one_size(deeprob, small, monkeypatch):
+    made = []
+
+    class Counted(vectorized.Compiler):
+        def __init__(self, choice, stacks=1):
+            made.append((choice, stacks))
+            super().__init__(False, stacks)
+
+    monkeypatch.setattr(vectorized, "Compiler", Counted)
+    words = ("-m", *small, "seed=range(8)", STACKED, "hydra.launcher.max_stack=3")
+    assert deeprob(*words, "hydra.launcher.compile=true", "hydra.sweep.dir=s").status == 0
+    assert set(made) == {(True, 1), (True, 2)}  # one stack of two runs, two of three
