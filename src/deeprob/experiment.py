@@ -2,12 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from omegaconf import MISSING
+from torch import Tensor
 
 from deeprob import config as configs
 from deeprob import randomness
@@ -18,7 +19,7 @@ from deeprob.features import Features, FeaturesConfig
 from deeprob.models import ModelConfig
 from deeprob.objective import LossConfig, Objective, RegularizerConfig
 from deeprob.optim import OptimizerConfig, Schedule, SchedulerConfig
-from deeprob.training import Predictor, Record, Shared, TrainerConfig, TrainState, evaluate, train
+from deeprob.training import Predictor, Prepared, Record, Shared, TrainerConfig, TrainState, evaluate, train
 
 
 @dataclass(kw_only=True, slots=True)
@@ -157,28 +158,28 @@ class Experiment:
 
     Attributes
     ----------
-    raw, splits
-        Each split as it was loaded, and its extracted features.
+    prepared
+        The dataset, and its extracted features.
     batch_size, chunk_size, steps
         Examples an update and examples in memory at once; updates of the whole run.
-    features_seconds
-        How long fitting and extracting features took, or finding them in the cache.
     """
 
     config: RunConfig
     predictor: Predictor
-    raw: Splits
-    splits: Splits
+    prepared: Prepared
     objective: Objective
     state: TrainState
     batch_size: int
     chunk_size: int
     steps: int
-    features_seconds: float
 
     @classmethod
-    def build(cls, config: RunConfig, shared: Shared | None = None) -> "Experiment":
+    def build(
+        cls, config: RunConfig, shared: Shared | None = None, learned: Mapping[str, Tensor] | None = None
+    ) -> "Experiment":
         """Load, fit and build what a config names; what is `shared` with other runs only once.
+
+        Features that have `learned` already, in a run that goes on, are not fitted anew.
 
         Raises
         ------
@@ -187,7 +188,7 @@ class Experiment:
         """
         trainer = config.trainer
         device = resolve_device(trainer.device)
-        prepared = (shared or Shared()).prepare(config.dataset, config.features, device, trainer.dtype)
+        prepared = (shared or Shared()).prepare(config.dataset, config.features, device, trainer.dtype, learned)
         splits = prepared.splits
         predictor = build_predictor(config, prepared.features, prepared.input_shape, splits.outputs, splits.classes)
         predictor.to(device, trainer.dtype)
@@ -205,15 +206,23 @@ class Experiment:
         return cls(
             config=config,
             predictor=predictor,
-            raw=prepared.raw,
-            splits=splits,
+            prepared=prepared,
             objective=Objective(config.loss.build(), config.regularizer.build()),
             state=state,
             batch_size=batch_size,
             chunk_size=trainer.chunk_size if isinstance(trainer.chunk_size, int) else predictor.chunk_size(),
             steps=steps,
-            features_seconds=prepared.seconds,
         )
+
+    @property
+    def raw(self) -> Splits:
+        """Each split as it was loaded."""
+        return self.prepared.raw
+
+    @property
+    def splits(self) -> Splits:
+        """Each split's extracted features."""
+        return self.prepared.splits
 
     @property
     def threads(self) -> int:
@@ -235,7 +244,7 @@ class Experiment:
     def identity(self) -> dict[str, Any]:
         """Return what tells the run's data and features from others."""
         counts = [0 if part is None else len(part) for part in (self.splits.train, self.splits.val, self.splits.test)]
-        return {"examples": counts, **self.predictor.state_dict()}
+        return {"examples": counts, "inputs": self.prepared.fingerprint, **self.predictor.state_dict()}
 
     def checkpoint_due(self, record: Record) -> bool:
         """Tell whether the config asks for a checkpoint at a record."""

@@ -1,6 +1,6 @@
 """One run from its config to its files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def run(
     threads = torch.get_num_threads()
     try:
         with memory_errors():
-            experiment = Experiment.build(config, shared)
+            experiment = Experiment.build(config, shared, features_of(files))
         torch.set_num_threads(experiment.threads)
         check_figures(experiment, directory)
         with named_errors(directory), files:
@@ -109,6 +109,17 @@ def check_files(files: RunDirectory) -> None:
             raise UserError(f"{files.path / name}.json: not JSON of a run, or damaged; correct or remove it")
 
 
+def features_of(files: RunDirectory) -> dict[str, torch.Tensor] | None:
+    """Return what the features of a run that goes on have learned; None of one that begins."""
+    last = files.checkpoints / "last.pt"
+    if not files.resume or not exists(last):
+        return None
+    learned = load_newest(last).get("features")
+    if not isinstance(learned, dict):
+        raise UserError(f"{last}: does not belong to {files.config}")
+    return learned
+
+
 def complete(summary: Mapping[str, Any], config: RunConfig) -> bool:
     """Tell whether a run that left this summary has nothing more to do for a config."""
     status, epochs = summary.get("status"), summary.get("epochs", 0)
@@ -128,7 +139,10 @@ def report(summary: Mapping[str, Any], directory: Path, job: str) -> None:
 def run_experiment(experiment: Experiment, files: RunDirectory, command: Sequence[str], job: str) -> dict[str, Any]:
     """Train what is built, and write the run's files (see `run`)."""
     config = experiment.config
-    with Interruption() as interruption, opened(experiment, files, command, alone=not job) as following:
+    with (
+        Interruption() as interruption,
+        opened(experiment, files, command, alone=not job, interrupted=interruption) as following,
+    ):
         count = len(experiment.splits.train)
         bar = console.Bar(
             config.trainer.epochs * count,
@@ -157,6 +171,7 @@ def opened(
     alone: bool,
     first: bool = True,
     at: int | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Following]:
     """Begin a run in its directory, or go on with it, and yield what takes its records.
 
@@ -170,13 +185,15 @@ def opened(
         Write a checkpoint before the first update, so that whatever happens the run goes on from there.
     at
         The update from which to go on, if there is a checkpoint of it.
+    interrupted
+        Tells whether the run is to end soon.
     """
     config, state = experiment.config, experiment.state
     written = restore(experiment, files, at)
     if not written:
         files.discard()  # of a start that was killed before its first checkpoint
     with EventFile(files.path, written.get("events", 0)) as events:
-        watch = Watch(experiment, files.path, events, alone)
+        watch = Watch(experiment, files.path, events, alone, interrupted)
 
         def lengths() -> dict[str, int]:
             watch.catch_up()
@@ -216,7 +233,7 @@ def summarize(following: Following, outcome: Outcome) -> dict[str, Any]:
         "seconds": round(outcome.seconds, 3),
         "parameters": experiment.parameters,
         "features/count": experiment.predictor.features.output_count,
-        "time/features": round(experiment.features_seconds, 3),
+        "time/features": round(experiment.prepared.seconds, 3),
         "device": device_name(state.frozen.device),
         **outcome.metrics,
     }

@@ -74,7 +74,7 @@ class StackedRuns:
         try:
             with Interruption() as interruption:
                 with synced_together():
-                    self._begin()
+                    self._begin(interruption)
                 for places in self._by_step():
                     self._follow(places, compiler, interruption, tell)
             if interruption.number is not None and self._cut_short:
@@ -98,7 +98,7 @@ class StackedRuns:
     def _cut_short(self) -> bool:
         return any(isinstance(ending, Interrupted) for ending in self.endings.values())
 
-    def _begin(self) -> None:
+    def _begin(self, interruption: Interruption) -> None:
         """Open every run's files."""
         at = common_step(
             [directory / "checkpoints" / "last.pt" for directory in self.directories] if self.resume else []
@@ -109,7 +109,7 @@ class StackedRuns:
                 files = RunDirectory(directory, self.resume)
                 resources.enter_context(files)
                 following = resources.enter_context(
-                    opened(experiment, files, self.command, alone=False, first=False, at=at)
+                    opened(experiment, files, self.command, alone=False, first=False, at=at, interrupted=interruption)
                 )
                 self._open[place] = resources.pop_all(), following
 

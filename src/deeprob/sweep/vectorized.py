@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from deeprob.errors import DeeprobError, UserError
 from deeprob.experiment import Experiment, TrainConfig
 from deeprob.resume import begun, resumed
-from deeprob.run import check_files, complete
+from deeprob.run import check_files, complete, features_of
 from deeprob.stacked_run import Ending, StackedRuns
 from deeprob.sweep import groups
 from deeprob.sweep.task import SweepTask
@@ -169,7 +169,7 @@ class Launch:
                 check_files(files)
                 if complete(summary := files.read_json("summary"), plan):
                     return summary
-            return Experiment.build(plan, self.task.shared)
+            return Experiment.build(plan, self.task.shared, features_of(files))
         except DeeprobError as error:
             return error
 

@@ -3,8 +3,8 @@
 from deeprob.training.config import TrainerConfig
 from deeprob.training.metrics import evaluate
 from deeprob.training.predictor import Predictor
-from deeprob.training.prepare import Shared
+from deeprob.training.prepare import Prepared, Shared
 from deeprob.training.state import TrainState
 from deeprob.training.trainer import Record, train
 
-__all__ = ["Predictor", "Record", "Shared", "TrainState", "TrainerConfig", "evaluate", "train"]
+__all__ = ["Predictor", "Prepared", "Record", "Shared", "TrainState", "TrainerConfig", "evaluate", "train"]

@@ -70,9 +70,22 @@ def extract(features: Features, config: FeaturesConfig, inputs: Tensor) -> Tenso
         return extract(*last, inputs)
     if config.unchanged:
         return features.extract(inputs)
-    state = [f"{name}={fingerprint(value)}" for name, value in features.state_dict().items()]
-    key = _key("extract", features, config, inputs, *state)
+    state = features.state_dict()
+    fitted = _read(_key("fit", features, config, inputs))  # of a training split, if these features were fitted to it
+    if fitted is not None and all(torch.equal(fitted[f"state.{name}"], value.cpu()) for name, value in state.items()):
+        return fitted[_EXTRACTED]
+    words = [f"{name}={fingerprint(value)}" for name, value in state.items()]
+    key = _key("extract", features, config, inputs, *words)
     return _kept(key, lambda: {_EXTRACTED: features.extract(inputs)})[_EXTRACTED]
+
+
+def _read(key: str) -> dict[str, Tensor] | None:
+    """Return what the cache has under a key; of what is damaged nothing is left but a line."""
+    try:
+        return Cache(user_cache() / "features").get(key)
+    except Damaged as error:
+        note(f"{one_line(error)}; these features are computed anew")
+        return None
 
 
 def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -80,12 +93,7 @@ def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
 
     A cache that is damaged or cannot be written costs time, and a line that says so.
     """
-    cache = Cache(user_cache() / "features")
-    try:
-        content = cache.get(key)
-    except Damaged as error:
-        note(f"{one_line(error)}; these features are computed anew")
-        content = None
+    content = _read(key)
     if content is not None:
         return content
     began = time.monotonic()
@@ -94,7 +102,7 @@ def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
         torch.cuda.synchronize()
     if time.monotonic() - began >= WORTH:
         try:
-            cache.put(key, content)
+            Cache(user_cache() / "features").put(key, content)
         except OSError as error:
             note(f"{one_line(error)}; these features cannot be kept, and are computed anew each time")
     return content

@@ -1,13 +1,18 @@
 """Data and features made ready to train on, once for all the runs that share them."""
 
+import functools
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
+from deeprob.cache import fingerprint
 from deeprob.data import DatasetConfig, Examples, Splits
 from deeprob.features import Features, FeaturesConfig
 from deeprob.training import extraction
+from deeprob.training.state import alike
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,23 @@ class Prepared:
         """One raw input's shape."""
         return tuple(self.raw.train.inputs.shape[1:])
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """What tells the raw training inputs from others."""
+        return fingerprint(self.raw.train.inputs)
 
-def prepare(dataset: DatasetConfig, features: FeaturesConfig, device: torch.device, dtype: torch.dtype) -> Prepared:
+
+def prepare(
+    dataset: DatasetConfig,
+    features: FeaturesConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    learned: Mapping[str, Tensor] | None = None,
+) -> Prepared:
     """Load a dataset, fit features on its training split, and extract all of it, from the cache what is there.
+
+    Features that have `learned` already are not fitted, unless that is of others: on another device or processor, which
+    rounds otherwise, the same data would give others.
 
     Raises
     ------
@@ -53,7 +72,11 @@ def prepare(dataset: DatasetConfig, features: FeaturesConfig, device: torch.devi
         inputs = extraction.extract(fitted, features, examples.inputs)
         return Examples(inputs, examples.targets).as_floats(dtype).to(device)
 
-    train_inputs = extraction.fit(fitted, features, raw.train.inputs)
+    if learned is None or not alike(dict(learned), fitted.state_dict()):
+        train_inputs = extraction.fit(fitted, features, raw.train.inputs)
+    else:
+        fitted.load_state_dict(learned)
+        train_inputs = extraction.extract(fitted, features, raw.train.inputs)
     train = Examples(train_inputs, raw.train.targets).as_floats(dtype).to(device)
     val = None if raw.val is None else extracted(raw.val)
     splits = Splits(train, val, extracted(raw.test), raw.classes)
@@ -74,12 +97,18 @@ class Shared:
         self._limit = limit
 
     def prepare(
-        self, dataset: DatasetConfig, features: FeaturesConfig, device: torch.device, dtype: torch.dtype
+        self,
+        dataset: DatasetConfig,
+        features: FeaturesConfig,
+        device: torch.device,
+        dtype: torch.dtype,
+        learned: Mapping[str, Tensor] | None = None,
     ) -> Prepared:
         """Return what `prepare` does, from memory if it was asked before."""
-        key = repr((dataset, features, device, dtype))
+        state = [(name, fingerprint(value)) for name, value in (learned or {}).items()]
+        key = repr((dataset, features, device, dtype, state))
         if key not in self._kept:
             if len(self._kept) == self._limit:
                 del self._kept[next(iter(self._kept))]
-            self._kept[key] = prepare(dataset, features, device, dtype)
+            self._kept[key] = prepare(dataset, features, device, dtype, learned)
         return self._kept[key]
