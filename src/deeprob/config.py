@@ -228,7 +228,11 @@ def save(config: Any, path: Path) -> None:
         if dataclasses.is_dataclass(getattr(config, f.name))
     ]
     content = {"defaults": ["train", *choices, "_self_"], **dataclasses.asdict(config)}
-    write_whole(path, yaml.dump(content, Dumper=_DUMPER, sort_keys=False).encode())
+    try:
+        text = yaml.dump(content, Dumper=_DUMPER, sort_keys=False)
+    except UnicodeEncodeError:  # letters that are none, which only the slower dumper writes, as escapes
+        text = yaml.safe_dump(content, sort_keys=False)
+    write_whole(path, text.encode())
 
 
 def digest(config: Any) -> str:

@@ -114,10 +114,8 @@ def features_of(files: RunDirectory) -> dict[str, torch.Tensor] | None:
     last = files.checkpoints / "last.pt"
     if not files.resume or not exists(last):
         return None
-    learned = load_newest(last).get("features")
-    if not isinstance(learned, dict):
-        raise UserError(f"{last}: does not belong to {files.config}")
-    return learned
+    learned = next(generations(last), {}).get("features")
+    return learned if isinstance(learned, dict) else None  # what else is wrong is told when all of it is read
 
 
 def complete(summary: Mapping[str, Any], config: RunConfig) -> bool:

@@ -103,7 +103,10 @@ def test_words_by_hue(run_on, photos):
 
 def test_it_suits_runs_whose_words_are_pictures(run_on, photos):
     config = CodebookConfig()
-    assert config.unsuited(run_on(RawConfig(), photos)) == "needs features=bag_of_words, alone or in concat"
+    assert (
+        config.unsuited(run_on(RawConfig(), photos))
+        == "needs features=bag_of_words, alone, in concat or first in chain"
+    )
     edges = run_on(BagOfWordsConfig(descriptor="edges", **{**SMALL, "patch": 8}), photos)
     assert needs_words(edges) == "needs words that are pictures: descriptor=levels, not edges, in the run's features"
     run = run_on(BagOfWordsConfig(**SMALL), photos)

@@ -90,7 +90,10 @@ def test_red_green_and_blue(run_on, photos):
 
 def test_it_suits_runs_with_the_feature(run_on, photos):
     config = ColourHistogramsConfig(examples=2)
-    assert config.unsuited(run_on(RawConfig(), photos)) == "needs features=color_histogram, alone or in concat"
+    assert (
+        config.unsuited(run_on(RawConfig(), photos))
+        == "needs features=color_histogram, alone, in concat or first in chain"
+    )
     run = run_on(ColorHistogramConfig(), photos)
     assert config.unsuited(run) == ""
     assert png(config.draw(run)) == png(config.draw(run))

@@ -4,9 +4,10 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from deeprob.features import BagOfWordsConfig, RawConfig
+from deeprob.features import BagOfWordsConfig, ChainConfig, RawConfig
+from deeprob.figures.codebook import bag_of
 from deeprob.figures.examples import Box
-from deeprob.figures.firing_words import FiringWordsConfig, firing, framed, heated, maps, tinted
+from deeprob.figures.firing_words import FiringWordsConfig, firing, framed, heated, maps, pictured, tinted
 from deeprob.figures.style import PALETTE, png
 
 SMALL = {"words": 6, "patch": 4, "samples": 600, "iterations": 2}
@@ -83,7 +84,33 @@ def test_without_standardisation_mean_codes_are_said(run_on, photos):
 
 def test_it_suits_runs_with_the_feature(run_on, photos):
     config = FiringWordsConfig(examples=1)
-    assert config.unsuited(run_on(RawConfig(), photos)) == "needs features=bag_of_words, alone or in concat"
+    assert (
+        config.unsuited(run_on(RawConfig(), photos))
+        == "needs features=bag_of_words, alone, in concat or first in chain"
+    )
     run = run_on(BagOfWordsConfig(**SMALL), photos)
     assert config.unsuited(run) == ""
     assert png(config.draw(run)) == png(config.draw(run))
+
+
+@pytest.mark.parametrize("chained", [False, True])
+def test_opposites_of_words_fire_too(run_on, photos, chained):
+    bag = {"code": "threshold", "grid": 1, "threshold": 0.15, **SMALL}
+    whiten = {"name": "whiten", "method": "cholesky"}
+    parts = [{"name": "bag_of_words", "standardize": "none", **bag}, whiten]
+    features = ChainConfig(parts=parts) if chained else BagOfWordsConfig(standardize="none", **bag)
+    run = run_on(features, photos)
+    assert FiringWordsConfig().unsuited(run) == ""
+    _, feature = bag_of(run)
+    ((_, seen),) = feature.prepared(photos[:1])
+    words = torch.tensor([4, 1, 6 + 4, 6 + 1])
+    heat = maps(feature, seen, words)
+    torch.testing.assert_close(heat.mean((1, 2)), feature.extract(photos[:1])[0][words], atol=1e-4, rtol=1e-4)
+    assert not ((heat[0] > 0) & (heat[2] > 0)).any()  # a patch does not go a word's way and the opposite
+    assert png(FiringWordsConfig(examples=1).draw(run))
+
+
+def test_an_opposite_is_shown_with_light_and_dark_exchanged():
+    patches = torch.tensor([0.0, 0.25]).view(2, 1, 1, 1).expand(2, 3, 3, 3)
+    assert pictured(patches, 1).unique().tolist() == [0.25]
+    assert pictured(patches, 3).unique().tolist() == [0.75]

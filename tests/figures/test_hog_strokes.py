@@ -133,7 +133,7 @@ def test_rows_fit_the_sheet(run_on, size):
 
 def test_it_suits_runs_with_the_feature(run_on, photos):
     config = HogStrokesConfig()
-    assert config.unsuited(run_on(RawConfig(), photos)) == "needs features=hog, alone or in concat"
+    assert config.unsuited(run_on(RawConfig(), photos)) == "needs features=hog, alone, in concat or first in chain"
     run = run_on(ConcatConfig(parts=["color_histogram", "hog"]), photos)
     assert config.unsuited(run) == ""
     assert png(config.draw(run)) == png(config.draw(run))
@@ -150,4 +150,7 @@ def test_the_command(deeprob, pictures):
     (axes,) = HogStrokesConfig(examples=2).draw(load_run("run")).axes
     assert [text.get_text() for text in axes.texts][1:] == ["cats", "dogs"]
     status, _, err = deeprob("run=run", "figure=palette", command="visualize")
-    assert (status, err) == (2, "error: figure=palette needs features=color_quantization, alone or in concat\n")
+    assert (status, err) == (
+        2,
+        "error: figure=palette needs features=color_quantization, alone, in concat or first in chain\n",
+    )

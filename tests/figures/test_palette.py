@@ -68,7 +68,10 @@ def test_of_many_colours_the_most_used_are_shown(run_on, photos):
 
 def test_it_suits_runs_with_the_feature(run_on, photos):
     config = PaletteConfig(examples=2)
-    assert config.unsuited(run_on(RawConfig(), photos)) == "needs features=color_quantization, alone or in concat"
+    assert (
+        config.unsuited(run_on(RawConfig(), photos))
+        == "needs features=color_quantization, alone, in concat or first in chain"
+    )
     run = run_on(ColorQuantizationConfig(), photos)
     assert config.unsuited(run) == ""
     assert png(config.draw(run)) == png(config.draw(run))

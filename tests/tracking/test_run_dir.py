@@ -91,6 +91,7 @@ def test_metrics_are_appended_under_one_header(tmp_path):
     files = RunDirectory(tmp_path)
     files.append_metrics({"epoch": 1, "step": 10, "train/loss": 0.5})
     files.append_metrics({"epoch": 2, "step": 20, "train/loss": 0.25, "val/loss": 1.0})
+    files.write_rows()
     lines = (tmp_path / "metrics.csv").read_text().splitlines()
     assert lines[0] == ",".join(COLUMNS)
     assert lines[1].startswith("1,10,0.5,,,,,,")

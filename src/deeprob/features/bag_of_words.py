@@ -154,7 +154,14 @@ class BagOfWords(PatchFeatures):
 
     def describe_patches(self, patches: Tensor) -> Tensor:
         """Return (B, g²·K), or (B, g²·2K), of patches (B, P, D): by region and word."""
+        return self.codes(patches, self.regions).flatten(1)
+
+    def codes(self, patches: Tensor, regions: Tensor) -> Tensor:
+        """Return the mean codes (B, R, K), or (B, R, 2K) with each word's opposite, of patches (B, P, D).
+
+        `regions` (R, P) has the weights of a mean in each row; the unit matrix gives each patch's own code.
+        """
         whitened = self.whitening(patches) if self.epsilon is not None else patches
         if self.code == "threshold":
-            return thresholded(whitened, self.words, self.regions, self.threshold).flatten(1)
-        return coded(whitened, self.words, self.regions, hard=self.code == "hard").flatten(1)
+            return thresholded(whitened, self.words, regions, self.threshold)
+        return coded(whitened, self.words, regions, hard=self.code == "hard")

@@ -86,7 +86,7 @@ def needs_words(run: Run) -> str:
     """Return why a figure of words that are pictures cannot be drawn of a run."""
     found = part_of(run, BagOfWordsConfig)
     if found is None:
-        return "needs features=bag_of_words, alone or in concat"
+        return "needs features=bag_of_words, alone, in concat or first in chain"
     if found[0].descriptor != "levels":
         return f"needs words that are pictures: descriptor=levels, not {found[0].descriptor}, in the run's features"
     return ""

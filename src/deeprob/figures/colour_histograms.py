@@ -66,7 +66,11 @@ class ColourHistogramsConfig(ExamplesConfig):
 
     def unsuited(self, run: Run) -> str:
         """Return why it cannot be drawn."""
-        return "" if part_of(run, ColorHistogramConfig) else "needs features=color_histogram, alone or in concat"
+        return (
+            ""
+            if part_of(run, ColorHistogramConfig)
+            else "needs features=color_histogram, alone, in concat or first in chain"
+        )
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""

@@ -13,7 +13,8 @@ from torch import Tensor
 from deeprob import randomness
 from deeprob.config import choice, number
 from deeprob.data import Examples
-from deeprob.features import ConcatConfig, Features, FeaturesConfig
+from deeprob.features import ChainConfig, ConcatConfig, Features, FeaturesConfig
+from deeprob.features.chain import Chain
 from deeprob.features.concat import Concat
 from deeprob.features.pictures import PictureFeatures, levels
 from deeprob.figures.base import FigureConfig
@@ -85,7 +86,7 @@ def needs_pictures(run: Run) -> str:
 
 
 def part_of(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures] | None:
-    """Return a run's feature of a kind, alone or the first within concat, and its config; or None."""
+    """Return a run's feature of a kind, alone, the first within concat, or first in chain, and its config; or None."""
     return find(run.config.features, run.predictor.features, kind)
 
 
@@ -100,6 +101,9 @@ def find(config: FeaturesConfig, features: Features, kind: type[Config]) -> tupl
             assert isinstance(part, Features)
             if found := find(part_config, part, kind):
                 return found
+    if isinstance(config, ChainConfig):  # the first part alone sees pictures
+        assert isinstance(features, Chain)
+        return find(config.features()[0], features.steps()[0], kind)
     return None
 
 

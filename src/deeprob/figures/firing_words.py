@@ -10,7 +10,6 @@ from torch import Tensor
 
 from deeprob.config import number, register
 from deeprob.features.bag_of_words import BagOfWords
-from deeprob.features.words import nearest_only, triangle
 from deeprob.figures.codebook import bag_of, needs_words, visible
 from deeprob.figures.examples import (
     GAP,
@@ -33,8 +32,8 @@ from deeprob.load import Run
 PATCH = 0.4
 """Side of a word in inches."""
 
-CHUNK = 2**22
-"""Distances in memory at once."""
+CHUNK = 512
+"""Patches whose codes are in memory at once."""
 
 FADED = 0.35
 """How much of a picture is left under the heat."""
@@ -85,7 +84,7 @@ class FiringWordsConfig(ExamplesConfig):
             best = strengths.topk(min(self.words, len(strengths))).indices
             for column, (word, heat) in enumerate(zip(best.tolist(), maps(feature, seen, best), strict=True), 1):
                 box = boxed(picture.shape, column * (side + GAP), top, side)
-                put(axes, patches[word], Box(box.left, top - 0.05 - PATCH, PATCH, PATCH, 0))
+                put(axes, pictured(patches, word), Box(box.left, top - 0.05 - PATCH, PATCH, PATCH, 0))
                 strength = f"{strengths[word].item():{'+' if standard else ''}.1f}"
                 axes.text(box.left + PATCH + 0.06, top - 0.05 - PATCH / 2, strength, fontsize=8, va="center_baseline")
                 put(axes, faded(shown(seen[0] / 255).mean(2, keepdim=True).expand(-1, -1, 3), FADED), box)
@@ -102,10 +101,19 @@ class FiringWordsConfig(ExamplesConfig):
         return PATCH + 0.06 + height_of(run.predictor.input_shape, self._side) + GAP
 
 
+def pictured(patches: Tensor, word: int) -> Tensor:
+    """Return a word as a picture, of pictures (K, side, side, 3) of the codebook: from K on they are the opposites."""
+    opposite, place = divmod(word, len(patches))
+    return 1 - patches[place] if opposite else patches[place]
+
+
 def firing(feature: BagOfWords, picture: Tensor) -> Tensor:
-    """Return how much of each word a prepared picture (1, C, H, W) has, standardised, mean of its regions: (K,)."""
+    """Return how much of each word a prepared picture (1, C, H, W) has, standardised, mean of its regions.
+
+    (K,), or (2K,) where opposites count: word K + k is the opposite of word k.
+    """
     seen: Tensor = feature.standardize(feature.describe(picture))
-    return seen.view(-1, len(feature.words)).mean(0).cpu()
+    return seen.view(len(feature.regions), -1).mean(0).cpu()
 
 
 def maps(feature: BagOfWords, picture: Tensor, words: Tensor) -> Tensor:
@@ -123,11 +131,11 @@ def maps(feature: BagOfWords, picture: Tensor, words: Tensor) -> Tensor:
     Tensor
         (M, R, C) for R × C patches, on the CPU.
     """
-    patches = feature.whitening(feature.patches(picture))[0]
-    code = nearest_only if feature.hard else triangle
-    parts = torch.split(patches, max(1, CHUNK // len(feature.words)))
+    patches = feature.patches(picture)
+    parts = torch.split(patches, CHUNK, 1)
     chosen = words.to(patches.device)
-    codes = torch.cat([code(torch.cdist(part, feature.words).square())[:, chosen] for part in parts])
+    each = torch.eye(min(CHUNK, patches.shape[1]), dtype=patches.dtype, device=patches.device)
+    codes = torch.cat([feature.codes(part, each[: part.shape[1], : part.shape[1]])[0][:, chosen] for part in parts])
     return codes.T.reshape(len(words), *feature.patches.grid).cpu()
 
 

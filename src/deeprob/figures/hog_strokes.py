@@ -52,7 +52,7 @@ class HogStrokesConfig(ExamplesConfig):
 
     def unsuited(self, run: Run) -> str:
         """Return why it cannot be drawn."""
-        return "" if part_of(run, HogConfig) else "needs features=hog, alone or in concat"
+        return "" if part_of(run, HogConfig) else "needs features=hog, alone, in concat or first in chain"
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""

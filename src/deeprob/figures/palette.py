@@ -52,7 +52,11 @@ class PaletteConfig(ExamplesConfig):
 
     def unsuited(self, run: Run) -> str:
         """Return why it cannot be drawn."""
-        return "" if part_of(run, ColorQuantizationConfig) else "needs features=color_quantization, alone or in concat"
+        return (
+            ""
+            if part_of(run, ColorQuantizationConfig)
+            else "needs features=color_quantization, alone, in concat or first in chain"
+        )
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""
