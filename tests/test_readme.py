@@ -79,6 +79,15 @@ def test_visualize_draws(deeprob, one_run, command):
     assert deeprob(*words, command="visualize").status == 0
 
 
+@pytest.mark.parametrize("command", [line for line in LINES if line.startswith("deeprob-compare")])
+def test_compare_compares(deeprob, small, command):
+    folder = re.search(r"sweep=(\S+)", command)[1]
+    words = [word for word in small if not word.startswith("model.width")]
+    sweep = ("-m", "optimizer.lr=1e-3,1e-2", "model.width=4,8", f"hydra.sweep.dir={folder}")
+    assert deeprob(*words, *sweep).status == 0
+    assert deeprob(*shlex.split(command)[1:], command="compare").status == 0
+
+
 def test_the_gradient_check_checks(deeprob):
     (command,) = [line for line in LINES if line.startswith("deeprob-check-gradients")]
     assert deeprob(*command.split()[1:], command="check_gradients").status == 0
