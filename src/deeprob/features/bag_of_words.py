@@ -41,7 +41,7 @@ class BagOfWordsConfig(PatchFeaturesConfig):
 
     words: int = number(1600, minimum=2)
     code: str = choice("triangle", among=CODES)
-    threshold: float = number(0.25, minimum=0)
+    threshold: float = number(0.15, minimum=0)
     epsilon: float | None = number(1.0, above=0, optional=True)
     iterations: int = number(10, minimum=0)
 
