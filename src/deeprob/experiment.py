@@ -279,15 +279,18 @@ class Experiment:
             interrupted=interrupted,
         )
 
-    def measure(self, name: str, examples: Examples) -> dict[str, float]:
+    def measure(self, name: str, examples: Examples, measured: Mapping[str, float] | None = None) -> dict[str, float]:
         """Return ``name/loss`` of a split, and ``name/accuracy`` where there are classes.
+
+        What was `measured` by others already is only checked.
 
         Raises
         ------
         Diverged
             When the loss is not finite: the last update was too large.
         """
-        measured = evaluate(self.predictor.scores, examples, self.objective.loss, self.chunk_size)
+        if measured is None:
+            measured = evaluate(self.predictor.scores, examples, self.objective.loss, self.chunk_size)
         if not math.isfinite(measured["loss"]):
             raise Diverged(f"loss on the {name} split", self.state.step)
         return {f"{name}/{measure}": value for measure, value in measured.items()}

@@ -68,7 +68,7 @@ class Following:
         if self.state.step == 0:
             watch.look(0)
 
-    def take(self, record: Record, seconds: float, validation: dict[str, float] | None = None) -> None:
+    def take(self, record: Record, seconds: float) -> None:
         """Take what the loop yields.
 
         Parameters
@@ -77,8 +77,6 @@ class Following:
             The record.
         seconds
             How long its updates took.
-        validation
-            What was measured on the validation split at the end of an epoch; None measures it here.
 
         Raises
         ------
@@ -92,23 +90,21 @@ class Following:
             self.events.scalars(record.metrics | {RATE: record.examples / seconds}, record.step)
             metrics |= record.metrics
         if record.epoch_metrics is not None:
-            self._end_of_epoch(record, record.epoch_metrics, validation)
+            self._end_of_epoch(record, record.epoch_metrics)
         self.events.flush()
         if not self.stopped:
             if self.experiment.checkpoint_due(record):
                 self.checkpoints.write()
             self.checkpoints.write_if_due(trainer.checkpoint_minutes)
 
-    def _end_of_epoch(
-        self, record: Record, measured: dict[str, float], validation: dict[str, float] | None = None
-    ) -> None:
+    def _end_of_epoch(self, record: Record, measured: dict[str, float]) -> None:
         metrics, splits = self.metrics, self.experiment.splits
         metrics |= measured | {RATE: len(splits.train) / self._busy}
         self._busy = 0.0
         if splits.val is None:
             self.state.schedule.observe(metrics["train/loss"])
         else:
-            validation = validation or self.experiment.measure("val", splits.val)
+            validation = self.experiment.measure("val", splits.val, record.validation)
             self.events.scalars(validation, record.step)
             metrics |= validation
             self.state.schedule.observe(metrics["val/loss"])

@@ -178,6 +178,7 @@ class StackedRuns:
                 augment=first.config.dataset.augmentation(),
                 compiler=compiler,
                 varying=self.varying,
+                validation=first.splits.val,
                 interrupted=interruption,
                 ended=lambda run: places[run] in self.endings,
             )

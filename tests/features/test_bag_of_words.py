@@ -33,7 +33,7 @@ def slow_bag(picture: np.ndarray, bag, patch: int, stride: int, grid: int, code:
             if code == "hard":
                 codes[r, c, distances.argmin()] = 1
             elif code == "threshold":
-                codes[r, c] = np.maximum(0, np.concatenate([words @ z, -words @ z]) - 0.25)
+                codes[r, c] = np.maximum(0, np.concatenate([words @ z, -words @ z]) - 0.15)
             else:
                 codes[r, c] = np.maximum(0, distances.mean() - distances)
     down, right = ([i * side // grid for i in range(grid + 1)] for side in (rows, columns))

@@ -12,6 +12,7 @@ from deeprob.stacked_run import StackedRuns
 from deeprob.sweep import groups, vectorized
 from deeprob.sweep.vectorized import check_settings
 from deeprob.training import checkpoint
+from deeprob.training.stacked_update import StackedUpdate
 from hydra_plugins.deeprob_launcher import VectorizedLauncher
 
 STACKED = "hydra/launcher=vectorized"
@@ -170,17 +171,40 @@ def test_after_a_failure_no_other_stack_starts_if_that_is_asked_for(deeprob, sma
     assert table()[3]["error"] == "job 0 failed, and sweep.fail_fast=true"
 
 
-def test_a_stack_that_does_not_fit_into_memory_fails_in_one_line_a_job(deeprob, small, monkeypatch):
-    def scarce(self, *words):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+def scarce(monkeypatch, largest: int) -> None:
+    """Let memory be enough for stacks of at most so many runs."""
+    original = StackedUpdate.__call__
 
-    from deeprob.training.stacked_update import StackedUpdate
+    def update(self, tensors, lr, *others):
+        if len(lr) > largest:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        original(self, tensors, lr, *others)
 
-    monkeypatch.setattr(StackedUpdate, "__call__", scarce)
+    monkeypatch.setattr(StackedUpdate, "__call__", update)
+
+
+def test_a_stack_that_does_not_fit_into_memory_goes_on_as_smaller_ones(deeprob, small, monkeypatch):
+    words = ("-m", *small, "seed=range(5)", STACKED)
+    assert deeprob(*words, "hydra.sweep.dir=whole").status == 0
+    scarce(monkeypatch, 2)
+    status, _, err = deeprob(*words, "hydra.sweep.dir=s")
+    assert status == 0
+    assert err.splitlines() == [
+        "note: not enough memory for a stack of 5 runs; going on with 3 at once",
+        "note: not enough memory for a stack of 3 runs; going on with 2 at once",
+    ]
+    assert statuses() == ["completed"] * 5
+    for place in range(5):
+        rows = [Path(f"{name}/00{place}_seed={place}/metrics.csv").read_text().splitlines() for name in ("whole", "s")]
+        assert [row.split(",")[:3] for row in rows[0]] == [row.split(",")[:3] for row in rows[1]]
+
+
+def test_a_run_that_does_not_fit_into_memory_fails_in_one_line(deeprob, small, monkeypatch):
+    scarce(monkeypatch, 0)
     status, _, err = deeprob("-m", *small, "seed=0,1", STACKED, "hydra.sweep.dir=s")
     assert status == 4
     assert "Traceback" not in err
-    assert err.splitlines()[0].startswith("error: job 0: not enough memory: lower trainer.batch_size of 32")
+    assert err.splitlines()[1].startswith("error: job 0: not enough memory: lower trainer.batch_size of 32")
     assert statuses() == ["failed", "failed"]
 
 

@@ -11,7 +11,9 @@ from deeprob.config import options
 from deeprob.data import Examples
 from deeprob.errors import Diverged
 from deeprob.features.raw import Raw
+from deeprob.objective import CrossEntropyConfig
 from deeprob.optim import AdamConfig, RpropConfig, Schedule, SGDConfig
+from deeprob.training import Predictor, evaluate
 from deeprob.training.checkpoint import Checkpoints, load
 from deeprob.training.draws import Draws
 from deeprob.training.vectorized import Rates, StackedDraws
@@ -219,3 +221,31 @@ def test_evaluations_and_rates_are_told_to_each_state(bench, spec):
     assert [group["lr"] for member in members for group in member.state.optimizer.param_groups] == [0.01] * 2 + [
         0.1
     ] * 2
+
+
+# ---------------------------------------------------------------- the validation split
+
+
+@pytest.mark.parametrize("size", [7, 10**6])
+def test_a_validation_split_is_measured_as_each_run_alone_measures_it(bench, spec, size):
+    specs = [
+        spec.but(
+            seed=seed, model={"norm": "batch", "dropout": 0.2}, loss=CrossEntropyConfig(label_smoothing=0.1 * seed)
+        )
+        for seed in range(3)
+    ]
+    members = [bench.member(spec) for spec in specs]
+    held_out = bench.examples[slice(0, 40)]
+    epochs = 0
+    for readings in bench.stack(members, validation=held_out, chunk_size=size, log_every=2):
+        for run, record in readings.items():
+            if record.epoch_metrics is None:
+                assert record.validation is None
+                continue
+            epochs += 1
+            member = members[run]
+            predictor = Predictor(bench.features, member.state.model, (2,), 3, ("a", "b", "c"))
+            alone = evaluate(predictor.scores, held_out, member.objective.loss, 10)
+            assert record.validation == pytest.approx(alone, rel=1e-12)
+            assert member.state.model.training
+    assert epochs == 3 * bench.settings["epochs"]

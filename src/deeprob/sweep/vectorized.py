@@ -9,7 +9,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from deeprob.errors import DeeprobError, UserError
+from deeprob.errors import DeeprobError, UserError, is_out_of_memory
 from deeprob.experiment import Experiment, TrainConfig
 from deeprob.resume import begun, resumed
 from deeprob.run import check_files, complete, features_of
@@ -128,8 +128,10 @@ class Launch:
             title = f"stack {place} of {len(portions)}, {len(portion)} runs"
             self._stack(portion, compiler, title, varying)
 
-    def _stack(self, numbers: Sequence[int], compiler: Compiler, title: str, varying: Collection[str]) -> None:
-        """Train one stack, or smaller ones if memory runs out."""
+    def _stack(
+        self, numbers: Sequence[int], compiler: Compiler, title: str, varying: Collection[str], again: bool = False
+    ) -> None:
+        """Train one stack, or smaller ones `again` if memory runs out."""
         built = {number: self._build(number) for number in numbers}
         for number, experiment in built.items():
             if isinstance(experiment, BaseException | dict):
@@ -141,19 +143,29 @@ class Launch:
             list(experiments.values()),
             [self.jobs[number].folder for number in experiments],
             self.task.command,
-            resume=self.jobs[numbers[0]].plan.resume == "auto",
+            resume=again or self.jobs[numbers[0]].plan.resume == "auto",
             varying=varying,
         )
         visible = runs.experiments[0].config.trainer.progress
-        endings = runs.endings
+        endings, short = runs.endings, False
         try:
             with console.Bar(len(self.jobs), title, "runs", done=len(self.results), visible=visible) as bar:
                 runs.train(compiler, bar.advance)
         except Exception as error:
-            endings |= {place: error for place in range(len(experiments)) if place not in endings}
+            scarce = error.__cause__ is not None and is_out_of_memory(error.__cause__)
+            short = scarce and len(experiments) > 1 and not endings
+            if not short:
+                endings |= {place: error for place in range(len(experiments)) if place not in endings}
         finally:
-            for number, (_, ending) in zip(experiments, sorted(endings.items()), strict=True):
-                self._ended(number, ending)
+            for place, number in enumerate(experiments):
+                if place in endings:
+                    self._ended(number, endings[place])
+        if short:
+            places, half = list(experiments), -(-len(experiments) // 2)
+            console.note(f"not enough memory for a stack of {len(places)} runs; going on with {half} at once")
+            del built, experiments, runs
+            for portion in groups.portions(places, half):
+                self._stack(portion, compiler, f"{len(portion)} runs of {title}", varying, again=True)
 
     def _build(self, number: int) -> Experiment | Ending:
         """Return a job's run, built; the summary of one that is complete; or what is wrong with it."""

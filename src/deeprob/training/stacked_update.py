@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
+from deeprob.data import Examples
 from deeprob.features import Features
 from deeprob.models import Model
 from deeprob.objective import Objective, Parts, weights
@@ -162,6 +163,36 @@ class StackedUpdate:
         rows = [*(part * count for part in parts), correct, norm, frozen]
         tensors["sums"].add_(torch.stack([row.double() for row in rows], 1))
         tensors["frozen"].copy_(frozen)
+
+    @torch.no_grad()
+    def measure(self, tensors: dict[str, Any], examples: Examples, chunk_size: int) -> list[dict[str, float]]:
+        """Return for each run what `evaluate` does, `chunk_size` examples over all runs at once."""
+
+        def of_run(
+            parameters: dict[str, Tensor], buffers: dict[str, Tensor], numbers: Numbers, inputs: Tensor, targets: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
+                scores = functional_call(self.model, {**parameters, **buffers}, (inputs, None))
+            scores = scores.to(inputs.dtype)
+            loss: Tensor = self.objective.of_run(numbers).loss(scores, targets)
+            return loss.double().sum(), correct_count(scores, targets).double()
+
+        stacked = vmap(of_run, in_dims=(0, 0, 0, None, None))
+        named = self.stack.named(tensors["parameters"])
+        sums = torch.zeros(2, len(self.stack), dtype=torch.float64, device=examples.targets.device)
+        training = self.model.training
+        self.model.eval()
+        size = max(1, chunk_size // len(self.stack))
+        for start in range(0, len(examples), size):
+            part = examples[start : start + size]
+            seen = self.features(part.inputs)
+            sums += torch.stack(stacked(named, tensors["buffers"], tensors["numbers"], seen, part.targets))
+        self.model.train(training)
+        classes = not examples.targets.is_floating_point()
+        return [
+            {"loss": loss, "accuracy": accuracy} if classes else {"loss": loss}
+            for loss, accuracy in (sums / len(examples)).T.tolist()
+        ]
 
     def _prepared(self, inputs: Tensor) -> Tensor:
         """Return what the model sees of extracted inputs."""

@@ -34,6 +34,8 @@ class Record:
         How many examples those updates saw.
     epoch_metrics
         At the end of an epoch the means over all its updates, else None.
+    validation
+        What the validation split has there, if the loop measured it: ``loss`` and ``accuracy``.
     """
 
     step: int
@@ -41,6 +43,7 @@ class Record:
     metrics: dict[str, float]
     examples: int
     epoch_metrics: dict[str, float] | None
+    validation: dict[str, float] | None = None
 
 
 def train(

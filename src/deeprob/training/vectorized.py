@@ -1,7 +1,7 @@
 """The loop over a stack of runs: the same updates, draws and readings as each run has alone."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -61,6 +61,7 @@ def train_stack(
     augment: Augment | None = None,
     compiler: Compiler | None = None,
     varying: Collection[str] = (),
+    validation: Examples | None = None,
     interrupted: Callable[[], bool] = lambda: False,
     ended: Callable[[int], bool] = lambda run: False,
 ) -> Iterator[Readings]:
@@ -81,6 +82,8 @@ def train_stack(
         Compiles updates; None computes them as they are written.
     varying
         Names of numbers in which these runs may agree, but runs of other stacks that are compiled once differ.
+    validation
+        Is measured at the end of each epoch, if given.
     ended
         Asked after each reading: whether a run, by its place, is to change no more.
     """
@@ -88,6 +91,7 @@ def train_stack(
     draws = StackedDraws(
         examples, batch_size, [m.seed for m in members], noisy=any(s.model.noisy for s in states), augment=augment
     )
+    extracted = features
     if draws.together:
         features, draws.examples = made_ready(features, examples)
     stack = Stack(states, [member.optimizer for member in members], kind, varying)
@@ -99,6 +103,7 @@ def train_stack(
         draws.together,
         bf16,
     )
+    measuring = replace(update, features=extracted)
     tensors, rates = update.tensors(), Rates(stack.lr, [state.schedule for state in states])
     call = update if compiler is None else compiler.of(update, epochs * draws.per_epoch)
 
@@ -122,6 +127,8 @@ def train_stack(
         if not told and not stopped and not (pause_every and step % pause_every == 0):
             continue
         readings: Readings = {}
+        split = validation if step % draws.per_epoch == 0 else None
+        measured = None if split is None else measuring.measure(tensors, split, chunk_size)
         norms = torch.linalg.vector_norm(stack.parameters, dim=1).tolist() if told else []
         for run, rate in zip(going, lr[going].tolist(), strict=True):
             member = members[run]
@@ -134,7 +141,8 @@ def train_stack(
                 readings[run] = Record(step, -(-step // draws.per_epoch), {}, 0, None)
                 continue
             try:
-                readings[run] = reading(state, draws.per_epoch, norms[run], partial(cause, member), zeros=member.zeros)
+                record = reading(state, draws.per_epoch, norms[run], partial(cause, member), zeros=member.zeros)
+                readings[run] = record if measured is None else replace(record, validation=measured[run])
             except Diverged as error:
                 readings[run] = error
         since = seen = 0
