@@ -1,11 +1,14 @@
+import io
+
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.summary.writer.record_writer import RecordWriter
 
-from deeprob.tracking.events import EventFile
+from deeprob.tracking.events import EventFile, framed
 
 
 def read(directory) -> EventAccumulator:
@@ -95,3 +98,10 @@ def test_of_values_that_are_not_finite_there_is_no_histogram(tmp_path):
         events.histogram("none", np.array([np.nan, np.inf]), 0)
         events.histogram("some", np.array([np.nan, 1.0]), 0)
     assert read(tmp_path).Tags()["tensors"] == ["some"]
+
+
+def test_a_frame_is_that_of_tensorboards_own_writer():
+    for event in (b"", b"x", bytes(range(256)) * 3):
+        file = io.BytesIO()
+        RecordWriter(file).write(event)
+        assert framed(event) == file.getvalue()
