@@ -1,6 +1,6 @@
 """Composing configs fast: once for each set of group choices, then only values are set."""
 
-import copy
+import pickle
 import re
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
@@ -31,7 +31,7 @@ class CachingLoader(ConfigLoaderImpl):
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
-        self._composed: dict[tuple[str | None, RunMode, tuple[str, ...]], DictConfig] = {}
+        self._composed: dict[tuple[str | None, RunMode, tuple[str, ...]], bytes] = {}  # a copy by pickle is quicker
 
     def load_configuration(
         self,
@@ -48,8 +48,9 @@ class CachingLoader(ConfigLoaderImpl):
         structural = [str(override.input_line) for override in parsed if not self._is_value(override)]
         key = (config_name, run_mode, tuple(structural))
         if key not in self._composed:
-            self._composed[key] = super().load_configuration(config_name, structural, run_mode, from_shell, False)
-        config = copy.deepcopy(self._composed[key])
+            composed = super().load_configuration(config_name, structural, run_mode, from_shell, False)
+            self._composed[key] = pickle.dumps(composed)
+        config: DictConfig = pickle.loads(self._composed[key])
         for override in parsed:
             if self._is_value(override) and not override.is_sweep_override():
                 self._apply(override, config)

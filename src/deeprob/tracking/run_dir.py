@@ -35,7 +35,7 @@ COLUMNS = (
 )
 
 LOCK = ".lock"
-ROWS_EVERY = 0.5
+ROWS_EVERY = 2.0
 
 
 @contextmanager
