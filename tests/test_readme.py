@@ -47,6 +47,8 @@ def test_train_commands_train(deeprob, small, pictures, command):
         return
     Path("TABLE.csv").write_text("length,width,kind\n" + "".join(f"{i % 7},{i % 5},{'ab'[i % 2]}\n" for i in range(30)))
     words = shlex.split(command.replace("FOLDER", str(pictures)))
+    if "features=whitened_words" in words:  # the test's pictures are small and few
+        words.append("features.parts=[{name:bag_of_words,words:8,patch:3},{name:whiten,method:cholesky}]")
     result = deeprob(*words, "trainer.epochs=1", *one_seed(command))
     if "claims failed" in result.err:  # after one epoch; test_experiments.py checks what whole runs claim
         assert result.status == 4
