@@ -21,13 +21,24 @@ def slow_codes(patches: np.ndarray, words: np.ndarray, hard: bool) -> np.ndarray
     return np.array(codes, dtype=float)
 
 
+EACH = torch.eye(2)
+"""As regions, each patch's own code."""
+
+
 def test_triangle_by_hand():
-    squares = torch.tensor([[1.0, 4.0, 36.0], [0.0, 0.0, 0.0], [-1e-6, 0.0, 9.0]])
-    assert triangle(squares).tolist() == [[2.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 0.0]]
+    squares = torch.tensor([[[1.0, 4.0, 36.0], [0.0, 0.0, 0.0]]])
+    triangle(squares.clone(), EACH, found := torch.ones(1, 2, 3))
+    assert found.tolist() == [[[3.0, 2.0, 1.0], [1.0, 1.0, 1.0]]]
+    triangle(squares, torch.tensor([[0.25, 0.75]]), found := torch.zeros(1, 1, 3))
+    assert found.tolist() == [[[0.5, 0.25, 0.0]]]
 
 
 def test_nearest_only_takes_the_first_of_equals():
-    assert nearest_only(torch.tensor([[3.0, 1.0, 1.0], [2.0, 2.0, 2.0]])).tolist() == [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    squares = torch.tensor([[[3.0, 1.0, 1.0], [2.0, 2.0, 2.0]]])
+    nearest_only(squares.clone(), EACH, found := torch.ones(1, 2, 3))
+    assert found.tolist() == [[[1.0, 2.0, 1.0], [2.0, 1.0, 1.0]]]
+    nearest_only(squares, torch.tensor([[0.25, 0.75]]), found := torch.zeros(1, 1, 3))
+    assert found.tolist() == [[[0.75, 0.25, 0.0]]]
 
 
 def test_regions_are_means_of_parts_of_a_grid():
@@ -62,8 +73,9 @@ def test_single_precision_is_enough():
 
 
 def test_a_patch_that_is_a_word_gives_no_nan():
-    words = torch.from_numpy(RNG.normal(size=(30, 108))).float() * 10
-    found = coded(words.expand(2, -1, -1), words, regions_of(regions(5, 1), regions(6, 1)), hard=False)
+    """Rounding would leave squares of distances that are less than 0."""
+    words = torch.from_numpy(RNG.normal(size=(900, 108)) * RNG.uniform(0.1, 100, size=(900, 1))).float()
+    found = coded(words.expand(2, -1, -1), words, regions_of(regions(30, 1), regions(30, 1)), hard=False)
     assert torch.isfinite(found).all()
 
 

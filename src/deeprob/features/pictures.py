@@ -3,6 +3,7 @@
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,11 +13,12 @@ from torch import Tensor
 from deeprob.config import Rule, name_of
 from deeprob.errors import UserError
 from deeprob.features.base import Features, FeaturesConfig
+from deeprob.features.cores import on_all_cores
 from deeprob.features.steps import STEPS, shape_after
 from deeprob.tracking.console import Bar
 
 _STEP_RULE = Rule(lambda value: all(name in STEPS for name in value), f"a list of {', '.join(STEPS)}, as in [equalize]")
-NUMBERS = {"cpu": 2**19, "cuda": 2**27}
+NUMBERS = {"cpu": 160_000, "cuda": 2**27}
 """How many numbers a chunk may take: on a CPU they stay in its cache, a GPU wants work for all of its cores."""
 
 
@@ -90,22 +92,35 @@ class PictureFeatures(Features):
         """
         like = self.standardize.mean
         extracted = torch.empty((len(inputs), *self.output_shape), dtype=like.dtype, device=like.device)
-        with Bar(len(inputs), self.doing, "pictures") as bar:
-            for chunk, pictures in self.prepared(inputs):
-                extracted[chunk] = self.describe(pictures)
-                bar.advance(len(pictures))
+        chunks = self._chunks(len(inputs))
+
+        def describe(chunk: slice) -> Tensor:
+            return self.describe(self._prepare(inputs[chunk]))
+
+        with (
+            Bar(len(inputs), self.doing, "pictures") as bar,
+            closing(on_all_cores(describe, chunks, like.device)) as results,
+        ):
+            for chunk, described in zip(chunks, results, strict=True):
+                extracted[chunk] = described
+                bar.advance(len(described))
         return extracted
 
     def prepared(self, inputs: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Yield chunks of pictures after the steps: which they are, and floats (B, C, H, W) from 0 to 255."""
+        for chunk in self._chunks(len(inputs)):
+            yield chunk, self._prepare(inputs[chunk])
+
+    def _chunks(self, count: int) -> list[slice]:
+        size = max(1, NUMBERS.get(self.standardize.mean.device.type, NUMBERS["cuda"]) // self.numbers)
+        return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+    def _prepare(self, pictures: Tensor) -> Tensor:
         like = self.standardize.mean
-        size = max(1, NUMBERS.get(like.device.type, NUMBERS["cuda"]) // self.numbers)
-        for start in range(0, len(inputs), size):
-            chunk = slice(start, min(start + size, len(inputs)))
-            pictures = in_range(inputs[chunk].to(like.device))
-            for name in self.before:
-                pictures = STEPS[name](pictures)
-            yield chunk, levels(pictures, like.dtype)
+        pictures = in_range(pictures.to(like.device))
+        for name in self.before:
+            pictures = STEPS[name](pictures)
+        return levels(pictures, like.dtype)
 
 
 def in_range(pictures: Tensor) -> Tensor:

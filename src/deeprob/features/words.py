@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-TILE = {"cpu": 2**20, "cuda": 2**26}
+TILE = {"cpu": 300_000, "cuda": 2**26}
 """How many distances are in memory at once: on a CPU they stay in its cache from the product to the sum."""
 
 
@@ -37,13 +37,15 @@ def coded(patches: Tensor, words: Tensor, regions: Tensor, *, hard: bool) -> Ten
     hard
         A patch counts 1 for the nearest word; else it has the code of `triangle`.
     """
-    ones = torch.ones_like(patches[..., :1])
-    extended = torch.cat([patches, patches.square().sum(2, keepdim=True), ones], 2)
-    book = torch.cat([-2 * words, torch.ones_like(words[:, :1]), words.square().sum(1, keepdim=True)], 1).T.contiguous()
-    code = nearest_only if hard else triangle
+    rounding = 1 + (patches.shape[2] + 2) * torch.finfo(patches.dtype).eps
+    squares = torch.linalg.vector_norm(patches, dim=2, keepdim=True).square_()
+    extended = torch.cat([patches, squares, torch.ones_like(squares)], 2)
+    book = torch.cat([-2 * words, torch.ones_like(words[:, :1]), words.square().sum(1, keepdim=True)], 1)
+    book[:, -2:] *= rounding  # enough for no distance to come out as the square of nothing
+    pooled = nearest_only if hard else triangle
     found = patches.new_zeros(len(patches), len(regions), len(words))
-    for pictures, part, squares in products(extended, book):
-        found[pictures] += regions[:, part] @ code(squares)
+    for pictures, part, distances in products(extended, book.T.contiguous()):
+        pooled(distances, regions[:, part], found[pictures])
     return found
 
 
@@ -63,10 +65,11 @@ def thresholded(patches: Tensor, words: Tensor, regions: Tensor, threshold: floa
     """
     count = len(words)
     found = patches.new_zeros(len(patches), len(regions), 2 * count)
-    for pictures, part, shrunk in products(patches, words.T.contiguous()):
-        shrunk.sub_(shrunk.clamp(-threshold, threshold))
-        found[pictures, :, :count] += regions[:, part] @ shrunk
-        found[pictures, :, count:] += regions[:, part] @ shrunk.abs_()
+    for pictures, part, product in products(patches, words.T.contiguous()):
+        means = regions[:, part].expand(len(product), -1, -1)
+        shrunk = torch.ops.aten.softshrink.out(product, threshold, out=product)
+        found[pictures, :, :count].baddbmm_(means, shrunk)
+        found[pictures, :, count:].baddbmm_(means, shrunk.abs_())
     difference, size = found[..., :count], found[..., count:]
     return torch.cat([size + difference, size - difference], 2).div_(2)
 
@@ -93,17 +96,25 @@ def products(patches: Tensor, book: Tensor) -> Iterator[tuple[slice, slice, Tens
             yield pictures, part, found.view(-1, part.stop - start, words)
 
 
-def triangle(squares: Tensor) -> Tensor:
-    """Return max(0, mean distance − distance) for each word, in the place of squared distances (…, K).
+def triangle(squares: Tensor, regions: Tensor, found: Tensor) -> None:
+    """Add to `found` (B, R, K) the mean code over regions (R, P) of patches at squared distances (B, P, K).
 
-    Coates, Ng & Lee, "An analysis of single-layer networks in unsupervised feature learning", 2011: about half of the
-    words, those nearer than most, get a number. Small: distances 1, 2 and 6 give 2, 1 and 0.
+    Coates, Ng & Lee, "An analysis of single-layer networks in unsupervised feature learning", 2011: the code of a word
+    is max(0, mean distance − distance), a number for those nearer than most. Small: distances 1, 2 and 6 give 2, 1
+    and 0. Squares lose their values.
     """
-    distances = squares.clamp_(min=0).sqrt_()  # rounding makes squares of nothing negative
-    return torch.sub(distances.mean(-1, keepdim=True), distances, out=distances).clamp_(min=0)
+    distances = squares.sqrt_()
+    mean = distances.mean(2, keepdim=True)
+    nearer = torch.minimum(distances, mean, out=distances)
+    means = regions.expand(len(squares), -1, -1)
+    found.add_(means @ mean).baddbmm_(means, nearer, alpha=-1)
 
 
-def nearest_only(squares: Tensor) -> Tensor:
-    """Return 1 for the nearest word, the first of equals, and 0 for the others, in the place of distances (…, K)."""
-    nearest = squares.argmin(-1, keepdim=True)
-    return squares.zero_().scatter_(-1, nearest, 1.0)
+def nearest_only(squares: Tensor, regions: Tensor, found: Tensor) -> None:
+    """Add to `found` (B, R, K) the share of patches in regions (R, P) to which a word is nearest, the first of equals.
+
+    Distances (B, P, K) lose their values.
+    """
+    nearest = squares.argmin(2, keepdim=True)
+    only = squares.zero_().scatter_(2, nearest, 1.0)
+    found.baddbmm_(regions.expand(len(squares), -1, -1), only)

@@ -1,0 +1,27 @@
+"""Work on chunks, each on a CPU core of its own."""
+
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+
+def on_all_cores(
+    work: Callable[[slice], Tensor], chunks: Sequence[slice], device: torch.device
+) -> Generator[Tensor, None, None]:
+    """Yield what `work` makes of each chunk, in their order; on a CPU in as many threads as PyTorch may use.
+
+    Cores that share an operation wait for each other after it, and fetch its numbers from each other's caches. One that
+    has a chunk of its own does neither, and rounds as if it were alone: the results are those of a single thread.
+    """
+    threads = min(torch.get_num_threads(), len(chunks)) if device.type == "cpu" else 1
+    if threads <= 1:
+        yield from map(work, chunks)
+        return
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield from pool.map(work, chunks)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(torch.get_num_threads())  # what was set in them is the default of later threads
