@@ -38,6 +38,7 @@ def one_seed(command: str) -> list[str]:
     return ["seed=0"] if path.is_file() and " seed: range" in path.read_text() else []
 
 
+@pytest.mark.filterwarnings("ignore:::optuna", "ignore:::hydra_plugins")
 @pytest.mark.parametrize("command", TRAIN)
 def test_train_commands_train(deeprob, small, pictures, command):
     if "resume=outputs" in command:
@@ -49,8 +50,12 @@ def test_train_commands_train(deeprob, small, pictures, command):
     words = shlex.split(command.replace("FOLDER", str(pictures)))
     if "features=whitened_words" in words:  # the test's pictures are small and few
         words.append("features.parts=[{name:bag_of_words,words:8,patch:3},{name:whiten,method:cholesky}]")
+    if searches := "hydra/sweeper=optuna" in words:
+        words += ["hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2"]
     result = deeprob(*words, "trainer.epochs=1", *one_seed(command))
-    if "claims failed" in result.err:  # after one epoch; test_experiments.py checks what whole runs claim
+    if searches:
+        assert (result.status, "error" in result.err) == (0, False)
+    elif "claims failed" in result.err:  # after one epoch; test_experiments.py checks what whole runs claim
         assert result.status == 4
     else:
         assert (result.status, result.err) == (0, "")

@@ -2,9 +2,15 @@
 
 import pytest
 
+from deeprob.data import SpiralsConfig
 from deeprob.errors import Diverged, Skipped, UserError
-from deeprob.experiment import SweepConfig
-from deeprob.sweep.task import SweepTask
+from deeprob.experiment import RunConfig, SweepConfig
+from deeprob.features import RawConfig
+from deeprob.models import LinearConfig
+from deeprob.objective import CrossEntropyConfig, NoneConfig
+from deeprob.optim import AdamWConfig, ConstantConfig
+from deeprob.sweep.task import Result, SweepTask
+from deeprob.training import TrainerConfig
 
 
 class Plan:
@@ -46,3 +52,31 @@ def test_after_a_failure_no_other_starts_if_that_is_asked_for():
     task.check(Plan(fail_fast=False))
     with pytest.raises(Skipped, match=r"job 2 failed, and sweep\.fail_fast=true"):
         task.check(Plan(fail_fast=True))
+
+
+def plan(monitor: str = "auto") -> RunConfig:
+    return RunConfig(
+        dataset=SpiralsConfig(),
+        features=RawConfig(),
+        model=LinearConfig(),
+        loss=CrossEntropyConfig(),
+        regularizer=NoneConfig(),
+        optimizer=AdamWConfig(),
+        scheduler=ConstantConfig(),
+        trainer=TrainerConfig(monitor=monitor),
+    )
+
+
+def test_a_result_is_a_summary_and_the_number_that_told_its_best_epoch():
+    content = {"val/accuracy": 0.75, "val/loss": 0.5}
+    result = Result(content, plan())
+    assert (result, float(result)) == (content, 0.75)
+    assert float(Result(content, plan("val/loss"))) == 0.5
+
+
+def test_a_search_needs_that_metric():
+    assert Result({}, plan()) == {}
+    with pytest.raises(
+        UserError, match=r"a sweeper that searches needs val/accuracy; set dataset\.val_fraction=0\.1, say"
+    ):
+        Result({}, plan(), needed=True)

@@ -2,20 +2,54 @@
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from deeprob.config import load
-from deeprob.errors import DeeprobError, Skipped, one_line
-from deeprob.experiment import TrainConfig
+from deeprob.errors import DeeprobError, Skipped, UserError, one_line
+from deeprob.experiment import RunConfig, TrainConfig
 from deeprob.resume import begun, resumed
 from deeprob.run import run
 from deeprob.sweep.isolation import isolated
 from deeprob.training import Shared
+
+
+class Result(dict[str, Any]):
+    """The summary of a run; for a sweeper that searches also a number, the metric that tells its best epoch.
+
+    Parameters
+    ----------
+    summary
+        Content of ``summary.json``.
+    plan
+        Of the run, for the name of the metric.
+    needed
+        Whether the sweeper searches.
+
+    Raises
+    ------
+    UserError
+        When the metric is needed, and the run has not measured it, as without a validation split.
+    """
+
+    def __init__(self, summary: Mapping[str, Any], plan: RunConfig, *, needed: bool = False) -> None:
+        super().__init__(summary)
+        self.monitor = plan.resolved().trainer.monitor
+        if needed and self.monitor not in self:
+            raise UserError(f"a sweeper that searches needs {self.monitor}; set dataset.val_fraction=0.1, say")
+
+    def __float__(self) -> float:
+        """Return the metric."""
+        return float(self[self.monitor])
+
+
+def searches(sweeper: DictConfig) -> bool:
+    """Tell whether a sweeper, by its config, looks for the best: it has a direction."""
+    return "direction" in sweeper
 
 
 def run_job(config: TrainConfig, command: Sequence[str], job: str = "", shared: Shared | None = None) -> dict[str, Any]:
@@ -46,7 +80,7 @@ class SweepTask:
         self.shared = Shared()
         self.failed: list[int] = []
 
-    def __call__(self, job: DictConfig) -> dict[str, Any]:
+    def __call__(self, job: DictConfig) -> Result:
         """Run a job.
 
         Raises
@@ -58,8 +92,10 @@ class SweepTask:
         self.check(plan)
         try:
             if plan.sweep.isolate:
-                return cast(dict[str, Any], isolated(lambda: run_job(plan, self.command, f"job {number}")))
-            return run_job(plan, self.command, f"job {number}", self.shared)
+                summary = isolated(lambda: run_job(plan, self.command, f"job {number}"))
+            else:
+                summary = run_job(plan, self.command, f"job {number}", self.shared)
+            return Result(summary, plan.run, needed=searches(HydraConfig.get().sweeper))
         except (Exception, SystemExit) as error:
             self.tell(number, error)
             if isinstance(error, SystemExit):

@@ -15,7 +15,7 @@ from deeprob.resume import begun, resumed
 from deeprob.run import check_files, complete, features_of
 from deeprob.stacked_run import Ending, StackedRuns
 from deeprob.sweep import groups
-from deeprob.sweep.task import SweepTask
+from deeprob.sweep.task import Result, SweepTask, searches
 from deeprob.sweep.validation import validate
 from deeprob.tracking import console
 from deeprob.tracking.run_dir import RunDirectory
@@ -187,15 +187,20 @@ class Launch:
 
     def _ended(self, number: int, ending: Ending) -> None:
         """Note what became of a job, and tell."""
-        good = isinstance(ending, dict)
+        job = self.jobs[number]
+        if isinstance(ending, dict):
+            assert self.launcher.config is not None
+            try:
+                ending = Result(ending, job.plan.run, needed=searches(self.launcher.config.hydra.sweeper))
+            except UserError as error:
+                ending = error
         if isinstance(ending, Exception):
             self.task.tell(number, ending)
-        job = self.jobs[number]
         result = JobReturn(
             overrides=job.words,
             working_dir=str(job.folder),
             task_name="deeprob",
-            status=JobStatus.COMPLETED if good else JobStatus.FAILED,
+            status=JobStatus.COMPLETED if isinstance(ending, dict) else JobStatus.FAILED,
             _return_value=ending,
         )
         self.results[number] = result
