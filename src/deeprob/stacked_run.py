@@ -1,7 +1,7 @@
 """Several runs from their configs to their files, trained as one stack; each leaves what it would have left alone."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,8 @@ from deeprob.training.vectorized import Member, Readings, train_stack
 
 Ending = dict[str, Any] | BaseException
 """The content of a run's ``summary.json``, or the error that ended it."""
+Tell = Callable[[float, Sequence[Mapping[str, float]]], None]
+"""Is told how many runs' worth of updates were done, and the last metrics of each run."""
 
 
 @dataclass
@@ -54,7 +56,7 @@ class StackedRuns:
     endings: dict[int, Ending] = field(default_factory=dict)
     _open: dict[int, tuple[ExitStack, Following]] = field(default_factory=dict)
 
-    def train(self, compiler: Compiler | None, tell: Callable[[float, str], None]) -> dict[int, Ending]:
+    def train(self, compiler: Compiler | None, tell: Tell) -> dict[int, Ending]:
         """Train all to their end, and return what became of each.
 
         Parameters
@@ -62,7 +64,7 @@ class StackedRuns:
         compiler
             See `train_stack`.
         tell
-            Is told how many runs' worth of updates were done, and a remark.
+            See `Tell`.
 
         Raises
         ------
@@ -128,7 +130,7 @@ class StackedRuns:
         places: Sequence[int],
         compiler: Compiler | None,
         interruption: Interruption,
-        tell: Callable[[float, str], None],
+        tell: Tell,
     ) -> None:
         """Hand every record on to its run, and end each when it is time."""
         followings = [self._open[place][1] for place in places]
@@ -142,7 +144,7 @@ class StackedRuns:
                     with self._failing(places[run]):
                         self._take(places[run], record, seconds)
             done = next(state.step for state in (followings[run].state for run in readings))
-            tell((done - step) * share * len(readings), self._best(followings))
+            tell((done - step) * share * len(readings), [following.metrics for following in followings])
             step = done
             spent = time.perf_counter() - clock
             for run in readings:  # the others' part of the time is not a run's own
@@ -213,15 +215,6 @@ class StackedRuns:
             yield
         except (DeeprobError, OSError) as error:
             self.endings[place] = error
-
-    @staticmethod
-    def _best(followings: Sequence[Following]) -> str:
-        """Return the best value so far of what tells most."""
-        for name, best in (("val/accuracy", max), ("val/loss", min), ("train/accuracy", max), ("train/loss", min)):
-            values = [following.metrics[name] for following in followings if name in following.metrics]
-            if values:
-                return f"best {name} {best(values):.4g}"
-        return ""
 
 
 def common_step(checkpoints: Sequence[Path]) -> int | None:

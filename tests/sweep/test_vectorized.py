@@ -10,7 +10,7 @@ import torch
 from deeprob.errors import UserError
 from deeprob.stacked_run import StackedRuns
 from deeprob.sweep import groups, vectorized
-from deeprob.sweep.vectorized import check_settings
+from deeprob.sweep.vectorized import best, check_settings
 from deeprob.training import checkpoint
 from deeprob.training.stacked_update import StackedUpdate
 from hydra_plugins.deeprob_launcher import VectorizedLauncher
@@ -254,3 +254,25 @@ def test_one_compiler_serves_stacks_of_one_size(deeprob, small, monkeypatch):
     words = ("-m", *small, "seed=range(8)", STACKED, "hydra.launcher.max_stack=3")
     assert deeprob(*words, "hydra.launcher.compile=true", "hydra.sweep.dir=s").status == 0
     assert set(made) == {(True, 1), (True, 2)}  # one stack of two runs, two of three
+
+
+def test_the_best_so_far_is_that_of_the_whole_sweep():
+    assert best([]) == ""
+    assert best([{"train/accuracy": 0.5, "train/loss": 1.0}, {"train/loss": 0.25}]) == "best train/accuracy 0.5"
+    assert best([{"val/loss": 3.0}, {"val/loss": 0.5, "train/accuracy": 1.0}]) == "best val/loss 0.5"
+
+
+def test_the_display_counts_shapes_and_stacks_and_keeps_the_best(deeprob, small, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "deeprob.tracking.console.Bar.advance", lambda bar, done, remark="": seen.append((bar.what, remark))
+    )
+    words = [word for word in small if not word.startswith("model")]
+    words += ["model.width=4,5", "optimizer.lr=1e-2,1e-3", "seed=0,1", "dataset.val_fraction=0.2"]
+    assert deeprob("-m", *words, STACKED, "hydra.launcher.max_stack=2", "hydra.sweep.dir=s").status == 0
+    assert list(dict.fromkeys(what for what, _ in seen if what.startswith("shape"))) == [
+        f"shape {shape} of 2, stack {stack} of 2, 2 runs" for shape in (1, 2) for stack in (1, 2)
+    ]
+    ended = max(float(row["val/accuracy"]) for row in table()[:4])
+    later = [float(remark.split()[-1]) for what, remark in seen if what.startswith("shape 2")]
+    assert min(later) >= float(f"{ended:.4g}")

@@ -94,8 +94,8 @@ class Launch:
         together, alone = groups.grouped((number, job.plan) for number, job in self.jobs.items())
         for reason, numbers in alone.items():
             self._one_by_one(numbers, reason)
-        for numbers in together:
-            self._group(numbers)
+        for place, numbers in enumerate(together, 1):
+            self._group(numbers, f"shape {place} of {len(together)}, " if len(together) > 1 else "")
         return [self.results[number] for number in self.jobs]
 
     def _one_by_one(self, numbers: Sequence[int], reason: str) -> None:
@@ -104,8 +104,8 @@ class Launch:
         for number in numbers:
             self.results[number] = self.launcher.alone(self.jobs[number].words, number)
 
-    def _group(self, numbers: Sequence[int]) -> None:
-        """Train jobs of one structure in stacks that fit."""
+    def _group(self, numbers: Sequence[int], title: str) -> None:
+        """Train jobs of one structure, of which `title` says which it is, in stacks that fit."""
         if len(numbers) == 1:
             self._one_by_one(numbers, "")
             return
@@ -125,8 +125,7 @@ class Launch:
             compiler = compilers.setdefault(
                 len(portion), Compiler(None if self.launcher.compile == "auto" else bool(self.launcher.compile), count)
             )
-            title = f"stack {place} of {len(portions)}, {len(portion)} runs"
-            self._stack(portion, compiler, title, varying)
+            self._stack(portion, compiler, f"{title}stack {place} of {len(portions)}, {len(portion)} runs", varying)
 
     def _stack(
         self, numbers: Sequence[int], compiler: Compiler, title: str, varying: Collection[str], again: bool = False
@@ -150,7 +149,10 @@ class Launch:
         endings, short = runs.endings, False
         try:
             with console.Bar(len(self.jobs), title, "runs", done=len(self.results), visible=visible) as bar:
-                runs.train(compiler, bar.advance)
+                ended = [
+                    result.return_value for result in self.results.values() if result.status == JobStatus.COMPLETED
+                ]
+                runs.train(compiler, lambda done, metrics: bar.advance(done, best([*ended, *metrics])))
         except Exception as error:
             scarce = error.__cause__ is not None and is_out_of_memory(error.__cause__)
             short = scarce and len(experiments) > 1 and not endings
@@ -205,6 +207,14 @@ class Launch:
         )
         self.results[number] = result
         self.launcher.told(number, result)
+
+
+def best(metrics: Sequence[Mapping[str, Any]]) -> str:
+    """Return the best value among those of many runs, of what tells most."""
+    for name, of in (("val/accuracy", max), ("val/loss", min), ("train/accuracy", max), ("train/loss", min)):
+        if values := [of_run[name] for of_run in metrics if name in of_run]:
+            return f"best {name} {of(values):.4g}"
+    return ""
 
 
 def _named(numbers: Sequence[int]) -> str:
