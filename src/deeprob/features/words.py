@@ -41,7 +41,7 @@ def coded(patches: Tensor, words: Tensor, regions: Tensor, *, hard: bool) -> Ten
     squares = torch.linalg.vector_norm(patches, dim=2, keepdim=True).square_()
     extended = torch.cat([patches, squares, torch.ones_like(squares)], 2)
     book = torch.cat([-2 * words, torch.ones_like(words[:, :1]), words.square().sum(1, keepdim=True)], 1)
-    book[:, -2:] *= rounding  # enough for no distance to come out as the square of nothing
+    book[:, -2:] *= rounding  # more than rounding can take away: no square comes out negative
     pooled = nearest_only if hard else triangle
     found = patches.new_zeros(len(patches), len(regions), len(words))
     for pictures, part, distances in products(extended, book.T.contiguous()):
