@@ -34,6 +34,11 @@ def test_parts_have_values_of_their_own():
     torch.testing.assert_close(ours, torch.cat([seen(config, pictures) for config in alone], dim=1))
 
 
+def test_a_whole_number_where_a_part_takes_any():
+    (part,) = ConcatConfig(parts=[{"name": "bag_of_words", "epsilon": 2, "words": 8}]).features()
+    assert (type(part.epsilon), part.epsilon, type(part.words)) == (float, 2, int)
+
+
 def test_the_wholes_standardisation_is_that_of_parts_without_their_own():
     pictures = photos()
     parts = ["raw", {"name": "raw", "standardize": "channel"}]
@@ -79,6 +84,8 @@ def test_the_state_holds_every_part():
         ([{"name": "hog", "cell": "big"}], r"parts\[0\]\.cell=big: expected a whole number at least 1"),
         ([{"name": "hog", "cell": 4.0}], r"parts\[0\]\.cell=4.0: expected a whole number at least 1"),
         ([{"name": "hog", "cell": None}], r"parts\[0\]\.cell=null: expected a whole number at least 1"),
+        ([{"name": "bag_of_words", "epsilon": 0}], r"parts\[0\]\.epsilon=0\.0: expected a number greater than 0"),
+        ([{"name": "bag_of_words", "epsilon": 2**63}], r"parts\[0\]\.epsilon=9223372036854775808: expected a number"),
         ([{"name": "hog", "signed": 1}], r"parts\[0\]\.signed=1: expected true or false"),
         ([{"name": "concat", "parts": "hog"}], r"parts\[0\]\.parts=hog: expected a list of features"),
         ([{"name": "hog", 3: 4}], r"parts\[0\]\.3: no such key of hog"),

@@ -65,6 +65,8 @@ def part_config(part: Any, key: str, standardize: str) -> FeaturesConfig:
     for word, value in values.items():
         if word not in types:
             raise UserError(f"{key}.{word}: no such key of {name}; {did_you_mean(str(word), types)}")
+        if type(value) is int and abs(value) < 2**63 and fits(0.0, types[word]):
+            values[word] = value = float(value)  # as elsewhere: features.epsilon=1 is 1.0
         if not fits(value, types[word]):
             raise UserError(f"{key}.{word}={'null' if value is None else value}: expected {expected(cls, word)}")
     try:
