@@ -122,15 +122,16 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def memory_errors(batch_size: int | None = None) -> Iterator[None]:
-    """Turn running out of memory into one line that says what to lower, and what the batch size was."""
+def memory_errors(batch_size: int | None = None, advice: str = "") -> Iterator[None]:
+    """Turn running out of memory into one line that says what to lower, and what the batch size was, or `advice`."""
     try:
         yield
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         size = "" if batch_size is None else f" of {batch_size}"
-        raise UserError(
-            f"not enough memory: lower trainer.batch_size{size}, model.width or model.layers, or the dataset's size "
+        lower = (
+            f"lower trainer.batch_size{size}, model.width or model.layers, or the dataset's size "
             "(dataset.limit, points_per_class, image_size)"
-        ) from error
+        )
+        raise UserError(f"not enough memory: {advice or lower}") from error

@@ -47,4 +47,16 @@ def test_fewer_examples_than_components():
     pca = PcaConfig(components=3).build((3,))
     projected = pca.fit(values)
     torch.testing.assert_close(projected[:, 0].abs(), torch.full((2,), 2**0.5))
-    assert torch.isfinite(pca(projected)).all()
+    assert torch.equal(pca(projected)[:, 1:], torch.zeros(2, 2))
+    assert torch.equal(pca(pca.extract(torch.tensor([[9.0, -4.0, 2.0]])))[:, 1:], torch.zeros(1, 2))
+
+
+def test_inputs_of_low_rank_leave_no_rounding_to_blow_up():
+    places = torch.from_numpy(RNG.normal(size=(300, 5))).float()
+    values = places @ torch.from_numpy(RNG.normal(size=(5, 600))).float() + 30
+    pca = PcaConfig(components=40).build((600,))
+    projected = pca(pca.fit(values))
+    torch.testing.assert_close(projected[:, :5].std(0, correction=0), torch.ones(5), rtol=1e-4, atol=0)
+    assert torch.equal(projected[:, 5:], torch.zeros(300, 35))
+    elsewhere = torch.from_numpy(RNG.normal(size=(20, 600))).float()
+    assert torch.equal(pca(pca.extract(elsewhere))[:, 5:], torch.zeros(20, 35))

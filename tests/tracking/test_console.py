@@ -63,6 +63,14 @@ def test_plain_lines_without_a_terminal(capsys, monkeypatch):
     ]
 
 
+def test_shares_that_round_to_more_than_the_whole_leave_no_time(capsys, monkeypatch):
+    monkeypatch.setattr(console, "_LINE_EVERY", 0.0)
+    with Bar(1, "task", "runs") as bar:
+        for _ in range(10):
+            bar.advance(0.1 + 1e-15)
+    assert capsys.readouterr().out.endswith("00:00:00 left\n")
+
+
 def test_a_bar_on_a_terminal_shows_rate_and_time_left(capsys, monkeypatch):
     monkeypatch.setattr(console, "Console", lambda: Console(force_terminal=True, width=100))
     with Bar(4, "task", "pictures") as bar:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from deeprob.errors import UserError
 from deeprob.features import (
     ChainConfig,
     ColorQuantizationConfig,
@@ -181,3 +182,14 @@ def test_a_change_in_a_chains_last_part_leaves_those_before_in_the_cache(compute
     assert computed == [40, 9]
     assert len(list(folder.iterdir())) == files + 2
     torch.testing.assert_close(results, expected)
+
+
+@pytest.mark.parametrize("part", [extraction.fit, extraction.extract])
+def test_features_too_large_for_memory_are_named(part, monkeypatch):
+    def fail(self, inputs):
+        raise MemoryError
+
+    monkeypatch.setattr(PictureFeatures, "extract", fail)
+    config = HogConfig(cell=4)
+    with pytest.raises(UserError, match=r"memory: features=hog has 144 numbers for each of 40 inputs; lower them"):
+        part(config.build((3, 12, 12)), config, PICTURES)

@@ -64,10 +64,12 @@ class Projection(nn.Module):
         self.register_buffer("matrix", torch.eye(count, components))
 
     def fit(self, values: Tensor) -> None:
-        """Measure rows (N, D)."""
+        """Measure rows (N, D); along an axis on which they vary only by rounding, every z is 0."""
         mean, covariance = moments(values, self.mean.dtype)
+        variances, vectors = axes(covariance)
+        rounding = torch.finfo(self.mean.dtype).eps * variances[0]
         self.mean.copy_(mean)
-        self.matrix.copy_(axes(covariance)[1][:, : self.matrix.shape[1]])
+        self.matrix.copy_(torch.where(variances > rounding, vectors, 0.0)[:, : self.matrix.shape[1]])
 
     def forward(self, values: Tensor) -> Tensor:
         """Return (…, K) of rows (…, D)."""

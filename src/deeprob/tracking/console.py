@@ -97,7 +97,7 @@ class Bar:
         if self.lines and now - self._last >= _LINE_EVERY:
             self._last = now
             speed = (self.done - self._start) / (now - self._began)
-            left = time.strftime("%H:%M:%S", time.gmtime((self.total - self.done) / speed)) if speed else "?"
+            left = time.strftime("%H:%M:%S", time.gmtime(max(0.0, self.total - self.done) / speed)) if speed else "?"
             share = f"{100 * self.done / self.total:3.0f} %"
             print(
                 f"{self.what}  {share}  {_short(speed)} {self.unit}/s  {left} left  {remark}".rstrip(),

@@ -14,7 +14,7 @@ from deeprob import config as configs
 from deeprob import features as package
 from deeprob import randomness
 from deeprob.cache import Cache, Damaged, fingerprint, user_cache
-from deeprob.errors import one_line
+from deeprob.errors import memory_errors, one_line
 from deeprob.features import ChainConfig, Features, FeaturesConfig
 from deeprob.features.chain import Chain, standardized
 from deeprob.tracking.console import note
@@ -54,7 +54,8 @@ def fit(features: Features, config: FeaturesConfig, inputs: Tensor) -> Tensor:
         extracted = features.fit(inputs)
         return {_EXTRACTED: extracted, **{f"state.{name}": value for name, value in features.state_dict().items()}}
 
-    content = _kept(_key("fit", features, config, inputs), compute)
+    with memory_errors(advice=_size(features, config, inputs)):
+        content = _kept(_key("fit", features, config, inputs), compute)
     extracted = content.pop(_EXTRACTED)
     features.load_state_dict({name.removeprefix("state."): value for name, value in content.items()})
     return extracted
@@ -76,7 +77,14 @@ def extract(features: Features, config: FeaturesConfig, inputs: Tensor) -> Tenso
         return fitted[_EXTRACTED]
     words = [f"{name}={fingerprint(value)}" for name, value in state.items()]
     key = _key("extract", features, config, inputs, *words)
-    return _kept(key, lambda: {_EXTRACTED: features.extract(inputs)})[_EXTRACTED]
+    with memory_errors(advice=_size(features, config, inputs)):
+        return _kept(key, lambda: {_EXTRACTED: features.extract(inputs)})[_EXTRACTED]
+
+
+def _size(features: Features, config: FeaturesConfig, inputs: Tensor) -> str:
+    """Return what to lower where memory does not suffice."""
+    name, count = configs.name_of(config), features.output_count
+    return f"features={name} has {count:,} numbers for each of {len(inputs):,} inputs; lower them, or dataset.limit"
 
 
 def _read(key: str) -> dict[str, Tensor] | None:
