@@ -62,11 +62,11 @@ def part_config(part: Any, key: str, standardize: str) -> FeaturesConfig:
         raise UserError(f"{key}={name}: no such feature; {did_you_mean(name, known)}")
     cls = known[name]
     types = {f.name: f.type for f in dataclasses.fields(cls)}
-    for word, value in values.items():
+    for word, given in values.items():
         if word not in types:
             raise UserError(f"{key}.{word}: no such key of {name}; {did_you_mean(str(word), types)}")
-        if type(value) is int and abs(value) < 2**63 and fits(0.0, types[word]):
-            values[word] = value = float(value)  # as elsewhere: features.epsilon=1 is 1.0
+        whole = type(given) is int and abs(given) < 2**63
+        value = values[word] = float(given) if whole and fits(0.0, types[word]) else given  # as features.epsilon=1
         if not fits(value, types[word]):
             raise UserError(f"{key}.{word}={'null' if value is None else value}: expected {expected(cls, word)}")
     try:
