@@ -26,7 +26,7 @@ from deeprob.load import EvaluateConfig, evaluate_run
 from deeprob.overrides import explained, parse
 from deeprob.resume import resumed
 from deeprob.run import run
-from deeprob.sweep import SweepTask, run_job
+from deeprob.sweep import SweepTask, run_job, search, searches
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,8 @@ def _resume_word(words: list[str]) -> Override | None:
 
 
 def _sweep(application: Application, config: DictConfig, command: list[str]) -> None:
-    jobs = application.sweep(config, SweepTask(command))
+    task = SweepTask(command)
+    jobs = search(application, config, task) if searches(config.hydra.sweeper) else application.sweep(config, task)
     failed = [number for number, job in enumerate(jobs) if job.status is JobStatus.FAILED]
     if failed:
         raise CheckFailed(f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(map(str, failed))}")

@@ -141,7 +141,7 @@ def expected(cls: type | None, name: str) -> str:
     if name not in fields:
         return ""
     rule = fields[name].metadata.get("rule")
-    plain: dict[Any, str] = {bool: "true or false", str: "a word"}
+    plain: dict[Any, str] = {bool: "true or false", str: "a word", list[str]: "a list of words, as in [a,b]"}
     plain |= {kind | None: f"{words} or null" for kind, words in plain.items()}
     return rule.expected if rule else plain.get(fields[name].type, "")
 

@@ -174,5 +174,5 @@ def test_more_words_than_patches():
 
 def test_edges_need_whole_cells():
     assert list(config(descriptor="edges", patch=6).problems()) == [
-        "patch=6: descriptor=edges cuts a patch into 4 cells; take a multiple of that"
+        "patch=6: descriptor=edges cuts a patch into 4×4 cells; set patch=8"
     ]

@@ -40,6 +40,7 @@ def test_each_variant_is_crossed_with_all_else(deeprob, small):
             ["sweep.variants=['seed=range(0)']"],
             "seed=range(0) sweep.variants=",
         ),
+        (["seed=1,2,1"], "seed=1: job 2 would be job 0 again; give each value once"),
         (["sweep.variants=3"], "sweep.variants=3"),
     ],
 )

@@ -1,5 +1,6 @@
 """Sweepers that search: they see what became of a batch of jobs before they choose the next."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -8,8 +9,14 @@ import yaml
 
 WORDS = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=3", "hydra.sweep.dir=s")
 VALIDATED = "dataset.val_fraction=0.2"
+HIGHEST = "hydra.sweeper.direction=maximize"
+RATES = "optimizer.lr=tag(log,interval(1e-5,1e-1))"
 
 pytestmark = pytest.mark.filterwarnings("ignore:::optuna", "ignore:::hydra_plugins")
+
+
+def table() -> list[dict[str, str]]:
+    return list(csv.DictReader(Path("s/summary.csv").read_text().splitlines()))
 
 
 def chosen() -> dict:
@@ -18,8 +25,8 @@ def chosen() -> dict:
 
 @pytest.mark.parametrize("launcher", ["vectorized", "basic"])
 def test_optuna_is_told_the_monitored_metric(deeprob, small, launcher):
-    space = ("optimizer.lr=tag(log,interval(1e-5,1e-1))", "hydra.sweeper.direction=maximize")
-    assert deeprob(*WORDS, *small, VALIDATED, *space, f"hydra/launcher={launcher}").status == 0
+    result = deeprob(*WORDS, *small, VALIDATED, RATES, HIGHEST, f"hydra/launcher={launcher}")
+    assert result.status == 0, result.err
     accuracies = {
         folder.name: json.loads((folder / "summary.json").read_text())["val/accuracy"]
         for folder in Path("s").iterdir()
@@ -29,18 +36,51 @@ def test_optuna_is_told_the_monitored_metric(deeprob, small, launcher):
     assert chosen()["best_value"] == max(accuracies.values())
     best = [name for name in accuracies if f"={chosen()['best_params']['optimizer.lr']}" in name]
     assert [accuracies[name] for name in best] == [chosen()["best_value"]]
+    rows = table()
+    assert {
+        f"{number:03}_optimizer.lr={row['optimizer.lr']}": float(row["val/accuracy"]) for number, row in enumerate(rows)
+    } == accuracies
+    *_, told, where = result.out.splitlines()
+    assert told.startswith(
+        f"best       job {int(best[0][:3])}: optimizer.lr={chosen()['best_params']['optimizer.lr']}  val/accuracy"
+    )
+    assert where == "sweep      s"
 
 
 @pytest.mark.parametrize("launcher", ["vectorized", "basic"])
 def test_a_trial_that_diverges_has_failed(deeprob, small, launcher):
     space = ("optimizer.lr=choice(1e30)", "hydra.sweeper.max_failure_rate=1.0")
-    result = deeprob(*WORDS, *small, VALIDATED, *space, f"hydra/launcher={launcher}")
+    result = deeprob(*WORDS, *small, VALIDATED, HIGHEST, *space, f"hydra/launcher={launcher}")
     assert "error: job 0: diverged: " in result.err
+    assert (result.status, result.err.splitlines()[-1]) == (4, "error: all 6 jobs failed")
+    assert [row["status"] for row in table()] == ["diverged"] * 6
 
 
-@pytest.mark.parametrize("launcher", ["vectorized", "basic"])
-def test_without_a_validation_split_there_is_nothing_to_search_by(deeprob, small, launcher):
-    words = (*WORDS, *small, "optimizer.lr=interval(1e-3,1e-2)")
-    result = deeprob(*words, f"hydra/launcher={launcher}")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([HIGHEST], "needs val/accuracy; set dataset.val_fraction=0.1, say"),
+        ([VALIDATED], "direction=minimize: jobs are judged by val/accuracy; set hydra.sweeper.direction=maximize"),
+        ([VALIDATED, "hydra.sweeper.direction=up"], "hydra.sweeper.direction=up: jobs are judged by val/accuracy"),
+        ([VALIDATED, HIGHEST, "trainer.monitor=val/loss"], "by val/loss; set hydra.sweeper.direction=minimize"),
+        ([VALIDATED, "trainer.monitor=val/loss,val/accuracy"], "trainer.monitor: jobs are judged by it"),
+        (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: expected a whole number from 1 on"),
+        (["hydra.sweeper.n_jobs=0"], "hydra.sweeper.n_jobs=0: expected a whole number from 1 on"),
+        (["hydra.sweeper.max_failure_rate=2"], "hydra.sweeper.max_failure_rate=2.0: expected a number from 0 to 1"),
+        ([VALIDATED, HIGHEST, "resume=auto"], "resume=auto: a sweep that searches is not resumed"),
+        ([VALIDATED, HIGHEST, "sweep.measures=[probe]"], "sweep.measures: is not for a sweep that searches"),
+    ],
+)
+def test_what_there_is_nothing_to_search_with(deeprob, small, words, message):
+    result = deeprob(*WORDS, *small, RATES, *words)
     assert result.status == 2
-    assert "needs val/accuracy; set dataset.val_fraction=0.1, say" in result.err
+    assert message in result.err
+    assert len(result.err.splitlines()) == 1
+    assert not Path("s").exists()
+
+
+def test_a_directory_of_its_own(deeprob, small):
+    Path("s").mkdir()
+    Path("s/other").touch()
+    result = deeprob(*WORDS, *small, RATES, VALIDATED, HIGHEST)
+    assert (result.status, result.err) == (2, "error: s exists already; give another directory\n")

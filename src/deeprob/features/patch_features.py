@@ -53,7 +53,8 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
     def problems(self) -> Iterator[str]:
         """Yield what contradicts itself."""
         if self.descriptor == "edges" and self.patch % Edges.cells:
-            yield f"patch={self.patch}: descriptor=edges cuts a patch into {Edges.cells} cells; take a multiple of that"
+            cells, larger = Edges.cells, self.patch + -self.patch % Edges.cells
+            yield f"patch={self.patch}: descriptor=edges cuts a patch into {cells}×{cells} cells; set patch={larger}"
 
     def patches(self, input_shape: tuple[int, ...]) -> Descriptor:
         """Return what describes patches.

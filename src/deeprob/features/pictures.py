@@ -135,7 +135,8 @@ def in_range(pictures: Tensor) -> Tensor:
         low, high = (bound.item() for bound in pictures.aminmax())
         if not 0 <= low <= high <= 1:
             raise UserError(
-                f"pictures of floats need values from 0 to 1, not {low:g} to {high:g}; or give them as uint8"
+                f"pictures of floats need values from 0 to 1, not {low:g} to {high:g}; give uint8, and in a chain put "
+                "features of pictures first"
             )
     return pictures
 

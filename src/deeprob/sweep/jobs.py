@@ -33,7 +33,7 @@ class Jobs(NamedTuple):
         Raises
         ------
         UserError
-            When there is no job, or a word cannot be read.
+            When there is no job, or the same one twice, or a word cannot be read.
         """
         assert sweeper.config is not None
         assert sweeper.hydra_context is not None
@@ -54,6 +54,10 @@ class Jobs(NamedTuple):
             parsed = parse(all_words := [*words, *params, *arguments], loader)
             overrides += combinations(sweeper, parsed, " ".join(all_words))
             swept |= dict.fromkeys(override.key_or_group for override in parsed if override.is_sweep_override())
+        first: dict[tuple[str, ...], int] = {}
+        for number, job in enumerate(overrides):
+            if (same := first.setdefault(tuple(job), number)) != number:
+                raise UserError(f"{' '.join(job)}: job {number} would be job {same} again; give each value once")
         return cls(overrides, list(swept))
 
 

@@ -56,7 +56,7 @@ def sweep(sweeper: BasicSweeper, arguments: Sequence[str]) -> list[JobReturn]:
         sweeper.hydra_context.callbacks.callbacks.append(table)
         if isinstance(sweeper.launcher, Stacking):
             sweeper.launcher.jobs = dict(enumerate(map(Job, jobs, plans, folders)))
-            sweeper.launcher.told = lambda number, result: table.ended(number, outcome(result))
+            sweeper.launcher.told = lambda number, result: table.ended(number, outcome(result._return_value))
         try:
             results = launch(sweeper.launcher, jobs, table)
             refuted, failed = conclusion.conclude(table, directory, folders)
@@ -105,6 +105,8 @@ def launch(launcher: Launcher, jobs: Sequence[Sequence[str]], table: SweepTable)
             table.ended(number, failure(error))
             continue
         for number, result in enumerate(batch, first):
-            table.ended(number, outcome(result), told=False)  # a launcher of other processes has told nothing yet
+            table.ended(
+                number, outcome(result._return_value), told=False
+            )  # a launcher of other processes has told nothing yet
         results += batch
     return results

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -17,6 +17,7 @@ from deeprob.files import write_whole
 from deeprob.tracking import console
 from deeprob.tracking.run_dir import COLUMNS
 
+_LONGEST = len("-1.2345678901234567e-05")  # of values that are not known before
 METRICS = (*COLUMNS[2:], "test/loss", "test/accuracy", "features/count", "time/features")
 
 
@@ -44,18 +45,30 @@ class SweepTable(Callback):
     ) -> None:
         self.swept = swept
         self.shown = list(columns) or shown_metrics(configs)
-        values = [{key.lstrip("+"): value for key, value in (word.split("=", 1) for word in job)} for job in jobs]
-        self.rows: list[dict[str, Any]] = [
-            {key: row.get(key, "") for key in swept} | {"status": "", "error": ""} for row in values
-        ]
+        self.rows: list[dict[str, Any]] = [self._row(job) for job in jobs]
         self._live = console.LiveTable(
             ["job", *swept, "status", *self.shown],
-            [len(str(len(jobs))), *(max(len(row[key]) for row in self.rows) for key in swept), len("interrupted")],
+            [
+                len(str(len(jobs))),
+                *(max((len(row[key]) for row in self.rows), default=_LONGEST) for key in swept),
+                len("interrupted"),
+            ],
         )
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Print a job's row."""
-        self.ended(config.hydra.job.num, outcome(job_return))
+        self.ended(config.hydra.job.num, outcome(job_return._return_value))
+
+    def _row(self, job: Sequence[str]) -> dict[str, Any]:
+        """Return a row for a job's overrides."""
+        values = {key.lstrip("+"): value for key, value in (word.split("=", 1) for word in job)}
+        return {key: values.get(key, "") for key in self.swept} | {"status": "", "error": ""}
+
+    def opened(self, number: int, job: Sequence[str]) -> None:
+        """Take the overrides of a job that was not known before."""
+        while len(self.rows) <= number:
+            self.rows.append(self._row(()))
+        self.rows[number] = self._row(job)
 
     def ended(self, number: int, content: Mapping[str, Any], *, told: bool = True) -> None:
         """Take what became of a job, and print its row if it is to be `told`."""
@@ -137,11 +150,11 @@ def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:
     return names + ["params/zeros"] * any(config.regularizer.selects for config in configs)
 
 
-def outcome(result: JobReturn) -> dict[str, Any]:
-    """Return what became of a job: status, error, metrics."""
-    if result.status is JobStatus.COMPLETED:
-        return {"status": result.return_value["status"], "error": "", **result.return_value}
-    return failure(result._return_value)
+def outcome(ending: Mapping[str, Any] | BaseException) -> dict[str, Any]:
+    """Return what became of a job, which ended with a summary or an exception: status, error, metrics."""
+    if isinstance(ending, BaseException):
+        return failure(ending)
+    return {"status": ending["status"], "error": "", **ending}
 
 
 def failure(error: BaseException) -> dict[str, Any]:

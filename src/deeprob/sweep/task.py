@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from deeprob.experiment import RunConfig, TrainConfig
 from deeprob.resume import begun, resumed
 from deeprob.run import run
 from deeprob.sweep.isolation import isolated
+from deeprob.sweep.table import outcome
 from deeprob.training import Shared
 
 
@@ -73,12 +74,15 @@ class SweepTask:
     ----------
     failed
         The numbers of jobs that have failed.
+    told
+        If given, is told the number of a job that has ended, its overrides, its config and what became of it.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
         self.command = command
         self.shared = Shared()
         self.failed: list[int] = []
+        self.told: Callable[[int, Sequence[str], RunConfig, Mapping[str, Any]], None] | None = None
 
     def __call__(self, job: DictConfig) -> Result:
         """Run a job.
@@ -89,18 +93,29 @@ class SweepTask:
             Whatever ends it early, after a line that says so; what is not expected with its trace.
         """
         number, plan = HydraConfig.get().job.num, load(TrainConfig, job)
+        words = list(HydraConfig.get().overrides.task)
         self.check(plan)
         try:
             if plan.sweep.isolate:
                 summary = isolated(lambda: run_job(plan, self.command, f"job {number}"))
             else:
                 summary = run_job(plan, self.command, f"job {number}", self.shared)
-            return Result(summary, plan.run, needed=searches(HydraConfig.get().sweeper))
+            result = Result(summary, plan.run, needed=searches(HydraConfig.get().sweeper))
         except (Exception, SystemExit) as error:
             self.tell(number, error)
+            self.ended(number, words, plan.run, error)
             if isinstance(error, SystemExit):
                 raise DeeprobError(one_line(error)) from error
             raise
+        self.ended(number, words, plan.run, result)
+        return result
+
+    def ended(
+        self, number: int, words: Sequence[str], plan: RunConfig, ending: Mapping[str, Any] | BaseException
+    ) -> None:
+        """Pass on what became of a job."""
+        if self.told is not None:
+            self.told(number, words, plan, outcome(ending))
 
     def check(self, plan: TrainConfig) -> None:
         """Raise `Skipped` if a job has failed and no other is to start after that."""

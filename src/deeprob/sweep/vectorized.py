@@ -198,6 +198,7 @@ class Launch:
                 ending = error
         if isinstance(ending, Exception):
             self.task.tell(number, ending)
+        self.task.ended(number, job.words, job.plan.run, ending)
         result = JobReturn(
             overrides=job.words,
             working_dir=str(job.folder),

@@ -1,0 +1,126 @@
+"""Sweeps that search, as Optuna does: each job follows from what became of those before."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from omegaconf import DictConfig
+
+from deeprob.errors import CheckFailed, UserError
+from deeprob.experiment import RunConfig, SweepConfig, TrainConfig
+from deeprob.hydra_app import Application, own_directory, words_of
+from deeprob.overrides import parse
+from deeprob.sweep.table import SweepTable
+from deeprob.sweep.task import SweepTask
+from deeprob.tracking import console
+
+_COUNTS = {"n_trials": "how many jobs there are", "n_jobs": "how many of them train together"}
+
+
+def search(application: Application, config: DictConfig, task: SweepTask) -> list[JobReturn]:
+    """Run a sweep whose sweeper has a direction, and write ``summary.csv`` of the jobs that it came to.
+
+    Raises
+    ------
+    UserError
+        Before anything is written, for a setting with which there is nothing to search for.
+    CheckFailed
+        When every job has failed.
+    """
+    words = words_of(config, "task")
+    searched = [override.key_or_group for override in parse(words) if override.is_sweep_override()]
+    swept = list(dict.fromkeys([*(config.hydra.sweeper.get("params") or {}), *searched]))
+    check(config, swept, application.load(config, words))
+    with own_directory(config, "sweep") as directory:
+        found = task.told = Found(swept)
+        try:
+            return application.sweep(config, task)
+        except ValueError:
+            if not found.failed:
+                raise
+            raise CheckFailed(f"all {found.failed} jobs failed") from None  # where the sweeper finds none to choose
+        finally:
+            found.conclude(directory)
+
+
+def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:
+    """Raise a `UserError` if a sweep has no metric to search by, searches for the worst, or cannot do what is asked.
+
+    Parameters
+    ----------
+    config
+        Of the sweep.
+    swept
+        The keys that it searches.
+    plan
+        Of a job, as far as it is the same in all.
+    """
+    sweeper, monitor = config.hydra.sweeper, plan.run.resolved().trainer.monitor
+    for key, meaning in _COUNTS.items():
+        if key in sweeper and (type(sweeper[key]) is not int or sweeper[key] < 1):
+            raise UserError(f"hydra.sweeper.{key}={sweeper[key]}: expected a whole number from 1 on, {meaning}")
+    rate = sweeper.get("max_failure_rate", 0)
+    if not isinstance(rate, int | float) or not 0 <= rate <= 1:
+        raise UserError(f"hydra.sweeper.max_failure_rate={rate}: expected a number from 0 to 1")
+    direction = getattr(sweeper.direction, "name", str(sweeper.direction))
+    right = "maximize" if monitor.endswith("accuracy") else "minimize"
+    if "trainer.monitor" in swept:
+        raise UserError("trainer.monitor: jobs are judged by it, so all have the same; give one value")
+    if direction != right:
+        raise UserError(
+            f"hydra.sweeper.direction={direction}: jobs are judged by {monitor}; set hydra.sweeper.direction={right}"
+        )
+    if not plan.dataset.val_fraction and "dataset.val_fraction" not in swept:
+        raise UserError(f"a sweeper that searches needs {monitor}; set dataset.val_fraction=0.1, say")
+    if plan.resume is not None:
+        raise UserError("resume=auto: a sweep that searches is not resumed, as its jobs would be drawn anew")
+    given = [key for key, default in vars_of(SweepConfig()).items() if vars_of(plan.sweep)[key] != default]
+    if given:
+        raise UserError(f"sweep.{given[0]}: is not for a sweep that searches; leave it out")
+
+
+def vars_of(plan: SweepConfig) -> dict[str, Any]:
+    """Return what is done with jobs that are known beforehand."""
+    return {key: getattr(plan, key) for key in ("variants", "tune", "fuse", "measures", "figure", "claims")}
+
+
+class Found:
+    """The jobs that a sweep came to.
+
+    Parameters
+    ----------
+    swept
+        The keys that it searches.
+    """
+
+    def __init__(self, swept: Sequence[str]) -> None:
+        self.swept = swept
+        self.table: SweepTable | None = None
+        self.best: tuple[float, int, str] | None = None
+        self.failed = 0
+
+    def __call__(self, number: int, words: Sequence[str], plan: RunConfig, outcome: Mapping[str, Any]) -> None:
+        """Print a row of a job that has ended."""
+        if self.table is None:
+            self.table = SweepTable([], self.swept, [plan])
+        self.table.opened(number, words)
+        self.table.ended(number, outcome)
+        monitor = plan.resolved().trainer.monitor
+        if outcome["error"]:
+            self.failed += 1
+        elif monitor in outcome:
+            score = outcome[monitor] if monitor.endswith("accuracy") else -outcome[monitor]
+            if self.best is None or score > self.best[0]:
+                self.best = score, number, f"{monitor} {console.shown(monitor, outcome)}"
+
+    def conclude(self, directory: Path) -> None:
+        """Print the best job, and write the table."""
+        if self.table is None:
+            return
+        print()
+        if self.best is not None:
+            _, number, value = self.best
+            print(f"best       job {number}: {self.table.title(number)}  {value}")
+        self.table.write(directory / "summary.csv")
+        print(f"sweep      {directory}")
