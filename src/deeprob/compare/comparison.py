@@ -10,6 +10,7 @@ from deeprob.compare.effects import Effect, HeatMap, Rest, chosen_map, effects, 
 from deeprob.compare.groups import Group, all_metrics, grouped, ranked, usual_columns, usual_sort
 from deeprob.compare.keys import swept_keys
 from deeprob.compare.past_runs import PastRun, find, read_all
+from deeprob.compare.ranges import in_ranges
 from deeprob.compare.words import shortest, word_of
 from deeprob.config import read
 from deeprob.errors import UserError, did_you_mean
@@ -153,9 +154,10 @@ def compare_runs(
     sort = sort or usual_sort(known)
     assert sort is not None
     groups = ranked(groups, sort)
-    found = effects(groups, sort)
+    ranges = in_ranges(groups)
+    found = effects(ranges, sort)
     one = next((run.values for run in runs if run.directory is not None), runs[0].values)
-    shown_map = chosen_map(groups, sort, found, heatmap, {key: word_of(value) for key, value in one.items()})
+    shown_map = chosen_map(ranges, sort, found, heatmap, {key: word_of(value) for key, value in one.items()})
     keys = [key for key in differing if not is_seed(key)]
     return Comparison(
         title=title,
@@ -165,9 +167,9 @@ def compare_runs(
         sort=sort,
         columns=usual_columns(known, sort) if columns is None else list(dict.fromkeys([sort, *columns])),
         effects=found,
-        rest=rest(groups, sort, found),
+        rest=rest(ranges, sort, found),
         heat_map=shown_map,
-        other_maps=() if shown_map is None else other_maps(groups, sort, found, shown_map),
+        other_maps=() if shown_map is None else other_maps(ranges, sort, found, shown_map),
         curves=[histories(group) for group in groups[:BEST]],
         command=command_of(groups[0], keys),
     )

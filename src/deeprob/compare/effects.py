@@ -107,10 +107,10 @@ def level(word: str, groups: Sequence[Group], metric: str) -> Level:
 
 
 def words(groups: Sequence[Group], key: str) -> list[str]:
-    """Return the values of a key, in order if they are numbers."""
+    """Return the values of a key, in order if they are numbers, or ranges of such."""
     found = dict.fromkeys(group.values[key] for group in groups if key in group.values)
     try:
-        return sorted(found, key=float)
+        return sorted(found, key=lambda word: float(word.partition(" to ")[0]))
     except ValueError:
         return list(found)
 

@@ -1,0 +1,43 @@
+"""Numbers that a search has drawn: hardly two runs share one, so ranges of them are compared in place of values."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+from deeprob.compare.groups import Group
+from deeprob.compare.words import word_of
+
+RANGES = 4
+MANY = 8
+"""Fewer values than this many and one stay as they are."""
+
+
+def in_ranges(groups: Sequence[Group]) -> list[Group]:
+    """Return groups with a range in place of a value, for each key of many values most of which one run has alone.
+
+    Ranges hold equally many values. Small: learning rates 1e-5, 2e-5 … 12e-5, each of one run, become
+    ``1e-5 to 3e-5``, ``4e-5 to 6e-5`` and so on.
+    """
+    keys = dict.fromkeys(key for group in groups for key in group.values)
+    ranges = {key: _ranges([group for group in groups if key in group.values], key) for key in keys}
+    return [
+        dataclasses.replace(group, values={key: ranges[key].get(word, word) for key, word in group.values.items()})
+        for group in groups
+    ]
+
+
+def _ranges(groups: Sequence[Group], key: str) -> dict[str, str]:
+    """Return the range that each value of a key belongs to; nothing if values are to stay as they are."""
+    try:
+        numbers = sorted({float(group.values[key]) for group in groups})
+    except ValueError:
+        return {}
+    runs = sum(len(group.runs) for group in groups)
+    if len(numbers) <= MANY or runs >= 1.5 * len(numbers):
+        return {}
+    ends = [place * len(numbers) // RANGES for place in range(RANGES + 1)]
+    named: dict[float, str] = {}
+    for first, end in itertools.pairwise(ends):
+        low, high = (word_of(float(f"{numbers[place]:.3g}")) for place in (first, end - 1))
+        named |= dict.fromkeys(numbers[first:end], f"{low} to {high}")
+    return {group.values[key]: named[float(group.values[key])] for group in groups}
