@@ -4,7 +4,7 @@ import torch
 
 from deeprob import load_run
 from deeprob.figures import LossPlaneConfig
-from deeprob.figures.loss_plane import at_right_angle
+from deeprob.figures.loss_plane import at_right_angle, digits
 from deeprob.landscape.directions import inner, norm_of
 from deeprob.landscape.slices import landscape_of
 
@@ -67,3 +67,10 @@ def test_more_than_two_others_are_refused(three, deeprob):
     result = deeprob("run=run0", "figure=loss_plane", "figure.other=[run1,run2,run0]", command="visualize")
     assert result.status == 2
     assert "a plane through the run goes through one or two others" in result.err
+
+
+@pytest.mark.parametrize(
+    ("numbers", "count"), [([0.5, 1.0], 3), ([2.021, 2.024, 2.031], 4), ([2.0, 2.0 + 1e-9], 10), ([1, 1 + 2**-52], 16)]
+)
+def test_as_many_digits_as_tell_levels_apart(numbers, count):
+    assert digits(np.array(numbers)) == count

@@ -153,10 +153,14 @@ def contours(canvas: FigureBase, axes: Axes, x: Numbers, y: Numbers, values: Num
     norm = BoundaryNorm(levels.tolist(), SEQUENTIAL.N)
     filled = axes.contourf(x, y, shown, levels=levels, cmap=SEQUENTIAL, norm=norm)
     axes.contour(x, y, shown, levels=levels[1:-1], colors="white", linewidths=0.5)
-    bar = canvas.colorbar(
-        filled, ax=axes, shrink=0.85, ticks=levels[:: max(1, len(levels) // 8)], format="%.3g", spacing="uniform"
-    )
+    ticks = levels[:: max(1, len(levels) // 8)]
+    bar = canvas.colorbar(filled, ax=axes, shrink=0.85, ticks=ticks, format=f"%.{digits(ticks)}g", spacing="uniform")
     bar.set_label("L(W)")
+
+
+def digits(numbers: Numbers) -> int:
+    """Return how many significant digits tell numbers that differ from each other, 3 at least."""
+    return next((count for count in range(3, 16) if len({f"{x:.{count}g}" for x in numbers}) == len(numbers)), 16)
 
 
 def mark(axes: Axes, name: str, place: tuple[float, float], *, first: bool) -> None:
