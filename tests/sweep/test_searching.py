@@ -67,6 +67,7 @@ def test_a_trial_that_diverges_has_failed(deeprob, small, launcher):
         (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: expected a whole number from 1 on"),
         (["hydra.sweeper.n_jobs=0"], "hydra.sweeper.n_jobs=0: expected a whole number from 1 on"),
         (["hydra.sweeper.max_failure_rate=2"], "hydra.sweeper.max_failure_rate=2.0: expected a number from 0 to 1"),
+        ([VALIDATED, HIGHEST, "optimizer.weight_decay=interval(1.0,0.1)"], "`low` value must be smaller than or equal"),
         ([VALIDATED, HIGHEST, "resume=auto"], "resume=auto: a sweep that searches is not resumed"),
         ([VALIDATED, HIGHEST, "sweep.measures=[probe]"], "sweep.measures: is not for a sweep that searches"),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
-from deeprob.errors import CheckFailed, UserError
+from deeprob.errors import CheckFailed, UserError, one_line
 from deeprob.experiment import RunConfig, SweepConfig, TrainConfig
 from deeprob.hydra_app import Application, own_directory, words_of
 from deeprob.overrides import parse
@@ -36,10 +36,12 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
         found = task.told = Found(swept)
         try:
             return application.sweep(config, task)
-        except ValueError:
-            if not found.failed:
+        except ValueError as error:  # the sweeper's own
+            if found.table is None:
+                raise UserError(f"{' '.join(words)}: {one_line(error)}") from error
+            if found.best is not None:
                 raise
-            raise CheckFailed(f"all {found.failed} jobs failed") from None  # where the sweeper finds none to choose
+            raise CheckFailed(f"all {found.failed} jobs failed") from error
         finally:
             found.conclude(directory)
 
