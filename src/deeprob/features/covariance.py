@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from deeprob.errors import UserError
+from deeprob.tracking.console import Bar
 
 MOST = 2**13
 """The principal axes of more numbers than this take too much time."""
@@ -27,11 +28,13 @@ def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor,
         mean += part.sum(0, dtype=torch.float64)
     mean /= len(values)
     covariance = torch.zeros(values.shape[1], values.shape[1], dtype=torch.float64, device=values.device)
-    for part in parts:
-        centred = part.to(dtype) - mean.to(dtype)
-        for first in range(0, values.shape[1], _BLOCK):
-            columns = slice(first, first + _BLOCK)
-            covariance[first:, columns] += centred[:, first:].T @ centred[:, columns]
+    with Bar(len(values), "measuring covariances", "inputs") as bar:
+        for part in parts:
+            centred = part.to(dtype) - mean.to(dtype)
+            for first in range(0, values.shape[1], _BLOCK):
+                columns = slice(first, first + _BLOCK)
+                covariance[first:, columns] += centred[:, first:].T @ centred[:, columns]
+            bar.advance(len(part))
     covariance.div_(len(values))
     return mean, covariance.tril_().add_(covariance.tril(-1).T)
 

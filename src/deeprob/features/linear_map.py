@@ -5,16 +5,22 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from deeprob.tracking.console import Bar
+
 _CHUNK = 4096
 
 
-def mapped(function: Callable[[Tensor], Tensor], like: Tensor, inputs: Tensor, shape: Sequence[int]) -> Tensor:
+def mapped(
+    function: Callable[[Tensor], Tensor], doing: str, like: Tensor, inputs: Tensor, shape: Sequence[int]
+) -> Tensor:
     """Return (N, *shape) of inputs (N, …).
 
     Parameters
     ----------
     function
         From rows (B, D) to rows of as many numbers as `shape` holds.
+    doing
+        What is shown while it takes its time.
     like
         Has the type of numbers and the device to work with.
     inputs
@@ -23,8 +29,10 @@ def mapped(function: Callable[[Tensor], Tensor], like: Tensor, inputs: Tensor, s
         Of one result.
     """
     outcome = torch.empty((len(inputs), *shape), dtype=like.dtype, device=like.device)
-    for start in range(0, len(inputs), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        rows = inputs[chunk].flatten(1).to(like.device, like.dtype)
-        outcome[chunk] = function(rows).view(outcome[chunk].shape)
+    with Bar(len(inputs), doing, "inputs") as bar:
+        for start in range(0, len(inputs), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            rows = inputs[chunk].flatten(1).to(like.device, like.dtype)
+            outcome[chunk] = function(rows).view(outcome[chunk].shape)
+            bar.advance(len(rows))
     return outcome

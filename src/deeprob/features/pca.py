@@ -100,4 +100,4 @@ class Pca(Features):
 
     def extract(self, inputs: Tensor) -> Tensor:
         """Return (N, K) of inputs (N, …)."""
-        return mapped(self.projection, self.projection.mean, inputs, (self.output_count,))
+        return mapped(self.projection, "projecting", self.projection.mean, inputs, (self.output_count,))

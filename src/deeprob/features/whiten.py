@@ -65,4 +65,4 @@ class Whiten(Features):
 
     def extract(self, inputs: Tensor) -> Tensor:
         """Return inputs (N, …) whitened, in their own shape."""
-        return mapped(self.whitening, self.whitening.mean, inputs, inputs.shape[1:])
+        return mapped(self.whitening, "whitening", self.whitening.mean, inputs, inputs.shape[1:])
