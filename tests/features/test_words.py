@@ -4,7 +4,7 @@ import torch
 
 from deeprob.features import words as module
 from deeprob.features.votes import regions
-from deeprob.features.words import coded, nearest_only, regions_of, thresholded, triangle
+from deeprob.features.words import capped, coded, nearest_only, regions_of, thresholded
 
 RNG = np.random.default_rng(0)
 
@@ -25,20 +25,21 @@ EACH = torch.eye(2)
 """As regions, each patch's own code."""
 
 
+def test_distances_above_their_mean_become_it():
+    squares, means = torch.tensor([[[1.0, 4.0, 36.0], [0.0, 0.0, 0.0]]]), torch.empty(1, 2, 1)
+    assert capped(squares, means).tolist() == [[[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]]
+    assert means.tolist() == [[[3.0], [0.0]]]
+
+
 def test_triangle_by_hand():
-    squares = torch.tensor([[[1.0, 4.0, 36.0], [0.0, 0.0, 0.0]]])
-    triangle(squares.clone(), EACH, found := torch.ones(1, 2, 3))
-    assert found.tolist() == [[[3.0, 2.0, 1.0], [1.0, 1.0, 1.0]]]
-    triangle(squares, torch.tensor([[0.25, 0.75]]), found := torch.zeros(1, 1, 3))
-    assert found.tolist() == [[[0.5, 0.25, 0.0]]]
+    words = torch.tensor([[1.0], [2.0], [-6.0]])
+    codes = coded(torch.zeros(1, 2, 1), words, torch.tensor([[0.25, 0.25]]), hard=False)
+    torch.testing.assert_close(codes, torch.tensor([[[1.0, 0.5, 0.0]]]))
 
 
 def test_nearest_only_takes_the_first_of_equals():
     squares = torch.tensor([[[3.0, 1.0, 1.0], [2.0, 2.0, 2.0]]])
-    nearest_only(squares.clone(), EACH, found := torch.ones(1, 2, 3))
-    assert found.tolist() == [[[1.0, 2.0, 1.0], [2.0, 1.0, 1.0]]]
-    nearest_only(squares, torch.tensor([[0.25, 0.75]]), found := torch.zeros(1, 1, 3))
-    assert found.tolist() == [[[0.75, 0.25, 0.0]]]
+    assert nearest_only(squares).tolist() == [[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]]
 
 
 def test_regions_are_means_of_parts_of_a_grid():

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+
+T = TypeVar("T")
 
 
-def on_all_cores(
-    work: Callable[[slice], Tensor], chunks: Sequence[slice], device: torch.device
-) -> Generator[Tensor, None, None]:
+def on_all_cores(work: Callable[[slice], T], chunks: Sequence[slice], device: torch.device) -> Generator[T, None, None]:
     """Yield what `work` makes of each chunk, in their order; on a CPU in as many threads as PyTorch may use.
 
     Cores that share an operation wait for each other after it, and fetch its numbers from each other's caches. One that

@@ -18,7 +18,7 @@ from deeprob.features.steps import STEPS, shape_after
 from deeprob.tracking.console import Bar
 
 _STEP_RULE = Rule(lambda value: all(name in STEPS for name in value), f"a list of {', '.join(STEPS)}, as in [equalize]")
-NUMBERS = {"cpu": 160_000, "cuda": 2**27}
+NUMBERS = {"cpu": 640_000, "cuda": 2**27}
 """How many numbers a chunk may take: on a CPU they stay in its cache, a GPU wants work for all of its cores."""
 
 
@@ -94,16 +94,17 @@ class PictureFeatures(Features):
         extracted = torch.empty((len(inputs), *self.output_shape), dtype=like.dtype, device=like.device)
         chunks = self._chunks(len(inputs))
 
-        def describe(chunk: slice) -> Tensor:
-            return self.describe(self._prepare(inputs[chunk]))
+        def describe(chunk: slice) -> int:  # stores what it found, as a core that waits to do so would disturb others
+            found = self.describe(self._prepare(inputs[chunk]))
+            extracted[chunk] = found
+            return len(found)
 
         with (
             Bar(len(inputs), self.doing, "pictures") as bar,
-            closing(on_all_cores(describe, chunks, like.device)) as results,
+            closing(on_all_cores(describe, chunks, like.device)) as counts,
         ):
-            for chunk, described in zip(chunks, results, strict=True):
-                extracted[chunk] = described
-                bar.advance(len(described))
+            for count in counts:
+                bar.advance(count)
         return extracted
 
     def prepared(self, inputs: Tensor) -> Iterator[tuple[slice, Tensor]]:

@@ -35,18 +35,23 @@ def coded(patches: Tensor, words: Tensor, regions: Tensor, *, hard: bool) -> Ten
     regions
         (R, P), each row with the weights of a mean.
     hard
-        A patch counts 1 for the nearest word; else it has the code of `triangle`.
+        A patch counts 1 for the nearest word; else, the triangle code, for each word by how much it is nearer than the
+        mean distance (see `capped`).
     """
     rounding = 1 + (patches.shape[2] + 2) * torch.finfo(patches.dtype).eps
     squares = torch.linalg.vector_norm(patches, dim=2, keepdim=True).square_()
     extended = torch.cat([patches, squares, torch.ones_like(squares)], 2)
     book = torch.cat([-2 * words, torch.ones_like(words[:, :1]), words.square().sum(1, keepdim=True)], 1)
     book[:, -2:] *= rounding  # more than rounding can take away: no square comes out negative
-    pooled = nearest_only if hard else triangle
     found = patches.new_zeros(len(patches), len(regions), len(words))
+    means = torch.empty_like(squares)
     for pictures, part, distances in products(extended, book.T.contiguous()):
-        pooled(distances, regions[:, part], found[pictures])
-    return found
+        weights = regions[:, part].expand(len(distances), -1, -1)
+        if hard:
+            found[pictures].baddbmm_(weights, nearest_only(distances))
+        else:
+            found[pictures].baddbmm_(weights, capped(distances, means[pictures, part]), alpha=-1)
+    return found if hard else found.add_(regions @ means)
 
 
 def thresholded(patches: Tensor, words: Tensor, regions: Tensor, threshold: float) -> Tensor:
@@ -96,25 +101,22 @@ def products(patches: Tensor, book: Tensor) -> Iterator[tuple[slice, slice, Tens
             yield pictures, part, found.view(-1, part.stop - start, words)
 
 
-def triangle(squares: Tensor, regions: Tensor, found: Tensor) -> None:
-    """Add to `found` (B, R, K) the mean code over regions (R, P) of patches at squared distances (B, P, K).
+def capped(squares: Tensor, means: Tensor) -> Tensor:
+    """Return min(d, d̄) of the distances d to words given their `squares` (B, P, K), which lose their values.
 
     Coates, Ng & Lee, "An analysis of single-layer networks in unsupervised feature learning", 2011: the code of a word
-    is max(0, mean distance − distance), a number for those nearer than most. Small: distances 1, 2 and 6 give 2, 1
-    and 0. Squares lose their values.
+    is max(0, d̄ − d) = d̄ − min(d, d̄), a number for those nearer than most; `means` (B, P, 1) are set to the mean
+    distances d̄. Small: distances 1, 2 and 6 give 1, 2 and 3 with a mean of 3, so the code is 2, 1 and 0.
     """
     distances = squares.sqrt_()
-    mean = distances.mean(2, keepdim=True)
-    nearer = torch.minimum(distances, mean, out=distances)
-    means = regions.expand(len(squares), -1, -1)
-    found.add_(means @ mean).baddbmm_(means, nearer, alpha=-1)
+    torch.mean(distances, 2, keepdim=True, out=means)
+    return torch.minimum(distances, means, out=distances)
 
 
-def nearest_only(squares: Tensor, regions: Tensor, found: Tensor) -> None:
-    """Add to `found` (B, R, K) the share of patches in regions (R, P) to which a word is nearest, the first of equals.
+def nearest_only(squares: Tensor) -> Tensor:
+    """Return 1 for the word nearest to a patch, the first of equals, and 0 for the others (B, P, K).
 
-    Distances (B, P, K) lose their values.
+    Squares of distances lose their values.
     """
     nearest = squares.argmin(2, keepdim=True)
-    only = squares.zero_().scatter_(2, nearest, 1.0)
-    found.baddbmm_(regions.expand(len(squares), -1, -1), only)
+    return squares.zero_().scatter_(2, nearest, 1.0)
