@@ -7,6 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deeprob.config import options
+from deeprob.experiment import RunConfig
+from deeprob.sweep.searching import Found
+
+CHOICES = {
+    "dataset": "spirals", "features": "raw", "model": "mlp", "loss": "cross_entropy", "regularizer": "none",
+    "optimizer": "adamw", "scheduler": "constant", "trainer": "default",
+}  # fmt: skip
+
 WORDS = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=3", "hydra.sweep.dir=s")
 VALIDATED = "dataset.val_fraction=0.2"
 HIGHEST = "hydra.sweeper.direction=maximize"
@@ -85,3 +94,22 @@ def test_a_directory_of_its_own(deeprob, small):
     Path("s/other").touch()
     result = deeprob(*WORDS, *small, RATES, VALIDATED, HIGHEST)
     assert (result.status, result.err) == (2, "error: s exists already; give another directory\n")
+
+
+def test_the_table_shows_the_columns_that_are_asked_for(deeprob, small):
+    result = deeprob(*WORDS, *small, RATES, VALIDATED, HIGHEST, "sweep.columns=[train/loss]", "hydra/launcher=basic")
+    assert result.status == 0, result.err
+    header = next(line for line in result.out.splitlines() if line.startswith("job "))
+    assert header.split() == ["job", "optimizer.lr", "status", "train/loss"]
+
+
+def test_jobs_that_were_interrupted_have_no_row(tmp_path, capsys):
+    found = Found(["seed"], [])
+    ended = {"status": "completed", "error": ""}
+    plan = RunConfig(**{group: options(group)[name]() for group, name in CHOICES.items()})
+    found(2, ["seed=5"], plan, ended | {"val/accuracy": 0.5})
+    found(0, ["seed=3"], plan, ended | {"val/accuracy": 0.75})
+    found.conclude(tmp_path)
+    rows = csv.DictReader((tmp_path / "summary.csv").read_text().splitlines())
+    assert [(row["seed"], row["val/accuracy"]) for row in rows] == [("3", "0.75"), ("5", "0.5")]
+    assert "best       job 0: seed=3  val/accuracy 75.00 %" in capsys.readouterr().out

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from deeprob.compare.estimates import explained
 from deeprob.compare.groups import Group
+from deeprob.compare.ranges import start_of
 from deeprob.errors import UserError, did_you_mean
 
 
@@ -110,7 +111,7 @@ def words(groups: Sequence[Group], key: str) -> list[str]:
     """Return the values of a key, in order if they are numbers, or ranges of such."""
     found = dict.fromkeys(group.values[key] for group in groups if key in group.values)
     try:
-        return sorted(found, key=lambda word: float(word.partition(" to ")[0]))
+        return sorted(found, key=start_of)
     except ValueError:
         return list(found)
 

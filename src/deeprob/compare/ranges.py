@@ -7,9 +7,15 @@ from collections.abc import Sequence
 from deeprob.compare.groups import Group
 from deeprob.compare.words import word_of
 
+_TO = " to "
 RANGES = 4
 MANY = 8
 """Fewer values than this many and one stay as they are."""
+
+
+def start_of(word: str) -> float:
+    """Return a number, or where a range of numbers starts; a ValueError for any other word."""
+    return float(word.partition(_TO)[0])
 
 
 def in_ranges(groups: Sequence[Group]) -> list[Group]:
@@ -39,5 +45,5 @@ def _ranges(groups: Sequence[Group], key: str) -> dict[str, str]:
     named: dict[float, str] = {}
     for first, end in itertools.pairwise(ends):
         low, high = (word_of(float(f"{numbers[place]:.3g}")) for place in (first, end - 1))
-        named |= dict.fromkeys(numbers[first:end], f"{low} to {high}")
+        named |= dict.fromkeys(numbers[first:end], f"{low}{_TO}{high}")
     return {group.values[key]: named[float(group.values[key])] for group in groups}

@@ -28,7 +28,7 @@ def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor,
         mean += part.sum(0, dtype=torch.float64)
     mean /= len(values)
     covariance = torch.zeros(values.shape[1], values.shape[1], dtype=torch.float64, device=values.device)
-    with Bar(len(values), "measuring covariances", "inputs") as bar:
+    with Bar(len(values), "measuring covariances", "rows") as bar:
         for part in parts:
             centred = part.to(dtype) - mean.to(dtype)
             for first in range(0, values.shape[1], _BLOCK):

@@ -8,7 +8,7 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
 from deeprob.errors import CheckFailed, UserError, one_line
-from deeprob.experiment import RunConfig, SweepConfig, TrainConfig
+from deeprob.experiment import RunConfig, TrainConfig
 from deeprob.hydra_app import Application, own_directory, words_of
 from deeprob.overrides import parse
 from deeprob.sweep.table import SweepTable
@@ -31,9 +31,10 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
     words = words_of(config, "task")
     searched = [override.key_or_group for override in parse(words) if override.is_sweep_override()]
     swept = list(dict.fromkeys([*(config.hydra.sweeper.get("params") or {}), *searched]))
-    check(config, swept, application.load(config, words))
+    plan: TrainConfig = application.load(config, words)
+    check(config, swept, plan)
     with own_directory(config, "sweep") as directory:
-        found = task.told = Found(swept)
+        found = task.told = Found(swept, plan.sweep.columns)
         try:
             return application.sweep(config, task)
         except ValueError as error:  # the sweeper's own
@@ -77,14 +78,9 @@ def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:
         raise UserError(f"a sweeper that searches needs {monitor}; set dataset.val_fraction=0.1, say")
     if plan.resume is not None:
         raise UserError("resume=auto: a sweep that searches is not resumed, as its jobs would be drawn anew")
-    given = [key for key, default in vars_of(SweepConfig()).items() if vars_of(plan.sweep)[key] != default]
-    if given:
-        raise UserError(f"sweep.{given[0]}: is not for a sweep that searches; leave it out")
-
-
-def vars_of(plan: SweepConfig) -> dict[str, Any]:
-    """Return what is done with jobs that are known beforehand."""
-    return {key: getattr(plan, key) for key in ("variants", "tune", "fuse", "measures", "figure", "claims")}
+    for key in ("variants", "tune", "fuse", "measures", "figure", "claims"):  # for jobs that are known beforehand
+        if getattr(plan.sweep, key):
+            raise UserError(f"sweep.{key}: is not for a sweep that searches; leave it out")
 
 
 class Found:
@@ -94,10 +90,12 @@ class Found:
     ----------
     swept
         The keys that it searches.
+    columns
+        The metrics to show, see `SweepTable`.
     """
 
-    def __init__(self, swept: Sequence[str]) -> None:
-        self.swept = swept
+    def __init__(self, swept: Sequence[str], columns: Sequence[str]) -> None:
+        self.swept, self.columns = swept, columns
         self.table: SweepTable | None = None
         self.best: tuple[float, int, str] | None = None
         self.failed = 0
@@ -105,7 +103,7 @@ class Found:
     def __call__(self, number: int, words: Sequence[str], plan: RunConfig, outcome: Mapping[str, Any]) -> None:
         """Print a row of a job that has ended."""
         if self.table is None:
-            self.table = SweepTable([], self.swept, [plan])
+            self.table = SweepTable([], self.swept, [plan], self.columns)
         self.table.opened(number, words)
         self.table.ended(number, outcome)
         monitor = plan.resolved().trainer.monitor
@@ -124,5 +122,6 @@ class Found:
         if self.best is not None:
             _, number, value = self.best
             print(f"best       job {number}: {self.table.title(number)}  {value}")
+        self.table.rows = [row for row in self.table.rows if row["status"]]  # without those that were interrupted
         self.table.write(directory / "summary.csv")
         print(f"sweep      {directory}")

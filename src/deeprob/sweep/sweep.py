@@ -105,8 +105,7 @@ def launch(launcher: Launcher, jobs: Sequence[Sequence[str]], table: SweepTable)
             table.ended(number, failure(error))
             continue
         for number, result in enumerate(batch, first):
-            table.ended(
-                number, outcome(result._return_value), told=False
-            )  # a launcher of other processes has told nothing yet
+            # a launcher of other processes has told nothing yet
+            table.ended(number, outcome(result._return_value), told=False)
         results += batch
     return results
