@@ -8,9 +8,10 @@ import deeprob
 SOURCE = Path(deeprob.__file__).parent
 
 FLOORS = [
-    {"errors", "files", "grammar"},
-    {"cache", "randomness", "config", "slopes"},
-    {"overrides", "tracking", "composition"},
+    {"errors", "grammar", "randomness", "slopes"},
+    {"tracking"},
+    {"config"},
+    {"overrides", "composition"},
     {"choices", "data", "features", "models", "objective", "optim"},
     {"fusion", "gradients", "measures", "surfaces", "training"},
     {"experiment"},

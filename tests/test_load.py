@@ -14,7 +14,8 @@ from deeprob import load_run
 from deeprob.errors import UserError
 from deeprob.experiment import Experiment
 from deeprob.features.hog import Hog
-from deeprob.training import Predictor, checkpoint
+from deeprob.tracking import checkpoint_file
+from deeprob.training import Predictor
 
 
 def test_evaluate_gives_the_test_metrics_back(one_run):
@@ -90,7 +91,7 @@ def test_what_is_extracted_already_is_not_extracted_again(deeprob, pictures, mon
 
 def test_best_and_last(one_run):
     for name in ("best", "last"):
-        weights = checkpoint.load(one_run / "checkpoints" / f"{name}.pt")["model"]
+        weights = checkpoint_file.load(one_run / "checkpoints" / f"{name}.pt")["model"]
         loaded = dict(load_run(one_run, name).model.named_parameters())
         assert all(torch.equal(weights[key], loaded[key]) for key in weights)
 
@@ -107,7 +108,7 @@ def test_pictures(deeprob, pictures):
 
 def test_float64_weights_come_back_whole(deeprob, small):
     assert deeprob(*small, "trainer.precision=float64", "hydra.run.dir=run").status == 0
-    weights = checkpoint.load(Path("run/checkpoints/best.pt"))["model"]
+    weights = checkpoint_file.load(Path("run/checkpoints/best.pt"))["model"]
     loaded = dict(load_run("run").model.named_parameters())
     assert all(torch.equal(weights[key], loaded[key]) for key in weights)
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from deeprob.training import checkpoint
+from deeprob.tracking import checkpoint_file
 
 NAMES = (
     "output is writable",
@@ -63,6 +63,6 @@ def test_a_class_without_an_example_is_named(deeprob, pictures):
 def test_it_changes_nothing_of_the_run_after_it(deeprob, small):
     for directory, flag in (("a", "false"), ("b", "true")):
         assert deeprob(*small, f"trainer.preflight={flag}", f"hydra.run.dir={directory}").status == 0
-    a, b = (checkpoint.load(Path(d) / "checkpoints/last.pt") for d in "ab")
+    a, b = (checkpoint_file.load(Path(d) / "checkpoints/last.pt") for d in "ab")
     assert all(torch.equal(a["model"][name], b["model"][name]) for name in a["model"])
     assert a["evaluations"] == b["evaluations"]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from deeprob.tracking import checkpoint_file
 from deeprob.tracking.signals import Interruption
 from deeprob.training import checkpoint
 
@@ -16,7 +17,7 @@ CONSTANT = ("scheduler=constant", "trainer.log_every=2")
 
 
 def last(directory: str) -> dict:
-    return checkpoint.load(Path(directory) / "checkpoints/last.pt")
+    return checkpoint_file.load(Path(directory) / "checkpoints/last.pt")
 
 
 def same_weights(one: str, other: str) -> bool:

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from deeprob import config as configs
 from deeprob.experiment import RunConfig
-from deeprob.training import checkpoint
+from deeprob.tracking import checkpoint_file
 
 
 def summary(directory: Path) -> dict:
@@ -99,7 +99,7 @@ def test_config_holds_what_was_resolved_and_is_enough_to_run_again(one_run, deep
     result = deeprob("--config-dir", str(one_run), "--config-name", "config", "hydra.run.dir=again")
     assert result.status == 0, result.err
     assert (Path("again") / "config.yaml").read_text() == (one_run / "config.yaml").read_text()
-    first, again = (checkpoint.load(d / "checkpoints/last.pt")["model"] for d in (one_run, Path("again")))
+    first, again = (checkpoint_file.load(d / "checkpoints/last.pt")["model"] for d in (one_run, Path("again")))
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
@@ -122,10 +122,10 @@ def test_the_same_command_gives_the_same_bits(deeprob, small, optimizer):
     noise = () if optimizer == "lbfgs" else ("model.dropout=0.3",)
     for directory in ("a", "b"):
         assert deeprob(*small, *noise, f"optimizer={optimizer}", f"hydra.run.dir={directory}").status == 0
-    a, b = (checkpoint.load(Path(d) / "checkpoints/last.pt") for d in "ab")
+    a, b = (checkpoint_file.load(Path(d) / "checkpoints/last.pt") for d in "ab")
     assert all(torch.equal(a["model"][name], b["model"][name]) for name in a["model"])
     deeprob(*small, *noise, f"optimizer={optimizer}", "seed=1", "hydra.run.dir=c")
-    c = checkpoint.load(Path("c/checkpoints/last.pt"))
+    c = checkpoint_file.load(Path("c/checkpoints/last.pt"))
     assert not any(torch.equal(a["model"][name], c["model"][name]) for name in a["model"] if "weight" in name)
 
 
@@ -135,7 +135,7 @@ def test_the_best_epoch_is_chosen_by_validation_and_tested(deeprob, small):
     ranked = [(-float(row["val/accuracy"]), float(row["val/loss"]), int(row["epoch"])) for row in rows(Path("run"))]
     content = summary(Path("run"))
     assert (-content["val/accuracy"], pytest.approx(content["val/loss"]), content["best_epoch"]) == min(ranked)
-    assert checkpoint.load(Path("run/checkpoints/best.pt"))["step"] == content["best_epoch"] * 2
+    assert checkpoint_file.load(Path("run/checkpoints/best.pt"))["step"] == content["best_epoch"] * 2
 
 
 def test_early_stopping(deeprob, small):
@@ -151,7 +151,7 @@ def test_a_run_that_overflows_at_once_keeps_its_initial_weights(deeprob, small):
     assert status == 3
     assert err.startswith("error: diverged: the data loss became NaN or infinite at step 2 (epoch 1, batch 2)")
     assert summary(Path("run"))["status"] == "diverged"
-    last = checkpoint.load(Path("run/checkpoints/last.pt"))
+    last = checkpoint_file.load(Path("run/checkpoints/last.pt"))
     assert all(tensor.isfinite().all() for tensor in last["model"].values())
 
 
@@ -172,7 +172,7 @@ def test_divergence_keeps_the_last_finite_state_and_the_best(deeprob, small, mon
         3,
         "error: diverged: the updated parameters became NaN or infinite at step 8 (epoch 3, batch 2)",
     )
-    last, best = (checkpoint.load(Path(f"run/checkpoints/{name}.pt")) for name in ("last", "best"))
+    last, best = (checkpoint_file.load(Path(f"run/checkpoints/{name}.pt")) for name in ("last", "best"))
     assert (last["step"], best["step"] > 0, best["best"][2] > 0) == (7, True, True)
     assert all(tensor.isfinite().all() for tensor in last["model"].values())
 
@@ -203,7 +203,7 @@ def test_a_signal_ends_the_run_with_a_checkpoint(tmp_path, number, status):
     assert err.decode() == f"error: interrupted by {signal.Signals(number).name}\n"
     content = summary(tmp_path / "run")
     assert content["status"] == "interrupted"
-    assert checkpoint.load(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == content["steps"] > 0
+    assert checkpoint_file.load(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == content["steps"] > 0
 
 
 def test_full_batch_by_word(deeprob, small):
@@ -224,7 +224,7 @@ def test_pictures_end_to_end(deeprob, pictures):
 
 def test_float64(deeprob, small):
     assert deeprob(*small, "trainer.precision=float64", "hydra.run.dir=run").status == 0
-    model = checkpoint.load(Path("run/checkpoints/last.pt"))["model"]
+    model = checkpoint_file.load(Path("run/checkpoints/last.pt"))["model"]
     assert {tensor.dtype for tensor in model.values()} == {torch.float64}
 
 
@@ -232,10 +232,10 @@ def test_bf16_trains_float32_parameters_and_is_measured_again_the_same(deeprob, 
     from deeprob import load_run
 
     assert deeprob(*small, "trainer.precision=bf16", "hydra.run.dir=run").status == 0
-    model = checkpoint.load(Path("run/checkpoints/last.pt"))["model"]
+    model = checkpoint_file.load(Path("run/checkpoints/last.pt"))["model"]
     assert {tensor.dtype for tensor in model.values()} == {torch.float32}
     assert deeprob(*small, "hydra.run.dir=fine").status == 0
-    fine = checkpoint.load(Path("fine/checkpoints/last.pt"))["model"]
+    fine = checkpoint_file.load(Path("fine/checkpoints/last.pt"))["model"]
     assert not torch.equal(model["layers.0.weight"], fine["layers.0.weight"])
     assert load_run("run").evaluate()["loss"] == summary(Path("run"))["test/loss"]
 

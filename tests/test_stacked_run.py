@@ -15,9 +15,9 @@ from torch.utils._pytree import tree_leaves
 
 from deeprob import load_run, stacked_run
 from deeprob.stacked_run import common_step
+from deeprob.tracking import checkpoint_file
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
-from deeprob.training import checkpoint
 
 STACKED = "hydra/launcher=vectorized"
 
@@ -33,7 +33,7 @@ def folders(sweep: str) -> list[Path]:
 
 
 def last(folder: Path, name: str = "last") -> dict:
-    return checkpoint.load(folder / f"checkpoints/{name}.pt")
+    return checkpoint_file.load(folder / f"checkpoints/{name}.pt")
 
 
 def summary(folder: Path) -> dict:
@@ -244,7 +244,7 @@ def test_the_common_step_is_the_latest_that_all_with_checkpoints_have(tmp_path):
     paths = [tmp_path / f"{run}.pt" for run in range(3)]
     assert common_step(paths) is None
     for run, step, common in ((0, 2, 2), (0, 4, 4), (1, 2, 2), (1, 4, 4), (2, 9, None)):
-        checkpoint.save({"step": step}, paths[run])
+        checkpoint_file.save({"step": step}, paths[run])
         assert common_step(paths) == common
     paths[0].write_bytes(b"damaged")
     assert common_step(paths[:2]) == 2

@@ -29,7 +29,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deeprob.errors import UserError, did_you_mean, memory_errors
-from deeprob.files import write_whole
+from deeprob.tracking.files import write_whole
 
 T = TypeVar("T")
 

@@ -19,11 +19,11 @@ from deeprob.experiment import RunConfig, build_predictor, resolve_device
 from deeprob.fusion import FUSIONS, Part, Row, check_same, fuse, print_table
 from deeprob.models import Model
 from deeprob.objective import CrossEntropyConfig
-from deeprob.tracking import console
-from deeprob.training import Predictor, TrainerConfig, checkpoint, evaluate, extraction
+from deeprob.tracking import checkpoint_file, console
+from deeprob.tracking.checkpoint_file import alike
+from deeprob.training import Predictor, TrainerConfig, evaluate, extraction
 from deeprob.training.allocation import NoLargerThan
 from deeprob.training.config import DEVICES
-from deeprob.training.state import alike
 
 CHECKPOINTS = ("best", "last")
 SPLITS = ("train", "val", "test")
@@ -192,7 +192,7 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
         raise UserError(f"{directory}: no run there (no config.yaml); expected a directory that deeprob-train made")
     config = configs.read(RunConfig, directory / "config.yaml")
     path = directory / "checkpoints" / f"{checkpoint_name}.pt"
-    content = checkpoint.load_newest(path)
+    content = checkpoint_file.load_newest(path)
     try:
         shape, outputs, classes = content["input_shape"], content["outputs"], content["classes"]
         if not all(isinstance(name, str) for name in classes):

@@ -13,13 +13,13 @@ from deeprob.experiment import Experiment, RunConfig
 from deeprob.follow import Following, Outcome, follow
 from deeprob.preflight import preflight
 from deeprob.tracking import console
+from deeprob.tracking.checkpoint_file import alike, exists, generations, load_newest
 from deeprob.tracking.events import EventFile
 from deeprob.tracking.provenance import device_name, provenance
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
 from deeprob.training import Shared
-from deeprob.training.checkpoint import Checkpoints, exists, generations, load_newest
-from deeprob.training.state import alike
+from deeprob.training.checkpoint import Checkpoints
 from deeprob.watch import Watch, check_figures
 
 

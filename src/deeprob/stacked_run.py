@@ -12,12 +12,12 @@ import torch
 from deeprob import config as configs
 from deeprob.errors import DeeprobError, Diverged, Interrupted, memory_errors
 from deeprob.experiment import ALL_THREADS, SMALL_UPDATE, Experiment
-from deeprob.files import synced_together
 from deeprob.follow import Following, Outcome
 from deeprob.run import opened, summarize
+from deeprob.tracking.checkpoint_file import generations
+from deeprob.tracking.files import synced_together
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
-from deeprob.training.checkpoint import generations
 from deeprob.training.compiled import Compiler
 from deeprob.training.vectorized import Member, Readings, train_stack
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from deeprob import load_run
-from deeprob.training import checkpoint
+from deeprob.tracking import checkpoint_file
 
 
 def table(directory: str) -> list[dict]:
@@ -44,7 +44,7 @@ def test_folders_of_jobs_are_readable_and_safe(deeprob, small):
 def test_a_job_is_as_if_it_had_run_alone(deeprob, small):
     deeprob("-m", *small, "seed=0,1", "hydra.sweep.dir=s")
     deeprob(*small, "seed=1", "hydra.run.dir=alone")
-    job, alone = (checkpoint.load(Path(d) / "checkpoints/last.pt")["model"] for d in ("s/001_seed=1", "alone"))
+    job, alone = (checkpoint_file.load(Path(d) / "checkpoints/last.pt")["model"] for d in ("s/001_seed=1", "alone"))
     assert all(torch.equal(job[name], alone[name]) for name in alone)
     assert Path("s/001_seed=1/config.yaml").read_text() == Path("alone/config.yaml").read_text()
 

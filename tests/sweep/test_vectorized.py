@@ -11,7 +11,7 @@ from deeprob.errors import UserError
 from deeprob.stacked_run import StackedRuns
 from deeprob.sweep import groups, vectorized
 from deeprob.sweep.vectorized import best, check_settings
-from deeprob.training import checkpoint
+from deeprob.tracking import checkpoint_file
 from deeprob.training.stacked_update import StackedUpdate
 from hydra_plugins.deeprob_launcher import VectorizedLauncher
 
@@ -68,7 +68,9 @@ def test_how_runs_are_split_into_stacks_changes_no_more_than_rounding(deeprob, s
         words = (*small, "seed=range(5)", STACKED, "trainer.precision=float64", f"hydra.launcher.max_stack={largest}")
         assert deeprob("-m", *words, f"hydra.sweep.dir=s{largest}").status == 0
     for job in range(5):
-        one, other = (checkpoint.load(Path(f"s{n}/00{job}_seed={job}/checkpoints/last.pt"))["model"] for n in (2, 5))
+        one, other = (
+            checkpoint_file.load(Path(f"s{n}/00{job}_seed={job}/checkpoints/last.pt"))["model"] for n in (2, 5)
+        )
         for name in one:
             torch.testing.assert_close(one[name], other[name], rtol=1e-12, atol=1e-14)
 

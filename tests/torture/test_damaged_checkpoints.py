@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from deeprob.errors import UserError
+from deeprob.tracking import checkpoint_file
 from deeprob.training import checkpoint
 
 
@@ -32,13 +33,13 @@ def damages(content: bytes, count: int) -> list[bytes]:
 def test_every_damaged_checkpoint_is_noticed(one_run, tmp_path, times, tell):
     path = tmp_path / "x.pt"
     shutil.copy(one_run / "checkpoints/last.pt", path)
-    assert checkpoint.load(path)["step"] > 0
+    assert checkpoint_file.load(path)["step"] > 0
     files = damages(path.read_bytes(), times(60, 500))
     silent = []
     for number, content in enumerate(files):
         path.write_bytes(content)
         with contextlib.suppress(UserError):
-            checkpoint.load(path)
+            checkpoint_file.load(path)
             silent.append(number)
     assert silent == []
     tell(f"{len(files)} of {len(files)} truncations and bit flips of a checkpoint noticed")
@@ -79,7 +80,7 @@ def test_the_generation_before_takes_over_and_ends_at_the_same_bits(deeprob, unf
     assert result.err == (
         f"note: {path}: not a checkpoint, or a damaged one; using last.prev.pt, the generation before\n"
     )
-    one, other = (checkpoint.load(Path(d) / "checkpoints/last.pt")["model"] for d in (unfinished, "whole"))
+    one, other = (checkpoint_file.load(Path(d) / "checkpoints/last.pt")["model"] for d in (unfinished, "whole"))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 

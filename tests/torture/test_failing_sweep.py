@@ -11,7 +11,8 @@ import torch
 from torch.utils._pytree import tree_flatten
 
 from deeprob.sweep import task
-from deeprob.training import checkpoint, trainer
+from deeprob.tracking import checkpoint_file
+from deeprob.training import trainer
 
 FAILING = {2: "exception", 5: "memory", 7: "nan", 11: "exit", 13: "kill", 17: "directory"}
 
@@ -44,7 +45,7 @@ def rows() -> list[dict]:
 
 
 def state(directory: str) -> list:
-    content = checkpoint.load(Path(directory) / "checkpoints/last.pt")
+    content = checkpoint_file.load(Path(directory) / "checkpoints/last.pt")
     for name in ("seconds", "lengths", "metrics"):
         content.pop(name)
     return tree_flatten(content)[0]

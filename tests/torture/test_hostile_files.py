@@ -27,6 +27,7 @@ import torch
 
 from deeprob import load_run
 from deeprob.errors import UserError
+from deeprob.tracking import checkpoint_file
 from deeprob.training import checkpoint
 
 Build = Callable[[Path], object]
@@ -65,7 +66,7 @@ def put(name: str, content: bytes | str) -> Build:
 
 def put_all(run: Path, archive: bytes) -> None:
     for name in GENERATIONS:
-        (run / "checkpoints" / name).write_bytes(checkpoint.seal(archive))
+        (run / "checkpoints" / name).write_bytes(checkpoint_file.seal(archive))
 
 
 def saved(content: object) -> bytes:
@@ -76,7 +77,7 @@ def saved(content: object) -> bytes:
 
 def holding(make: Callable[[dict[str, Any], Path], object]) -> Build:
     """Let all generations hold what is made of the content of the last, and the run's directory."""
-    return lambda run: put_all(run, saved(make(checkpoint.load(run / "checkpoints/last.pt"), run)))
+    return lambda run: put_all(run, saved(make(checkpoint_file.load(run / "checkpoints/last.pt"), run)))
 
 
 def top(**values: object) -> Build:
@@ -132,9 +133,9 @@ def inner(key: str, **values: object) -> Build:
 
 def unsurpassed(run: Path) -> None:
     """Let the best be another model's, and let no epoch be better."""
-    content = checkpoint.load(run / "checkpoints/last.pt")
+    content = checkpoint_file.load(run / "checkpoints/last.pt")
     put_all(run, saved(content | {"model": {"layers.0.weight": torch.ones(1)}}))
-    last = checkpoint.seal(saved(content | {"best": [9.0, -9.0, 1]}))
+    last = checkpoint_file.seal(saved(content | {"best": [9.0, -9.0, 1]}))
     (run / "checkpoints/last.pt").write_bytes(last)
 
 
@@ -142,7 +143,7 @@ def entries(change: Callable[[dict[str, bytes]], dict[str, bytes]], kind: int = 
     """Let the archive have other entries."""
 
     def build(run: Path) -> None:
-        content = checkpoint.unseal((run / "checkpoints/last.pt").read_bytes())
+        content = checkpoint_file.unseal((run / "checkpoints/last.pt").read_bytes())
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             files = {name: archive.read(name) for name in archive.namelist()}
         text = io.BytesIO()
@@ -186,7 +187,7 @@ def overlapping(run: Path) -> None:
 def old(run: Path) -> None:
     """The format before archives, with an empty archive behind it."""
     text = io.BytesIO()
-    torch.save(checkpoint.load(run / "checkpoints/last.pt"), text, _use_new_zipfile_serialization=False)
+    torch.save(checkpoint_file.load(run / "checkpoints/last.pt"), text, _use_new_zipfile_serialization=False)
     with zipfile.ZipFile(text, "a"):
         pass
     put_all(run, text.getvalue())

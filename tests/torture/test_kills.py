@@ -14,7 +14,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils._pytree import tree_flatten_with_path
 
-from deeprob.training import checkpoint
+from deeprob.tracking import checkpoint_file
 
 OFTEN = ("trainer.checkpoint_steps=7", "trainer.log_every=5", "trainer.progress=false", "trainer.figures=[]")
 SPIRALS = (
@@ -74,7 +74,9 @@ def without_times(values: dict[str, Any]) -> dict[str, Any]:
 def numbers(folder: Path) -> dict[str, Any]:
     """All that a run ended with, but for times."""
     run = folder / "run"
-    content = checkpoint.load(run / "checkpoints/last.pt") | {"best": checkpoint.load(run / "checkpoints/best.pt")}
+    content = checkpoint_file.load(run / "checkpoints/last.pt") | {
+        "best": checkpoint_file.load(run / "checkpoints/best.pt")
+    }
     for state in (content, content["best"]):
         for name in ("seconds", "lengths"):
             state.pop(name, None)

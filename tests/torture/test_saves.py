@@ -13,8 +13,9 @@ import torch
 
 from deeprob.models.linear import LinearConfig
 from deeprob.optim import Schedule, SGDConfig
+from deeprob.tracking.checkpoint_file import load, load_newest
 from deeprob.training import TrainState
-from deeprob.training.checkpoint import Checkpoints, load, load_newest
+from deeprob.training.checkpoint import Checkpoints
 
 from .conftest import FULL
 

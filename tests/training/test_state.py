@@ -8,8 +8,9 @@ from deeprob.config import options
 from deeprob.models.linear import LinearConfig
 from deeprob.models.mlp import MLPConfig
 from deeprob.optim import AdamWConfig, LBFGSConfig, PlateauConfig, Schedule, SGDConfig
-from deeprob.training import TrainState, checkpoint
-from deeprob.training.state import alike
+from deeprob.tracking import checkpoint_file
+from deeprob.tracking.checkpoint_file import alike
+from deeprob.training import TrainState
 
 
 def state() -> TrainState:
@@ -86,8 +87,8 @@ ALL = {
 def test_every_optimizer_goes_on_from_a_file_as_it_was(tmp_path, name, dtype, times):
     s, other = started(ALL[name], dtype), started(ALL[name], dtype)
     update(s, times)
-    checkpoint.save(s.state_dict(), tmp_path / "x.pt")
-    other.load_state_dict(checkpoint.load(tmp_path / "x.pt"))
+    checkpoint_file.save(s.state_dict(), tmp_path / "x.pt")
+    other.load_state_dict(checkpoint_file.load(tmp_path / "x.pt"))
     for one in (s, other):
         update(one, 2)
     pairs = zip(s.parameters.values(), other.parameters.values(), strict=True)

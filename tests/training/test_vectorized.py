@@ -13,8 +13,9 @@ from deeprob.errors import Diverged
 from deeprob.features.raw import Raw
 from deeprob.objective import CrossEntropyConfig
 from deeprob.optim import AdamConfig, RpropConfig, Schedule, SGDConfig
+from deeprob.tracking.checkpoint_file import load
 from deeprob.training import Predictor, evaluate
-from deeprob.training.checkpoint import Checkpoints, load
+from deeprob.training.checkpoint import Checkpoints
 from deeprob.training.draws import Draws
 from deeprob.training.vectorized import Rates, StackedDraws
 

@@ -10,7 +10,7 @@ from deeprob.compare.page import page
 from deeprob.compare.report import tell
 from deeprob.config import number, register, some_words
 from deeprob.errors import UserError
-from deeprob.files import write_whole
+from deeprob.tracking.files import write_whole
 
 
 @register("", "compare")

@@ -16,7 +16,7 @@ from deeprob.data.augmentation import PicturesConfig
 from deeprob.data.base import place
 from deeprob.data.examples import Examples, Splits
 from deeprob.errors import UserError, one_line
-from deeprob.files import write_whole
+from deeprob.tracking.files import write_whole
 
 _FAILURES = (OSError, RuntimeError, ValueError, EOFError, http.client.HTTPException)
 

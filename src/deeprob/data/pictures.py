@@ -14,8 +14,8 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from deeprob.cache import user_cache
 from deeprob.errors import UserError, one_line
+from deeprob.tracking.cache import user_cache
 from deeprob.tracking.console import note, track
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")

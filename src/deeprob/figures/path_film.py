@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from deeprob.figures.paths import Trail, grounds, size
 from deeprob.figures.style import INK, STYLE, drawn
 from deeprob.figures.warp_film import gif
-from deeprob.files import write_whole
 from deeprob.surfaces import Race
+from deeprob.tracking.files import write_whole
 
 DPI = 80
 """The film's dots an inch."""

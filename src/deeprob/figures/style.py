@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure, FigureBase
 
-from deeprob.files import write_whole
+from deeprob.tracking.files import write_whole
 
 PALETTE = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6a2f", "#882255", "#8a8a8a", "#b8b000",

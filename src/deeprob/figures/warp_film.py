@@ -32,8 +32,8 @@ from deeprob.figures.feature_space import (
 from deeprob.figures.projection import names_of, stages_of
 from deeprob.figures.scenes import Scene, played, scenes_of
 from deeprob.figures.style import INK, PALE, PALETTE, STYLE, picture_axes
-from deeprob.files import write_whole
 from deeprob.load import Run
+from deeprob.tracking.files import write_whole
 
 DPI = 120
 """The film's dots an inch."""

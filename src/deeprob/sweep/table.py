@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 
 from deeprob.errors import one_line
 from deeprob.experiment import RunConfig
-from deeprob.files import write_whole
 from deeprob.tracking import console
+from deeprob.tracking.files import write_whole
 from deeprob.tracking.run_dir import COLUMNS
 
 _LONGEST = len("-1.2345678901234567e-05")  # of values that are not known before

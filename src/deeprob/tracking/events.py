@@ -24,7 +24,7 @@ from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.util import tensor_util
 
-from deeprob.files import sync
+from deeprob.tracking.files import sync
 
 CHARTS = {
     "accuracy": ["train/accuracy", "val/accuracy", "test/accuracy"],

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from deeprob.errors import UserError
-from deeprob.files import sync, write_whole
+from deeprob.tracking.files import sync, write_whole
 
 COLUMNS = (
     "epoch",

@@ -13,10 +13,10 @@ from torch import Tensor
 from deeprob import config as configs
 from deeprob import features as package
 from deeprob import randomness
-from deeprob.cache import Cache, Damaged, fingerprint, user_cache
 from deeprob.errors import memory_errors, one_line
 from deeprob.features import ChainConfig, Features, FeaturesConfig
 from deeprob.features.chain import Chain, standardized
+from deeprob.tracking.cache import Cache, Damaged, fingerprint, user_cache
 from deeprob.tracking.console import note
 from deeprob.tracking.provenance import device_name
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deeprob.cache import fingerprint
 from deeprob.data import DatasetConfig, Examples, Splits
 from deeprob.features import Features, FeaturesConfig
+from deeprob.tracking.cache import fingerprint
+from deeprob.tracking.checkpoint_file import alike
 from deeprob.training import extraction
-from deeprob.training.state import alike
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from deeprob.models import Model
 from deeprob.optim import Schedule
+from deeprob.tracking.checkpoint_file import alike
 from deeprob.tracking.run_dir import COLUMNS
 from deeprob.training.metrics import Meters
 
@@ -199,20 +200,3 @@ class TrainState:
         for index, values in state.items():
             taken = self.optimizer.state[parameters[index]]
             taken |= {name: value.to(taken[name].device) for name, value in values.items() if isinstance(value, Tensor)}
-
-
-def alike(value: Any, example: Any) -> bool:
-    """Tell whether a value has the structure, types and shapes of an example, and no count in it is negative.
-
-    A number may stand for a tensor without dimensions, as optimizers have it.
-    """
-    if isinstance(example, Tensor):
-        if isinstance(value, Tensor):
-            return (value.dtype, value.shape, value.stride()) == (example.dtype, example.shape, example.stride())
-        return example.dim() == 0 and type(value) in (int, float)
-    if isinstance(example, dict):
-        same_keys = isinstance(value, dict) and value.keys() == example.keys()
-        return same_keys and all(alike(value[key], example[key]) for key in example)
-    if isinstance(example, list):
-        return isinstance(value, list) and len(value) == len(example) and all(map(alike, value, example))
-    return type(value) is type(example) and (type(value) is not int or 0 <= value < 2**63)

@@ -7,8 +7,8 @@ import time
 import pytest
 import torch
 
-from deeprob import cache
-from deeprob.cache import Cache, Damaged, fingerprint, user_cache
+from deeprob.tracking import cache
+from deeprob.tracking.cache import Cache, Damaged, fingerprint, user_cache
 
 TENSORS = {
     "floats": torch.linspace(-1, 1, 6, dtype=torch.float64).view(2, 3),
