@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from deeprob import load_run, randomness
+from deeprob.config.application import config_directory
 from deeprob.experiment import Experiment
-from deeprob.hydra_app import config_directory
 
 EXPERIMENTS = sorted((config_directory() / "experiment").glob("*.yaml"))
 

@@ -8,11 +8,9 @@ import deeprob
 SOURCE = Path(deeprob.__file__).parent
 
 FLOORS = [
-    {"errors", "grammar", "randomness", "slopes"},
-    {"tracking"},
-    {"config"},
-    {"overrides", "composition"},
-    {"choices", "data", "features", "models", "objective", "optim"},
+    {"errors", "randomness", "slopes"},
+    {"config", "tracking"},
+    {"data", "features", "models", "objective", "optim"},
     {"fusion", "gradients", "measures", "surfaces", "training"},
     {"experiment"},
     {"load", "preflight", "resume"},
@@ -22,7 +20,6 @@ FLOORS = [
     {"follow"},
     {"run"},
     {"stacked_run"},
-    {"hydra_app"},
     {"sweep"},
     {"compare"},
     {"cli"},

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import deeprob as package
-from deeprob.hydra_app import config_directory
+from deeprob.config.application import config_directory
 from deeprob.optim.tracks import table_text
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

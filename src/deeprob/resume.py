@@ -8,9 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from deeprob import config as configs
 from deeprob.config import load, options
+from deeprob.config.overrides import check_types, explain, parse
 from deeprob.errors import UserError
 from deeprob.experiment import RunConfig
-from deeprob.overrides import check_types, explain, parse
 
 MAY_CHANGE = (
     "trainer.epochs",

@@ -15,6 +15,7 @@ from deeprob.preflight import preflight
 from deeprob.tracking import console
 from deeprob.tracking.checkpoint_file import alike, exists, generations, load_newest
 from deeprob.tracking.events import EventFile
+from deeprob.tracking.files import write_whole
 from deeprob.tracking.provenance import device_name, provenance
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
@@ -200,7 +201,7 @@ def opened(
         best_is_last = experiment.splits.val is None
         checkpoints = Checkpoints(files.checkpoints, state, experiment.identity(), best_is_last, lengths)
         try:
-            configs.save(config, files.config)
+            write_whole(files.config, configs.to_yaml(config))
             origin = provenance(command, state.frozen.device, config.seed)
             files.add_provenance(origin, resumed=bool(written))
             if not written:

@@ -44,7 +44,7 @@ def make_run(tmp_path) -> Callable[..., Path]:
     ) -> Path:
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        configs.save(run_config(values), folder / "config.yaml")
+        (folder / "config.yaml").write_bytes(configs.to_yaml(run_config(values)))
         measured = {} if accuracy is None else {"test/accuracy": accuracy}
         if status is not None:
             named = {key.replace("_", "/", 1): value for key, value in others.items()}

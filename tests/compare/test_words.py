@@ -7,9 +7,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from deeprob.compare.words import shortest, value_of, word_of
 from deeprob.config import read
+from deeprob.config.application import Application, started
 from deeprob.errors import UserError
 from deeprob.experiment import RunConfig, TrainConfig
-from deeprob.hydra_app import Application, started
 
 
 def parsed(word: str) -> object:

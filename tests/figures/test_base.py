@@ -1,10 +1,10 @@
 import pytest
 
 from deeprob import load_run
+from deeprob.config.application import config_directory
 from deeprob.errors import UserError
 from deeprob.figures import DecisionBoundaryConfig, figure_of_runs, figures_of_runs
 from deeprob.figures.base import group_by_seed
-from deeprob.hydra_app import config_directory
 
 
 @pytest.mark.parametrize(

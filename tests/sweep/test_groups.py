@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 
-from deeprob import hydra_app
+from deeprob.config.application import Application, started
 from deeprob.experiment import Experiment, TrainConfig
 from deeprob.sweep import groups
 from deeprob.sweep.groups import differences, fitting, grouped, hindrance, hindrance_of_size, memory, portions
@@ -14,8 +14,8 @@ from deeprob.sweep.groups import differences, fitting, grouped, hindrance, hindr
 @pytest.fixture(scope="module")
 def plan():
     """From the words of a job to its config."""
-    with hydra_app.started(None) as hydra:
-        application = hydra_app.Application(hydra, "train", TrainConfig)
+    with started(None) as hydra:
+        application = Application(hydra, "train", TrainConfig)
 
         @functools.cache
         def composed(*words: str) -> TrainConfig:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deeprob import hydra_app
+from deeprob.config.application import Application, started
 from deeprob.errors import UserError
 from deeprob.experiment import TrainConfig
 from deeprob.sweep.validation import validate
@@ -12,10 +12,10 @@ from deeprob.sweep.validation import validate
 def job(tmp_path, monkeypatch):
     """Validate a job of the sweep that some words make: from its number and its own words to folder and config."""
     monkeypatch.chdir(tmp_path)
-    with hydra_app.started(None) as hydra:
+    with started(None) as hydra:
 
         def checked(number, *words, sweep=("seed=0,1",)):
-            application = hydra_app.Application(hydra, "train", TrainConfig)
+            application = Application(hydra, "train", TrainConfig)
             config = application.compose(sweep, multirun=True)
             return validate(application.context(config), config, number, words)
 

@@ -478,7 +478,7 @@ def test_each_wrong_line_is_refused_in_one_that_names_the_key(deeprob, reached, 
     assert deeprob().status == 0
     default = reached[0]
     (tmp_path / "a run").mkdir()
-    configs.save(default.resolved(), tmp_path / "a run/config.yaml")
+    (tmp_path / "a run/config.yaml").write_bytes(configs.to_yaml(default.resolved()))
     grammar = Grammar(default, tmp_path / "a run")
     productions = [*WRONG, *RIGHT * 2]
     faults, counts = [], Counter()

@@ -10,9 +10,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from deeprob import config as configs
+from deeprob.config.application import Application, started
 from deeprob.errors import UserError
 from deeprob.experiment import RunConfig, TrainConfig
-from deeprob.hydra_app import Application, started
 
 
 def word_of(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from deeprob.config import Rule, expected, fits, load, options
+from deeprob.config.schema import Rule, expected, fits, load, options
 from deeprob.errors import UserError, did_you_mean
 from deeprob.features.base import FeaturesConfig
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from deeprob.config import Rule, name_of
+from deeprob.config.schema import Rule, name_of
 from deeprob.errors import UserError
 from deeprob.features.base import Features, FeaturesConfig
 from deeprob.features.cores import on_all_cores

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure, FigureBase
 
-from deeprob.choices import chosen
 from deeprob.config import name_of, options
+from deeprob.config.one_option import chosen
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures.style import drawn, save
 from deeprob.load import Run

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deeprob.choices import chosen
+from deeprob.config.one_option import chosen
 from deeprob.errors import UserError
 from deeprob.optim import OptimizerConfig
 

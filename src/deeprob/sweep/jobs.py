@@ -8,8 +8,8 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from deeprob.config.overrides import parse
 from deeprob.errors import UserError
-from deeprob.overrides import parse
 
 
 class Jobs(NamedTuple):

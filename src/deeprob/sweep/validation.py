@@ -7,9 +7,9 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from deeprob.config import load
+from deeprob.config.overrides import check_types, explain
 from deeprob.errors import UserError
 from deeprob.experiment import TrainConfig
-from deeprob.overrides import check_types, explain
 from deeprob.watch import check_names
 
 

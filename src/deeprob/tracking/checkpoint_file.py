@@ -1,4 +1,4 @@
-"""Checkpoint files: whole or not at all, with a checksum, two generations of each; what a stranger sent is inspected."""
+"""Checkpoint files: whole or not at all, with a checksum, two generations of each; nothing in one is trusted."""
 
 import hashlib
 import io

@@ -1,6 +1,6 @@
 """Hydra without its decorator: nothing is written, printed or exited before a config is valid.
 
-The parts of Hydra 1.3 used here that are not its public API are named in ``tests/test_hydra_app.py``.
+The parts of Hydra 1.3 used here that are not its public API are named in ``tests/config/test_application.py``.
 """
 
 import argparse
@@ -30,15 +30,15 @@ from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from deeprob.composition import CachingLoader
-from deeprob.config import load
+from deeprob.config.loader import CachingLoader
+from deeprob.config.overrides import check_types, explained, parse
+from deeprob.config.schema import load
 from deeprob.errors import UserError
-from deeprob.overrides import check_types, explained, parse
 
 
 def config_directory() -> Path:
     """Return where the configs lie: inside an installed package, or at the top of a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "configs"
     return installed if installed.is_dir() else package.parents[1] / "configs"
 

@@ -10,7 +10,7 @@ from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from deeprob.grammar import override_of
+from deeprob.config.overrides import override_of
 
 OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", replace=True)
 """For the names of job folders: ``${pad:7}`` is 007, so that they sort as they were numbered."""

@@ -1,9 +1,10 @@
 import pytest
+from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
 
+from deeprob.config.overrides import check_types, explain, override_of, parse
 from deeprob.errors import UserError
 from deeprob.optim import AdamWConfig
-from deeprob.overrides import check_types, explain, parse
 
 
 def test_parse_returns_hydras_overrides():
@@ -32,3 +33,16 @@ def test_an_error_that_names_nothing_still_gives_one_line():
     line = str(explain(RuntimeError("first\nsecond"), ["a.b=1", "c=2"]))
     assert line == "a.b=1 c=2: first"
     assert str(explain(RuntimeError(), ["a.b=1"])) == "a.b=1: RuntimeError"
+
+
+def test_a_word_is_read_once():
+    override = override_of("optimizer.lr=1e-3")
+    assert (override.key_or_group, override.value()) == ("optimizer.lr", 1e-3)
+    assert override_of("optimizer.lr=1e-3") is override
+    assert override_of("optimizer.lr=1e-4").value() == 1e-4
+
+
+def test_what_cannot_be_read_is_refused_each_time():
+    for _ in range(2):
+        with pytest.raises(OverrideParseException):
+            override_of("a=[1")

@@ -1,12 +1,14 @@
 """What people type: strict about types, and every mistake of Hydra's explained in one line."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep, Sweep
 from hydra.errors import (
     ConfigCompositionException,
@@ -22,9 +24,8 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from deeprob.config import expected, options
+from deeprob.config.schema import expected, options
 from deeprob.errors import UserError, did_you_mean
-from deeprob.grammar import override_of
 
 LONGEST_RANGE = 1_000_000
 MERGING = "Error merging override "
@@ -225,3 +226,23 @@ def _wrong_value(cause: ValidationError, word: str) -> UserError:
     holder = OmegaConf.select(cause.parent_node._get_root(), parent) if parent else cause.parent_node._get_root()
     accepted = expected(OmegaConf.get_type(holder), name)
     return UserError(f"{word}: expected {accepted}" if accepted else f"{word}: {_first_line(cause)}")
+
+
+@functools.lru_cache(maxsize=4096)
+def override_of(word: str, loader: ConfigLoader | None = None) -> Override:
+    """Return what a word says, which takes Hydra a millisecond; a sweep has the same words in many jobs.
+
+    Parameters
+    ----------
+    word
+        Such as ``optimizer.lr=1e-3``.
+    loader
+        Knows the options that a sweep's ``glob(…)`` stands for.
+
+    Raises
+    ------
+    OverrideParseException
+        When it cannot be read.
+    """
+    (override,) = OverridesParser.create(loader).parse_overrides([word])
+    return override

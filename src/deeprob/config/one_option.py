@@ -5,9 +5,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from deeprob.config import load, options
+from deeprob.config.overrides import check_types, explained, parse
+from deeprob.config.schema import load, options
 from deeprob.errors import UserError, did_you_mean
-from deeprob.overrides import check_types, explained, parse
 
 
 def chosen(group: str, text: str, key: str) -> Any:

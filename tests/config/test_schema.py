@@ -1,13 +1,11 @@
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
-import yaml
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from deeprob import config
-from deeprob.config import choice, number, register
+from deeprob.config import choice, number, register, schema
 from deeprob.errors import UserError
 
 
@@ -57,7 +55,7 @@ def composed(**values: object) -> DictConfig:
 
 def complaint(**values: object) -> str:
     with pytest.raises(UserError) as caught:
-        config.load(CartConfig, composed(**values))
+        schema.load(CartConfig, composed(**values))
     line = str(caught.value)
     assert "\n" not in line
     return line
@@ -67,15 +65,15 @@ def complaint(**values: object) -> str:
 
 
 def test_register_makes_a_class_an_option_of_its_group():
-    assert dict(config.options("wheel")) == {"wooden": WoodenConfig, "steel": SteelConfig}
+    assert dict(schema.options("wheel")) == {"wooden": WoodenConfig, "steel": SteelConfig}
 
 
 def test_a_group_that_nobody_registered_has_no_options():
-    assert dict(config.options("test_nothing")) == {}
+    assert dict(schema.options("test_nothing")) == {}
 
 
 def test_name_of_is_the_name_of_registration():
-    assert config.name_of(SteelConfig()) == "steel"
+    assert schema.name_of(SteelConfig()) == "steel"
 
 
 # ---------------------------------------------------------------- load
@@ -83,7 +81,7 @@ def test_name_of_is_the_name_of_registration():
 
 def test_load_returns_the_dataclass_with_its_option():
     node = composed(wheel__spokes=4, wheel__gaps=[1, 2, 3, 4], load=3, slope="-0.5")
-    loaded = config.load(CartConfig, node)
+    loaded = schema.load(CartConfig, node)
     wheel = WoodenConfig(size=0.5, spokes=4, gaps=[1, 2, 3, 4])
     assert loaded == CartConfig(wheel=wheel, owner="ann", load=3, slope=-0.5)
 
@@ -107,7 +105,7 @@ def test_load_returns_the_dataclass_with_its_option():
     ],
 )
 def test_values_on_the_right_side_of_a_bound_pass(values):
-    config.load(CartConfig, composed(**values))
+    schema.load(CartConfig, composed(**values))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +141,7 @@ def test_a_number_without_bounds_does_not_speak_of_one():
 
 @pytest.mark.parametrize("seats", [2**63, 10**400])
 def test_whole_numbers_fit_64_bits(seats):
-    assert config.load(CartConfig, composed(seats=2**63 - 1)).seats == 2**63 - 1
+    assert schema.load(CartConfig, composed(seats=2**63 - 1)).seats == 2**63 - 1
     assert complaint(seats=seats).startswith(f"seats={seats}: expected")
 
 
@@ -183,7 +181,7 @@ def test_an_interpolation_that_leads_nowhere_is_named_by_its_key(value, words):
 
 
 def test_an_interpolation_is_replaced_by_what_it_names():
-    assert config.load(CartConfig, composed(slope="${wheel.size}")).slope == 0.5
+    assert schema.load(CartConfig, composed(slope="${wheel.size}")).slope == 0.5
 
 
 def test_an_interpolated_value_is_held_to_the_bounds_too():
@@ -212,125 +210,4 @@ def test_the_bounds_are_checked_before_contradictions():
     ],
 )
 def test_expected_says_what_a_field_accepts(cls, name, words):
-    assert config.expected(cls, name) == words
-
-
-# ---------------------------------------------------------------- flat, save and read
-
-CART = CartConfig(
-    wheel=WoodenConfig(size=1e-8, spokes=3, gaps=[1, 2, 3]), owner="ann", lamp="rear", load=12, slope=-1 / 3
-)
-
-
-def test_flat_has_dotted_keys_and_the_choice_under_the_groups_name():
-    assert config.flat(CART) == {
-        "wheel": "wooden",
-        "wheel.size": 1e-8,
-        "wheel.spokes": 3,
-        "wheel.gaps": [1, 2, 3],
-        "owner": "ann",
-        "colour": "red",
-        "lamp": "rear",
-        "load": 12,
-        "slope": -1 / 3,
-        "offset": 0.0,
-        "seats": None,
-        "speed": None,
-    }
-
-
-def test_save_writes_choices_first_then_every_value(tmp_path):
-    config.save(CartConfig(wheel=SteelConfig(), owner="ann"), tmp_path / "config.yaml")
-    content = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
-    assert next(iter(content)) == "defaults"
-    assert content == {
-        "defaults": ["train", {"override wheel": "steel"}, "_self_"],
-        "wheel": {"size": 0.5, "bell": False},
-        "owner": "ann",
-        "colour": "red",
-        "lamp": None,
-        "load": "auto",
-        "slope": 0.0,
-        "offset": 0.0,
-        "seats": None,
-        "speed": None,
-    }
-
-
-@pytest.mark.parametrize("cart", [CART, CartConfig(wheel=SteelConfig(bell=True), owner="bob", load="full")])
-def test_read_returns_what_save_wrote(tmp_path, cart):
-    config.save(cart, tmp_path / "config.yaml")
-    assert config.read(CartConfig, tmp_path / "config.yaml") == cart
-
-
-@pytest.mark.parametrize("owner", ["null", "true", "1e3", "Zoë ☂", "a: b #c", " x ", "", "/a\\b'\""])
-def test_words_that_yaml_could_take_for_something_else_come_back(tmp_path, owner):
-    config.save(replace(CART, owner=owner), tmp_path / "config.yaml")
-    assert config.read(CartConfig, tmp_path / "config.yaml").owner == owner
-
-
-def test_words_that_are_no_utf_8_are_refused(tmp_path):
-    config.save(replace(CART, owner="caf\udce9"), tmp_path / "config.yaml")
-    with pytest.raises(UserError, match=r"owner=caf.udce9: not in UTF-8; give it another name"):
-        config.read(CartConfig, tmp_path / "config.yaml")
-
-
-def test_read_takes_defaults_for_what_the_file_leaves_out(tmp_path):
-    path = tmp_path / "config.yaml"
-    path.write_text("defaults: [train, {override wheel: steel}]\nowner: ann\n")
-    assert config.read(CartConfig, path) == CartConfig(wheel=SteelConfig(size=0.5, bell=False), owner="ann")
-
-
-WHOLE = "defaults: [{override wheel: wooden}]\nowner: ann\n"
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        pytest.param(b"", id="empty"),
-        pytest.param(b"{", id="damaged"),
-        pytest.param(WHOLE[:20].encode(), id="truncated"),
-        pytest.param(bytes(range(256)), id="binary"),
-        pytest.param(b"\x00\x01\x02", id="control characters"),
-        pytest.param(b"3", id="a number"),
-        pytest.param(b"[1, 2]", id="a list"),
-        pytest.param(b"owner: ann", id="no defaults"),
-        pytest.param(b"defaults: 3", id="defaults of a wrong kind"),
-        pytest.param(b"defaults: [train]\nowner: ann", id="no choice"),
-        pytest.param(b"defaults: [{override wheel: [steel]}]", id="choice of a wrong kind"),
-        pytest.param(b"defaults: [{override wheel: !!python/name:os.system x}]", id="code"),
-        pytest.param(b"defaults: [{override wheel: paper}]\nowner: ann", id="unknown option"),
-        pytest.param(b"defaults: [{override sail: steel}]\nowner: ann", id="unknown group"),
-        pytest.param(WHOLE.encode() + b"slop: 1", id="unknown key"),
-        pytest.param(WHOLE.encode() + b"wheel: {bell: true}", id="key of another option"),
-        pytest.param(WHOLE.encode() + b"wheel: 3", id="no mapping for a group"),
-        pytest.param(WHOLE.encode() + b"wheel: null", id="null for a group"),
-        pytest.param(WHOLE.encode() + b"slope: steep", id="value of a wrong type"),
-        pytest.param(WHOLE.encode() + b"slope: '${'", id="broken interpolation"),
-        pytest.param(WHOLE.encode() + b"slope: ${nowhere}", id="interpolation that leads nowhere"),
-        pytest.param(WHOLE.encode() + b"slope: ${oc.env:HOME}", id="interpolation that leads out"),
-        pytest.param(WHOLE.encode() + b"seats: &x [1]\nload: *x", id="alias"),
-        pytest.param(WHOLE.encode() + b"#" * 2**18, id="too large"),
-        pytest.param(WHOLE.encode() + b'"a\\nb": 1', id="key of two lines"),
-        pytest.param(WHOLE.encode() + b"slope: 7", id="value out of range"),
-    ],
-)
-def test_what_read_cannot_take_is_named_by_its_path(tmp_path, content):
-    path = tmp_path / "config.yaml"
-    path.write_bytes(content)
-    with pytest.raises(UserError) as caught:
-        config.read(CartConfig, path)
-    line = str(caught.value)
-    assert line.startswith(f"{path}: ")
-    assert "\n" not in line
-
-
-@pytest.mark.parametrize(
-    ("place", "reason"),
-    [("nothing", "No such file or directory"), (".", "Is a directory")],
-)
-def test_a_path_without_a_file_is_named(tmp_path, place, reason):
-    path = tmp_path / place
-    with pytest.raises(UserError) as caught:
-        config.read(CartConfig, path)
-    assert str(caught.value) == f"{path}: {reason}; expected the config.yaml of a finished run"
+    assert schema.expected(cls, name) == words

@@ -12,8 +12,8 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 import deeprob.cli  # registers every option
-from deeprob.composition import CachingLoader, readable
-from deeprob.hydra_app import config_directory
+from deeprob.config.application import config_directory
+from deeprob.config.loader import CachingLoader, readable
 
 assert deeprob.cli
 

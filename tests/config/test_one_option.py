@@ -1,7 +1,7 @@
 import pytest
 
 import deeprob.figures  # noqa: F401 - registers its options
-from deeprob.choices import chosen
+from deeprob.config.one_option import chosen
 from deeprob.errors import UserError
 from deeprob.figures import LearningCurvesConfig
 from deeprob.optim import SGDConfig

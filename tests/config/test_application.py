@@ -11,8 +11,8 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.utils import JobReturn, run_job
 
+from deeprob.config.application import claimed, config_directory, parse_arguments
 from deeprob.errors import UserError
-from deeprob.hydra_app import claimed, config_directory, parse_arguments
 
 
 def parameters(function) -> list[str]:

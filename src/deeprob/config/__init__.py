@@ -1,0 +1,18 @@
+"""Configs: typed, validated, composed by Hydra from what people type, and written into runs."""
+
+from deeprob.config.config_file import digest, flat, read, to_yaml
+from deeprob.config.schema import choice, load, name_of, number, options, register, some_words
+
+__all__ = [
+    "choice",
+    "digest",
+    "flat",
+    "load",
+    "name_of",
+    "number",
+    "options",
+    "read",
+    "register",
+    "some_words",
+    "to_yaml",
+]

@@ -1,0 +1,98 @@
+"""The ``config.yaml`` of a run: a typed config written as plain values and read back, checked like any other."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from deeprob.config.schema import load, name_of, options
+from deeprob.errors import UserError, did_you_mean
+
+T = TypeVar("T")
+
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # where PyYAML was built with the library in C
+
+
+def to_yaml(config: Any) -> bytes:
+    """Return a run's config as a Hydra config that extends ``train``: choices first, then every value."""
+    choices = [
+        {f"override {f.name}": name_of(getattr(config, f.name))}
+        for f in dataclasses.fields(config)
+        if dataclasses.is_dataclass(getattr(config, f.name))
+    ]
+    content = {"defaults": ["train", *choices, "_self_"], **dataclasses.asdict(config)}
+    try:
+        text = yaml.dump(content, Dumper=_DUMPER, sort_keys=False)
+    except UnicodeEncodeError:  # letters that are none, which only the slower dumper writes, as escapes
+        text = yaml.safe_dump(content, sort_keys=False)
+    return text.encode()
+
+
+def digest(config: Any) -> str:
+    """Return what tells a config from every other one: a hash of all its values."""
+    return hashlib.sha256(json.dumps(flat(config), sort_keys=True).encode()).hexdigest()
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Return dotted key → value, with each group's choice under the group's own name."""
+    values: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        value, key = getattr(config, f.name), f"{prefix}{f.name}"
+        values |= {key: name_of(value), **flat(value, f"{key}.")} if dataclasses.is_dataclass(value) else {key: value}
+    return values
+
+
+_LARGEST = 2**18  # bytes
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """What `to_yaml` writes: plain values, none of which stands for another (a few aliases can stand for millions)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return the next node."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        if isinstance(node, yaml.ScalarNode) and "${" in node.value:
+            raise yaml.YAMLError("an interpolation")
+        return node
+
+
+def read(cls: type[T], path: Path) -> T:
+    """Return the config that `to_yaml` wrote.
+
+    Raises
+    ------
+    UserError
+        When the file is missing, no YAML, or names options, keys or values that do not exist.
+    """
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise UserError(f"{path}: larger than any config of a run")
+        content = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; expected the config.yaml of a finished run") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: no YAML of plain values, or damaged") from error
+    try:
+        schema = OmegaConf.structured(cls)
+        for entry in content.pop("defaults"):
+            for key, name in entry.items() if isinstance(entry, dict) else ():
+                group = key.removeprefix("override ")
+                if name not in options(group):
+                    raise UserError(f"{group}={name}: no such option; {did_you_mean(str(name), options(group))}")
+                schema[group] = OmegaConf.structured(options(group)[name])
+        merged = OmegaConf.merge(schema, content)
+        assert isinstance(merged, DictConfig)
+        return load(cls, merged)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except OmegaConfBaseException as error:
+        raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not the config.yaml of a run") from error
