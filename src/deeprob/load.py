@@ -16,12 +16,13 @@ from deeprob.config import choice, register
 from deeprob.data import Examples, Splits
 from deeprob.errors import UserError, memory_errors
 from deeprob.experiment import RunConfig, build_predictor, resolve_device
+from deeprob.features import extraction
 from deeprob.fusion import FUSIONS, Part, Row, check_same, fuse, print_table
 from deeprob.models import Model
 from deeprob.objective import CrossEntropyConfig
 from deeprob.tracking import checkpoint_file, console
 from deeprob.tracking.checkpoint_file import alike
-from deeprob.training import Predictor, TrainerConfig, evaluate, extraction
+from deeprob.training import Predictor, TrainerConfig, evaluate
 from deeprob.training.allocation import NoLargerThan
 from deeprob.training.config import DEVICES
 

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from deeprob.data import DatasetConfig, Examples, Splits
-from deeprob.features import Features, FeaturesConfig
+from deeprob.features import Features, FeaturesConfig, extraction
 from deeprob.tracking.cache import fingerprint
 from deeprob.tracking.checkpoint_file import alike
-from deeprob.training import extraction
 
 
 @dataclass(frozen=True)

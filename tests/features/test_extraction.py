@@ -15,9 +15,9 @@ from deeprob.features import (
     FeaturesConfig,
     HogConfig,
     RawConfig,
+    extraction,
 )
 from deeprob.features.pictures import PictureFeatures
-from deeprob.training import extraction
 
 RNG = torch.Generator().manual_seed(0)
 PICTURES = torch.randint(0, 256, (40, 3, 12, 12), dtype=torch.uint8, generator=RNG)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from deeprob import config as configs
-from deeprob import features as package
 from deeprob import randomness
 from deeprob.errors import memory_errors, one_line
 from deeprob.features import ChainConfig, Features, FeaturesConfig
@@ -129,7 +128,7 @@ def _code(features: Features) -> str:
     """Return a hash of the code that computes features: a change in it makes what was kept worthless."""
     modules = {sys.modules[type(part).__module__] for part in features.modules()}
     files = {Path(file) for module in modules if (file := getattr(module, "__file__", None))}
-    package_files = Path(package.__file__).parent.glob("*.py")
+    package_files = Path(__file__).parent.glob("*.py")
     return _hash_of(tuple(sorted({*files, *package_files, Path(randomness.__file__)})))
 
 
