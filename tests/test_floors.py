@@ -61,7 +61,3 @@ def test_imports_go_down():
 def test_an_upward_import_would_be_seen(tmp_path):
     (tmp_path / "a.py").write_text("from deeprob import cli\nimport deeprob.load\nfrom deeprob.sweep.sweep import x\n")
     assert imported_rooms(tmp_path / "a.py") == {"cli", "load", "sweep"}
-
-
-def test_files_hold_one_concept_each():
-    assert {path.name: n for path in SOURCE.rglob("*.py") if (n := len(path.read_text().splitlines())) > 300} == {}

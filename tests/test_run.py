@@ -156,7 +156,7 @@ def test_a_run_that_overflows_at_once_keeps_its_initial_weights(deeprob, small):
 
 
 def test_divergence_keeps_the_last_finite_state_and_the_best(deeprob, small, monkeypatch):
-    from deeprob.training import trainer
+    from deeprob.training import loop as trainer
 
     add = trainer.Update.freeze_unless
     steps = []

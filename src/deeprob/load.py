@@ -24,7 +24,7 @@ from deeprob.tracking import checkpoint_file, console
 from deeprob.tracking.checkpoint_file import alike
 from deeprob.training import Predictor, TrainerConfig, evaluate
 from deeprob.training.allocation import NoLargerThan
-from deeprob.training.config import DEVICES
+from deeprob.training.trainer import DEVICES
 
 CHECKPOINTS = ("best", "last")
 SPLITS = ("train", "val", "test")

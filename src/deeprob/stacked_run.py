@@ -18,8 +18,8 @@ from deeprob.tracking.checkpoint_file import generations
 from deeprob.tracking.files import synced_together
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
-from deeprob.training.compiled import Compiler
-from deeprob.training.vectorized import Member, Readings, train_stack
+from deeprob.training.stacked.compiled import Compiler
+from deeprob.training.stacked.loop import Member, Readings, train_stack
 
 Ending = dict[str, Any] | BaseException
 """The content of a run's ``summary.json``, or the error that ended it."""

@@ -30,8 +30,8 @@ from deeprob.models import MLPConfig
 from deeprob.objective import CrossEntropyConfig, L2Config
 from deeprob.optim import AdamConfig, CosineConfig
 from deeprob.training import Shared, TrainerConfig
-from deeprob.training.compiled import Compiler
-from deeprob.training.vectorized import Member, train_stack
+from deeprob.training.stacked.compiled import Compiler
+from deeprob.training.stacked.loop import Member, train_stack
 
 BATCH, EPOCHS = 64, 43  # of 47 updates
 

@@ -12,7 +12,7 @@ from deeprob.stacked_run import StackedRuns
 from deeprob.sweep import groups, vectorized
 from deeprob.sweep.vectorized import best, check_settings
 from deeprob.tracking import checkpoint_file
-from deeprob.training.stacked_update import StackedUpdate
+from deeprob.training.stacked.update import StackedUpdate
 from hydra_plugins.deeprob_launcher import VectorizedLauncher
 
 STACKED = "hydra/launcher=vectorized"

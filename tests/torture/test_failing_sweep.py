@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_flatten
 
 from deeprob.sweep import task
 from deeprob.tracking import checkpoint_file
-from deeprob.training import trainer
+from deeprob.training import loop as trainer
 
 FAILING = {2: "exception", 5: "memory", 7: "nan", 11: "exit", 13: "kill", 17: "directory"}
 

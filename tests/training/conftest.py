@@ -18,8 +18,8 @@ from deeprob.models import MLPConfig
 from deeprob.objective import CrossEntropyConfig, LossConfig, NoneConfig, Objective, RegularizerConfig
 from deeprob.optim import AdamConfig, ConstantConfig, OptimizerConfig, SchedulerConfig
 from deeprob.training import TrainState, train
-from deeprob.training.trainer import Record
-from deeprob.training.vectorized import Member, train_stack
+from deeprob.training.loop import Record
+from deeprob.training.stacked.loop import Member, train_stack
 
 Curves = dict[str, torch.Tensor]
 PER_EPOCH = 3  # 90 points by 32

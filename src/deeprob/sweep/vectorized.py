@@ -19,7 +19,7 @@ from deeprob.sweep.task import Result, SweepTask, searches
 from deeprob.sweep.validation import validate
 from deeprob.tracking import console
 from deeprob.tracking.run_dir import RunDirectory
-from deeprob.training.compiled import Compiler
+from deeprob.training.stacked.compiled import Compiler
 
 
 @dataclass

@@ -1,157 +1,80 @@
-"""The training loop: a generator that updates the state and yields a record whenever something can be read."""
+"""How long to train, on what, in which batches, and what to keep."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from deeprob.data import Examples
-from deeprob.errors import Diverged
-from deeprob.features import Features
-from deeprob.objective import Objective, weights
-from deeprob.training.draws import Augment, Draws
-from deeprob.training.ready import made_ready
-from deeprob.training.state import TrainState
-from deeprob.training.update import Update, total_norm
+from deeprob.config import choice, number, register, some_words
+
+PRECISIONS = ("float32", "float64", "bf16")
+DEVICES = ("auto", "cpu", "cuda")
 
 
-@dataclass(frozen=True)
-class Record:
-    """What the loop knows at a moment when it has waited for the device anyway.
+@register("trainer", "default")
+@dataclass(kw_only=True, slots=True)
+class TrainerConfig:
+    """Fields of the training loop.
 
     Attributes
     ----------
-    step
-        Updates done.
-    epoch
-        Epochs done, the current one counted from its first update.
-    metrics
-        Means over the updates since the last reading, under the names of TensorBoard's tags; empty in a record in the
-        middle of an interval, which an interruption causes or a checkpoint that is due.
-    examples
-        How many examples those updates saw.
-    epoch_metrics
-        At the end of an epoch the means over all its updates, else None.
-    validation
-        What the validation split has there, if the loop measured it: ``loss`` and ``accuracy``.
+    epochs
+        Passes over the training split; with a full batch, updates.
+    batch_size
+        Examples an update; ``full``, or ``auto`` for what suits dataset and optimizer.
+    chunk_size
+        Examples in memory at once within a batch (the gradient is summed over chunks); ``auto`` for about 256 MB. The
+        result is that of the whole batch; but dropout draws other masks for another size, and batch norm sees a chunk.
+    device
+        ``auto`` takes CUDA where there is one.
+    precision
+        Of all numbers; ``bf16`` keeps float32 but for products of matrices (autocast).
+    threads
+        CPU threads; ``auto`` takes one for small networks, where two are slower.
+    log_every
+        Updates between two points of a training curve; the end of an epoch always is one.
+    checkpoint_minutes, checkpoint_epochs, checkpoint_steps
+        A checkpoint is written when the last one is so many minutes old, every so many epochs, and every so many
+        updates (0: not for that reason); the start and the end of a run always write one.
+    monitor, patience
+        The validation metric that chooses the best checkpoint (``auto``: accuracy, where there are classes), and the
+        epochs without a better one after which the run stops (0: never).
+    figures, figures_every
+        Pictures for TensorBoard and the run's ``figures`` folder, by name (null: those that suit the run, but none in a
+        sweep; ``[]``: none), and the epochs between two looks at the run (0: a fifth of the run).
+    preflight
+        Check data, device, initial loss and gradient before the first update; ``only`` does not train after it.
     """
 
-    step: int
-    epoch: int
-    metrics: dict[str, float]
-    examples: int
-    epoch_metrics: dict[str, float] | None
-    validation: dict[str, float] | None = None
+    epochs: int = number(30, minimum=1)
+    batch_size: int | str = number("auto", minimum=1, words=("full", "auto"))
+    chunk_size: int | str = number("auto", minimum=1, words=("auto",))
+    device: str = choice("auto", among=DEVICES)
+    precision: str = choice("float32", among=PRECISIONS)
+    threads: int | str = number("auto", minimum=1, maximum=1024, words=("auto",))
+    log_every: int = number(50, minimum=1)
+    checkpoint_minutes: float = number(0.5, minimum=0)
+    checkpoint_epochs: int = number(0, minimum=0)
+    checkpoint_steps: int = number(0, minimum=0)
+    monitor: str = choice("auto", among=("auto", "val/accuracy", "val/loss"))
+    patience: int = number(0, minimum=0)
+    progress: bool = True
+    figures: list[str] | None = some_words(or_none=True)
+    figures_every: int = number(0, minimum=0)
+    preflight: bool | str = choice(False, among=(False, True, "only"))
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of parameters and features."""
+        return torch.float64 if self.precision == "float64" else torch.float32
 
-def train(
-    state: TrainState,
-    objective: Objective,
-    features: Features,
-    examples: Examples,
-    *,
-    seed: int,
-    epochs: int,
-    batch_size: int,
-    chunk_size: int,
-    log_every: int,
-    bf16: bool = False,
-    zeros: bool = False,
-    pause_every: int = 0,
-    augment: Augment | None = None,
-    interrupted: Callable[[], bool] = lambda: False,
-) -> Iterator[Record]:
-    """Train from wherever `state` is to the end of the last epoch, or until the optimizer has nothing more to do.
+    def noise_sources(self) -> list[str]:
+        """Return the override that makes rounding finer, if products are rounded to 8 bits."""
+        return ["trainer.precision=float32"] if self.precision == "bf16" else []
 
-    Nothing waits for the device between two records. The first loss or gradient that is not finite freezes the
-    parameters on the device.
-
-    Parameters
-    ----------
-    state
-        Is changed in place; between two records it can be written down and loaded to go on bit for bit.
-    objective, features, examples
-        L(W), what prepares a batch for the model, and the extracted training split on the model's device.
-    seed
-        Names the order of batches, the dropout masks and what augmentation draws.
-    epochs, batch_size, chunk_size, log_every
-        See `TrainerConfig`, resolved to numbers.
-    bf16
-        Compute products of matrices in bfloat16; parameters, loss and updates stay as they are.
-    zeros
-        Measure the share of weights that are exactly 0.
-    pause_every
-        Yield an empty record every so many updates, if there is no other; 0 for never.
-    augment
-        Changes a batch of inputs, given a key for its random numbers.
-    interrupted
-        Asked after each update; when it says so the loop yields a last record and ends.
-
-    Raises
-    ------
-    Diverged
-        At the next reading after a number was not finite.
-    """
-    if augment is None and batch_size >= len(examples):
-        features, examples = made_ready(features, examples)
-    draws = Draws(examples, batch_size, seed, noisy=state.model.noisy, augment=augment)
-    per_epoch = draws.batches.per_epoch
-    update = Update(state, objective, features, chunk_size, bf16, halving=per_epoch == 1)
-
-    stopped = state.finished
-    while state.step < epochs * per_epoch and not stopped:
-        factor = state.schedule(state.step)
-        for group in state.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * factor
-        update(*draws[state.step])
-        state.step += 1
-
-        stopped = interrupted() or state.finished
-        if state.step % per_epoch == 0 or state.step % log_every == 0:
-            norm = total_norm(update.parameters).item()
-            yield reading(state, per_epoch, norm, lambda step: update.first_not_finite(*draws[step]), zeros=zeros)
-        elif stopped or (pause_every and state.step % pause_every == 0):  # read nothing: the interval goes on after it
-            yield Record(state.step, -(-state.step // per_epoch), {}, 0, None)
-
-
-def reading(state: TrainState, per_epoch: int, norm: float, cause: Callable[[int], str], *, zeros: bool) -> Record:
-    """Return what was measured since the last reading.
-
-    Parameters
-    ----------
-    state
-        The run's after an update.
-    per_epoch
-        Updates an epoch.
-    norm
-        Of the parameters.
-    cause
-        From an update (counted from 0) that froze them to what was first not finite in it.
-    zeros
-        Measure the share of weights that are exactly 0.
-
-    Raises
-    ------
-    Diverged
-        When a number has not been finite; names the first.
-    """
-    metrics, count = state.meters.read()
-    metrics["optim/lr"] = state.optimizer.param_groups[0]["lr"]
-    metrics["params/norm"] = norm
-    if frozen := int(metrics.pop("frozen")):
-        first = state.step - frozen
-        raise Diverged(cause(first), first + 1, *divmod(first, per_epoch))
-    if not math.isfinite(norm):
-        raise Diverged("norm of the parameters", state.step)
-    if zeros:
-        metrics["params/zeros"] = share_of_zeros(weights(state.parameters).values())
-    epoch_metrics = metrics | state.meters.read_epoch() if state.step % per_epoch == 0 else None
-    return Record(state.step, -(-state.step // per_epoch), metrics, count, epoch_metrics)
-
-
-def share_of_zeros(tensors: Iterable[Tensor]) -> float:
-    """Return the share of entries that are exactly 0."""
-    flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
-    return (flat == 0).double().mean().item()
+    def problems(self) -> Iterator[str]:
+        """Yield what cannot be done on this machine."""
+        if self.device == "cuda" and not torch.cuda.is_available():
+            yield "device=cuda: no CUDA device here; use auto or cpu"
+        if self.device not in DEVICES:
+            yield f"device={self.device}: expected one of {', '.join(DEVICES)}"

@@ -5,10 +5,10 @@ import torch
 
 from deeprob.objective import L1Config, L2Config
 from deeprob.optim import AdafactorConfig, AdamConfig, SGDConfig
-from deeprob.training import compiled
-from deeprob.training.compiled import Compiler, leaves, repays
-from deeprob.training.stack import Stack
-from deeprob.training.stacked_update import StackedObjective, StackedUpdate
+from deeprob.training.stacked import compiled
+from deeprob.training.stacked.compiled import Compiler, leaves, repays
+from deeprob.training.stacked.stack import Stack
+from deeprob.training.stacked.update import StackedObjective, StackedUpdate
 
 
 def specs(spec, optimizer=AdamConfig, **model):

@@ -18,8 +18,8 @@ from deeprob.objective import (
 from deeprob.objective.regularizers import ElasticNet, NoRegularizer
 from deeprob.optim import AdamConfig, Schedule, SGDConfig
 from deeprob.training import TrainState
-from deeprob.training.stack import Stack
-from deeprob.training.stacked_update import StackedObjective, StackedUpdate
+from deeprob.training.stacked.stack import Stack
+from deeprob.training.stacked.update import StackedObjective, StackedUpdate
 
 LIKE = torch.zeros((), dtype=torch.float64)
 ONES, ZEROS = torch.ones(2, 1, 1, dtype=torch.float64), torch.zeros(2, 1, 1, dtype=torch.float64)

@@ -17,7 +17,7 @@ from deeprob.tracking.checkpoint_file import load
 from deeprob.training import Predictor, evaluate
 from deeprob.training.checkpoint import Checkpoints
 from deeprob.training.draws import Draws
-from deeprob.training.vectorized import Rates, StackedDraws
+from deeprob.training.stacked.loop import Rates, StackedDraws
 
 
 def sgd(spec, *rates):

@@ -14,13 +14,13 @@ from deeprob.errors import Diverged
 from deeprob.features import Features
 from deeprob.objective import Objective
 from deeprob.optim import OptimizerConfig, Schedule
-from deeprob.training.compiled import Compiler
 from deeprob.training.draws import Augment, Draws
+from deeprob.training.loop import Record, reading
 from deeprob.training.ready import made_ready
-from deeprob.training.stack import Stack
-from deeprob.training.stacked_update import StackedObjective, StackedUpdate
+from deeprob.training.stacked.compiled import Compiler
+from deeprob.training.stacked.stack import Stack
+from deeprob.training.stacked.update import StackedObjective, StackedUpdate
 from deeprob.training.state import TrainState
-from deeprob.training.trainer import Record, reading
 from deeprob.training.update import Update
 
 Readings = dict[int, Record | Diverged]
@@ -34,7 +34,7 @@ class Member:
     Attributes
     ----------
     state, objective, optimizer, seed
-        See `deeprob.training.trainer.train`; the state's tensors become views of the stack's.
+        See `deeprob.training.loop.train`; the state's tensors become views of the stack's.
     zeros
         Measure the share of weights that are exactly 0.
     """
@@ -77,7 +77,7 @@ def train_stack(
     kind
         The name of the optimizer.
     features, examples, epochs, batch_size, chunk_size, log_every, bf16, pause_every, augment, interrupted
-        See `deeprob.training.trainer.train`.
+        See `deeprob.training.loop.train`.
     compiler
         Compiles updates; None computes them as they are written.
     varying

@@ -15,7 +15,7 @@ from deeprob.models import Model
 from deeprob.objective import Objective, Parts, weights
 from deeprob.objective.regularizers import ElasticNet
 from deeprob.training.metrics import correct_count
-from deeprob.training.stack import Stack, columns
+from deeprob.training.stacked.stack import Stack, columns
 
 Numbers = dict[str, Tensor]
 
@@ -85,7 +85,7 @@ class StackedUpdate:
     together
         Whether all runs see the same batch.
     bf16
-        See `deeprob.training.trainer.train`.
+        See `deeprob.training.loop.train`.
     """
 
     stack: Stack

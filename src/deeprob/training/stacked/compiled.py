@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from deeprob import randomness
 from deeprob.errors import is_out_of_memory, one_line
 from deeprob.tracking.console import note
-from deeprob.training.stacked_update import StackedUpdate
+from deeprob.training.stacked.update import StackedUpdate
 
 SECONDS = {"cpu": 12.0, "cuda": 30.0}
 """About how long compiling takes."""
