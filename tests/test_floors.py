@@ -8,10 +8,10 @@ import deeprob
 SOURCE = Path(deeprob.__file__).parent
 
 FLOORS = [
-    {"errors", "randomness", "slopes"},
+    {"errors", "randomness"},
     {"config", "tracking"},
     {"data", "features", "models", "objective", "optim"},
-    {"fusion", "gradients", "measures", "surfaces", "training"},
+    {"analysis", "fusion", "training"},
     {"experiment"},
     {"load", "preflight", "resume"},
     {"landscape"},

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from deeprob import optimizer_paths
+from deeprob.analysis.surfaces import BealeConfig, BowlConfig, SaddleConfig
+from deeprob.analysis.surfaces.remarks import Remark
 from deeprob.errors import CheckFailed
 from deeprob.optimizer_paths import AllConfig, OptimizerPathsConfig
-from deeprob.surfaces import BealeConfig, BowlConfig, SaddleConfig
-from deeprob.surfaces.remarks import Remark
 
 QUICK = "steps=5", "film=false", "remarks=false"
 

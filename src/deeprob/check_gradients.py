@@ -14,18 +14,18 @@ from torch import Tensor
 from torch.func import functional_call
 
 from deeprob import randomness
+from deeprob.analysis.gradients.differences import Comparison, Loss, Parameters, analytic, compare
+from deeprob.analysis.gradients.slopes import EPSILON, ROUNDING, STEP
 from deeprob.config import number, register
 from deeprob.data import Batches
 from deeprob.errors import CheckFailed, memory_errors
 from deeprob.experiment import Experiment, RunConfig, TrainConfig
 from deeprob.figures.gradient_errors import error_curve, gradient_errors
 from deeprob.figures.style import save
-from deeprob.gradients import Comparison, Loss, Parameters, analytic, compare
 from deeprob.models import Model
 from deeprob.models.norms import BatchNorm
 from deeprob.objective import Objective
 from deeprob.objective.regularizers import ElasticNet
-from deeprob.slopes import EPSILON, ROUNDING, STEP
 from deeprob.tracking.console import LiveTable, note
 
 PICTURE = Path("outputs/figures/gradient_check.png")

@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 from omegaconf import MISSING
 
+from deeprob.analysis.surfaces import Descent, Point, Race, Racer, SurfaceConfig, all_surfaces, descend, racers_of
+from deeprob.analysis.surfaces.remarks import remarks_on
 from deeprob.config import name_of, number, register, some_words
 from deeprob.errors import CheckFailed, UserError, memory_errors
 from deeprob.figures.path_curves import path_curves
 from deeprob.figures.path_film import save_film
 from deeprob.figures.paths import paths
 from deeprob.figures.style import save
-from deeprob.surfaces import Descent, Point, Race, Racer, SurfaceConfig, all_surfaces, descend, racers_of
-from deeprob.surfaces.remarks import remarks_on
 from deeprob.tracking.console import LiveTable
 
 FOLDER = Path("outputs/figures")

@@ -17,7 +17,7 @@ from statistics import median
 import torch
 
 from deeprob import load_run
-from deeprob.landscape.directions import filter_normalised, random_direction
+from deeprob.analysis.landscape.directions import filter_normalised, random_direction
 from deeprob.landscape.slices import landscape_of
 from deeprob.randomness import key
 

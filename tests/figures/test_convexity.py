@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from deeprob import load_run
+from deeprob.analysis.landscape.convexity import TOLERANCE, worst_violation
 from deeprob.figures import ConvexityConfig, figures_of_runs
-from deeprob.landscape.convexity import TOLERANCE, worst_violation
 
 
 @pytest.fixture(autouse=True)

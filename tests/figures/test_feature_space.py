@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from deeprob import load_run
+from deeprob.analysis.plane import margins
+from deeprob.analysis.separability import separability
 from deeprob.data import CirclesConfig, MoonsConfig, XorConfig
 from deeprob.errors import UserError
 from deeprob.experiment import Experiment, RunConfig
@@ -13,7 +15,6 @@ from deeprob.figures.feature_space import FeatureSpaceConfig, layout
 from deeprob.figures.projection import names_of, stages_of
 from deeprob.figures.style import INK, colour, png
 from deeprob.load import Run
-from deeprob.measures import margins, separability
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig
 from deeprob.optim import AdamWConfig, ConstantConfig

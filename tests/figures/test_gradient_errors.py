@@ -2,10 +2,10 @@ import math
 
 import pytest
 
+from deeprob.analysis.gradients.differences import Comparison
+from deeprob.analysis.gradients.slopes import STEP, Ray
 from deeprob.figures.gradient_errors import ErrorCurve, error_curve, gradient_errors
 from deeprob.figures.style import png
-from deeprob.gradients import Comparison
-from deeprob.slopes import STEP, Ray
 
 STEPS = [10.0**-k for k in range(12, 0, -1)]
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from deeprob import load_run
+from deeprob.analysis.landscape.kinds import KINDS, shape_of
 from deeprob.figures.loss_kinds import LossKindsConfig
-from deeprob.landscape.kinds import KINDS, shape_of
 
 
 @pytest.fixture(autouse=True)

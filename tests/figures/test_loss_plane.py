@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from deeprob import load_run
+from deeprob.analysis.landscape.directions import inner, norm_of
 from deeprob.figures import LossPlaneConfig
 from deeprob.figures.loss_plane import at_right_angle, digits
-from deeprob.landscape.directions import inner, norm_of
 from deeprob.landscape.slices import landscape_of
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from deeprob.analysis.surfaces import BowlConfig, LocalMinimaConfig, Race, descend, racers_of
 from deeprob.figures.path_curves import LOWEST, path_curves
 from deeprob.figures.style import PALETTE, png
-from deeprob.surfaces import BowlConfig, LocalMinimaConfig, Race, descend, racers_of
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,10 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+from deeprob.analysis.surfaces import BowlConfig, Race, descend, racers_of
 from deeprob.figures.path_film import DPI, FRAMES, HOLD, SECONDS, Screen, film, reached, save_film
 from deeprob.figures.paths import grounds, size
 from deeprob.figures.style import drawn
-from deeprob.surfaces import BowlConfig, Race, descend, racers_of
 
 BOWL = BowlConfig()
 WORDS = "sgd lr=0.01", "lbfgs max_iter=1"

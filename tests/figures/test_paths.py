@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
+from deeprob.analysis.surfaces import BowlConfig, Race, SaddleConfig, descend, racers_of
 from deeprob.figures.paths import FAR, RATIO, framed, grid_of, labels, paths, size, stroke
 from deeprob.figures.style import PALETTE, png
-from deeprob.surfaces import BowlConfig, Race, SaddleConfig, descend, racers_of
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from deeprob.analysis.plane import margins
 from deeprob.figures.tracing import trace
-from deeprob.measures import margins
 
 
 def circle(points):

@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from torch import Tensor
 
+from deeprob.analysis.plane import Limits, boundary_fields, grid, limits_of
 from deeprob.config import choice, number, register
 from deeprob.data import Examples
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import INK, colour, plane_axes, rgb, shortened
 from deeprob.load import SPLITS, Run
-from deeprob.measures import Limits, boundary_fields, grid, limits_of
 
 
 @register("figure", "decision_boundary")

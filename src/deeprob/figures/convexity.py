@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
 from deeprob import randomness
+from deeprob.analysis.landscape.convexity import TOLERANCE, Violation, triples, worst_violation
+from deeprob.analysis.landscape.directions import difference, filter_normalised, random_direction, scaled
 from deeprob.config import choice, number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, INK, PALETTE, drawn
-from deeprob.landscape.convexity import TOLERANCE, Violation, triples, worst_violation
-from deeprob.landscape.directions import difference, filter_normalised, random_direction, scaled
 from deeprob.landscape.slices import enough, has_running_means, landscape_of, start_of
 from deeprob.load import SPLITS, Run
 

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
+from deeprob.analysis.gradients.differences import Comparison
+from deeprob.analysis.gradients.slopes import EPSILON, relative
 from deeprob.figures.style import FAINT, PALETTE, drawn
-from deeprob.gradients import Comparison
-from deeprob.slopes import EPSILON, relative
 
 SIZE = 6.4, 4.4
 

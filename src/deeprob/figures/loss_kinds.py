@@ -9,20 +9,22 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
+from deeprob.analysis.landscape.kinds import KINDS
+from deeprob.analysis.landscape.search import DIRECTIONS, EXAMPLES, STEPS, Search, Slice, search
+from deeprob.analysis.separability import one_thread
 from deeprob.config import number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, INK, PALETTE
-from deeprob.landscape.kinds import KINDS
-from deeprob.landscape.search import DIRECTIONS, EXAMPLES, STEPS, Search, Slice, search
 from deeprob.landscape.slices import landscape_of
 from deeprob.load import Run
-from deeprob.measures import one_thread
 
 
 @register("figure", "loss_kinds")
 @dataclass(kw_only=True, slots=True)
 class LossKindsConfig(FigureConfig):
-    """A slice of each kind (see `deeprob.landscape.kinds`) through a run's weights, in random and in turned directions.
+    """A slice of each kind through a run's weights, in random and in turned directions.
+
+    `deeprob.analysis.landscape.kinds` defines the kinds.
 
     Attributes
     ----------

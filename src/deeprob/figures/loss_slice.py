@@ -10,12 +10,19 @@ from matplotlib.figure import FigureBase
 from torch import Tensor
 
 from deeprob import randomness
+from deeprob.analysis.landscape.directions import (
+    Point,
+    difference,
+    filter_normalised,
+    norm_of,
+    random_direction,
+    scaled_to,
+)
+from deeprob.analysis.landscape.kinds import shape_of
+from deeprob.analysis.landscape.landscape import Landscape
 from deeprob.config import choice, number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, INK, PALETTE
-from deeprob.landscape.directions import Point, difference, filter_normalised, norm_of, random_direction, scaled_to
-from deeprob.landscape.kinds import shape_of
-from deeprob.landscape.landscape import Landscape
 from deeprob.landscape.slices import enough, has_running_means, landscape_of, other_architecture, start_of, weights_of
 from deeprob.load import SPLITS, Run, load_run
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from deeprob.analysis.plane import limits_of
 from deeprob.config import choice, number, register
 from deeprob.data import Examples
 from deeprob.figures.base import FigureConfig
@@ -15,7 +16,6 @@ from deeprob.figures.boundary import boundary, class_legend, scatter
 from deeprob.figures.confusion import needs_classes
 from deeprob.figures.style import FAINT, INK, PALE, colour, plane_axes, shortened
 from deeprob.load import SPLITS, Run
-from deeprob.measures import limits_of
 
 TOP = 3
 """Classes on a card."""

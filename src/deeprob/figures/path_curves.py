@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
+from deeprob.analysis.surfaces import Race
 from deeprob.figures.paths import labels, legend_columns, stroke, title
 from deeprob.figures.style import drawn
-from deeprob.surfaces import Race
 
 LOWEST = 1e-14
 """What f − f* is shown at least: float64 tells no less of numbers around 1."""

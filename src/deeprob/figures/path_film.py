@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from deeprob.analysis.surfaces import Race
 from deeprob.figures.paths import Trail, grounds, size
 from deeprob.figures.style import INK, STYLE, drawn
 from deeprob.figures.warp_film import gif
-from deeprob.surfaces import Race
 from deeprob.tracking.files import write_whole
 
 DPI = 80

@@ -10,9 +10,9 @@ from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 
+from deeprob.analysis.surfaces import Descent, Limits, Point, Race, SurfaceConfig
 from deeprob.config import name_of
 from deeprob.figures.style import INK, LETTER, PALETTE, colour, drawn, plane_axes
-from deeprob.surfaces import Descent, Limits, Point, Race, SurfaceConfig
 
 RATIO = 0.8
 """Height of a panel divided by its width."""

@@ -6,7 +6,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from deeprob.measures import Limits
+from deeprob.analysis.plane import Limits
 
 
 def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colours: Sequence[str], limits: Limits) -> None:

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from deeprob import config as configs
 from deeprob import randomness
+from deeprob.analysis.plane import Limits, limits_of
 from deeprob.data import Examples
 from deeprob.errors import UserError
 from deeprob.figures.tracing import trace
 from deeprob.load import Run
-from deeprob.measures import Limits, limits_of
 
 INPUT, SCORES = "input", "scores"
 

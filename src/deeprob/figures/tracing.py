@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from deeprob.measures import Limits, boundary_fields, grid, margins, zero_lines
+from deeprob.analysis.plane import Limits, boundary_fields, grid, margins, zero_lines
 
 HALVINGS = 12
 """Of the distance between two points of the grid, where a boundary crosses it."""

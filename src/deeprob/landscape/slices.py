@@ -7,9 +7,9 @@ from torch import Tensor
 
 from deeprob import config as configs
 from deeprob import randomness
+from deeprob.analysis.landscape.directions import Point
+from deeprob.analysis.landscape.landscape import Landscape
 from deeprob.data import Examples
-from deeprob.landscape.directions import Point
-from deeprob.landscape.landscape import Landscape
 from deeprob.load import Run
 from deeprob.objective import Objective
 

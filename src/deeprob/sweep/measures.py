@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 
 import torch
 
+from deeprob.analysis.landscape.search import EXAMPLES, measured, search
+from deeprob.analysis.plane import boundary_length, limits_of
+from deeprob.analysis.separability import separability
 from deeprob.data import Examples
-from deeprob.landscape.search import EXAMPLES, measured, search
 from deeprob.landscape.slices import landscape_of
 from deeprob.load import Run
-from deeprob.measures import boundary_length, limits_of, separability
 
 
 def boundary(run: Run) -> dict[str, float]:
@@ -37,7 +38,7 @@ def shared_name(stage: str) -> str:
 
 
 def slices(run: Run) -> dict[str, float]:
-    """Return the numbers on which the kinds of a run's loss slices are defined (see `deeprob.landscape.kinds`)."""
+    """Return the numbers on which `deeprob.analysis.landscape.kinds` defines the kinds of a run's loss slices."""
     landscape = landscape_of(run, "train", EXAMPLES, 0, torch.float64)
     return {f"slices/{name}": value for name, value in measured(search(landscape).found).items()}
 

@@ -1,0 +1,1 @@
+"""The gradient of L(W) held against finite differences."""

@@ -1,0 +1,183 @@
+"""The gradient of L(W) held against finite differences, entry by entry."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deeprob import randomness
+from deeprob.analysis.gradients.slopes import STEP, Ray, Slopes, examine, relative
+
+Parameters = Mapping[str, Tensor]
+"""Tensors of float64 by their names."""
+
+Loss = Callable[[Parameters], Tensor]
+"""L(W), a 0-d tensor."""
+
+Gradient = Callable[[Parameters], Parameters]
+"""∇L(W), by the same names."""
+
+AROUND, NEARBY = 64, 1e-4
+"""At how many points around one at most a slope that seems wrong is looked at again, and how far away they are."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The slope of L along one entry of a tensor, or along all of them moved at once.
+
+    Attributes
+    ----------
+    tensor, place
+        The tensor's name and the entry's index; None stands for all entries, each with a sign drawn at random.
+    scale
+        max(1, |w|) of the entry w: what steps are relative to.
+    ray
+        L on this line, and the slope that is claimed.
+    first, best
+        The differences of the first h, and those that the verdict goes by.
+    tolerance, verdict
+        See `deeprob.analysis.gradients.slopes.examine`.
+    """
+
+    tensor: str
+    place: tuple[int, ...] | None
+    scale: float
+    ray: Ray
+    first: Slopes
+    best: Slopes
+    tolerance: float
+    verdict: str
+
+    @property
+    def analytic(self) -> float:
+        """What is claimed."""
+        return self.ray.slope
+
+    @property
+    def numeric(self) -> float:
+        """The central difference."""
+        return self.best.central
+
+    @property
+    def floor(self) -> float:
+        """The slope below which errors are relative to this floor."""
+        return self.best.noise / self.tolerance
+
+    @property
+    def error(self) -> float:
+        """The relative error of the central difference."""
+        return relative(self.numeric, self.analytic, self.floor)
+
+    @property
+    def one_sided_error(self) -> float:
+        """The relative error of the lecture's difference, with the first h."""
+        return relative(self.first.right, self.analytic, self.first.noise / self.tolerance)
+
+    @property
+    def where(self) -> str:
+        """The entry in words."""
+        return f"{self.tensor} (all entries at once)" if self.place is None else f"{self.tensor}{list(self.place)}"
+
+
+def analytic(loss: Loss, parameters: Parameters) -> dict[str, Tensor]:
+    """Return the gradient by automatic differentiation."""
+    leaves = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
+    with torch.enable_grad():
+        value = loss(leaves)
+    gradients = torch.autograd.grad(value, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    return dict(zip(leaves, gradients, strict=True))
+
+
+def compare(
+    loss: Loss,
+    gradient: Gradient,
+    parameters: Parameters,
+    *,
+    entries: int | None = None,
+    step: float = STEP,
+    tolerance: float = 1e-6,
+    seed: int = 0,
+) -> Iterator[Comparison]:
+    """Yield comparisons of every entry, tensor by tensor.
+
+    Parameters
+    ----------
+    loss, gradient, parameters
+        L(W), what is claimed of it, and the point.
+    entries
+        Of a tensor with more entries so many are drawn, and then all are moved at once too, which shows an error in
+        those that were not drawn; None for every entry.
+    step
+        h of an entry w is this times max(1, |w|).
+    tolerance
+        The largest relative error that is ``ok``.
+    seed
+        Draws entries, signs, and the points around one that seems wrong.
+    """
+    point = {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in parameters.items()}
+    value, gradients = loss_at(loss, point), gradient(point)
+    for number, (name, tensor) in enumerate(point.items()):
+        stream = randomness.fold(randomness.key(seed, "gradient check"), number)
+        for way in ways(stream, name, tensor.numel(), entries):
+            place, scale = None, 1.0
+            if way.entry is not None:
+                place = tuple(int(index) for index in torch.unravel_index(torch.tensor(way.entry), tensor.shape))
+                scale = max(1.0, abs(tensor[place].item()))
+            here = way.ray(loss, point, value, gradients)
+            around = (
+                way.ray(loss, other, loss_at(loss, other), gradient(other)) for other in points_around(point, seed)
+            )
+            first, best, verdict = examine(here, around, step * scale, tolerance)
+            yield Comparison(name, place, scale, here, first, best, tolerance, verdict)
+
+
+def loss_at(loss: Loss, point: Parameters) -> float:
+    """Return L at a point, as a number."""
+    with torch.no_grad():
+        return loss(point).item()
+
+
+def points_around(point: Parameters, seed: int) -> Iterator[dict[str, Tensor]]:
+    """Yield points at which every entry is another one: there is hardly a kink at all of them."""
+    rng = randomness.generator(seed, "points around")
+    for _ in range(AROUND):
+        yield {
+            name: tensor
+            + NEARBY * tensor.abs().clamp(min=1) * tensor.new_empty(tensor.shape).uniform_(-1, 1, generator=rng)
+            for name, tensor in point.items()
+        }
+
+
+@dataclass(frozen=True)
+class Way:
+    """A direction: along one entry of a tensor, or all of them with signs (numel,)."""
+
+    tensor: str
+    entry: int | None
+    signs: Tensor
+
+    def ray(self, loss: Loss, point: Parameters, value: float, gradients: Parameters) -> Ray:
+        """Return L in this direction through a point, with the slope that gradients claim."""
+        spot = slice(None) if self.entry is None else slice(self.entry, self.entry + 1)
+        moved = point[self.tensor].view(-1)[spot]
+        centre = moved.clone()
+
+        def along(distance: float) -> float:
+            try:
+                moved.copy_(centre + distance * self.signs)
+                return loss_at(loss, point)
+            finally:
+                moved.copy_(centre)
+
+        return Ray(along, value, (gradients[self.tensor].flatten()[spot] @ self.signs).item())
+
+
+def ways(stream: Tensor, name: str, count: int, entries: int | None) -> Iterator[Way]:
+    """Yield the directions of a tensor of `count` entries: so many drawn and then all at once, or each one."""
+    sampled = entries is not None and entries < count
+    drawn = randomness.permutation(stream, count)[:entries].sort().values if sampled else torch.arange(count)
+    for entry in drawn.tolist():
+        yield Way(name, entry, torch.ones(1, dtype=torch.float64))
+    if sampled:
+        yield Way(name, None, 1.0 - 2.0 * (randomness.bits(randomness.fold(stream, 0), count) & 1).double())

@@ -1,0 +1,166 @@
+"""The loss at many weights at once: on the lines and planes W₀ + a·D₁ + b·D₂ of a model's weights.
+
+On such a plane the sums of the first layer are x·W₀ + a·x·D₁ + b·x·D₂: three products, computed once for some
+examples, whatever the number of points; a point then costs a sum of three numbers a unit in place of a product with all
+inputs. The other layers are evaluated for many points together, by ``vmap`` over the weights.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from deeprob.analysis.landscape.directions import Point
+from deeprob.data import Examples
+from deeprob.models import Model
+from deeprob.objective import Objective
+from deeprob.objective.objective import weights
+
+EXAMPLES, CHUNK = 256, 2**20
+"""How many examples go through a network together, and how many numbers a layer's activations of these at some points
+are at most: larger ones would leave the caches, smaller ones be more calls (tests/benchmarks/loss_plane.py)."""
+
+MEMORY = 2**25
+"""How many numbers are in memory at once at most, where it is not activations that decide: 256 MB of float64."""
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """L(W) over some examples as a function of a model's weights.
+
+    Attributes
+    ----------
+    model
+        In evaluation mode: no dropout, and batch norm with the running means that it has, whatever the weights.
+    objective
+        The data loss and λR(W).
+    examples
+        What the model sees, (N, …) floats, and targets, on the model's device and of its type of numbers.
+    """
+
+    model: Model
+    objective: Objective
+    examples: Examples
+
+    @property
+    def here(self) -> dict[str, Tensor]:
+        """The model's own weights."""
+        return {name: tensor.detach() for name, tensor in self.model.named_parameters()}
+
+    def to(self, dtype: torch.dtype) -> "Landscape":
+        """Return the same landscape in a type of numbers."""
+        return Landscape(copy.deepcopy(self.model).to(dtype).eval(), self.objective, self.examples.as_floats(dtype))
+
+    def gradient(self) -> dict[str, Tensor]:
+        """Return ∇L at the model's own weights."""
+        leaves = {name: tensor.clone().requires_grad_() for name, tensor in self.here.items()}
+        with torch.enable_grad():
+            scores = functional_call(self.model, leaves, (self.examples.inputs,))
+            value = self.objective(scores, self.examples.targets, leaves).loss
+        return dict(zip(leaves, torch.autograd.grad(value, list(leaves.values())), strict=True))
+
+    @torch.no_grad()
+    def losses(self, origin: Point, directions: Sequence[Point], steps: Tensor) -> Tensor:
+        """Return L at P points of a line or a plane, or of a space of more dimensions.
+
+        Parameters
+        ----------
+        origin
+            W₀, by the names of the model's parameters.
+        directions
+            K directions with the same names.
+        steps
+            (P, K) numbers a, b, …: how far each point lies in each direction.
+
+        Returns
+        -------
+        Tensor
+            (P,) float64 on the CPU. Where numbers overflow they are infinite or NaN.
+        """
+        spanned = {
+            name: torch.stack([tensor, *(direction[name] for direction in directions)])
+            for name, tensor in origin.items()
+        }
+        first = next(iter(origin.values()))
+        mixing = torch.cat([torch.ones(len(steps), 1), steps.cpu()], dim=1).to(first)
+        total = torch.zeros(len(steps), dtype=torch.float64, device=first.device)
+        layer = Sums.in_place_of_the_first_layer(self.model)
+        rest = {name: tensor for name, tensor in spanned.items() if not name.startswith(f"{layer.name}.")}
+        widest = max(linear.out_features for linear in self.model.linear_layers)
+        numbers = sum(tensor[0].numel() for tensor in rest.values())
+        most = max(1, min(CHUNK // (widest * min(EXAMPLES, len(self.examples))), MEMORY // max(1, numbers)))
+        for chosen in chunks(len(self.examples), EXAMPLES):
+            part = self.examples[chosen]
+            products = layer.products(part.inputs, spanned)
+            for places in chunks(len(mixing), most):
+                total[places] += self._sum_of_losses(layer, rest, products, part.targets, mixing[places])
+        return (total / len(self.examples) + self._regularization(spanned, mixing)).cpu()
+
+    def _sum_of_losses(
+        self, layer: "Sums", rest: Mapping[str, Tensor], products: Tensor, targets: Tensor, mixing: Tensor
+    ) -> Tensor:
+        """Return the examples' losses, summed, at some points (P,)."""
+
+        def at(mix: Tensor) -> Tensor:
+            point = {name: torch.tensordot(mix, tensor, 1) for name, tensor in rest.items()}
+            sums = torch.tensordot(mix, products, 1)
+            scores = functional_call(layer.model, point, (sums,))
+            return self.objective.loss(scores, targets).sum(dtype=torch.float64)
+
+        summed: Tensor = vmap(at)(mixing)
+        return summed
+
+    def _regularization(self, spanned: Mapping[str, Tensor], mixing: Tensor) -> Tensor:
+        """Return λR(W) at every point (P,), 0 where there is none."""
+        matrices = {name: spanned[name] for name in weights({name: t[0] for name, t in spanned.items()})}
+        none = mixing.new_zeros((), dtype=torch.float64)
+        if self.objective.regularizer(tensor[0] for tensor in matrices.values()) is None:
+            return none
+
+        def at(mix: Tensor) -> Tensor:
+            value = self.objective.regularizer(torch.tensordot(mix, tensor, 1) for tensor in matrices.values())
+            return none if value is None else value.double()
+
+        numbers = sum(tensor[0].numel() for tensor in matrices.values())
+        parts = [vmap(at)(mixing[places]) for places in chunks(len(mixing), max(1, MEMORY // numbers))]
+        return torch.cat(parts)
+
+
+def chunks(count: int, size: int) -> Iterator[slice]:
+    """Yield slices of at most `size` that together are ``range(count)``."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+@dataclass(frozen=True)
+class Sums:
+    """A model without its first layer, which is given the layer's sums in place of inputs.
+
+    Attributes
+    ----------
+    name
+        The name of the first layer.
+    model
+        A copy of the model that does nothing in place of the first layer.
+    """
+
+    name: str
+    model: Model
+
+    @classmethod
+    def in_place_of_the_first_layer(cls, model: Model) -> "Sums":
+        """Return a model without its first layer."""
+        first = model.linear_layers[0]
+        name = next(name for name, module in model.named_modules() if module is first)
+        copied = copy.deepcopy(model).eval()
+        copied.set_submodule(name, nn.Identity())
+        return cls(name, copied)
+
+    def products(self, inputs: Tensor, spanned: Mapping[str, Tensor]) -> Tensor:
+        """Return what the first layer makes of inputs (B, …) with W₀ and with each direction: (1 + K, B, H)."""
+        weight, bias = spanned[f"{self.name}.weight"], spanned.get(f"{self.name}.bias")
+        products = inputs.flatten(1) @ weight.transpose(1, 2)
+        return products if bias is None else products + bias[:, None]

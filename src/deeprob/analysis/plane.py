@@ -1,0 +1,70 @@
+"""The plane on which points and boundaries lie: a grid of it, the lines between classes, their length."""
+
+from collections.abc import Callable
+
+import contourpy
+import torch
+from torch import Tensor
+
+Limits = tuple[float, float, float, float]
+"""A part of the plane: left, right, bottom, top."""
+
+
+def limits_of(points: Tensor, margin: float = 0.1) -> Limits:
+    """Return the part of the plane that holds points (N, 2), with a `margin` as a share of their extent around it."""
+    low, high = points.amin(0), points.amax(0)
+    frame = margin * (high - low).clamp(min=1e-6)
+    (left, bottom), (right, top) = (low - frame).tolist(), (high + frame).tolist()
+    return left, right, bottom, top
+
+
+def grid(limits: Limits, resolution: int) -> Tensor:
+    """Return (resolution², 2) float32 points that cover a part of the plane, row by row from the bottom."""
+    left, right, bottom, top = limits
+    x, y = torch.linspace(left, right, resolution), torch.linspace(bottom, top, resolution)
+    return torch.stack([x.repeat(resolution), y.repeat_interleave(resolution)], dim=1)
+
+
+def margins(scores: Tensor) -> Tensor:
+    """Return by how much each of (N, C) scores leads the best of the others, (N, C): the winner's alone is positive.
+
+    It is 0 on the boundary between two classes and changes smoothly across it, which the winner's number does not.
+    """
+    two, places = scores.topk(2, dim=1)
+    best_other = two[:, :1].expand_as(scores).scatter(1, places[:, :1], two[:, 1:])
+    return scores - best_other
+
+
+def boundary_fields(scores: Tensor) -> Tensor:
+    """Return functions of the plane that are 0 on the boundaries between classes.
+
+    Parameters
+    ----------
+    scores
+        (R², C) on a `grid`.
+
+    Returns
+    -------
+    Tensor
+        (K, R, R) margins of each class, K = C, so that each boundary is there twice, as that of either class; of two
+        classes, which have the same boundary, those of the first alone, K = 1.
+    """
+    resolution = round(len(scores) ** 0.5)
+    fields = margins(scores).T.reshape(-1, resolution, resolution)
+    return fields if len(fields) > 2 else fields[:1]
+
+
+def zero_lines(field: Tensor, limits: Limits) -> list[Tensor]:
+    """Return the lines (m, 2) of float64 along which a function (R, R) on the grid of a part of the plane is 0."""
+    left, right, bottom, top = limits
+    x, y = (torch.linspace(*ends, len(field)).double().numpy() for ends in ((left, right), (bottom, top)))
+    values = field.double().cpu().numpy()
+    return [torch.from_numpy(line) for line in contourpy.contour_generator(x, y, values).lines(0.0)]
+
+
+def boundary_length(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int = 200) -> float:
+    """Return the length of all boundaries between classes within a part of the plane, in units of the inputs."""
+    fields = boundary_fields(scores(grid(limits, resolution)))
+    lines = [line for field in fields for line in zero_lines(field, limits)]
+    length: float = sum(line.diff(dim=0).norm(dim=1).sum().item() for line in lines)
+    return length / min(len(fields), 2)

@@ -1,0 +1,167 @@
+"""The lecture's remarks on surfaces, measured: each with settings of its own, on the surface that shows it."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from deeprob.analysis.surfaces.bowl import BowlConfig
+from deeprob.analysis.surfaces.descent import Descent, descend
+from deeprob.analysis.surfaces.local_minima import LocalMinimaConfig
+from deeprob.analysis.surfaces.racers import racers_of
+from deeprob.analysis.surfaces.saddle import SaddleConfig
+
+CONDITIONS = 1, 10, 100
+
+
+class Remark(NamedTuple):
+    """A remark, whether it holds, and the numbers that tell."""
+
+    text: str
+    holds: bool
+    numbers: str
+
+
+def local_minimum() -> Iterator[Remark]:
+    """Yield what momentum does at a small local minimum."""
+    surface = LocalMinimaConfig()
+    sgd, momentum = run(surface, "sgd lr=0.05"), run(surface, "sgd lr=0.05 momentum=0.9")
+    ends = {"sgd": sgd, "momentum": momentum}
+    yield Remark(
+        "sgd ends in the small local minimum, momentum passes it",
+        sgd.distance([(-1, 0)]) < 0.05 and momentum.distance(surface.minima()) < 0.05,
+        listed({name: f"x = {path.points[-1, 0]:.3f}, f = {path.losses[-1]:.3f}" for name, path in ends.items()}),
+    )
+
+
+def saddle() -> Iterator[Remark]:
+    """Yield who leaves a saddle, and how soon: when y is half way from the ridge to a minimum."""
+    surface = SaddleConfig()
+    words = {"sgd": "sgd lr=0.2", "momentum": "sgd lr=0.2 momentum=0.9"}
+    words |= {"rmsprop": "rmsprop lr=0.01", "adam": "adam lr=0.05"}
+    left = {name: first(abs(run(surface, word).points[:, 1]) > 0.5) for name, word in words.items()}
+    yield Remark(
+        f"momentum, rmsprop and adam leave a saddle where sgd stays for {surface.steps} updates",
+        left["sgd"] is None and all(left[name] is not None for name in words if name != "sgd"),
+        listed({name: "stays" if at is None else f"left after {at} updates" for name, at in left.items()}),
+    )
+
+
+def zigzag() -> Iterator[Remark]:
+    """Yield how often paths cross the floor of a bowl while f falls to a thousandth, and what conditioning costs.
+
+    Of a quadratic with curvatures 1 and κ the best learning rate of gradient descent is 2/(1 + κ), those of momentum
+    are α = (2/(1 + √κ))² and ρ = ((√κ − 1)/(√κ + 1))² (Polyak, "Some methods of speeding up the convergence of
+    iteration methods", 1964).
+    """
+    surface = BowlConfig()
+    words = {"sgd": "sgd lr=0.045", "momentum": "sgd lr=0.02 momentum=0.9", "adam": "adam lr=0.15"}
+    crossings = {name: crossed(run(surface, word), surface) for name, word in words.items()}
+    yield Remark(
+        "in a bowl sgd zigzags across the floor, momentum and adam less",
+        crossings["sgd"] > 0.9 and max(crossings["momentum"], crossings["adam"]) < 0.6,
+        listed({name: f"{share:.0%} of updates cross" for name, share in crossings.items()}),
+    )
+    costs: dict[str, list[int]] = {"sgd": [], "momentum": []}
+    for condition in CONDITIONS:
+        bowl, root = BowlConfig(condition=condition), math.sqrt(condition)
+        best = f"sgd lr={4 / (1 + root) ** 2} momentum={((root - 1) / (root + 1)) ** 2}"
+        for name, word in {"sgd": f"sgd lr={2 / (1 + condition)}", "momentum": best}.items():
+            costs[name].append(until_thousandth(run(bowl, word, 300)))
+    poor = f"updates to f/1000 under conditioning {', '.join(map(str, CONDITIONS))}"
+    yield Remark(
+        "poor conditioning slows sgd at its best learning rate, momentum at its best less",
+        costs["sgd"] == sorted(costs["sgd"]) and costs["momentum"][-1] < costs["sgd"][-1] / 2,
+        f"{poor}: " + listed({name: ", ".join(map(str, cost)) for name, cost in costs.items()}),
+    )
+
+
+def adagrad() -> Iterator[Remark]:
+    """Yield what AdaGrad does to steep and flat directions, and to its steps in the long run.
+
+    Noise keeps gradients from vanishing, as mini-batches do, so that steps could go on for ever. Then AdaGrad's sum of
+    squares grows as t, and its step falls as 1/√t; RMSProp's mean settles, here in some hundred updates.
+    """
+    surface = BowlConfig()
+    pace = {name: uneven(run(surface, word, 10), surface) for name, word in
+            {"sgd": "sgd lr=0.001", "adagrad": "adagrad lr=0.1"}.items()}  # fmt: skip
+    yield Remark(
+        "adagrad damps the steep direction and speeds the flat one",
+        abs(pace["sgd"] - 1) < 0.01 and pace["adagrad"] > 3,
+        listed({name: f"{ratio:.1f} times as far along the flat one for its gradient" for name, ratio in pace.items()}),
+    )
+    words = {"adagrad": "adagrad lr=0.1", "rmsprop": "rmsprop lr=0.01"}
+    falls = {name: exponent(run(surface, word, 1500, noise=100.0), 300) for name, word in words.items()}
+    yield Remark(
+        "adagrad slows over many steps, rmsprop does not",
+        -0.65 < falls["adagrad"] < -0.35 and abs(falls["rmsprop"]) < 0.15,
+        "from update 300 to 1500 " + listed({name: f"steps go as t^{power:.2f}" for name, power in falls.items()}),
+    )
+
+
+REMARKS: Mapping[str, list[Callable[[], Iterator[Remark]]]] = {
+    "local_minima": [local_minimum],
+    "saddle": [saddle],
+    "bowl": [zigzag, adagrad],
+}
+"""What is remarked on which surface."""
+
+
+def remarks_on(names: list[str]) -> Iterator[Remark]:
+    """Measure and yield the remarks on some surfaces."""
+    for name in names:
+        for remark in REMARKS.get(name, []):
+            yield from remark()
+
+
+# ---------------------------------------------------------------- what is measured on a path
+
+
+def run(
+    surface: BowlConfig | LocalMinimaConfig | SaddleConfig, words: str, steps: int = 0, noise: float = 0.0
+) -> Descent:
+    """Return the path of an optimizer in words from a surface's start; 0 steps stand for the surface's own."""
+    (racer,) = racers_of([words])
+    return descend(surface, racer, surface.start, steps=steps or surface.steps, noise=noise)
+
+
+def first(reached: np.ndarray) -> int | None:
+    """Return the first update (n,) at which something is so; None if it never is."""
+    return int(reached.argmax()) if reached.any() else None
+
+
+def until_thousandth(path: Descent) -> int:
+    """Return the updates until f is a thousandth of what it was at the start, above a minimum of 0; all if never."""
+    at = first(path.losses < path.losses[0] / 1000)
+    return path.updates if at is None else at
+
+
+def crossed(path: Descent, bowl: BowlConfig) -> float:
+    """Return the share of updates that change the sign of ∂f/∂y, until f is a thousandth of what it was."""
+    steep = bowl.condition * path.points[: until_thousandth(path) + 1, 1]
+    return float((steep[1:] * steep[:-1] < 0).mean())
+
+
+def uneven(path: Descent, bowl: BowlConfig) -> float:
+    """Return how much farther a path goes along the flat x for its gradient than along the steep y.
+
+    It is Σ|Δx|/Σ|∂f/∂x| divided by the same of y: the ratio of the learning rates that both really have.
+    """
+    moves = np.abs(np.diff(path.points, axis=0)).sum(0)
+    slopes = np.abs(path.points[:-1] * [1.0, bowl.condition]).sum(0)
+    flat, steep = moves / slopes
+    return float(flat / steep)
+
+
+def exponent(path: Descent, begin: int) -> float:
+    """Return p of the power law t^p that fits the lengths of the updates t > `begin` best, by least squares of logs."""
+    lengths = path.step_lengths[begin:]
+    times = np.arange(begin + 1, path.updates + 1)
+    slope, _ = np.polyfit(np.log(times), np.log(lengths), 1)
+    return float(slope)
+
+
+def listed(numbers: Mapping[str, str]) -> str:
+    """Return names and what was measured of each, in one line."""
+    return "; ".join(f"{name} {number}" for name, number in numbers.items())

@@ -1,0 +1,45 @@
+"""A saddle: the gradient is 0, but there is a way down."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from deeprob.analysis.surfaces.base import Limits, Point, SurfaceConfig
+from deeprob.config import number, register
+
+
+@register("surface", "saddle")
+@dataclass(kw_only=True, slots=True)
+class SaddleConfig(SurfaceConfig):
+    """f = ½x² + κ(¼y⁴ − ½y²): a saddle in the origin, from which κ = `flatness` tells how slowly f falls to both sides.
+
+    The minima are (0, ±1), where f = −κ/4. The start lies a thousandth beside the ridge y = 0. There gradient descent
+    multiplies y by 1 + ακ in an update (Dauphin et al., "Identifying and attacking the saddle point problem in
+    high-dimensional non-convex optimization", 2014).
+    """
+
+    start: ClassVar[Point] = (-1.5, 1e-3)
+    limits: ClassVar[Limits] = (-1.8, 1.0, -0.7, 1.4)
+    steps: ClassVar[int] = 150
+    lrs: ClassVar[Mapping[str, float]] = {
+        "sgd": 0.2,
+        "sgd momentum=0.9": 0.2,
+        "sgd momentum=0.9 nesterov=true": 0.2,
+        "adagrad": 0.3,
+        "rmsprop": 0.01,
+        "adam": 0.05,
+        "lbfgs max_iter=1": 1.0,
+    }
+
+    flatness: float = number(0.1, above=0, maximum=100)
+
+    def value(self, points: Tensor) -> Tensor:
+        """Return f of points (…, 2) as a tensor (…)."""
+        x, y = points.unbind(-1)
+        return x.square() / 2 + self.flatness * (y.pow(4) / 4 - y.square() / 2)
+
+    def minima(self) -> list[Point]:
+        """Return both minima, where f = −κ/4."""
+        return [(0.0, 1.0), (0.0, -1.0)]
