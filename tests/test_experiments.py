@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from deeprob import load_run, randomness
+from deeprob.assembly.assembly import Experiment
 from deeprob.config.application import config_directory
-from deeprob.experiment import Experiment
 
 EXPERIMENTS = sorted((config_directory() / "experiment").glob("*.yaml"))
 

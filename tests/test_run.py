@@ -14,7 +14,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from deeprob import config as configs
-from deeprob.experiment import RunConfig
+from deeprob.assembly.config import RunConfig
 from deeprob.tracking import checkpoint_file
 
 

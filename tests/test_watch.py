@@ -10,7 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
 
 from deeprob import load_run, watch
-from deeprob.experiment import Experiment
+from deeprob.assembly.assembly import Experiment
 from deeprob.features.hog import Hog
 from deeprob.watch import Watch, suited
 

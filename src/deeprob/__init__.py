@@ -4,7 +4,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deeprob.load import Run, load_run
+    from deeprob.assembly.finished import Run, load_run
 
 __all__ = ["Run", "load_run"]
 __version__ = version("deeprob")
@@ -13,7 +13,7 @@ __version__ = version("deeprob")
 def __getattr__(name: str) -> Any:
     """Import the Python API when it is first used, so that console commands start without it."""
     if name in __all__:
-        from deeprob import load
+        from deeprob.assembly import finished
 
-        return getattr(load, name)
+        return getattr(finished, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

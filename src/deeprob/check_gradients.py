@@ -16,10 +16,11 @@ from torch.func import functional_call
 from deeprob import randomness
 from deeprob.analysis.gradients.differences import Comparison, Loss, Parameters, analytic, compare
 from deeprob.analysis.gradients.slopes import EPSILON, ROUNDING, STEP
+from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.config import number, register
 from deeprob.data import Batches
 from deeprob.errors import CheckFailed, memory_errors
-from deeprob.experiment import Experiment, RunConfig, TrainConfig
 from deeprob.figures.gradient_errors import error_curve, gradient_errors
 from deeprob.figures.style import save
 from deeprob.models import Model

@@ -18,12 +18,12 @@ from hydra.core.utils import JobStatus
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from deeprob.assembly.config import TrainConfig
+from deeprob.commands.evaluate import EvaluateConfig, evaluate_run
 from deeprob.config import load
 from deeprob.config.application import Application, parse_arguments, started, words_of
 from deeprob.config.overrides import explained, parse
 from deeprob.errors import CheckFailed, DeeprobError, Interrupted, UserError, one_line
-from deeprob.experiment import TrainConfig
-from deeprob.load import EvaluateConfig, evaluate_run
 from deeprob.resume import resumed
 from deeprob.run import run
 from deeprob.sweep import SweepTask, run_job, search, searches

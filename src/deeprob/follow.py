@@ -3,8 +3,8 @@
 import time
 from dataclasses import dataclass
 
+from deeprob.assembly.assembly import Experiment
 from deeprob.errors import Diverged, Interrupted
-from deeprob.experiment import Experiment
 from deeprob.tracking import console
 from deeprob.tracking.events import EventFile
 from deeprob.tracking.run_dir import RunDirectory

@@ -9,9 +9,9 @@ import torch
 
 from deeprob import config as configs
 from deeprob import randomness
+from deeprob.assembly.assembly import Experiment
 from deeprob.data import Examples
 from deeprob.errors import CheckFailed
-from deeprob.experiment import Experiment
 from deeprob.objective import NoneConfig, Objective
 from deeprob.optim import LBFGSConfig, Schedule
 from deeprob.tracking.provenance import device_name

@@ -7,25 +7,10 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, OmegaConf
 
 from deeprob import config as configs
+from deeprob.assembly.config import MAY_CHANGE, RunConfig
 from deeprob.config import load, options
 from deeprob.config.overrides import check_types, explain, parse
 from deeprob.errors import UserError
-from deeprob.experiment import RunConfig
-
-MAY_CHANGE = (
-    "trainer.epochs",
-    "trainer.log_every",
-    "trainer.progress",
-    "trainer.figures",
-    "trainer.figures_every",
-    "trainer.preflight",
-    "trainer.checkpoint_minutes",
-    "trainer.checkpoint_epochs",
-    "trainer.checkpoint_steps",
-    "trainer.device",
-    "trainer.threads",
-)
-"""What has no part in the numbers of a run (but for rounding, which differs between devices and counts of threads)."""
 
 
 def begun(directory: Path) -> bool:

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 
 from deeprob import config as configs
+from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.config import RunConfig
+from deeprob.assembly.prepare import Shared
 from deeprob.errors import UserError, memory_errors
-from deeprob.experiment import Experiment, RunConfig
 from deeprob.follow import Following, Outcome, follow
 from deeprob.preflight import preflight
 from deeprob.tracking import console
@@ -19,7 +21,6 @@ from deeprob.tracking.files import write_whole
 from deeprob.tracking.provenance import device_name, provenance
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
-from deeprob.training import Shared
 from deeprob.training.checkpoint import Checkpoints
 from deeprob.watch import Watch, check_figures
 

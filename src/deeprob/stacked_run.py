@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from deeprob import config as configs
+from deeprob.assembly.assembly import ALL_THREADS, SMALL_UPDATE, Experiment
 from deeprob.errors import DeeprobError, Diverged, Interrupted, memory_errors
-from deeprob.experiment import ALL_THREADS, SMALL_UPDATE, Experiment
 from deeprob.follow import Following, Outcome
 from deeprob.run import opened, summarize
 from deeprob.tracking.checkpoint_file import generations

@@ -8,10 +8,10 @@ from typing import ClassVar
 from omegaconf import MISSING
 
 from deeprob import config as configs
+from deeprob.assembly.finished import CHECKPOINTS, Run, load_run
 from deeprob.config import choice, options, register
 from deeprob.errors import UserError
 from deeprob.figures import FigureConfig, figures_of_runs
-from deeprob.load import CHECKPOINTS, Run, load_run
 from deeprob.tracking.console import note
 
 

@@ -17,10 +17,10 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.finished import Run
 from deeprob.config import name_of
 from deeprob.errors import UserError, one_line
-from deeprob.experiment import Experiment
-from deeprob.load import Run
 from deeprob.tracking.console import note
 from deeprob.tracking.events import EventFile
 

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from deeprob.assembly.config import RunConfig
 from deeprob.data import ImageFolderConfig
-from deeprob.experiment import RunConfig
 from deeprob.features import RawConfig
 from deeprob.models import MLPConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig

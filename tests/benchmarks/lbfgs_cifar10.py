@@ -29,14 +29,16 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
+from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.config import RunConfig
+from deeprob.assembly.prepare import Shared
 from deeprob.data import ImageFolderConfig
 from deeprob.errors import Diverged
-from deeprob.experiment import Experiment, RunConfig
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig
 from deeprob.objective import CrossEntropyConfig, L2Config
 from deeprob.optim import CosineConfig, LBFGSConfig
-from deeprob.training import Shared, TrainerConfig
+from deeprob.training import TrainerConfig
 
 Outcome = tuple[float, float, int, str, np.ndarray, np.ndarray]
 UPDATES = 100  # of 20 iterations each, after which a contestant has failed

@@ -18,7 +18,7 @@ import torch
 
 from deeprob import load_run
 from deeprob.analysis.landscape.directions import filter_normalised, random_direction
-from deeprob.landscape.slices import landscape_of
+from deeprob.assembly.landscape_of import landscape_of
 from deeprob.randomness import key
 
 

@@ -23,13 +23,15 @@ from statistics import median
 
 import torch
 
+from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.config import RunConfig
+from deeprob.assembly.prepare import Shared
 from deeprob.data import Examples, SpiralsConfig
-from deeprob.experiment import Experiment, RunConfig
 from deeprob.features import RawConfig
 from deeprob.models import MLPConfig
 from deeprob.objective import CrossEntropyConfig, L2Config
 from deeprob.optim import AdamConfig, CosineConfig
-from deeprob.training import Shared, TrainerConfig
+from deeprob.training import TrainerConfig
 from deeprob.training.stacked.compiled import Compiler
 from deeprob.training.stacked.loop import Member, train_stack
 

@@ -24,8 +24,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
+from deeprob.assembly.assembly import ALL_THREADS
+from deeprob.assembly.config import RunConfig
 from deeprob.data import Examples, ImageFolderConfig
-from deeprob.experiment import ALL_THREADS, RunConfig
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig

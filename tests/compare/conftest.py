@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from deeprob import config as configs
+from deeprob.assembly.config import RunConfig
 from deeprob.compare.past_runs import PastRun, read_run
 from deeprob.config import options
-from deeprob.experiment import RunConfig
 
 CHOICES = {
     "dataset": "spirals", "features": "raw", "model": "mlp", "loss": "cross_entropy", "regularizer": "none",

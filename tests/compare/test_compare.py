@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from deeprob.assembly.config import RunConfig
 from deeprob.compare.past_runs import epochs
 from deeprob.config import read
-from deeprob.experiment import RunConfig
 
 SWEEP = ("-m", "optimizer.lr=1e-3,1e-2", "regularizer=l2", "regularizer.strength=0,1e-3", "hydra.sweep.dir=s")
 

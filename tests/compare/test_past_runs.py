@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from deeprob import config as configs
+from deeprob.assembly.config import RunConfig
 from deeprob.compare.past_runs import epochs, find, read_all, read_run, values_in
 from deeprob.config import flat, read
 from deeprob.errors import UserError
-from deeprob.experiment import RunConfig
 
 
 def test_values_are_those_of_the_config(make_run):

@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from deeprob.assembly.assembly import build_predictor
+from deeprob.assembly.config import RunConfig
+from deeprob.assembly.finished import Run
 from deeprob.data import Examples, Splits
-from deeprob.experiment import RunConfig, build_predictor
 from deeprob.features import FeaturesConfig, RawConfig
-from deeprob.load import Run
 from deeprob.models import LinearConfig
 
 

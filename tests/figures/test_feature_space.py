@@ -7,14 +7,15 @@ import torch
 from deeprob import load_run
 from deeprob.analysis.plane import margins
 from deeprob.analysis.separability import separability
+from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.config import RunConfig
+from deeprob.assembly.finished import Run
 from deeprob.data import CirclesConfig, MoonsConfig, XorConfig
 from deeprob.errors import UserError
-from deeprob.experiment import Experiment, RunConfig
 from deeprob.features import PolarConfig, RawConfig
 from deeprob.figures.feature_space import FeatureSpaceConfig, layout
 from deeprob.figures.projection import names_of, stages_of
 from deeprob.figures.style import INK, colour, png
-from deeprob.load import Run
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig
 from deeprob.optim import AdamWConfig, ConstantConfig

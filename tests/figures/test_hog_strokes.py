@@ -8,10 +8,10 @@ import torch
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 
+from deeprob.assembly.finished import load_run
 from deeprob.features import ConcatConfig, HogConfig, RawConfig
 from deeprob.figures.hog_strokes import HogStrokesConfig, by_cell, cells, strokes
 from deeprob.figures.style import PALETTE, png
-from deeprob.load import load_run
 
 
 def step(height: int = 8, width: int = 8) -> torch.Tensor:

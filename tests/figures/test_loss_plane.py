@@ -4,9 +4,9 @@ import torch
 
 from deeprob import load_run
 from deeprob.analysis.landscape.directions import inner, norm_of
+from deeprob.assembly.landscape_of import landscape_of
 from deeprob.figures import LossPlaneConfig
 from deeprob.figures.loss_plane import at_right_angle, digits
-from deeprob.landscape.slices import landscape_of
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from deeprob import load_run
+from deeprob.assembly.finished import Run
 from deeprob.figures.mistakes import MistakesConfig, mistakes, show
 from deeprob.figures.style import colour, png
-from deeprob.load import Run
 
 
 def texts(axes):

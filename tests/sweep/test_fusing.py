@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deeprob.load import fuse_runs, load_run
+from deeprob.assembly.finished import load_run
+from deeprob.assembly.fusion import fuse_runs
 from deeprob.sweep.fusing import Fusing, quality
 
 SWEPT = ("features", "model", "seed")

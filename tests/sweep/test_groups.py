@@ -5,8 +5,9 @@ import functools
 import pytest
 import torch
 
+from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.config import TrainConfig
 from deeprob.config.application import Application, started
-from deeprob.experiment import Experiment, TrainConfig
 from deeprob.sweep import groups
 from deeprob.sweep.groups import differences, fitting, grouped, hindrance, hindrance_of_size, memory, portions
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deeprob.assembly.config import RunConfig
 from deeprob.config import options
-from deeprob.experiment import RunConfig
 from deeprob.sweep.searching import Found
 
 CHOICES = {

@@ -2,9 +2,9 @@
 
 import pytest
 
+from deeprob.assembly.config import RunConfig, SweepConfig
 from deeprob.data import SpiralsConfig
 from deeprob.errors import Diverged, Skipped, UserError
-from deeprob.experiment import RunConfig, SweepConfig
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig

@@ -2,9 +2,9 @@
 
 import pytest
 
+from deeprob.assembly.config import TrainConfig
 from deeprob.config.application import Application, started
 from deeprob.errors import UserError
-from deeprob.experiment import TrainConfig
 from deeprob.sweep.validation import validate
 
 

@@ -21,8 +21,8 @@ import pytest
 
 from deeprob import cli
 from deeprob import config as configs
-from deeprob.experiment import RunConfig, TrainConfig
-from deeprob.load import EvaluateConfig
+from deeprob.assembly.config import RunConfig, TrainConfig
+from deeprob.commands.evaluate import EvaluateConfig
 from deeprob.sweep import task
 
 LINES = {

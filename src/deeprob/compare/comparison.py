@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deeprob.assembly.config import RunConfig, is_seed
 from deeprob.compare import sweep_tables
 from deeprob.compare.curves import Histories, histories
 from deeprob.compare.effects import Effect, HeatMap, Rest, chosen_map, effects, other_maps, rest
@@ -14,8 +15,6 @@ from deeprob.compare.ranges import in_ranges
 from deeprob.compare.words import shortest, word_of
 from deeprob.config import read
 from deeprob.errors import UserError, did_you_mean
-from deeprob.experiment import RunConfig
-from deeprob.sweep.table import is_seed
 from deeprob.tracking.console import note
 
 BEST = 6

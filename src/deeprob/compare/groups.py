@@ -4,10 +4,10 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from deeprob.assembly.config import is_seed
 from deeprob.compare.estimates import Estimate, estimate
 from deeprob.compare.past_runs import PastRun
 from deeprob.compare.words import word_of
-from deeprob.sweep.table import is_seed
 
 MORE_IS_BETTER = ("accuracy", "examples_per_second")
 

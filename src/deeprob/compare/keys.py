@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from deeprob.assembly.config import MAY_CHANGE
 from deeprob.compare.past_runs import PastRun
 from deeprob.compare.words import word_of
 from deeprob.config import options
-from deeprob.resume import MAY_CHANGE
 
 NO_PART = frozenset(MAY_CHANGE) - {"trainer.epochs"}
 """Keys that have no part in the numbers of a run."""

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from deeprob.assembly.config import is_seed
 from deeprob.compare.past_runs import FINISHED, LOST, PastRun, metrics_in
 from deeprob.compare.words import value_of, word_of
 from deeprob.errors import UserError
-from deeprob.sweep.table import is_seed
 
 Row = Mapping[str, str]
 UNKNOWN = "unfinished"

@@ -10,9 +10,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from deeprob import config as configs
+from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.config.application import Application, started
 from deeprob.errors import UserError
-from deeprob.experiment import RunConfig, TrainConfig
 
 
 def word_of(value: Any) -> str:

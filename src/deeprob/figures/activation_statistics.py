@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from torch import Tensor
 
+from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, number, register
 from deeprob.figures.activations import derivative
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import PALETTE
 from deeprob.figures.units import differentiable_stages
-from deeprob.load import SPLITS, Run
 from deeprob.models import Model
 from deeprob.models.activations import ACTIVATIONS
 

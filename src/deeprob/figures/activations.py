@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from torch import Tensor
 
+from deeprob.assembly.finished import Run
 from deeprob.config import number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, PALE, PALETTE, drawn
-from deeprob.load import Run
 from deeprob.models.activations import ACTIVATIONS, maxout
 
 FORMULAS = {

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure, FigureBase
 
+from deeprob.assembly.finished import Run
 from deeprob.config import name_of, options
 from deeprob.config.one_option import chosen
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures.style import drawn, save
-from deeprob.load import Run
 
 
 @dataclass(kw_only=True, slots=True)

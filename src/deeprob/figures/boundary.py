@@ -12,11 +12,11 @@ from matplotlib.figure import FigureBase
 from torch import Tensor
 
 from deeprob.analysis.plane import Limits, boundary_fields, grid, limits_of
+from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, number, register
 from deeprob.data import Examples
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import INK, colour, plane_axes, rgb, shortened
-from deeprob.load import SPLITS, Run
 
 
 @register("figure", "decision_boundary")

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure, FigureBase
 from torch import Tensor
 
 from deeprob import randomness
+from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, number, register
 from deeprob.features.bag_of_words import BagOfWords, BagOfWordsConfig
 from deeprob.features.whitening import Whitening
 from deeprob.figures.bank import Bank, Tile
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.examples import part_of, the_part
-from deeprob.load import SPLITS, Run
 
 ORDERS = ("use", "hue")
 

@@ -14,6 +14,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle, Wedge
 from torch import Tensor
 
+from deeprob.assembly.finished import Run
 from deeprob.config import number, register
 from deeprob.features import ColorHistogramConfig
 from deeprob.features.color_histogram import ColorHistogram
@@ -33,7 +34,6 @@ from deeprob.figures.examples import (
     the_part,
 )
 from deeprob.figures.style import FAINT
-from deeprob.load import Run
 
 SIDE, WIDE, COLUMNS, INNER = 0.98, 0.92, 2, 0.48
 """A picture's and a histogram's width in inches, cards in a row, and the ring's radius inside over that outside."""

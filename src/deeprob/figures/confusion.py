@@ -12,10 +12,10 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.image import AxesImage
 from torch import Tensor
 
+from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import INK, LETTER, SEQUENTIAL, colour, shortened
-from deeprob.load import SPLITS, Run
 
 NUMBERED, NAMED = 20, 40
 """Up to so many classes there is room for numbers in the cells, and for the classes' names."""

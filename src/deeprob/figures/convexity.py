@@ -13,11 +13,11 @@ from matplotlib.figure import Figure, FigureBase
 from deeprob import randomness
 from deeprob.analysis.landscape.convexity import TOLERANCE, Violation, triples, worst_violation
 from deeprob.analysis.landscape.directions import difference, filter_normalised, random_direction, scaled
+from deeprob.assembly.finished import SPLITS, Run
+from deeprob.assembly.landscape_of import enough, has_running_means, landscape_of, start_of
 from deeprob.config import choice, number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, INK, PALETTE, drawn
-from deeprob.landscape.slices import enough, has_running_means, landscape_of, start_of
-from deeprob.load import SPLITS, Run
 
 Numbers = npt.NDArray[np.float64]
 

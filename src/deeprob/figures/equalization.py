@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from torch import Tensor
 
+from deeprob.assembly.finished import Run
 from deeprob.config import number, register
 from deeprob.features.steps import equalize
 from deeprob.figures.examples import HEAD, WIDTH, ExamplesConfig, height_of, needs_pictures, shown
 from deeprob.figures.style import FAINT, INK, PALETTE, picture_axes
-from deeprob.load import Run
 
 CHANNELS = {1: ("level",), 3: ("red", "green", "blue")}
 INKS = {"level": INK, "red": PALETTE[5], "green": PALETTE[2], "blue": PALETTE[0]}

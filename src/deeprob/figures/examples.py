@@ -11,6 +11,7 @@ from matplotlib.image import AxesImage
 from torch import Tensor
 
 from deeprob import randomness
+from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, number
 from deeprob.data import Examples
 from deeprob.features import ChainConfig, ConcatConfig, Features, FeaturesConfig
@@ -19,7 +20,6 @@ from deeprob.features.concat import Concat
 from deeprob.features.pictures import PictureFeatures, levels
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, INK, shortened
-from deeprob.load import SPLITS, Run
 
 WIDTH, HEAD, LINE, GAP = 8.0, 0.42, 0.18, 0.14
 """In inches: the width of a sheet, the height of its title, a line of text, and what is free between pictures."""

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from deeprob.analysis.plane import grid
 from deeprob.analysis.separability import separability
+from deeprob.assembly.finished import Run
 from deeprob.config import number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.boundary import lines, needs_classes_of_the_plane
 from deeprob.figures.projection import INPUT, Stage, frame_of, in_words, joined, names_of, stages_of
 from deeprob.figures.style import INK, PALE, colour
-from deeprob.load import Run
 
 UPRIGHT, LEVEL = "#bfa8dc", "#9fc7a4"
 """The colours of the grid's lines of constant x₁ and of constant x₂, which are no class's."""

@@ -8,6 +8,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from deeprob.assembly.finished import Run
 from deeprob.config import number, register
 from deeprob.features.bag_of_words import BagOfWords
 from deeprob.figures.codebook import bag_of, needs_words, visible
@@ -27,7 +28,6 @@ from deeprob.figures.examples import (
     shown,
 )
 from deeprob.figures.style import INK, LETTER, PALETTE, shortened
-from deeprob.load import Run
 
 PATCH = 0.4
 """Side of a word in inches."""

@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import FigureBase
 from torch import Tensor
 
+from deeprob.assembly.finished import Run
 from deeprob.config import register
 from deeprob.features import HogConfig
 from deeprob.features.hog import Hog, normalized
@@ -32,7 +33,6 @@ from deeprob.figures.examples import (
     the_part,
 )
 from deeprob.figures.style import PALETTE
-from deeprob.load import Run
 
 FADED = 0.3
 """How much of the picture is left under the strokes."""

@@ -13,12 +13,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from deeprob.assembly.finished import Run
 from deeprob.config import choice, register, some_words
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures.base import FigureConfig, group_by_seed
 from deeprob.figures.curves import Floats, Table, curve, passes, quantity, read_metrics
 from deeprob.figures.style import INK, LETTER, PALETTE, SEQUENTIAL, colour, drawn, shortened
-from deeprob.load import Run
 from deeprob.tracking.run_dir import COLUMNS
 
 BAND = 0.16

@@ -12,11 +12,11 @@ from matplotlib.figure import FigureBase
 from deeprob.analysis.landscape.kinds import KINDS
 from deeprob.analysis.landscape.search import DIRECTIONS, EXAMPLES, STEPS, Search, Slice, search
 from deeprob.analysis.separability import one_thread
+from deeprob.assembly.finished import Run
+from deeprob.assembly.landscape_of import landscape_of
 from deeprob.config import number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, INK, PALETTE
-from deeprob.landscape.slices import landscape_of
-from deeprob.load import Run
 
 
 @register("figure", "loss_kinds")

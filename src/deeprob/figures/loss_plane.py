@@ -14,11 +14,11 @@ from torch import Tensor
 
 from deeprob.analysis.landscape.directions import Point, difference, inner, norm_of, scaled_to
 from deeprob.analysis.landscape.landscape import Landscape
+from deeprob.assembly.finished import Run, load_run
+from deeprob.assembly.landscape_of import landscape_of, start_of, weights_of
 from deeprob.config import number, register, some_words
 from deeprob.figures.loss_slice import OVER, LandscapeConfig, no_line
 from deeprob.figures.style import FAINT, INK, SEQUENTIAL
-from deeprob.landscape.slices import landscape_of, start_of, weights_of
-from deeprob.load import Run, load_run
 
 Numbers = npt.NDArray[np.float64]
 

@@ -20,11 +20,18 @@ from deeprob.analysis.landscape.directions import (
 )
 from deeprob.analysis.landscape.kinds import shape_of
 from deeprob.analysis.landscape.landscape import Landscape
+from deeprob.assembly.finished import SPLITS, Run, load_run
+from deeprob.assembly.landscape_of import (
+    enough,
+    has_running_means,
+    landscape_of,
+    other_architecture,
+    start_of,
+    weights_of,
+)
 from deeprob.config import choice, number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, INK, PALETTE
-from deeprob.landscape.slices import enough, has_running_means, landscape_of, other_architecture, start_of, weights_of
-from deeprob.load import SPLITS, Run, load_run
 
 DIRECTIONS = ("random", "gradient", "start")
 OVER = 0.25

@@ -9,13 +9,13 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from deeprob.analysis.plane import limits_of
+from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, number, register
 from deeprob.data import Examples
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.boundary import boundary, class_legend, scatter
 from deeprob.figures.confusion import needs_classes
 from deeprob.figures.style import FAINT, INK, PALE, colour, plane_axes, shortened
-from deeprob.load import SPLITS, Run
 
 TOP = 3
 """Classes on a card."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from matplotlib.figure import Figure, FigureBase
 
+from deeprob.assembly.finished import Run
 from deeprob.config import register
 from deeprob.figures.base import FigureConfig, group_by_seed
 from deeprob.figures.curves import quantity, read_metrics
@@ -20,7 +21,6 @@ from deeprob.figures.learning_curves import (
     size_of,
 )
 from deeprob.figures.style import drawn
-from deeprob.load import Run
 
 COURSES = ("epoch", "seconds", "evaluations")
 

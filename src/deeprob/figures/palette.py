@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from deeprob import randomness
+from deeprob.assembly.finished import Run
 from deeprob.config import register
 from deeprob.features import ColorQuantizationConfig
 from deeprob.features.color_quantization import ColorQuantization
@@ -28,7 +29,6 @@ from deeprob.figures.examples import (
     the_part,
 )
 from deeprob.figures.style import FAINT, PALE
-from deeprob.load import Run
 
 SWATCHES, MOST, HIGH = 16, 64, 0.3
 """Swatches in a row, swatches at most, and a swatch's height in inches."""

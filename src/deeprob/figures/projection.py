@@ -9,10 +9,10 @@ from torch import Tensor
 from deeprob import config as configs
 from deeprob import randomness
 from deeprob.analysis.plane import Limits, limits_of
+from deeprob.assembly.finished import Run
 from deeprob.data import Examples
 from deeprob.errors import UserError
 from deeprob.figures.tracing import trace
-from deeprob.load import Run
 
 INPUT, SCORES = "input", "scores"
 

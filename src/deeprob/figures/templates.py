@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from deeprob.analysis.plane import limits_of
+from deeprob.assembly.finished import Run
 from deeprob.config import number, register
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures.bank import Bank
@@ -20,7 +21,6 @@ from deeprob.figures.planes import draw_units
 from deeprob.figures.style import DIVERGING, FAINT, INK, colour, plane_axes, shortened
 from deeprob.figures.template_bank import bank_of_classes, bank_of_units, overview
 from deeprob.figures.units import first_layer, mean_derivatives
-from deeprob.load import Run
 
 LINES, NAMED = 24, 32
 """Units shown unless told otherwise: on the plane, and as rows of a table; so many rows have names."""

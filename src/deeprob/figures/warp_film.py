@@ -17,6 +17,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor
 
+from deeprob.assembly.finished import Run
 from deeprob.config import name_of, number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.boundary import needs_classes_of_the_plane
@@ -32,7 +33,6 @@ from deeprob.figures.feature_space import (
 from deeprob.figures.projection import names_of, stages_of
 from deeprob.figures.scenes import Scene, played, scenes_of
 from deeprob.figures.style import INK, PALE, PALETTE, STYLE, picture_axes
-from deeprob.load import Run
 from deeprob.tracking.files import write_whole
 
 DPI = 120

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from torch import Tensor
 
+from deeprob.assembly.finished import Run
 from deeprob.config import number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import PALETTE
-from deeprob.load import Run
 
 NEAR = 1e-3
 """A weight is near zero if its magnitude is less than this share of the layer's largest."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deeprob import config as configs
+from deeprob.assembly.config import RunConfig, SweepConfig
+from deeprob.assembly.finished import Run, load_run
 from deeprob.errors import UserError, did_you_mean
-from deeprob.experiment import RunConfig, SweepConfig
-from deeprob.load import Run, load_run
 from deeprob.sweep.claims import Claim, Finding, read
 from deeprob.sweep.fusing import Fusing
 from deeprob.sweep.measures import MEASURES

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from deeprob import config as configs
+from deeprob.assembly.config import RunConfig, is_seed
+from deeprob.assembly.finished import load_run
+from deeprob.assembly.fusion import fuse_runs
 from deeprob.errors import UserError, did_you_mean
-from deeprob.experiment import RunConfig
-from deeprob.load import fuse_runs, load_run
-from deeprob.sweep.table import is_seed
 from deeprob.tracking import console
 
 VALUE = "fused"

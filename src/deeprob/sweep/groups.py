@@ -8,27 +8,9 @@ from typing import Any
 import torch
 
 from deeprob import config as configs
-from deeprob.experiment import Experiment, RunConfig, TrainConfig
+from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.config import VARY, RunConfig, TrainConfig
 from deeprob.optim.rules import hyper_of
-
-VARY = frozenset(
-    {
-        "seed",
-        "model.dropout",
-        "loss.label_smoothing",
-        "loss.margin",
-        "regularizer",
-        "scheduler",
-        "trainer.monitor",
-        "trainer.patience",
-        "trainer.progress",
-        "trainer.figures",
-        "trainer.figures_every",
-        "trainer.checkpoint_minutes",
-        "trainer.checkpoint_epochs",
-    }
-)
-"""Keys in which the runs of a stack may differ, beside numbers of the optimizer, the regularizer and the schedule."""
 
 LARGEST = {"cpu": 256, "cuda": 4096}
 """Runs in a stack: more than that take longer each, as what they compute with no longer fits the caches."""

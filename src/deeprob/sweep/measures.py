@@ -7,9 +7,9 @@ import torch
 from deeprob.analysis.landscape.search import EXAMPLES, measured, search
 from deeprob.analysis.plane import boundary_length, limits_of
 from deeprob.analysis.separability import separability
+from deeprob.assembly.finished import Run
+from deeprob.assembly.landscape_of import landscape_of
 from deeprob.data import Examples
-from deeprob.landscape.slices import landscape_of
-from deeprob.load import Run
 
 
 def boundary(run: Run) -> dict[str, float]:

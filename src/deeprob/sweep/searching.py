@@ -7,10 +7,10 @@ from typing import Any
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
+from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.config.application import Application, own_directory, words_of
 from deeprob.config.overrides import parse
 from deeprob.errors import CheckFailed, UserError, one_line
-from deeprob.experiment import RunConfig, TrainConfig
 from deeprob.sweep.table import SweepTable
 from deeprob.sweep.task import SweepTask
 from deeprob.tracking import console

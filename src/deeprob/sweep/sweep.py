@@ -9,10 +9,10 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
+from deeprob.assembly.config import RunConfig
 from deeprob.config import digest, read
 from deeprob.config.application import own_directory
 from deeprob.errors import CheckFailed, UserError, one_line
-from deeprob.experiment import RunConfig
 from deeprob.run import complete
 from deeprob.sweep.conclusion import Conclusion
 from deeprob.sweep.jobs import Jobs

@@ -11,8 +11,8 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from deeprob.assembly.config import RunConfig, is_seed
 from deeprob.errors import one_line
-from deeprob.experiment import RunConfig
 from deeprob.tracking import console
 from deeprob.tracking.files import write_whole
 from deeprob.tracking.run_dir import COLUMNS
@@ -135,11 +135,6 @@ class SweepTable(Callback):
             ended = [row for row in rows if row["status"] and not row["error"]]
             spreads = [spread(name, [row[name] for row in ended if name in row]) for name in self.shown]
             table.row([*values, f"{len(ended)} of {len(rows)}", *spreads])
-
-
-def is_seed(key: str) -> bool:
-    """Tell whether a key draws anew what is otherwise the same: ``seed``, ``dataset.seed``."""
-    return key.rpartition(".")[2] == "seed"
 
 
 def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:

@@ -9,14 +9,14 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from deeprob.assembly.config import RunConfig, TrainConfig
+from deeprob.assembly.prepare import Shared
 from deeprob.config import load
 from deeprob.errors import DeeprobError, Skipped, UserError, one_line
-from deeprob.experiment import RunConfig, TrainConfig
 from deeprob.resume import begun, resumed
 from deeprob.run import run
 from deeprob.sweep.isolation import isolated
 from deeprob.sweep.table import outcome
-from deeprob.training import Shared
 
 
 class Result(dict[str, Any]):

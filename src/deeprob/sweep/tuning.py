@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from deeprob.sweep.table import is_seed
+from deeprob.assembly.config import is_seed
 
 
 class Choice(NamedTuple):

@@ -6,10 +6,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
+from deeprob.assembly.config import TrainConfig
 from deeprob.config import load
 from deeprob.config.overrides import check_types, explain
 from deeprob.errors import UserError
-from deeprob.experiment import TrainConfig
 from deeprob.watch import check_names
 
 

@@ -9,8 +9,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
+from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.config import TrainConfig
 from deeprob.errors import DeeprobError, UserError, is_out_of_memory
-from deeprob.experiment import Experiment, TrainConfig
 from deeprob.resume import begun, resumed
 from deeprob.run import check_files, complete, features_of
 from deeprob.stacked_run import Ending, StackedRuns

@@ -3,8 +3,7 @@
 from deeprob.training.loop import Record, train
 from deeprob.training.metrics import evaluate
 from deeprob.training.predictor import Predictor
-from deeprob.training.prepare import Prepared, Shared
 from deeprob.training.state import TrainState
 from deeprob.training.trainer import TrainerConfig
 
-__all__ = ["Predictor", "Prepared", "Record", "Shared", "TrainState", "TrainerConfig", "evaluate", "train"]
+__all__ = ["Predictor", "Record", "TrainState", "TrainerConfig", "evaluate", "train"]

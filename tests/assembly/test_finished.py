@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from deeprob import load_run
+from deeprob.assembly.assembly import Experiment
 from deeprob.errors import UserError
-from deeprob.experiment import Experiment
 from deeprob.features.hog import Hog
 from deeprob.tracking import checkpoint_file
 from deeprob.training import Predictor

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from deeprob.training.allocation import NoLargerThan
+from deeprob.assembly.allocation import NoLargerThan
 
 
 def test_what_fits_into_the_bytes_is_made_and_what_does_not_is_refused():

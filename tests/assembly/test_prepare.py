@@ -2,9 +2,9 @@ from dataclasses import dataclass
 
 import torch
 
+from deeprob.assembly.prepare import Shared, prepare
 from deeprob.data import DatasetConfig, Examples, SpiralsConfig, Splits
 from deeprob.features import PolarConfig, RawConfig
-from deeprob.training.prepare import Shared, prepare
 
 CPU = torch.device("cpu")
 

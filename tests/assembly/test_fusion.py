@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from deeprob.assembly.fusion import Part, check_same, fit_weights, fuse, measure, mixed, print_table, temperature
 from deeprob.data import Examples, Splits
 from deeprob.errors import UserError
-from deeprob.fusion import Part, check_same, fit_weights, fuse, measure, mixed, print_table, temperature
 
 RNG = torch.Generator().manual_seed(0)
 

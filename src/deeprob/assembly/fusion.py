@@ -1,5 +1,6 @@
 """Late fusion: what finished runs say of the same examples, put together after each has learned on its own."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deeprob import config as configs
+from deeprob.assembly.finished import Run
 from deeprob.data import Splits
 from deeprob.errors import UserError
-from deeprob.objective import SquaredErrorConfig
+from deeprob.objective import CrossEntropyConfig, SquaredErrorConfig
 from deeprob.optim import LBFGSConfig
 from deeprob.tracking import console
 
@@ -234,3 +237,28 @@ def print_table(rows: Sequence[Row]) -> None:
         weight = "" if row.weight is None else f"{row.weight:.3f}"
         numbers = [console.shown(name, row.measured) for name in row.measured]
         table.row([row.name, row.features, *[weight] * weighted, *numbers])
+
+
+def fuse_runs(runs: Sequence[Run], split: str, how: str) -> list[Row]:
+    """Return what `deeprob.assembly.fusion.fuse` makes of the scores of runs on a split.
+
+    Raises
+    ------
+    UserError
+        When the runs' datasets are not the same, or have no validation split to fit numbers on.
+    """
+    first, *others = runs
+    for place, run in enumerate(others):  # a dataset that is the same by its config is loaded once
+        if (run.config.dataset, *run.frame) == (first.config.dataset, *first.frame):
+            others[place] = dataclasses.replace(run, raw=first.data())
+    runs = [first, *others]
+    names = [str(run.directory) for run in runs]
+    logits = [isinstance(run.config.loss, CrossEntropyConfig) for run in runs]
+    fitting = how == "weights" or (bool(first.classes) and not all(logits))
+    settings = [{k: v for k, v in configs.flat(run.config).items() if k.startswith("dataset")} for run in runs]
+    check_same(names, [run.data() for run in runs], settings, [split, *["val"] * fitting])
+    parts = [
+        Part(name, configs.name_of(run.config.features), run.scores(split), run.scores("val") if fitting else None, own)
+        for name, run, own in zip(names, runs, logits, strict=True)
+    ]
+    return fuse(parts, first.examples(split).targets, first.examples("val").targets if fitting else None, how)

@@ -1,137 +1,23 @@
-"""A run's config, and the one place where everything that it names is built and wired."""
+"""The one place where everything that a config names is built and wired."""
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from omegaconf import MISSING
 from torch import Tensor
 
 from deeprob import config as configs
 from deeprob import randomness
-from deeprob.config import number, register
-from deeprob.data import DatasetConfig, Examples, Splits
+from deeprob.assembly.config import RunConfig
+from deeprob.assembly.prepare import Prepared, Shared
+from deeprob.data import Examples, Splits
 from deeprob.errors import Diverged
-from deeprob.features import Features, FeaturesConfig
-from deeprob.models import ModelConfig
-from deeprob.objective import LossConfig, Objective, RegularizerConfig
-from deeprob.optim import OptimizerConfig, Schedule, SchedulerConfig
-from deeprob.training import Predictor, Prepared, Record, Shared, TrainerConfig, TrainState, evaluate, train
-
-
-@dataclass(kw_only=True, slots=True)
-class RunConfig:
-    """A whole run: a choice in each group, and a seed for weights, batch order, dropout and augmentation."""
-
-    dataset: DatasetConfig = MISSING
-    features: FeaturesConfig = MISSING
-    model: ModelConfig = MISSING
-    loss: LossConfig = MISSING
-    regularizer: RegularizerConfig = MISSING
-    optimizer: OptimizerConfig = MISSING
-    scheduler: SchedulerConfig = MISSING
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    seed: int = number(0, minimum=0)
-
-    def problems(self) -> Iterator[str]:
-        """Yield choices that do not go together."""
-        if self.optimizer.deterministic:
-            noise = ["trainer.batch_size=full"] if self.trainer.batch_size not in ("auto", "full") else []
-            noise += self.dataset.noise_sources() + self.model.noise_sources() + self.trainer.noise_sources()
-            if noise:
-                name = configs.name_of(self.optimizer)
-                yield f"optimizer={name} needs the full batch and no noise: set {' '.join(noise)}"
-            if self.regularizer.has_proximal_step:
-                yield "regularizer.proximal=true needs an optimizer of single gradient steps: not lbfgs"
-        if (noise := self.dataset.noise_sources()) and not self.features.unchanged:
-            name = configs.name_of(self.features)
-            yield f"features={name} are computed once, before any augmentation: set {' '.join(noise)}"
-        if self.dataset.regression:
-            if not self.loss.regression:
-                name = configs.name_of(self.loss)
-                yield f"loss={name} needs classes, and the targets are numbers: set loss=squared_error"
-            if self.trainer.monitor == "val/accuracy":
-                yield "trainer.monitor=val/accuracy: there is no accuracy where targets are numbers; set val/loss"
-        if self.trainer.patience and not self.dataset.val_fraction:
-            yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
-
-    def resolved(self) -> "RunConfig":
-        """Return the config with what ``auto`` stands for, and paths that hold from any folder."""
-        size = self.trainer.batch_size
-        if size == "auto":
-            size = "full" if self.optimizer.deterministic else self.dataset.batch_size_hint
-        monitor = self.trainer.monitor
-        if monitor == "auto":
-            monitor = "val/loss" if self.dataset.regression else "val/accuracy"
-        trainer = dataclasses.replace(self.trainer, batch_size=size, monitor=monitor)
-        return dataclasses.replace(self, dataset=self.dataset.resolved(), trainer=trainer)
-
-
-@dataclass(kw_only=True, slots=True)
-class SweepConfig:
-    """How the jobs of a sweep go together.
-
-    Attributes
-    ----------
-    fail_fast
-        Start no other job after the first that fails.
-    isolate
-        Give each job a process of its own, so that one that is killed, for its memory say, is just one that failed.
-    measures
-        What else is measured on each job when all have ended: ``boundary``, ``probe``, ``slices`` (see
-        `deeprob.sweep.measures`).
-    figure
-        The figure that is drawn then of all jobs side by side.
-    claims
-        What the jobs are to show, in words that are checked (see `deeprob.sweep.claims`).
-    variants
-        Overrides of which each makes the sweep once: ``optimizer=adam optimizer.lr=1e-3,1e-2``, say. So what is
-        compared may differ in several keys, and try values of its own.
-    tune, tune_by
-        Keys that are tuned: of jobs that differ in these and in seeds alone, those with the best value stay for table,
-        figure and claims, by a metric's mean over seeds.
-    fuse
-        A key: the best job with each of its values, by the validation split, is fused with the others when all have
-        ended, for each seed, with weights fitted there (see `deeprob.fusion`). What comes of it is a row with the value
-        ``fused`` in tables and claims: ``sweep.fuse=features`` fuses what was trained on different features.
-    columns
-        The metrics that tables show; none for accuracy, or loss where there are no classes.
-    """
-
-    fail_fast: bool = False
-    isolate: bool = False
-    variants: list[str] = field(default_factory=list)
-    tune: list[str] = field(default_factory=list)
-    tune_by: str = "train/loss"
-    fuse: str | None = None
-    columns: list[str] = field(default_factory=list)
-    measures: list[str] = field(default_factory=list)
-    figure: str | None = None
-    claims: list[str] = field(default_factory=list)
-
-
-@register("", "train")
-@dataclass(kw_only=True, slots=True)
-class TrainConfig(RunConfig):
-    """What ``deeprob-train`` is told: a run, and what is no part of it.
-
-    Attributes
-    ----------
-    resume
-        A run's directory to go on in; ``auto`` for the run's own, if it has begun there.
-    """
-
-    resume: str | None = None
-    sweep: SweepConfig = field(default_factory=SweepConfig)
-
-    @property
-    def run(self) -> RunConfig:
-        """The run alone."""
-        return RunConfig(**{f.name: getattr(self, f.name) for f in dataclasses.fields(RunConfig)})
-
+from deeprob.features import Features
+from deeprob.objective import Objective
+from deeprob.optim import Schedule
+from deeprob.training import Predictor, Record, TrainState, evaluate, train
 
 # Floating-point operations of an update below which a second CPU thread costs more than it brings (docs/results.md).
 SMALL_UPDATE = 1e7

@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from deeprob.assembly.assembly import ALL_THREADS, Experiment
+from deeprob.assembly.config import RunConfig
 from deeprob.data import ImageFolderConfig, SpiralsConfig
-from deeprob.experiment import ALL_THREADS, Experiment, RunConfig
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.objective import CrossEntropyConfig, L2Config, NoneConfig

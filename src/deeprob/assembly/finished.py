@@ -1,9 +1,8 @@
-"""Finished runs: load one, use its predictor on new inputs, measure it again, alone or fused with others."""
+"""Finished runs: load one, use its predictor on new inputs, measure it again."""
 
-import dataclasses
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,16 @@ import torch
 from torch import Tensor
 
 from deeprob import config as configs
-from deeprob.config import choice, register
+from deeprob.assembly.allocation import NoLargerThan
+from deeprob.assembly.assembly import build_predictor, resolve_device
+from deeprob.assembly.config import RunConfig
 from deeprob.data import Examples, Splits
 from deeprob.errors import UserError, memory_errors
-from deeprob.experiment import RunConfig, build_predictor, resolve_device
 from deeprob.features import extraction
-from deeprob.fusion import FUSIONS, Part, Row, check_same, fuse, print_table
 from deeprob.models import Model
-from deeprob.objective import CrossEntropyConfig
-from deeprob.tracking import checkpoint_file, console
+from deeprob.tracking import checkpoint_file
 from deeprob.tracking.checkpoint_file import alike
 from deeprob.training import Predictor, TrainerConfig, evaluate
-from deeprob.training.allocation import NoLargerThan
-from deeprob.training.trainer import DEVICES
 
 CHECKPOINTS = ("best", "last")
 SPLITS = ("train", "val", "test")
@@ -61,6 +57,11 @@ class Run:
         """The classes' names."""
         return self.predictor.classes
 
+    @property
+    def frame(self) -> tuple[int, tuple[str, ...], tuple[int, ...]]:
+        """The outputs, classes and inputs that the model was made for."""
+        return self.predictor.outputs, self.classes, self.predictor.input_shape
+
     def data(self) -> Splits:
         """Load the run's dataset, raw, as it was split for the run; the second time it is still there.
 
@@ -75,7 +76,7 @@ class Run:
     def _loaded(self) -> Splits:
         with memory_errors():
             data = self.config.dataset.load()
-        if (data.outputs, data.classes, tuple(data.train.inputs.shape[1:])) != _frame(self):
+        if (data.outputs, data.classes, tuple(data.train.inputs.shape[1:])) != self.frame:
             names = f"{len(self.classes)} classes ({', '.join(self.classes[:3])}, …)"
             raise UserError(
                 f"{self.directory}: the dataset is no longer that of the run, which had "
@@ -221,81 +222,3 @@ def _summary(path: Path) -> dict[str, Any]:
     except (RecursionError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not JSON of a run, or damaged") from error
     return content
-
-
-@register("", "evaluate")
-@dataclass(kw_only=True, slots=True)
-class EvaluateConfig:
-    """Which run to measure, or which runs to fuse and how (see `deeprob.fusion.fuse`), and on what."""
-
-    run: str | None = None
-    runs: list[str] = field(default_factory=list)
-    fusion: str = choice("mean", among=FUSIONS)
-    checkpoint: str = choice("best", among=CHECKPOINTS)
-    split: str = choice("test", among=SPLITS)
-    device: str = choice("auto", among=DEVICES)
-
-    def problems(self) -> Iterator[str]:
-        """Yield what is missing, or does not go together."""
-        if self.run is None and not self.runs:
-            yield "run is missing: add run=DIR to the command, or runs=[DIR,DIR] to fuse several"
-        if self.run is not None and self.runs:
-            yield "run and runs exclude each other: run=DIR measures one, runs=[DIR,DIR] fuses several"
-        places = [Path(run).resolve() for run in self.runs]
-        if len(places) == 1 or len(set(places)) < len(places):
-            yield f"runs=[{','.join(self.runs)}]: expected two runs or more, each once; run=DIR measures one"
-        if self.runs and (self.fusion, self.split) == ("weights", "val"):
-            yield "split=val: fusion=weights fits the weights there; choose test"
-
-
-def evaluate_run(config: EvaluateConfig) -> dict[str, float]:
-    """Measure a run again, or several fused, and print the table."""
-    if config.runs:
-        return _evaluate_fusion(config)
-    assert config.run is not None
-    run = load_run(config.run, config.checkpoint, config.device)
-    with memory_errors():
-        measured = {f"{config.split}/{name}": value for name, value in run.evaluate(config.split).items()}
-    console.split_table(measured)
-    print(f"run        {config.run} ({config.checkpoint} checkpoint)")
-    return measured
-
-
-def _frame(run: Run) -> tuple[int, tuple[str, ...], tuple[int, ...]]:
-    """Return the outputs, classes and inputs that a run's model was made for."""
-    return run.predictor.outputs, run.classes, run.predictor.input_shape
-
-
-def _evaluate_fusion(config: EvaluateConfig) -> dict[str, float]:
-    """Measure runs and what becomes of them together."""
-    with memory_errors():
-        runs = [load_run(directory, config.checkpoint, config.device) for directory in config.runs]
-        rows = fuse_runs(runs, config.split, config.fusion)
-    print_table(rows)
-    print(f"fusion     {config.fusion} of {len(runs)} runs on {config.split} ({config.checkpoint} checkpoints)")
-    return {f"{config.split}/{name}": value for name, value in rows[-1].measured.items()}
-
-
-def fuse_runs(runs: Sequence[Run], split: str, how: str) -> list[Row]:
-    """Return what `deeprob.fusion.fuse` makes of the scores of runs on a split.
-
-    Raises
-    ------
-    UserError
-        When the runs' datasets are not the same, or have no validation split to fit numbers on.
-    """
-    first, *others = runs
-    for place, run in enumerate(others):  # a dataset that is the same by its config is loaded once
-        if (run.config.dataset, *_frame(run)) == (first.config.dataset, *_frame(first)):
-            others[place] = dataclasses.replace(run, raw=first.data())
-    runs = [first, *others]
-    names = [str(run.directory) for run in runs]
-    logits = [isinstance(run.config.loss, CrossEntropyConfig) for run in runs]
-    fitting = how == "weights" or (bool(first.classes) and not all(logits))
-    settings = [{k: v for k, v in configs.flat(run.config).items() if k.startswith("dataset")} for run in runs]
-    check_same(names, [run.data() for run in runs], settings, [split, *["val"] * fitting])
-    parts = [
-        Part(name, configs.name_of(run.config.features), run.scores(split), run.scores("val") if fitting else None, own)
-        for name, run, own in zip(names, runs, logits, strict=True)
-    ]
-    return fuse(parts, first.examples(split).targets, first.examples("val").targets if fitting else None, how)

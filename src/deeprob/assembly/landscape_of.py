@@ -9,8 +9,8 @@ from deeprob import config as configs
 from deeprob import randomness
 from deeprob.analysis.landscape.directions import Point
 from deeprob.analysis.landscape.landscape import Landscape
+from deeprob.assembly.finished import Run
 from deeprob.data import Examples
-from deeprob.load import Run
 from deeprob.objective import Objective
 
 

@@ -2,8 +2,15 @@ import pytest
 import torch
 
 from deeprob import load_run
-from deeprob.experiment import Experiment
-from deeprob.landscape.slices import enough, has_running_means, landscape_of, other_architecture, start_of, weights_of
+from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.landscape_of import (
+    enough,
+    has_running_means,
+    landscape_of,
+    other_architecture,
+    start_of,
+    weights_of,
+)
 
 
 @pytest.fixture(autouse=True)

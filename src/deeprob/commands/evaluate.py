@@ -1,0 +1,60 @@
+"""``deeprob-evaluate``: a finished run measured again, or several fused."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deeprob.assembly.finished import CHECKPOINTS, SPLITS, load_run
+from deeprob.assembly.fusion import FUSIONS, fuse_runs, print_table
+from deeprob.config import choice, register
+from deeprob.errors import memory_errors
+from deeprob.tracking import console
+from deeprob.training.trainer import DEVICES
+
+
+@register("", "evaluate")
+@dataclass(kw_only=True, slots=True)
+class EvaluateConfig:
+    """Which run to measure, or which runs to fuse and how (see `deeprob.assembly.fusion.fuse`), and on what."""
+
+    run: str | None = None
+    runs: list[str] = field(default_factory=list)
+    fusion: str = choice("mean", among=FUSIONS)
+    checkpoint: str = choice("best", among=CHECKPOINTS)
+    split: str = choice("test", among=SPLITS)
+    device: str = choice("auto", among=DEVICES)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is missing, or does not go together."""
+        if self.run is None and not self.runs:
+            yield "run is missing: add run=DIR to the command, or runs=[DIR,DIR] to fuse several"
+        if self.run is not None and self.runs:
+            yield "run and runs exclude each other: run=DIR measures one, runs=[DIR,DIR] fuses several"
+        places = [Path(run).resolve() for run in self.runs]
+        if len(places) == 1 or len(set(places)) < len(places):
+            yield f"runs=[{','.join(self.runs)}]: expected two runs or more, each once; run=DIR measures one"
+        if self.runs and (self.fusion, self.split) == ("weights", "val"):
+            yield "split=val: fusion=weights fits the weights there; choose test"
+
+
+def evaluate_run(config: EvaluateConfig) -> dict[str, float]:
+    """Measure a run again, or several fused, and print the table."""
+    if config.runs:
+        return _evaluate_fusion(config)
+    assert config.run is not None
+    run = load_run(config.run, config.checkpoint, config.device)
+    with memory_errors():
+        measured = {f"{config.split}/{name}": value for name, value in run.evaluate(config.split).items()}
+    console.split_table(measured)
+    print(f"run        {config.run} ({config.checkpoint} checkpoint)")
+    return measured
+
+
+def _evaluate_fusion(config: EvaluateConfig) -> dict[str, float]:
+    """Measure runs and what becomes of them together."""
+    with memory_errors():
+        runs = [load_run(directory, config.checkpoint, config.device) for directory in config.runs]
+        rows = fuse_runs(runs, config.split, config.fusion)
+    print_table(rows)
+    print(f"fusion     {config.fusion} of {len(runs)} runs on {config.split} ({config.checkpoint} checkpoints)")
+    return {f"{config.split}/{name}": value for name, value in rows[-1].measured.items()}
