@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from deeprob import cli, watch
+from deeprob import cli
+from deeprob.running import watch
 
 
 class Result(NamedTuple):

@@ -330,12 +330,12 @@ def test_an_empty_directory_of_the_users_stays(deeprob, small):
 def test_a_failed_start_leaves_nothing(deeprob, small, monkeypatch):
     import errno
 
-    from deeprob import run
+    from deeprob.running import recorder
 
     def full(path, content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(run, "write_whole", full)
+    monkeypatch.setattr(recorder, "write_whole", full)
     status, _, err = deeprob(*small, "hydra.run.dir=run")
     assert (status, err) == (2, f"error: {Path('run').resolve()}: No space left on device\n")
     assert list(Path.cwd().iterdir()) == []

@@ -24,8 +24,8 @@ from deeprob.config import load
 from deeprob.config.application import Application, parse_arguments, started, words_of
 from deeprob.config.overrides import explained, parse
 from deeprob.errors import CheckFailed, DeeprobError, Interrupted, UserError, one_line
-from deeprob.resume import resumed
-from deeprob.run import run
+from deeprob.running.resume import resumed
+from deeprob.running.run import run
 from deeprob.sweep import SweepTask, run_job, search, searches
 
 

@@ -19,7 +19,7 @@ from deeprob.features import RawConfig
 from deeprob.models import MLPConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig
 from deeprob.optim import AdamWConfig, CosineConfig
-from deeprob.run import run
+from deeprob.running.run import run
 from deeprob.training import TrainerConfig
 from deeprob.training.checkpoint import Checkpoints
 

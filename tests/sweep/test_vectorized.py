@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from deeprob.errors import UserError
-from deeprob.stacked_run import StackedRuns
+from deeprob.running.stacked import StackedRuns
 from deeprob.sweep import groups, vectorized
 from deeprob.sweep.vectorized import best, check_settings
 from deeprob.tracking import checkpoint_file

@@ -109,7 +109,7 @@ class Bench:
 
 
 def observe(member: Member, record: Record | Diverged) -> None:
-    """Tell the schedule the loss of an epoch, as `deeprob.follow` does without a validation split."""
+    """Tell the schedule the loss of an epoch, as `deeprob.running.recorder` does without a validation split."""
     if isinstance(record, Record) and record.epoch_metrics:
         member.state.schedule.observe(record.epoch_metrics["train/loss"])
 

@@ -13,7 +13,7 @@ from deeprob.assembly.config import RunConfig
 from deeprob.config import digest, read
 from deeprob.config.application import own_directory
 from deeprob.errors import CheckFailed, UserError, one_line
-from deeprob.run import complete
+from deeprob.running.resume import complete
 from deeprob.sweep.conclusion import Conclusion
 from deeprob.sweep.jobs import Jobs
 from deeprob.sweep.table import SweepTable, failure, outcome

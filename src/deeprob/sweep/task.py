@@ -13,8 +13,8 @@ from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.config import load
 from deeprob.errors import DeeprobError, Skipped, UserError, one_line
-from deeprob.resume import begun, resumed
-from deeprob.run import run
+from deeprob.running.resume import begun, resumed
+from deeprob.running.run import run
 from deeprob.sweep.isolation import isolated
 from deeprob.sweep.table import outcome
 

@@ -10,7 +10,7 @@ from deeprob.assembly.config import TrainConfig
 from deeprob.config import load
 from deeprob.config.overrides import check_types, explain
 from deeprob.errors import UserError
-from deeprob.watch import check_names
+from deeprob.running.watch import check_names
 
 
 def validate(context: HydraContext, sweep: DictConfig, number: int, job: Sequence[str]) -> tuple[str, TrainConfig]:

@@ -12,9 +12,8 @@ from omegaconf import DictConfig
 from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.config import TrainConfig
 from deeprob.errors import DeeprobError, UserError, is_out_of_memory
-from deeprob.resume import begun, resumed
-from deeprob.run import check_files, complete, features_of
-from deeprob.stacked_run import Ending, StackedRuns
+from deeprob.running.resume import begun, check_files, complete, features_of, resumed
+from deeprob.running.stacked import Ending, StackedRuns
 from deeprob.sweep import groups
 from deeprob.sweep.task import Result, SweepTask, searches
 from deeprob.sweep.validation import validate

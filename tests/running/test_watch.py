@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
 
-from deeprob import load_run, watch
+from deeprob import load_run
 from deeprob.assembly.assembly import Experiment
 from deeprob.features.hog import Hog
-from deeprob.watch import Watch, suited
+from deeprob.running import watch
+from deeprob.running.watch import Watch, suited
 
 LIVE = ("trainer.figures=[decision_boundary]", "trainer.epochs=7")
 

@@ -13,8 +13,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils._pytree import tree_leaves
 
-from deeprob import load_run, stacked_run
-from deeprob.stacked_run import common_step
+from deeprob import load_run
+from deeprob.running import stacked as stacked_run
+from deeprob.running.stacked import common_step
 from deeprob.tracking import checkpoint_file
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption

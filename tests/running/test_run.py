@@ -187,7 +187,7 @@ def test_a_last_update_that_was_too_large_is_noticed(deeprob, small):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_run_with_a_checkpoint(tmp_path, number, status):
-    script = Path(__file__).parents[1] / "scripts" / "train.py"
+    script = Path(__file__).parents[2] / "scripts" / "train.py"
     process = subprocess.Popen(
         [sys.executable, script, "trainer.epochs=100000", "trainer.log_every=7", "hydra.run.dir=run"],
         cwd=tmp_path,

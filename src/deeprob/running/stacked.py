@@ -12,8 +12,7 @@ import torch
 from deeprob import config as configs
 from deeprob.assembly.assembly import ALL_THREADS, SMALL_UPDATE, Experiment
 from deeprob.errors import DeeprobError, Diverged, Interrupted, memory_errors
-from deeprob.follow import Following, Outcome
-from deeprob.run import opened, summarize
+from deeprob.running.recorder import Following, Outcome, opened, summarize
 from deeprob.tracking.checkpoint_file import generations
 from deeprob.tracking.files import synced_together
 from deeprob.tracking.run_dir import RunDirectory, named_errors

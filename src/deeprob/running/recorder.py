@@ -1,17 +1,24 @@
 """Training as it goes on: every record handed to TensorBoard, tables, checkpoints and the progress bar."""
 
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+from deeprob import config as configs
 from deeprob.assembly.assembly import Experiment
 from deeprob.errors import Diverged, Interrupted
+from deeprob.running.resume import restore
+from deeprob.running.watch import Watch
 from deeprob.tracking import console
 from deeprob.tracking.events import EventFile
+from deeprob.tracking.files import write_whole
+from deeprob.tracking.provenance import device_name, provenance
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
 from deeprob.training import Record
 from deeprob.training.checkpoint import Checkpoints
-from deeprob.watch import Watch
 
 EVALUATIONS, SECONDS, RATE = "optim/evaluations", "time/seconds", "time/examples_per_second"
 
@@ -162,3 +169,82 @@ def follow(following: Following, bar: console.Bar, interruption: Interruption) -
         return following.end(interruption.number)
     except Diverged as error:
         return following.diverged(error)
+
+
+@contextmanager
+def opened(
+    experiment: Experiment,
+    files: RunDirectory,
+    command: Sequence[str],
+    *,
+    alone: bool,
+    first: bool = True,
+    at: int | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Iterator[Following]:
+    """Begin a run in its directory, or go on with it, and yield what takes its records.
+
+    Parameters
+    ----------
+    experiment, files, command
+        See `run`.
+    alone
+        Whether the run is no job of a sweep.
+    first
+        Write a checkpoint before the first update, so that whatever happens the run goes on from there.
+    at
+        The update from which to go on, if there is a checkpoint of it.
+    interrupted
+        Tells whether the run is to end soon.
+    """
+    config, state = experiment.config, experiment.state
+    written = restore(experiment, files, at)
+    if not written:
+        files.discard()  # of a start that was killed before its first checkpoint
+    with EventFile(files.path, written.get("events", 0)) as events:
+        watch = Watch(experiment, files.path, events, alone, interrupted)
+
+        def lengths() -> dict[str, int]:
+            watch.catch_up()
+            return {"metrics": files.synced_metrics_length(), "events": events.synced_length()}
+
+        best_is_last = experiment.splits.val is None
+        checkpoints = Checkpoints(files.checkpoints, state, experiment.identity(), best_is_last, lengths)
+        try:
+            write_whole(files.config, configs.to_yaml(config))
+            origin = provenance(command, state.frozen.device, config.seed)
+            files.add_provenance(origin, resumed=bool(written))
+            if not written:
+                watch.texts(files.config, origin)
+                events.layout(without=() if experiment.splits.classes else ("accuracy",))
+                events.hyperparameters(configs.flat(config))
+                if first:
+                    checkpoints.write()
+        except OSError:
+            if not written:
+                files.discard()
+            raise
+        files.begin_again(written.get("metrics", 0))
+        yield Following(experiment, files, checkpoints, events, watch)
+
+
+def summarize(following: Following, outcome: Outcome) -> dict[str, Any]:
+    """Write ``summary.json``, and return its content."""
+    experiment, state = following.experiment, following.state
+    early = outcome.status == "completed" and state.step < experiment.steps  # the optimizer had nothing more to do
+    summary = {
+        "status": "stopped" if early else outcome.status,
+        **({"reason": state.reason} if state.reason else {}),
+        "epochs": experiment.epochs_done,
+        "steps": state.step,
+        "evaluations": state.evaluations,
+        "best_epoch": state.best.epoch or None,
+        "seconds": round(outcome.seconds, 3),
+        "parameters": experiment.parameters,
+        "features/count": experiment.predictor.features.output_count,
+        "time/features": round(experiment.prepared.seconds, 3),
+        "device": device_name(state.frozen.device),
+        **outcome.metrics,
+    }
+    following.files.write_json("summary", summary)
+    return summary

@@ -1,0 +1,1 @@
+"""Runs from configs to files: alone, as a stack, resumed, checked beforehand, watched."""

@@ -1,0 +1,177 @@
+"""Going on with a run: its own config, and which of its values may change."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from omegaconf import DictConfig, OmegaConf
+
+from deeprob import config as configs
+from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.config import MAY_CHANGE, RunConfig
+from deeprob.config import load, options
+from deeprob.config.overrides import check_types, explain, parse
+from deeprob.errors import UserError
+from deeprob.tracking.checkpoint_file import alike, exists, generations, load_newest
+from deeprob.tracking.run_dir import RunDirectory
+
+
+def begun(directory: Path) -> bool:
+    """Tell whether a directory holds a run that has begun."""
+    return (directory / "config.yaml").is_file()
+
+
+def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = None) -> RunConfig:
+    """Return the config of a run to go on with.
+
+    Parameters
+    ----------
+    directory
+        Where the run lies.
+    words
+        Overrides of its config; a choice in a group must be the run's own.
+    composed
+        What the words make without the run, which is how an experiment among them is known to be the run's own.
+
+    Raises
+    ------
+    UserError
+        Names each key that may not change, and what it was.
+    """
+    if not begun(directory):
+        raise UserError(
+            f"resume={directory}: no run there (no config.yaml); expected a directory that deeprob-train made"
+        )
+    base = configs.read(RunConfig, directory / "config.yaml")
+    if composed is not None and any(word.startswith("experiment=") for word in words):
+        refuse_changes(base, composed := composed.resolved(), directory)
+        return composed
+    values = []
+    for override in parse(words):
+        key, word = override.key_or_group, str(override.input_line)
+        if key == "resume" or key.startswith("sweep."):
+            continue
+        if override.is_hydra_override() or override.is_sweep_override():
+            raise UserError(f"{word}: has no meaning beside resume={directory}")
+        if key in options_of(base):
+            chosen = configs.name_of(getattr(base, key))
+            if override.value() != chosen:
+                raise UserError(f"{word}: the run in {directory} has {key}={chosen}; start a new run for another")
+        else:
+            values.append(override)
+    node = OmegaConf.structured(base)
+    assert isinstance(node, DictConfig)
+    try:
+        ConfigLoaderImpl._apply_overrides_to_config(values, node)
+    except Exception as error:  # whatever Hydra makes of the words, the words are at fault
+        raise explain(error, words) from error
+    check_types(node, [str(override.input_line) for override in values])
+    config = load(RunConfig, node).resolved()
+    refuse_changes(base, config, directory)
+    return config
+
+
+def options_of(config: RunConfig) -> list[str]:
+    """Return the groups that a config has a choice in."""
+    return [name for name in configs.flat(config) if "." not in name and options(name)]
+
+
+def refuse_changes(base: RunConfig, config: RunConfig, directory: Path) -> None:
+    """Raise a `UserError` if values differ that may not change in the middle of a run."""
+    before, after = configs.flat(base), configs.flat(config)
+    both = [key for key in after if key in before]  # another choice in a group has other keys besides
+    changed = [f"{key}={after[key]} (was {before[key]})" for key in both if after[key] != before[key]]
+    refused = [line for line in changed if line.partition("=")[0] not in MAY_CHANGE]
+    if refused:
+        raise UserError(
+            f"{', '.join(refused)}: may not change in the run in {directory}; only {', '.join(MAY_CHANGE)} may"
+        )
+    if base.trainer.epochs != config.trainer.epochs and not config.scheduler.extendable:
+        name = configs.name_of(config.scheduler)
+        raise UserError(
+            f"trainer.epochs={config.trainer.epochs}: scheduler={name} is planned over the {base.trainer.epochs} "
+            f"epochs that the run in {directory} began with; constant and plateau, without warmup, could go on"
+        )
+
+
+def check_files(files: RunDirectory) -> None:
+    """Look at a run that is to go on, before anything is written there.
+
+    Raises
+    ------
+    UserError
+        Names a link, through which writing would change a file elsewhere, what is neither file nor folder and would
+        never end, or what is not JSON of a run.
+    """
+    for path in files.path.rglob("*"):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path}: no file of a run but a link, pipe or the like; remove it, or put a copy there")
+    for name in ("summary", "provenance"):
+        try:
+            content = files.read_json(name)
+        except RecursionError:
+            content = {"resumed": None}
+        numbers = [value for key, value in content.items() if "/" in key or key == "epochs"]
+        if not isinstance(content.get("resumed", []), list) or not all(isinstance(v, int | float) for v in numbers):
+            raise UserError(f"{files.path / name}.json: not JSON of a run, or damaged; correct or remove it")
+
+
+def features_of(files: RunDirectory) -> dict[str, torch.Tensor] | None:
+    """Return what the features of a run that goes on have learned; None of one that begins."""
+    last = files.checkpoints / "last.pt"
+    if not files.resume or not exists(last):
+        return None
+    learned = next(generations(last), {}).get("features")
+    return learned if isinstance(learned, dict) else None  # what else is wrong is told when all of it is read
+
+
+def complete(summary: Mapping[str, Any], config: RunConfig) -> bool:
+    """Tell whether a run that left this summary has nothing more to do for a config."""
+    status, epochs = summary.get("status"), summary.get("epochs", 0)
+    ended = status == "stopped" or (status == "completed" and epochs >= config.trainer.epochs)
+    return ended and "test/loss" in summary
+
+
+def restore(experiment: Experiment, files: RunDirectory, at: int | None = None) -> dict[str, int]:
+    """Become what the newest checkpoint of a run holds that goes on, or that of the update `at` if there is one.
+
+    Returns
+    -------
+    dict
+        The lengths that growing files had at that moment; empty when there is no checkpoint yet.
+
+    Raises
+    ------
+    UserError
+        When no generation can be read, or it belongs to another config or dataset.
+    """
+    last = files.checkpoints / "last.pt"
+    if not files.resume or not exists(last):
+        return {}
+    content = load_newest(last)
+    if at not in (None, content.get("step")):
+        content = next((other for other in generations(last) if other.get("step") == at), content)
+    try:
+        for name, value in experiment.identity().items():
+            if not same(content[name], value):
+                raise UserError(f"{last}: the dataset is no longer that of the run (its {name} changed)")
+        experiment.state.load_state_dict(content)
+        if not 0 <= experiment.state.step <= experiment.steps:
+            raise ValueError("a step outside of the run")
+        lengths: dict[str, int] = content["lengths"]
+        if not alike(lengths, {"metrics": 0, "events": 0}):
+            raise ValueError("lengths of no files")
+        return lengths
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{last}: does not belong to {files.config}") from error
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two plain values are equal, tensors in them bit by bit."""
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return torch.equal(one.cpu(), other.cpu())
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return type(one) is type(other) and bool(one == other)
