@@ -355,7 +355,7 @@ def test_a_full_disk_names_the_file(deeprob, small, monkeypatch):
 
 
 def test_a_bug_of_ours_shows_its_traceback(deeprob, monkeypatch):
-    from deeprob.sweep import task
+    from deeprob.sweeps import task
 
     monkeypatch.setattr(task, "run", lambda *words: 1 / 0)
     status, _, err = deeprob()

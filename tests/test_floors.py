@@ -15,7 +15,7 @@ FLOORS = [
     {"assembly"},
     {"figures"},
     {"check_gradients", "optimizer_paths", "show_optimizers", "visualize", "running"},
-    {"sweep"},
+    {"sweeps"},
     {"compare"},
     {"commands"},
     {"cli"},
@@ -55,5 +55,5 @@ def test_imports_go_down():
 
 
 def test_an_upward_import_would_be_seen(tmp_path):
-    (tmp_path / "a.py").write_text("from deeprob import cli\nimport deeprob.load\nfrom deeprob.sweep.sweep import x\n")
+    (tmp_path / "a.py").write_text("from deeprob import cli\nimport deeprob.load\nfrom deeprob.sweeps.sweep import x\n")
     assert imported_rooms(tmp_path / "a.py") == {"cli", "load", "sweep"}

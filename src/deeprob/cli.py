@@ -26,7 +26,7 @@ from deeprob.config.overrides import explained, parse
 from deeprob.errors import CheckFailed, DeeprobError, Interrupted, UserError, one_line
 from deeprob.running.resume import resumed
 from deeprob.running.run import run
-from deeprob.sweep import SweepTask, run_job, search, searches
+from deeprob.sweeps import SweepTask, run_job, search, searches
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Hydra finds launchers only in this package; all that this one does is in `deeprob.sweep.vectorized`."""
+"""Hydra finds launchers only in this package; all that this one does is in `deeprob.sweeps.stacks`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class VectorizedLauncher(BasicLauncher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run jobs, and return what became of each, in their order."""
-        from deeprob.sweep.vectorized import launch
+        from deeprob.sweeps.stacks import launch
 
         return launch(self, job_overrides, initial_job_idx)
 

@@ -1,4 +1,4 @@
-"""Hydra finds sweepers only in this package; all that it does is in `deeprob.sweep`."""
+"""Hydra finds sweepers only in this package; all that it does is in `deeprob.sweeps`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class DeeprobSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Sequence[Any]:
         """Run the sweep of some overrides and return what became of each job."""
-        from deeprob.sweep import sweep
+        from deeprob.sweeps import sweep
 
         return sweep(self, arguments)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils._pytree import tree_flatten
 
-from deeprob.sweep import task
+from deeprob.sweeps import task
 from deeprob.tracking import checkpoint_file
 from deeprob.training import loop as trainer
 

@@ -23,7 +23,7 @@ from deeprob import cli
 from deeprob import config as configs
 from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.commands.evaluate import EvaluateConfig
-from deeprob.sweep import task
+from deeprob.sweeps import task
 
 LINES = {
     "prefixes": [

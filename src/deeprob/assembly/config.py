@@ -76,11 +76,11 @@ class SweepConfig:
         Give each job a process of its own, so that one that is killed, for its memory say, is just one that failed.
     measures
         What else is measured on each job when all have ended: ``boundary``, ``probe``, ``slices`` (see
-        `deeprob.sweep.measures`).
+        `deeprob.sweeps.measures`).
     figure
         The figure that is drawn then of all jobs side by side.
     claims
-        What the jobs are to show, in words that are checked (see `deeprob.sweep.claims`).
+        What the jobs are to show, in words that are checked (see `deeprob.sweeps.claims`).
     variants
         Overrides of which each makes the sweep once: ``optimizer=adam optimizer.lr=1e-3,1e-2``, say. So what is
         compared may differ in several keys, and try values of its own.

@@ -20,7 +20,7 @@ from deeprob.tracking.run_dir import LOCK, RunDirectory
 
 FINISHED = ("completed", "stopped", "fused")
 LOST = ("diverged", "failed")
-"""Statuses of runs that ended well, and badly; `deeprob.sweep.fusing` makes rows of the third."""
+"""Statuses of runs that ended well, and badly; `deeprob.sweeps.fusing` makes rows of the third."""
 
 _SECTION = re.compile(r"^(?=\w)", re.MULTILINE)
 _ALIAS = re.compile(r"(?:^|[\s,:\[{-])\*\w", re.MULTILINE)

@@ -11,8 +11,8 @@ from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.config.application import Application, own_directory, words_of
 from deeprob.config.overrides import parse
 from deeprob.errors import CheckFailed, UserError, one_line
-from deeprob.sweep.table import SweepTable
-from deeprob.sweep.task import SweepTask
+from deeprob.sweeps.table import SweepTable
+from deeprob.sweeps.task import SweepTask
 from deeprob.tracking import console
 
 _COUNTS = {"n_trials": "how many jobs there are", "n_jobs": "how many of them train together"}

@@ -1,7 +1,7 @@
 import pytest
 
 from deeprob.errors import UserError
-from deeprob.sweep.claims import read
+from deeprob.sweeps.claims import read
 
 ROWS = [
     {"model.width": width, "seed": seed, "train/accuracy": accuracy}

@@ -9,7 +9,7 @@ from deeprob.features import RawConfig
 from deeprob.models import LinearConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig
 from deeprob.optim import AdamWConfig, ConstantConfig
-from deeprob.sweep.task import Result, SweepTask
+from deeprob.sweeps.task import Result, SweepTask
 from deeprob.training import TrainerConfig
 
 

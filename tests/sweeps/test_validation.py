@@ -5,7 +5,7 @@ import pytest
 from deeprob.assembly.config import TrainConfig
 from deeprob.config.application import Application, started
 from deeprob.errors import UserError
-from deeprob.sweep.validation import validate
+from deeprob.sweeps.validation import validate
 
 
 @pytest.fixture

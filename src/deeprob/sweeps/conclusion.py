@@ -9,11 +9,11 @@ from deeprob import config as configs
 from deeprob.assembly.config import RunConfig, SweepConfig
 from deeprob.assembly.finished import Run, load_run
 from deeprob.errors import UserError, did_you_mean
-from deeprob.sweep.claims import Claim, Finding, read
-from deeprob.sweep.fusing import Fusing
-from deeprob.sweep.measures import MEASURES
-from deeprob.sweep.table import METRICS, SweepTable
-from deeprob.sweep.tuning import Tuning
+from deeprob.sweeps.claims import Claim, Finding, read
+from deeprob.sweeps.fusing import Fusing
+from deeprob.sweeps.measures import MEASURES
+from deeprob.sweeps.table import METRICS, SweepTable
+from deeprob.sweeps.tuning import Tuning
 from deeprob.tracking import console
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from deeprob import load_run
 from deeprob.analysis.plane import boundary_length, limits_of
-from deeprob.sweep.measures import boundary, probe, shared_name
+from deeprob.sweeps.measures import boundary, probe, shared_name
 
 SWEEP = ("-m", "model.width=2,8", "seed=0,1", "hydra.sweep.dir=s")
 

@@ -14,9 +14,9 @@ from deeprob.assembly.config import TrainConfig
 from deeprob.errors import DeeprobError, UserError, is_out_of_memory
 from deeprob.running.resume import begun, check_files, complete, features_of, resumed
 from deeprob.running.stacked import Ending, StackedRuns
-from deeprob.sweep import groups
-from deeprob.sweep.task import Result, SweepTask, searches
-from deeprob.sweep.validation import validate
+from deeprob.sweeps import grouping as groups
+from deeprob.sweeps.task import Result, SweepTask, searches
+from deeprob.sweeps.validation import validate
 from deeprob.tracking import console
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.training.stacked.compiled import Compiler

@@ -147,7 +147,7 @@ def test_hydras_basic_sweeper_goes_on_working(deeprob, small):
 
 
 def test_a_bug_in_a_job_is_shown_and_the_others_go_on(deeprob, small, monkeypatch):
-    from deeprob.sweep import task
+    from deeprob.sweeps import task
 
     original = task.run
 

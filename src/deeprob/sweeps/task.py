@@ -15,8 +15,8 @@ from deeprob.config import load
 from deeprob.errors import DeeprobError, Skipped, UserError, one_line
 from deeprob.running.resume import begun, resumed
 from deeprob.running.run import run
-from deeprob.sweep.isolation import isolated
-from deeprob.sweep.table import outcome
+from deeprob.sweeps.isolation import isolated
+from deeprob.sweeps.table import outcome
 
 
 class Result(dict[str, Any]):

@@ -7,7 +7,7 @@ import pytest
 
 from deeprob.assembly.finished import load_run
 from deeprob.assembly.fusion import fuse_runs
-from deeprob.sweep.fusing import Fusing, quality
+from deeprob.sweeps.fusing import Fusing, quality
 
 SWEPT = ("features", "model", "seed")
 

@@ -9,7 +9,7 @@ import yaml
 
 from deeprob.assembly.config import RunConfig
 from deeprob.config import options
-from deeprob.sweep.searching import Found
+from deeprob.sweeps.searching import Found
 
 CHOICES = {
     "dataset": "spirals", "features": "raw", "model": "mlp", "loss": "cross_entropy", "regularizer": "none",

@@ -1,6 +1,6 @@
 import pytest
 
-from deeprob.sweep.tuning import Tuning
+from deeprob.sweeps.tuning import Tuning
 
 SWEPT = ("optimizer", "optimizer.lr", "seed")
 

@@ -14,11 +14,11 @@ from deeprob.config import digest, read
 from deeprob.config.application import own_directory
 from deeprob.errors import CheckFailed, UserError, one_line
 from deeprob.running.resume import complete
-from deeprob.sweep.conclusion import Conclusion
-from deeprob.sweep.jobs import Jobs
-from deeprob.sweep.table import SweepTable, failure, outcome
-from deeprob.sweep.validation import validate
-from deeprob.sweep.vectorized import Job, Stacking, check_settings
+from deeprob.sweeps.conclusion import Conclusion
+from deeprob.sweeps.jobs import Jobs
+from deeprob.sweeps.stacks import Job, Stacking, check_settings
+from deeprob.sweeps.table import SweepTable, failure, outcome
+from deeprob.sweeps.validation import validate
 from deeprob.tracking.run_dir import RunDirectory
 
 

@@ -8,8 +8,8 @@ import torch
 from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.config import TrainConfig
 from deeprob.config.application import Application, started
-from deeprob.sweep import groups
-from deeprob.sweep.groups import differences, fitting, grouped, hindrance, hindrance_of_size, memory, portions
+from deeprob.sweeps import grouping as groups
+from deeprob.sweeps.grouping import differences, fitting, grouped, hindrance, hindrance_of_size, memory, portions
 
 
 @pytest.fixture(scope="module")

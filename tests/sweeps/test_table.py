@@ -2,7 +2,7 @@
 
 import pytest
 
-from deeprob.sweep.table import spread
+from deeprob.sweeps.table import spread
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import torch
 
 from deeprob.errors import UserError
 from deeprob.running.stacked import StackedRuns
-from deeprob.sweep import groups, vectorized
-from deeprob.sweep.vectorized import best, check_settings
+from deeprob.sweeps import grouping as groups
+from deeprob.sweeps import stacks as vectorized
+from deeprob.sweeps.stacks import best, check_settings
 from deeprob.tracking import checkpoint_file
 from deeprob.training.stacked.update import StackedUpdate
 from hydra_plugins.deeprob_launcher import VectorizedLauncher
