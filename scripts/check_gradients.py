@@ -2,7 +2,7 @@
 
 import sys
 
-from deeprob.cli import check_gradients
+from deeprob.commands.main import check_gradients
 
 if __name__ == "__main__":
     sys.exit(check_gradients())

@@ -2,7 +2,7 @@
 
 import sys
 
-from deeprob.cli import compare
+from deeprob.commands.main import compare
 
 if __name__ == "__main__":
     sys.exit(compare())

@@ -2,7 +2,7 @@
 
 import sys
 
-from deeprob.cli import evaluate
+from deeprob.commands.main import evaluate
 
 if __name__ == "__main__":
     sys.exit(evaluate())

@@ -2,7 +2,7 @@
 
 import sys
 
-from deeprob.cli import optimizer_paths
+from deeprob.commands.main import optimizer_paths
 
 if __name__ == "__main__":
     sys.exit(optimizer_paths())

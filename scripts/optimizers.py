@@ -2,7 +2,7 @@
 
 import sys
 
-from deeprob.cli import optimizers
+from deeprob.commands.main import optimizers
 
 if __name__ == "__main__":
     sys.exit(optimizers())

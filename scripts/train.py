@@ -2,7 +2,7 @@
 
 import sys
 
-from deeprob.cli import train
+from deeprob.commands.main import train
 
 if __name__ == "__main__":
     sys.exit(train())

@@ -2,7 +2,7 @@
 
 import sys
 
-from deeprob.cli import visualize
+from deeprob.commands.main import visualize
 
 if __name__ == "__main__":
     sys.exit(visualize())

@@ -11,11 +11,11 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-import deeprob.cli  # registers every option
+import deeprob.commands.main  # registers every option
 from deeprob.config.application import config_directory
 from deeprob.config.loader import CachingLoader, readable
 
-assert deeprob.cli
+assert deeprob.commands.main
 
 
 @pytest.fixture(scope="module")

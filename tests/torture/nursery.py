@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from deeprob import cli
+from deeprob.commands.main import main
 from deeprob.training.checkpoint import Checkpoints
 from deeprob.training.state import TrainState
 
@@ -43,7 +43,7 @@ def child(words: list[str], folder: str, forget: str | None, writes: int | None)
                 os.kill(os.getpid(), signal.SIGKILL)
 
         Checkpoints.write = last_words
-    status = cli.main(words)
+    status = main(words)
     sys.stdout.flush()
     return status
 

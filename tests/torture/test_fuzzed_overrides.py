@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from deeprob import cli
 from deeprob import config as configs
 from deeprob.assembly.config import RunConfig, TrainConfig
+from deeprob.commands import train
 from deeprob.commands.evaluate import EvaluateConfig
 from deeprob.sweeps import task
 
@@ -448,7 +448,7 @@ def reached(monkeypatch) -> list[RunConfig]:
         seen.append(config)
         return {"status": "completed"}
 
-    monkeypatch.setattr(cli, "run", run)
+    monkeypatch.setattr(train, "run", run)
     monkeypatch.setattr(task, "run", run)
     return seen
 

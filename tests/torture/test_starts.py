@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from deeprob import cli
+from deeprob.commands.main import main
 
 
 def start_all(count: int, *words: str) -> tuple[list[int], list[str]]:
@@ -22,7 +22,7 @@ def start_all(count: int, *words: str) -> tuple[list[int], list[str]]:
             sys.stdout, sys.stderr = (Path(f".{number}.{name}").open("w") for name in ("out", "err"))  # noqa: SIM115
             torch.set_num_threads(1)
             os.read(ready, 1)  # until the other end is closed
-            status = cli.main(words)
+            status = main(words)
             sys.stderr.flush()
             os._exit(status)
         children.append(child)

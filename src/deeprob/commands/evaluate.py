@@ -6,6 +6,7 @@ from pathlib import Path
 
 from deeprob.assembly.finished import CHECKPOINTS, SPLITS, load_run
 from deeprob.assembly.fusion import FUSIONS, fuse_runs, print_table
+from deeprob.commands.command import Command
 from deeprob.config import choice, register
 from deeprob.errors import memory_errors
 from deeprob.tracking import console
@@ -58,3 +59,6 @@ def _evaluate_fusion(config: EvaluateConfig) -> dict[str, float]:
     print_table(rows)
     print(f"fusion     {config.fusion} of {len(runs)} runs on {config.split} ({config.checkpoint} checkpoints)")
     return {f"{config.split}/{name}": value for name, value in rows[-1].measured.items()}
+
+
+COMMAND = Command.once(EvaluateConfig, evaluate_run)

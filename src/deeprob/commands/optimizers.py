@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from deeprob.commands.command import Command
 from deeprob.config import choice, register
 from deeprob.optim.tracks import FAMILY, LECTURE, state_of, table_text
 
@@ -29,3 +30,6 @@ def show_optimizers(config: OptimizersConfig) -> None:
     width = max(map(len, optimizers))
     for name, watched in optimizers.items():
         print(f"{name:{width}}  {', '.join(state_of(watched)) or 'nothing'}")
+
+
+COMMAND = Command.once(OptimizersConfig, show_optimizers)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deeprob.commands.command import Command
 from deeprob.compare.comparison import Comparison, compare_runs, gather
 from deeprob.compare.page import page
 from deeprob.compare.report import tell
@@ -100,3 +101,6 @@ def write(comparison: Comparison, path: Path) -> None:
         write_whole(path, page(comparison).encode())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; give another file with out=FILE, or html=false") from error
+
+
+COMMAND = Command.once(CompareConfig, compare)

@@ -6,11 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from deeprob import optimizer_paths
 from deeprob.analysis.surfaces import BealeConfig, BowlConfig, SaddleConfig
 from deeprob.analysis.surfaces.remarks import Remark
+from deeprob.commands import optimizer_paths
+from deeprob.commands.optimizer_paths import AllConfig, OptimizerPathsConfig
 from deeprob.errors import CheckFailed
-from deeprob.optimizer_paths import AllConfig, OptimizerPathsConfig
 
 QUICK = "steps=5", "film=false", "remarks=false"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deeprob import load_run
-from deeprob.visualize import titled
+from deeprob.commands.visualize import titled
 
 
 def test_one_figure_of_a_run(deeprob, one_run):

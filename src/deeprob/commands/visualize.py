@@ -9,6 +9,7 @@ from omegaconf import MISSING
 
 from deeprob import config as configs
 from deeprob.assembly.finished import CHECKPOINTS, Run, load_run
+from deeprob.commands.command import Command
 from deeprob.config import choice, options, register
 from deeprob.errors import UserError
 from deeprob.figures import FigureConfig, figures_of_runs
@@ -105,3 +106,6 @@ def titled(runs: list[Run]) -> dict[str, Run]:
         " ".join(f"{key}={flat[key]}" for key in told if key in flat).replace(", ", ",") or run.directory.name: run
         for run, flat in zip(runs, values, strict=True)
     }
+
+
+COMMAND = Command.once(VisualizeConfig, visualize)

@@ -18,6 +18,7 @@ from deeprob.analysis.gradients.differences import Comparison, Loss, Parameters,
 from deeprob.analysis.gradients.slopes import EPSILON, ROUNDING, STEP
 from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.config import RunConfig, TrainConfig
+from deeprob.commands.command import Command
 from deeprob.config import number, register
 from deeprob.data import Batches
 from deeprob.errors import CheckFailed, memory_errors
@@ -247,3 +248,6 @@ def duration(value: float) -> str:
         if value < limit:
             return f"{value * factor:.3g} {unit}"
     return f"{value / 3600:.3g} hours"
+
+
+COMMAND = Command.once(CheckGradientsConfig, check_gradients)

@@ -10,6 +10,7 @@ from omegaconf import MISSING
 
 from deeprob.analysis.surfaces import Descent, Point, Race, Racer, SurfaceConfig, all_surfaces, descend, racers_of
 from deeprob.analysis.surfaces.remarks import remarks_on
+from deeprob.commands.command import Command
 from deeprob.config import name_of, number, register, some_words
 from deeprob.errors import CheckFailed, UserError, memory_errors
 from deeprob.figures.path_curves import path_curves
@@ -193,3 +194,6 @@ def remark(surfaces: Sequence[SurfaceConfig]) -> None:
             failed.append(text)
     if failed:
         raise CheckFailed(f"{len(failed)} remark(s) failed: {'; '.join(failed)}")
+
+
+COMMAND = Command.once(OptimizerPathsConfig, optimizer_paths)

@@ -371,7 +371,7 @@ def test_tracebacks_of_mistakes_on_demand(deeprob, monkeypatch):
 
 @pytest.mark.parametrize("script", ["train", "evaluate"])
 def test_scripts_are_the_commands(script, tmp_path):
-    path = Path(__file__).parents[1] / "scripts" / f"{script}.py"
+    path = Path(__file__).parents[2] / "scripts" / f"{script}.py"
     done = subprocess.run(
         [sys.executable, path, "nonsense=1"], capture_output=True, text=True, cwd=tmp_path, check=False
     )

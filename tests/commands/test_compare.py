@@ -101,9 +101,8 @@ def test_mistakes(deeprob, make_run, monkeypatch, tmp_path, words, line):
 def test_it_does_without_matplotlib(make_run, tmp_path):
     for seed in (0, 1):
         make_run(f"{seed}", {"seed": seed}, 0.5)
-    code = (
-        "import sys; from deeprob import cli; cli.main(sys.argv[1:], 'compare'); sys.exit('matplotlib' in sys.modules)"
-    )
+    code = "import sys; from deeprob.commands import main; main.main(sys.argv[1:], 'compare'); "
+    code += "sys.exit('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, f"sweep={tmp_path}"], capture_output=True, check=False)
     assert done.returncode == 0
     assert (tmp_path / "compare.html").exists()

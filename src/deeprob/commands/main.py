@@ -1,0 +1,137 @@
+"""The console commands: `main` turns words into an exit status."""
+
+import importlib
+import io
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from deeprob.commands.command import Command
+from deeprob.config.application import Application, parse_arguments, started
+from deeprob.config.overrides import explained
+from deeprob.errors import DeeprobError, Interrupted, UserError, one_line
+
+
+def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
+    """Run a command and return its exit status (see `deeprob.errors`).
+
+    Parameters
+    ----------
+    argv
+        The words after the command's name; None takes those of the process.
+    command
+        The name of its file beside this one, and of its primary config.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without λ is no reason to fail
+    try:
+        with terminable():
+            return _run(command, words)
+    except (DeeprobError, Interrupted) as error:
+        return _fail(str(error), error.status)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except SystemExit as end:  # argparse and Hydra's own commands
+        return UserError.status if end.code == 1 else int(end.code or 0)
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename:
+            return _fail(one_line(error), UserError.status)
+        traceback.print_exc()
+        return 1
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does: cleaning up, with its own exit status."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def train() -> int:
+    """``deeprob-train``."""
+    return main(command="train")
+
+
+def evaluate() -> int:
+    """``deeprob-evaluate``."""
+    return main(command="evaluate")
+
+
+def visualize() -> int:
+    """``deeprob-visualize``."""
+    return main(command="visualize")
+
+
+def check_gradients() -> int:
+    """``deeprob-check-gradients``."""
+    return main(command="check_gradients")
+
+
+def optimizers() -> int:
+    """``deeprob-optimizers``."""
+    return main(command="optimizers")
+
+
+def optimizer_paths() -> int:
+    """``deeprob-optimizer-paths``."""
+    return main(command="optimizer_paths")
+
+
+def compare() -> int:
+    """``deeprob-compare``."""
+    return main(command="compare")
+
+
+def _fail(line: str, status: int) -> int:
+    if os.environ.get("DEEPROB_TRACEBACK") == "1":
+        traceback.print_exc()
+    print(f"error: {line}", file=sys.stderr)
+    return status
+
+
+def _run(name: str, words: list[str]) -> int:
+    command: Command = importlib.import_module(f"deeprob.commands.{name}").COMMAND  # only what draws imports matplotlib
+    typed = [f"deeprob-{name.replace('_', '-')}", *words]
+    arguments, parser = parse_arguments(words)
+    overrides = arguments.overrides
+    with started(arguments.config_dir) as hydra, explained(overrides):
+        application = Application(hydra, arguments.config_name or name, command.schema)
+        if arguments.shell_completion:
+            try:
+                hydra.shell_completion(application.config_name, overrides)
+            except (KeyError, ValueError) as error:
+                raise UserError(
+                    "--shell-completion takes install=SHELL or uninstall=SHELL: bash, zsh or fish"
+                ) from error
+        elif arguments.hydra_help:
+            hydra.hydra_help(application.config_name, parser, arguments)
+        elif arguments.info:
+            hydra.show_info(arguments.info, application.config_name, overrides)
+        elif arguments.help:
+            print(application.help(arguments))
+        elif arguments.cfg:
+            application.compose(overrides, multirun=False, check=False)
+            hydra.show_cfg(application.config_name, overrides, arguments.cfg, arguments.package, arguments.resolve)
+        elif not command.without_composing(application, arguments, typed):
+            command.action(application, application.compose(overrides, multirun=arguments.multirun), typed)
+    return 0

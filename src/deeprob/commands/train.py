@@ -1,0 +1,75 @@
+"""``deeprob-train``: one run, a sweep, or a run that goes on."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobStatus
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from deeprob.assembly.config import TrainConfig
+from deeprob.commands.command import Command
+from deeprob.config import load
+from deeprob.config.application import Application
+from deeprob.config.overrides import parse
+from deeprob.errors import CheckFailed, UserError
+from deeprob.running.resume import resumed
+from deeprob.running.run import run
+from deeprob.sweeps import SweepTask, run_job, search, searches
+
+
+def train_or_sweep(application: Application, config: DictConfig, command: list[str]) -> None:
+    """Train what a composed config says: one run, or with ``-m`` all jobs of a sweep.
+
+    Raises
+    ------
+    CheckFailed
+        When jobs of a sweep have failed; gives their numbers.
+    """
+    if config.hydra.mode != RunMode.MULTIRUN:
+
+        def task(job: DictConfig) -> dict[str, Any]:
+            return run_job(load(TrainConfig, job), command)
+
+        application.run(config, task)
+        return
+    sweep_task = SweepTask(command)
+    if searches(config.hydra.sweeper):
+        jobs = search(application, config, sweep_task)
+    else:
+        jobs = application.sweep(config, sweep_task)
+    failed = [number for number, job in enumerate(jobs) if job.status is JobStatus.FAILED]
+    if failed:
+        raise CheckFailed(f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(map(str, failed))}")
+
+
+def go_on(application: Application, arguments: argparse.Namespace, command: list[str]) -> bool:
+    """Go on with the run that ``resume=DIR`` names, whose config is its own; tell whether there is one.
+
+    Raises
+    ------
+    UserError
+        For a sweep, and for words that the run's config has no place for.
+    """
+    resume = _resume_word(arguments.overrides)
+    if resume is None:
+        return False
+    if arguments.multirun or resume.is_sweep_override():
+        raise UserError("resume=DIR is for one run; for a sweep give resume=auto and its hydra.sweep.dir")
+    if beside := [word for word in arguments.overrides if word.lstrip("+").startswith("sweep.")]:
+        application.compose(beside, multirun=False)  # they have no part in the run, but are checked like others
+    directory = Path(str(resume.value()))
+    plan = resumed(directory, arguments.overrides)
+    run(plan, directory.resolve(), command, resume=True)
+    return True
+
+
+def _resume_word(words: list[str]) -> Override | None:
+    """Return the last ``resume=DIR``; None if there is none, or if it is ``resume=auto``."""
+    given = [override for override in parse(words) if override.key_or_group == "resume" and not override.is_delete()]
+    return given[-1] if given and given[-1].value() not in ("auto", None) else None
+
+
+COMMAND = Command(TrainConfig, train_or_sweep, without_composing=go_on)
