@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from deeprob import load_run, randomness
-from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.setup import Setup
 from deeprob.config.application import config_directory
 
 EXPERIMENTS = sorted((config_directory() / "experiment").glob("*.yaml"))
@@ -83,7 +83,7 @@ def test_optimizers_race_from_the_same_weights_over_the_same_batches(deeprob):
     assert [line.split()[0] for line in best[2:10]] == [*["sgd"] * 3, "adagrad", "rmsprop", "adam", "adamw", "lbfgs"]
     assert Path("s/figures/optimizer_race.png").exists()
     runs = [load_run(path.parent) for path in sorted(Path("s").glob("*/config.yaml"))]
-    first, *others = [Experiment.build(run.config) for run in runs]
+    first, *others = [Setup.build(run.config) for run in runs]
     for other in others:
         assert all(map(torch.equal, first.predictor.model.parameters(), other.predictor.model.parameters()))
         assert torch.equal(first.splits.train.inputs, other.splits.train.inputs)

@@ -1,6 +1,6 @@
 """Hydra finds launchers only in this package; all that this one does is in `deeprob.sweeps.stacks`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,20 +19,11 @@ class VectorizedLauncher(BasicLauncher):
         of no use.
     compile
         Whether updates are compiled; ``auto`` where an estimate says that it repays.
-
-    Attributes
-    ----------
-    jobs
-        What a sweep has validated already, by number.
-    told
-        Is told the number of a job that has ended, and what became of it.
     """
 
     def __init__(self, max_stack: int | str = "auto", compile: bool | str = "auto") -> None:
         super().__init__()
         self.max_stack, self.compile = max_stack, compile
-        self.jobs: Mapping[int, Any] = {}
-        self.told: Callable[[int, JobReturn], None] = lambda number, result: None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run jobs, and return what became of each, in their order."""

@@ -6,16 +6,23 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 
 class DeeprobSweeper(BasicSweeper):
     """Every combination of the values given, validated before the first job starts."""
 
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra hands to a sweeper before it sweeps."""
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.task = task_function
+
     def sweep(self, arguments: list[str]) -> Sequence[Any]:
         """Run the sweep of some overrides and return what became of each job."""
         from deeprob.sweeps import sweep
 
-        return sweep(self, arguments)
+        return sweep(self, self.task, arguments)
 
 
 @dataclass

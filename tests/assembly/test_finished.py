@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from deeprob import load_run
-from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.setup import Setup
 from deeprob.errors import UserError
 from deeprob.features.hog import Hog
 from deeprob.tracking import checkpoint_file
@@ -78,7 +78,7 @@ def test_what_is_extracted_already_is_not_extracted_again(deeprob, pictures, mon
     assert deeprob(*words, "model=linear", "trainer.epochs=1", "hydra.run.dir=run").status == 0
     run = load_run("run")
     expected = run.seen("train"), run.scores("val"), run.evaluate("test")
-    splits = Experiment.build(run.config).splits
+    splits = Setup.build(run.config).splits
     monkeypatch.setattr(Hog, "extract", None)
     with pytest.raises(TypeError):
         run.seen("train")

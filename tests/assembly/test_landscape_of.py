@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from deeprob import load_run
-from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.landscape_of import (
     enough,
     has_running_means,
@@ -11,6 +10,7 @@ from deeprob.assembly.landscape_of import (
     start_of,
     weights_of,
 )
+from deeprob.assembly.setup import Setup
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_the_start_is_what_the_experiment_begins_with(deeprob, small, words):
     assert deeprob(*keep, *words, "hydra.run.dir=run").status == 0
     run = load_run("run")
     start = start_of(run)
-    built = dict(Experiment.build(run.config).predictor.model.named_parameters())
+    built = dict(Setup.build(run.config).predictor.model.named_parameters())
     assert list(start) == list(built)
     assert all(torch.equal(start[name], built[name]) for name in built)
     assert any(not torch.equal(start[name], tensor) for name, tensor in run.model.named_parameters())

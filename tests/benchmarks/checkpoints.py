@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from deeprob.assembly.config import RunConfig
 from deeprob.data import ImageFolderConfig
@@ -26,10 +27,10 @@ from deeprob.training.checkpoint import Checkpoints
 spent, writes = [0.0], [0]
 
 
-def timed(method: Callable[[Checkpoints], None]) -> Callable[[Checkpoints], None]:
-    def measured(checkpoints: Checkpoints) -> None:
+def timed(method: Callable[..., None]) -> Callable[..., None]:
+    def measured(checkpoints: Checkpoints, *words: Any) -> None:
         began = time.perf_counter()
-        method(checkpoints)
+        method(checkpoints, *words)
         spent[0] += time.perf_counter() - began
         writes[0] += method.__name__ == "write"
 

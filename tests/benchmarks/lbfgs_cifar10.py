@@ -29,9 +29,9 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.prepare import Shared
+from deeprob.assembly.setup import Setup
 from deeprob.data import ImageFolderConfig
 from deeprob.errors import Diverged
 from deeprob.features import RawConfig
@@ -44,7 +44,7 @@ Outcome = tuple[float, float, int, str, np.ndarray, np.ndarray]
 UPDATES = 100  # of 20 iterations each, after which a contestant has failed
 
 
-def built(words: dict[str, str], optimizer: LBFGSConfig, shared: Shared) -> Experiment:
+def built(words: dict[str, str], optimizer: LBFGSConfig, shared: Shared) -> Setup:
     trainer = TrainerConfig(epochs=UPDATES, device="cpu")
     config = RunConfig(
         dataset=ImageFolderConfig(root=words["root"], limit=int(words["limit"]) if "limit" in words else None),
@@ -56,12 +56,12 @@ def built(words: dict[str, str], optimizer: LBFGSConfig, shared: Shared) -> Expe
         scheduler=CosineConfig(),
         trainer=trainer,
     )
-    return Experiment.build(config.resolved(), shared)
+    return Setup.build(config.resolved(), shared)
 
 
-def seconds_to(experiment: Experiment, target: float) -> tuple[float, float, int, str]:
+def seconds_to(setup: Setup, target: float) -> tuple[float, float, int, str]:
     """Return seconds, CPU seconds and evaluations to the target; and a word if it was not reached."""
-    began, cpu, optimizer = time.perf_counter(), time.process_time(), experiment.state.optimizer
+    began, cpu, optimizer = time.perf_counter(), time.process_time(), setup.state.optimizer
     reached: list[tuple[float, float, int]] = []
     step = optimizer.step
 
@@ -70,19 +70,19 @@ def seconds_to(experiment: Experiment, target: float) -> tuple[float, float, int
             loss = closure()
             if not reached and loss.item() <= target:
                 now = time.perf_counter() - began, time.process_time() - cpu
-                reached.append((*now, experiment.state.evaluations))
+                reached.append((*now, setup.state.evaluations))
             return loss
 
         return step(evaluated)
 
     optimizer.step = traced
     try:
-        for _ in experiment.train(lambda: bool(reached)):
+        for _ in setup.train(lambda: bool(reached)):
             pass
     except Diverged:
-        return math.nan, math.nan, experiment.state.evaluations, "NaN"
+        return math.nan, math.nan, setup.state.evaluations, "NaN"
     if not reached:
-        return math.nan, math.nan, experiment.state.evaluations, f"not reached {experiment.state.reason}"
+        return math.nan, math.nan, setup.state.evaluations, f"not reached {setup.state.reason}"
     return *reached[0], ""
 
 
@@ -133,9 +133,9 @@ def main(words: dict[str, str]) -> None:
         return total / len(x) + strength * (weight.astype(np.float64) ** 2).sum()
 
     def ours_to(target: float) -> Outcome:
-        experiment = built(words, LBFGSConfig(max_iter=int(words.get("max_iter", "1000"))), shared)
-        outcome = seconds_to(experiment, target)
-        weight, bias = (parameter.detach().numpy() for parameter in experiment.predictor.model.parameters())
+        setup = built(words, LBFGSConfig(max_iter=int(words.get("max_iter", "1000"))), shared)
+        outcome = seconds_to(setup, target)
+        weight, bias = (parameter.detach().numpy() for parameter in setup.predictor.model.parameters())
         return *outcome, weight, bias
 
     tensors = torch.from_numpy(x), train.targets

@@ -23,9 +23,9 @@ from statistics import median
 
 import torch
 
-from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.prepare import Shared
+from deeprob.assembly.setup import Setup
 from deeprob.data import Examples, SpiralsConfig
 from deeprob.features import RawConfig
 from deeprob.models import MLPConfig
@@ -33,7 +33,7 @@ from deeprob.objective import CrossEntropyConfig, L2Config
 from deeprob.optim import AdamConfig, CosineConfig
 from deeprob.training import TrainerConfig
 from deeprob.training.stacked.compiled import Compiler
-from deeprob.training.stacked.loop import Member, train_stack
+from deeprob.training.stacked.loop import train_stack
 
 BATCH, EPOCHS = 64, 43  # of 47 updates
 
@@ -60,8 +60,8 @@ def seconds(action: Callable[[], object]) -> float:
 
 def by_hand(runs: int, examples: Examples) -> Callable[[], None]:
     """Return one update of a bare loop: the networks' formulas and their derivatives over stacked tensors."""
-    experiments = [Experiment.build(config(run, runs).resolved()) for run in range(min(runs, 4))]
-    models = [experiments[run % len(experiments)].predictor.model for run in range(runs)]
+    setups = [Setup.build(config(run, runs).resolved()) for run in range(min(runs, 4))]
+    models = [setups[run % len(setups)].predictor.model for run in range(runs)]
     layers = [
         [
             torch.stack([layer.weight.detach().T for layer in layers]),
@@ -111,19 +111,15 @@ def by_hand(runs: int, examples: Examples) -> Callable[[], None]:
 def updates(runs: int, rounds: int, compile: bool) -> None:
     """Print the time of an update of a stack, of a run alone, and of a bare loop, in epochs in turn."""
     shared = Shared()
-    built = [Experiment.build(config(run, runs).resolved(), shared) for run in range(runs)]
-    alone = Experiment.build(config(0, runs).resolved(), shared)
+    built = [Setup.build(config(run, runs).resolved(), shared) for run in range(runs)]
+    alone = Setup.build(config(0, runs).resolved(), shared)
     examples = alone.splits.train
     per_epoch = -(-len(examples) // BATCH)
     stack = train_stack(
-        [Member(e.state, e.objective, e.config.optimizer, e.config.seed) for e in built],
-        "adam",
+        [setup.learner for setup in built],
         alone.predictor.features,
         examples,
-        epochs=EPOCHS,
-        batch_size=BATCH,
-        chunk_size=alone.chunk_size,
-        log_every=10**9,
+        alone.settings,
         compiler=Compiler(True) if compile else None,
     )
     single, bare = alone.train(lambda: False), by_hand(runs, examples)

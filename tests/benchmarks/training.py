@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from deeprob.assembly.assembly import ALL_THREADS
 from deeprob.assembly.config import RunConfig
+from deeprob.assembly.setup import ALL_THREADS
 from deeprob.data import Examples, ImageFolderConfig
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig, MLPConfig

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from deeprob.assembly.assembly import build_predictor
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.finished import Run
+from deeprob.assembly.setup import build_predictor
 from deeprob.data import Examples, Splits
 from deeprob.features import FeaturesConfig, RawConfig
 from deeprob.models import LinearConfig

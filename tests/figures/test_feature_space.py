@@ -7,9 +7,9 @@ import torch
 from deeprob import load_run
 from deeprob.analysis.plane import margins
 from deeprob.analysis.separability import separability
-from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.finished import Run
+from deeprob.assembly.setup import Setup
 from deeprob.data import CirclesConfig, MoonsConfig, XorConfig
 from deeprob.errors import UserError
 from deeprob.features import PolarConfig, RawConfig
@@ -37,7 +37,7 @@ def run_of(model, dataset=None, features=None) -> Run:
         optimizer=AdamWConfig(),
         scheduler=ConstantConfig(),
     )
-    return Run(Path(), config, {}, Experiment.build(config).predictor)
+    return Run(Path(), config, {}, Setup.build(config).predictor)
 
 
 @pytest.fixture

@@ -174,7 +174,12 @@ def test_early_stopping_goes_on_where_it_was(deeprob, small):
 def test_intervals_of_checkpoints(deeprob, small, monkeypatch, interval):
     steps = []
     write = checkpoint.Checkpoints.write
-    monkeypatch.setattr(checkpoint.Checkpoints, "write", lambda self: (steps.append(self.state.step), write(self)))
+
+    def counted(checkpoints, lengths):
+        steps.append(checkpoints.state.step)
+        write(checkpoints, lengths)
+
+    monkeypatch.setattr(checkpoint.Checkpoints, "write", counted)
     assert deeprob(*small, interval).status == 0
     assert steps == ([0, 2, 4, 6, 8, 9] if "steps" in interval else [0, 3, 6, 9, 9])
 

@@ -10,7 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
 
 from deeprob import load_run
-from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.setup import Setup
 from deeprob.features.hog import Hog
 from deeprob.running import watch
 from deeprob.running.watch import Watch, suited
@@ -107,8 +107,8 @@ def test_a_run_that_goes_on_has_every_picture_once(deeprob, small, monkeypatch):
     assert deeprob(*words, "hydra.run.dir=whole").status == 0
     write = Checkpoints.write
 
-    def die(checkpoints: Checkpoints) -> None:
-        write(checkpoints)
+    def die(checkpoints: Checkpoints, lengths: dict[str, int]) -> None:
+        write(checkpoints, lengths)
         if checkpoints.state.step == 12:
             raise KeyboardInterrupt
 
@@ -134,12 +134,12 @@ def test_drawing_waits_until_there_is_time(monkeypatch):
     class Config:
         trainer = Trainer
 
-    class Experiment:
+    class Setup:
         config, state = Config, State
 
-    monkeypatch.setattr(watch, "snapshot", lambda experiment, directory: None)
+    monkeypatch.setattr(watch, "snapshot", lambda setup, directory: None)
     monkeypatch.setattr(Watch, "_show", lambda self, epoch, run: shown.append(epoch))
-    looking = Watch(Experiment, Path(), None, alone=True)
+    looking = Watch(Setup, Path(), None, alone=True)
     for epoch, seconds in enumerate([0, 10, 19, 20, 30]):
         State.seconds = seconds
         looking.look(epoch)
@@ -165,17 +165,17 @@ def test_a_run_that_is_to_end_draws_for_a_moment_only(monkeypatch, capsys):
     class State:
         seconds = 0.0
 
-    class Experiment:
+    class Setup:
         config, state = Config, State
 
     def show(self, epoch, run):
         shown.append(epoch)
         told.append(15)
 
-    monkeypatch.setattr(watch, "snapshot", lambda experiment, directory: None)
+    monkeypatch.setattr(watch, "snapshot", lambda setup, directory: None)
     monkeypatch.setattr(Watch, "_show", show)
     monkeypatch.setattr(watch, "GRACE", -1.0)
-    looking = Watch(Experiment, Path(), None, alone=True, interrupted=lambda: bool(told))
+    looking = Watch(Setup, Path(), None, alone=True, interrupted=lambda: bool(told))
     for epoch in range(3):
         looking.look(epoch)
     looking.catch_up()
@@ -191,9 +191,9 @@ def test_a_run_that_is_to_end_draws_no_last_pictures(one_run, monkeypatch, told)
     config = load_run(one_run).config
     config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, figures=["confusion"]))
     monkeypatch.setattr(watch, "GRACE", -1.0)
-    looking = Watch(Experiment.build(config), Path("other"), None, alone=True, interrupted=lambda: told)
+    looking = Watch(Setup.build(config), Path("other"), None, alone=True, interrupted=lambda: told)
     looking.films()
-    looking.ending({})
+    looking.draw_ending({})
     assert Path("other/figures/confusion.png").exists() is not told
 
 

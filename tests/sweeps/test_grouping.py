@@ -1,15 +1,18 @@
 """Which jobs train together, and how many."""
 
 import functools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
 
-from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.config import TrainConfig
+from deeprob.assembly.setup import Setup
 from deeprob.config.application import Application, started
-from deeprob.sweeps import grouping as groups
+from deeprob.sweeps import grouping
 from deeprob.sweeps.grouping import differences, fitting, grouped, hindrance, hindrance_of_size, memory, portions
+from deeprob.sweeps.job import Job
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,15 @@ def plan():
 @pytest.fixture
 def together(plan):
     """From the words of some jobs to the numbers of those that train together."""
-    return lambda *jobs: grouped(enumerate(plan(*job.split()) for job in jobs))[0]
+    return lambda *jobs: numbers(grouped(jobs_of([plan(*job.split()) for job in jobs]))[0])
+
+
+def jobs_of(plans: Sequence[TrainConfig], first: int = 0) -> list[Job]:
+    return [Job(number, [], plan, Path(str(number))) for number, plan in enumerate(plans, first)]
+
+
+def numbers(groups: Iterable[Sequence[Job]]) -> list[list[int]]:
+    return [[job.number for job in group] for group in groups]
 
 
 @pytest.mark.parametrize(
@@ -104,9 +115,10 @@ def test_what_must_train_alone(plan, words, reason):
 
 def test_jobs_alone_come_with_their_reason(plan):
     plans = [plan(*words.split()) for words in ("seed=0", "optimizer=lbfgs", "seed=1", "optimizer=lbfgs seed=1")]
-    together, alone = grouped(enumerate(plans, 10))
-    assert together == [[10, 12]]
-    assert alone == {"optimizer=lbfgs searches along lines of its own": [11, 13]}
+    together, alone = grouped(jobs_of(plans, 10))
+    assert numbers(together) == [[10, 12]]
+    assert list(alone) == ["optimizer=lbfgs searches along lines of its own"]
+    assert numbers(alone.values()) == [[11, 13]]
 
 
 @pytest.mark.parametrize(
@@ -136,22 +148,22 @@ def test_portions_are_few_and_about_equal(count, largest, sizes):
 
 @pytest.fixture
 def experiment_of(plan):
-    def build(*words) -> Experiment:
-        return Experiment.build(plan("trainer.device=cpu", *words).run.resolved())
+    def build(*words) -> Setup:
+        return Setup.build(plan("trainer.device=cpu", *words).run.resolved())
 
     return build
 
 
 def test_batches_in_chunks_train_alone(experiment_of):
-    experiment = experiment_of("trainer.chunk_size=10")
+    setup = experiment_of("trainer.chunk_size=10")
     for forced in (False, True):
-        assert hindrance_of_size(experiment, forced) == "its batches of 32 are split into chunks of 10"
+        assert hindrance_of_size(setup, forced) == "its batches of 32 are split into chunks of 10"
 
 
 def test_large_updates_train_alone_unless_that_is_forced(experiment_of):
     small, large = experiment_of(), experiment_of("model.width=800", "trainer.batch_size=300")
     parameters = 2 * 800 + 800 + 800 * 800 + 800 + 800 * 3 + 3
-    assert groups.operations(large) == 6 * 300 * parameters > groups.LARGE_UPDATE
+    assert large.operations == 6 * 300 * parameters > grouping.LARGE_UPDATE
     assert hindrance_of_size(small, forced=False) == ""
     reason = "an update of 1.2e+09 operations keeps the CPU busy by itself (hydra.launcher.max_stack=N stacks it)"
     assert hindrance_of_size(large, forced=False) == reason
@@ -159,13 +171,13 @@ def test_large_updates_train_alone_unless_that_is_forced(experiment_of):
 
 
 def test_as_many_fit_as_memory_has_room_for(experiment_of, monkeypatch):
-    experiment = experiment_of()
-    monkeypatch.setattr(groups, "free_memory", lambda device: 10.5 * memory(experiment))
-    assert fitting(experiment) == 10
-    monkeypatch.setattr(groups, "free_memory", lambda device: 0)
-    assert fitting(experiment) == 1
-    monkeypatch.setattr(groups, "free_memory", lambda device: 1 << 60)
-    assert fitting(experiment) == groups.LARGEST["cpu"]
+    setup = experiment_of()
+    monkeypatch.setattr(grouping, "free_memory", lambda device: 10.5 * memory(setup))
+    assert fitting(setup) == 10
+    monkeypatch.setattr(grouping, "free_memory", lambda device: 0)
+    assert fitting(setup) == 1
+    monkeypatch.setattr(grouping, "free_memory", lambda device: 1 << 60)
+    assert fitting(setup) == grouping.LARGEST["cpu"]
 
 
 def test_memory_grows_with_what_a_run_holds(experiment_of):
@@ -177,4 +189,4 @@ def test_memory_grows_with_what_a_run_holds(experiment_of):
 
 
 def test_free_memory_is_a_part_of_what_there_is():
-    assert 2**20 < groups.free_memory(torch.device("cpu")) < 2**50
+    assert 2**20 < grouping.free_memory(torch.device("cpu")) < 2**50

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deeprob.assembly.config import RunConfig
+from deeprob.assembly.config import TrainConfig
 from deeprob.config import options
+from deeprob.sweeps.job import Job
 from deeprob.sweeps.searching import Found
 
 CHOICES = {
@@ -106,9 +107,9 @@ def test_the_table_shows_the_columns_that_are_asked_for(deeprob, small):
 def test_jobs_that_were_interrupted_have_no_row(tmp_path, capsys):
     found = Found(["seed"], [])
     ended = {"status": "completed", "error": ""}
-    plan = RunConfig(**{group: options(group)[name]() for group, name in CHOICES.items()})
-    found(2, ["seed=5"], plan, ended | {"val/accuracy": 0.5})
-    found(0, ["seed=3"], plan, ended | {"val/accuracy": 0.75})
+    plan = TrainConfig(**{group: options(group)[name]() for group, name in CHOICES.items()})
+    found.take(Job(2, ["seed=5"], plan, Path("2")), ended | {"val/accuracy": 0.5})
+    found.take(Job(0, ["seed=3"], plan, Path("0")), ended | {"val/accuracy": 0.75})
     found.conclude(tmp_path)
     rows = csv.DictReader((tmp_path / "summary.csv").read_text().splitlines())
     assert [(row["seed"], row["val/accuracy"]) for row in rows] == [("3", "0.75"), ("5", "0.5")]

@@ -1,5 +1,7 @@
 """The config of a job, checked before anything starts."""
 
+from pathlib import Path
+
 import pytest
 
 from deeprob.assembly.config import TrainConfig
@@ -23,14 +25,18 @@ def job(tmp_path, monkeypatch):
 
 
 def test_a_job_has_a_folder_and_a_config(job):
-    folder, plan = job(7, "optimizer.lr=0.5", "seed=3")
-    assert folder == "007_optimizer.lr=0.5,seed=3"
-    assert (plan.seed, plan.optimizer.lr, plan.resume) == (3, 0.5, None)
+    found = job(7, "optimizer.lr=0.5", "seed=3")
+    assert (found.number, found.words, str(found.folder)) == (
+        7,
+        ["optimizer.lr=0.5", "seed=3"],
+        "007_optimizer.lr=0.5,seed=3",
+    )
+    assert (found.config.seed, found.config.optimizer.lr, found.config.resume) == (3, 0.5, None)
 
 
 def test_a_folders_name_may_have_parts_of_hydras_own(job):
     words = "hydra.sweep.subdir='${hydra:job.num}-${hydra:runtime.choices.model}'"
-    assert job(2, "model=linear", sweep=(words, "model=linear,mlp"))[0] == "2-linear"
+    assert job(2, "model=linear", sweep=(words, "model=linear,mlp")).folder == Path("2-linear")
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ def child(words: list[str], folder: str, forget: str | None, writes: int | None)
         write = Checkpoints.write
         left = [writes]
 
-        def last_words(checkpoints: Checkpoints) -> None:
-            write(checkpoints)
+        def last_words(checkpoints: Checkpoints, lengths: dict) -> None:
+            write(checkpoints, lengths)
             left[0] -= 1
             if left[0] == 0:
                 os.kill(os.getpid(), signal.SIGKILL)

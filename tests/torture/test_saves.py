@@ -33,7 +33,7 @@ def save(these: Checkpoints, step: int) -> None:
     these.state.step = step
     if not these.best_is_last:
         these.keep_best()
-    these.write()
+    these.write({})
 
 
 class Mortal:

@@ -4,7 +4,8 @@ from importlib.metadata import version
 import torch
 
 from deeprob.tracking import provenance as module
-from deeprob.tracking.provenance import device_name, provenance
+from deeprob.tracking.device import device_name
+from deeprob.tracking.provenance import provenance
 
 
 def test_what_it_holds():

@@ -73,9 +73,9 @@ def test_what_was_written_after_a_checkpoint_is_cut(tmp_path):
 
 def test_provenance_of_every_session(tmp_path):
     files = RunDirectory(tmp_path)
-    files.add_provenance({"command": "a"}, resumed=False)
-    files.add_provenance({"command": "b"}, resumed=True)
-    files.add_provenance({"command": "c"}, resumed=True)
+    files.write_json("provenance", {"command": "a"})
+    files.add_provenance({"command": "b"})
+    files.add_provenance({"command": "c"})
     assert files.read_json("provenance") == {"command": "a", "resumed": [{"command": "b"}, {"command": "c"}]}
 
 

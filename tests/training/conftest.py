@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from deeprob import randomness
-from deeprob.config import name_of
 from deeprob.data import Examples
 from deeprob.data.spirals import SpiralsConfig
 from deeprob.errors import Diverged
@@ -18,8 +17,8 @@ from deeprob.models import MLPConfig
 from deeprob.objective import CrossEntropyConfig, LossConfig, NoneConfig, Objective, RegularizerConfig
 from deeprob.optim import AdamConfig, ConstantConfig, OptimizerConfig, SchedulerConfig
 from deeprob.training import TrainState, train
-from deeprob.training.loop import Record
-from deeprob.training.stacked.loop import Member, train_stack
+from deeprob.training.loop import Learner, LoopSettings, Record
+from deeprob.training.stacked.loop import train_stack
 
 Curves = dict[str, torch.Tensor]
 PER_EPOCH = 3  # 90 points by 32
@@ -40,6 +39,15 @@ class Spec:
         return replace(self, **changes)
 
 
+OF_STACKS = ("compiler", "validation", "interrupted", "ended")
+
+
+def loop_arguments(settings: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what `train` takes after the examples."""
+    interrupted = settings.pop("interrupted", None)
+    return LoopSettings(**settings), *([] if interrupted is None else [interrupted])
+
+
 class Bench:
     """Trains specs alone and together on the same examples, which tests may replace."""
 
@@ -54,31 +62,28 @@ class Bench:
     def steps(self) -> int:
         return self.settings["epochs"] * -(-len(self.examples) // min(self.settings["batch_size"], len(self.examples)))
 
-    def member(self, spec: Spec) -> Member:
+    def member(self, spec: Spec) -> Learner:
         rng = randomness.generator(spec.seed, "weights")
         config = MLPConfig(**{"hidden": [8, 8], **spec.model})
         model = config.build(self.features.output_count, 3, rng).to(self.dtype)
         schedule, device = spec.scheduler.build(self.steps), torch.device("cpu")
         state = TrainState.start(model, spec.optimizer.build(model.parameters()), schedule, device)
         objective = Objective(spec.loss.build(), spec.regularizer.build())
-        return Member(state, objective, spec.optimizer, spec.seed, spec.regularizer.selects)
+        return Learner(state, objective, spec.optimizer, spec.seed, spec.regularizer.selects)
 
-    def alone(self, spec: Spec | Member, **changes: Any) -> list[Record | Diverged]:
+    def alone(self, spec: Spec | Learner, **changes: Any) -> list[Record | Diverged]:
         """Return a run's records, and what ended it early if anything did."""
         member = self.member(spec) if isinstance(spec, Spec) else spec
         settings, records = self.settings | changes, []
         try:
-            for record in train(
-                member.state, member.objective, self.features, self.examples,
-                seed=member.seed, zeros=member.zeros, **settings,
-            ):  # fmt: skip
+            for record in train(member, self.features, self.examples, *loop_arguments(settings)):
                 observe(member, record)
                 records.append(record)
         except Diverged as error:
             records.append(error)
         return records
 
-    def together(self, specs: Sequence[Spec | Member], **changes: Any) -> list[list[Record | Diverged]]:
+    def together(self, specs: Sequence[Spec | Learner], **changes: Any) -> list[list[Record | Diverged]]:
         """Return each run's records."""
         members = [self.member(spec) if isinstance(spec, Spec) else spec for spec in specs]
         records: list[list[Record | Diverged]] = [[] for _ in members]
@@ -88,10 +93,11 @@ class Bench:
                 records[run].append(record)
         return records
 
-    def stack(self, members: Sequence[Member], **changes: Any):
+    def stack(self, members: Sequence[Learner], **changes: Any):
         """Return the generator of a stack's readings."""
-        kind = name_of(members[0].optimizer)
-        return train_stack(members, kind, self.features, self.examples, **self.settings | changes)
+        settings = self.settings | changes
+        others = {name: settings.pop(name) for name in OF_STACKS if name in settings}
+        return train_stack(members, self.features, self.examples, LoopSettings(**settings), **others)
 
     def apart(self, specs: Sequence[Spec], **changes: Any) -> float:
         """Return how far curves of the stack are from those of each run alone, as a share of a curve's largest value.
@@ -108,7 +114,7 @@ class Bench:
         return worst
 
 
-def observe(member: Member, record: Record | Diverged) -> None:
+def observe(member: Learner, record: Record | Diverged) -> None:
     """Tell the schedule the loss of an epoch, as `deeprob.running.recorder` does without a validation split."""
     if isinstance(record, Record) and record.epoch_metrics:
         member.state.schedule.observe(record.epoch_metrics["train/loss"])

@@ -1,5 +1,7 @@
 import errno
 import os
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +12,8 @@ from deeprob.optim import Schedule, SGDConfig
 from deeprob.tracking.checkpoint_file import load, save
 from deeprob.training import TrainState
 from deeprob.training.checkpoint import Checkpoints
+
+LENGTHS = {"metrics": 0, "events": 0}
 
 
 def state() -> TrainState:
@@ -29,7 +33,7 @@ def test_without_a_validation_split_best_is_last(tmp_path):
     s = state()
     checkpoints = Checkpoints(tmp_path, s, {"classes": ["a", "b"]}, best_is_last=True)
     s.step = 5
-    checkpoints.write()
+    checkpoints.write(LENGTHS)
     assert load(tmp_path / "best.pt")["step"] == load(tmp_path / "last.pt")["step"] == 5
     assert load(tmp_path / "best.pt")["classes"] == ["a", "b"]
 
@@ -42,7 +46,7 @@ def test_without_hard_links_the_best_is_a_copy(tmp_path, monkeypatch):
     s = state()
     checkpoints = Checkpoints(tmp_path, s, {}, best_is_last=True)
     for s.step in (1, 2):
-        checkpoints.write()
+        checkpoints.write(LENGTHS)
     names = ("best", "last", "best.prev", "last.prev")
     assert [load(tmp_path / f"{name}.pt")["step"] for name in names] == [2, 2, 1, 1]
     assert not list(tmp_path.glob("*.tmp"))
@@ -51,7 +55,7 @@ def test_without_hard_links_the_best_is_a_copy(tmp_path, monkeypatch):
 def test_the_best_state_is_kept_as_it_was(tmp_path):
     s = state()
     checkpoints = Checkpoints(tmp_path, s, {}, best_is_last=False)
-    checkpoints.write()
+    checkpoints.write(LENGTHS)
     with torch.no_grad():
         s.model.layer.weight.fill_(1.0)
     s.step = 3
@@ -59,7 +63,7 @@ def test_the_best_state_is_kept_as_it_was(tmp_path):
     with torch.no_grad():
         s.model.layer.weight.fill_(2.0)
     s.step = 9
-    checkpoints.write()
+    checkpoints.write(LENGTHS)
     best, last = load(tmp_path / "best.pt"), load(tmp_path / "last.pt")
     assert (best["step"], best["model"]["layer.weight"].unique().tolist()) == (3, [1.0])
     assert (last["step"], last["model"]["layer.weight"].unique().tolist()) == (9, [2.0])
@@ -67,11 +71,60 @@ def test_the_best_state_is_kept_as_it_was(tmp_path):
     assert s.model.layer.weight.unique().tolist() == [1.0]
 
 
-def test_write_if_due(tmp_path):
+def test_one_is_due_after_some_minutes(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    checkpoints = Checkpoints(tmp_path, state(), {}, best_is_last=True)
+    now[0] += 90
+    assert [checkpoints.due(minutes) for minutes in (0, 1, 1.5, 2)] == [False, True, True, False]
+    checkpoints.write(LENGTHS)
+    assert not checkpoints.due(1)
+
+
+def test_a_folder_is_made_by_the_first(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", state(), {}, best_is_last=True)
+    assert not (tmp_path / "checkpoints").exists()
+    checkpoints.write(LENGTHS)
+    assert load(tmp_path / "checkpoints" / "last.pt")["lengths"] == LENGTHS
+
+
+def test_a_state_becomes_that_of_the_newest_or_of_the_update_wanted(tmp_path):
     s = state()
-    checkpoints = Checkpoints(tmp_path, s, {}, best_is_last=True)
-    for minutes in (60, 0):  # not yet, never
-        checkpoints.write_if_due(minutes)
-        assert not (tmp_path / "last.pt").exists()
-    checkpoints.write_if_due(1e-9)
-    assert (tmp_path / "last.pt").exists()
+    checkpoints = Checkpoints(tmp_path, s, {"classes": ["a"]}, best_is_last=True)
+    assert checkpoints.restore(steps=9) == {}
+    for s.step in (2, 4):
+        with torch.no_grad():
+            s.model.layer.weight.fill_(float(s.step))
+        checkpoints.write({"metrics": s.step, "events": 10 * s.step})
+    for at, step in ((None, 4), (2, 2), (4, 4), (3, 4)):
+        assert checkpoints.restore(9, at) == {"metrics": step, "events": 10 * step}
+        assert (s.step, s.model.layer.weight.unique().tolist()) == (step, [step])
+
+
+@pytest.mark.parametrize(
+    ("constant", "steps", "line"),
+    [
+        ({"classes": ["b"]}, 9, r"last\.pt: the dataset is no longer that of the run \(its classes changed\)"),
+        ({"classes": ["a"]}, 1, r"last\.pt: does not belong to .*config\.yaml"),
+        ({"classes": ["a"], "inputs": "x"}, 9, r"last\.pt: does not belong to .*config\.yaml"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, constant, steps, line):
+    s = state()
+    s.step = 2
+    Checkpoints(tmp_path / "checkpoints", s, {"classes": ["a"]}, best_is_last=True).write(LENGTHS)
+    with pytest.raises(UserError, match=line):
+        Checkpoints(tmp_path / "checkpoints", state(), constant, best_is_last=True).restore(steps)
+
+
+def test_a_diverged_run_is_rewound_if_it_is_finite():
+    s = state()
+    checkpoints = Checkpoints(Path("nowhere"), s, {}, best_is_last=True)
+    s.step, s.frozen = 7, torch.ones(())
+    assert not checkpoints.rewind(0)
+    assert checkpoints.rewind(5)
+    assert (s.step, s.frozen.item()) == (5, 0)
+    with torch.no_grad():
+        s.model.layer.weight[0, 0] = torch.inf
+    assert not checkpoints.rewind(4)
+    assert s.step == 5

@@ -16,6 +16,7 @@ from deeprob.models.mlp import MLPConfig
 from deeprob.objective import CrossEntropyConfig, L1Config, L2Config, NoneConfig, Objective, SquaredErrorConfig
 from deeprob.optim import AdamWConfig, ASGDConfig, LBFGSConfig, RMSpropConfig, Schedule, SGDConfig
 from deeprob.training import TrainState, train
+from deeprob.training.loop import Learner, LoopSettings
 from deeprob.training.update import Update, total_norm
 
 OPTIMIZERS = {
@@ -51,8 +52,15 @@ def objective(strength: float = 0.01) -> Objective:
 
 
 def run(state, data, **changes):
-    settings = {"seed": 0, "epochs": 3, "batch_size": 5, "chunk_size": 100, "log_every": 2} | changes
-    return train(state, objective(), raw(data), data, **settings)
+    return trained(state, objective(), raw(data), data, **changes)
+
+
+def trained(state, loss, features, data, **changes):
+    """Return the generator of a run's records: `changes` are settings of the loop, a seed, or an interruption."""
+    interrupted = changes.pop("interrupted", lambda: False)
+    settings = {"epochs": 3, "batch_size": 5, "chunk_size": 100, "log_every": 2} | changes
+    learner = Learner(state, loss, SGDConfig(), seed=settings.pop("seed", 0))
+    return train(learner, features, data, LoopSettings(**settings), interrupted)
 
 
 def weights(state: TrainState) -> dict[str, torch.Tensor]:
@@ -166,12 +174,7 @@ def test_chunks_give_the_result_of_the_whole_batch(name):
         state.model.double()
     features = raw(data).double()
     for state, size in ((whole, 23), (chunked, 4)):
-        list(
-            train(
-                state, objective(), features, data,
-                seed=0, epochs=4, batch_size=23, chunk_size=size, log_every=1,
-            )
-        )  # fmt: skip
+        list(trained(state, objective(), features, data, epochs=4, batch_size=23, chunk_size=size, log_every=1))
     torch.testing.assert_close(weights(chunked), weights(whole), rtol=1e-10, atol=1e-12)
     assert chunked.meters.state_dict()["epoch"] == whole.meters.state_dict()["epoch"]
 
@@ -206,9 +209,9 @@ def test_divergence_names_step_and_batch():
     poisoned.inputs[3, 2] = float("inf")
     features = raw(data)
     order = randomness.permutation(randomness.fold(randomness.key(0, "batches"), 0), 23).tolist()
-    settings = {"seed": 0, "epochs": 3, "batch_size": 5, "chunk_size": 100, "log_every": 100}
+    settings = {"epochs": 3, "batch_size": 5, "chunk_size": 100, "log_every": 100}
     with pytest.raises(Diverged, match="the input became NaN or infinite") as caught:
-        list(train(start(), objective(), features, poisoned, **settings))
+        list(trained(start(), objective(), features, poisoned, **settings))
     batch = order.index(3) // 5 + 1
     assert caught.value.step == batch
     assert f"(epoch 1, batch {batch})" in str(caught.value)
@@ -255,8 +258,8 @@ def test_the_proximal_step_makes_exact_zeros_and_spares_biases():
         for name, parameter in state.parameters.items():
             if name.endswith("bias"):
                 parameter.fill_(0.01)
-    settings = {"seed": 0, "epochs": 30, "batch_size": 23, "chunk_size": 100, "log_every": 5}
-    list(train(state, lasso, raw(data), data, **settings))
+    settings = {"epochs": 30, "batch_size": 23, "chunk_size": 100, "log_every": 5}
+    list(trained(state, lasso, raw(data), data, **settings))
     zeros = {name: (tensor == 0).float().mean().item() for name, tensor in weights(state).items()}
     assert all(share > 0.5 for name, share in zeros.items() if name.endswith("weight"))
     assert all(share == 0 for name, share in zeros.items() if name.endswith("bias"))
@@ -281,8 +284,8 @@ def test_a_full_batch_that_does_not_fit_is_halved_and_goes_on(monkeypatch, capsy
     for state in (whole, halved):
         state.model.double()
     features = raw(data).double()
-    settings = {"seed": 0, "epochs": 3, "batch_size": 23, "chunk_size": 100, "log_every": 1}
-    list(train(whole, objective(), features, data, **settings))
+    settings = {"epochs": 3, "batch_size": 23, "chunk_size": 100, "log_every": 1}
+    list(trained(whole, objective(), features, data, **settings))
     chunk = Update._chunk
 
     def scarce(update, part, key, share):
@@ -291,7 +294,7 @@ def test_a_full_batch_that_does_not_fit_is_halved_and_goes_on(monkeypatch, capsy
         return chunk(update, part, key, share)
 
     monkeypatch.setattr(Update, "_chunk", scarce)
-    list(train(halved, objective(), features, data, **settings))
+    list(trained(halved, objective(), features, data, **settings))
     for one, two in zip(whole.model.parameters(), halved.model.parameters(), strict=True):
         assert torch.allclose(one, two, rtol=1e-12)
     assert capsys.readouterr().err.splitlines() == [
@@ -300,4 +303,4 @@ def test_a_full_batch_that_does_not_fit_is_halved_and_goes_on(monkeypatch, capsy
     ]
     assert halved.evaluations == whole.evaluations
     with pytest.raises(torch.OutOfMemoryError):  # a mini-batch's size is the user's choice
-        list(train(start(), objective(), raw(data), data, **settings | {"batch_size": 12}))
+        list(trained(start(), objective(), raw(data), data, **settings | {"batch_size": 12}))

@@ -1,7 +1,5 @@
 """How well a linear classifier separates classes: a measure of what a layer makes of them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,17 +10,7 @@ from deeprob.data import Examples
 from deeprob.models import LinearConfig
 from deeprob.objective import CrossEntropyConfig
 from deeprob.optim import LBFGSConfig
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one CPU thread: over many small operations two wait for each other more than they help."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+from deeprob.tracking.device import threads
 
 
 def separability(train: Examples, test: Examples, iterations: int = 500, limit: int = 10_000) -> float:
@@ -54,7 +42,7 @@ def separability(train: Examples, test: Examples, iterations: int = 500, limit: 
         torch.autograd.backward(value)
         return value
 
-    with one_thread():
+    with threads(1):
         optimizer.step(closure)
     with torch.no_grad():
         scores: Tensor = model((test.inputs.double().flatten(1) - mean) / deviation)

@@ -12,14 +12,15 @@ from torch import Tensor
 
 from deeprob import config as configs
 from deeprob.assembly.allocation import NoLargerThan
-from deeprob.assembly.assembly import build_predictor, resolve_device
 from deeprob.assembly.config import RunConfig
+from deeprob.assembly.setup import build_predictor
 from deeprob.data import Examples, Splits
 from deeprob.errors import UserError, memory_errors
 from deeprob.features import extraction
 from deeprob.models import Model
 from deeprob.tracking import checkpoint_file
 from deeprob.tracking.checkpoint_file import alike
+from deeprob.tracking.device import resolve_device
 from deeprob.training import Predictor, TrainerConfig, evaluate
 
 CHECKPOINTS = ("best", "last")
@@ -155,7 +156,7 @@ class Run:
         chosen = examples if known is None else known
         chosen = chosen[places if isinstance(places, slice) else places.to(chosen.targets.device)]
         if known is None:
-            inputs = extraction.extract(self.predictor.features, self.config.features, chosen.inputs)
+            inputs = extraction.extract(self.predictor.features, chosen.inputs)
             chosen = Examples(inputs, chosen.targets).as_floats(self.predictor.features.standardize.mean.dtype)
         return chosen.to(self._device)
 
@@ -200,7 +201,7 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
         if not all(isinstance(name, str) for name in classes):
             raise TypeError("a class without a name")
         with NoLargerThan([*content["features"].values(), *content["model"].values()]):
-            predictor = build_predictor(config, config.features.build(tuple(shape)), shape, outputs, classes)
+            predictor = build_predictor(config, config.features.make(tuple(shape)), shape, outputs, classes)
         predictor.to(torch.device("cpu"), config.trainer.dtype)
         for name, part in (("features", predictor.features), ("model", predictor.model)):
             if not alike(content[name], part.state_dict()):

@@ -65,17 +65,17 @@ def prepare(
     """
     raw = dataset.load()
     began = time.perf_counter()
-    fitted = features.build(tuple(raw.train.inputs.shape[1:])).to(device, dtype)
+    fitted = features.make(tuple(raw.train.inputs.shape[1:])).to(device, dtype)
 
     def extracted(examples: Examples) -> Examples:
-        inputs = extraction.extract(fitted, features, examples.inputs)
+        inputs = extraction.extract(fitted, examples.inputs)
         return Examples(inputs, examples.targets).as_floats(dtype).to(device)
 
     if learned is None or not alike(dict(learned), fitted.state_dict()):
-        train_inputs = extraction.fit(fitted, features, raw.train.inputs)
+        train_inputs = extraction.fit(fitted, raw.train.inputs)
     else:
         fitted.load_state_dict(learned)
-        train_inputs = extraction.extract(fitted, features, raw.train.inputs)
+        train_inputs = extraction.extract(fitted, raw.train.inputs)
     train = Examples(train_inputs, raw.train.targets).as_floats(dtype).to(device)
     val = None if raw.val is None else extracted(raw.val)
     splits = Splits(train, val, extracted(raw.test), raw.classes)

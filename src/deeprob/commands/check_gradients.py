@@ -9,18 +9,15 @@ from itertools import groupby
 from pathlib import Path
 from statistics import median
 
-import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from deeprob import randomness
 from deeprob.analysis.gradients.differences import Comparison, Loss, Parameters, analytic, compare
 from deeprob.analysis.gradients.slopes import EPSILON, ROUNDING, STEP
-from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.config import RunConfig, TrainConfig
+from deeprob.assembly.setup import Setup
 from deeprob.commands.command import Command
 from deeprob.config import number, register
-from deeprob.data import Batches
 from deeprob.errors import CheckFailed, memory_errors
 from deeprob.figures.gradient_errors import error_curve, gradient_errors
 from deeprob.figures.style import save
@@ -29,6 +26,8 @@ from deeprob.models.norms import BatchNorm
 from deeprob.objective import Objective
 from deeprob.objective.regularizers import ElasticNet
 from deeprob.tracking.console import LiveTable, note
+from deeprob.tracking.device import threads
+from deeprob.training.loop import draws_of
 
 PICTURE = Path("outputs/figures/gradient_check.png")
 STEPS = [10 ** (exponent / 2) for exponent in range(-26, -1)]
@@ -77,34 +76,24 @@ def check_gradients(config: CheckGradientsConfig) -> list[Comparison]:
         When an entry is wrong; names it.
     """
     check = config.check
-    threads = torch.get_num_threads()
-    try:
-        with memory_errors():
-            experiment = in_float64(config.run, check.examples)
-            torch.set_num_threads(config.trainer.threads if isinstance(config.trainer.threads, int) else 1)
-            return report(experiment, check)
-    finally:
-        torch.set_num_threads(threads)
+    with memory_errors():
+        setup = in_float64(config.run, check.examples)
+        with threads(config.trainer.threads if isinstance(config.trainer.threads, int) else 1):
+            return report(setup, check)
 
 
-def in_float64(config: RunConfig, examples: int) -> Experiment:
-    """Return a run's experiment, in float64 on the CPU, with batches of so many examples."""
+def in_float64(config: RunConfig, examples: int) -> Setup:
+    """Return a run's setup, in float64 on the CPU, with batches of so many examples."""
     config = config.resolved()
     trainer = dataclasses.replace(config.trainer, device="cpu", precision="float64", batch_size=examples)
-    return Experiment.build(dataclasses.replace(config, trainer=trainer))
+    return Setup.build(dataclasses.replace(config, trainer=trainer))
 
 
-def first_loss(experiment: Experiment, objective: Objective) -> Loss:
+def first_loss(setup: Setup, objective: Objective) -> Loss:
     """Return L(W) as the first update sees it, with its batch and its dropout mask, whatever the parameters."""
-    config, splits = experiment.config, experiment.splits
-    model = without_running_means(experiment.predictor.model)
-    order = randomness.key(config.seed, "batches")
-    batch = splits.train[Batches(len(splits.train), experiment.batch_size, order)[0]]
-    inputs = batch.inputs
-    if (augment := config.dataset.augmentation()) is not None:
-        inputs = augment(inputs, randomness.fold(randomness.key(config.seed, "augmentation"), 0))
-    inputs = experiment.predictor.features(inputs)
-    dropout = randomness.fold(randomness.key(config.seed, "dropout"), 0) if model.noisy else None
+    model = without_running_means(setup.predictor.model)
+    batch, dropout = draws_of(setup.learner, setup.splits.train, setup.settings)[0]
+    inputs = setup.predictor.features(batch.inputs)
 
     def loss(parameters: Parameters) -> Tensor:
         scores = functional_call(model, dict(parameters), (inputs, dropout), tie_weights=False)
@@ -152,14 +141,14 @@ class Timed:
         return self._seconds / self._calls
 
 
-def report(experiment: Experiment, check: CheckConfig) -> list[Comparison]:
+def report(setup: Setup, check: CheckConfig) -> list[Comparison]:
     """Compare, print, draw and judge (see `check_gradients`)."""
-    parameters = {name: tensor.detach() for name, tensor in experiment.state.parameters.items()}
-    loss = first_loss(experiment, experiment.objective)
+    parameters = {name: tensor.detach() for name, tensor in setup.state.parameters.items()}
+    loss = first_loss(setup, setup.objective)
     value = loss(parameters).item()
     if not math.isfinite(value):
         raise CheckFailed(f"L(W) is {value} at the initial weights: there is no gradient to check")
-    numeric = Timed(first_loss(experiment, differentiable(experiment.objective)))
+    numeric = Timed(first_loss(setup, differentiable(setup.objective)))
     step = check.step or STEP
     comparisons = compare(
         numeric,
@@ -168,7 +157,7 @@ def report(experiment: Experiment, check: CheckConfig) -> list[Comparison]:
         entries=check.entries if isinstance(check.entries, int) else None,
         step=step,
         tolerance=check.tolerance,
-        seed=experiment.config.seed,
+        seed=setup.config.seed,
     )
     found = tabulated(comparisons, parameters)
     noise = ROUNDING * EPSILON * abs(value) / step
@@ -180,7 +169,7 @@ def report(experiment: Experiment, check: CheckConfig) -> list[Comparison]:
     if kinks := [comparison for comparison in found if comparison.verdict == "kink"]:
         print(f"kinks      {len(kinks)} with a corner of L within reach of h, as at {kinks[0].where}: no errors")
     one, all_at_once = numeric.seconds, seconds(lambda: analytic(loss, parameters))
-    every, count = 2 * experiment.parameters * one, f"{experiment.parameters:,}"
+    every, count = 2 * setup.parameters * one, f"{setup.parameters:,}"
     print(f"numeric    {duration(every)} for all {count} parameters: extrapolated from {duration(one)} a loss")
     print(f"analytic   {duration(all_at_once)} for all: the numeric takes {every / all_at_once:,.0f} times as long")
     if check.curve and (curve := error_curve(found, STEPS)):

@@ -18,6 +18,7 @@ from deeprob.figures.path_film import save_film
 from deeprob.figures.paths import paths
 from deeprob.figures.style import save
 from deeprob.tracking.console import LiveTable
+from deeprob.tracking.device import threads
 
 FOLDER = Path("outputs/figures")
 HEADER = "optimizer", "f − minimum", "distance", "updates", "evaluations", "time", "first step", "last step"
@@ -111,13 +112,8 @@ def optimizer_paths(config: OptimizerPathsConfig) -> list[Race]:
     CheckFailed
         When a remark of the lecture does not hold.
     """
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        with memory_errors():
-            return report(config)
-    finally:
-        torch.set_num_threads(threads)
+    with threads(1), memory_errors():
+        return report(config)
 
 
 def report(config: OptimizerPathsConfig) -> list[Race]:

@@ -35,11 +35,9 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
 
         application.run(config, task)
         return
-    sweep_task = SweepTask(command)
-    if searches(config.hydra.sweeper):
-        jobs = search(application, config, sweep_task)
-    else:
-        jobs = application.sweep(config, sweep_task)
+    searching = searches(config.hydra.sweeper)
+    sweep_task = SweepTask(command, searching)
+    jobs = search(application, config, sweep_task) if searching else application.sweep(config, sweep_task)
     failed = [number for number, job in enumerate(jobs) if job.status is JobStatus.FAILED]
     if failed:
         raise CheckFailed(f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(map(str, failed))}")

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from deeprob.config import choice
+from deeprob.config import choice, digest, name_of
 
 STANDARDIZE = ("feature", "channel", "none")
 
@@ -24,6 +24,13 @@ class FeaturesConfig:
     def build(self, input_shape: tuple[int, ...]) -> "Features":
         """Return the feature, not yet fitted, for raw inputs of a shape."""
         raise AssertionError("a feature defines build()")
+
+    def make(self, input_shape: tuple[int, ...]) -> "Features":
+        """Return what `build` does, with a note of this config, by which computed features are kept and found."""
+        features = self.build(input_shape)
+        features.name, features.unchanged = name_of(self), self.unchanged
+        features.settings = f"{type(self).__qualname__} {digest(self)}"
+        return features
 
 
 class Standardize(nn.Module):
@@ -91,7 +98,16 @@ class Features(nn.Module, ABC):
         The shape of one example after `extract`.
     standardize
         One of `STANDARDIZE`.
+
+    Attributes
+    ----------
+    name, settings, unchanged
+        The option's name, what tells its values from all others, and whether inputs pass as they are: of the config
+        whose `FeaturesConfig.make` made it.
     """
+
+    name, settings = "", ""
+    unchanged = False
 
     def __init__(self, output_shape: tuple[int, ...], standardize: str) -> None:
         super().__init__()

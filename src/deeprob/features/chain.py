@@ -31,7 +31,7 @@ class ChainConfig(PartsConfig):
         """
         parts = []
         for config in self.features():
-            parts.append(part := config.build(input_shape))
+            parts.append(part := config.make(input_shape))
             input_shape = part.output_shape
         return Chain(parts)
 

@@ -10,14 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from deeprob import config as configs
 from deeprob import randomness
 from deeprob.errors import memory_errors, one_line
-from deeprob.features import ChainConfig, Features, FeaturesConfig
+from deeprob.features.base import Features
 from deeprob.features.chain import Chain, standardized
 from deeprob.tracking.cache import Cache, Damaged, fingerprint, user_cache
 from deeprob.tracking.console import note
-from deeprob.tracking.provenance import device_name
+from deeprob.tracking.device import device_name
 
 WORTH = 1.0
 """Seconds of computing from which on a result is kept."""
@@ -25,13 +24,13 @@ WORTH = 1.0
 _EXTRACTED = "extracted"
 
 
-def fit(features: Features, config: FeaturesConfig, inputs: Tensor) -> Tensor:
+def fit(features: Features, inputs: Tensor) -> Tensor:
     """Fit features to the raw training inputs, and return them extracted (see `Features.fit`).
 
     Parameters
     ----------
-    features, config
-        What the config has built, not yet fitted.
+    features
+        Made by `FeaturesConfig.make`, not yet fitted.
     inputs
         (N, …) of the training split.
 
@@ -41,49 +40,47 @@ def fit(features: Features, config: FeaturesConfig, inputs: Tensor) -> Tensor:
         (N, …) as computed, bit by bit, wherever it comes from.
     """
     if isinstance(features, Chain):  # part by part, so that a change in a later one leaves those before in the cache
-        assert isinstance(config, ChainConfig)
-        *before, last = zip(features.steps(), config.features(), strict=True)
+        *before, last = features.steps()
         for part in before:
-            inputs = standardized(part[0], fit(*part, inputs))
-        return fit(*last, inputs)
-    if config.unchanged:
+            inputs = standardized(part, fit(part, inputs))
+        return fit(last, inputs)
+    if features.unchanged:
         return features.fit(inputs)
 
     def compute() -> dict[str, Tensor]:
         extracted = features.fit(inputs)
         return {_EXTRACTED: extracted, **{f"state.{name}": value for name, value in features.state_dict().items()}}
 
-    with memory_errors(advice=_size(features, config, inputs)):
-        content = _kept(_key("fit", features, config, inputs), compute)
+    with memory_errors(advice=_size(features, inputs)):
+        content = _kept(_key("fit", features, inputs), compute)
     extracted = content.pop(_EXTRACTED)
     features.load_state_dict({name.removeprefix("state."): value for name, value in content.items()})
     return extracted
 
 
-def extract(features: Features, config: FeaturesConfig, inputs: Tensor) -> Tensor:
+def extract(features: Features, inputs: Tensor) -> Tensor:
     """Return what fitted features extract (N, …) of raw inputs (N, …), the same bit by bit wherever it comes from."""
     if isinstance(features, Chain):
-        assert isinstance(config, ChainConfig)
-        *before, last = zip(features.steps(), config.features(), strict=True)
+        *before, last = features.steps()
         for part in before:
-            inputs = standardized(part[0], extract(*part, inputs))
-        return extract(*last, inputs)
-    if config.unchanged:
+            inputs = standardized(part, extract(part, inputs))
+        return extract(last, inputs)
+    if features.unchanged:
         return features.extract(inputs)
     state = features.state_dict()
-    fitted = _read(_key("fit", features, config, inputs))  # of a training split, if these features were fitted to it
+    fitted = _read(_key("fit", features, inputs))  # of a training split, if these features were fitted to it
     if fitted is not None and all(torch.equal(fitted[f"state.{name}"], value.cpu()) for name, value in state.items()):
         return fitted[_EXTRACTED]
     words = [f"{name}={fingerprint(value)}" for name, value in state.items()]
-    key = _key("extract", features, config, inputs, *words)
-    with memory_errors(advice=_size(features, config, inputs)):
+    key = _key("extract", features, inputs, *words)
+    with memory_errors(advice=_size(features, inputs)):
         return _kept(key, lambda: {_EXTRACTED: features.extract(inputs)})[_EXTRACTED]
 
 
-def _size(features: Features, config: FeaturesConfig, inputs: Tensor) -> str:
+def _size(features: Features, inputs: Tensor) -> str:
     """Return what to lower where memory does not suffice."""
-    name, count = configs.name_of(config), features.output_count
-    return f"features={name} has {count:,} numbers for each of {len(inputs):,} inputs; lower them, or dataset.limit"
+    numbers = f"{features.output_count:,} numbers for each of {len(inputs):,} inputs"
+    return f"features={features.name} has {numbers}; lower them, or dataset.limit"
 
 
 def _read(key: str) -> dict[str, Tensor] | None:
@@ -115,11 +112,11 @@ def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
     return content
 
 
-def _key(purpose: str, features: Features, config: FeaturesConfig, inputs: Tensor, *state: str) -> str:
+def _key(purpose: str, features: Features, inputs: Tensor, *state: str) -> str:
     """Return a name for what is computed, different if anything that the numbers follow from is."""
     like = features.standardize.mean
     machine = f"{device_name(like.device)} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"
-    settings = f"{type(config).__qualname__} {configs.digest(config)} {like.dtype}"
+    settings = f"{features.settings} {like.dtype}"
     words = [purpose, _code(features), settings, machine, fingerprint(inputs), *state]
     return hashlib.blake2b("\n".join(words).encode(), digest_size=16).hexdigest()
 

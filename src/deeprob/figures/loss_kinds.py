@@ -11,12 +11,12 @@ from matplotlib.figure import FigureBase
 
 from deeprob.analysis.landscape.kinds import KINDS
 from deeprob.analysis.landscape.search import DIRECTIONS, EXAMPLES, STEPS, Search, Slice, search
-from deeprob.analysis.separability import one_thread
 from deeprob.assembly.finished import Run
 from deeprob.assembly.landscape_of import landscape_of
 from deeprob.config import number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, INK, PALETTE
+from deeprob.tracking.device import threads
 
 
 @register("figure", "loss_kinds")
@@ -56,7 +56,7 @@ class LossKindsConfig(FigureConfig):
     def search(self, run: Run) -> Search:
         """Return what there is of each kind."""
         landscape = landscape_of(run, "train", self.examples, self.seed, torch.float64)
-        with one_thread():
+        with threads(1):
             return search(
                 landscape,
                 directions=self.directions,

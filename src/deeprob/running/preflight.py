@@ -1,6 +1,5 @@
 """Checks before a long run: a line each, and an error if one fails."""
 
-import copy
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,19 +8,15 @@ import torch
 
 from deeprob import config as configs
 from deeprob import randomness
-from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.setup import Setup
 from deeprob.data import Examples
 from deeprob.errors import CheckFailed
-from deeprob.objective import NoneConfig, Objective
-from deeprob.optim import LBFGSConfig, Schedule
-from deeprob.tracking.provenance import device_name
-from deeprob.training import TrainState
-from deeprob.training.update import Update, total_norm
-
-STEPS = 200  # of L-BFGS, after which a handful of examples must be known by heart
+from deeprob.tracking.device import device_name
+from deeprob.training import evaluate
+from deeprob.training.trial import gradient_norm, overfit
 
 
-def preflight(experiment: Experiment, directory: Path) -> None:
+def preflight(setup: Setup, directory: Path) -> None:
     """Check a run that is built, before its first update, and print what was found.
 
     Raises
@@ -30,7 +25,7 @@ def preflight(experiment: Experiment, directory: Path) -> None:
         When a check fails; names all that do.
     """
     failed = []
-    for name, holds, found in checks(experiment, directory):
+    for name, holds, found in checks(setup, directory):
         print(f"{'ok  ' if holds else 'FAIL'}  {name:<18}  {found}", flush=True)
         if not holds:
             failed.append(name)
@@ -38,14 +33,14 @@ def preflight(experiment: Experiment, directory: Path) -> None:
         raise CheckFailed(f"preflight: {', '.join(failed)} failed")
 
 
-def checks(experiment: Experiment, directory: Path) -> Iterator[tuple[str, bool, str]]:
+def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
     """Yield each check's name, whether it holds, and what was found."""
     probe = directory / ".preflight"
     probe.write_bytes(bytes(1024))
     probe.unlink()
     yield "output is writable", True, str(directory)
 
-    splits = experiment.splits
+    splits = setup.splits
     named = {"train": splits.train, "val": splits.val, "test": splits.test}
     sizes = ", ".join(f"{len(part)} {name}" for name, part in named.items() if part is not None)
     missing = [name for number, name in enumerate(splits.classes) if not (splits.train.targets == number).any()]
@@ -57,26 +52,26 @@ def checks(experiment: Experiment, directory: Path) -> Iterator[tuple[str, bool,
     lacking = f"; no example of {', '.join(missing[:3])} to train on" if missing else ""
     yield "data is complete", finite and not missing, sizes + lacking + ("" if finite else "; not all finite")
 
-    device = experiment.state.frozen.device
-    sample = splits.train[: min(len(splits.train), experiment.batch_size, experiment.chunk_size, 1024)]
-    scores = experiment.predictor.scores(sample.inputs)
-    yield "device works", bool(scores.isfinite().all()), f"{device_name(device)}, {experiment.config.trainer.precision}"
+    state, features = setup.state, setup.predictor.features
+    sample = splits.train[: min(len(splits.train), setup.batch_size, setup.chunk_size, 1024)]
+    handful = few(splits.train, bool(splits.classes), features.output_count)
+    norm = gradient_norm(state, setup.objective, features, sample)
+    before, after = overfit(state, setup.objective.loss, features, handful)
+    loss = evaluate(setup.predictor.scores, sample, setup.objective.loss, len(sample))["loss"]
 
-    loss = experiment.measure("train", sample)["train/loss"]
-    if configs.name_of(experiment.config.loss) == "cross_entropy":
+    scores = setup.predictor.scores(sample.inputs)
+    yield (
+        "device works",
+        bool(scores.isfinite().all()),
+        f"{device_name(state.frozen.device)}, {setup.config.trainer.precision}",
+    )
+
+    if configs.name_of(setup.config.loss) == "cross_entropy":
         chance = math.log(splits.outputs)
         yield "initial loss", abs(loss - chance) < 0.25 * chance, f"{loss:.4f}, ln {splits.outputs} = {chance:.4f}"
     else:
         yield "initial loss", math.isfinite(loss), f"{loss:.4g}"
-
-    trial = copy.deepcopy(experiment.state)
-    update = Update(trial, experiment.objective, experiment.predictor.features, experiment.chunk_size)
-    update.gradient(sample, None)
-    norm = total_norm([p.grad for p in update.parameters if p.grad is not None]).item()
     yield "gradient is finite", math.isfinite(norm) and norm > 0, f"norm {norm:.4g}"
-
-    handful = few(splits.train, bool(splits.classes), experiment.predictor.features.output_count)
-    before, after = overfit(experiment, handful)
     yield "learns a handful", after < 0.1 * before, f"{len(handful)} examples: data loss {before:.4g} → {after:.4g}"
 
 
@@ -89,15 +84,3 @@ def few(train: Examples, classes: bool, inputs: int) -> Examples:
     shuffled = train.targets[order]
     firsts = [order[(shuffled == target).nonzero()[0, 0]] for target in torch.bincount(shuffled).nonzero()[:count, 0]]
     return train[torch.stack(firsts)]
-
-
-def overfit(experiment: Experiment, handful: Examples) -> tuple[float, float]:
-    """Train a copy of the model on a few examples; return its data loss before and after."""
-    model = copy.deepcopy(experiment.predictor.model)
-    optimizer = LBFGSConfig(max_iter=STEPS).build(model.parameters())
-    state = TrainState.start(model, optimizer, Schedule(), handful.targets.device)
-    objective = Objective(experiment.objective.loss, NoneConfig().build())
-    update = Update(state, objective, experiment.predictor.features, len(handful))
-    before = update.gradient(handful, None)[0].data_loss.item()
-    update(handful, None)
-    return before, update.gradient(handful, None)[0].data_loss.item()

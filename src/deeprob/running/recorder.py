@@ -1,4 +1,4 @@
-"""Training as it goes on: every record handed to TensorBoard, tables, checkpoints and the progress bar."""
+"""A run's files while it trains: every record goes to TensorBoard, tables, checkpoints and the progress bar."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from deeprob import config as configs
-from deeprob.assembly.assembly import Experiment
+from deeprob.assembly.setup import Setup
 from deeprob.errors import Diverged, Interrupted
-from deeprob.running.resume import restore
 from deeprob.running.watch import Watch
 from deeprob.tracking import console
+from deeprob.tracking.device import device_name
 from deeprob.tracking.events import EventFile
 from deeprob.tracking.files import write_whole
-from deeprob.tracking.provenance import device_name, provenance
+from deeprob.tracking.provenance import provenance
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
 from deeprob.training import Record
@@ -45,15 +45,58 @@ class Outcome:
     error: Diverged | Interrupted | None = None
 
 
-class Following:
-    """What is done with each record of a run: TensorBoard, ``metrics.csv``, checkpoints, and the measures of its end.
+@contextmanager
+def recording(
+    setup: Setup,
+    files: RunDirectory,
+    command: Sequence[str],
+    *,
+    alone: bool,
+    first: bool = True,
+    at: int | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Iterator["Recorder"]:
+    """Begin a run in its directory, or go on with it, and yield what takes its records.
 
     Parameters
     ----------
-    experiment, files, checkpoints, events
-        The run, and where it is told.
+    setup, files, command
+        See `deeprob.running.run.run`.
+    alone
+        Whether the run is no job of a sweep.
+    first
+        Write a checkpoint before the first update, so that whatever happens the run goes on from there.
+    at
+        The update from which to go on, if there is a checkpoint of it.
+    interrupted
+        Tells whether the run is to end soon.
+    """
+    constant = setup.identity()
+    checkpoints = Checkpoints(files.checkpoints, setup.state, constant, best_is_last=setup.splits.val is None)
+    lengths = checkpoints.restore(setup.steps, at) if files.resume else {}
+    files.clear(all=not lengths)  # what a start left that was killed before its first checkpoint
+    with EventFile(files.path, lengths.get("events", 0)) as events:
+        origin = provenance(command, setup.state.frozen.device, setup.config.seed)
+        watch = Watch(setup, files.path, events, alone, interrupted)
+        recorder = Recorder(setup, files, events, watch, checkpoints)
+        if lengths:
+            recorder.go_on(origin, lengths["metrics"])
+        else:
+            recorder.begin(origin, first)
+        yield recorder
+
+
+class Recorder:
+    """Owns the files of a run: takes its records, and writes how it ended.
+
+    Parameters
+    ----------
+    setup, files, events
+        The run, its directory and its event file.
     watch
-        Looks at each epoch, and is drawn before each checkpoint by whom `checkpoints` asks for lengths.
+        Takes a snapshot of the run now and then; what is pending is drawn before a checkpoint is written.
+    checkpoints
+        Written with the lengths that the other files have at that moment.
 
     Attributes
     ----------
@@ -64,16 +107,55 @@ class Following:
     """
 
     def __init__(
-        self, experiment: Experiment, files: RunDirectory, checkpoints: Checkpoints, events: EventFile, watch: Watch
+        self, setup: Setup, files: RunDirectory, events: EventFile, watch: Watch, checkpoints: Checkpoints
     ) -> None:
-        self.experiment, self.state = experiment, experiment.state
-        self.files, self.checkpoints, self.events, self.watch = files, checkpoints, events, watch
-        self.metrics = experiment.state.metrics
+        self.setup, self.state = setup, setup.state
+        self.files, self.events, self.watch, self.checkpoints = files, events, watch, checkpoints
+        self.metrics = setup.state.metrics
         self.stopped = self._out_of_patience()
         self._busy = 0.0  # seconds of the epoch that went into updates
+
+    def begin(self, origin: dict[str, Any], checkpoint: bool) -> None:
+        """Write what a run has before its first update, with a checkpoint or without; if that fails, nothing stays."""
+        try:
+            self._write_config()
+            self.files.write_json("provenance", origin)
+            self.watch.texts(self.files.config, origin)
+            self.events.layout(without=() if self.setup.splits.classes else ("accuracy",))
+            self.events.hyperparameters(configs.flat(self.setup.config))
+            if checkpoint:
+                self._write_checkpoint()
+        except OSError:
+            self.files.clear(all=True)
+            raise
+        self.files.begin_again(0)
+
+    def go_on(self, origin: dict[str, Any], metrics: int) -> None:
+        """Add where this session comes from to the files of a run whose ``metrics.csv`` had so many bytes."""
+        self._write_config()
+        self.files.add_provenance(origin)
+        self.files.begin_again(metrics)
+
+    def start(self) -> None:
+        """Let training begin: its time counts from now on, and its first picture is that of the start."""
         self.state.start_clock()
         if self.state.step == 0:
-            watch.look(0)
+            self.watch.look(0)
+
+    def follow(self, records: Iterator[Record], interruption: Interruption, bar: console.Bar) -> Outcome:
+        """Take all records of a run that trains alone, show them on a bar, and return how it ended."""
+        self.start()
+        clock = time.perf_counter()
+        try:
+            for record in records if not self.stopped else ():
+                self.take(record, time.perf_counter() - clock)
+                bar.advance(record.examples, console.remark(self.metrics))
+                if self.stopped:
+                    break
+                clock = time.perf_counter()
+            return self.end(interruption.number)
+        except Diverged as error:
+            return self.diverged(error)
 
     def take(self, record: Record, seconds: float) -> None:
         """Take what the loop yields.
@@ -90,7 +172,7 @@ class Following:
         Diverged
             When the loss on the validation split is not finite.
         """
-        metrics, state, trainer = self.metrics, self.state, self.experiment.config.trainer
+        metrics, state = self.metrics, self.state
         self._busy += seconds
         metrics |= {EVALUATIONS: state.evaluations, SECONDS: metrics.get(SECONDS, 0.0) + seconds}
         if record.metrics:
@@ -100,29 +182,10 @@ class Following:
             self._end_of_epoch(record, record.epoch_metrics)
         self.events.flush()
         if not self.stopped:
-            if self.experiment.checkpoint_due(record):
-                self.checkpoints.write()
-            self.checkpoints.write_if_due(trainer.checkpoint_minutes)
-
-    def _end_of_epoch(self, record: Record, measured: dict[str, float]) -> None:
-        metrics, splits = self.metrics, self.experiment.splits
-        metrics |= measured | {RATE: len(splits.train) / self._busy}
-        self._busy = 0.0
-        if splits.val is None:
-            self.state.schedule.observe(metrics["train/loss"])
-        else:
-            validation = self.experiment.measure("val", splits.val, record.validation)
-            self.events.scalars(validation, record.step)
-            metrics |= validation
-            self.state.schedule.observe(metrics["val/loss"])
-            if self.state.observe(self.experiment.config.trainer.monitor, metrics, record.epoch):
-                self.checkpoints.keep_best()
-        self.files.append_metrics({"epoch": record.epoch, "step": record.step, **metrics})
-        self.watch.look(record.epoch)
-        self.stopped = self._out_of_patience()
-
-    def _out_of_patience(self) -> bool:
-        return 0 < self.experiment.config.trainer.patience <= self.experiment.epochs_done - self.state.best.epoch
+            if self._checkpoint_due(record):
+                self._write_checkpoint()
+            if self.checkpoints.due(self.setup.config.trainer.checkpoint_minutes):
+                self._write_checkpoint()
 
     def end(self, signal: int | None) -> Outcome:
         """Write the last checkpoint, and measure the best weights unless a signal cut the run short.
@@ -132,119 +195,86 @@ class Following:
         Diverged
             When the loss on a split is not finite.
         """
-        self.checkpoints.write()
+        self._write_checkpoint()
         seconds = self.state.seconds
-        if signal is not None and self.state.step < self.experiment.steps and not self.stopped:
+        if signal is not None and self.state.step < self.setup.steps and not self.stopped:
             return Outcome("interrupted", self.metrics, seconds, Interrupted(signal))
         self.checkpoints.restore_best()
-        splits = self.experiment.splits
-        final = {} if splits.val is None else self.experiment.measure("val", splits.val)
-        test = self.experiment.measure("test", splits.test)
+        splits = self.setup.splits
+        final = {} if splits.val is None else self.setup.measure("val", splits.val)
+        test = self.setup.measure("test", splits.test)
         self.events.scalars(test, self.state.step)
         return Outcome("stopped" if self.stopped else "completed", self.metrics | final | test, seconds)
 
     def diverged(self, error: Diverged) -> Outcome:
         """Keep the last finite state."""
-        self.checkpoints.write_finite(error.step - 1)
+        if self.checkpoints.rewind(error.step - 1):
+            self._write_checkpoint()
+        else:
+            self.checkpoints.write_best()
         return Outcome("diverged", self.metrics, self.state.seconds, error)
 
     def close(self, outcome: Outcome) -> None:
-        """Tell TensorBoard how the run ended."""
+        """Write into TensorBoard's file how the run ended."""
         if outcome.error is None:
             self.watch.films()
         self.events.finished(completed=outcome.error is None)
 
+    def summarize(self, outcome: Outcome) -> dict[str, Any]:
+        """Write ``summary.json``, and return its content."""
+        setup, state = self.setup, self.state
+        early = outcome.status == "completed" and state.step < setup.steps  # the optimizer had nothing more to do
+        summary = {
+            "status": "stopped" if early else outcome.status,
+            **({"reason": state.reason} if state.reason else {}),
+            "epochs": setup.epochs_done,
+            "steps": state.step,
+            "evaluations": state.evaluations,
+            "best_epoch": state.best.epoch or None,
+            "seconds": round(outcome.seconds, 3),
+            "parameters": setup.parameters,
+            "features/count": setup.predictor.features.output_count,
+            "time/features": round(setup.prepared.seconds, 3),
+            "device": device_name(state.frozen.device),
+            **outcome.metrics,
+        }
+        self.files.write_json("summary", summary)
+        return summary
 
-def follow(following: Following, bar: console.Bar, interruption: Interruption) -> Outcome:
-    """Train a run alone, hand every record on, and show it on a bar."""
-    experiment = following.experiment
-    clock = time.perf_counter()
-    try:
-        for record in experiment.train(interruption) if not following.stopped else ():
-            following.take(record, time.perf_counter() - clock)
-            bar.advance(record.examples, console.remark(following.metrics))
-            if following.stopped:
-                break
-            clock = time.perf_counter()
-        return following.end(interruption.number)
-    except Diverged as error:
-        return following.diverged(error)
+    def _write_config(self) -> None:
+        write_whole(self.files.config, configs.to_yaml(self.setup.config))
 
+    def _write_checkpoint(self) -> None:
+        self.checkpoints.write(self._synced_lengths())
 
-@contextmanager
-def opened(
-    experiment: Experiment,
-    files: RunDirectory,
-    command: Sequence[str],
-    *,
-    alone: bool,
-    first: bool = True,
-    at: int | None = None,
-    interrupted: Callable[[], bool] = lambda: False,
-) -> Iterator[Following]:
-    """Begin a run in its directory, or go on with it, and yield what takes its records.
+    def _synced_lengths(self) -> dict[str, int]:
+        """Return the lengths of the files that grow, once all that a checkpoint speaks of is on the disk."""
+        self.watch.catch_up()
+        return {"metrics": self.files.synced_metrics_length(), "events": self.events.synced_length()}
 
-    Parameters
-    ----------
-    experiment, files, command
-        See `run`.
-    alone
-        Whether the run is no job of a sweep.
-    first
-        Write a checkpoint before the first update, so that whatever happens the run goes on from there.
-    at
-        The update from which to go on, if there is a checkpoint of it.
-    interrupted
-        Tells whether the run is to end soon.
-    """
-    config, state = experiment.config, experiment.state
-    written = restore(experiment, files, at)
-    if not written:
-        files.discard()  # of a start that was killed before its first checkpoint
-    with EventFile(files.path, written.get("events", 0)) as events:
-        watch = Watch(experiment, files.path, events, alone, interrupted)
+    def _end_of_epoch(self, record: Record, measured: dict[str, float]) -> None:
+        metrics, splits = self.metrics, self.setup.splits
+        metrics |= measured | {RATE: len(splits.train) / self._busy}
+        self._busy = 0.0
+        if splits.val is None:
+            self.state.schedule.observe(metrics["train/loss"])
+        else:
+            validation = self.setup.measure("val", splits.val, record.validation)
+            self.events.scalars(validation, record.step)
+            metrics |= validation
+            self.state.schedule.observe(metrics["val/loss"])
+            if self.state.observe(self.setup.config.trainer.monitor, metrics, record.epoch):
+                self.checkpoints.keep_best()
+        self.files.append_metrics({"epoch": record.epoch, "step": record.step, **metrics})
+        self.watch.look(record.epoch)
+        self.stopped = self._out_of_patience()
 
-        def lengths() -> dict[str, int]:
-            watch.catch_up()
-            return {"metrics": files.synced_metrics_length(), "events": events.synced_length()}
+    def _checkpoint_due(self, record: Record) -> bool:
+        """Tell whether the config asks for a checkpoint at a record."""
+        trainer = self.setup.config.trainer
+        steps, epochs = trainer.checkpoint_steps, trainer.checkpoint_epochs
+        by_epoch = epochs > 0 and record.epoch_metrics is not None and record.epoch % epochs == 0
+        return by_epoch or (steps > 0 and record.step % steps == 0)
 
-        best_is_last = experiment.splits.val is None
-        checkpoints = Checkpoints(files.checkpoints, state, experiment.identity(), best_is_last, lengths)
-        try:
-            write_whole(files.config, configs.to_yaml(config))
-            origin = provenance(command, state.frozen.device, config.seed)
-            files.add_provenance(origin, resumed=bool(written))
-            if not written:
-                watch.texts(files.config, origin)
-                events.layout(without=() if experiment.splits.classes else ("accuracy",))
-                events.hyperparameters(configs.flat(config))
-                if first:
-                    checkpoints.write()
-        except OSError:
-            if not written:
-                files.discard()
-            raise
-        files.begin_again(written.get("metrics", 0))
-        yield Following(experiment, files, checkpoints, events, watch)
-
-
-def summarize(following: Following, outcome: Outcome) -> dict[str, Any]:
-    """Write ``summary.json``, and return its content."""
-    experiment, state = following.experiment, following.state
-    early = outcome.status == "completed" and state.step < experiment.steps  # the optimizer had nothing more to do
-    summary = {
-        "status": "stopped" if early else outcome.status,
-        **({"reason": state.reason} if state.reason else {}),
-        "epochs": experiment.epochs_done,
-        "steps": state.step,
-        "evaluations": state.evaluations,
-        "best_epoch": state.best.epoch or None,
-        "seconds": round(outcome.seconds, 3),
-        "parameters": experiment.parameters,
-        "features/count": experiment.predictor.features.output_count,
-        "time/features": round(experiment.prepared.seconds, 3),
-        "device": device_name(state.frozen.device),
-        **outcome.metrics,
-    }
-    following.files.write_json("summary", summary)
-    return summary
+    def _out_of_patience(self) -> bool:
+        return 0 < self.setup.config.trainer.patience <= self.setup.epochs_done - self.state.best.epoch

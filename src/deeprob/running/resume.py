@@ -9,12 +9,11 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, OmegaConf
 
 from deeprob import config as configs
-from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.config import MAY_CHANGE, RunConfig
 from deeprob.config import load, options
 from deeprob.config.overrides import check_types, explain, parse
 from deeprob.errors import UserError
-from deeprob.tracking.checkpoint_file import alike, exists, generations, load_newest
+from deeprob.tracking.checkpoint_file import exists, generations
 from deeprob.tracking.run_dir import RunDirectory
 
 
@@ -118,7 +117,7 @@ def check_files(files: RunDirectory) -> None:
             raise UserError(f"{files.path / name}.json: not JSON of a run, or damaged; correct or remove it")
 
 
-def features_of(files: RunDirectory) -> dict[str, torch.Tensor] | None:
+def learned_features(files: RunDirectory) -> dict[str, torch.Tensor] | None:
     """Return what the features of a run that goes on have learned; None of one that begins."""
     last = files.checkpoints / "last.pt"
     if not files.resume or not exists(last):
@@ -127,51 +126,21 @@ def features_of(files: RunDirectory) -> dict[str, torch.Tensor] | None:
     return learned if isinstance(learned, dict) else None  # what else is wrong is told when all of it is read
 
 
-def complete(summary: Mapping[str, Any], config: RunConfig) -> bool:
-    """Tell whether a run that left this summary has nothing more to do for a config."""
-    status, epochs = summary.get("status"), summary.get("epochs", 0)
-    ended = status == "stopped" or (status == "completed" and epochs >= config.trainer.epochs)
+def complete(summary: Mapping[str, Any], epochs: int) -> bool:
+    """Tell whether a run that left this summary has nothing more to do, if it is to train for so many epochs."""
+    status, done = summary.get("status"), summary.get("epochs", 0)
+    ended = status == "stopped" or (status == "completed" and done >= epochs)
     return ended and "test/loss" in summary
 
 
-def restore(experiment: Experiment, files: RunDirectory, at: int | None = None) -> dict[str, int]:
-    """Become what the newest checkpoint of a run holds that goes on, or that of the update `at` if there is one.
-
-    Returns
-    -------
-    dict
-        The lengths that growing files had at that moment; empty when there is no checkpoint yet.
+def complete_summary(files: RunDirectory, epochs: int) -> dict[str, Any] | None:
+    """Return the summary of a run that is to go on, if it is complete already.
 
     Raises
     ------
     UserError
-        When no generation can be read, or it belongs to another config or dataset.
+        See `check_files`.
     """
-    last = files.checkpoints / "last.pt"
-    if not files.resume or not exists(last):
-        return {}
-    content = load_newest(last)
-    if at not in (None, content.get("step")):
-        content = next((other for other in generations(last) if other.get("step") == at), content)
-    try:
-        for name, value in experiment.identity().items():
-            if not same(content[name], value):
-                raise UserError(f"{last}: the dataset is no longer that of the run (its {name} changed)")
-        experiment.state.load_state_dict(content)
-        if not 0 <= experiment.state.step <= experiment.steps:
-            raise ValueError("a step outside of the run")
-        lengths: dict[str, int] = content["lengths"]
-        if not alike(lengths, {"metrics": 0, "events": 0}):
-            raise ValueError("lengths of no files")
-        return lengths
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"{last}: does not belong to {files.config}") from error
-
-
-def same(one: Any, other: Any) -> bool:
-    """Tell whether two plain values are equal, tensors in them bit by bit."""
-    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return torch.equal(one.cpu(), other.cpu())
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    return type(one) is type(other) and bool(one == other)
+    check_files(files)
+    summary = files.read_json("summary")
+    return summary if complete(summary, epochs) else None

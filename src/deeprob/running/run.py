@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.prepare import Shared
+from deeprob.assembly.setup import Setup
 from deeprob.errors import memory_errors
 from deeprob.running.preflight import preflight
-from deeprob.running.recorder import follow, opened, summarize
-from deeprob.running.resume import check_files, complete, features_of
+from deeprob.running.recorder import Outcome, Recorder, recording
+from deeprob.running.resume import complete_summary, learned_features
 from deeprob.running.watch import check_figures
 from deeprob.tracking import console
+from deeprob.tracking.device import threads
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
 
@@ -47,7 +46,7 @@ def run(
     Returns
     -------
     dict
-        The content of ``summary.json``.
+        The content of ``summary.json``; empty after a preflight alone.
 
     Raises
     ------
@@ -56,63 +55,61 @@ def run(
     Diverged, Interrupted
         After ``summary.json`` is written.
     """
-    config = config.resolved()
     files = RunDirectory(directory, resume)
-    if resume:
-        check_files(files)
-    if resume and complete(summary := files.read_json("summary"), config):
-        if not job:
-            console.note(f"{directory} is complete already")
-        report(summary, directory, job)
-        return summary
-    threads = torch.get_num_threads()
-    try:
+    summary = complete_summary(files, config.trainer.epochs) if resume else None
+    if summary is None:
+        resolved = config.resolved()
         with memory_errors():
-            experiment = Experiment.build(config, shared, features_of(files))
-        torch.set_num_threads(experiment.threads)
-        check_figures(experiment, directory)
+            setup = Setup.build(resolved, shared, learned_features(files))
+        check_figures(setup, directory)
         with named_errors(directory), files:
-            if config.trainer.preflight:
-                preflight(experiment, directory)
-            if config.trainer.preflight == "only":
-                return {}
-            summary = run_experiment(experiment, files, command, job)
-        report(summary, directory, job)
-        return summary
-    finally:
-        torch.set_num_threads(threads)
-
-
-def report(summary: Mapping[str, Any], directory: Path, job: str) -> None:
-    """Print a finished run's table, and why its optimizer stopped if it did, unless it is a sweep's."""
-    if not job:
-        console.split_table(summary)
-        if summary.get("status") == "stopped" and "reason" in summary:
-            print(f"stopped    {summary['reason']} after {summary['evaluations']} evaluations")
-        console.where(directory)
-
-
-def run_experiment(experiment: Experiment, files: RunDirectory, command: Sequence[str], job: str) -> dict[str, Any]:
-    """Train what is built, and write the run's files (see `run`)."""
-    config = experiment.config
-    with (
-        Interruption() as interruption,
-        opened(experiment, files, command, alone=not job, interrupted=interruption) as following,
-    ):
-        count = len(experiment.splits.train)
-        bar = console.Bar(
-            config.trainer.epochs * count,
-            job or experiment.label,
-            "examples",
-            done=experiment.epochs_done * count,
-            visible=config.trainer.progress,
-            lines=not job,
-        )
-        with bar, memory_errors(experiment.batch_size):
-            outcome = follow(following, bar, interruption)
-        following.close(outcome)
-    summary = summarize(following, outcome)
-    if outcome.error is not None:
-        raise outcome.error
-    following.watch.ending(summary)
+            summary = run_setup(setup, files, command, job)
+    elif not job:
+        console.note(f"{directory} is complete already")
+    if summary and not job:
+        report(summary, directory)
     return summary
+
+
+def run_setup(setup: Setup, files: RunDirectory, command: Sequence[str], job: str) -> dict[str, Any]:
+    """Check and train what is built, and write the run's files (see `run`)."""
+    if setup.config.trainer.preflight:
+        preflight(setup, files.path)
+    if setup.config.trainer.preflight == "only":
+        return {}
+    with threads(setup.threads()):
+        with (
+            Interruption() as interruption,
+            recording(setup, files, command, alone=not job, interrupted=interruption) as recorder,
+        ):
+            outcome = train_alone(recorder, interruption, job)
+            recorder.close(outcome)
+        summary = recorder.summarize(outcome)
+        if outcome.error is not None:
+            raise outcome.error
+        recorder.watch.draw_ending(summary)
+    return summary
+
+
+def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Outcome:
+    """Train a run, hand every record to its recorder, and show progress on a bar."""
+    setup = recorder.setup
+    count = len(setup.splits.train)
+    bar = console.Bar(
+        setup.config.trainer.epochs * count,
+        job or setup.label,
+        "examples",
+        done=setup.epochs_done * count,
+        visible=setup.config.trainer.progress,
+        lines=not job,
+    )
+    with bar, memory_errors(setup.batch_size):
+        return recorder.follow(setup.train(interruption), interruption, bar)
+
+
+def report(summary: Mapping[str, Any], directory: Path) -> None:
+    """Print a finished run's table, why its optimizer stopped if it did, and where the run lies."""
+    console.split_table(summary)
+    if summary.get("status") == "stopped" and "reason" in summary:
+        print(f"stopped    {summary['reason']} after {summary['evaluations']} evaluations")
+    console.where(directory)

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.finished import Run
+from deeprob.assembly.setup import Setup
 from deeprob.config import name_of
 from deeprob.errors import UserError, one_line
 from deeprob.tracking.console import note
@@ -43,7 +43,7 @@ class Watch:
 
     Parameters
     ----------
-    experiment, directory, events
+    setup, directory, events
         The run, where it lies, and where it is told.
     alone
         Whether the run is no job of a sweep, so that figures that suit it are drawn without being asked for.
@@ -53,14 +53,14 @@ class Watch:
 
     def __init__(
         self,
-        experiment: Experiment,
+        setup: Setup,
         directory: Path,
         events: EventFile,
         alone: bool,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.experiment, self.directory, self.events, self.interrupted = experiment, directory, events, interrupted
-        trainer = experiment.config.trainer
+        self.setup, self.directory, self.events, self.interrupted = setup, directory, events, interrupted
+        trainer = setup.config.trainer
         self.names = trainer.figures
         self.looks = alone if trainer.figures is None else bool(trainer.figures)
         self.every = trainer.figures_every or -(-trainer.epochs // LOOKS)
@@ -75,10 +75,10 @@ class Watch:
 
     def look(self, epoch: int) -> None:
         """Remember the run as it is after so many epochs, if it is time, and draw what there is time for."""
-        if not self.looks or (epoch % self.every and epoch != self.experiment.config.trainer.epochs):
+        if not self.looks or (epoch % self.every and epoch != self.setup.config.trainer.epochs):
             return
-        self._pending.append((epoch, snapshot(self.experiment, self.directory)))
-        while self._pending and self._spent + self._longest <= SHARE * self.experiment.state.seconds:
+        self._pending.append((epoch, snapshot(self.setup, self.directory)))
+        while self._pending and self._spent + self._longest <= SHARE * self.setup.state.seconds:
             self._show(*self._pending.pop(0))
 
     def catch_up(self) -> None:
@@ -91,7 +91,7 @@ class Watch:
 
     def films(self) -> None:
         """Hand figures that move to TensorBoard, if the config names one: the slider over steps plays them."""
-        run = snapshot(self.experiment, self.directory)
+        run = snapshot(self.setup, self.directory)
         for figure in self._in_time(named(self.names or [], run)):
             with never_mind(figure):
                 frames = [pixels for pixels, _ in figure.film(run)]
@@ -99,10 +99,10 @@ class Watch:
                     pixels = frames[round(step * (len(frames) - 1) / (FRAMES - 1))]
                     self.events.image(f"figures/{name_of(figure)}_frames", png_of(pixels), step)
 
-    def ending(self, metrics: Mapping[str, Any]) -> None:
+    def draw_ending(self, metrics: Mapping[str, Any]) -> None:
         """Draw the run as it ended into its ``figures`` folder."""
         if self.looks:
-            run = dataclasses.replace(snapshot(self.experiment, self.directory), metrics=metrics)
+            run = dataclasses.replace(snapshot(self.setup, self.directory), metrics=metrics)
             for figure in self._in_time(self._figures(run, live=False)):
                 with never_mind(figure):
                     figure.save(run, self.directory / "figures")
@@ -142,7 +142,7 @@ class Watch:
         seconds = time.perf_counter() - began
         self._spent += seconds
         self._longest = seconds if self._spent == seconds else max(self._longest, seconds)
-        self.experiment.state.leave_out(seconds)
+        self.setup.state.leave_out(seconds)
 
 
 def png_of(pixels: npt.NDArray[np.uint8]) -> bytes:
@@ -152,18 +152,18 @@ def png_of(pixels: npt.NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def snapshot(experiment: Experiment, directory: Path) -> Run:
+def snapshot(setup: Setup, directory: Path) -> Run:
     """Return a run as it is now, on the CPU."""
-    predictor = copy.deepcopy(experiment.predictor).to(torch.device("cpu"), experiment.config.trainer.dtype)
+    predictor = copy.deepcopy(setup.predictor).to(torch.device("cpu"), setup.config.trainer.dtype)
     predictor.model.eval()
-    state, data = experiment.state, (experiment.raw, experiment.splits)
-    return Run(directory, experiment.config, dict(state.metrics), predictor, *data)
+    state, data = setup.state, (setup.raw, setup.splits)
+    return Run(directory, setup.config, dict(state.metrics), predictor, *data)
 
 
-def check_figures(experiment: Experiment, directory: Path) -> None:
+def check_figures(setup: Setup, directory: Path) -> None:
     """Raise a `UserError` if a figure that a run's config names does not exist or does not suit it."""
-    if experiment.config.trainer.figures:
-        named(experiment.config.trainer.figures, snapshot(experiment, directory))
+    if setup.config.trainer.figures:
+        named(setup.config.trainer.figures, snapshot(setup, directory))
 
 
 def suited(run: Run, *, live: bool) -> "list[FigureConfig]":

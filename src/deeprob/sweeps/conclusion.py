@@ -93,18 +93,18 @@ class Conclusion:
         for number in ended if self.measures else ():
             run = load_run(folders[number])
             for name in self.measures:
-                table.measured(number, MEASURES[name](run))
+                table.add_measures(number, MEASURES[name](run))
         remarks: list[str] = []
         if self.tuning is not None:
-            table.compare()
+            table.print_means()
             ended, excused, remarks = self.tuning.best(table.rows, table.swept)
             failed = [number for number in failed if number not in excused]
         fused = self.fusing.rows(table.rows, table.swept, ended, folders) if self.fusing is not None else ()
-        shown = [*ended, *(table.added(row) for row in fused)]
+        shown = [*ended, *(table.add(row) for row in fused)]
         if self.tuning is None:
-            table.compare()
+            table.print_means()
         else:
-            table.compare(shown, f"the best {', '.join(self.tuning.keys)} of each by {self.tuning.metric}")
+            table.print_means(shown, f"the best {', '.join(self.tuning.keys)} of each by {self.tuning.metric}")
             print(*remarks, sep="\n", end="\n" * bool(remarks))
         if self.figure is not None and ended:
             runs = {table.title(number): load_run(folders[number]) for number in ended}

@@ -3,14 +3,17 @@
 import itertools
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from deeprob import config as configs
-from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.config import VARY, RunConfig, TrainConfig
+from deeprob.assembly.setup import Setup
 from deeprob.optim.rules import hyper_of
+from deeprob.sweeps.job import Job
+
+T = TypeVar("T")
 
 LARGEST = {"cpu": 256, "cuda": 4096}
 """Runs in a stack: more than that take longer each, as what they compute with no longer fits the caches."""
@@ -54,32 +57,27 @@ def hindrance(plan: TrainConfig) -> str:
     return ""
 
 
-def hindrance_of_size(experiment: Experiment, forced: bool) -> str:
+def hindrance_of_size(setup: Setup, forced: bool) -> str:
     """Return why runs of this size do not train as a stack; `forced` leaves out what would only be of no use."""
-    if experiment.batch_size > experiment.chunk_size:
-        return f"its batches of {experiment.batch_size} are split into chunks of {experiment.chunk_size}"
-    work = operations(experiment)
-    if not forced and experiment.state.frozen.device.type == "cpu" and work > LARGE_UPDATE:
+    if setup.batch_size > setup.chunk_size:
+        return f"its batches of {setup.batch_size} are split into chunks of {setup.chunk_size}"
+    work = setup.operations
+    if not forced and setup.state.frozen.device.type == "cpu" and work > LARGE_UPDATE:
         return f"an update of {work:.1e} operations keeps the CPU busy by itself (hydra.launcher.max_stack=N stacks it)"
     return ""
 
 
-def operations(experiment: Experiment) -> float:
-    """Return about how many floating-point operations an update takes."""
-    return 6.0 * experiment.batch_size * experiment.parameters
-
-
-def fitting(experiment: Experiment) -> int:
+def fitting(setup: Setup) -> int:
     """Return how many runs like one fit into a stack: by memory, and by what is fast."""
-    device = experiment.state.frozen.device
-    return max(1, min(LARGEST[device.type], int(free_memory(device) // memory(experiment))))
+    device = setup.state.frozen.device
+    return max(1, min(LARGEST[device.type], int(free_memory(device) // memory(setup))))
 
 
-def memory(experiment: Experiment) -> int:
+def memory(setup: Setup) -> int:
     """Return about how many bytes a run of a stack takes: parameters with gradient and states, and activations."""
-    weights = [p for p in experiment.predictor.model.parameters() if p.dim() >= 2]
-    units = experiment.predictor.features.output_count + sum(weight.shape[0] for weight in weights)
-    numbers = 10 * experiment.parameters + 6 * experiment.batch_size * units + len(experiment.splits.train)
+    weights = [p for p in setup.predictor.model.parameters() if p.dim() >= 2]
+    units = setup.predictor.features.output_count + sum(weight.shape[0] for weight in weights)
+    numbers = 10 * setup.parameters + 6 * setup.batch_size * units + len(setup.splits.train)
     return numbers * weights[0].element_size()
 
 
@@ -90,20 +88,20 @@ def free_memory(device: torch.device) -> int:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
-def portions(places: Sequence[int], largest: int) -> list[Sequence[int]]:
-    """Split places into as few portions of at most so many as there can be, all about as large: 10 by 4 as 3, 3, 4."""
-    count = -(-len(places) // largest)
-    edges = [number * len(places) // count for number in range(count + 1)]
-    return [places[start:end] for start, end in itertools.pairwise(edges)]
+def portions(members: Sequence[T], largest: int) -> list[Sequence[T]]:
+    """Split members into as few portions of at most so many as there can be, all about as large: 10 by 4 as 3, 3, 4."""
+    count = -(-len(members) // largest)
+    edges = [number * len(members) // count for number in range(count + 1)]
+    return [members[start:end] for start, end in itertools.pairwise(edges)]
 
 
-def grouped(plans: Iterable[tuple[int, TrainConfig]]) -> tuple[list[list[int]], dict[str, list[int]]]:
-    """Return the numbers of jobs that may train together, and by reason those of jobs that may not."""
-    groups: dict[tuple[tuple[str, Any], ...], list[int]] = {}
-    alone: dict[str, list[int]] = {}
-    for number, plan in plans:
-        if reason := hindrance(plan):
-            alone.setdefault(reason, []).append(number)
+def grouped(jobs: Iterable[Job]) -> tuple[list[list[Job]], dict[str, list[Job]]]:
+    """Return the jobs that may train together, and by reason those that may not."""
+    groups: dict[tuple[tuple[str, Any], ...], list[Job]] = {}
+    alone: dict[str, list[Job]] = {}
+    for job in jobs:
+        if reason := hindrance(job.config):
+            alone.setdefault(reason, []).append(job)
         else:
-            groups.setdefault(structure(plan.run.resolved()), []).append(number)
+            groups.setdefault(structure(job.config.run.resolved()), []).append(job)
     return list(groups.values()), alone

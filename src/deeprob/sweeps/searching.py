@@ -7,10 +7,11 @@ from typing import Any
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
-from deeprob.assembly.config import RunConfig, TrainConfig
+from deeprob.assembly.config import TrainConfig
 from deeprob.config.application import Application, own_directory, words_of
 from deeprob.config.overrides import parse
 from deeprob.errors import CheckFailed, UserError, one_line
+from deeprob.sweeps.job import Job
 from deeprob.sweeps.table import SweepTable
 from deeprob.sweeps.task import SweepTask
 from deeprob.tracking import console
@@ -34,7 +35,8 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
     plan: TrainConfig = application.load(config, words)
     check(config, swept, plan)
     with own_directory(config, "sweep") as directory:
-        found = task.told = Found(swept, plan.sweep.columns)
+        found = Found(swept, plan.sweep.columns)
+        task.on_end = found.take
         try:
             return application.sweep(config, task)
         except ValueError as error:  # the sweeper's own
@@ -100,19 +102,19 @@ class Found:
         self.best: tuple[float, int, str] | None = None
         self.failed = 0
 
-    def __call__(self, number: int, words: Sequence[str], plan: RunConfig, outcome: Mapping[str, Any]) -> None:
-        """Print a row of a job that has ended."""
+    def take(self, job: Job, outcome: Mapping[str, Any]) -> None:
+        """Take a job that has ended, and print its row."""
+        config = job.config.run
         if self.table is None:
-            self.table = SweepTable([], self.swept, [plan], self.columns)
-        self.table.opened(number, words)
-        self.table.ended(number, outcome)
-        monitor = plan.resolved().trainer.monitor
+            self.table = SweepTable([], self.swept, [config], self.columns)
+        self.table.take(job, outcome)
+        monitor = config.resolved().trainer.monitor
         if outcome["error"]:
             self.failed += 1
         elif monitor in outcome:
             score = outcome[monitor] if monitor.endswith("accuracy") else -outcome[monitor]
             if self.best is None or score > self.best[0]:
-                self.best = score, number, f"{monitor} {console.shown(monitor, outcome)}"
+                self.best = score, job.number, f"{monitor} {console.shown(monitor, outcome)}"
 
     def conclude(self, directory: Path) -> None:
         """Print the best job, and write the table."""

@@ -7,12 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
-
 from deeprob.assembly.config import RunConfig, is_seed
-from deeprob.errors import one_line
+from deeprob.sweeps.job import Job
 from deeprob.tracking import console
 from deeprob.tracking.files import write_whole
 from deeprob.tracking.run_dir import COLUMNS
@@ -21,8 +17,8 @@ _LONGEST = len("-1.2345678901234567e-05")  # of values that are not known before
 METRICS = (*COLUMNS[2:], "test/loss", "test/accuracy", "features/count", "time/features")
 
 
-class SweepTable(Callback):
-    """Hydra tells it when a job ends.
+class SweepTable:
+    """The jobs of a sweep, a row each.
 
     Parameters
     ----------
@@ -55,39 +51,39 @@ class SweepTable(Callback):
             ],
         )
 
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Print a job's row."""
-        self.ended(config.hydra.job.num, outcome(job_return._return_value))
-
     def _row(self, job: Sequence[str]) -> dict[str, Any]:
         """Return a row for a job's overrides."""
         values = {key.lstrip("+"): value for key, value in (word.split("=", 1) for word in job)}
         return {key: values.get(key, "") for key in self.swept} | {"status": "", "error": ""}
 
-    def opened(self, number: int, job: Sequence[str]) -> None:
-        """Take the overrides of a job that was not known before."""
-        while len(self.rows) <= number:
+    def take(self, job: Job, outcome: Mapping[str, Any]) -> None:
+        """Take what became of a job, which may be one that was not known before, and print its row."""
+        while len(self.rows) <= job.number:
             self.rows.append(self._row(()))
-        self.rows[number] = self._row(job)
+        self.rows[job.number] = self._row(job.words)
+        self.end(job.number, outcome)
+        self.print_job(job.number)
 
-    def ended(self, number: int, content: Mapping[str, Any], *, told: bool = True) -> None:
-        """Take what became of a job, and print its row if it is to be `told`."""
-        self.rows[number] |= content
-        if told:
-            self._tell(str(number), self.rows[number])
+    def end(self, number: int, outcome: Mapping[str, Any]) -> None:
+        """Take what became of a job that is known."""
+        self.rows[number] |= outcome
 
-    def added(self, content: Mapping[str, Any]) -> int:
+    def print_job(self, number: int) -> None:
+        """Print the row of a job."""
+        self.print_row(str(number), self.rows[number])
+
+    def add(self, content: Mapping[str, Any]) -> int:
         """Take a row that is no job's, print it, and return its number."""
         self.rows.append({**dict.fromkeys(self.swept, ""), "status": "", "error": "", **content})
-        self._tell("", self.rows[-1])
+        self.print_row("", self.rows[-1])
         return len(self.rows) - 1
 
-    def _tell(self, job: str, row: Mapping[str, Any]) -> None:
-        """Print a row."""
+    def print_row(self, job: str, row: Mapping[str, Any]) -> None:
+        """Print a row under the name of its job."""
         ending = [row["error"]] if row["error"] else [console.shown(name, row) for name in self.shown]
         self._live.row([job, *(row[key] for key in self.swept), row["status"], *ending])
 
-    def measured(self, number: int, values: Mapping[str, float]) -> None:
+    def add_measures(self, number: int, values: Mapping[str, float]) -> None:
         """Take what else was measured on a job."""
         self.rows[number] |= values
         self.shown += [name for name in values if name not in self.shown]
@@ -116,7 +112,7 @@ class SweepTable(Callback):
         writer.writerows(self.rows)
         write_whole(path, text.getvalue().encode())
 
-    def compare(self, numbers: Sequence[int] | None = None, heading: str = "") -> None:
+    def print_means(self, numbers: Sequence[int] | None = None, heading: str = "") -> None:
         """Print means and standard deviations over seeds, if there were several, of some jobs or of all.
 
         A `heading` says how the jobs were chosen; then they are printed even without seeds.
@@ -143,18 +139,6 @@ def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:
     val = any(config.dataset.val_fraction for config in configs)
     names = [f"train/{measure}", *([f"val/{measure}"] if val else []), f"test/{measure}"]
     return names + ["params/zeros"] * any(config.regularizer.selects for config in configs)
-
-
-def outcome(ending: Mapping[str, Any] | BaseException) -> dict[str, Any]:
-    """Return what became of a job, which ended with a summary or an exception: status, error, metrics."""
-    if isinstance(ending, BaseException):
-        return failure(ending)
-    return {"status": ending["status"], "error": "", **ending}
-
-
-def failure(error: BaseException) -> dict[str, Any]:
-    """Return the status of a job that ended with an exception, and the reason in one line."""
-    return {"status": getattr(error, "outcome", "failed"), "error": one_line(error).removeprefix("diverged: ")}
 
 
 def spread(name: str, values: Sequence[float]) -> str:

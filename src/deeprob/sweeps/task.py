@@ -9,43 +9,17 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from deeprob.assembly.config import RunConfig, TrainConfig
+from deeprob.assembly.config import TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.config import load
-from deeprob.errors import DeeprobError, Skipped, UserError, one_line
+from deeprob.errors import DeeprobError, Skipped, one_line
 from deeprob.running.resume import begun, resumed
 from deeprob.running.run import run
 from deeprob.sweeps.isolation import isolated
-from deeprob.sweeps.table import outcome
+from deeprob.sweeps.job import Job, Result, outcome
 
-
-class Result(dict[str, Any]):
-    """The summary of a run; for a sweeper that searches also a number, the metric that tells its best epoch.
-
-    Parameters
-    ----------
-    summary
-        Content of ``summary.json``.
-    plan
-        Of the run, for the name of the metric.
-    needed
-        Whether the sweeper searches.
-
-    Raises
-    ------
-    UserError
-        When the metric is needed, and the run has not measured it, as without a validation split.
-    """
-
-    def __init__(self, summary: Mapping[str, Any], plan: RunConfig, *, needed: bool = False) -> None:
-        super().__init__(summary)
-        self.monitor = plan.resolved().trainer.monitor
-        if needed and self.monitor not in self:
-            raise UserError(f"a sweeper that searches needs {self.monitor}; set dataset.val_fraction=0.1, say")
-
-    def __float__(self) -> float:
-        """Return the metric."""
-        return float(self[self.monitor])
+OnEnd = Callable[[Job, Mapping[str, Any]], None]
+"""Takes a job that has ended, and what became of it: status, error, metrics."""
 
 
 def searches(sweeper: DictConfig) -> bool:
@@ -62,6 +36,10 @@ def run_job(config: TrainConfig, command: Sequence[str], job: str = "", shared: 
     return run(plan, directory, command, job, shared, resume)
 
 
+def _nothing(job: Job, outcome: Mapping[str, Any]) -> None:
+    pass
+
+
 class SweepTask:
     """Called for each job of a sweep; the jobs share data and features.
 
@@ -69,22 +47,31 @@ class SweepTask:
     ----------
     command
         The words that were typed.
+    searching
+        Whether the sweeper searches, and needs a number of each job.
 
     Attributes
     ----------
+    on_end
+        Takes every job that has ended, whatever sweeper and launcher ran it.
+    jobs
+        Those that were validated before the first of them began, by number.
     failed
         The numbers of jobs that have failed.
-    told
-        If given, is told the number of a job that has ended, its overrides, its config and what became of it.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self.command = command
+    def __init__(self, command: Sequence[str], searching: bool = False) -> None:
+        self.command, self.searching = command, searching
         self.shared = Shared()
+        self.on_end: OnEnd = _nothing
+        self.jobs: Mapping[int, Job] = {}
         self.failed: list[int] = []
-        self.told: Callable[[int, Sequence[str], RunConfig, Mapping[str, Any]], None] | None = None
 
-    def __call__(self, job: DictConfig) -> Result:
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what goes to another process: one job is composed there, and the others are not needed."""
+        return {**self.__dict__, "jobs": {}}
+
+    def __call__(self, config: DictConfig) -> Result:
         """Run a job.
 
         Raises
@@ -92,39 +79,35 @@ class SweepTask:
         DeeprobError
             Whatever ends it early, after a line that says so; what is not expected with its trace.
         """
-        number, plan = HydraConfig.get().job.num, load(TrainConfig, job)
-        words = list(HydraConfig.get().overrides.task)
-        self.check(plan)
+        hydra = HydraConfig.get()
+        words, folder = list(hydra.overrides.task), Path(hydra.runtime.output_dir)
+        job = Job(hydra.job.num, words, load(TrainConfig, config), folder)
         try:
-            if plan.sweep.isolate:
-                summary = isolated(lambda: run_job(plan, self.command, f"job {number}"))
+            self.check(job.config)
+            name = f"job {job.number}"
+            if job.config.sweep.isolate:
+                summary = isolated(lambda: run_job(job.config, self.command, name))
             else:
-                summary = run_job(plan, self.command, f"job {number}", self.shared)
-            result = Result(summary, plan.run, needed=searches(HydraConfig.get().sweeper))
+                summary = run_job(job.config, self.command, name, self.shared)
+            result = Result(summary, job.config.run, needed=self.searching)
         except (Exception, SystemExit) as error:
-            self.tell(number, error)
-            self.ended(number, words, plan.run, error)
+            self.end(job, error)
             if isinstance(error, SystemExit):
                 raise DeeprobError(one_line(error)) from error
             raise
-        self.ended(number, words, plan.run, result)
+        self.end(job, result)
         return result
 
-    def ended(
-        self, number: int, words: Sequence[str], plan: RunConfig, ending: Mapping[str, Any] | BaseException
-    ) -> None:
-        """Pass on what became of a job."""
-        if self.told is not None:
-            self.told(number, words, plan, outcome(ending))
-
-    def check(self, plan: TrainConfig) -> None:
+    def check(self, config: TrainConfig) -> None:
         """Raise `Skipped` if a job has failed and no other is to start after that."""
-        if self.failed and plan.sweep.fail_fast:
+        if self.failed and config.sweep.fail_fast:
             raise Skipped(f"job {self.failed[0]} failed, and sweep.fail_fast=true")
 
-    def tell(self, number: int, error: BaseException) -> None:
-        """Print why a job failed."""
-        if not isinstance(error, DeeprobError | OSError):
-            traceback.print_exception(error)
-        print(f"error: job {number}: {one_line(error)}", file=sys.stderr)
-        self.failed.append(number)
+    def end(self, job: Job, ending: Mapping[str, Any] | BaseException) -> None:
+        """Take what became of a job, print why it failed if it did, and hand both on."""
+        if isinstance(ending, Exception | SystemExit) and not isinstance(ending, Skipped):
+            if not isinstance(ending, DeeprobError | OSError):
+                traceback.print_exception(ending)
+            print(f"error: job {job.number}: {one_line(ending)}", file=sys.stderr)
+            self.failed.append(job.number)
+        self.on_end(job, outcome(ending))

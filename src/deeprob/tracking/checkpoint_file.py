@@ -176,3 +176,12 @@ def alike(value: Any, example: Any) -> bool:
     if isinstance(example, list):
         return isinstance(value, list) and len(value) == len(example) and all(map(alike, value, example))
     return type(value) is type(example) and (type(value) is not int or 0 <= value < 2**63)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two plain values are equal, tensors in them bit by bit."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return torch.equal(one.cpu(), other.cpu())
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return type(one) is type(other) and bool(one == other)

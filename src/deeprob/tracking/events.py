@@ -50,10 +50,11 @@ class EventFile:
         files = sorted(directory.glob("events.out.tfevents.*"))
         if length and files and files[-1].stat().st_size >= length:
             os.truncate(files[-1], length)
-            self._file = files[-1].open("ab")
+            self._path = files[-1]
+            self._file = self._path.open("ab")
             return
-        name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
-        self._file = (directory / name).open("wb")
+        self._path = directory / f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
+        self._file = self._path.open("wb")
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def __enter__(self) -> Self:
@@ -141,7 +142,7 @@ class EventFile:
     def synced_length(self) -> int:
         """Return the file's length once all of it is on the disk."""
         self._file.flush()
-        sync(self._file.fileno())
+        sync(self._file.fileno(), self._path)
         return self._file.tell()
 
 

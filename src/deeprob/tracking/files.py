@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -23,7 +24,7 @@ def write_whole(path: Path, content: bytes, previous: Path | None = None) -> Non
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
-            sync(file.fileno())
+            sync(file.fileno(), path)
         if previous is not None and path.exists():
             also(path, previous)
         temporary.replace(path)
@@ -45,35 +46,66 @@ def also(path: Path, other: Path) -> None:
     temporary.unlink(missing_ok=True)  # renaming leaves both names where they are of the same file already
 
 
-_waiting: ContextVar[list[int] | None] = ContextVar("waiting", default=None)
+_waiting: ContextVar[set[Path] | None] = ContextVar("waiting", default=None)
+_AT_ONCE = 16
+"""Files synced at the same time: a disk writes its journal once for all that wait."""
 
 
 @contextmanager
 def synced_together() -> Iterator[None]:
-    """Let all that is written meanwhile be on the disk at the end, which for hundreds of files is much sooner done."""
-    waiting: list[int] = []
+    """Let all that is written meanwhile be on the disk at the end, which for hundreds of files is much sooner done.
+
+    Raises
+    ------
+    OSError
+        Names a file that could not be written to the disk.
+    """
+    waiting: set[Path] = set()
     token = _waiting.set(waiting)
     try:
         yield
     finally:
         _waiting.reset(token)
         if waiting:
-            os.sync()
+            with ThreadPoolExecutor(min(_AT_ONCE, len(waiting))) as pool:
+                list(pool.map(_sync_path, sorted(waiting)))  # a list, so that an error is raised
 
 
-def sync(descriptor: int) -> None:
-    """Wait until what was written to an open file is on the disk, or leave that to `synced_together`."""
+def sync(descriptor: int, path: Path) -> None:
+    """Wait until what was written to an open file is on the disk, or leave that to `synced_together`.
+
+    Parameters
+    ----------
+    descriptor
+        Of the file.
+    path
+        The name that the file has in the end; it may have another one now.
+    """
     waiting = _waiting.get()
     if waiting is None:
         os.fsync(descriptor)
     else:
-        waiting.append(descriptor)
+        waiting.add(path)
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Wait until the names in a folder are on the disk, or leave that to `synced_together`."""
+    waiting = _waiting.get()
+    if waiting is None:
+        _sync_path(folder)
+    else:
+        waiting.add(folder)
+
+
+def _sync_path(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk; what was removed meanwhile needs nothing."""
     try:
-        sync(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(descriptor)

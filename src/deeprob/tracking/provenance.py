@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from deeprob.tracking.device import device_name
+
 _PACKAGES = ("deeprob", "torch", "torchvision", "hydra-core", "omegaconf", "tensorboard", "numpy")
 
 
@@ -28,11 +30,6 @@ def provenance(command: Sequence[str], device: torch.device, seed: int) -> dict[
         "packages": _versions(),
         **_git(),
     }
-
-
-def device_name(device: torch.device) -> str:
-    """Return the device in words: ``cpu``, or the name that CUDA gives it."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 @functools.cache

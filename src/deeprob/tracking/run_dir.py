@@ -134,19 +134,21 @@ class RunDirectory:
             return {}
         return content if isinstance(content, dict) else {}
 
-    def add_provenance(self, content: Mapping[str, Any], *, resumed: bool) -> None:
-        """Write ``provenance.json``, or add to it under ``resumed`` where a session of a run that goes on came from."""
-        earlier = self.read_json("provenance") if resumed else {}
-        self.write_json(
-            "provenance", earlier | {"resumed": [*earlier.get("resumed", []), content]} if resumed else content
-        )
+    def add_provenance(self, content: Mapping[str, Any]) -> None:
+        """Add to ``provenance.json``, under ``resumed``, where a session of a run that goes on came from."""
+        earlier = self.read_json("provenance")
+        self.write_json("provenance", earlier | {"resumed": [*earlier.get("resumed", []), content]})
 
-    def discard(self) -> None:
-        """Remove what a start writes before the first checkpoint, so that a failed one leaves nothing."""
-        own = (self.config, self.metrics, self.path / "provenance.json", *self.path.glob("events.out.tfevents.*"))
-        for path in (*own, *self.path.glob("*.tmp"), *self.checkpoints.glob("*.pt*")):
+    def clear(self, *, all: bool) -> None:
+        """Remove half-written files, and if asked `all` that a start writes, so that a failed one leaves nothing."""
+        leftovers = [*self.path.glob("*.tmp"), *self.checkpoints.glob("*.tmp")]
+        if all:
+            events = self.path.glob("events.out.tfevents.*")
+            leftovers += [self.config, self.metrics, self.path / "provenance.json", *events]
+            leftovers += self.checkpoints.glob("*.pt*")
+        for path in leftovers:
             path.unlink(missing_ok=True)
-        if self.checkpoints.is_dir():
+        if all and self.checkpoints.is_dir():
             self.checkpoints.rmdir()
 
     def append_metrics(self, row: Mapping[str, float]) -> None:
@@ -182,7 +184,7 @@ class RunDirectory:
         self.write_rows()
         if self.metrics.exists():
             with self.metrics.open("rb") as file:
-                sync(file.fileno())
+                sync(file.fileno(), self.metrics)
         return self.metrics_length()
 
     def begin_again(self, length: int) -> None:

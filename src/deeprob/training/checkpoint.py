@@ -1,7 +1,7 @@
 """Checkpoints: a run's state in a file that appears whole or not at all, with a checksum, two generations of each."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,16 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from deeprob.errors import UserError
-from deeprob.tracking.checkpoint_file import alike, copied, load_newest, previous, save
+from deeprob.tracking.checkpoint_file import (
+    alike,
+    copied,
+    exists,
+    generations,
+    load_newest,
+    previous,
+    same,
+    save,
+)
 from deeprob.tracking.files import also
 from deeprob.training.state import TrainState
 
@@ -20,44 +29,77 @@ class Checkpoints:
     Parameters
     ----------
     directory
-        Where they lie; made if need be.
+        Where they lie; made by the first that is written.
     state
         What they hold, at the moment of writing.
     constant
         What they hold besides, the same throughout the run.
     best_is_last
         Without a validation split nothing chooses, and the best state is the last.
-    lengths
-        Asked at each writing: how much has been written to the files that grow with the run.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        state: TrainState,
-        constant: Mapping[str, Any],
-        best_is_last: bool,
-        lengths: Callable[[], dict[str, int]] = dict,
-    ) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        for leftover in directory.glob("*.tmp"):  # of a process that was killed while it wrote
-            leftover.unlink()
+    def __init__(self, directory: Path, state: TrainState, constant: Mapping[str, Any], best_is_last: bool) -> None:
         self.last, self.best = directory / "last.pt", directory / "best.pt"
         self.state = state
         self.constant = constant
         self.best_is_last = best_is_last
-        self._lengths = lengths
         self._kept: dict[str, Any] | None = None
         self._written = time.monotonic()
+
+    def restore(self, steps: int, at: int | None = None) -> dict[str, int]:
+        """Let the state become that of the newest checkpoint, or that of the update `at` if there is one.
+
+        Parameters
+        ----------
+        steps
+            Updates of the whole run.
+        at
+            The update wanted.
+
+        Returns
+        -------
+        dict
+            The lengths that growing files had at that moment; empty when there is no checkpoint yet.
+
+        Raises
+        ------
+        UserError
+            When no generation can be read, or it belongs to another config or dataset.
+        """
+        if not exists(self.last):
+            return {}
+        content = load_newest(self.last)
+        if at not in (None, content.get("step")):
+            content = next((other for other in generations(self.last) if other.get("step") == at), content)
+        try:
+            for name, value in self.constant.items():
+                if not same(content[name], value):
+                    raise UserError(f"{self.last}: the dataset is no longer that of the run (its {name} changed)")
+            self.state.load_state_dict(content)
+            if not 0 <= self.state.step <= steps:
+                raise ValueError("a step outside of the run")
+            lengths: dict[str, int] = content["lengths"]
+            if not alike(lengths, {"metrics": 0, "events": 0}):
+                raise ValueError("lengths of no files")
+            return lengths
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            config = self.last.parents[1] / "config.yaml"
+            raise UserError(f"{self.last}: does not belong to {config}") from error
 
     def keep_best(self) -> None:
         """Remember the present state as the best; the next `write` puts it into its file."""
         self._kept = copied(self.state.state_dict())
 
-    def write(self) -> None:
-        """Write what there is: first the best, so that the last never speaks of a best that is not there."""
+    def write(self, lengths: Mapping[str, int]) -> None:
+        """Write what there is: first the best, so that the last never speaks of a best that is not there.
+
+        Parameters
+        ----------
+        lengths
+            How much has been written to the files that grow with the run.
+        """
         self.write_best()
-        save({**self.constant, "lengths": self._lengths(), **copied(self.state.state_dict())}, self.last)
+        save({**self.constant, "lengths": dict(lengths), **copied(self.state.state_dict())}, self._place(self.last))
         if self.best_is_last or not self.best.exists():
             if self.best.exists():
                 also(self.best, previous(self.best))
@@ -67,25 +109,23 @@ class Checkpoints:
     def write_best(self) -> None:
         """Write the state that `keep_best` remembered, if there is one since the last time."""
         if self._kept is not None:
-            save({**self.constant, **self._kept}, self.best)
+            save({**self.constant, **self._kept}, self._place(self.best))
         self._kept = None
 
-    def write_finite(self, step: int) -> None:
-        """Write the state of a diverged run as it was after so many updates, if all its numbers are finite."""
+    def rewind(self, step: int) -> bool:
+        """Let the state of a diverged run be that after so many updates; tell whether all its numbers are finite."""
         state = self.state.state_dict()
         numbers = [leaf for leaf in tree_leaves([state["model"], state["optimizer"]]) if isinstance(leaf, torch.Tensor)]
-        if step > 0 and all(bool(tensor.isfinite().all()) for tensor in numbers):
-            self.state.step = step
-            self.state.meters.reset()
-            self.state.frozen.zero_()
-            self.write()
-        else:
-            self.write_best()
+        if step == 0 or not all(bool(tensor.isfinite().all()) for tensor in numbers):
+            return False
+        self.state.step = step
+        self.state.meters.reset()
+        self.state.frozen.zero_()
+        return True
 
-    def write_if_due(self, minutes: float) -> None:
-        """Write if the last time was at least so many minutes ago; never for 0."""
-        if minutes and time.monotonic() - self._written >= 60 * minutes:
-            self.write()
+    def due(self, minutes: float) -> bool:
+        """Tell whether the last was written so many minutes ago or more; never for 0."""
+        return minutes > 0 and time.monotonic() - self._written >= 60 * minutes
 
     def restore_best(self) -> None:
         """Give the model the best weights.
@@ -100,3 +140,9 @@ class Checkpoints:
             if not alike(content.get("model"), self.state.model.state_dict()):
                 raise UserError(f"{self.best}: does not belong to {self.last}")
             self.state.model.load_state_dict(content["model"])
+
+    def _place(self, path: Path) -> Path:
+        """Return where a checkpoint is to be written, in a folder that is there."""
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path

@@ -11,6 +11,7 @@ from deeprob.data import Examples
 from deeprob.errors import Diverged
 from deeprob.features import Features
 from deeprob.objective import Objective, weights
+from deeprob.optim import OptimizerConfig
 from deeprob.training.draws import Augment, Draws
 from deeprob.training.ready import made_ready
 from deeprob.training.state import TrainState
@@ -45,63 +46,114 @@ class Record:
     epoch_metrics: dict[str, float] | None
     validation: dict[str, float] | None = None
 
+    @classmethod
+    def empty(cls, step: int, per_epoch: int) -> "Record":
+        """Return a record of a moment at which nothing is read."""
+        return cls(step, -(-step // per_epoch), {}, 0, None)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What a run has of its own, alone or among others of a stack.
+
+    Attributes
+    ----------
+    state
+        Is changed in place; between two records it can be written down and loaded to go on bit for bit. In a stack its
+        tensors become views of the stack's.
+    objective
+        L(W).
+    optimizer
+        The config of the state's optimizer.
+    seed
+        Names the order of batches, the dropout masks and what augmentation draws.
+    zeros
+        Measure the share of weights that are exactly 0.
+    """
+
+    state: TrainState
+    objective: Objective
+    optimizer: OptimizerConfig
+    seed: int
+    zeros: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """How long and in which portions to train.
+
+    Attributes
+    ----------
+    epochs, batch_size, chunk_size, log_every
+        See `TrainerConfig`, resolved to numbers.
+    bf16
+        Compute products of matrices in bfloat16; parameters, loss and updates stay as they are.
+    pause_every
+        Yield an empty record every so many updates, if there is no other; 0 for never.
+    augment
+        Changes a batch of inputs, given a key for its random numbers.
+    """
+
+    epochs: int
+    batch_size: int
+    chunk_size: int
+    log_every: int
+    bf16: bool = False
+    pause_every: int = 0
+    augment: Augment | None = None
+
+    def read_at(self, step: int, per_epoch: int) -> bool:
+        """Tell whether a reading is due after so many updates."""
+        return step % per_epoch == 0 or step % self.log_every == 0
+
+    def paused_at(self, step: int) -> bool:
+        """Tell whether an empty record is due after so many updates."""
+        return self.pause_every > 0 and step % self.pause_every == 0
+
+
+def draws_of(learner: Learner, examples: Examples, settings: LoopSettings) -> Draws:
+    """Return what each update of a run sees."""
+    noisy = learner.state.model.noisy
+    return Draws(examples, settings.batch_size, learner.seed, noisy=noisy, augment=settings.augment)
+
 
 def train(
-    state: TrainState,
-    objective: Objective,
+    learner: Learner,
     features: Features,
     examples: Examples,
-    *,
-    seed: int,
-    epochs: int,
-    batch_size: int,
-    chunk_size: int,
-    log_every: int,
-    bf16: bool = False,
-    zeros: bool = False,
-    pause_every: int = 0,
-    augment: Augment | None = None,
+    settings: LoopSettings,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Record]:
-    """Train from wherever `state` is to the end of the last epoch, or until the optimizer has nothing more to do.
+    """Train from wherever the state is to the end of the last epoch, or until the optimizer has nothing more to do.
 
     Nothing waits for the device between two records. The first loss or gradient that is not finite freezes the
     parameters on the device.
 
     Parameters
     ----------
-    state
-        Is changed in place; between two records it can be written down and loaded to go on bit for bit.
-    objective, features, examples
-        L(W), what prepares a batch for the model, and the extracted training split on the model's device.
-    seed
-        Names the order of batches, the dropout masks and what augmentation draws.
-    epochs, batch_size, chunk_size, log_every
-        See `TrainerConfig`, resolved to numbers.
-    bf16
-        Compute products of matrices in bfloat16; parameters, loss and updates stay as they are.
-    zeros
-        Measure the share of weights that are exactly 0.
-    pause_every
-        Yield an empty record every so many updates, if there is no other; 0 for never.
-    augment
-        Changes a batch of inputs, given a key for its random numbers.
+    learner
+        The run.
+    features, examples
+        What prepares a batch for the model, and the extracted training split on the model's device.
+    settings
+        How long and in which portions.
     interrupted
-        Asked after each update; when it says so the loop yields a last record and ends.
+        Is asked after each update; when it says so the loop yields a last record and ends.
 
     Raises
     ------
     Diverged
         At the next reading after a number was not finite.
     """
-    if augment is None and batch_size >= len(examples):
+    state = learner.state
+    if settings.augment is None and settings.batch_size >= len(examples):
         features, examples = made_ready(features, examples)
-    draws = Draws(examples, batch_size, seed, noisy=state.model.noisy, augment=augment)
+    draws = draws_of(learner, examples, settings)
     per_epoch = draws.batches.per_epoch
-    update = Update(state, objective, features, chunk_size, bf16, halving=per_epoch == 1)
+    update = Update(state, learner.objective, features, settings.chunk_size, settings.bf16, halving=per_epoch == 1)
 
     stopped = state.finished
-    while state.step < epochs * per_epoch and not stopped:
+    while state.step < settings.epochs * per_epoch and not stopped:
         factor = state.schedule(state.step)
         for group in state.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
@@ -109,34 +161,33 @@ def train(
         state.step += 1
 
         stopped = interrupted() or state.finished
-        if state.step % per_epoch == 0 or state.step % log_every == 0:
+        if settings.read_at(state.step, per_epoch):
             norm = total_norm(update.parameters).item()
-            yield reading(state, per_epoch, norm, lambda step: update.first_not_finite(*draws[step]), zeros=zeros)
-        elif stopped or (pause_every and state.step % pause_every == 0):  # read nothing: the interval goes on after it
-            yield Record(state.step, -(-state.step // per_epoch), {}, 0, None)
+            yield reading(learner, per_epoch, norm, lambda step: update.first_not_finite(*draws[step]))
+        elif stopped or settings.paused_at(state.step):  # read nothing: the interval goes on after it
+            yield Record.empty(state.step, per_epoch)
 
 
-def reading(state: TrainState, per_epoch: int, norm: float, cause: Callable[[int], str], *, zeros: bool) -> Record:
+def reading(learner: Learner, per_epoch: int, norm: float, cause: Callable[[int], str]) -> Record:
     """Return what was measured since the last reading.
 
     Parameters
     ----------
-    state
-        The run's after an update.
+    learner
+        The run after an update.
     per_epoch
         Updates an epoch.
     norm
         Of the parameters.
     cause
         From an update (counted from 0) that froze them to what was first not finite in it.
-    zeros
-        Measure the share of weights that are exactly 0.
 
     Raises
     ------
     Diverged
         When a number has not been finite; names the first.
     """
+    state = learner.state
     metrics, count = state.meters.read()
     metrics["optim/lr"] = state.optimizer.param_groups[0]["lr"]
     metrics["params/norm"] = norm
@@ -145,7 +196,7 @@ def reading(state: TrainState, per_epoch: int, norm: float, cause: Callable[[int
         raise Diverged(cause(first), first + 1, *divmod(first, per_epoch))
     if not math.isfinite(norm):
         raise Diverged("norm of the parameters", state.step)
-    if zeros:
+    if learner.zeros:
         metrics["params/zeros"] = share_of_zeros(weights(state.parameters).values())
     epoch_metrics = metrics | state.meters.read_epoch() if state.step % per_epoch == 0 else None
     return Record(state.step, -(-state.step // per_epoch), metrics, count, epoch_metrics)

@@ -183,7 +183,7 @@ def test_a_run_of_a_stack_goes_on_alone_and_back(bench, spec, tmp_path):
     def through_files():
         others = [bench.member(s) for s in specs]
         for number, (member, other) in enumerate(zip(members, others, strict=True)):
-            Checkpoints(tmp_path / str(number), member.state, {}, best_is_last=True).write()
+            Checkpoints(tmp_path / str(number), member.state, {}, best_is_last=True).write({})
             other.state.load_state_dict(load(tmp_path / str(number) / "last.pt"))
         return others
 

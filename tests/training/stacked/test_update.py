@@ -91,7 +91,7 @@ def test_a_runs_objective_has_its_numbers_and_leaves_the_others_alone():
 def update_of():
     """Make an update of runs with one weight w = 2 and one bias 0, by squared error."""
 
-    def make(*configs, regularizers=None, kind="sgd"):
+    def make(*configs, regularizers=None):
         states = []
         for config in configs:
             model = LinearConfig().build(1, 1, torch.Generator()).double()
@@ -100,7 +100,7 @@ def update_of():
                 model.layer.bias.fill_(0.0)
             optimizer = config.build(model.parameters())
             states.append(TrainState.start(model, optimizer, Schedule(), torch.device("cpu"), accuracy=False))
-        stack = Stack(states, configs, kind)
+        stack = Stack(states, configs)
         parts = objectives(
             *(regularizers or [NoneConfig()] * len(configs)), losses=[SquaredErrorConfig()] * len(configs)
         )
@@ -149,7 +149,7 @@ def test_the_proximal_step_shrinks_weights_alone(update_of):
 
 
 def test_a_run_whose_loss_is_not_finite_stays_and_the_other_goes_on(update_of):
-    update = update_of(AdamConfig(lr=0.1), AdamConfig(lr=0.1), kind="adam")
+    update = update_of(AdamConfig(lr=0.1), AdamConfig(lr=0.1))
     call(update)
     before = {name: values.clone() for name, values in update.stack.optimizer["parameters"].items()}
     parameters = update.stack.parameters.clone()

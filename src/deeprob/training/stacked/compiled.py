@@ -1,6 +1,6 @@
 """Updates of stacks made faster: traced once into one graph, and compiled where that repays."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -35,11 +35,15 @@ class Compiler:
         Whether to compile; None where the estimate says that it repays.
     stacks
         How many stacks of the structure there are.
+    varying
+        Names of numbers in which the runs of a stack may agree, but those of other stacks that are compiled once
+        differ: they are tensors in all of them.
     """
 
-    def __init__(self, choice: bool | None, stacks: int = 1) -> None:
+    def __init__(self, choice: bool | None, stacks: int = 1, varying: Collection[str] = ()) -> None:
         self.choice = choice
         self.stacks = stacks
+        self.varying = varying
         self._made: dict[tuple[Any, ...], Function | None] = {}
 
     def of(self, update: StackedUpdate, updates: int) -> "CompiledUpdate":

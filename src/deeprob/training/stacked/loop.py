@@ -1,7 +1,7 @@
 """The loop over a stack of runs: the same updates, draws and readings as each run has alone."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -12,10 +12,9 @@ from deeprob import randomness
 from deeprob.data import Examples
 from deeprob.errors import Diverged
 from deeprob.features import Features
-from deeprob.objective import Objective
-from deeprob.optim import OptimizerConfig, Schedule
-from deeprob.training.draws import Augment, Draws
-from deeprob.training.loop import Record, reading
+from deeprob.optim import Schedule
+from deeprob.training.draws import Augment
+from deeprob.training.loop import Learner, LoopSettings, Record, draws_of, reading
 from deeprob.training.ready import made_ready
 from deeprob.training.stacked.compiled import Compiler
 from deeprob.training.stacked.stack import Stack
@@ -27,40 +26,114 @@ Readings = dict[int, Record | Diverged]
 """What the runs of a stack have to tell at a moment, by their place in it."""
 
 
-@dataclass(frozen=True)
-class Member:
-    """What a run of a stack has of its own.
+class StackedLoop:
+    """A stack with all that its updates and readings need.
+
+    Parameters
+    ----------
+    learners, features, examples, settings, compiler
+        See `train_stack`.
 
     Attributes
     ----------
-    state, objective, optimizer, seed
-        See `deeprob.training.loop.train`; the state's tensors become views of the stack's.
-    zeros
-        Measure the share of weights that are exactly 0.
+    per_epoch
+        Updates an epoch.
     """
 
-    state: TrainState
-    objective: Objective
-    optimizer: OptimizerConfig
-    seed: int
-    zeros: bool = False
+    def __init__(
+        self,
+        learners: Sequence[Learner],
+        features: Features,
+        examples: Examples,
+        settings: LoopSettings,
+        compiler: Compiler | None,
+    ) -> None:
+        self.learners, self.settings = learners, settings
+        states = [learner.state for learner in learners]
+        self._draws = StackedDraws(
+            examples,
+            settings.batch_size,
+            [learner.seed for learner in learners],
+            noisy=any(state.model.noisy for state in states),
+            augment=settings.augment,
+        )
+        self.per_epoch = self._draws.per_epoch
+        extracted = features
+        if self._draws.together:
+            features, self._draws.examples = made_ready(features, examples)
+        self._features = features
+        varying = () if compiler is None else compiler.varying
+        self._stack = Stack(states, [learner.optimizer for learner in learners], varying)
+        update = StackedUpdate(
+            self._stack,
+            StackedObjective.of([learner.objective for learner in learners], self._stack.parameters, varying),
+            next((state.model for state in states if state.model.noisy), states[0].model),
+            features,
+            self._draws.together,
+            settings.bf16,
+        )
+        self._measuring = replace(update, features=extracted)
+        self._tensors, self._rates = update.tensors(), Rates(self._stack.lr, [state.schedule for state in states])
+        self._update = update if compiler is None else compiler.of(update, settings.epochs * self.per_epoch)
+        self._lr = self._stack.lr
+        self._seen = self._done = 0  # examples and updates since the last reading
+
+    def update(self, step: int) -> None:
+        """Make the update (counted from 0) of all runs that are not frozen."""
+        self._lr = self._rates(step)
+        self._update(self._tensors, self._lr, *self._draws[step])
+        self._seen, self._done = self._seen + self._draws.count(step), self._done + 1
+
+    def read(self, step: int, going: Sequence[int], validation: Examples | None) -> Readings:
+        """Return what the runs that are `going` have after so many updates.
+
+        At the end of an epoch the validation split is measured too, if there is one. Where no reading is due, each has
+        an empty record.
+        """
+        due = self.settings.read_at(step, self.per_epoch)
+        measured = None
+        if validation is not None and step % self.per_epoch == 0:
+            measured = self._measuring.measure(self._tensors, validation, self.settings.chunk_size)
+        norms = torch.linalg.vector_norm(self._stack.parameters, dim=1).tolist() if due else []
+        readings: Readings = {}
+        for run, rate in zip(going, self._lr[going].tolist(), strict=True):
+            self._count(self.learners[run].state, step, rate)
+            if not due:
+                readings[run] = Record.empty(step, self.per_epoch)
+                continue
+            try:
+                record = reading(self.learners[run], self.per_epoch, norms[run], partial(self._cause, run))
+                readings[run] = record if measured is None else replace(record, validation=measured[run])
+            except Diverged as error:
+                readings[run] = error
+        self._seen = self._done = 0
+        return readings
+
+    def freeze(self, runs: Sequence[int]) -> None:
+        """Let runs, by their place, change no more."""
+        self._stack.frozen[list(runs)] = 1
+
+    def _count(self, state: TrainState, step: int, rate: float) -> None:
+        """Let a run's state know of the updates since the last reading."""
+        state.step, state.evaluations = step, state.evaluations + self._done
+        state.meters.count(self._seen, self._done)
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+
+    def _cause(self, run: int, step: int) -> str:
+        """Return which number was first not finite in an update of a run."""
+        learner, settings = self.learners[run], self.settings
+        update = Update(learner.state, learner.objective, self._features, settings.chunk_size, settings.bf16)
+        return update.first_not_finite(*draws_of(learner, self._draws.examples, settings)[step])
 
 
 def train_stack(
-    members: Sequence[Member],
-    kind: str,
+    learners: Sequence[Learner],
     features: Features,
     examples: Examples,
+    settings: LoopSettings,
     *,
-    epochs: int,
-    batch_size: int,
-    chunk_size: int,
-    log_every: int,
-    bf16: bool = False,
-    pause_every: int = 0,
-    augment: Augment | None = None,
     compiler: Compiler | None = None,
-    varying: Collection[str] = (),
     validation: Examples | None = None,
     interrupted: Callable[[], bool] = lambda: False,
     ended: Callable[[int], bool] = lambda run: False,
@@ -72,83 +145,30 @@ def train_stack(
 
     Parameters
     ----------
-    members
-        The runs, which differ in nothing else.
-    kind
-        The name of the optimizer.
-    features, examples, epochs, batch_size, chunk_size, log_every, bf16, pause_every, augment, interrupted
+    learners
+        The runs, which differ in nothing else; their optimizers are of one kind.
+    features, examples, settings, interrupted
         See `deeprob.training.loop.train`.
     compiler
         Compiles updates; None computes them as they are written.
-    varying
-        Names of numbers in which these runs may agree, but runs of other stacks that are compiled once differ.
     validation
         Is measured at the end of each epoch, if given.
     ended
         Asked after each reading: whether a run, by its place, is to change no more.
     """
-    states = [member.state for member in members]
-    draws = StackedDraws(
-        examples, batch_size, [m.seed for m in members], noisy=any(s.model.noisy for s in states), augment=augment
-    )
-    extracted = features
-    if draws.together:
-        features, draws.examples = made_ready(features, examples)
-    stack = Stack(states, [member.optimizer for member in members], kind, varying)
-    update = StackedUpdate(
-        stack,
-        StackedObjective.of([member.objective for member in members], stack.parameters, varying),
-        next((state.model for state in states if state.model.noisy), states[0].model),
-        features,
-        draws.together,
-        bf16,
-    )
-    measuring = replace(update, features=extracted)
-    tensors, rates = update.tensors(), Rates(stack.lr, [state.schedule for state in states])
-    call = update if compiler is None else compiler.of(update, epochs * draws.per_epoch)
-
-    def cause(member: Member, step: int) -> str:
-        """Return which number was first not finite in an update of a run."""
-        alone = Update(member.state, member.objective, features, chunk_size, bf16)
-        seen = Draws(draws.examples, batch_size, member.seed, noisy=member.state.model.noisy, augment=augment)
-        return alone.first_not_finite(*seen[step])
-
-    step, last = states[0].step, epochs * draws.per_epoch
-    going, since, seen = list(range(len(members))), 0, 0
+    loop = StackedLoop(learners, features, examples, settings, compiler)
+    step, last = learners[0].state.step, settings.epochs * loop.per_epoch
+    going = list(range(len(learners)))
     while step < last and going:
-        lr = rates(step)
-        inputs, targets, keys = draws[step]
-        call(tensors, lr, inputs, targets, keys)
-        since, seen = since + 1, seen + draws.count(step)
+        loop.update(step)
         step += 1
-
         stopped = interrupted()
-        told = step % draws.per_epoch == 0 or step % log_every == 0
-        if not told and not stopped and not (pause_every and step % pause_every == 0):
+        if not (stopped or settings.read_at(step, loop.per_epoch) or settings.paused_at(step)):
             continue
-        readings: Readings = {}
-        split = validation if step % draws.per_epoch == 0 else None
-        measured = None if split is None else measuring.measure(tensors, split, chunk_size)
-        norms = torch.linalg.vector_norm(stack.parameters, dim=1).tolist() if told else []
-        for run, rate in zip(going, lr[going].tolist(), strict=True):
-            member = members[run]
-            state = member.state
-            state.step, state.evaluations = step, state.evaluations + since
-            state.meters.count(seen, since)
-            for group in state.optimizer.param_groups:
-                group["lr"] = rate
-            if not told:
-                readings[run] = Record(step, -(-step // draws.per_epoch), {}, 0, None)
-                continue
-            try:
-                record = reading(state, draws.per_epoch, norms[run], partial(cause, member), zeros=member.zeros)
-                readings[run] = record if measured is None else replace(record, validation=measured[run])
-            except Diverged as error:
-                readings[run] = error
-        since = seen = 0
+        readings = loop.read(step, going, validation)
         yield readings
         going = [run for run in going if not isinstance(readings[run], Diverged) and not ended(run)]
-        stack.frozen[[run for run in readings if run not in going]] = 1
+        loop.freeze([run for run in readings if run not in going])
         if stopped:
             return
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from deeprob.config import name_of
 from deeprob.optim import OptimizerConfig
 from deeprob.optim.rules import RULES, State, hyper_of
 from deeprob.training.metrics import SUMS
@@ -29,8 +30,6 @@ class Stack:
         The runs', all after the same update. Their tensors are replaced by views.
     configs
         The config of each run's optimizer: of one kind, with the same flags.
-    kind
-        A key of `RULES`.
     varying
         Numbers of the rule that are to be tensors even if all have the same.
 
@@ -59,10 +58,9 @@ class Stack:
         self,
         states: Sequence[TrainState],
         configs: Sequence[OptimizerConfig],
-        kind: str,
         varying: Collection[str] = (),
     ) -> None:
-        self.states, self.rule = states, RULES[kind]
+        self.states, self.rule = states, RULES[name_of(configs[0])]
         first = states[0].model
         self.fused = all(group.get("fused") for group in states[0].optimizer.param_groups)
         named = dict(first.named_parameters())

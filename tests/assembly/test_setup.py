@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from deeprob.assembly.assembly import ALL_THREADS, Experiment
 from deeprob.assembly.config import RunConfig
+from deeprob.assembly.setup import ALL_THREADS, Setup
 from deeprob.data import ImageFolderConfig, SpiralsConfig
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig, MLPConfig
@@ -42,16 +42,16 @@ def test_a_relative_root_is_made_absolute(monkeypatch, tmp_path):
 
 
 def test_sizes():
-    built = Experiment.build(config(trainer=TrainerConfig(epochs=5, batch_size=16, device="cpu")))
+    built = Setup.build(config(trainer=TrainerConfig(epochs=5, batch_size=16, device="cpu")))
     assert (built.batch_size, built.steps) == (16, 5 * 4)  # 60 points by 16: 3 whole batches and one of 12
     assert built.parameters == (2 * 4 + 4) + (4 * 4 + 4) + (4 * 3 + 3)
     assert built.label == "spirals-mlp-adamw"
-    assert Experiment.build(config(trainer=TrainerConfig(batch_size=10**6, device="cpu"))).batch_size == 60
+    assert Setup.build(config(trainer=TrainerConfig(batch_size=10**6, device="cpu"))).batch_size == 60
 
 
 def test_the_schedule_leaves_a_line_search_alone():
     def last_factor(**changes) -> float:
-        built = Experiment.build(config(**changes))
+        built = Setup.build(config(**changes))
         return built.state.schedule(built.steps - 1)
 
     assert last_factor() < 0.01
@@ -62,15 +62,17 @@ def test_the_schedule_leaves_a_line_search_alone():
 
 def test_small_networks_take_one_thread():
     def built(**changes):
-        return Experiment.build(config(**changes))
+        return Setup.build(config(**changes))
 
-    assert built().threads == 1
-    assert built(model=MLPConfig(width=2000)).threads == ALL_THREADS
-    assert built(trainer=TrainerConfig(threads=3, device="cpu")).threads == 3
+    assert built().threads() == 1
+    assert built(model=MLPConfig(width=2000)).threads() == ALL_THREADS
+    assert built(trainer=TrainerConfig(threads=3, device="cpu")).threads() == 3
+    narrow = built(model=MLPConfig(width=16))
+    assert [narrow.threads(runs) for runs in (1, 10_000)] == [1, ALL_THREADS]  # a stack of them is no small update
 
 
 def test_initial_loss_is_ln_c():
-    built = Experiment.build(config(model=LinearConfig()))
+    built = Setup.build(config(model=LinearConfig()))
     assert built.measure("train", built.splits.train)["train/loss"] == pytest.approx(np.log(3), abs=0.25)
 
 
@@ -80,7 +82,7 @@ def test_lbfgs_finds_the_optimum_that_scipy_finds(chunk_size):
     settings = config(
         model=LinearConfig(), optimizer=LBFGSConfig(), regularizer=L2Config(strength=1e-2), trainer=trainer
     ).resolved()
-    built = Experiment.build(settings)
+    built = Setup.build(settings)
     records = list(built.train(lambda: False))
     data = built.splits.train
     x = ((data.inputs - data.inputs.mean(0)) / data.inputs.std(0, correction=0)).double().numpy()
@@ -104,5 +106,5 @@ def test_lbfgs_finds_the_optimum_that_scipy_finds(chunk_size):
 
 def test_device_auto_is_cpu_without_cuda(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    built = Experiment.build(config(trainer=TrainerConfig(device="auto")))
+    built = Setup.build(config(trainer=TrainerConfig(device="auto")))
     assert {p.device.type for p in built.predictor.model.parameters()} == {"cpu"}

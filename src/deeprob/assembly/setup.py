@@ -17,7 +17,9 @@ from deeprob.errors import Diverged
 from deeprob.features import Features
 from deeprob.objective import Objective
 from deeprob.optim import Schedule
+from deeprob.tracking.device import resolve_device
 from deeprob.training import Predictor, Record, TrainState, evaluate, train
+from deeprob.training.loop import Learner, LoopSettings
 
 # Floating-point operations of an update below which a second CPU thread costs more than it brings (docs/results.md).
 SMALL_UPDATE = 1e7
@@ -33,13 +35,8 @@ def build_predictor(
     return Predictor(features, model, tuple(input_shape), outputs, tuple(classes), bf16)
 
 
-def resolve_device(name: str) -> torch.device:
-    """Return the device that ``auto``, ``cpu`` or ``cuda`` stands for."""
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
-
-
 @dataclass(frozen=True)
-class Experiment:
+class Setup:
     """Everything that a run needs, built and on its device, with nothing written yet.
 
     Attributes
@@ -62,7 +59,7 @@ class Experiment:
     @classmethod
     def build(
         cls, config: RunConfig, shared: Shared | None = None, learned: Mapping[str, Tensor] | None = None
-    ) -> "Experiment":
+    ) -> "Setup":
         """Load, fit and build what a config names; what is `shared` with other runs only once.
 
         Features that have `learned` already, in a run that goes on, are not fitted anew.
@@ -111,11 +108,15 @@ class Experiment:
         return self.prepared.splits
 
     @property
-    def threads(self) -> int:
-        """How many CPU threads to use."""
+    def operations(self) -> float:
+        """About how many floating-point operations an update takes: 6 for each parameter and example."""
+        return 6.0 * self.batch_size * self.parameters
+
+    def threads(self, runs: int = 1) -> int:
+        """Return how many CPU threads to use for so many runs at once."""
         if isinstance(self.config.trainer.threads, int):
             return self.config.trainer.threads
-        return 1 if 6 * self.batch_size * self.parameters < SMALL_UPDATE else ALL_THREADS
+        return 1 if self.operations * runs < SMALL_UPDATE else ALL_THREADS
 
     @property
     def parameters(self) -> int:
@@ -132,13 +133,6 @@ class Experiment:
         counts = [0 if part is None else len(part) for part in (self.splits.train, self.splits.val, self.splits.test)]
         return {"examples": counts, "inputs": self.prepared.fingerprint, **self.predictor.state_dict()}
 
-    def checkpoint_due(self, record: Record) -> bool:
-        """Tell whether the config asks for a checkpoint at a record."""
-        trainer = self.config.trainer
-        steps, epochs = trainer.checkpoint_steps, trainer.checkpoint_epochs
-        by_epoch = epochs > 0 and record.epoch_metrics is not None and record.epoch % epochs == 0
-        return by_epoch or (steps > 0 and record.step % steps == 0)
-
     @property
     def label(self) -> str:
         """The run in three words."""
@@ -146,24 +140,29 @@ class Experiment:
             configs.name_of(part) for part in (self.config.dataset, self.config.model, self.config.optimizer)
         )
 
-    def train(self, interrupted: Callable[[], bool]) -> Iterator[Record]:
-        """Train from wherever the state is to the end."""
-        return train(
-            self.state,
-            self.objective,
-            self.predictor.features,
-            self.splits.train,
-            seed=self.config.seed,
-            epochs=self.config.trainer.epochs,
+    @property
+    def learner(self) -> Learner:
+        """What the run has of its own."""
+        config = self.config
+        return Learner(self.state, self.objective, config.optimizer, config.seed, config.regularizer.selects)
+
+    @property
+    def settings(self) -> LoopSettings:
+        """How long and in which portions to train."""
+        trainer = self.config.trainer
+        return LoopSettings(
+            epochs=trainer.epochs,
             batch_size=self.batch_size,
             chunk_size=self.chunk_size,
-            log_every=self.config.trainer.log_every,
+            log_every=trainer.log_every,
             bf16=self.predictor.bf16,
-            zeros=self.config.regularizer.selects,
-            pause_every=self.config.trainer.checkpoint_steps,
+            pause_every=trainer.checkpoint_steps,
             augment=self.config.dataset.augmentation(),
-            interrupted=interrupted,
         )
+
+    def train(self, interrupted: Callable[[], bool]) -> Iterator[Record]:
+        """Train from wherever the state is to the end."""
+        return train(self.learner, self.predictor.features, self.splits.train, self.settings, interrupted)
 
     def measure(self, name: str, examples: Examples, measured: Mapping[str, float] | None = None) -> dict[str, float]:
         """Return ``name/loss`` of a split, and ``name/accuracy`` where there are classes.
