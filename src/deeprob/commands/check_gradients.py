@@ -22,7 +22,7 @@ from deeprob.commands.command import Command
 from deeprob.config import number, register
 from deeprob.data import Batches
 from deeprob.errors import CheckFailed, memory_errors
-from deeprob.figures.gradient_errors import error_curve, gradient_errors
+from deeprob.figures.of_loss.gradient_errors import error_curve, gradient_errors
 from deeprob.figures.style import save
 from deeprob.models import Model
 from deeprob.models.norms import BatchNorm

@@ -13,9 +13,9 @@ from deeprob.analysis.surfaces.remarks import remarks_on
 from deeprob.commands.command import Command
 from deeprob.config import name_of, number, register, some_words
 from deeprob.errors import CheckFailed, UserError, memory_errors
-from deeprob.figures.path_curves import path_curves
-from deeprob.figures.path_film import save_film
-from deeprob.figures.paths import paths
+from deeprob.figures.of_optimizers.path_curves import path_curves
+from deeprob.figures.of_optimizers.path_film import save_film
+from deeprob.figures.of_optimizers.paths import paths
 from deeprob.figures.style import save
 from deeprob.tracking.console import LiveTable
 
