@@ -110,8 +110,8 @@ def test_size_crops_the_middle_to_a_square(root):
 
 
 def test_size_scales_pictures_of_any_shape(root):
-    for name, shape, colour in (("a", (30, 10), (9, 8, 7)), ("b", (3, 4), (50, 60, 70))):
-        Image.new("RGB", shape, colour).save(root / f"{name}.png")
+    for name, shape, color in (("a", (30, 10), (9, 8, 7)), ("b", (3, 4), (50, 60, 70))):
+        Image.new("RGB", shape, color).save(root / f"{name}.png")
     got = decode(root, ["a.png", "b.png"], size=5)
     assert got.shape == (2, 3, 5, 5)
     assert (got[0] == np.reshape([9, 8, 7], (3, 1, 1))).all()

@@ -94,7 +94,7 @@ def test_steps_come_first_and_in_order():
         assert torch.equal(feature.extract(pictures), plain)
 
 
-def test_grey_has_no_colour():
+def test_grey_has_no_color():
     with pytest.raises(
         UserError, match=r"needs pictures in colour \(3 channels\), not 1; take grayscale out of before"
     ):

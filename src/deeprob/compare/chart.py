@@ -1,4 +1,4 @@
-"""Learning curves as SVG that takes its colours from the page around it."""
+"""Learning curves as SVG that takes its colors from the page around it."""
 
 import math
 from collections.abc import Sequence

@@ -28,18 +28,18 @@ class PictureFeaturesConfig(FeaturesConfig):
 
     before: list[str] = dataclasses.field(default_factory=list, metadata={"rule": _STEP_RULE})
 
-    def shape(self, input_shape: tuple[int, ...], *, colour: bool = False) -> tuple[int, int, int]:
+    def shape(self, input_shape: tuple[int, ...], *, color: bool = False) -> tuple[int, int, int]:
         """Return the shape (C, H, W) of pictures after the steps.
 
         Raises
         ------
         UserError
-            For inputs that are no pictures, or have no `colour` where it is needed.
+            For inputs that are no pictures, or have no `color` where it is needed.
         """
         if len(input_shape) != 3:
             raise UserError(f"features={name_of(self)} needs pictures, not inputs of shape {list(input_shape)}")
         channels, height, width = shape_after(self.before, input_shape)
-        if colour and channels != 3:
+        if color and channels != 3:
             cause = "; take grayscale out of before" if "grayscale" in self.before else ""
             raise UserError(f"features={name_of(self)} needs pictures in colour (3 channels), not {channels}{cause}")
         return channels, height, width

@@ -2,7 +2,7 @@
 
 from deeprob.figures.base import FigureConfig, figure_of_runs, figures_of_runs
 from deeprob.figures.of_features.codebook import CodebookConfig
-from deeprob.figures.of_features.color_histogram import ColourHistogramsConfig
+from deeprob.figures.of_features.color_histogram import ColorHistogramsConfig
 from deeprob.figures.of_features.equalize import EqualizationConfig
 from deeprob.figures.of_features.hog import HogStrokesConfig
 from deeprob.figures.of_features.palette import PaletteConfig
@@ -27,7 +27,7 @@ __all__ = [
     "ActivationStatisticsConfig",
     "ActivationsConfig",
     "CodebookConfig",
-    "ColourHistogramsConfig",
+    "ColorHistogramsConfig",
     "ConfusionConfig",
     "ConvexityConfig",
     "DecisionBoundaryConfig",

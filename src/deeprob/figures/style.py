@@ -16,7 +16,7 @@ from deeprob.tracking.files import write_whole
 PALETTE = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6a2f", "#882255", "#8a8a8a", "#b8b000",
 )  # fmt: skip
-"""A colour a class, in this order everywhere: Okabe & Ito, "Color universal design", 2008, and three more."""
+"""A color a class, in this order everywhere: Okabe & Ito, "Color universal design", 2008, and three more."""
 
 INK, FAINT, PALE = "#222222", "#8c8c8c", "#e4e4e4"
 """Text and boundaries, axes and remarks, grids."""
@@ -66,14 +66,14 @@ STYLE: Any = {  # of plain values; the hints want one of 320 literal names for e
 }
 
 
-def colour(number: int) -> str:
-    """Return the colour of a class, the same in every picture."""
+def palette_color(number: int) -> str:
+    """Return the color of a class, the same in every picture."""
     return PALETTE[number % len(PALETTE)]
 
 
 def rgb(number: int) -> tuple[float, float, float]:
-    """Return the colour of a class as red, green and blue in [0, 1]."""
-    return to_rgb(colour(number))
+    """Return the color of a class as red, green and blue in [0, 1]."""
+    return to_rgb(palette_color(number))
 
 
 def shortened(text: str, most: int) -> str:

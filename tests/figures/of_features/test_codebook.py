@@ -66,8 +66,8 @@ def test_words_without_contrast_are_around_grey(run_on, photos):
 
 
 def test_hues_go_from_red_over_green_to_blue_and_grey_has_none():
-    colours = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 1, 0], [-1, 0, 0], [0, 0, 1], [1, 0.9, 1], [0, 0, 0.0]])
-    found = hues(colours.double()[:, :, None, None].expand(-1, -1, 2, 2))
+    colors = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 1, 0], [-1, 0, 0], [0, 0, 1], [1, 0.9, 1], [0, 0, 0.0]])
+    found = hues(colors.double()[:, :, None, None].expand(-1, -1, 2, 2))
     np.testing.assert_allclose(found[:5], [0, math.pi / 3, 2 * math.pi / 3, math.pi, 4 * math.pi / 3], atol=1e-12)
     assert torch.isinf(found[5])
     assert torch.isinf(hues(torch.ones(2, 1, 3, 3))).all()
@@ -92,8 +92,8 @@ def test_words_by_hue(run_on, photos):
     config = BagOfWordsConfig(contrast=None, epsilon=None, code="hard", **{**SMALL, "words": 3})
     run = run_on(config, photos)
     with torch.no_grad():
-        for word, colour in enumerate(([0, 0, 250], [120, 120, 120], [250, 0, 0])):
-            run.predictor.features.words[word] = torch.tensor(colour).repeat_interleave(16)
+        for word, color in enumerate(([0, 0, 250], [120, 120, 120], [250, 0, 0])):
+            run.predictor.features.words[word] = torch.tensor(color).repeat_interleave(16)
     (axes,) = CodebookConfig(order="hue").draw(run).axes
     image = np.asarray(axes.images[0].get_array())
     pixels = [(image[2, 2 + 5 * place] * 255).round().tolist() for place in range(3)]

@@ -7,7 +7,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 
 from deeprob.features import ColorHistogramConfig, ConcatConfig, RawConfig
-from deeprob.figures.of_features.color_histogram import INNER, ColourHistogramsConfig, bars, of_pictures, ring
+from deeprob.figures.of_features.color_histogram import INNER, ColorHistogramsConfig, bars, of_pictures, ring
 from deeprob.figures.of_features.picture_sheet import sheet
 from deeprob.figures.style import png
 
@@ -16,7 +16,7 @@ def collections_of(axes):
     return [child for child in axes.collections if isinstance(child, PatchCollection)]
 
 
-def two_colours() -> torch.Tensor:
+def two_colors() -> torch.Tensor:
     """A picture (1, 3, 4, 4): three quarters pure green, one quarter pure blue."""
     picture = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
     picture[:, 1, :3], picture[:, 2, 3:] = 255, 255
@@ -27,7 +27,7 @@ def two_colours() -> torch.Tensor:
 @pytest.mark.parametrize("grid", [1, 3])  # 3 does not divide 4
 def test_shares_of_a_picture_by_hand(joint, grid):
     feature = ColorHistogramConfig(bins=6, joint=joint, grid=grid, soft=False).build((3, 4, 4))
-    (hue, saturation, value) = of_pictures(feature, two_colours())[0].tolist()
+    (hue, saturation, value) = of_pictures(feature, two_colors())[0].tolist()
     assert hue == pytest.approx([0, 0, 0.75, 0, 0.25, 0])  # green is 1/3 of a turn, blue 2/3
     assert saturation == value == pytest.approx([0, 0, 0, 0, 0, 1])
 
@@ -67,7 +67,7 @@ def test_bars_are_as_high_as_shares():
 
 def test_each_picture_has_its_histograms(run_on, photos):
     run = run_on(ConcatConfig(parts=["hog", {"name": "color_histogram", "grid": 2}]), photos)
-    figure = ColourHistogramsConfig(examples=3).draw(run)
+    figure = ColorHistogramsConfig(examples=3).draw(run)
     (axes,) = figure.axes
     assert axes.get_title(loc="left") == "Colour histograms: 8 bins a channel, mean of 2×2 regions"
     texts = [text.get_text() for text in axes.texts]
@@ -80,7 +80,7 @@ def test_each_picture_has_its_histograms(run_on, photos):
 
 def test_red_green_and_blue(run_on, photos):
     run = run_on(ColorHistogramConfig(space="rgb", grid=1, bins=4), photos)
-    (axes,) = ColourHistogramsConfig(examples=1).draw(run).axes
+    (axes,) = ColorHistogramsConfig(examples=1).draw(run).axes
     assert axes.get_title(loc="left") == "Colour histograms: 4 bins a channel"
     assert "hue" not in axes.texts[0].get_text()
     red, _, blue = collections_of(axes)
@@ -89,7 +89,7 @@ def test_red_green_and_blue(run_on, photos):
 
 
 def test_it_suits_runs_with_the_feature(run_on, photos):
-    config = ColourHistogramsConfig(examples=2)
+    config = ColorHistogramsConfig(examples=2)
     assert (
         config.unsuited(run_on(RawConfig(), photos))
         == "needs features=color_histogram, alone, in concat or first in chain"

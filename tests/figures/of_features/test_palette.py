@@ -14,9 +14,9 @@ def _few_pixels_to_learn_from(monkeypatch):
 
 
 def flags() -> torch.Tensor:
-    """Two pictures (2, 3, 4, 5) of three colours: red 50 %, blue 30 %, white 20 % of each."""
-    colours = torch.tensor([[200, 0, 0]] * 10 + [[0, 0, 180]] * 6 + [[255, 255, 255]] * 4, dtype=torch.uint8)
-    return colours.T.reshape(1, 3, 4, 5).repeat(2, 1, 1, 1)
+    """Two pictures (2, 3, 4, 5) of three colors: red 50 %, blue 30 %, white 20 % of each."""
+    colors = torch.tensor([[200, 0, 0]] * 10 + [[0, 0, 180]] * 6 + [[255, 255, 255]] * 4, dtype=torch.uint8)
+    return colors.T.reshape(1, 3, 4, 5).repeat(2, 1, 1, 1)
 
 
 @pytest.mark.parametrize("grid", [1, 3])
@@ -26,8 +26,8 @@ def test_swatches_are_sorted_by_use(run_on, grid):
     (axes,) = figure.axes
     assert axes.get_title(loc="left") == "Palette of 3 colours"
     swatches = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-    colours = [np.array(patch.get_facecolor()[:3]) * 255 for patch in swatches]
-    np.testing.assert_allclose(colours, [[200, 0, 0], [0, 0, 180], [255, 255, 255]], atol=1e-3)
+    colors = [np.array(patch.get_facecolor()[:3]) * 255 for patch in swatches]
+    np.testing.assert_allclose(colors, [[200, 0, 0], [0, 0, 180], [255, 255, 255]], atol=1e-3)
     lefts = [patch.get_x() for patch in swatches]
     assert lefts == sorted(lefts)
     assert [text.get_text() for text in axes.texts[1:]] == ["50.0", "30.0", "20.0", "cats", "dogs"]
@@ -57,7 +57,7 @@ def test_pictures_are_shown_before_and_after(run_on, photos):
     assert min(image.get_extent()[3] for image in axes.images) > max(p.get_y() + p.get_height() for p in axes.patches)
 
 
-def test_of_many_colours_the_most_used_are_shown(run_on, photos):
+def test_of_many_colors_the_most_used_are_shown(run_on, photos):
     run = run_on(ColorQuantizationConfig(colors=70), photos)
     (axes,) = PaletteConfig(examples=1).draw(run).axes
     assert axes.get_title(loc="left") == "Palette of 70 colours, the 64 most used"

@@ -74,7 +74,7 @@ def test_shares_of_a_whole_weigh_regions_by_their_pixels():
     torch.testing.assert_close(of_whole(shares, rows, columns), plane.mean((2, 3)))
 
 
-def test_pictures_are_shown_in_colour():
+def test_pictures_are_shown_in_color():
     picture = torch.tensor([[[0, 255]], [[51, 0]], [[255, 102]]], dtype=torch.uint8)
     expected = [[[0, 0.2, 1], [1, 0, 0.4]]]
     np.testing.assert_allclose(shown(picture), expected, atol=1e-6)

@@ -15,7 +15,7 @@ from deeprob.errors import UserError
 from deeprob.features import PolarConfig, RawConfig
 from deeprob.figures.of_layers.feature_space import FeatureSpaceConfig, layout
 from deeprob.figures.of_layers.stages import names_of, stages_of
-from deeprob.figures.style import INK, colour, png
+from deeprob.figures.style import INK, palette_color, png
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig
 from deeprob.optim import AdamWConfig, ConstantConfig
@@ -134,14 +134,14 @@ def test_titles_say_how_separable_each_stage_is(folding):
     assert [axes.get_ylabel() for axes in panels] == ["$x_{2}$", "$h_{2}$", "$h_{2}$", "$f_{2}$"]
 
 
-def test_points_have_their_classes_colours_and_none_lies_below_all_others(folding):
+def test_points_have_their_classes_colors_and_none_lies_below_all_others(folding):
     figure = FeatureSpaceConfig(resolution=20, points=40).draw(folding)
     (cloud,) = figure.axes[0].collections
     points = cloud.get_offsets()
     assert len(points) == 40
     same_sign = (points[:, 0] > 0) == (points[:, 1] > 0)
     expected = np.array([0 if same else 1 for same in same_sign])
-    inks = [tuple(int(colour(k)[i : i + 2], 16) / 255 for i in (1, 3, 5)) for k in expected]
+    inks = [tuple(int(palette_color(k)[i : i + 2], 16) / 255 for i in (1, 3, 5)) for k in expected]
     np.testing.assert_allclose(cloud.get_facecolors()[:, :3], inks, atol=1e-6)
     assert np.abs(np.diff(expected)).sum() > 5  # classes take turns
 

@@ -15,7 +15,7 @@ from deeprob.figures.of_models.confusion import (
     percent,
     shares,
 )
-from deeprob.figures.style import colour, png, shortened
+from deeprob.figures.style import palette_color, png, shortened
 
 
 def texts(axes):
@@ -63,7 +63,7 @@ def test_cells_and_bars_by_hand():
     (bars,) = axes.child_axes
     assert [bar.get_width() for bar in bars.patches] == [75, 0, 0]
     assert [bar.get_facecolor()[:3] for bar in bars.patches] == [
-        pytest.approx([int(colour(place)[at : at + 2], 16) / 255 for at in (1, 3, 5)]) for place in range(3)
+        pytest.approx([int(palette_color(place)[at : at + 2], 16) / 255 for at in (1, 3, 5)]) for place in range(3)
     ]
     assert [(text.get_text(), text.get_position()) for text in bars.texts] == [("75.0", (78, 0)), ("0", (3, 2))]
     assert bars.get_ylim() == axes.get_ylim() == (2.5, -0.5)  # the first class is above

@@ -11,7 +11,7 @@ from deeprob import load_run
 from deeprob.data import Examples
 from deeprob.figures import DecisionBoundaryConfig
 from deeprob.figures.of_models.decision_boundary import boundary, scatter, spread
-from deeprob.figures.style import colour, png, rgb
+from deeprob.figures.style import palette_color, png, rgb
 
 
 def halves(points):
@@ -23,7 +23,7 @@ def axes():
     return Figure().subplots()
 
 
-def test_regions_have_their_classes_colours_and_pale_where_the_model_is_unsure():
+def test_regions_have_their_classes_colors_and_pale_where_the_model_is_unsure():
     ax = axes()
     boundary(ax, halves, (-1, 1, -1, 1), 21)
     (image,) = ax.images
@@ -49,11 +49,11 @@ def test_the_line_is_where_the_scores_tie():
     assert points[:, 1].max() > 0.9
 
 
-def test_points_have_their_classes_colours():
+def test_points_have_their_classes_colors():
     ax = axes()
     scatter(ax, Examples(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([2, 0])))
     drawn = {line.get_color(): line.get_xydata().tolist() for line in ax.lines}
-    assert drawn == {colour(0): [[2, 3]], colour(2): [[0, 1]]}
+    assert drawn == {palette_color(0): [[2, 3]], palette_color(2): [[0, 1]]}
 
 
 def test_of_many_points_some_are_taken_at_even_distances():

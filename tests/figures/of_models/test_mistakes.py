@@ -9,7 +9,7 @@ from PIL import Image
 from deeprob import load_run
 from deeprob.assembly.finished import Run
 from deeprob.figures.of_models.mistakes import MistakesConfig, mistakes, show
-from deeprob.figures.style import colour, png
+from deeprob.figures.style import palette_color, png
 
 
 def texts(axes):
@@ -89,7 +89,8 @@ def test_pictures_are_shown_with_what_the_model_thought(of_pictures, monkeypatch
     whole, share = axes.patches[:2]
     assert share.get_width() == pytest.approx(0.98 * whole.get_width())
     assert [axes.patches[place].get_facecolor() for place in (1, 3)] == [
-        pytest.approx([int(colour(number)[at : at + 2], 16) / 255 for at in (1, 3, 5)] + [0.5]) for number in (1, 0)
+        pytest.approx([int(palette_color(number)[at : at + 2], 16) / 255 for at in (1, 3, 5)] + [0.5])
+        for number in (1, 0)
     ]
     assert [text.get_fontweight() for text in axes.texts[:6:2]] == ["bold", "normal", "bold"]  # the true class
     assert not is_cut(figure)
@@ -123,7 +124,7 @@ def test_points_are_ringed_where_they_are(one_run, monkeypatch):
     (axes,) = figure.axes
     rings = [line for line in axes.lines if line.get_markersize() > 6]
     assert [line.get_xydata().tolist() for line in rings] == [[examples.inputs[place].tolist()] for place in wrong[:5]]
-    assert [line.get_color() for line in rings] == [colour(int(examples.targets[place])) for place in wrong[:5]]
+    assert [line.get_color() for line in rings] == [palette_color(int(examples.targets[place])) for place in wrong[:5]]
     assert axes.get_title(loc="left") == f"{len(wrong)} of 60 wrong (test)"
     assert axes.get_title(loc="right") == "ringed: the 5 most wrong"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("$x_1$", "$x_2$")

@@ -7,7 +7,7 @@ import torch
 from deeprob import load_run
 from deeprob.errors import UserError
 from deeprob.figures.of_models.templates import TemplatesConfig, feeds
-from deeprob.figures.style import FAINT, colour, png
+from deeprob.figures.style import FAINT, palette_color, png
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_on_the_plane_a_linear_models_scores_are_0_on_their_classes_lines(traine
     run = trained("model=linear")
     (axes,) = TemplatesConfig(points=10).draw(run).axes
     lines = [line for line in axes.lines if line.get_linestyle() == "-" and line.get_marker() == "None"]
-    assert [line.get_color() for line in lines] == [colour(0), colour(1), colour(2)]
+    assert [line.get_color() for line in lines] == [palette_color(0), palette_color(1), palette_color(2)]
     for place, line in enumerate(lines):
         scores = run(torch.tensor(line.get_xydata(), dtype=torch.float32))
         torch.testing.assert_close(scores[:, place], torch.zeros(2), atol=1e-5, rtol=0)

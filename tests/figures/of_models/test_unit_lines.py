@@ -5,12 +5,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from deeprob.figures.of_models.unit_lines import draw_units
-from deeprob.figures.style import INK, colour
+from deeprob.figures.style import INK, palette_color
 
 LIMITS = (-2.0, 2.0, -1.0, 1.0)
 
 
-def drawn(v, c, strengths=None, colours=None):
+def drawn(v, c, strengths=None, colors=None):
     axes = Figure().subplots()
     v, c = torch.tensor(v).double(), torch.tensor(c).double()
     units = len(v)
@@ -19,7 +19,7 @@ def drawn(v, c, strengths=None, colours=None):
         v,
         c,
         torch.ones(units) if strengths is None else torch.tensor(strengths),
-        colours or [INK] * units,
+        colors or [INK] * units,
         LIMITS,
     )
     return axes
@@ -47,9 +47,9 @@ def test_a_maxout_unit_has_a_line_for_each_piece():
 
 
 def test_the_stronger_a_unit_the_more_visible_and_the_later_it_is_drawn():
-    axes = drawn([[[1.0, 0.0]], [[0.0, 1.0]]], [[0.0], [0.0]], [1.0, 0.2], [colour(0), colour(1)])
+    axes = drawn([[[1.0, 0.0]], [[0.0, 1.0]]], [[0.0], [0.0]], [1.0, 0.2], [palette_color(0), palette_color(1)])
     weak, strong = axes.lines
-    assert (to_hex(weak.get_color()), to_hex(strong.get_color())) == (colour(1), colour(0))
+    assert (to_hex(weak.get_color()), to_hex(strong.get_color())) == (palette_color(1), palette_color(0))
     assert weak.get_alpha() == pytest.approx(0.1 + 0.9 * 0.2)
     assert strong.get_alpha() == 1.0
     assert weak.get_linewidth() < strong.get_linewidth()

@@ -37,7 +37,7 @@ def test_each_path_begins_at_the_start_and_ends_where_it_came():
     assert marks["*"] == [[0, 0]]
 
 
-def test_several_races_are_panels_with_the_same_colours():
+def test_several_races_are_panels_with_the_same_colors():
     races = [
         race(BowlConfig(), "sgd lr=0.01"),
         race(SaddleConfig(), "sgd lr=0.2"),

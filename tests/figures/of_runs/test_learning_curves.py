@@ -14,7 +14,7 @@ from deeprob.config import load
 from deeprob.errors import UserError
 from deeprob.figures.of_runs.curves import quantity
 from deeprob.figures.of_runs.learning_curves import LABELS, LearningCurvesConfig
-from deeprob.figures.style import colour, png
+from deeprob.figures.style import palette_color, png
 from deeprob.tracking.run_dir import COLUMNS
 
 
@@ -116,14 +116,14 @@ def test_mean_and_band_by_hand(runs):
     mean, alone = curves(loss)
     assert mean.get_xydata().tolist() == [[1, 6], [2, 4], [3, 7]]
     assert alone.get_xydata().tolist() == [[1, 5], [2, 5]]
-    assert [mean.get_color(), alone.get_color()] == [colour(0), colour(1)]
+    assert [mean.get_color(), alone.get_color()] == [palette_color(0), palette_color(1)]
     (band,) = [path for collection in loss.collections for path in collection.get_paths()]  # one run alone has none
     deviations = {1: statistics.stdev([4, 8, 6]), 2: statistics.stdev([1, 2, 9])}
     edges = {(x, {1: 6, 2: 4}[x] + sign * deviations[x]) for x in (1, 2) for sign in (-1, 1)}
     found = {tuple(point) for point in band.vertices.tolist()}
     assert {x for x, _ in found} == {1, 2}  # in the third epoch there is one run alone
     assert all(any(point == pytest.approx(edge) for point in found) for edge in edges)
-    assert to_hex(loss.collections[0].get_facecolor()[0]) == colour(0)
+    assert to_hex(loss.collections[0].get_facecolor()[0]) == palette_color(0)
     assert marks(loss) == [(2, 5)]  # seeds together have no one best epoch
     assert legend(figure) == ["val", "± standard deviation", "best epoch"]
     assert legend(figure, 1) == ["width=8 (3 seeds)", "width=9"]

@@ -36,7 +36,7 @@ class CodebookConfig(FigureConfig):
     words
         Shown at most.
     order
-        ``use``: the most used first; ``hue``: the same words by the hue of their mean colour, from red over green and
+        ``use``: the most used first; ``hue``: the same words by the hue of their mean color, from red over green and
         blue on, and grey ones at the end.
     split, seed
         Where the pictures are from in which words are counted, and what draws them.
@@ -135,7 +135,7 @@ def visible(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
 
 
 def hues(patches: Tensor) -> Tensor:
-    """Return the hue of each patch's mean colour (K,), an angle in [0, 2π) with 0 for red; infinite for grey ones.
+    """Return the hue of each patch's mean color (K,), an angle in [0, 2π) with 0 for red; infinite for grey ones.
 
     It is the angle in the plane in which red, green and blue are a third of a turn apart, so numbers below 0 have one
     too. Grey are those whose mean red, green and blue differ by less than a quarter of their largest number.

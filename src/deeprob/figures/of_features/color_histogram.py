@@ -1,4 +1,4 @@
-"""Colour histograms of example pictures: hues on a ring in their own colours, and bars for all else."""
+"""Color histograms of example pictures: hues on a ring in their own colors, and bars for all else."""
 
 import colorsys
 import itertools
@@ -48,12 +48,12 @@ SHADES: dict[str, Callable[[float], tuple[float, float, float]]] = {
     "green": lambda level: (0.0, level, 0.0),
     "blue": lambda level: (0.0, 0.0, level),
 }
-"""The colour of a bin from the middle of its levels in [0, 1]; all saturations are shown of one hue."""
+"""The color of a bin from the middle of its levels in [0, 1]; all saturations are shown of one hue."""
 
 
 @register("figure", "color_histogram")
 @dataclass(kw_only=True, slots=True)
-class ColourHistogramsConfig(ExamplesConfig):
+class ColorHistogramsConfig(ExamplesConfig):
     """Pictures, and beside each the shares of its pixels by hue, saturation and value, or by red, green and blue.
 
     The shares are the feature's, for the whole picture. The ring of hues begins with red above and goes on clockwise
@@ -129,12 +129,12 @@ def ring(axes: Axes, shares: np.ndarray, x: float, y: float, radius: float) -> N
     count, inner = len(shares), INNER * radius
     reach = (radius - inner) * shares / shares.max()
     edges = np.arange(count + 1) * 360 / count - 90
-    colours = [SHADES["hue"]((k + 0.5) / count) for k in range(count)]
+    colors = [SHADES["hue"]((k + 0.5) / count) for k in range(count)]
     sectors = list(itertools.pairwise(edges.tolist()))
     base = [Wedge((x, y), inner, *sector, width=0.05) for sector in sectors]
     hues = [Wedge((x, y), inner + long, *sector, width=long) for sector, long in zip(sectors, reach, strict=True)]
-    axes.add_collection(PatchCollection(base, facecolors=colours, alpha=0.35, linewidths=0), autolim=False)
-    axes.add_collection(PatchCollection(hues, facecolors=colours, linewidths=0), autolim=False)
+    axes.add_collection(PatchCollection(base, facecolors=colors, alpha=0.35, linewidths=0), autolim=False)
+    axes.add_collection(PatchCollection(hues, facecolors=colors, linewidths=0), autolim=False)
     percent(axes, shares, x, y)
 
 
@@ -143,9 +143,9 @@ def bars(axes: Axes, shares: np.ndarray, name: str, left: float, top: float, wid
     count, wide = len(shares), width / len(shares)
     high = height * shares / shares.max()
     boxes = [Rectangle((left + k * wide, top + height - tall), wide, tall) for k, tall in enumerate(high.tolist())]
-    colours = [SHADES[name]((k + 0.5) / count) for k in range(count)]
+    colors = [SHADES[name]((k + 0.5) / count) for k in range(count)]
     edge = 0.4 if count <= 32 else 0.0
-    axes.add_collection(PatchCollection(boxes, facecolors=colours, edgecolors=FAINT, linewidths=edge), autolim=False)
+    axes.add_collection(PatchCollection(boxes, facecolors=colors, edgecolors=FAINT, linewidths=edge), autolim=False)
     axes.plot([left, left + width], [top + height] * 2, color=FAINT, linewidth=0.8)
     percent(axes, shares, left + (shares.argmax() + 0.5) * wide, top - 0.07)
 

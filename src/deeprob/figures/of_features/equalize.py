@@ -17,7 +17,7 @@ from deeprob.figures.style import FAINT, INK, PALETTE, picture_axes
 CHANNELS = {1: ("level",), 3: ("red", "green", "blue")}
 INKS = {"level": INK, "red": PALETTE[5], "green": PALETTE[2], "blue": PALETTE[0]}
 LINES = {"level": "-", "red": "-", "green": "--", "blue": ":"}
-"""A channel's name, and the colour and kind of its line."""
+"""A channel's name, and the color and kind of its line."""
 
 BINS = 64
 """Of 256 levels."""

@@ -78,10 +78,10 @@ class HogStrokesConfig(ExamplesConfig):
             box = boxed(seen.shape, left + side + 0.06, top, side)
             put(axes, faded(shown(seen / 255), FADED), box)
             lines, strengths = strokes(weights, config.cell, signed=config.signed)
-            colours = np.tile(to_rgba(PALETTE[0]), (len(lines), 1))
-            colours[:, 3] = np.sqrt(strengths)
+            colors = np.tile(to_rgba(PALETTE[0]), (len(lines), 1))
+            colors[:, 3] = np.sqrt(strengths)
             places = np.array((box.left, box.top)) + box.scale * lines
-            axes.add_collection(LineCollection(list(places), colors=colours, linewidths=1.3), autolim=False)
+            axes.add_collection(LineCollection(list(places), colors=colors, linewidths=1.3), autolim=False)
 
 
 def side_of(run: Run) -> float:

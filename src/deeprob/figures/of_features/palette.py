@@ -1,4 +1,4 @@
-"""A palette learned from pictures: its colours by how much they are used, and pictures painted with them alone."""
+"""A palette learned from pictures: its colors by how much they are used, and pictures painted with them alone."""
 
 from dataclasses import dataclass
 
@@ -45,7 +45,7 @@ SIDE = (WIDTH / PAIRS - 0.06 - GAP) / 2
 @register("figure", "palette")
 @dataclass(kw_only=True, slots=True)
 class PaletteConfig(ExamplesConfig):
-    """The colours of a palette, the most used first, with their shares; below, pictures before and after quantization.
+    """The colors of a palette, the most used first, with their shares; below, pictures before and after quantization.
 
     Shares are over up to 500 random pictures of the split.
     """
@@ -93,15 +93,15 @@ class PaletteConfig(ExamplesConfig):
 
     def _swatches(self, run: Run) -> float:
         """Return the height of what is above the pictures, in inches."""
-        colours = min(MOST, len(the_part(run, ColorQuantizationConfig)[1].get_buffer("palette")))
-        return 1.5 * LINE + -(-colours // SWATCHES) * (HIGH + LINE) + GAP
+        colors = min(MOST, len(the_part(run, ColorQuantizationConfig)[1].get_buffer("palette")))
+        return 1.5 * LINE + -(-colors // SWATCHES) * (HIGH + LINE) + GAP
 
     def _height(self, run: Run) -> float:
         return self._swatches(run) + -(-len(self.chosen(run)[1]) // PAIRS) * row_height(run)
 
 
 def used(feature: ColorQuantization, inputs: Tensor) -> Tensor:
-    """Return the share of the pixels of pictures (N, 3, H, W) that each colour is nearest to: (K,), of sum 1."""
+    """Return the share of the pixels of pictures (N, 3, H, W) that each color is nearest to: (K,), of sum 1."""
     rows, columns = feature.rows, feature.columns
     described = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
     return of_whole(described.view(len(inputs), -1, len(rows), len(columns)), rows, columns).mean(0).cpu()

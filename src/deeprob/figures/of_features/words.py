@@ -140,9 +140,9 @@ def maps(feature: BagOfWords, picture: Tensor, words: Tensor) -> Tensor:
 
 
 def tinted(heat: Tensor) -> Tensor:
-    """Return codes (R, C) as a layer (R, C, 4) of one colour: clear where there is none, and opaque at the largest."""
-    colour = torch.tensor(to_rgb(PALETTE[5])).expand(*heat.shape, 3)
-    return torch.cat([colour, (heat / heat.max().clamp(min=1e-12))[..., None].float()], 2)
+    """Return codes (R, C) as a layer (R, C, 4) of one color: clear where there is none, and opaque at the largest."""
+    color = torch.tensor(to_rgb(PALETTE[5])).expand(*heat.shape, 3)
+    return torch.cat([color, (heat / heat.max().clamp(min=1e-12))[..., None].float()], 2)
 
 
 def heated(box: Box, heat: Tensor, patch: int, stride: int) -> Box:

@@ -17,10 +17,10 @@ from deeprob.config import number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.of_layers.stages import INPUT, Stage, frame_of, in_words, joined, names_of, stages_of
 from deeprob.figures.of_models.decision_boundary import lines, needs_classes_of_the_plane
-from deeprob.figures.style import INK, PALE, colour
+from deeprob.figures.style import INK, PALE, palette_color
 
 UPRIGHT, LEVEL = "#bfa8dc", "#9fc7a4"
-"""The colours of the grid's lines of constant x₁ and of constant x₂, which are no class's."""
+"""The colors of the grid's lines of constant x₁ and of constant x₂, which are no class's."""
 
 NAMED, LONGEST = 10, 18
 """Up to so many classes are named, with so many letters."""
@@ -135,10 +135,10 @@ def draw_stage(axes: Axes, stage: Stage, points: int, network: Scores | None = N
 
 
 def cloud(axes: Axes, points: Tensor, targets: Tensor) -> PathCollection:
-    """Draw points (n, 2) in the colours of their classes (n,), one after the other."""
-    colours = [colour(target) for target in targets.tolist()]
+    """Draw points (n, 2) in the colors of their classes (n,), one after the other."""
+    colors = [palette_color(target) for target in targets.tolist()]
     x, y = points.T.numpy()
-    return axes.scatter(x, y, s=10, c=colours, edgecolors="white", linewidths=0.4, zorder=1.9)
+    return axes.scatter(x, y, s=10, c=colors, edgecolors="white", linewidths=0.4, zorder=1.9)
 
 
 def scores_after(run: Run, stages: list[Stage], stage: Stage) -> Scores | None:
@@ -170,10 +170,11 @@ def legend(canvas: FigureBase, classes: Sequence[str], columns: int, remark: str
 
 
 def class_marks(classes: Sequence[str]) -> list[Line2D]:
-    """Return a coloured point for each class, under its name, if there are not too many to be told apart."""
+    """Return a colored point for each class, under its name, if there are not too many to be told apart."""
     names = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in classes]
     marks = [
-        Line2D([], [], marker="o", ls="", ms=5, color=colour(place), label=name) for place, name in enumerate(names)
+        Line2D([], [], marker="o", ls="", ms=5, color=palette_color(place), label=name)
+        for place, name in enumerate(names)
     ]
     return marks if len(marks) <= NAMED else []
 

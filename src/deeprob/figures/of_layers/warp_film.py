@@ -130,7 +130,7 @@ class WarpFilmConfig(FigureConfig):
 
 
 def class_row(figure: Figure, classes: Sequence[str]) -> float:
-    """Say at the bottom of a square figure which colour is which class, and return its share of the height."""
+    """Say at the bottom of a square figure which color is which class, and return its share of the height."""
     marks = class_marks(classes)
     columns = max(1, min(len(marks), 5))
     names = figure.legend(handles=marks, loc="lower center", ncols=columns, fontsize=7, handletextpad=0)
@@ -179,8 +179,8 @@ def gif(pictures: Sequence[tuple[np.ndarray, float]]) -> bytes:
     inks = np.array([to_rgb(ink) for ink in (*PALETTE, INK, UPRIGHT, LEVEL)])
     shades = [1 - step / 5 * (1 - inks) for step in range(1, 6)]
     palette = Image.new("P", (1, 1))
-    colours = np.concatenate([np.ones((1, 3)), [to_rgb(PALE)], *shades])
-    palette.putpalette((255 * colours).round().astype(int).flatten().tolist())
+    colors = np.concatenate([np.ones((1, 3)), [to_rgb(PALE)], *shades])
+    palette.putpalette((255 * colors).round().astype(int).flatten().tolist())
     first, *others = (
         Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE) for picture, _ in pictures
     )

@@ -79,12 +79,12 @@ def panel(canvas: FigureBase, errors: ErrorCurve, step: float, tolerance: float)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))
 
 
-def curve(axes: Axes, steps: Sequence[float], errors: Sequence[float], colour: str, mark: str, name: str) -> None:
+def curve(axes: Axes, steps: Sequence[float], errors: Sequence[float], color: str, mark: str, name: str) -> None:
     """Draw a curve, its smallest error marked there and told in the legend."""
     heights = np.maximum(errors, EPSILON)
     best = int(heights.argmin())
     label = f"{name}, at best {heights[best]:.0e} with h = {steps[best]:.0e}"
-    axes.plot(steps, heights, color=colour, marker=mark, markevery=[best], ms=8, mec="white", mew=1.2, label=label)
+    axes.plot(steps, heights, color=color, marker=mark, markevery=[best], ms=8, mec="white", mew=1.2, label=label)
 
 
 def remark(axes: Axes, text: str, place: tuple[float, float], across: str, up: str) -> None:

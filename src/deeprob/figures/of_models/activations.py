@@ -98,13 +98,13 @@ def curve(axes: Axes, function: Callable[[Tensor], Tensor], reach: float, sample
     x = torch.linspace(-reach, reach, samples, dtype=torch.float64)
     slope = derivative(function, x)
     jumps = slope.diff(prepend=slope[:1]).abs() > 0.2
-    for name, y, colour, line, thick in (
+    for name, y, color, line, thick in (
         ("f", function(x), PALETTE[0], "-", 2.2),
         ("f′", slope.masked_fill(jumps, torch.nan), PALETTE[5], "--", 1.4),
     ):
-        axes.plot(x.numpy(), y.numpy(), color=colour, linestyle=line, linewidth=thick)
+        axes.plot(x.numpy(), y.numpy(), color=color, linestyle=line, linewidth=thick)
         end = (1.0, float(np.clip((y[-1].item() / reach + 0.45) / 1.5, 0, 1)))
-        axes.annotate(name, end, (4, 0), "axes fraction", "offset points", color=colour, va="center")
+        axes.annotate(name, end, (4, 0), "axes fraction", "offset points", color=color, va="center")
     axes.axhline(0, color=PALE, linewidth=0.8, zorder=0)
     axes.axvline(0, color=PALE, linewidth=0.8, zorder=0)
 

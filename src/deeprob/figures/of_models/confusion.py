@@ -15,7 +15,7 @@ from torch import Tensor
 from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, register
 from deeprob.figures.base import FigureConfig
-from deeprob.figures.style import INK, LETTER, SEQUENTIAL, colour, shortened
+from deeprob.figures.style import INK, LETTER, SEQUENTIAL, palette_color, shortened
 
 NUMBERED, NAMED = 20, 40
 """Up to so many classes there is room for numbers in the cells, and for the classes' names."""
@@ -24,7 +24,7 @@ LONGEST = 24
 """Letters of a class's name that are shown at most."""
 
 SHADE = PowerNorm(0.6, vmin=0, vmax=100)
-"""From a share in % to a place in the colour map: a mistake made often enough to matter is not pale."""
+"""From a share in % to a place in the color map: a mistake made often enough to matter is not pale."""
 
 
 @register("figure", "confusion")
@@ -137,7 +137,7 @@ def accuracy_bars(axes: Axes, counts: Tensor) -> None:
     side = side_of(classes)
     accuracies = shares(counts).diagonal().tolist()
     bars = axes.inset_axes((1 + 0.12 / side, 0, 1.3 / side, 1))
-    bars.barh(range(classes), accuracies, height=0.7, color=[colour(place) for place in range(classes)])
+    bars.barh(range(classes), accuracies, height=0.7, color=[palette_color(place) for place in range(classes)])
     bars.set(ylim=axes.get_ylim(), yticks=[], xticks=[0, 50, 100], xlim=(0, 132))
     bars.set_xlabel("accuracy (%)", x=50 / 132)
     bars.spines["left"].set_visible(False)

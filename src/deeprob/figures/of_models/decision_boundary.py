@@ -16,7 +16,7 @@ from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, number, register
 from deeprob.data import Examples
 from deeprob.figures.base import FigureConfig
-from deeprob.figures.style import INK, colour, plane_axes, rgb, shortened
+from deeprob.figures.style import INK, palette_color, plane_axes, rgb, shortened
 
 
 @register("figure", "decision_boundary")
@@ -76,7 +76,7 @@ def needs_classes_of_the_plane(run: Run) -> str:
 def boundary(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -> None:
     """Draw the regions of classes, and a line between them.
 
-    A region has the colour of its class; the surer the model, the stronger: white where all classes are equally likely.
+    A region has the color of its class; the surer the model, the stronger: white where all classes are equally likely.
 
     Parameters
     ----------
@@ -91,8 +91,8 @@ def boundary(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits, res
     sure, winner = values.softmax(1).max(1)
     classes = values.shape[1]
     strength = 0.10 + 0.42 * ((sure - 1 / classes) / (1 - 1 / classes)).clamp(0, 1)
-    colours = torch.tensor([rgb(place) for place in range(classes)])[winner]
-    image = 1 - strength[:, None] * (1 - colours)
+    colors = torch.tensor([rgb(place) for place in range(classes)])[winner]
+    image = 1 - strength[:, None] * (1 - colors)
     axes.imshow(image.view(resolution, resolution, 3).numpy(), extent=limits, origin="lower", aspect="equal")
     lines(axes, values, limits, INK)
 
@@ -105,10 +105,10 @@ def lines(axes: Axes, values: Tensor, limits: Limits, ink: str) -> None:
 
 
 def scatter(axes: Axes, examples: Examples, most: int = 600) -> None:
-    """Draw up to so many examples as points in their classes' colours."""
+    """Draw up to so many examples as points in their classes' colors."""
     inputs, targets = spread(examples, most)
     for target in np.unique(targets):
-        axes.plot(*inputs[targets == target].T, "o", color=colour(int(target)), ms=3.2, mec="white", mew=0.4)
+        axes.plot(*inputs[targets == target].T, "o", color=palette_color(int(target)), ms=3.2, mec="white", mew=0.4)
 
 
 def spread(examples: Examples, most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -119,10 +119,12 @@ def spread(examples: Examples, most: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def class_legend(axes: Axes, classes: Sequence[str], most: int = 10) -> None:
-    """Say below the axes which colour is which class."""
+    """Say below the axes which color is which class."""
     if not 0 < len(classes) <= most:
         return
     names = [shortened(name, 18) for name in classes]
-    marks = [axes.plot([], [], "o", color=colour(place), ms=5, label=name)[0] for place, name in enumerate(names)]
+    marks = [
+        axes.plot([], [], "o", color=palette_color(place), ms=5, label=name)[0] for place, name in enumerate(names)
+    ]
     columns = min(len(classes), 4 if max(map(len, names)) < 9 else 2)
     axes.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns, handletextpad=0.2)

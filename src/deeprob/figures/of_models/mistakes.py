@@ -15,7 +15,7 @@ from deeprob.data import Examples
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.of_models.confusion import needs_classes
 from deeprob.figures.of_models.decision_boundary import boundary, class_legend, scatter
-from deeprob.figures.style import FAINT, INK, PALE, colour, plane_axes, shortened
+from deeprob.figures.style import FAINT, INK, PALE, palette_color, plane_axes, shortened
 
 TOP = 3
 """Classes on a card."""
@@ -116,13 +116,13 @@ def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 def plane(axes: Axes, run: Run, examples: Examples, shown: Tensor) -> None:
-    """Draw the model's regions, examples, and over them some as ringed points in the colour of their true class."""
+    """Draw the model's regions, examples, and over them some as ringed points in the color of their true class."""
     limits = limits_of(examples.inputs.cpu())
     boundary(axes, run, limits, resolution=300)
     scatter(axes, examples)
     for place in shown.tolist():
         point, target = examples.inputs[place].tolist(), int(examples.targets[place])
-        axes.plot(*point, "o", color=colour(target), ms=6.5, mec=INK, mew=1.3)
+        axes.plot(*point, "o", color=palette_color(target), ms=6.5, mec=INK, mew=1.3)
     plane_axes(axes, limits)
     class_legend(axes, run.classes)
 
@@ -173,7 +173,7 @@ def cards(
         for rank, guess in enumerate(values.topk(min(TOP, len(values))).indices.tolist()):
             y = top + 0.06 + rank * LINE
             share = values[guess].item()
-            for part, ink in ((1.0, PALE), (share, colour(guess))):
+            for part, ink in ((1.0, PALE), (share, palette_color(guess))):
                 axes.add_patch(Rectangle((left, y), part * width, LINE - 0.02, color=ink, alpha=0.5, lw=0))
             weight = "bold" if guess == target else "normal"
             line(axes, (left + 0.03, left + width - 0.03), y, classes[guess], share, weight)

@@ -20,7 +20,7 @@ from deeprob.figures.of_models.decision_boundary import class_legend, scatter, s
 from deeprob.figures.of_models.template_bank import bank_of_classes, bank_of_units, overview
 from deeprob.figures.of_models.unit_lines import draw_units
 from deeprob.figures.of_models.units import first_layer, mean_derivatives
-from deeprob.figures.style import DIVERGING, FAINT, INK, colour, plane_axes, shortened
+from deeprob.figures.style import DIVERGING, FAINT, INK, palette_color, plane_axes, shortened
 
 LINES, NAMED = 24, 32
 """Units shown unless told otherwise: on the plane, and as rows of a table; so many rows have names."""
@@ -109,12 +109,12 @@ class TemplatesConfig(FigureConfig):
         cls, names = place_of(run, self.cls), names_of(run)
         if hidden(run):
             fed = feeds(run).norm(dim=0) if cls is None else feeds(run)[cls].abs()
-            strengths, colours = fed * v.norm(dim=2).amax(1), [INK] * len(v)
+            strengths, colors = fed * v.norm(dim=2).amax(1), [INK] * len(v)
             chosen = strengths.argsort(descending=True, stable=True)[: self.units or LINES]
             what = "the scores" if cls is None else f"the score of {shortened(names[cls], 20)}"
             title = f"the line where each unit is 0, and where it grows;\nthe stronger, the more it bends {what}"
         else:
-            strengths, colours = torch.ones(len(v)), [colour(place) for place in range(len(v))]
+            strengths, colors = torch.ones(len(v)), [palette_color(place) for place in range(len(v))]
             chosen = torch.arange(len(v)) if cls is None else torch.tensor([cls])
             title = "the line where each score is 0, and where it grows"
         training = run.examples("train")
@@ -124,7 +124,7 @@ class TemplatesConfig(FigureConfig):
         else:
             axes.plot(*spread(training, self.points)[0].T, "o", color=FAINT, ms=3.2, mec="white", mew=0.4)
         strengths = strengths[chosen] / strengths.max().clamp(min=1e-300)
-        draw_units(axes, v[chosen], c[chosen], strengths, [colours[unit] for unit in chosen], limits)
+        draw_units(axes, v[chosen], c[chosen], strengths, [colors[unit] for unit in chosen], limits)
         plane_axes(axes, limits)
         axes.set_title(title, fontsize=8.5, fontweight="normal")
         class_legend(axes, run.classes)

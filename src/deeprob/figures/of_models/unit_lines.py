@@ -9,7 +9,7 @@ from torch import Tensor
 from deeprob.analysis.plane import Limits
 
 
-def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colours: Sequence[str], limits: Limits) -> None:
+def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colors: Sequence[str], limits: Limits) -> None:
     """Draw for each unit the lines vᵀx + c = 0 of its pieces, each with an arrow along v.
 
     Arrows start on a circle around the middle, since many lines cross there. The longest v is an eighth of the
@@ -23,7 +23,7 @@ def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colours: Seq
         (U, P, 2) and (U, P).
     strengths
         (U,) how visible each unit is, from 0 to 1.
-    colours
+    colors
         One a unit.
     limits
         The part of the plane.
@@ -35,7 +35,7 @@ def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colours: Seq
     order = strengths.argsort(stable=True).tolist()
     for unit in order:  # the strongest on top
         strength = crowd * strengths[unit].item()
-        look = {"color": colours[unit], "alpha": 0.1 + 0.9 * strength, "linewidth": 0.5 + 1.3 * strength}
+        look = {"color": colors[unit], "alpha": 0.1 + 0.9 * strength, "linewidth": 0.5 + 1.3 * strength}
         for vector, offset in zip(v[unit], c[unit], strict=True):
             square = vector.square().sum()
             if square == 0:  # nowhere 0, or everywhere

@@ -22,7 +22,7 @@ NEAR = 1e-3
 @register("figure", "weights")
 @dataclass(kw_only=True, slots=True)
 class WeightsConfig(FigureConfig):
-    """A histogram of the entries of each weight matrix (not of biases), those that are exactly 0 in another colour.
+    """A histogram of the entries of each weight matrix (not of biases), those that are exactly 0 in another color.
 
     Attributes
     ----------

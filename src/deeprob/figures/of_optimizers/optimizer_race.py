@@ -13,9 +13,9 @@ from deeprob.figures.base import FigureConfig, group_by_seed
 from deeprob.figures.of_runs.curves import quantity, read_metrics
 from deeprob.figures.of_runs.learning_curves import (
     LearningCurvesConfig,
-    colour_of,
     draw_curves,
     frame,
+    group_color,
     labels_of,
     legends,
     size_of,
@@ -53,7 +53,7 @@ class OptimizerRaceConfig(FigureConfig):
         self.race(canvas, {"": [run]})
 
     def compare(self, runs: Mapping[str, Run], columns: int = 3) -> Figure:
-        """Return the figure of several runs, a colour for all that differ in seeds alone."""
+        """Return the figure of several runs, a color for all that differ in seeds alone."""
         groups = {name: [runs[title] for title in same] for name, same in group_by_seed(list(runs)).items()}
         width, height = self.size(next(iter(runs.values())))
         (_, alone), (_, with_legend) = (
@@ -68,7 +68,7 @@ class OptimizerRaceConfig(FigureConfig):
         for line, name in zip(grid, rows, strict=True):
             for axes, x in zip(line, COURSES, strict=True):
                 for place, runs in enumerate(groups.values()):
-                    draw_curves(axes, runs, [name], x, colour_of(place, len(groups)))
+                    draw_curves(axes, runs, [name], x, group_color(place, len(groups)))
                 frame(axes, quantity(name), x, None)
                 if x != "epoch":
                     axes.set(xscale="log")

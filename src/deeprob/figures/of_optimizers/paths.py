@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from deeprob.analysis.surfaces import Descent, Limits, Point, Race, SurfaceConfig
 from deeprob.config import name_of
-from deeprob.figures.style import INK, LETTER, PALETTE, colour, drawn, plane_axes
+from deeprob.figures.style import INK, LETTER, PALETTE, drawn, palette_color, plane_axes
 
 RATIO = 0.8
 """Height of a panel divided by its width."""
@@ -35,7 +35,7 @@ MARKS: dict[str, dict[str, Any]] = {
 def paths(races: Sequence[Race]) -> Figure:
     """Return the paths of one race, or of several side by side, each on contours of its surface.
 
-    An optimizer has the same place in each race, and so the same colour.
+    An optimizer has the same place in each race, and so the same color.
     """
 
     def draw(canvas: FigureBase) -> None:
@@ -110,8 +110,8 @@ def entries(names: Sequence[str]) -> list[Line2D]:
 
 
 def stroke(number: int) -> dict[str, Any]:
-    """Return how an optimizer's line looks: the colour of its place, dashed where colours come again."""
-    return {"color": colour(number), "linestyle": "-" if number < len(PALETTE) else (0, (4, 1.5))}
+    """Return how an optimizer's line looks: the color of its place, dashed where colors come again."""
+    return {"color": palette_color(number), "linestyle": "-" if number < len(PALETTE) else (0, (4, 1.5))}
 
 
 def legend_columns(names: Sequence[str], width: float) -> int:
@@ -162,13 +162,13 @@ class Trail:
     axes
         Drawn on.
     number
-        The optimizer's place in its race, which gives its colour.
+        The optimizer's place in its race, which gives its color.
     """
 
     def __init__(self, axes: Axes, number: int) -> None:
         wider = 0.22 * min(number, 8)  # what lies below is seen beside what covers it
         (self.line,) = axes.plot([], [], **stroke(number), lw=1.1 + wider, alpha=0.9, zorder=4 - number / 100)
-        (self.end,) = axes.plot([], [], **MARKS["end"] | {"mfc": colour(number), "zorder": 5})
+        (self.end,) = axes.plot([], [], **MARKS["end"] | {"mfc": palette_color(number), "zorder": 5})
 
     def show(self, descent: Descent, updates: int) -> None:
         """Show a path up to so many updates, in place of what was shown."""

@@ -18,7 +18,7 @@ from deeprob.config import choice, register, some_words
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures.base import FigureConfig, group_by_seed
 from deeprob.figures.of_runs.curves import Floats, Table, curve, passes, quantity, read_metrics
-from deeprob.figures.style import INK, LETTER, PALETTE, SEQUENTIAL, colour, drawn, shortened
+from deeprob.figures.style import INK, LETTER, PALETTE, SEQUENTIAL, drawn, palette_color, shortened
 from deeprob.tracking.run_dir import COLUMNS
 
 BAND = 0.16
@@ -98,7 +98,7 @@ class LearningCurvesConfig(FigureConfig):
         self.curves(canvas, {"": [run]}, columns=2)
 
     def compare(self, runs: Mapping[str, Run], columns: int = 2) -> Figure:
-        """Return the figure of several runs: a colour for all that differ in seeds alone, `columns` panels in a row."""
+        """Return the figure of several runs: a color for all that differ in seeds alone, `columns` panels in a row."""
         groups = {name: [runs[title] for title in same] for name, same in group_by_seed(list(runs)).items()}
         size = size_of(len(self.panels(list(runs.values()))), labels_of(groups), columns)
         return drawn(size, lambda figure: self.curves(figure, groups, columns))
@@ -127,7 +127,7 @@ class LearningCurvesConfig(FigureConfig):
         grid = canvas.subplots(-(-len(panels) // columns), columns, squeeze=False).flat
         for axes, (name, metrics) in zip(grid, panels.items(), strict=False):
             for place, runs in enumerate(groups.values()):
-                draw_curves(axes, runs, metrics, self.x, colour_of(place, len(groups)))
+                draw_curves(axes, runs, metrics, self.x, group_color(place, len(groups)))
             frame(axes, name, self.x, self.log)
         for axes in grid[len(panels) :]:
             axes.remove()
@@ -176,8 +176,8 @@ def frame(axes: Axes, name: str, x: str, log: bool | None) -> None:
 def legends(
     canvas: FigureBase, groups: Mapping[str, Sequence[Run]], panels: Mapping[str, Sequence[str]], columns: int
 ) -> None:
-    """Say above the panels what lines, bands and dots are, and below them which colour is which group."""
-    labels, ink = labels_of(groups), colour(0) if len(groups) == 1 else INK
+    """Say above the panels what lines, bands and dots are, and below them which color is which group."""
+    labels, ink = labels_of(groups), palette_color(0) if len(groups) == 1 else INK
     split = [name for metrics in panels.values() for name in metrics if name.startswith(("train/", "val/"))]
     lines = dict(LINES.get(name, TRAIN) for name in split)
     handles: list[Artist] = [Line2D([], [], color=ink, ls=dash, label=name) for name, dash in lines.items()]
@@ -190,8 +190,8 @@ def legends(
     if handles:
         canvas.legend(handles=handles, loc="outside upper right", ncols=len(handles))
     if any(labels):
-        colours = [colour_of(place, len(labels)) for place in range(len(labels))]
-        below = [Line2D([], [], color=ink, lw=3, label=label) for ink, label in zip(colours, labels, strict=True)]
+        colors = [group_color(place, len(labels)) for place in range(len(labels))]
+        below = [Line2D([], [], color=ink, lw=3, label=label) for ink, label in zip(colors, labels, strict=True)]
         width, _ = size_of(len(panels), labels, columns)
         canvas.legend(handles=below, loc="outside lower center", ncols=legend_columns(labels, width))
 
@@ -207,6 +207,6 @@ def legend_columns(labels: Sequence[str], width: float) -> int:
     return max(1, int(width / (max(map(len, labels)) * LETTER + 0.55)))
 
 
-def colour_of(place: int, groups: int) -> Any:
-    """Return a group's colour: one of the palette, or of so many groups, one of a scale."""
-    return colour(place) if groups <= len(PALETTE) else SEQUENTIAL(0.25 + 0.75 * place / (groups - 1))
+def group_color(place: int, groups: int) -> Any:
+    """Return a group's color: one of the palette, or of so many groups, one of a scale."""
+    return palette_color(place) if groups <= len(PALETTE) else SEQUENTIAL(0.25 + 0.75 * place / (groups - 1))
