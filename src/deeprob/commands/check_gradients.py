@@ -23,7 +23,7 @@ from deeprob.config import number, register
 from deeprob.data import Batches
 from deeprob.errors import CheckFailed, memory_errors
 from deeprob.figures.of_loss.gradient_errors import error_curve, gradient_errors
-from deeprob.figures.style import save
+from deeprob.figures.style import save_figure
 from deeprob.models import Model
 from deeprob.models.norms import BatchNorm
 from deeprob.objective import Objective
@@ -184,7 +184,7 @@ def report(experiment: Experiment, check: CheckConfig) -> list[Comparison]:
     print(f"numeric    {duration(every)} for all {count} parameters: extrapolated from {duration(one)} a loss")
     print(f"analytic   {duration(all_at_once)} for all: the numeric takes {every / all_at_once:,.0f} times as long")
     if check.curve and (curve := error_curve(found, STEPS)):
-        save(gradient_errors(curve, step, check.tolerance), PICTURE)
+        save_figure(gradient_errors(curve, step, check.tolerance), PICTURE)
         print(f"figure     {PICTURE}")
     wrong = sum(comparison.verdict == "wrong" for comparison in found)
     if wrong and worst is not None:

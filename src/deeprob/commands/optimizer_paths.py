@@ -16,7 +16,7 @@ from deeprob.errors import CheckFailed, UserError, memory_errors
 from deeprob.figures.of_optimizers.path_curves import path_curves
 from deeprob.figures.of_optimizers.path_film import save_film
 from deeprob.figures.of_optimizers.paths import paths
-from deeprob.figures.style import save
+from deeprob.figures.style import save_figure
 from deeprob.tracking.console import LiveTable
 
 FOLDER = Path("outputs/figures")
@@ -168,9 +168,9 @@ def tabulate(race: Race) -> None:
 
 def draw(races: Sequence[Race], name: str, *, film: bool) -> Iterator[Path]:
     """Draw races into files, and yield them."""
-    save(paths(races), FOLDER / f"paths_{name}.png")
+    save_figure(paths(races), FOLDER / f"paths_{name}.png")
     yield FOLDER / f"paths_{name}.png"
-    save(path_curves(races), FOLDER / f"curves_{name}.png")
+    save_figure(path_curves(races), FOLDER / f"curves_{name}.png")
     yield FOLDER / f"curves_{name}.png"
     if film:
         save_film(races, FOLDER / f"paths_{name}.gif")

@@ -3,10 +3,10 @@
 from deeprob.figures.base import FigureConfig, figure_of_runs, figures_of_runs
 from deeprob.figures.of_features.codebook import CodebookConfig
 from deeprob.figures.of_features.color_histogram import ColorHistogramsConfig
-from deeprob.figures.of_features.equalize import EqualizationConfig
+from deeprob.figures.of_features.equalize import EqualizeConfig
 from deeprob.figures.of_features.hog import HogStrokesConfig
 from deeprob.figures.of_features.palette import PaletteConfig
-from deeprob.figures.of_features.words import FiringWordsConfig
+from deeprob.figures.of_features.words import WordsConfig
 from deeprob.figures.of_layers.feature_space import FeatureSpaceConfig
 from deeprob.figures.of_layers.warp_film import WarpFilmConfig
 from deeprob.figures.of_loss.convexity import ConvexityConfig
@@ -31,10 +31,9 @@ __all__ = [
     "ConfusionConfig",
     "ConvexityConfig",
     "DecisionBoundaryConfig",
-    "EqualizationConfig",
+    "EqualizeConfig",
     "FeatureSpaceConfig",
     "FigureConfig",
-    "FiringWordsConfig",
     "HogStrokesConfig",
     "LearningCurvesConfig",
     "LossKindsConfig",
@@ -46,6 +45,7 @@ __all__ = [
     "TemplatesConfig",
     "WarpFilmConfig",
     "WeightsConfig",
+    "WordsConfig",
     "activation_statistics",
     "figure_of_runs",
     "figures_of_runs",

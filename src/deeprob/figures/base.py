@@ -14,7 +14,7 @@ from deeprob.assembly.finished import Run
 from deeprob.config import name_of, options
 from deeprob.config.one_option import chosen
 from deeprob.errors import UserError, did_you_mean
-from deeprob.figures.style import drawn, save
+from deeprob.figures.style import drawn, save_figure
 
 
 @dataclass(kw_only=True, slots=True)
@@ -95,7 +95,7 @@ class FigureConfig:
 
     def _write(self, figure: Figure, folder: Path) -> Path:
         path = folder / f"{name_of(self)}.png"
-        save(figure, path)
+        save_figure(figure, path)
         return path
 
 

@@ -1,7 +1,7 @@
 """How all pictures look: dark text on white, a palette for all eyes, labels that are legible in a README."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ PALETTE = (
 
 INK, FAINT, PALE = "#222222", "#8c8c8c", "#e4e4e4"
 """Text and boundaries, axes and remarks, grids."""
+
+UPRIGHT, LEVEL = "#bfa8dc", "#9fc7a4"
+"""Lines of constant x₁ and of constant x₂ on a grid over the plane: colors that are no class's."""
 
 DIVERGING = LinearSegmentedColormap.from_list("deeprob", [PALETTE[0], "#ffffff", PALETTE[5]])
 """From negative (blue) over 0 (white) to positive (vermilion)."""
@@ -81,6 +84,11 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - most // 2 - 1]}…{text[-(most // 2) :]}"
 
 
+def legend_columns(labels: Sequence[str], width: float) -> int:
+    """Return how many columns of a legend fit into a width in inches."""
+    return max(1, min(len(labels), int(width / (LETTER * max(map(len, labels)) + 0.55))))
+
+
 def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None]) -> Figure:
     """Return a figure of a size in inches, drawn on by a function, in this style."""
     with mpl.rc_context(STYLE):
@@ -114,7 +122,7 @@ def plane_axes(axes: Axes, limits: tuple[float, float, float, float]) -> None:
     axes.locator_params(nbins=5)
 
 
-def save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure to a PNG file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, png(figure))

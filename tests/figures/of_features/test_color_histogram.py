@@ -7,7 +7,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 
 from deeprob.features import ColorHistogramConfig, ConcatConfig, RawConfig
-from deeprob.figures.of_features.color_histogram import INNER, ColorHistogramsConfig, bars, of_pictures, ring
+from deeprob.figures.of_features.color_histogram import INNER, ColorHistogramsConfig, bars, picture_shares, ring
 from deeprob.figures.of_features.picture_sheet import sheet
 from deeprob.figures.style import png
 
@@ -27,14 +27,14 @@ def two_colors() -> torch.Tensor:
 @pytest.mark.parametrize("grid", [1, 3])  # 3 does not divide 4
 def test_shares_of_a_picture_by_hand(joint, grid):
     feature = ColorHistogramConfig(bins=6, joint=joint, grid=grid, soft=False).build((3, 4, 4))
-    (hue, saturation, value) = of_pictures(feature, two_colors())[0].tolist()
+    (hue, saturation, value) = picture_shares(feature, two_colors())[0].tolist()
     assert hue == pytest.approx([0, 0, 0.75, 0, 0.25, 0])  # green is 1/3 of a turn, blue 2/3
     assert saturation == value == pytest.approx([0, 0, 0, 0, 0, 1])
 
 
 def test_shares_are_numpys(photos):
     feature = ColorHistogramConfig(space="rgb", bins=8, grid=2, soft=False).build((3, 16, 24))
-    for channels, picture in zip(of_pictures(feature, photos), photos.numpy(), strict=True):
+    for channels, picture in zip(picture_shares(feature, photos), photos.numpy(), strict=True):
         for shares, channel in zip(channels, picture, strict=True):
             expected = np.histogram(channel / 255, 8, (0, 1))[0] / channel.size
             np.testing.assert_allclose(shares, expected, atol=1e-6)

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from deeprob.features import HogConfig, RawConfig
 from deeprob.features.steps import equalize
-from deeprob.figures.of_features.equalize import EqualizationConfig, levels_of, whole_levels
+from deeprob.figures.of_features.equalize import EqualizeConfig, levels_of, whole_levels
 from deeprob.figures.style import png
 
 
@@ -38,7 +38,7 @@ def test_bars_are_shares_of_all_channels_and_lines_of_each():
 
 def test_levels_are_shown_before_and_after(run_on, dim):
     run = run_on(HogConfig(), dim)
-    config = EqualizationConfig(examples=2)
+    config = EqualizeConfig(examples=2)
     figure = config.draw(run)
     examples, _ = config.chosen(run)
     rows = [figure.axes[start : start + 4] for start in (0, 4)]
@@ -57,12 +57,12 @@ def test_levels_are_shown_before_and_after(run_on, dim):
 
 def test_pictures_of_few_pixels_are_said_not_to_change(run_on, photos):
     run = run_on(RawConfig(), photos[:, :, :8, :8])
-    figure = EqualizationConfig(examples=1).draw(run)
+    figure = EqualizeConfig(examples=1).draw(run)
     assert figure.axes[2].get_title(loc="left") == "equalized (no change)"
 
 
 def test_grey_pictures_have_one_line(run_on, dim):
-    figure = EqualizationConfig(examples=1).draw(run_on(RawConfig(), dim[:, :1]))
+    figure = EqualizeConfig(examples=1).draw(run_on(RawConfig(), dim[:, :1]))
     assert len(figure.axes[1].lines) == 2  # and the diagonal
     assert not figure.legends
 
@@ -74,7 +74,7 @@ def test_floats_are_cut_into_levels():
 
 
 def test_it_suits_runs_on_pictures(points, run_on, dim):
-    config = EqualizationConfig(examples=1)
+    config = EqualizeConfig(examples=1)
     assert config.unsuited(points) == "needs pictures, and the run's inputs are none"
     run = run_on(RawConfig(), dim)
     assert config.unsuited(run) == ""

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 
 from deeprob.assembly.finished import load_run
 from deeprob.features import ConcatConfig, HogConfig, RawConfig
-from deeprob.figures.of_features.hog import HogStrokesConfig, by_cell, cells, strokes
+from deeprob.figures.of_features.hog import HogStrokesConfig, by_cell, cell_strengths, strokes
 from deeprob.figures.style import PALETTE, png
 
 
@@ -29,7 +29,7 @@ def angle_of(line: np.ndarray) -> float:
 
 def test_a_vertical_edge_has_vertical_strokes():
     hog = HogConfig(cell=8, directions=8, norm="none", soft=False, block=1).build((3, 8, 8))
-    _, weights = cells(hog, step())
+    _, weights = cell_strengths(hog, step())
     assert weights.shape == (1, 8, 1, 1)
     lines, strengths = strokes(weights[0], 8, signed=False)
     # the gradient is to the right, 0°, in the first of 8 bins over 180°, whose middle is 11.25°
@@ -44,7 +44,7 @@ def test_a_vertical_edge_has_vertical_strokes():
 def test_signed_strokes_have_the_lighter_side_on_their_left(turns, degrees):
     picture = step().rot90(turns, (2, 3))  # the lighter side is to the right, above, to the left, below
     hog = HogConfig(cell=8, directions=36, norm="none", soft=False, signed=True).build((3, 8, 8))
-    lines, _ = strokes(cells(hog, picture)[1][0], 8, signed=True)
+    lines, _ = strokes(cell_strengths(hog, picture)[1][0], 8, signed=True)
     (line,) = lines
     np.testing.assert_allclose(line[0], [4, 4])  # from the middle of the cell
     assert np.linalg.norm(line[1] - line[0]) == pytest.approx(4)

@@ -9,6 +9,7 @@ from deeprob.features.votes import regions
 from deeprob.figures.of_features.picture_sheet import (
     WIDTH,
     ExamplesConfig,
+    as_rgb,
     boxed,
     faded,
     height_of,
@@ -18,7 +19,6 @@ from deeprob.figures.of_features.picture_sheet import (
     part_of,
     put,
     sheet,
-    shown,
 )
 
 
@@ -77,9 +77,9 @@ def test_shares_of_a_whole_weigh_regions_by_their_pixels():
 def test_pictures_are_shown_in_color():
     picture = torch.tensor([[[0, 255]], [[51, 0]], [[255, 102]]], dtype=torch.uint8)
     expected = [[[0, 0.2, 1], [1, 0, 0.4]]]
-    np.testing.assert_allclose(shown(picture), expected, atol=1e-6)
-    np.testing.assert_allclose(shown(picture.double() / 255), expected, atol=1e-6)
-    assert shown(picture[:1]).tolist() == [[[0, 0, 0], [1, 1, 1]]]
+    np.testing.assert_allclose(as_rgb(picture), expected, atol=1e-6)
+    np.testing.assert_allclose(as_rgb(picture.double() / 255), expected, atol=1e-6)
+    assert as_rgb(picture[:1]).tolist() == [[[0, 0, 0], [1, 1, 1]]]
 
 
 def test_faded_pictures_are_nearer_to_white():

@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 from deeprob.features import BagOfWordsConfig, ChainConfig, RawConfig
 from deeprob.figures.of_features.codebook import bag_of
 from deeprob.figures.of_features.picture_sheet import Box
-from deeprob.figures.of_features.words import FiringWordsConfig, firing, framed, heated, maps, pictured, tinted
+from deeprob.figures.of_features.words import WordsConfig, firing, heated, maps, patch_frame, pictured, tinted
 from deeprob.figures.style import PALETTE, png
 
 SMALL = {"words": 6, "patch": 4, "samples": 600, "iterations": 2}
@@ -37,7 +37,7 @@ def test_a_word_fires_where_its_patch_is(run_on):
         feature.words[2] = pictures[0, :, 5:9, 2:6].flatten()
     heat = maps(feature, pictures[:1].float(), torch.tensor([2]))[0]
     assert heat.nonzero().tolist() == [[5, 2]]
-    frame = framed(Box(1.0, 2.0, 1.2, 1.2, 0.1), heat, 4, 1)
+    frame = patch_frame(Box(1.0, 2.0, 1.2, 1.2, 0.1), heat, 4, 1)
     assert (*frame.get_xy(), frame.get_width(), frame.get_height()) == pytest.approx((1.2, 2.5, 0.4, 0.4))
 
 
@@ -57,7 +57,7 @@ def test_heat_is_opaque_at_its_largest():
 
 def test_words_are_in_the_order_of_their_standardised_number(run_on, photos):
     run = run_on(BagOfWordsConfig(grid=2, **SMALL), photos)
-    config = FiringWordsConfig(examples=2, words=3)
+    config = WordsConfig(examples=2, words=3)
     (axes,) = config.draw(run).axes
     examples, titles = config.chosen(run)
     seen = run.features(examples.inputs).view(2, 4, 6).mean(1).sort(1, descending=True).values[:, :3]
@@ -76,14 +76,14 @@ def test_words_are_in_the_order_of_their_standardised_number(run_on, photos):
 
 def test_without_standardisation_mean_codes_are_said(run_on, photos):
     run = run_on(BagOfWordsConfig(standardize="none", before=["grayscale"], **SMALL), photos)
-    (axes,) = FiringWordsConfig(examples=1, words=8).draw(run).axes
+    (axes,) = WordsConfig(examples=1, words=8).draw(run).axes
     assert "a word and its mean code" in axes.texts[0].get_text()
     assert len(axes.texts) == 2 + 6  # there are no more words
     assert not any(text.get_text().startswith("+") for text in axes.texts)
 
 
 def test_it_suits_runs_with_the_feature(run_on, photos):
-    config = FiringWordsConfig(examples=1)
+    config = WordsConfig(examples=1)
     assert (
         config.unsuited(run_on(RawConfig(), photos))
         == "needs features=bag_of_words, alone, in concat or first in chain"
@@ -100,14 +100,14 @@ def test_opposites_of_words_fire_too(run_on, photos, chained):
     parts = [{"name": "bag_of_words", "standardize": "none", **bag}, whiten]
     features = ChainConfig(parts=parts) if chained else BagOfWordsConfig(standardize="none", **bag)
     run = run_on(features, photos)
-    assert FiringWordsConfig().unsuited(run) == ""
+    assert WordsConfig().unsuited(run) == ""
     _, feature = bag_of(run)
     ((_, seen),) = feature.prepared(photos[:1])
     words = torch.tensor([4, 1, 6 + 4, 6 + 1])
     heat = maps(feature, seen, words)
     torch.testing.assert_close(heat.mean((1, 2)), feature.extract(photos[:1])[0][words], atol=1e-4, rtol=1e-4)
     assert not ((heat[0] > 0) & (heat[2] > 0)).any()  # a patch does not go a word's way and the opposite
-    assert png(FiringWordsConfig(examples=1).draw(run))
+    assert png(WordsConfig(examples=1).draw(run))
 
 
 def test_an_opposite_is_shown_with_light_and_dark_exchanged():

@@ -13,8 +13,8 @@ from deeprob.assembly.finished import Run
 from deeprob.data import CirclesConfig, MoonsConfig, XorConfig
 from deeprob.errors import UserError
 from deeprob.features import PolarConfig, RawConfig
-from deeprob.figures.of_layers.feature_space import FeatureSpaceConfig, layout
-from deeprob.figures.of_layers.stages import names_of, stages_of
+from deeprob.figures.of_layers.feature_space import FeatureSpaceConfig, stage_grid
+from deeprob.figures.of_layers.stages import stage_names, stages_of
 from deeprob.figures.style import INK, palette_color, png
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig
@@ -198,7 +198,7 @@ def test_a_layer_of_one_unit_is_a_line_with_a_row_for_each_class():
 
 def test_features_are_a_stage_and_the_grid_is_torn_where_the_angle_jumps():
     run = run_of(LinearConfig(), CirclesConfig(points_per_class=40), PolarConfig())
-    assert names_of(run) == ["input", "polar", "scores"]
+    assert stage_names(run) == ["input", "polar", "scores"]
     before, polar, scores = stages_of(run, lines=4, resolution=40)
     torch.testing.assert_close(polar.train.inputs, run.features(before.points.float()).double())
     assert polar.projection.labels == ("feature 1", "feature 2")
@@ -237,7 +237,7 @@ def test_of_many_stages_the_last_are_shown_and_the_others_named():
     [(1, (1, 1)), (2, (1, 2)), (4, (1, 4)), (5, (2, 3)), (6, (2, 3)), (7, (2, 4)), (8, (2, 4)), (9, (3, 3))],
 )
 def test_panels_fill_rows(panels, shape):
-    assert layout(panels) == shape
+    assert stage_grid(panels) == shape
 
 
 def test_a_network_with_batch_norm_keeps_its_running_means():

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from deeprob import load_run
-from deeprob.figures.of_layers.feature_space import LEVEL, UPRIGHT
-from deeprob.figures.of_layers.stages import names_of
-from deeprob.figures.of_layers.warp_film import WarpFilmConfig, gif
-from deeprob.figures.style import INK, PALETTE, png
+from deeprob.figures.gif import gif
+from deeprob.figures.of_layers.stages import stage_names
+from deeprob.figures.of_layers.warp_film import WarpFilmConfig
+from deeprob.figures.style import png
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def test_the_film_is_a_gif_that_runs_for_ever(one_run):
     config = WarpFilmConfig(frames=2, fps=10, hold=0.5, resolution=30)
     path = config.save(run, one_run / "figures")
     assert path == one_run / "figures/warp_film.gif"
-    stages = len(names_of(run))
+    stages = len(stage_names(run))
     assert stages == 6
     with Image.open(path) as film:
         assert (film.size, film.n_frames, film.info["loop"]) == ((480, 480), stages + 2 * (stages - 1), 0)
@@ -60,20 +60,13 @@ def test_pictures_are_those_of_the_gif_and_leave_matplotlibs_settings_alone(one_
             assert (shown[picture.min(2) == 255] == 255).all()
 
 
-def test_the_palette_has_every_ink_as_it_is():
-    inks = [tuple(int(ink[i : i + 2], 16) for i in (1, 3, 5)) for ink in (*PALETTE, INK, UPRIGHT, LEVEL, "#ffffff")]
-    picture = np.array(inks, dtype=np.uint8)[None].repeat(8, 0)
-    with Image.open(io.BytesIO(gif([(picture, 0.1)]))) as film:
-        assert np.array_equal(np.asarray(film.convert("RGB")), picture)
-
-
 def test_the_still_is_a_strip_of_the_stages(one_run):
     run = load_run(one_run)
     config = WarpFilmConfig(resolution=30, points=10)
     figure = config.draw(run)
     assert figure.get_size_inches() == pytest.approx(config.size(run))
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles == names_of(run) == ["input", "linear 1", "relu 1", "linear 2", "relu 2", "scores"]
+    assert titles == stage_names(run) == ["input", "linear 1", "relu 1", "linear 2", "relu 2", "scores"]
     assert [len(axes.collections[0].get_offsets()) for axes in figure.axes] == [10] * 6
 
 

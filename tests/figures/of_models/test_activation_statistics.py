@@ -7,9 +7,9 @@ from deeprob import load_run, randomness
 from deeprob.figures.of_models.activation_statistics import (
     ActivationStatisticsConfig,
     activation_statistics,
+    draw_activations,
     hidden_layers,
-    histogram,
-    in_words,
+    layer_title,
     steepest,
 )
 from deeprob.figures.style import png
@@ -89,12 +89,12 @@ def test_it_works_where_gradients_are_off_and_leaves_the_model_as_it_was():
 
 def test_bars_are_shares_of_all_values_without_the_zeros():
     axes = Figure().subplots()
-    histogram(axes, torch.tensor([[0.0, 1.0, 1.2, 3.0], [0.0, 0.0, 0.0, 2.0]]), 2)
+    draw_activations(axes, torch.tensor([[0.0, 1.0, 1.2, 3.0], [0.0, 0.0, 0.0, 2.0]]), 2)
     assert [(bar.get_x(), bar.get_width(), bar.get_height()) for bar in axes.patches] == [(1, 1, 2 / 8), (2, 1, 2 / 8)]
     assert axes.get_xlabel() == "activation"
     for same in (torch.zeros(2, 2), torch.ones(2, 2)):
         axes = Figure().subplots()
-        histogram(axes, same, 3)
+        draw_activations(axes, same, 3)
         assert sum(bar.get_height() for bar in axes.patches) == same.mean()
 
 
@@ -108,7 +108,7 @@ def test_bars_are_shares_of_all_values_without_the_zeros():
 def test_the_words_of_a_layer(options, words):
     model = network([[1.0], [0.0]], [0.0, -9.0], **options)
     (layer,) = hidden_layers(model, torch.tensor([[1.0], [-1.0]]))
-    assert in_words(layer) == words
+    assert layer_title(layer) == words
 
 
 def test_a_run_has_a_panel_for_each_hidden_layer(one_run):
@@ -128,7 +128,7 @@ def test_a_sample_is_taken_at_even_distances(one_run):
     inputs = run.examples("train").inputs  # 72 of them
     few = ActivationStatisticsConfig(examples=30).draw(run).axes[0].get_title(loc="left")
     (layer, _) = hidden_layers(run.model, run.features(inputs[::3]))
-    assert few == in_words(layer)
+    assert few == layer_title(layer)
 
 
 def test_a_linear_model_has_no_hidden_layer(deeprob, small):

@@ -10,9 +10,9 @@ from deeprob import load_run
 from deeprob.figures.of_models.confusion import (
     ConfusionConfig,
     accuracy_bars,
+    cell_text,
     confusion_matrix,
     matrix,
-    percent,
     shares,
 )
 from deeprob.figures.style import palette_color, png, shortened
@@ -102,7 +102,7 @@ def test_examples_a_class_are_counted_where_there_are_no_names():
     ],
 )  # fmt: skip
 def test_shares_in_words(share, classes, text):
-    assert percent(share, classes) == text
+    assert cell_text(share, classes) == text
 
 
 def test_long_names_keep_both_ends():

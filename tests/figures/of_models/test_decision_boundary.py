@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from deeprob import load_run
 from deeprob.data import Examples
 from deeprob.figures import DecisionBoundaryConfig
-from deeprob.figures.of_models.decision_boundary import boundary, scatter, spread
+from deeprob.figures.of_models.decision_boundary import draw_regions, evenly_spaced, scatter
 from deeprob.figures.style import palette_color, png, rgb
 
 
@@ -25,7 +25,7 @@ def axes():
 
 def test_regions_have_their_classes_colors_and_pale_where_the_model_is_unsure():
     ax = axes()
-    boundary(ax, halves, (-1, 1, -1, 1), 21)
+    draw_regions(ax, halves, (-1, 1, -1, 1), 21)
     (image,) = ax.images
     pixels = image.get_array()
     assert pixels.shape == (21, 21, 3)
@@ -41,7 +41,7 @@ def test_regions_have_their_classes_colors_and_pale_where_the_model_is_unsure():
 
 def test_the_line_is_where_the_scores_tie():
     ax = axes()
-    boundary(ax, halves, (-1, 1, -1, 1), 50)
+    draw_regions(ax, halves, (-1, 1, -1, 1), 50)
     (lines,) = ax.collections
     points = np.concatenate([path.vertices for path in lines.get_paths()])
     np.testing.assert_allclose(points[:, 0], 0.3, atol=0.03)
@@ -58,9 +58,9 @@ def test_points_have_their_classes_colors():
 
 def test_of_many_points_some_are_taken_at_even_distances():
     examples = Examples(torch.arange(20.0).view(10, 2), torch.arange(10))
-    assert spread(examples, 4)[1].tolist() == [0, 3, 6, 9]
-    assert spread(examples, 10)[1].tolist() == list(range(10))
-    assert spread(examples, 0)[1].tolist() == []
+    assert evenly_spaced(examples, 4)[1].tolist() == [0, 3, 6, 9]
+    assert evenly_spaced(examples, 10)[1].tolist() == list(range(10))
+    assert evenly_spaced(examples, 0)[1].tolist() == []
 
 
 def test_a_run_is_drawn_the_same_twice(one_run):

@@ -4,7 +4,7 @@ import torch
 from matplotlib.figure import Figure
 
 from deeprob import load_run
-from deeprob.figures.of_models.weights import WeightsConfig, histogram, in_words, largest
+from deeprob.figures.of_models.weights import WeightsConfig, draw_weights, largest, weights_title
 from deeprob.figures.style import png
 
 
@@ -18,31 +18,31 @@ def bars(axes):
 def test_weights_are_counted_and_exact_zeros_apart():
     axes = Figure().subplots()
     weight = torch.tensor([[0.0, 0.0, 0.1], [-0.1, 1.0, -1.0], [0.9, 0.0, 0.3]]).double()
-    histogram(axes, weight, 5, 1.0)  # bars of 0.4 around −0.8, −0.4, 0, 0.4, 0.8
+    draw_weights(axes, weight, 5, 1.0)  # bars of 0.4 around −0.8, −0.4, 0, 0.4, 0.8
     assert bars(axes) == {-0.8: 1, 0.0: 2, 0.4: 1, 0.8: 2, "zeros": 3}
     assert (axes.get_yscale(), axes.get_xlabel()) == ("log", "weight")
 
 
 def test_a_bar_lies_around_0_even_if_the_number_is_even():
     axes = Figure().subplots()
-    histogram(axes, torch.tensor([[1e-9, -1e-9]]).double(), 4, 1.0)
+    draw_weights(axes, torch.tensor([[1e-9, -1e-9]]).double(), 4, 1.0)
     assert bars(axes) == {0.0: 2}
 
 
 def test_the_words_of_a_layer():
     weight = torch.tensor([[0.0, 3.0, -4.0, 0.0], [1e-3, 0.5, 0.0, -0.005]]).double()
-    assert in_words(weight, 2) == (
+    assert weights_title(weight, 2) == (
         "layer 2: 2 × 4 weights\nΣ|W| = 7.51,  ΣW² = 25.3\nexactly 0: 37.5 %\nbelow 1/1000 of the largest: 50.0 %"
     )
-    assert "Σ|W| = 12,000,  ΣW² = 144,000,000" in in_words(torch.tensor([[12000.0]]).double(), 1)
+    assert "Σ|W| = 12,000,  ΣW² = 144,000,000" in weights_title(torch.tensor([[12000.0]]).double(), 1)
 
 
 def test_nothing_but_zeros():
     weight = torch.zeros(2, 2).double()
     assert largest(weight) == 1.0
-    assert "exactly 0: 100.0 %\nbelow 1/1000 of the largest: 100.0 %" in in_words(weight, 1)
+    assert "exactly 0: 100.0 %\nbelow 1/1000 of the largest: 100.0 %" in weights_title(weight, 1)
     axes = Figure().subplots()
-    histogram(axes, weight, 5, 1.0)
+    draw_weights(axes, weight, 5, 1.0)
     assert bars(axes) == {"zeros": 4}
 
 

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from deeprob.analysis.surfaces import BowlConfig, Race, descend, racers_of
-from deeprob.figures.of_optimizers.path_film import DPI, FRAMES, HOLD, SECONDS, Screen, film, reached, save_film
+from deeprob.figures.of_optimizers.path_film import DPI, FRAMES, HOLD, SECONDS, RaceScreen, film, reached, save_film
 from deeprob.figures.of_optimizers.paths import grounds, size
 from deeprob.figures.style import drawn
 
@@ -47,7 +47,7 @@ def test_pictures_differ_as_paths_grow_and_leave_matplotlibs_settings_alone(race
 
 def test_all_are_seen_after_the_same_number_of_evaluations(race):
     screens = []
-    figure = drawn((4, 4), lambda canvas: screens.extend(Screen(axes, race) for axes in grounds(canvas, [race])))
+    figure = drawn((4, 4), lambda canvas: screens.extend(RaceScreen(axes, race) for axes in grounds(canvas, [race])))
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()

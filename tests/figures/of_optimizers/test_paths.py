@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from deeprob.analysis.surfaces import BowlConfig, Race, SaddleConfig, descend, racers_of
-from deeprob.figures.of_optimizers.paths import FAR, RATIO, framed, grid_of, labels, paths, size, stroke
+from deeprob.figures.of_optimizers.paths import FAR, RATIO, grid_of, labels, paths, shown_limits, size, stroke
 from deeprob.figures.style import PALETTE, png
 
 
@@ -79,9 +79,9 @@ def test_a_path_that_diverges_is_drawn():
 
 
 def test_the_frame_holds_limits_and_start():
-    assert framed((0, 10, 0, 8), (5, 5)) == (0, 10, 0, 8)
-    assert framed((0, 10, 0, 2), (5, 1)) == (0, 10, -3, 5)
-    left, right, bottom, top = framed((0, 1, 0, 1), (-4, 0.5))
+    assert shown_limits((0, 10, 0, 8), (5, 5)) == (0, 10, 0, 8)
+    assert shown_limits((0, 10, 0, 2), (5, 1)) == (0, 10, -3, 5)
+    left, right, bottom, top = shown_limits((0, 1, 0, 1), (-4, 0.5))
     assert left < -4
     assert right >= 1
     assert (top - bottom) / (right - left) == pytest.approx(RATIO)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from deeprob.errors import UserError
-from deeprob.figures.of_runs.curves import curve, quantity, read_metrics
+from deeprob.figures.of_runs.curves import metric_curve, quantity, read_metrics
 
 
 def table(loss, steps=10):
@@ -53,7 +53,7 @@ def test_what_is_no_table_is_named(tmp_path, content, words):
 
 
 def test_mean_and_deviation_by_hand():
-    x, mean, deviation = curve([table([1, 2]), table([3, 8])], "val/loss")
+    x, mean, deviation = metric_curve([table([1, 2]), table([3, 8])], "val/loss")
     assert x.tolist() == [1, 2]
     assert mean.tolist() == [2, 5]
     assert deviation.tolist() == pytest.approx([math.sqrt(2), math.sqrt(18)])  # (1 + 1) / 1 and (9 + 9) / 1
@@ -61,7 +61,7 @@ def test_mean_and_deviation_by_hand():
 
 def test_each_epoch_is_of_the_runs_that_came_so_far():
     runs = [[4, 1, 7, 2], [8, 2], [6, 9, 1]]
-    x, mean, deviation = curve([table(run) for run in runs], "val/loss", "step")
+    x, mean, deviation = metric_curve([table(run) for run in runs], "val/loss", "step")
     assert x.tolist() == [10, 20, 30, 40]
     assert mean.tolist() == [6, 4, 4, 2]
     expected = [statistics.stdev(values) for values in ([4, 8, 6], [1, 2, 9], [7, 1])]
@@ -70,14 +70,16 @@ def test_each_epoch_is_of_the_runs_that_came_so_far():
 
 
 def test_what_is_not_finite_or_not_there_counts_for_nothing():
-    _, mean, deviation = curve([table([1, math.nan]), table([3, math.inf]), {"epoch": np.arange(1.0, 3)}], "val/loss")
+    _, mean, deviation = metric_curve(
+        [table([1, math.nan]), table([3, math.inf]), {"epoch": np.arange(1.0, 3)}], "val/loss"
+    )
     assert mean[0] == 2
     assert deviation[0] == pytest.approx(math.sqrt(2))
     assert np.isnan([mean[1], deviation[1]]).all()
 
 
 def test_one_run_is_itself_without_a_deviation():
-    _, mean, deviation = curve([table([1, 2])], "val/loss")
+    _, mean, deviation = metric_curve([table([1, 2])], "val/loss")
     assert mean.tolist() == [1, 2]
     assert np.isnan(deviation).all()
 

@@ -24,13 +24,13 @@ from deeprob.figures.of_features.picture_sheet import (
     LINE,
     WIDTH,
     ExamplesConfig,
+    as_rgb,
     boxed,
     caption,
     of_whole,
     part_of,
     put,
     sheet,
-    shown,
     the_part,
 )
 from deeprob.figures.style import FAINT
@@ -87,11 +87,11 @@ class ColorHistogramsConfig(ExamplesConfig):
             "; the ring of hues begins with red above, where grey counts too" if config.space == "hsv" else ""
         )
         axes = sheet(canvas, self._height(len(titles)), title, remark)
-        histograms = of_pictures(feature, examples.inputs)
+        histograms = picture_shares(feature, examples.inputs)
         for place, (picture, channels) in enumerate(zip(examples.inputs, histograms, strict=True)):
             left, top = place % COLUMNS * WIDTH / COLUMNS, LINE + place // COLUMNS * self._step + LINE
             caption(axes, left, top - 0.03, titles[place])
-            put(axes, shown(picture), boxed(picture.shape, left, top, SIDE))
+            put(axes, as_rgb(picture), boxed(picture.shape, left, top, SIDE))
             for column, (name, shares) in enumerate(zip(NAMES[config.space], channels.numpy(), strict=True), 1):
                 start = left + column * (SIDE - 0.02) + 0.1
                 middle = start + WIDE / 2
@@ -110,7 +110,7 @@ class ColorHistogramsConfig(ExamplesConfig):
         return LINE + -(-count // COLUMNS) * self._step
 
 
-def of_pictures(feature: ColorHistogram, inputs: Tensor) -> Tensor:
+def picture_shares(feature: ColorHistogram, inputs: Tensor) -> Tensor:
     """Return the shares of whole pictures (N, 3, H, W) by channel and bin, (N, 3, bins); joint ones are summed up."""
     described = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
     rows, columns = feature.rows, feature.columns
@@ -135,7 +135,7 @@ def ring(axes: Axes, shares: np.ndarray, x: float, y: float, radius: float) -> N
     hues = [Wedge((x, y), inner + long, *sector, width=long) for sector, long in zip(sectors, reach, strict=True)]
     axes.add_collection(PatchCollection(base, facecolors=colors, alpha=0.35, linewidths=0), autolim=False)
     axes.add_collection(PatchCollection(hues, facecolors=colors, linewidths=0), autolim=False)
-    percent(axes, shares, x, y)
+    write_largest(axes, shares, x, y)
 
 
 def bars(axes: Axes, shares: np.ndarray, name: str, left: float, top: float, width: float, height: float) -> None:
@@ -147,9 +147,9 @@ def bars(axes: Axes, shares: np.ndarray, name: str, left: float, top: float, wid
     edge = 0.4 if count <= 32 else 0.0
     axes.add_collection(PatchCollection(boxes, facecolors=colors, edgecolors=FAINT, linewidths=edge), autolim=False)
     axes.plot([left, left + width], [top + height] * 2, color=FAINT, linewidth=0.8)
-    percent(axes, shares, left + (shares.argmax() + 0.5) * wide, top - 0.07)
+    write_largest(axes, shares, left + (shares.argmax() + 0.5) * wide, top - 0.07)
 
 
-def percent(axes: Axes, shares: np.ndarray, x: float, y: float) -> None:
+def write_largest(axes: Axes, shares: np.ndarray, x: float, y: float) -> None:
     """Write the largest share around a point."""
     axes.text(x, y, f"{100 * shares.max():.0f}", fontsize=7, color=FAINT, ha="center", va="center_baseline")

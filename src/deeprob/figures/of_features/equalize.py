@@ -11,7 +11,7 @@ from torch import Tensor
 from deeprob.assembly.finished import Run
 from deeprob.config import number, register
 from deeprob.features.steps import equalize
-from deeprob.figures.of_features.picture_sheet import HEAD, WIDTH, ExamplesConfig, height_of, needs_pictures, shown
+from deeprob.figures.of_features.picture_sheet import HEAD, WIDTH, ExamplesConfig, as_rgb, height_of, needs_pictures
 from deeprob.figures.style import FAINT, INK, PALETTE, picture_axes
 
 CHANNELS = {1: ("level",), 3: ("red", "green", "blue")}
@@ -28,7 +28,7 @@ EVEN = 25
 
 @register("figure", "equalize")
 @dataclass(kw_only=True, slots=True)
-class EqualizationConfig(ExamplesConfig):
+class EqualizeConfig(ExamplesConfig):
     """Pictures before and after equalization, each with the histogram of its levels and their cumulative shares.
 
     The run's features need not equalize.
@@ -42,7 +42,7 @@ class EqualizationConfig(ExamplesConfig):
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""
-        return WIDTH + 0.16, HEAD + 0.2 + row_height(run) * len(self.chosen(run)[1])
+        return WIDTH + 0.16, HEAD + 0.2 + histogram_row_height(run) * len(self.chosen(run)[1])
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
@@ -52,7 +52,7 @@ class EqualizationConfig(ExamplesConfig):
             after = equalize(picture[None])[0]
             same = " (no change)" if torch.equal(after, picture) else ""
             for name, pixels, (left, right) in ((title, picture, row[:2]), (f"equalized{same}", after, row[2:])):
-                left.imshow(shown(pixels).numpy())
+                left.imshow(as_rgb(pixels).numpy())
                 picture_axes(left)
                 left.set_title(name, fontsize=8, fontweight="normal", pad=3, parse_math=False)
                 levels_of(right, pixels)
@@ -68,7 +68,7 @@ class EqualizationConfig(ExamplesConfig):
             canvas.legend(lines, names, loc="outside lower right", ncols=len(names))
 
 
-def row_height(run: Run) -> float:
+def histogram_row_height(run: Run) -> float:
     """Return the height of a row in inches."""
     return max(1.15, height_of(run.predictor.input_shape, 1.5) + 0.3)
 

@@ -22,14 +22,14 @@ from deeprob.figures.of_features.picture_sheet import (
     LINE,
     WIDTH,
     ExamplesConfig,
+    as_rgb,
     boxed,
     caption,
     faded,
-    height_of,
     part_of,
     put,
+    row_height,
     sheet,
-    shown,
     the_part,
 )
 from deeprob.figures.style import PALETTE
@@ -57,26 +57,27 @@ class HogStrokesConfig(ExamplesConfig):
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""
         rows = -(-len(self.chosen(run)[1]) // pairs_of(run))
-        return WIDTH + 0.16, HEAD + LINE + rows * row_height(run)
+        return WIDTH + 0.16, HEAD + LINE + rows * row_height(run, square_side(run))
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
         config, hog = the_part(run, HogConfig)
         assert isinstance(hog, Hog)
         examples, titles = self.chosen(run)
-        side, pairs, high = side_of(run), pairs_of(run), row_height(run)
+        side, pairs = square_side(run), pairs_of(run)
+        high = row_height(run, side)
         turn = "whole turn" if config.signed else "half turn"
         title = f"HoG: {config.directions} directions over a {turn} in cells of {config.cell}×{config.cell} pixels"
         remark = "strokes run along edges; the longer and darker, the stronger the edge" + (
             ", with its lighter side on the left as seen from the cell's middle" if config.signed else ""
         )
         axes = sheet(canvas, LINE + -(-len(titles) // pairs) * high, title, remark)
-        for number, (seen, weights) in enumerate(zip(*cells(hog, examples.inputs), strict=True)):
+        for number, (seen, weights) in enumerate(zip(*cell_strengths(hog, examples.inputs), strict=True)):
             left, top = number % pairs * WIDTH / pairs, LINE + number // pairs * high + LINE
             caption(axes, left, top - 0.03, titles[number])
-            put(axes, shown(examples.inputs[number]), boxed(seen.shape, left, top, side))
+            put(axes, as_rgb(examples.inputs[number]), boxed(seen.shape, left, top, side))
             box = boxed(seen.shape, left + side + 0.06, top, side)
-            put(axes, faded(shown(seen / 255), FADED), box)
+            put(axes, faded(as_rgb(seen / 255), FADED), box)
             lines, strengths = strokes(weights, config.cell, signed=config.signed)
             colors = np.tile(to_rgba(PALETTE[0]), (len(lines), 1))
             colors[:, 3] = np.sqrt(strengths)
@@ -84,7 +85,7 @@ class HogStrokesConfig(ExamplesConfig):
             axes.add_collection(LineCollection(list(places), colors=colors, linewidths=1.3), autolim=False)
 
 
-def side_of(run: Run) -> float:
+def square_side(run: Run) -> float:
     """Return the side of a picture's square in inches."""
     pairs = pairs_of(run)
     return (WIDTH / pairs - 0.06 - (GAP if pairs > 1 else 0.0)) / 2
@@ -97,12 +98,7 @@ def pairs_of(run: Run) -> int:
     return 3 if cells <= 8 else 2 if cells <= 16 else 1
 
 
-def row_height(run: Run) -> float:
-    """Return the height of a row of pictures in inches, with their titles and what is free below."""
-    return LINE + height_of(run.predictor.input_shape, side_of(run)) + GAP
-
-
-def cells(hog: Hog, inputs: Tensor) -> tuple[Tensor, Tensor]:
+def cell_strengths(hog: Hog, inputs: Tensor) -> tuple[Tensor, Tensor]:
     """Return pictures (N, C, H, W) as the feature sees them, from 0 to 255, and its numbers (N, d, R, C) by cell."""
     pictures, weights = [], []
     for _, chunk in hog.prepared(inputs):

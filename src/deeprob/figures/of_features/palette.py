@@ -18,14 +18,14 @@ from deeprob.figures.of_features.picture_sheet import (
     LINE,
     WIDTH,
     ExamplesConfig,
+    as_rgb,
     boxed,
     caption,
-    height_of,
     of_whole,
     part_of,
     put,
+    row_height,
     sheet,
-    shown,
     the_part,
 )
 from deeprob.figures.style import FAINT, PALE
@@ -86,10 +86,10 @@ class PaletteConfig(ExamplesConfig):
         painted = feature.quantized(examples.inputs).cpu()
         for place, (picture, after) in enumerate(zip(examples.inputs, painted, strict=True)):
             left = place % PAIRS * WIDTH / PAIRS
-            top = self._swatches(run) + place // PAIRS * row_height(run) + LINE
+            top = self._swatches(run) + place // PAIRS * row_height(run, SIDE) + LINE
             caption(axes, left, top - 0.03, titles[place])
-            put(axes, shown(picture), boxed(picture.shape, left, top, SIDE))
-            put(axes, shown(after), boxed(picture.shape, left + SIDE + 0.06, top, SIDE))
+            put(axes, as_rgb(picture), boxed(picture.shape, left, top, SIDE))
+            put(axes, as_rgb(after), boxed(picture.shape, left + SIDE + 0.06, top, SIDE))
 
     def _swatches(self, run: Run) -> float:
         """Return the height of what is above the pictures, in inches."""
@@ -97,7 +97,7 @@ class PaletteConfig(ExamplesConfig):
         return 1.5 * LINE + -(-colors // SWATCHES) * (HIGH + LINE) + GAP
 
     def _height(self, run: Run) -> float:
-        return self._swatches(run) + -(-len(self.chosen(run)[1]) // PAIRS) * row_height(run)
+        return self._swatches(run) + -(-len(self.chosen(run)[1]) // PAIRS) * row_height(run, SIDE)
 
 
 def used(feature: ColorQuantization, inputs: Tensor) -> Tensor:
@@ -105,8 +105,3 @@ def used(feature: ColorQuantization, inputs: Tensor) -> Tensor:
     rows, columns = feature.rows, feature.columns
     described = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
     return of_whole(described.view(len(inputs), -1, len(rows), len(columns)), rows, columns).mean(0).cpu()
-
-
-def row_height(run: Run) -> float:
-    """Return the height of a row of pictures in inches, with their titles and what is free below."""
-    return LINE + height_of(run.predictor.input_shape, SIDE) + GAP

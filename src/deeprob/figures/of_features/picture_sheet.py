@@ -87,10 +87,12 @@ def needs_pictures(run: Run) -> str:
 
 def part_of(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures] | None:
     """Return a run's feature of a kind, alone, the first within concat, or first in chain, and its config; or None."""
-    return find(run.config.features, run.predictor.features, kind)
+    return _part_within(run.config.features, run.predictor.features, kind)
 
 
-def find(config: FeaturesConfig, features: Features, kind: type[Config]) -> tuple[Config, PictureFeatures] | None:
+def _part_within(
+    config: FeaturesConfig, features: Features, kind: type[Config]
+) -> tuple[Config, PictureFeatures] | None:
     """Return the first feature of a kind within a feature, and its config, or None."""
     if isinstance(config, kind):
         assert isinstance(features, PictureFeatures)
@@ -99,11 +101,11 @@ def find(config: FeaturesConfig, features: Features, kind: type[Config]) -> tupl
         assert isinstance(features, Concat)
         for part_config, part in zip(config.features(), features.parts, strict=True):
             assert isinstance(part, Features)
-            if found := find(part_config, part, kind):
+            if found := _part_within(part_config, part, kind):
                 return found
     if isinstance(config, ChainConfig):  # the first part alone sees pictures
         assert isinstance(features, Chain)
-        return find(config.features()[0], features.steps()[0], kind)
+        return _part_within(config.features()[0], features.steps()[0], kind)
     return None
 
 
@@ -128,7 +130,7 @@ def of_whole(shares: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return torch.einsum("bkrc,r,c->bk", shares, high.to(shares), wide.to(shares))
 
 
-def shown(picture: Tensor) -> Tensor:
+def as_rgb(picture: Tensor) -> Tensor:
     """Return a picture (C, H, W), uint8 or floats in [0, 1], as (H, W, 3) floats in [0, 1]; of 1 channel it is grey."""
     pixels = levels(picture, torch.float32) / 255
     return (pixels if len(pixels) == 3 else pixels.mean(0).expand(3, -1, -1)).permute(1, 2, 0)
@@ -160,6 +162,11 @@ def height_of(shape: Sequence[int], side: float) -> float:
     """Return how many inches a picture of a shape (…, H, W) takes downwards of a square of a `side`."""
     height, width = shape[-2:]
     return side * min(1.0, height / width)
+
+
+def row_height(run: Run, side: float) -> float:
+    """Return the height of a row of pictures of a `side` in inches, with their titles and what is free below."""
+    return LINE + height_of(run.predictor.input_shape, side) + GAP
 
 
 def put(axes: Axes, pixels: Tensor, box: Box, **options: Any) -> AxesImage:

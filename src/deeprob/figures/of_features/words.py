@@ -19,13 +19,13 @@ from deeprob.figures.of_features.picture_sheet import (
     WIDTH,
     Box,
     ExamplesConfig,
+    as_rgb,
     boxed,
     caption,
     faded,
     height_of,
     put,
     sheet,
-    shown,
 )
 from deeprob.figures.style import INK, LETTER, PALETTE, shortened
 
@@ -41,7 +41,7 @@ FADED = 0.35
 
 @register("figure", "words")
 @dataclass(kw_only=True, slots=True)
-class FiringWordsConfig(ExamplesConfig):
+class WordsConfig(ExamplesConfig):
     """Pictures, and the words that a picture has more of than others have, each with the places where it fires.
 
     Words are in the order of their mean number in the picture, standardised as the model sees it: so many standard
@@ -79,7 +79,7 @@ class FiringWordsConfig(ExamplesConfig):
             ((_, seen),) = feature.prepared(picture[None])
             top = LINE + place * step + PATCH + 0.06
             caption(axes, 0, top - 0.03, shortened(titles[place], int(side / LETTER)))
-            put(axes, shown(picture), boxed(picture.shape, 0, top, side))
+            put(axes, as_rgb(picture), boxed(picture.shape, 0, top, side))
             strengths = firing(feature, seen)
             best = strengths.topk(min(self.words, len(strengths))).indices
             for column, (word, heat) in enumerate(zip(best.tolist(), maps(feature, seen, best), strict=True), 1):
@@ -87,9 +87,9 @@ class FiringWordsConfig(ExamplesConfig):
                 put(axes, pictured(patches, word), Box(box.left, top - 0.05 - PATCH, PATCH, PATCH, 0))
                 strength = f"{strengths[word].item():{'+' if standard else ''}.1f}"
                 axes.text(box.left + PATCH + 0.06, top - 0.05 - PATCH / 2, strength, fontsize=8, va="center_baseline")
-                put(axes, faded(shown(seen[0] / 255).mean(2, keepdim=True).expand(-1, -1, 3), FADED), box)
+                put(axes, faded(as_rgb(seen[0] / 255).mean(2, keepdim=True).expand(-1, -1, 3), FADED), box)
                 put(axes, tinted(heat), heated(box, heat, config.patch, config.stride))
-                axes.add_patch(framed(box, heat, config.patch, config.stride))
+                axes.add_patch(patch_frame(box, heat, config.patch, config.stride))
 
     @property
     def _side(self) -> float:
@@ -151,7 +151,7 @@ def heated(box: Box, heat: Tensor, patch: int, stride: int) -> Box:
     return Box(box.left + start, box.top + start, heat.shape[1] * pixel, heat.shape[0] * pixel, pixel)
 
 
-def framed(box: Box, heat: Tensor, patch: int, stride: int) -> Rectangle:
+def patch_frame(box: Box, heat: Tensor, patch: int, stride: int) -> Rectangle:
     """Return the frame of the patch with the largest code of (R, C), the first of equals, on a picture in a box."""
     row, column = divmod(int(heat.argmax()), heat.shape[1])
     corner = box.left + column * stride * box.scale, box.top + row * stride * box.scale

@@ -15,12 +15,9 @@ from deeprob.analysis.separability import separability
 from deeprob.assembly.finished import Run
 from deeprob.config import number, register
 from deeprob.figures.base import FigureConfig
-from deeprob.figures.of_layers.stages import INPUT, Stage, frame_of, in_words, joined, names_of, stages_of
-from deeprob.figures.of_models.decision_boundary import lines, needs_classes_of_the_plane
-from deeprob.figures.style import INK, PALE, palette_color
-
-UPRIGHT, LEVEL = "#bfa8dc", "#9fc7a4"
-"""The colors of the grid's lines of constant x₁ and of constant x₂, which are no class's."""
+from deeprob.figures.of_layers.stages import INPUT, Stage, frame_of, joined, stage_names, stage_title, stages_of
+from deeprob.figures.of_models.decision_boundary import draw_boundaries, needs_classes_of_the_plane
+from deeprob.figures.style import INK, LEVEL, PALE, UPRIGHT, palette_color
 
 NAMED, LONGEST = 10, 18
 """Up to so many classes are named, with so many letters."""
@@ -69,20 +66,20 @@ class FeatureSpaceConfig(FigureConfig):
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""
-        rows, columns = layout(1 + min(self.stages, len(names_of(run)) - 1))
+        rows, columns = stage_grid(1 + min(self.stages, len(stage_names(run)) - 1))
         return 2.3 * columns + 0.1, 2.55 * rows + legend_height(run.classes, columns)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
         first, *others = stages_of(run, self.lines, self.resolution, self.units)
         shown = [first, *others[-self.stages :]]
-        rows, columns = layout(len(shown))
+        rows, columns = stage_grid(len(shown))
         cells = list(canvas.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.08}).flat)
         for axes, stage in zip(cells, shown, strict=False):
             draw_stage(axes, stage, self.points, scores_after(run, others, stage))
         for axes in cells[len(shown) :]:
             axes.set_axis_off()
-        left_out = [in_words(stage.name) for stage in others[: -self.stages]]
+        left_out = [stage_title(stage.name) for stage in others[: -self.stages]]
         ends = " to ".join(dict.fromkeys([*left_out[:1], *left_out[-1:]]))
         legend(canvas, run.classes, columns, f"left out after the input: {ends}" if left_out else "")
 
@@ -91,7 +88,7 @@ class FeatureSpaceConfig(FigureConfig):
         return FigureConfig.compare(self, runs, columns)
 
 
-def layout(panels: int) -> tuple[int, int]:
+def stage_grid(panels: int) -> tuple[int, int]:
     """Return how many rows and columns hold so many panels: up to four columns, with as few gaps as possible."""
     columns = panels if panels <= 4 else min((4, 3), key=lambda columns: -panels % columns)
     return -(-panels // columns), columns
@@ -124,12 +121,12 @@ def draw_stage(axes: Axes, stage: Stage, points: int, network: Scores | None = N
     if network is None:
         axes.plot(*joined(stage.boundary).T.numpy(), color=INK, lw=1.3)
     else:
-        lines(axes, network(grid(limits, 300)), limits, INK)
+        draw_boundaries(axes, network(grid(limits, 300)), limits, INK)
     axes.set(xlabel=stage.projection.labels[0], ylabel=stage.projection.labels[1])
     axes.locator_params(nbins=4)
     if stage.train.inputs.shape[1] == 1:
         axes.set_yticks([])
-    axes.set_title(in_words(stage.name), pad=15)
+    axes.set_title(stage_title(stage.name), pad=15)
     right = f"linear probe {100 * separability(stage.train, stage.train):.1f} %"
     axes.text(0, 1.03, right, transform=axes.transAxes, fontsize=8)
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deeprob.figures.of_layers.stages import Stage, in_words, joined
+from deeprob.figures.of_layers.stages import Stage, joined, stage_title
 
 SIGNS = [(1.0, 1.0), (-1.0, 1.0), (1.0, -1.0), (-1.0, -1.0)]
 
@@ -49,7 +49,7 @@ def scenes_of(stages: Sequence[Stage]) -> list[Scene]:
         upright, level = stage.grid.chunk(2)
         pieces = (stage.points, joined(upright), joined(level), joined(stage.boundary))
         parts = [(((piece * scale) @ turn - (low + high) / 2) / room).numpy() for piece in pieces]
-        scenes.append(Scene(in_words(stage.name), labels_of(stage, turn), *parts))
+        scenes.append(Scene(stage_title(stage.name), axis_labels(stage, turn), *parts))
     return scenes
 
 
@@ -69,7 +69,7 @@ def alignment(points: Tensor, target: Tensor, by_unit: bool) -> Tensor:
     return max(signed, key=lambda turn: (turn * match).sum().item())
 
 
-def labels_of(stage: Stage, turn: Tensor) -> tuple[str, str]:
+def axis_labels(stage: Stage, turn: Tensor) -> tuple[str, str]:
     """Return what the axes are after a turn (2, 2)."""
     if not stage.projection.by_unit:
         return "plane of PC 1 and PC 2", ""

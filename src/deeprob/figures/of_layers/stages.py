@@ -108,7 +108,7 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
     pieces = [train, grid_lines(limits, lines), *trace(run, limits, resolution)]
     torn: list[Tensor] = []
     stages = []
-    for name, outcomes in follow(run, pieces):
+    for name, outcomes in stage_outcomes(run, pieces):
         projection = project(name, outcomes[0], units)
         places = [projection(outcome) for outcome in outcomes]
         if outcomes[0].shape[1] == 1:
@@ -123,13 +123,13 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
     return stages
 
 
-def names_of(run: Run) -> list[str]:
+def stage_names(run: Run) -> list[str]:
     """Return the names of the stages that `stages_of` finds."""
-    return [name for name, _ in follow(run, [run.examples("train").inputs[:1].cpu()])]
+    return [name for name, _ in stage_outcomes(run, [run.examples("train").inputs[:1].cpu()])]
 
 
 @torch.no_grad()
-def follow(run: Run, pieces: Sequence[Tensor]) -> Iterator[tuple[str, list[Tensor]]]:
+def stage_outcomes(run: Run, pieces: Sequence[Tensor]) -> Iterator[tuple[str, list[Tensor]]]:
     """Yield each stage's name and, in double precision, its outcomes (…, H) for pieces (…, 2) of the raw plane."""
     raw = torch.cat([piece.reshape(-1, 2) for piece in pieces])
     model = run.model
@@ -236,6 +236,6 @@ def joined(pieces: Sequence[Tensor] | Tensor) -> Tensor:
     return torch.cat([part for piece in pieces for part in (piece, gap)] or [gap])
 
 
-def in_words(name: str) -> str:
+def stage_title(name: str) -> str:
     """Return the name of a stage as a title."""
     return name.replace("_", " ")

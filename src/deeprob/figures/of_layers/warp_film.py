@@ -1,6 +1,5 @@
 """A film of feature space: the plane bending from the input to the scores, layer by layer."""
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,28 +10,25 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Rectangle
-from PIL import Image
 from torch import Tensor
 
 from deeprob.assembly.finished import Run
 from deeprob.config import name_of, number, register
 from deeprob.figures.base import FigureConfig
+from deeprob.figures.gif import gif
 from deeprob.figures.of_layers.feature_space import (
-    LEVEL,
-    UPRIGHT,
     class_marks,
     cloud,
-    layout,
     legend,
     legend_height,
+    stage_grid,
 )
 from deeprob.figures.of_layers.scenes import Scene, played, scenes_of
-from deeprob.figures.of_layers.stages import names_of, stages_of
+from deeprob.figures.of_layers.stages import stage_names, stages_of
 from deeprob.figures.of_models.decision_boundary import needs_classes_of_the_plane
-from deeprob.figures.style import INK, PALE, PALETTE, STYLE, picture_axes
+from deeprob.figures.style import INK, LEVEL, PALE, STYLE, UPRIGHT, picture_axes
 from deeprob.tracking.files import write_whole
 
 DPI = 120
@@ -82,17 +78,17 @@ class WarpFilmConfig(FigureConfig):
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height of the still in inches."""
-        rows, columns = layout(len(names_of(run)))
+        rows, columns = stage_grid(len(stage_names(run)))
         return 2.4 * columns, 2.7 * rows + legend_height(run.classes, columns)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw the stages of a run as a still."""
         stages = stages_of(run, self.lines, self.resolution)
         targets, scenes = stages[0].train.targets[: self.points], scenes_of(stages)
-        rows, columns = layout(len(scenes))
+        rows, columns = stage_grid(len(scenes))
         cells = list(canvas.subplots(rows, columns, squeeze=False).flat)
         for axes, scene in zip(cells, scenes, strict=False):
-            Screen(axes, targets).show(scene)
+            SceneScreen(axes, targets).show(scene)
         for axes in cells[len(scenes) :]:
             axes.set_axis_off()
         legend(canvas, run.classes, columns)
@@ -108,7 +104,7 @@ class WarpFilmConfig(FigureConfig):
             canvas.draw()
             still = canvas.copy_from_bbox(figure.bbox)  # of what is the same in all pictures
             axes = figure.add_axes((0.06, below + 0.07, 0.9, 0.85 - below))
-            screen = Screen(axes, targets)
+            screen = SceneScreen(axes, targets)
         for scene, seconds in played(scenes, self.frames, self.hold, 1 / self.fps):
             with mpl.rc_context(STYLE):  # never while others draw
                 screen.show(scene)
@@ -139,7 +135,7 @@ def class_row(figure: Figure, classes: Sequence[str]) -> float:
     return 0.05 * -(-len(marks) // columns)
 
 
-class Screen:
+class SceneScreen:
     """Axes on which scenes are shown, one in place of the other.
 
     Parameters
@@ -169,22 +165,3 @@ class Screen:
         self.level.set_data(*scene.level.T)
         self.boundary.set_data(*scene.boundary.T)
         self.cloud.set_offsets(scene.points[: self.shown])
-
-
-def gif(pictures: Sequence[tuple[np.ndarray, float]]) -> bytes:
-    """Return a film of pictures (H, W, 3) of uint8, each seen for so many seconds, that begins again at its end.
-
-    Its palette holds every ink of a film, and five steps of each towards white for smooth edges.
-    """
-    inks = np.array([to_rgb(ink) for ink in (*PALETTE, INK, UPRIGHT, LEVEL)])
-    shades = [1 - step / 5 * (1 - inks) for step in range(1, 6)]
-    palette = Image.new("P", (1, 1))
-    colors = np.concatenate([np.ones((1, 3)), [to_rgb(PALE)], *shades])
-    palette.putpalette((255 * colors).round().astype(int).flatten().tolist())
-    first, *others = (
-        Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE) for picture, _ in pictures
-    )
-    file = io.BytesIO()
-    durations = [round(1000 * seconds) for _, seconds in pictures]
-    first.save(file, format="GIF", save_all=True, append_images=others, duration=durations, loop=0, optimize=False)
-    return file.getvalue()

@@ -70,8 +70,8 @@ def panel(canvas: FigureBase, errors: ErrorCurve, step: float, tolerance: float)
     axes.set_xlabel("step h (too small: rounding, divided by h; too large: curvature and kinks)")
     axes.set_title(f"How far numeric gradients are off: {errors.entries} entries")
     axes.grid(True)
-    curve(axes, errors.steps, errors.one_sided, PALETTE[5], "s", "one-sided  (f(x + h) − f(x)) / h")
-    curve(axes, errors.steps, errors.central, PALETTE[0], "o", "central  (f(x + h) − f(x − h)) / 2h")
+    draw_errors(axes, errors.steps, errors.one_sided, PALETTE[5], "s", "one-sided  (f(x + h) − f(x)) / h")
+    draw_errors(axes, errors.steps, errors.central, PALETTE[0], "o", "central  (f(x + h) − f(x − h)) / 2h")
     axes.axvline(step, color=FAINT, linewidth=0.8, linestyle="--", zorder=1)
     axes.axhline(tolerance, color=FAINT, linewidth=0.8, linestyle="--", zorder=1)
     remark(axes, "h of the check", (step, 0.95), "data", "axes fraction")
@@ -79,7 +79,7 @@ def panel(canvas: FigureBase, errors: ErrorCurve, step: float, tolerance: float)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))
 
 
-def curve(axes: Axes, steps: Sequence[float], errors: Sequence[float], color: str, mark: str, name: str) -> None:
+def draw_errors(axes: Axes, steps: Sequence[float], errors: Sequence[float], color: str, mark: str, name: str) -> None:
     """Draw a curve, its smallest error marked there and told in the legend."""
     heights = np.maximum(errors, EPSILON)
     best = int(heights.argmin())

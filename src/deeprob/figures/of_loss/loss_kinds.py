@@ -71,7 +71,7 @@ class LossKindsConfig(FigureConfig):
         result = self.search(run)
         panels = canvas.subplots(2, 2, squeeze=False).flat
         for axes, (kind, definition), ink in zip(panels, KINDS.items(), PALETTE, strict=False):
-            title(axes, kind, definition, result.counts[kind], self.directions)
+            write_kind(axes, kind, definition, result.counts[kind], self.directions)
             if kind in result.found:
                 one_slice(axes, result.found[kind], ink)
             else:
@@ -81,7 +81,7 @@ class LossKindsConfig(FigureConfig):
         canvas.supylabel(f"L(W) over {result.examples} training examples", fontsize=9)
 
 
-def title(axes: Axes, kind: str, definition: str, count: int, directions: int) -> None:
+def write_kind(axes: Axes, kind: str, definition: str, count: int, directions: int) -> None:
     """Write a kind and its definition above axes."""
     axes.set_title(kind, pad=30)
     words = fill(definition, 68) + f"\n({count} of {directions} random directions)"

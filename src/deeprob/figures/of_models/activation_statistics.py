@@ -60,8 +60,8 @@ class ActivationStatisticsConfig(FigureConfig):
         for axes in panels.flat[len(layers) :]:
             axes.set_axis_off()
         for axes, layer in zip(panels.flat, layers, strict=False):
-            histogram(axes, layer.activations, self.bins)
-            axes.set_title(in_words(layer), fontsize=8, fontweight="normal")
+            draw_activations(axes, layer.activations, self.bins)
+            axes.set_title(layer_title(layer), fontsize=8, fontweight="normal")
         for axes in panels[:, 0]:
             axes.set_ylabel("share of values")
 
@@ -132,7 +132,7 @@ def steepest(name: str) -> float:
     return derivative(ACTIVATIONS[name].function, torch.linspace(-8, 8, 3201, dtype=torch.float64)).max().item()
 
 
-def in_words(layer: Layer) -> str:
+def layer_title(layer: Layer) -> str:
     """Return what is worth saying of a layer."""
     name, shares = layer.name.split()[0], {key: f"{100 * share:.1f} %" for key, share in layer.shares().items()}
     if name == "relu":
@@ -144,7 +144,7 @@ def in_words(layer: Layer) -> str:
     return f"{layer.name}: {layer.activations.shape[1]} units\n{found}"
 
 
-def histogram(axes: Axes, activations: Tensor, bins: int) -> None:
+def draw_activations(axes: Axes, activations: Tensor, bins: int) -> None:
     """Draw which share of all activations lies where; those that are exactly 0 are left out."""
     values = activations.flatten().double().cpu()
     moved = values[values != 0]

@@ -66,7 +66,7 @@ class ActivationsConfig(FigureConfig):
         for axes, (name, function) in zip(panels.flat, functions.items(), strict=False):
             if name == "maxout":
                 pieces(axes, self.reach)
-            curve(axes, function, self.reach)
+            draw_function(axes, function, self.reach)
             axes.set_title(f"{name}   ")
             axes.set_title(FORMULAS.get(name, ""), loc="right", fontsize=8, fontweight="normal")
         for axes in panels.flat[len(functions) :]:
@@ -90,7 +90,7 @@ def derivative(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return slope
 
 
-def curve(axes: Axes, function: Callable[[Tensor], Tensor], reach: float, samples: int = 800) -> None:
+def draw_function(axes: Axes, function: Callable[[Tensor], Tensor], reach: float, samples: int = 800) -> None:
     """Draw a function and its derivative, each with its name at its right end; a derivative's jump is a gap.
 
     An even number of `samples` leaves out 0, where most of the derivatives that jump do so.

@@ -48,7 +48,7 @@ class ConfusionConfig(FigureConfig):
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""
-        names, side = names_of(run.classes), side_of(len(run.classes))
+        names, side = shown_names(run.classes), matrix_side(len(run.classes))
         longest = max(map(len, names), default=0) * LETTER
         below = longest * 0.75 if is_slanted(names) else 0.1
         beside = 2.6 if numbered(run.classes) else 3.2
@@ -63,7 +63,7 @@ class ConfusionConfig(FigureConfig):
         cells = matrix(axes, counts, run.classes)
         accuracy_bars(axes, counts)
         if not numbered(run.classes):
-            side = side_of(len(run.classes))
+            side = matrix_side(len(run.classes))
             scale = axes.inset_axes((1 + 1.5 / side, 0, 0.12 / side, 1))
             canvas.colorbar(cells, cax=scale, ticks=[0, 5, 20, 50, 100], label="share of the true class (%)")
         right = counts.diagonal().sum().item() / counts.sum().item()
@@ -107,7 +107,7 @@ def shares(counts: Tensor) -> Tensor:
 
 def matrix(axes: Axes, counts: Tensor, classes: Sequence[str]) -> AxesImage:
     """Draw counts (C, C) as shaded cells, with numbers and names as long as there is room for them."""
-    values, names = shares(counts), names_of(classes)
+    values, names = shares(counts), shown_names(classes)
     totals = [int(total) for total in counts.sum(1)]
     image = axes.imshow(values.numpy(), cmap=SEQUENTIAL, norm=SHADE)
     if names:
@@ -126,7 +126,7 @@ def matrix(axes: Axes, counts: Tensor, classes: Sequence[str]) -> AxesImage:
         for row, column in itertools.product(range(len(classes)), repeat=2):
             share = values[row, column].item()
             ink = "white" if SHADE(share) > 0.56 else INK
-            text = percent(share, len(classes))
+            text = cell_text(share, len(classes))
             axes.text(column, row, text, color=ink, fontsize=7.5, ha="center", va="center_baseline")
     return image
 
@@ -134,7 +134,7 @@ def matrix(axes: Axes, counts: Tensor, classes: Sequence[str]) -> AxesImage:
 def accuracy_bars(axes: Axes, counts: Tensor) -> None:
     """Draw each class's accuracy as a bar to the right of its row of the matrix (C, C) on `axes`."""
     classes = len(counts)
-    side = side_of(classes)
+    side = matrix_side(classes)
     accuracies = shares(counts).diagonal().tolist()
     bars = axes.inset_axes((1 + 0.12 / side, 0, 1.3 / side, 1))
     bars.barh(range(classes), accuracies, height=0.7, color=[palette_color(place) for place in range(classes)])
@@ -144,10 +144,10 @@ def accuracy_bars(axes: Axes, counts: Tensor) -> None:
     bars.spines["bottom"].set_bounds(0, 100)
     for place, (accuracy, total) in enumerate(zip(accuracies, counts.sum(1).tolist(), strict=True)):
         if total and classes <= NUMBERED:
-            bars.text(accuracy + 3, place, percent(accuracy, classes) or "0", fontsize=7.5, va="center_baseline")
+            bars.text(accuracy + 3, place, cell_text(accuracy, classes) or "0", fontsize=7.5, va="center_baseline")
 
 
-def percent(share: float, classes: int) -> str:
+def cell_text(share: float, classes: int) -> str:
     """Return a share in % for a cell: with a decimal of few classes; nothing for 0, and never 0 or 100 for almost."""
     if share in (0, 100):
         return "100" if share else ""
@@ -162,16 +162,16 @@ def numbered(classes: Sequence[str]) -> bool:
     return len(classes) <= NUMBERED
 
 
-def names_of(classes: Sequence[str]) -> list[str]:
+def shown_names(classes: Sequence[str]) -> list[str]:
     """Return the classes' names as they are shown: not too long, and none where there are too many."""
     return [shortened(name, LONGEST) for name in classes] if len(classes) <= NAMED else []
 
 
 def is_slanted(names: Sequence[str]) -> bool:
     """Tell whether names are too long to stand side by side under their columns."""
-    return max(map(len, names), default=0) * LETTER > 0.9 * side_of(len(names)) / max(1, len(names))
+    return max(map(len, names), default=0) * LETTER > 0.9 * matrix_side(len(names)) / max(1, len(names))
 
 
-def side_of(classes: int) -> float:
+def matrix_side(classes: int) -> float:
     """Return the matrix's side in inches."""
     return min(max(2.2, 0.46 * classes), 5.2)

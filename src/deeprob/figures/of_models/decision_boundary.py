@@ -58,7 +58,7 @@ class DecisionBoundaryConfig(FigureConfig):
         axes = canvas.subplots()
         examples = run.examples(self.split)
         limits = limits_of(run.examples("train").inputs)
-        boundary(axes, run, limits, self.resolution)
+        draw_regions(axes, run, limits, self.resolution)
         scatter(axes, examples, self.points)
         plane_axes(axes, limits)
         axes.set_title(f"{100 * run.evaluate(self.split)['accuracy']:.1f} % right ({self.split})")
@@ -73,7 +73,7 @@ def needs_classes_of_the_plane(run: Run) -> str:
     return "" if shape == (2,) else f"needs points of the plane, and the run's inputs have the shape {list(shape)}"
 
 
-def boundary(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -> None:
+def draw_regions(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -> None:
     """Draw the regions of classes, and a line between them.
 
     A region has the color of its class; the surer the model, the stronger: white where all classes are equally likely.
@@ -94,10 +94,10 @@ def boundary(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits, res
     colors = torch.tensor([rgb(place) for place in range(classes)])[winner]
     image = 1 - strength[:, None] * (1 - colors)
     axes.imshow(image.view(resolution, resolution, 3).numpy(), extent=limits, origin="lower", aspect="equal")
-    lines(axes, values, limits, INK)
+    draw_boundaries(axes, values, limits, INK)
 
 
-def lines(axes: Axes, values: Tensor, limits: Limits, ink: str) -> None:
+def draw_boundaries(axes: Axes, values: Tensor, limits: Limits, ink: str) -> None:
     """Draw the boundaries between classes of scores (R², C) on the grid of a part of the plane."""
     for field in boundary_fields(values):
         if field.min() < 0 < field.max():
@@ -106,12 +106,12 @@ def lines(axes: Axes, values: Tensor, limits: Limits, ink: str) -> None:
 
 def scatter(axes: Axes, examples: Examples, most: int = 600) -> None:
     """Draw up to so many examples as points in their classes' colors."""
-    inputs, targets = spread(examples, most)
+    inputs, targets = evenly_spaced(examples, most)
     for target in np.unique(targets):
         axes.plot(*inputs[targets == target].T, "o", color=palette_color(int(target)), ms=3.2, mec="white", mew=0.4)
 
 
-def spread(examples: Examples, most: int) -> tuple[np.ndarray, np.ndarray]:
+def evenly_spaced(examples: Examples, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Return up to so many inputs and targets, taken at even distances."""
     places = torch.arange(len(examples))[:: max(1, -(-len(examples) // most))] if most else torch.arange(0)
     chosen = examples[places.to(examples.targets.device)]

@@ -14,7 +14,7 @@ from deeprob.config import choice, number, register
 from deeprob.data import Examples
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.of_models.confusion import needs_classes
-from deeprob.figures.of_models.decision_boundary import boundary, class_legend, scatter
+from deeprob.figures.of_models.decision_boundary import class_legend, draw_regions, scatter
 from deeprob.figures.style import FAINT, INK, PALE, palette_color, plane_axes, shortened
 
 TOP = 3
@@ -118,7 +118,7 @@ def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
 def plane(axes: Axes, run: Run, examples: Examples, shown: Tensor) -> None:
     """Draw the model's regions, examples, and over them some as ringed points in the color of their true class."""
     limits = limits_of(examples.inputs.cpu())
-    boundary(axes, run, limits, resolution=300)
+    draw_regions(axes, run, limits, resolution=300)
     scatter(axes, examples)
     for place in shown.tolist():
         point, target = examples.inputs[place].tolist(), int(examples.targets[place])

@@ -16,7 +16,7 @@ from deeprob.config import number, register
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures.bank import Bank
 from deeprob.figures.base import FigureConfig
-from deeprob.figures.of_models.decision_boundary import class_legend, scatter, spread
+from deeprob.figures.of_models.decision_boundary import class_legend, evenly_spaced, scatter
 from deeprob.figures.of_models.template_bank import bank_of_classes, bank_of_units, overview
 from deeprob.figures.of_models.unit_lines import draw_units
 from deeprob.figures.of_models.units import first_layer, mean_derivatives
@@ -73,7 +73,7 @@ class TemplatesConfig(FigureConfig):
         """Return width and height in inches."""
         if run.predictor.input_shape == (2,):
             return 4.4, 4.5
-        if of_pictures(run):
+        if sees_pixels(run):
             return self._bank(run).size()
         return 8.3, 1.2 + 0.2 * min(len(self._rows(run)[0]), NAMED)
 
@@ -82,7 +82,7 @@ class TemplatesConfig(FigureConfig):
         axes = canvas.subplots()
         if run.predictor.input_shape == (2,):
             self._plane(axes, run)
-        elif of_pictures(run):
+        elif sees_pixels(run):
             self._bank(run).draw(axes)
         else:
             self._table(canvas, axes, run)
@@ -95,7 +95,7 @@ class TemplatesConfig(FigureConfig):
     def _bank(self, run: Run) -> Bank:
         """Return the pictures of a run on pictures."""
         v, _ = first_layer(run.model, run.predictor.features.standardize)
-        v, names, cls = v.view(*v.shape[:2], *run.predictor.input_shape), names_of(run), place_of(run, self.cls)
+        v, names, cls = v.view(*v.shape[:2], *run.predictor.input_shape), score_names(run), place_of(run, self.cls)
         if not hidden(run):
             return bank_of_classes(v, names) if cls is None else bank_of_classes(v[cls : cls + 1], names[cls : cls + 1])
         two_layers = len(run.model.linear_layers) == 2
@@ -106,7 +106,7 @@ class TemplatesConfig(FigureConfig):
     def _plane(self, axes: Axes, run: Run) -> None:
         """Draw a run on the plane."""
         v, c = first_layer(run.model, run.predictor.features.standardize)
-        cls, names = place_of(run, self.cls), names_of(run)
+        cls, names = place_of(run, self.cls), score_names(run)
         if hidden(run):
             fed = feeds(run).norm(dim=0) if cls is None else feeds(run)[cls].abs()
             strengths, colors = fed * v.norm(dim=2).amax(1), [INK] * len(v)
@@ -122,7 +122,7 @@ class TemplatesConfig(FigureConfig):
         if run.classes:
             scatter(axes, training, self.points)
         else:
-            axes.plot(*spread(training, self.points)[0].T, "o", color=FAINT, ms=3.2, mec="white", mew=0.4)
+            axes.plot(*evenly_spaced(training, self.points)[0].T, "o", color=FAINT, ms=3.2, mec="white", mew=0.4)
         strengths = strengths[chosen] / strengths.max().clamp(min=1e-300)
         draw_units(axes, v[chosen], c[chosen], strengths, [colors[unit] for unit in chosen], limits)
         plane_axes(axes, limits)
@@ -132,7 +132,7 @@ class TemplatesConfig(FigureConfig):
     def _rows(self, run: Run) -> tuple[Tensor, Sequence[str]]:
         """Return the rows (R, D) that a run on a table shows, and their names."""
         w, _ = first_layer(run.model)
-        names, cls = names_of(run), place_of(run, self.cls)
+        names, cls = score_names(run), place_of(run, self.cls)
         if not hidden(run):
             return (w[:, 0], names) if cls is None else (w[cls], [names[cls]])
         fed = feeds(run)
@@ -160,12 +160,12 @@ def hidden(run: Run) -> bool:
     return len(run.model.linear_layers) > 1
 
 
-def of_pictures(run: Run) -> bool:
+def sees_pixels(run: Run) -> bool:
     """Tell whether a run's model sees the pixels of pictures."""
     return run.config.features.unchanged and len(run.predictor.input_shape) == 3
 
 
-def names_of(run: Run) -> Sequence[str]:
+def score_names(run: Run) -> Sequence[str]:
     """Return what a run's scores are called."""
     return run.classes or [f"output {place + 1}" for place in range(run.predictor.outputs)]
 
@@ -178,7 +178,7 @@ def place_of(run: Run, name: str | None) -> int | None:
     UserError
         When there is no class of that name.
     """
-    names = list(names_of(run))
+    names = list(score_names(run))
     if name is not None and name not in names:
         raise UserError(f"figure.cls={name}: the run has no such class; {did_you_mean(name, names)}")
     return None if name is None else names.index(name)

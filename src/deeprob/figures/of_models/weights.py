@@ -51,8 +51,8 @@ class WeightsConfig(FigureConfig):
         weights = matrices(run)
         panels = canvas.subplots(1, len(weights), squeeze=False)[0]
         for place, (axes, weight) in enumerate(zip(panels, weights, strict=True)):
-            histogram(axes, weight, self.bins, largest(weight) if self.reach is None else self.reach[place])
-            axes.set_title(in_words(weight, place + 1), fontsize=8, fontweight="normal")
+            draw_weights(axes, weight, self.bins, largest(weight) if self.reach is None else self.reach[place])
+            axes.set_title(weights_title(weight, place + 1), fontsize=8, fontweight="normal")
         panels[0].set_ylabel("number of weights")
 
     def compare(self, runs: Mapping[str, Run], columns: int = 3) -> Figure:
@@ -75,7 +75,7 @@ def largest(weight: Tensor) -> float:
     return weight.abs().max().item() or 1.0
 
 
-def in_words(weight: Tensor, number: int) -> str:
+def weights_title(weight: Tensor, number: int) -> str:
     """Return what is worth saying of a layer's weights."""
     rows, columns = weight.shape
     magnitudes = weight.abs()
@@ -83,17 +83,17 @@ def in_words(weight: Tensor, number: int) -> str:
     near = (magnitudes < NEAR * largest(weight)).double().mean().item()
     return (
         f"layer {number}: {rows} × {columns} weights\n"
-        f"Σ|W| = {_short(magnitudes.sum().item())},  ΣW² = {_short(weight.square().sum().item())}\n"
+        f"Σ|W| = {_sum_text(magnitudes.sum().item())},  ΣW² = {_sum_text(weight.square().sum().item())}\n"
         f"exactly 0: {100 * zero:.1f} %\n"
         f"below 1/{1 / NEAR:.0f} of the largest: {100 * near:.1f} %"
     )
 
 
-def _short(value: float) -> str:
+def _sum_text(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
-def histogram(axes: Axes, weight: Tensor, bins: int, reach: float) -> None:
+def draw_weights(axes: Axes, weight: Tensor, bins: int, reach: float) -> None:
     """Draw how many weights lie where between −reach and reach, on a logarithmic scale; exact zeros are a bar apart."""
     bins += 1 - bins % 2
     values = weight.flatten()

@@ -16,7 +16,7 @@ from deeprob.figures.of_runs.learning_curves import (
     draw_curves,
     frame,
     group_color,
-    labels_of,
+    group_labels,
     legends,
     size_of,
 )
@@ -41,7 +41,7 @@ class OptimizerRaceConfig(FigureConfig):
         """Return why it cannot be drawn."""
         if reason := LearningCurvesConfig().unsuited(run):
             return reason
-        missing = {"time/seconds", "optim/evaluations"} - measured(run)
+        missing = {"time/seconds", "optim/evaluations"} - measured_columns(run)
         return f"needs {' and '.join(sorted(missing))} in metrics.csv" if missing else ""
 
     def size(self, run: Run) -> tuple[float, float]:
@@ -57,7 +57,7 @@ class OptimizerRaceConfig(FigureConfig):
         groups = {name: [runs[title] for title in same] for name, same in group_by_seed(list(runs)).items()}
         width, height = self.size(next(iter(runs.values())))
         (_, alone), (_, with_legend) = (
-            size_of(len(COURSES), labels, len(COURSES)) for labels in ([""], labels_of(groups))
+            size_of(len(COURSES), labels, len(COURSES)) for labels in ([""], group_labels(groups))
         )
         return drawn((width, height + with_legend - alone), lambda canvas: self.race(canvas, groups))
 
@@ -79,12 +79,12 @@ class OptimizerRaceConfig(FigureConfig):
 
 def rows_of(runs: Sequence[Run]) -> list[str]:
     """Return what is raced for: the training loss, and accuracy, or loss, on the validation or the training split."""
-    common = set.intersection(*map(measured, runs))
+    common = set.intersection(*map(measured_columns, runs))
     unseen = [name for name in ("val/accuracy", "val/loss", "train/accuracy") if name in common]
     return ["train/loss", *unseen[:1]]
 
 
-def measured(run: Run) -> set[str]:
+def measured_columns(run: Run) -> set[str]:
     """Return the columns of a run's ``metrics.csv`` that have values."""
     table = read_metrics(run.directory / "metrics.csv")
     return {name for name, values in table.items() if np.isfinite(values).any()}

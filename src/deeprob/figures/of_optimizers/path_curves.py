@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
 from deeprob.analysis.surfaces import Race
-from deeprob.figures.of_optimizers.paths import labels, legend_columns, stroke, title
-from deeprob.figures.style import drawn
+from deeprob.figures.of_optimizers.paths import labels, stroke, surface_title
+from deeprob.figures.style import drawn, legend_columns
 
 LOWEST = 1e-14
 """What f − f* is shown at least: float64 tells no less of numbers around 1."""
@@ -49,4 +49,4 @@ def curves(row: Sequence[Axes], race: Race, below: bool) -> None:
         if number:
             axes.tick_params(labelleft=False)
         else:
-            axes.set(title=title(race.surface), ylabel="f − its minimum")
+            axes.set(title=surface_title(race.surface), ylabel="f − its minimum")

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from deeprob.analysis.surfaces import Race
-from deeprob.figures.of_layers.warp_film import gif
+from deeprob.figures.gif import gif
 from deeprob.figures.of_optimizers.paths import Trail, grounds, size
 from deeprob.figures.style import INK, STYLE, drawn
 from deeprob.tracking.files import write_whole
@@ -41,7 +41,7 @@ def film(races: Sequence[Race], frames: int = FRAMES) -> Iterator[tuple[np.ndarr
         canvas: Any = FigureCanvasAgg(figure)  # has no type hints
         canvas.draw()
         still = canvas.copy_from_bbox(figure.bbox)  # of what is the same in all pictures
-        screens = [Screen(axes, race) for axes, race in zip(every, races, strict=True)]
+        screens = [RaceScreen(axes, race) for axes, race in zip(every, races, strict=True)]
     for number in range(frames + 1):
         with mpl.rc_context(STYLE):  # never while others draw
             canvas.restore_region(still)
@@ -50,7 +50,7 @@ def film(races: Sequence[Race], frames: int = FRAMES) -> Iterator[tuple[np.ndarr
         yield np.asarray(canvas.buffer_rgba())[..., :3].copy(), HOLD if number == frames else SECONDS
 
 
-class Screen:
+class RaceScreen:
     """Axes on which the paths of a race grow.
 
     Parameters

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from deeprob.analysis.surfaces import Descent, Limits, Point, Race, SurfaceConfig
 from deeprob.config import name_of
-from deeprob.figures.style import INK, LETTER, PALETTE, drawn, palette_color, plane_axes
+from deeprob.figures.style import INK, PALETTE, drawn, legend_columns, palette_color, plane_axes
 
 RATIO = 0.8
 """Height of a panel divided by its width."""
@@ -48,7 +48,7 @@ def paths(races: Sequence[Race]) -> Figure:
 
 def size(races: Sequence[Race]) -> tuple[float, float]:
     """Return width and height of the picture in inches."""
-    (rows, columns), (width, height) = layout(len(races)), panel_size(len(races))
+    (rows, columns), (width, height) = panel_grid(len(races)), panel_size(len(races))
     names = [*labels(races), *MARKS]
     below = 0.2 * -(-len(names) // legend_columns(names, width * columns))
     return width * columns, (height + 0.45) * rows + below
@@ -56,9 +56,9 @@ def size(races: Sequence[Race]) -> tuple[float, float]:
 
 def grounds(canvas: FigureBase, races: Sequence[Race], *, filled: bool = True) -> list[Axes]:
     """Draw all but the paths, `filled` in greys between contours, and return the axes of each race."""
-    columns, width = layout(len(races))[1], panel_size(len(races))[0]
+    columns, width = panel_grid(len(races))[1], panel_size(len(races))[0]
     names = labels(races)
-    every = cells(canvas, len(races))
+    every = panel_axes(canvas, len(races))
     for axes, race in zip(every, races, strict=True):
         ground(axes, race, filled)
     across = legend_columns([*names, *MARKS], width * columns)
@@ -66,7 +66,7 @@ def grounds(canvas: FigureBase, races: Sequence[Race], *, filled: bool = True) -
     return every
 
 
-def layout(count: int) -> tuple[int, int]:
+def panel_grid(count: int) -> tuple[int, int]:
     """Return rows and columns of so many panels."""
     columns = min(count, 3)
     return -(-count // columns), columns
@@ -78,9 +78,9 @@ def panel_size(count: int) -> tuple[float, float]:
     return width, width * RATIO
 
 
-def cells(canvas: FigureBase, count: int) -> list[Axes]:
+def panel_axes(canvas: FigureBase, count: int) -> list[Axes]:
     """Return so many axes on a canvas, the rest of its grid empty."""
-    every = list(canvas.subplots(*layout(count), squeeze=False).flat)
+    every = list(canvas.subplots(*panel_grid(count), squeeze=False).flat)
     for axes in every[count:]:
         axes.set_axis_off()
     return every[:count]
@@ -92,13 +92,13 @@ def labels(races: Sequence[Race]) -> list[str]:
     alike = all(others == words[0] for others in words)
     names = words[0] if alike else [descent.racer.kind for descent in races[0].descents]
     for number, name in enumerate(names):
-        gone = [title(race.surface) for race in races if race.descents[number].diverged]
+        gone = [surface_title(race.surface) for race in races if race.descents[number].diverged]
         if gone:
             names[number] = f"{name} (diverged on {', '.join(gone)})"
     return names
 
 
-def title(surface: SurfaceConfig) -> str:
+def surface_title(surface: SurfaceConfig) -> str:
     """Return a surface's name for people."""
     return name_of(surface).replace("_", " ")
 
@@ -114,27 +114,22 @@ def stroke(number: int) -> dict[str, Any]:
     return {"color": palette_color(number), "linestyle": "-" if number < len(PALETTE) else (0, (4, 1.5))}
 
 
-def legend_columns(names: Sequence[str], width: float) -> int:
-    """Return how many columns of a legend fit into a width in inches."""
-    return max(1, min(len(names), int(width / (LETTER * max(map(len, names)) + 0.55))))
-
-
 def ground(axes: Axes, race: Race, filled: bool) -> None:
     """Draw all of a race but the paths: contours, the start and the minima."""
-    surface, limits = race.surface, framed(race.surface.limits, race.start)
+    surface, limits = race.surface, shown_limits(race.surface.limits, race.start)
     x, y, heights = grid_of(surface, limits)
     levels = heights.min() + np.ptp(heights) * (np.arange(LEVELS + 1) / LEVELS) ** surface.spacing
     if filled:
         axes.contourf(x, y, heights, levels, cmap=GREYS, norm=BoundaryNorm(levels, GREYS.N))
     axes.contour(x, y, heights, levels, colors=CONTOUR, linewidths=0.6, linestyles="solid")
     plane_axes(axes, limits)
-    axes.set_title(title(surface))
+    axes.set_title(surface_title(surface))
     axes.plot(*race.start, **MARKS["start"])
     for goal in surface.minima():
         axes.plot(*goal, **MARKS["global minimum"])
 
 
-def framed(limits: Limits, start: Point) -> Limits:
+def shown_limits(limits: Limits, start: Point) -> Limits:
     """Return the part of the plane to show: `limits` and the start, widened to a height of `RATIO` times the width."""
     (left, right, bottom, top), (x, y) = limits, start
     frame_x, frame_y = 0.05 * (right - left), 0.05 * (top - bottom)

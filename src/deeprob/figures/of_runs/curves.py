@@ -37,7 +37,9 @@ def read_metrics(path: Path) -> Table:
         raise UserError(f"{path}: no names of columns in line 1; {EXPECTED}")
     if not rows:
         raise UserError(f"{path}: no epoch in it yet; {EXPECTED}")
-    return dict(zip(names, np.array([numbers(path, n, names, row) for n, row in enumerate(rows, 2)]).T, strict=True))
+    return dict(
+        zip(names, np.array([row_numbers(path, n, names, row) for n, row in enumerate(rows, 2)]).T, strict=True)
+    )
 
 
 def passes(table: Table) -> Floats:
@@ -48,7 +50,7 @@ def passes(table: Table) -> Floats:
     return table.get("optim/evaluations", np.full(len(table["epoch"]), np.nan)) * table["epoch"] / table["step"]
 
 
-def numbers(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> list[float]:
+def row_numbers(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> list[float]:
     """Return the numbers of a row; NaN for an empty cell, which only an epoch and a step must not be."""
     if len(row) != len(names):
         raise UserError(f"{path}: line {line} has {len(row)} cells, not {len(names)}; {EXPECTED}")
@@ -85,7 +87,7 @@ class Curve(NamedTuple):
     deviation: Floats
 
 
-def curve(tables: Sequence[Table], name: str, x: str = "epoch") -> Curve:
+def metric_curve(tables: Sequence[Table], name: str, x: str = "epoch") -> Curve:
     """Return a metric's curve over runs that had their epochs in common, as far as each went.
 
     Parameters

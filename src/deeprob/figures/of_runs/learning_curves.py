@@ -17,8 +17,8 @@ from deeprob.assembly.finished import Run
 from deeprob.config import choice, register, some_words
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures.base import FigureConfig, group_by_seed
-from deeprob.figures.of_runs.curves import Floats, Table, curve, passes, quantity, read_metrics
-from deeprob.figures.style import INK, LETTER, PALETTE, SEQUENTIAL, drawn, palette_color, shortened
+from deeprob.figures.of_runs.curves import Floats, Table, metric_curve, passes, quantity, read_metrics
+from deeprob.figures.style import INK, PALETTE, SEQUENTIAL, drawn, legend_columns, palette_color, shortened
 from deeprob.tracking.run_dir import COLUMNS
 
 BAND = 0.16
@@ -100,7 +100,7 @@ class LearningCurvesConfig(FigureConfig):
     def compare(self, runs: Mapping[str, Run], columns: int = 2) -> Figure:
         """Return the figure of several runs: a color for all that differ in seeds alone, `columns` panels in a row."""
         groups = {name: [runs[title] for title in same] for name, same in group_by_seed(list(runs)).items()}
-        size = size_of(len(self.panels(list(runs.values()))), labels_of(groups), columns)
+        size = size_of(len(self.panels(list(runs.values()))), group_labels(groups), columns)
         return drawn(size, lambda figure: self.curves(figure, groups, columns))
 
     def panels(self, runs: Sequence[Run]) -> dict[str, list[str]]:
@@ -148,7 +148,7 @@ def draw_curves(axes: Axes, runs: Sequence[Run], metrics: Sequence[str], x: str,
     tables = [{**table, x: AXES[x][1](table)} for table in tables]
     for name in metrics:
         share = 100 if quantity(name) in ("accuracy", "zeros") else 1
-        places, mean, deviation = curve(tables, name, x)
+        places, mean, deviation = metric_curve(tables, name, x)
         mean, deviation = share * mean, share * deviation
         axes.plot(places, mean, color=ink, ls=LINES.get(name, TRAIN)[1], marker="o" if len(places) == 1 else "", ms=3)
         axes.fill_between(places, mean - deviation, mean + deviation, color=ink, alpha=BAND, lw=0)
@@ -177,7 +177,7 @@ def legends(
     canvas: FigureBase, groups: Mapping[str, Sequence[Run]], panels: Mapping[str, Sequence[str]], columns: int
 ) -> None:
     """Say above the panels what lines, bands and dots are, and below them which color is which group."""
-    labels, ink = labels_of(groups), palette_color(0) if len(groups) == 1 else INK
+    labels, ink = group_labels(groups), palette_color(0) if len(groups) == 1 else INK
     split = [name for metrics in panels.values() for name in metrics if name.startswith(("train/", "val/"))]
     lines = dict(LINES.get(name, TRAIN) for name in split)
     handles: list[Artist] = [Line2D([], [], color=ink, ls=dash, label=name) for name, dash in lines.items()]
@@ -196,15 +196,10 @@ def legends(
         canvas.legend(handles=below, loc="outside lower center", ncols=legend_columns(labels, width))
 
 
-def labels_of(groups: Mapping[str, Sequence[Run]]) -> list[str]:
+def group_labels(groups: Mapping[str, Sequence[Run]]) -> list[str]:
     """Return what groups of runs are called below the panels."""
     counts = [f"({len(runs)} seeds)" if len(runs) > 1 else "" for runs in groups.values()]
     return [f"{shortened(name, 90)} {count}".strip() for name, count in zip(groups, counts, strict=True)]
-
-
-def legend_columns(labels: Sequence[str], width: float) -> int:
-    """Return how many labels fit side by side."""
-    return max(1, int(width / (max(map(len, labels)) * LETTER + 0.55)))
 
 
 def group_color(place: int, groups: int) -> Any:
