@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from deeprob import randomness
-from deeprob.analysis.gradients.differences import Comparison, Loss, Parameters, analytic, compare
+from deeprob.analysis.gradients.differences import EntryCheck, Loss, Parameters, analytic, check_entries
 from deeprob.analysis.gradients.slopes import EPSILON, ROUNDING, STEP
 from deeprob.assembly.assembly import Experiment
 from deeprob.assembly.config import RunConfig, TrainConfig
@@ -68,7 +68,7 @@ class CheckGradientsConfig(TrainConfig):
     check: CheckConfig = field(default_factory=CheckConfig)
 
 
-def check_gradients(config: CheckGradientsConfig) -> list[Comparison]:
+def check_gradients(config: CheckGradientsConfig) -> list[EntryCheck]:
     """Compare the gradient of a config's objective at its initial weights, print what was found and draw it.
 
     Raises
@@ -152,7 +152,7 @@ class Timed:
         return self._seconds / self._calls
 
 
-def report(experiment: Experiment, check: CheckConfig) -> list[Comparison]:
+def report(experiment: Experiment, check: CheckConfig) -> list[EntryCheck]:
     """Compare, print, draw and judge (see `check_gradients`)."""
     parameters = {name: tensor.detach() for name, tensor in experiment.state.parameters.items()}
     loss = first_loss(experiment, experiment.objective)
@@ -161,7 +161,7 @@ def report(experiment: Experiment, check: CheckConfig) -> list[Comparison]:
         raise CheckFailed(f"L(W) is {value} at the initial weights: there is no gradient to check")
     numeric = Timed(first_loss(experiment, differentiable(experiment.objective)))
     step = check.step or STEP
-    comparisons = compare(
+    comparisons = check_entries(
         numeric,
         lambda point: analytic(loss, point),
         parameters,
@@ -192,7 +192,7 @@ def report(experiment: Experiment, check: CheckConfig) -> list[Comparison]:
     return found
 
 
-def tabulated(comparisons: Iterable[Comparison], parameters: Parameters) -> list[Comparison]:
+def tabulated(comparisons: Iterable[EntryCheck], parameters: Parameters) -> list[EntryCheck]:
     """Print a row a tensor as soon as it is compared, and return all comparisons."""
     found = []
     header = ("tensor", "shape", "entries", "central", "one-sided", "kinks", "verdict")
@@ -220,13 +220,13 @@ def tabulated(comparisons: Iterable[Comparison], parameters: Parameters) -> list
     return found
 
 
-def worst_of(found: Iterable[Comparison]) -> Comparison | None:
+def worst_of(found: Iterable[EntryCheck]) -> EntryCheck | None:
     """Return the comparison with the largest error, kinks left out: a wrong one, if there is any."""
     sound = [comparison for comparison in found if comparison.verdict != "kink"]
     return max(sound, key=lambda comparison: (comparison.verdict == "wrong", comparison.error), default=None)
 
 
-def numbers(comparison: Comparison) -> str:
+def numbers(comparison: EntryCheck) -> str:
     """Return both slopes and their difference in words."""
     both = f"numeric {comparison.numeric:.9g}, analytic {comparison.analytic:.9g}"
     return f"{both}, relative error {comparison.error:.1e}"

@@ -135,14 +135,14 @@ def settled(here: Ray, first: Slopes, tolerance: float) -> tuple[Slopes, str]:
         return first, sound
     wider = [here.slopes(16 * first.step), here.slopes(4 * first.step)]  # where there is less noise
     for before, after in pairwise([*wider, *rungs]):
-        for seen in (after, *extrapolated(before, after)):
+        for seen in (after, *richardson(before, after)):
             clear = seen.noise <= tolerance * abs(here.slope) or 10 * seen.noise <= here.off(before)
             if clear and here.error(seen, tolerance) <= tolerance:
                 return seen, sound
     return rungs[-1], "wrong"
 
 
-def extrapolated(before: Slopes, after: Slopes) -> Iterator[Slopes]:
+def richardson(before: Slopes, after: Slopes) -> Iterator[Slopes]:
     """Yield where differences go whose h was quartered, if their error falls with h (a jump of φ″), or with h² (φ‴)."""
     for factor in (4, 16):
         central = (factor * after.central - before.central) / (factor - 1)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
-from deeprob.analysis.gradients.differences import Comparison
+from deeprob.analysis.gradients.differences import EntryCheck
 from deeprob.analysis.gradients.slopes import EPSILON, relative
 from deeprob.figures.style import FAINT, PALETTE, drawn
 
@@ -25,7 +25,7 @@ class ErrorCurve(NamedTuple):
     entries: int
 
 
-def error_curve(comparisons: Sequence[Comparison], steps: Sequence[float], most: int = 24) -> ErrorCurve | None:
+def error_curve(comparisons: Sequence[EntryCheck], steps: Sequence[float], most: int = 24) -> ErrorCurve | None:
     """Return how the errors of both differences depend on the step.
 
     Parameters
@@ -74,8 +74,8 @@ def panel(canvas: FigureBase, errors: ErrorCurve, step: float, tolerance: float)
     draw_errors(axes, errors.steps, errors.central, PALETTE[0], "o", "central  (f(x + h) − f(x − h)) / 2h")
     axes.axvline(step, color=FAINT, linewidth=0.8, linestyle="--", zorder=1)
     axes.axhline(tolerance, color=FAINT, linewidth=0.8, linestyle="--", zorder=1)
-    remark(axes, "h of the check", (step, 0.95), "data", "axes fraction")
-    remark(axes, "tolerance", (0.0, tolerance), "axes fraction", "data")
+    label_line(axes, "h of the check", (step, 0.95), "data", "axes fraction")
+    label_line(axes, "tolerance", (0.0, tolerance), "axes fraction", "data")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))
 
 
@@ -87,6 +87,6 @@ def draw_errors(axes: Axes, steps: Sequence[float], errors: Sequence[float], col
     axes.plot(steps, heights, color=color, marker=mark, markevery=[best], ms=8, mec="white", mew=1.2, label=label)
 
 
-def remark(axes: Axes, text: str, place: tuple[float, float], across: str, up: str) -> None:
+def label_line(axes: Axes, text: str, place: tuple[float, float], across: str, up: str) -> None:
     """Write what a thin line is beside it."""
     axes.annotate(text, place, (4, 4), xycoords=(across, up), textcoords="offset points", color=FAINT, fontsize=8)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
 from deeprob.analysis.landscape.kinds import KINDS
-from deeprob.analysis.landscape.search import DIRECTIONS, EXAMPLES, STEPS, Search, Slice, search
+from deeprob.analysis.landscape.search import DIRECTIONS, EXAMPLES, STEPS, Search, Slice, search_kinds
 from deeprob.analysis.separability import one_thread
 from deeprob.assembly.finished import Run
 from deeprob.assembly.landscape_of import landscape_of
@@ -57,7 +57,7 @@ class LossKindsConfig(FigureConfig):
         """Return what there is of each kind."""
         landscape = landscape_of(run, "train", self.examples, self.seed, torch.float64)
         with one_thread():
-            return search(
+            return search_kinds(
                 landscape,
                 directions=self.directions,
                 steps=self.steps,
