@@ -73,7 +73,7 @@ def _within(angle: float, degrees: int) -> float:
     return 2 / math.pi * (angle + (sine * cosine * total if degrees > 1 else 0.0))
 
 
-def explained(groups: Iterable[Sequence[float]]) -> float:
+def eta_squared(groups: Iterable[Sequence[float]]) -> float:
     """Return η², the share in [0, 1] of the variance of values that lies between their groups; 0 if there is none.
 
     It is the sum of squares between groups over the total, as in a one-way analysis of variance.

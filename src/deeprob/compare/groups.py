@@ -59,7 +59,7 @@ def counts(words: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def grouped(runs: Sequence[PastRun], keys: Sequence[str]) -> list[Group]:
+def group_runs(runs: Sequence[PastRun], keys: Sequence[str]) -> list[Group]:
     """Return the groups of runs that differ in seeds alone.
 
     Means count the runs that ended well; as long as none has, those that are on their way.

@@ -18,7 +18,8 @@ EVEN = 0.179
 def heat_maps(maps: Sequence[HeatMap], metric: str) -> str:
     """Return heat maps of a metric, of which one is seen at a time, with a list to choose from if there are several."""
     tables = [
-        f'<div class="map"{" hidden" * (place > 0)}>{_heat_map(heat, metric)}</div>' for place, heat in enumerate(maps)
+        f'<div class="map"{" hidden" * (place > 0)}>{_heat_table(heat, metric)}</div>'
+        for place, heat in enumerate(maps)
     ]
     if len(maps) == 1:
         return tables[0]
@@ -28,7 +29,7 @@ def heat_maps(maps: Sequence[HeatMap], metric: str) -> str:
     return f'<select id="pick" aria-label="keys" hidden>{"".join(choices)}</select>{"".join(tables)}'
 
 
-def _heat_map(heat: HeatMap, metric: str) -> str:
+def _heat_table(heat: HeatMap, metric: str) -> str:
     means = [level.mean for level in heat.cells.values() if level.mean is not None]
     low, high = (min(means), max(means)) if means else (0.0, 0.0)
     worst, best = (low, high) if more_is_better(metric) else (high, low)
