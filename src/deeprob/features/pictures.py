@@ -10,14 +10,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from deeprob.config.schema import Rule, name_of
+from deeprob.config.schema import Accepted, name_of
 from deeprob.errors import UserError
 from deeprob.features.base import Features, FeaturesConfig
 from deeprob.features.cores import on_all_cores
 from deeprob.features.steps import STEPS, shape_after
 from deeprob.tracking.console import Bar
 
-_STEP_RULE = Rule(lambda value: all(name in STEPS for name in value), f"a list of {', '.join(STEPS)}, as in [equalize]")
+_KNOWN_STEPS = Accepted(
+    lambda value: all(name in STEPS for name in value), f"a list of {', '.join(STEPS)}, as in [equalize]"
+)
 NUMBERS = {"cpu": 640_000, "cuda": 2**27}
 """How many numbers a chunk may take: on a CPU they stay in its cache, a GPU wants work for all of its cores."""
 
@@ -26,7 +28,7 @@ NUMBERS = {"cpu": 640_000, "cuda": 2**27}
 class PictureFeaturesConfig(FeaturesConfig):
     """Fields of every feature of pictures: the steps `before` it, in their order (see `deeprob.features.steps`)."""
 
-    before: list[str] = dataclasses.field(default_factory=list, metadata={"rule": _STEP_RULE})
+    before: list[str] = dataclasses.field(default_factory=list, metadata={"accepted": _KNOWN_STEPS})
 
     def shape(self, input_shape: tuple[int, ...], *, color: bool = False) -> tuple[int, int, int]:
         """Return the shape (C, H, W) of pictures after the steps.

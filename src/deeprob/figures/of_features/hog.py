@@ -15,7 +15,7 @@ from torch import Tensor
 from deeprob.assembly.finished import Run
 from deeprob.config import register
 from deeprob.features import HogConfig
-from deeprob.features.hog import Hog, normalized
+from deeprob.features.hog import Hog, normalized_blocks
 from deeprob.figures.of_features.picture_sheet import (
     GAP,
     HEAD,
@@ -104,7 +104,9 @@ def cell_strengths(hog: Hog, inputs: Tensor) -> tuple[Tensor, Tensor]:
     for _, chunk in hog.prepared(inputs):
         histograms = hog.histograms(chunk)
         pictures.append(chunk.cpu())
-        weights.append(by_cell(normalized(histograms, hog.block, hog.norm), histograms.shape[1:], hog.block).cpu())
+        weights.append(
+            by_cell(normalized_blocks(histograms, hog.block, hog.norm), histograms.shape[1:], hog.block).cpu()
+        )
     return torch.cat(pictures), torch.cat(weights)
 
 
@@ -114,7 +116,7 @@ def by_cell(described: Tensor, shape: tuple[int, ...], block: int) -> Tensor:
     Parameters
     ----------
     described
-        (B, D), as `deeprob.features.hog.normalized` returns it.
+        (B, D), as `deeprob.features.hog.normalized_blocks` returns it.
     shape
         (d, R, C): directions, and rows and columns of cells.
     block
