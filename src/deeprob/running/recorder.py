@@ -162,7 +162,7 @@ def follow(following: Following, bar: console.Bar, interruption: Interruption) -
     try:
         for record in experiment.train(interruption) if not following.stopped else ():
             following.take(record, time.perf_counter() - clock)
-            bar.advance(record.examples, console.remark(following.metrics))
+            bar.advance(record.examples, console.progress_remark(following.metrics))
             if following.stopped:
                 break
             clock = time.perf_counter()
