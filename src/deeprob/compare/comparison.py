@@ -6,13 +6,13 @@ from pathlib import Path
 
 from deeprob.assembly.config import RunConfig, is_seed
 from deeprob.compare import sweep_tables
+from deeprob.compare.command_words import shortest, word_of
 from deeprob.compare.curves import Histories, histories
 from deeprob.compare.effects import Effect, HeatMap, Rest, chosen_map, effects, other_maps, rest
 from deeprob.compare.groups import Group, all_metrics, group_runs, ranked, usual_columns, usual_sort
 from deeprob.compare.keys import swept_keys
 from deeprob.compare.past_runs import PastRun, find_runs, read_all
 from deeprob.compare.ranges import in_ranges
-from deeprob.compare.words import shortest, word_of
 from deeprob.config import read
 from deeprob.errors import UserError, did_you_mean
 from deeprob.tracking.console import note

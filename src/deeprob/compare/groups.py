@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deeprob.assembly.config import is_seed
+from deeprob.compare.command_words import word_of
 from deeprob.compare.estimates import Estimate, estimate
 from deeprob.compare.past_runs import PastRun
-from deeprob.compare.words import word_of
 
 MORE_IS_BETTER = ("accuracy", "examples_per_second")
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from deeprob.assembly.config import MAY_CHANGE
+from deeprob.compare.command_words import word_of
 from deeprob.compare.past_runs import PastRun
-from deeprob.compare.words import word_of
 from deeprob.config import options
 
 NO_PART = frozenset(MAY_CHANGE) - {"trainer.epochs"}

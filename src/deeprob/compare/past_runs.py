@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from deeprob.compare.words import word_of
+from deeprob.compare.command_words import word_of
 from deeprob.errors import UserError
 from deeprob.tracking.console import note
 from deeprob.tracking.run_dir import LOCK, RunDirectory

@@ -4,8 +4,8 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 
+from deeprob.compare.command_words import word_of
 from deeprob.compare.groups import Group
-from deeprob.compare.words import word_of
 
 _TO = " to "
 RANGES = 4

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from deeprob.assembly.config import is_seed
+from deeprob.compare.command_words import value_of, word_of
 from deeprob.compare.past_runs import FINISHED, LOST, PastRun, metrics_in
-from deeprob.compare.words import value_of, word_of
 from deeprob.errors import UserError
 
 Row = Mapping[str, str]

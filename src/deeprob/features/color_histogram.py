@@ -7,7 +7,7 @@ from torch import Tensor
 
 from deeprob.config import choice, number, register
 from deeprob.features.hsv import hsv
-from deeprob.features.pictures import PictureFeatures, PictureFeaturesConfig
+from deeprob.features.picture_features import PictureFeatures, PictureFeaturesConfig
 from deeprob.features.votes import pooled, regions, votes
 
 SPACES = ("hsv", "rgb")

@@ -8,7 +8,7 @@ from torch import Tensor
 from deeprob import randomness
 from deeprob.config import number, register
 from deeprob.features.kmeans import kmeans, nearest
-from deeprob.features.pictures import PictureFeatures, PictureFeaturesConfig
+from deeprob.features.picture_features import PictureFeatures, PictureFeaturesConfig
 from deeprob.features.votes import pooled, regions
 
 _PICTURES = 2048

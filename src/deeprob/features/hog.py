@@ -8,7 +8,7 @@ from torch import Tensor
 
 from deeprob.config import choice, number, register
 from deeprob.errors import UserError
-from deeprob.features.pictures import PictureFeatures, PictureFeaturesConfig
+from deeprob.features.picture_features import PictureFeatures, PictureFeaturesConfig
 from deeprob.features.votes import cells, pooled, votes
 
 NORMS = ("none", "l2", "l2_hys")

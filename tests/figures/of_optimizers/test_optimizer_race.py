@@ -6,7 +6,7 @@ import pytest
 
 from deeprob import load_run
 from deeprob.figures import OptimizerRaceConfig
-from deeprob.figures.of_runs.curves import passes, read_metrics
+from deeprob.figures.of_runs.recorded_metrics import passes, read_metrics
 from deeprob.figures.style import png
 
 

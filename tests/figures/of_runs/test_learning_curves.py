@@ -12,8 +12,8 @@ from PIL import Image
 from deeprob import load_run
 from deeprob.config import load
 from deeprob.errors import UserError
-from deeprob.figures.of_runs.curves import quantity
 from deeprob.figures.of_runs.learning_curves import LABELS, LearningCurvesConfig
+from deeprob.figures.of_runs.recorded_metrics import quantity
 from deeprob.figures.style import palette_color, png
 from deeprob.tracking.run_dir import COLUMNS
 

@@ -17,7 +17,7 @@ from deeprob.data import Examples
 from deeprob.features import ChainConfig, ConcatConfig, Features, FeaturesConfig
 from deeprob.features.chain import Chain
 from deeprob.features.concat import Concat
-from deeprob.features.pictures import PictureFeatures, levels
+from deeprob.features.picture_features import PictureFeatures, levels
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, INK, shortened
 

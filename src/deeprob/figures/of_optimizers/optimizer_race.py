@@ -10,7 +10,6 @@ from matplotlib.figure import Figure, FigureBase
 from deeprob.assembly.finished import Run
 from deeprob.config import register
 from deeprob.figures.base import FigureConfig, group_by_seed
-from deeprob.figures.of_runs.curves import quantity, read_metrics
 from deeprob.figures.of_runs.learning_curves import (
     LearningCurvesConfig,
     draw_curves,
@@ -20,6 +19,7 @@ from deeprob.figures.of_runs.learning_curves import (
     legends,
     size_of,
 )
+from deeprob.figures.of_runs.recorded_metrics import quantity, read_metrics
 from deeprob.figures.style import drawn
 
 COURSES = ("epoch", "seconds", "evaluations")

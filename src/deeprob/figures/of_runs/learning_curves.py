@@ -17,7 +17,7 @@ from deeprob.assembly.finished import Run
 from deeprob.config import choice, register, some_words
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures.base import FigureConfig, group_by_seed
-from deeprob.figures.of_runs.curves import Floats, Table, metric_curve, passes, quantity, read_metrics
+from deeprob.figures.of_runs.recorded_metrics import Floats, Table, metric_curve, passes, quantity, read_metrics
 from deeprob.figures.style import INK, PALETTE, SEQUENTIAL, drawn, legend_columns, palette_color, shortened
 from deeprob.tracking.run_dir import COLUMNS
 

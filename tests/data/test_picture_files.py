@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from deeprob.data import pictures
+from deeprob.data import picture_files as pictures
 from deeprob.errors import UserError
 
 RNG = np.random.default_rng(0)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from deeprob.features.codebook import codebook, directions
+from deeprob.features.codebook_learning import codebook, directions
 
 
 def rng() -> torch.Generator:

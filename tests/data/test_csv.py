@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from deeprob.data import CSVConfig
-from deeprob.data.table import read
+from deeprob.data.csv import read_csv
 from deeprob.errors import UserError
 
 FLOWERS = "length,width,kind\n" + "".join(f"{4 + i / 10},{i % 3},{'abc'[i % 3]}\n" for i in range(30))
@@ -70,11 +70,11 @@ def test_a_delimiter_may_be_told():
 
 
 def test_whether_the_first_line_has_names_is_found_out_or_told():
-    assert read(table("1,2\n3,4\n5,6\n").root and Path("table.csv"), "auto", None).names == ("0", "1")
-    assert read(Path("table.csv"), "auto", True).names == ("1", "2")
+    assert read_csv(table("1,2\n3,4\n5,6\n").root and Path("table.csv"), "auto", None).names == ("0", "1")
+    assert read_csv(Path("table.csv"), "auto", True).names == ("1", "2")
     table("a,b\nc,d\ne,f\n")
-    assert read(Path("table.csv"), "auto", None).names == ("a", "b")
-    assert len(read(Path("table.csv"), "auto", False).rows) == 3
+    assert read_csv(Path("table.csv"), "auto", None).names == ("a", "b")
+    assert len(read_csv(Path("table.csv"), "auto", False).rows) == 3
 
 
 def test_numbers_as_classes_are_ordered_as_numbers():

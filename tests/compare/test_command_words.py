@@ -6,7 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from deeprob.assembly.config import RunConfig, TrainConfig
-from deeprob.compare.words import shortest, value_of, word_of
+from deeprob.compare.command_words import shortest, value_of, word_of
 from deeprob.config import read
 from deeprob.config.application import Application, started
 from deeprob.errors import UserError

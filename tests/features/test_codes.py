@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from deeprob.features import words as module
+from deeprob.features import codes as module
+from deeprob.features.codes import capped, coded, nearest_only, regions_of, thresholded
 from deeprob.features.votes import regions
-from deeprob.features.words import capped, coded, nearest_only, regions_of, thresholded
 
 RNG = np.random.default_rng(0)
 

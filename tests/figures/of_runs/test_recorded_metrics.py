@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from deeprob.errors import UserError
-from deeprob.figures.of_runs.curves import metric_curve, quantity, read_metrics
+from deeprob.figures.of_runs.recorded_metrics import metric_curve, quantity, read_metrics
 
 
 def table(loss, steps=10):

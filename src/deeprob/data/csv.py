@@ -66,7 +66,7 @@ class CSVConfig(DatasetConfig):
         UserError
             Names the file, and the line and column where something is wrong.
         """
-        table = read(place(self.root), self.delimiter, self.header)
+        table = read_csv(place(self.root), self.delimiter, self.header)
         targets = [table.column("targets", name) for name in self.targets or table.names[-1:]]
         others = [name for place, name in enumerate(table.names) if place not in targets]
         inputs = [table.column("inputs", name) for name in self.inputs or others]
@@ -139,9 +139,9 @@ class Table:
         return torch.tensor([places[cell] for cell in cells]), classes
 
 
-def read(path: Path, delimiter: str, header: bool | None) -> Table:
+def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
     """Read a table; see `CSVConfig` for what may be told and what is found out."""
-    rows, lines = _cells(path, delimiter)
+    rows, lines = _rows(path, delimiter)
     if not rows:
         raise UserError(f"{path}: empty; expected a table")
     for row, line in zip(rows, lines, strict=True):
@@ -162,7 +162,7 @@ def read(path: Path, delimiter: str, header: bool | None) -> Table:
     return Table(path, names, rows, lines)
 
 
-def _cells(path: Path, delimiter: str) -> tuple[list[list[str]], list[int]]:
+def _rows(path: Path, delimiter: str) -> tuple[list[list[str]], list[int]]:
     """Return the cells of each row that has some, and the number of the line where it ends."""
     if path.exists() and not path.is_file():
         raise UserError(f"dataset.root={path}: no file; expected a CSV file")

@@ -4,7 +4,7 @@ import torch
 
 from deeprob.errors import UserError
 from deeprob.features import ColorHistogramConfig, HogConfig, PixelsConfig
-from deeprob.features import pictures as module
+from deeprob.features import picture_features as module
 from deeprob.features.steps import equalize, grayscale
 
 RNG = np.random.default_rng(0)
