@@ -63,8 +63,8 @@ def value_of(word: str) -> Any:
 def shortest(config: RunConfig, keep: Collection[str] = ()) -> list[str]:
     """Return the fewest words after ``deeprob-train`` that make a run's config, those of some keys kept in any case.
 
-    A word stays if another config, or none, would come about without it; so neither defaults are told nor what ``auto``
-    stands for.
+    A word stays if another config, or none, would come about without it; so defaults are left out, and so is what
+    ``auto`` stands for.
 
     Raises
     ------
@@ -78,27 +78,27 @@ def shortest(config: RunConfig, keep: Collection[str] = ()) -> list[str]:
         groups = [key for key in values if configs.options(key)]
         choices = [f"{key}={values[key]}" for key in groups if usual.get(key) != values[key] or key in keep]
         default = application.compose(choices, multirun=False, check=False)
-        told = {
+        needed = {
             key: f"{key}={word_of(value)}"
             for key, value in values.items()
             if key not in groups and (key in keep or _select(default, key) != value)
         }
 
         def makes_it(keys: Sequence[str]) -> bool:
-            words = [*choices, *(told[key] for key in keys)]
+            words = [*choices, *(needed[key] for key in keys)]
             try:
                 made: TrainConfig = application.load(application.compose(words, multirun=False, check=False), words)
             except UserError:
                 return False
             return made.run.resolved() == config
 
-        keys = list(told)
+        keys = list(needed)
         if not makes_it(keys):
             raise UserError("the configs of today do not make such a run")
-        for key in told:
+        for key in needed:
             if key not in keep and makes_it(rest := [other for other in keys if other != key]):
                 keys = rest
-        return [*choices, *(told[key] for key in keys)]
+        return [*choices, *(needed[key] for key in keys)]
 
 
 def _select(node: DictConfig, key: str) -> Any:

@@ -32,7 +32,7 @@ class Comparison:
     runs
         All of them.
     keys
-        The keys that tell groups apart.
+        The keys in which groups differ.
     groups
         The groups, the best first.
     sort, columns

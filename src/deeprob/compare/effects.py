@@ -51,7 +51,7 @@ class Effect(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """What no main effect explains of the variance, told only where every combination has equally many runs.
+    """What no main effect explains of the variance, given only where every combination has equally many runs.
 
     Attributes
     ----------
@@ -159,7 +159,8 @@ def chosen_map(
     asked
         Two keys, or None.
     config
-        All keys of the runs, with the value of one of them, to tell a key that does not differ from one unknown.
+        All keys of the runs, with the value of one of them, to distinguish one that does not differ from an unknown
+        key.
 
     Raises
     ------

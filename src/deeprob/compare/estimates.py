@@ -1,4 +1,4 @@
-"""What a few runs tell about a mean, and how much of a spread a division into groups explains."""
+"""What a few runs say about a mean, and how much of a spread a division into groups explains."""
 
 import functools
 import math
@@ -17,7 +17,7 @@ class Estimate(NamedTuple):
     mean
         Of the sample.
     margin
-        Half the width of its confidence interval; None for a single run, which tells nothing about it.
+        Half the width of its confidence interval; None for a single run, which says nothing about it.
     number
         How many runs.
     """

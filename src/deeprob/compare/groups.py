@@ -19,7 +19,7 @@ class Group:
     Attributes
     ----------
     values
-        What tells the group from others: swept key → word; without a key that its runs do not have.
+        What distinguishes the group from others: swept key → word; without a key that its runs do not have.
     runs
         All of them, however they ended.
     counted
@@ -103,7 +103,7 @@ def all_metrics(groups: Sequence[Group]) -> list[str]:
 
 
 def usual_sort(metrics: Collection[str]) -> str | None:
-    """Return what runs are ranked by unless told otherwise: accuracy before loss, and val before test and train."""
+    """Return the default ranking metric: accuracy before loss, and val before test and train."""
     wanted = [f"{split}/{measure}" for measure in ("accuracy", "loss") for split in ("val", "test", "train")]
     return next((name for name in wanted if name in metrics), next(iter(metrics), None))
 

@@ -45,7 +45,7 @@ def page(comparison: Comparison) -> str:
 
 
 def group_name(group: Group) -> str:
-    """Return what tells a group from others, in words."""
+    """Return what distinguishes a group from others, in words."""
     return " ".join(f"{key}={word}" for key, word in group.values.items()) or "all runs"
 
 

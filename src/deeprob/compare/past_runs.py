@@ -144,7 +144,7 @@ def _config_section(text: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise TypeError("no keys, or others than words")
-    word_of(content)  # what is nested too deep to be told raises an error here
+    word_of(content)  # what is nested too deep to be a word raises an error here
     return content
 
 

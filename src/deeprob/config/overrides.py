@@ -114,8 +114,8 @@ def _resolved(field: BooleanNode, value: Any) -> Any:
 
 def explain(error: Exception, words: Sequence[str]) -> UserError:
     """Return the one line that says what was wrong with the words, given what Hydra raised."""
-    told = str(error).startswith(MERGING) or isinstance(error.__cause__, OmegaConfBaseException)
-    cause = error.__cause__ if told and isinstance(error.__cause__, Exception) else error
+    has_cause = str(error).startswith(MERGING) or isinstance(error.__cause__, OmegaConfBaseException)
+    cause = error.__cause__ if has_cause and isinstance(error.__cause__, Exception) else error
     key = str(getattr(cause, "full_key", None) or "")
     if isinstance(error, MissingConfigException):
         return _missing_option(error, words)

@@ -140,7 +140,7 @@ class Table:
 
 
 def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
-    """Read a table; see `CSVConfig` for what may be told and what is found out."""
+    """Read a table; see `CSVConfig` for what may be given and what is found out."""
     rows, lines = _rows(path, delimiter)
     if not rows:
         raise UserError(f"{path}: empty; expected a table")

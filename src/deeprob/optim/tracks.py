@@ -1,6 +1,6 @@
 """What each optimizer tracks: the lecture's table, found by watching the update rules.
 
-A single weight is led along a few made-up sequences of gradients; how it moves tells what its optimizer remembers.
+A single weight is led along a few made-up sequences of gradients; how it moves shows what its optimizer remembers.
 """
 
 import math

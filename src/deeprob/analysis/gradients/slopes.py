@@ -1,4 +1,4 @@
-"""Is this the slope of L here? A claimed slope held against finite differences, with kinks told apart from errors.
+"""Is this the slope of L here? A claimed slope held against finite differences, with kinks distinguished from errors.
 
 φ(t) = L(w + t·v) is L on a line through a point. The central difference (φ(h) − φ(−h))/2h is off by h²φ‴/6 and by the
 rounding of L, about ε|L|/h; h = ∛ε makes both small. The lecture's (φ(h) − φ(0))/h is off by hφ″/2. At a kink (of ReLU,
@@ -71,7 +71,7 @@ def relative(numeric: float, analytic: float, floor: float = 0.0) -> float:
     """Return |n − a| / max(|n|, |a|, floor).
 
     The floor is the slope of which the tolerance is just what rounding may do to n: the error of a smaller one cannot
-    be told from rounding, and is relative to the floor.
+    be distinguished from rounding, and is relative to the floor.
     """
     return abs(numeric - analytic) / max(abs(numeric), abs(analytic), floor, TINY)
 

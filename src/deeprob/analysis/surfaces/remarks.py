@@ -16,7 +16,7 @@ CONDITIONS = 1, 10, 100
 
 
 class Remark(NamedTuple):
-    """A remark, whether it holds, and the numbers that tell."""
+    """A remark, whether it holds, and the numbers that show it."""
 
     text: str
     holds: bool

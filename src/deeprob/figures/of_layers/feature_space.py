@@ -167,7 +167,7 @@ def legend(canvas: FigureBase, classes: Sequence[str], columns: int, remark: str
 
 
 def class_marks(classes: Sequence[str]) -> list[Line2D]:
-    """Return a colored point for each class, under its name, if there are not too many to be told apart."""
+    """Return a colored point for each class, under its name, if there are not too many to distinguish."""
     names = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in classes]
     marks = [
         Line2D([], [], marker="o", ls="", ms=5, color=palette_color(place), label=name)

@@ -80,7 +80,7 @@ def panel(canvas: FigureBase, errors: ErrorCurve, step: float, tolerance: float)
 
 
 def draw_errors(axes: Axes, steps: Sequence[float], errors: Sequence[float], color: str, mark: str, name: str) -> None:
-    """Draw a curve, its smallest error marked there and told in the legend."""
+    """Draw a curve, its smallest error marked there and named in the legend."""
     heights = np.maximum(errors, EPSILON)
     best = int(heights.argmin())
     label = f"{name}, at best {heights[best]:.0e} with h = {steps[best]:.0e}"

@@ -159,7 +159,7 @@ def contours(canvas: FigureBase, axes: Axes, x: Numbers, y: Numbers, values: Num
 
 
 def digits(numbers: Numbers) -> int:
-    """Return how many significant digits tell numbers that differ from each other, 3 at least."""
+    """Return how many significant digits distinguish the numbers that differ, 3 at least."""
     return next((count for count in range(3, 16) if len({f"{x:.{count}g}" for x in numbers}) == len(numbers)), 16)
 
 

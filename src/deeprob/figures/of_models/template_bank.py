@@ -11,7 +11,7 @@ from deeprob.figures.of_models.units import recombined
 from deeprob.figures.style import shortened
 
 ROW, MOST = 12, 64
-"""Pictures of units shown unless told otherwise: in a row for each class, in all."""
+"""Pictures of units shown by default: in a row for each class, in all."""
 
 
 def bank_of_classes(v: Tensor, names: Sequence[str]) -> Bank:

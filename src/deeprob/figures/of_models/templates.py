@@ -23,7 +23,7 @@ from deeprob.figures.of_models.units import first_layer, mean_derivatives
 from deeprob.figures.style import DIVERGING, FAINT, INK, palette_color, plane_axes, shortened
 
 LINES, NAMED = 24, 32
-"""Units shown unless told otherwise: on the plane, and as rows of a table; so many rows have names."""
+"""Units shown by default: on the plane, and as rows of a table; so many rows have names."""
 
 SAMPLE = 1000
 """Training examples that the units of deeper networks are ordered by."""

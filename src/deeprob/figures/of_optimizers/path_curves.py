@@ -11,7 +11,7 @@ from deeprob.figures.of_optimizers.paths import labels, stroke, surface_title
 from deeprob.figures.style import drawn, legend_columns
 
 LOWEST = 1e-14
-"""What f − f* is shown at least: float64 tells no less of numbers around 1."""
+"""What f − f* is shown at least: float64 has no finer differences near 1."""
 
 AXES = "updates", "evaluations of f and its gradient", "milliseconds"
 

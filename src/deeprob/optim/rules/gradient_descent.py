@@ -28,7 +28,7 @@ def sgd(
     v ← ρv + (1 − d)∇L from the second update on, if there is momentum.
 
     With `nesterov` the step goes along ∇L + ρv: with the gradient's new part in v, it looks one update ahead. It is
-    v ← ρv − α∇L(w + ρv), w ← w + v, told by the place w + ρv at which the gradient is taken
+    v ← ρv − α∇L(w + ρv), w ← w + v, written for the place w + ρv at which the gradient is taken
     (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
 
     Examples
