@@ -2,7 +2,7 @@
 
     python tests/benchmarks/encoding.py [pictures=600] [words=1600] [rounds=9] [code=triangle] [threads=0]
 
-Random pictures of 32 × 32 pixels in colour have 729 patches of 108 numbers each. In each round `Features.extract`
+Random pictures of 32 × 32 pixels in color have 729 patches of 108 numbers each. In each round `Features.extract`
 takes them all, from uint8 to pooled numbers, and then ``torch.mm`` multiplies matrices of the same shapes, a picture's
 patches by the codebook, as often as there are pictures. Both are counted as 2·patches·numbers·words operations, so what
 else an encoding does counts for nothing. Shown are medians over rounds, and that of the ratio within a round; the last

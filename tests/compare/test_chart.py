@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from deeprob.compare.chart import APART, Axis, chart, label, linear_ticks, log_ticks, spread, value_axis
+from deeprob.compare.chart import APART, Axis, chart, label, linear_ticks, log_ticks, moved_apart, value_axis
 from deeprob.compare.curves import Point
 
 
@@ -55,12 +55,12 @@ def test_a_loss_over_decades_has_a_logarithmic_axis_and_an_accuracy_ends_at_one(
 
 
 def test_numbers_at_the_ends_do_not_overlap():
-    moved = spread({0: 50.0, 1: 51.0, 2: 50.5, 3: 200.0}, 10, 200)
+    moved = moved_apart({0: 50.0, 1: 51.0, 2: 50.5, 3: 200.0}, 10, 200)
     places = sorted(moved.values())
     assert min(b - a for a, b in itertools.pairwise(places)) >= APART
     assert moved[0] < moved[2] < moved[1] < moved[3] <= 200
-    assert spread({}, 0, 1) == {}
-    low = spread({0: 199.0, 1: 200.0}, 10, 200)
+    assert moved_apart({}, 0, 1) == {}
+    low = moved_apart({0: 199.0, 1: 200.0}, 10, 200)
     assert low == {0: 188.0, 1: 200.0}
 
 

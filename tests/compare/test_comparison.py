@@ -3,7 +3,7 @@
 import pytest
 
 from deeprob.compare.comparison import command_of, compare_runs, gather
-from deeprob.compare.groups import grouped
+from deeprob.compare.groups import group_runs
 from deeprob.compare.past_runs import PastRun
 from deeprob.errors import UserError
 
@@ -82,9 +82,9 @@ def test_the_command_is_of_the_lowest_seed(make_run):
 
 
 def test_no_command_where_there_is_no_config(grid, capsys):
-    assert command_of(grouped([PastRun(None, {}, "failed")], [])[0], []) == []
+    assert command_of(group_runs([PastRun(None, {}, "failed")], [])[0], []) == []
     (grid[0].directory / "config.yaml").write_text("defaults: [train]\nsize: 3\n")
-    assert command_of(grouped(grid[:1], [])[0], []) == []
+    assert command_of(group_runs(grid[:1], [])[0], []) == []
     assert capsys.readouterr().err.startswith("note: no command for the best runs: ")
 
 

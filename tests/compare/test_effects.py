@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from deeprob.compare.effects import chosen_map, effects, heat_map, other_maps, rest
-from deeprob.compare.groups import grouped
+from deeprob.compare.groups import group_runs
 from deeprob.errors import UserError
 
 KEYS = ["optimizer.lr", "model.width", "seed"]
@@ -13,7 +13,7 @@ METRIC = "test/accuracy"
 
 @pytest.fixture
 def groups(grid):
-    return grouped(grid, KEYS)
+    return group_runs(grid, KEYS)
 
 
 def test_marginal_means_by_hand(groups):
@@ -47,24 +47,24 @@ def test_a_share_is_that_of_an_analysis_of_variance(groups):
 def test_keys_that_work_together(grid):
     for run in grid:  # as in xor: neither key alone does anything
         run.metrics[METRIC] = float((run.values["optimizer.lr"] == 0.1) == (run.values["model.width"] == 4))
-    groups = grouped(grid, KEYS)
+    groups = group_runs(grid, KEYS)
     found = effects(groups, METRIC)
     assert [effect.share for effect in found] == [0.0, 0.0]
     assert rest(groups, METRIC, found) == pytest.approx((1.0, 0.0))
 
 
 def test_no_rest_without_a_full_grid(grid):
-    groups = grouped(grid[2:], KEYS)
+    groups = group_runs(grid[2:], KEYS)
     assert rest(groups, METRIC, effects(groups, METRIC)) is None
     grid[0].status = "diverged"
-    groups = grouped(grid, KEYS)
+    groups = group_runs(grid, KEYS)
     assert rest(groups, METRIC, effects(groups, METRIC)) is None
 
 
 def test_lost_runs_are_counted_where_they_were(grid):
     for run in grid[4:]:
         run.status = "diverged"
-    lr, width = sorted(effects(grouped(grid, KEYS), METRIC), key=lambda effect: effect.key, reverse=True)
+    lr, width = sorted(effects(group_runs(grid, KEYS), METRIC), key=lambda effect: effect.key, reverse=True)
     assert lr.share is None  # only one value is left
     assert [(level.mean, level.number, level.lost) for level in lr.levels] == [
         (pytest.approx(0.66), 4, 0),
@@ -76,14 +76,14 @@ def test_lost_runs_are_counted_where_they_were(grid):
 def test_a_key_of_some_groups_is_judged_among_these(grid):
     for run in grid[:4]:
         del run.values["model.width"]
-    width = next(effect for effect in effects(grouped(grid, KEYS), METRIC) if effect.key == "model.width")
+    width = next(effect for effect in effects(group_runs(grid, KEYS), METRIC) if effect.key == "model.width")
     assert [(level.word, level.number) for level in width.levels] == [("4", 2), ("8", 2)]
 
 
 def test_numbers_are_in_order_and_words_as_they_came(grid):
     for run, rate, width in zip(grid, (3e-5, 1e-4, 10.0, 2.0) * 2, ("b", "a") * 4, strict=True):
         run.values |= {"optimizer.lr": rate, "model.width": width}
-    found = {effect.key: [level.word for level in effect.levels] for effect in effects(grouped(grid, KEYS), METRIC)}
+    found = {effect.key: [level.word for level in effect.levels] for effect in effects(group_runs(grid, KEYS), METRIC)}
     assert found == {"optimizer.lr": ["3e-5", "0.0001", "2", "10"], "model.width": ["b", "a"]}
 
 
@@ -122,13 +122,13 @@ def test_keys_that_no_run_has_both_of(grid):
     for run in grid[:4]:
         run.values["a.x"] = run.values.pop("model.width")
     with pytest.raises(UserError, match=r"no run has both a\.x and model\.width"):
-        chosen(grouped(grid, [*KEYS, "a.x"]), ["a.x", "model.width"])
+        chosen(group_runs(grid, [*KEYS, "a.x"]), ["a.x", "model.width"])
 
 
 def test_other_pairs_of_keys_are_mapped_too(grid):
     for place, run in enumerate(grid):
         run.values["a.x"] = place % 3
-    groups = grouped(grid, [*KEYS, "a.x"])
+    groups = group_runs(grid, [*KEYS, "a.x"])
     found = effects(groups, METRIC)
     first = heat_map(groups, METRIC, "model.width", "optimizer.lr")
     assert {frozenset(heat[:2]) for heat in other_maps(groups, METRIC, found, first)} == {

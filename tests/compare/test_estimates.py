@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from deeprob.compare.estimates import Estimate, estimate, explained, student_t
+from deeprob.compare.estimates import Estimate, estimate, eta_squared, student_t
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 9, 10, 29, 30, 99, 1000, 4001])
@@ -34,7 +34,7 @@ def test_two_values_by_hand():
 
 def test_the_share_explained_by_hand():
     # means 1 and 5 about 3: 2·4 + 2·4 = 16 of 16 + 4
-    assert explained([[0.0, 2.0], [4.0, 6.0]]) == pytest.approx(16 / 20)
+    assert eta_squared([[0.0, 2.0], [4.0, 6.0]]) == pytest.approx(16 / 20)
 
 
 def test_the_share_explained_is_that_of_scipys_analysis_of_variance():
@@ -42,11 +42,11 @@ def test_the_share_explained_is_that_of_scipys_analysis_of_variance():
     groups = [rng.normal(mean, 1.0, size).tolist() for mean, size in ((0.0, 5), (0.5, 8), (2.0, 3))]
     f = stats.f_oneway(*groups).statistic
     between, within = 2, 16 - 3
-    assert explained(groups) == pytest.approx(f * between / (f * between + within), rel=1e-9)
+    assert eta_squared(groups) == pytest.approx(f * between / (f * between + within), rel=1e-9)
 
 
 def test_nothing_to_explain():
-    assert explained([]) == 0.0
-    assert explained([[], []]) == 0.0
-    assert explained([[1.0, 1.0], [1.0]]) == 0.0
-    assert explained([[1.0], [2.0]]) == 1.0
+    assert eta_squared([]) == 0.0
+    assert eta_squared([[], []]) == 0.0
+    assert eta_squared([[1.0, 1.0], [1.0]]) == 0.0
+    assert eta_squared([[1.0], [2.0]]) == 1.0

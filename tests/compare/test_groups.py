@@ -8,7 +8,7 @@ import pytest
 from deeprob.compare.estimates import estimate
 from deeprob.compare.groups import (
     all_metrics,
-    grouped,
+    group_runs,
     more_is_better,
     ranked,
     usual_columns,
@@ -19,7 +19,7 @@ KEYS = ["optimizer.lr", "model.width", "seed"]
 
 
 def test_runs_that_differ_in_seeds_are_a_group(grid):
-    groups = grouped(grid, KEYS)
+    groups = group_runs(grid, KEYS)
     assert [dict(group.values) for group in groups] == [
         {"optimizer.lr": lr, "model.width": width} for lr in ("0.1", "0.3") for width in ("4", "8")
     ]
@@ -30,7 +30,7 @@ def test_runs_that_differ_in_seeds_are_a_group(grid):
 
 
 def test_the_best_mean_is_first(grid):
-    groups = grouped(grid, KEYS)
+    groups = group_runs(grid, KEYS)
     best = [(group.values["optimizer.lr"], group.values["model.width"]) for group in ranked(groups, "test/accuracy")]
     assert best == [("0.3", "8"), ("0.3", "4"), ("0.1", "8"), ("0.1", "4")]
     for run in grid:
@@ -42,7 +42,7 @@ def test_groups_that_lost_runs_stand_below_and_are_counted(grid):
     grid[-1].status = "diverged"  # of lr 0.3 and width 8, which was the best
     grid[0].status = "failed"
     grid[1].metrics.clear()
-    order = ranked(grouped(grid, KEYS), "test/accuracy")
+    order = ranked(group_runs(grid, KEYS), "test/accuracy")
     assert [group.state for group in order] == ["2 of 2", "2 of 2", "1 of 2, 1 diverged", "1 of 2, 1 failed"]
     assert order[2].numbers("test/accuracy") == [grid[-2].metrics["test/accuracy"]]
     assert order[3].estimate("test/accuracy") is None  # what is left measured nothing, so it is last
@@ -50,7 +50,7 @@ def test_groups_that_lost_runs_stand_below_and_are_counted(grid):
 
 def test_unfinished_runs_do_not_count_beside_finished_ones(grid):
     grid[0].status = "running"
-    group = grouped(grid, KEYS)[0]
+    group = group_runs(grid, KEYS)[0]
     assert group.state == "1 of 2, 1 running"
     assert group.counted == [grid[1]]
 
@@ -58,14 +58,14 @@ def test_unfinished_runs_do_not_count_beside_finished_ones(grid):
 def test_as_long_as_none_has_finished_those_on_their_way_count(grid):
     runs = [dataclasses.replace(run, status="running") for run in grid]
     runs[0].status = "diverged"
-    groups = grouped(runs, KEYS)
+    groups = group_runs(runs, KEYS)
     assert groups[0].numbers("test/accuracy") == [runs[1].metrics["test/accuracy"]]
     assert groups[1].estimate("test/accuracy").mean == statistics.fmean(groups[1].numbers("test/accuracy"))
 
 
 def test_a_key_that_some_runs_lack_is_absent_from_their_group(grid):
     del grid[0].values["model.width"]
-    assert dict(grouped(grid, KEYS)[0].values) == {"optimizer.lr": "0.1"}
+    assert dict(group_runs(grid, KEYS)[0].values) == {"optimizer.lr": "0.1"}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_which_way_is_better(metric, more):
 
 
 def test_what_is_shown_and_ranked_unless_told_otherwise(grid):
-    groups = grouped(grid, KEYS)
+    groups = group_runs(grid, KEYS)
     assert all_metrics(groups) == ["test/accuracy"]
     accuracies = ["train/loss", "train/accuracy", "test/loss", "test/accuracy"]
     assert usual_sort(accuracies) == "test/accuracy"

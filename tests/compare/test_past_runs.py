@@ -12,7 +12,7 @@ import yaml
 
 from deeprob import config as configs
 from deeprob.assembly.config import RunConfig
-from deeprob.compare.past_runs import epochs, find, read_all, read_run, values_in
+from deeprob.compare.past_runs import epochs, find_runs, read_all, read_run, values_in
 from deeprob.config import flat, read
 from deeprob.errors import UserError
 
@@ -78,7 +78,7 @@ def test_runs_are_found_at_any_depth_but_not_within_runs(make_run, tmp_path):
     (folders[0] / "figures" / "config.yaml").write_text("no run")
     (tmp_path / "s" / "summary.csv").write_text("seed,status,error\n")
     (tmp_path / "loop").symlink_to(tmp_path)
-    assert find(tmp_path) == (sorted(folders), [tmp_path / "s"])
+    assert find_runs(tmp_path) == (sorted(folders), [tmp_path / "s"])
 
 
 def bomb() -> str:

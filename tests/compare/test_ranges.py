@@ -3,7 +3,7 @@
 import pytest
 
 from deeprob.compare.effects import effects, heat_map
-from deeprob.compare.groups import grouped
+from deeprob.compare.groups import group_runs
 from deeprob.compare.past_runs import PastRun
 from deeprob.compare.ranges import in_ranges
 
@@ -16,7 +16,7 @@ def run(lr: float, accuracy: float, width: int = 8, seed: int = 0) -> PastRun:
 
 
 def values(runs: list[PastRun], key: str = "optimizer.lr") -> list[str]:
-    return [group.values[key] for group in in_ranges(grouped(runs, KEYS))]
+    return [group.values[key] for group in in_ranges(group_runs(runs, KEYS))]
 
 
 def test_four_ranges_of_equally_many_values():
@@ -39,7 +39,7 @@ def test_three_digits_tell_the_ends():
     ],
 )
 def test_a_grid_keeps_its_values(runs):
-    groups = grouped(runs, KEYS)
+    groups = group_runs(runs, KEYS)
     assert in_ranges(groups) == groups
 
 
@@ -50,7 +50,7 @@ def test_words_keep_their_place():
 
 def test_effects_and_heat_maps_of_ranges_are_in_order():
     runs = [run(10.0**-place, float(place >= 6), width=(4, 8)[place % 2]) for place in range(12)]
-    ranges = in_ranges(grouped(runs, KEYS))
+    ranges = in_ranges(group_runs(runs, KEYS))
     lr, width = effects(ranges, "val/accuracy")
     assert (lr.key, lr.share, width.share) == ("optimizer.lr", 1.0, 0.0)
     assert [(level.word, level.mean) for level in lr.levels] == [

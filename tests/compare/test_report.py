@@ -5,7 +5,7 @@ import pytest
 from deeprob.compare.comparison import compare_runs
 from deeprob.compare.effects import Level
 from deeprob.compare.estimates import Estimate
-from deeprob.compare.report import cell, doubt, estimated, few, headline, share, tell
+from deeprob.compare.report import cell, doubt, estimated, first_and_last, headline, print_report, share
 
 METRIC = "test/accuracy"
 
@@ -40,14 +40,14 @@ def test_cells(level, text):
 
 def test_shares_and_long_lists():
     assert (share(0.123), share(None)) == ("12.3 %", "–")
-    assert few([1, 2, 3], 3, 0) == [1, 2, 3]
-    assert few([1, 2, 3, 4, 5, 6], 3, 0) == [1, 2, 0, 6]
+    assert first_and_last([1, 2, 3], 3, 0) == [1, 2, 3]
+    assert first_and_last([1, 2, 3, 4, 5, 6], 3, 0) == [1, 2, 0, 6]
 
 
 def test_everything_is_told(grid, capsys):
     grid[0].status = "diverged"
     comparison = compare_runs("grid", grid)
-    tell(comparison, top=3)
+    print_report(comparison, top=3)
     out = capsys.readouterr().out
     lines = out.splitlines()
     assert lines[0] == "8 runs in 4 groups: 1 diverged, 7 completed" == headline(comparison)
@@ -65,7 +65,7 @@ def test_everything_is_told(grid, capsys):
 
 
 def test_a_full_grid_has_rows_for_what_is_left(grid, capsys):
-    tell(compare_runs("grid", grid), top=20)
+    print_report(compare_runs("grid", grid), top=20)
     out = capsys.readouterr().out
     assert "keys together    0.0 %\nseeds            1.0 %\n" in out
     assert "no full grid" not in out
@@ -81,14 +81,14 @@ def test_doubt_only_where_intervals_overlap(grid):
 def test_no_run_has_finished(grid, capsys):
     for run in grid:
         run.status = "running"
-    tell(compare_runs("grid", grid), top=20)
+    print_report(compare_runs("grid", grid), top=20)
     out = capsys.readouterr().out
     assert "no run has finished: values so far" in out
     assert "0 of 2, 2 running" in out
 
 
 def test_seeds_alone(grid, capsys):
-    tell(compare_runs("grid", grid[:2]), top=20)
+    print_report(compare_runs("grid", grid[:2]), top=20)
     out = capsys.readouterr().out
     assert "2 runs in 1 group" in out
     assert "what each key does" not in out

@@ -1,11 +1,11 @@
-"""Colours of heat maps, and the texts on them."""
+"""Colors of heat maps, and the texts on them."""
 
 import re
 
 import pytest
 
 from deeprob.compare.effects import HeatMap, Level
-from deeprob.compare.tiles import EVEN, SCALE, colour, heat_maps, luminance, painted
+from deeprob.compare.tiles import EVEN, SCALE, heat_maps, luminance, painted, scale_color
 
 
 def heat(rows="a", columns="b", **cells) -> HeatMap:
@@ -31,7 +31,7 @@ def test_what_is_missing_and_what_was_lost():
     assert found[3] == ('class="none"', "–")
 
 
-def test_equal_means_have_one_colour_and_no_best():
+def test_equal_means_have_one_color_and_no_best():
     assert [style for style, _ in tiles(heat_maps([heat(xy=0.5, xw=0.5)], "test/accuracy"))[:2]] == [
         f'style="{painted(0.5)}"'
     ] * 2
@@ -44,16 +44,16 @@ def test_of_several_maps_the_first_is_seen():
     assert "<select" not in heat_maps([heat(xy=0.5)], "test/accuracy")
 
 
-def test_colours_of_the_scale():
-    assert [colour(part) for part in (-1, 0, 1 / 3, 1, 2)] == [SCALE[0], SCALE[0], SCALE[1], SCALE[3], SCALE[3]]
-    assert colour(0.5) == (80, 156, 200)  # half way between the second and the third
+def test_colors_of_the_scale():
+    assert [scale_color(part) for part in (-1, 0, 1 / 3, 1, 2)] == [SCALE[0], SCALE[0], SCALE[1], SCALE[3], SCALE[3]]
+    assert scale_color(0.5) == (80, 156, 200)  # half way between the second and the third
 
 
-def test_texts_are_legible_on_every_colour():
+def test_texts_are_legible_on_every_color():
     assert [luminance(ground) for ground in ((0, 0, 0), (255, 255, 255))] == pytest.approx([0, 1])
     black, white = (EVEN + 0.05) / 0.05, 1.05 / (EVEN + 0.05)
     assert black == pytest.approx(white, rel=1e-2)
     for place in range(101):
-        ground = luminance(colour(place / 100))
+        ground = luminance(scale_color(place / 100))
         ink = 0.0 if painted(place / 100).endswith("#000") else 1.0
         assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) > 4.5, place

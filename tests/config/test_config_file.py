@@ -37,7 +37,7 @@ class SteelConfig(HullConfig):
 class BoatConfig:
     hull: HullConfig = MISSING
     owner: str = MISSING
-    colour: str = choice("red", among=("red", "blue"))
+    color: str = choice("red", among=("red", "blue"))
     lamp: str | None = choice(None, among=("front", "rear"), optional=True)
     load: int | str = number("auto", minimum=1, words=("full", "auto"))
     slope: float = number(0.0, minimum=-1, below=1)
@@ -58,7 +58,7 @@ def test_flat_has_dotted_keys_and_the_choice_under_the_groups_name():
         "hull.spokes": 3,
         "hull.gaps": [1, 2, 3],
         "owner": "ann",
-        "colour": "red",
+        "color": "red",
         "lamp": "rear",
         "load": 12,
         "slope": -1 / 3,
@@ -76,7 +76,7 @@ def test_to_yaml_has_choices_first_then_every_value(tmp_path):
         "defaults": ["train", {"override hull": "steel"}, "_self_"],
         "hull": {"size": 0.5, "bell": False},
         "owner": "ann",
-        "colour": "red",
+        "color": "red",
         "lamp": None,
         "load": "auto",
         "slope": 0.0,

@@ -36,7 +36,7 @@ class SteelConfig(WheelConfig):
 class CartConfig:
     wheel: WheelConfig = MISSING
     owner: str = MISSING
-    colour: str = choice("red", among=("red", "blue"))
+    color: str = choice("red", among=("red", "blue"))
     lamp: str | None = choice(None, among=("front", "rear"), optional=True)
     load: int | str = number("auto", minimum=1, words=("full", "auto"))
     slope: float = number(0.0, minimum=-1, below=1)
@@ -122,7 +122,7 @@ def test_values_on_the_right_side_of_a_bound_pass(values):
         ({"load": "half"}, "load=half: expected a whole number at least 1 or full or auto"),
         ({"seats": 0}, "seats=0: expected a whole number at least 1 or null"),
         ({"speed": "run"}, "speed=run: expected a whole number at least 1 or walk or null"),
-        ({"colour": "green"}, "colour=green: expected one of red, blue"),
+        ({"color": "green"}, "color=green: expected one of red, blue"),
         ({"lamp": "side"}, "lamp=side: expected one of front, rear, null"),
     ],
 )
@@ -156,7 +156,7 @@ def test_a_missing_value_is_named(key):
         ({"slop": 1}, "slop: no such key; did you mean slope?"),
         (
             {"zzz": 1},
-            "zzz: no such key; choose from colour, lamp, load, offset, owner, seats, slope, speed, wheel",
+            "zzz: no such key; choose from color, lamp, load, offset, owner, seats, slope, speed, wheel",
         ),
         ({"wheel__spoke": 1}, "wheel.spoke: no such key; did you mean spokes?"),
     ],
@@ -170,7 +170,7 @@ def test_an_added_key_that_the_dataclass_does_not_have_is_named(values, line):
     [
         ("${nowhere}", "'nowhere' not found"),
         ("${wheel.nowhere.at_all}", "not found"),
-        ("${colour}", "'red' of type 'str' could not be converted to Float"),
+        ("${color}", "'red' of type 'str' could not be converted to Float"),
         ("${oc.env:DEEPROB_TEST_NO_SUCH_VARIABLE}", "DEEPROB_TEST_NO_SUCH_VARIABLE"),
     ],
 )

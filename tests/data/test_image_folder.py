@@ -23,7 +23,7 @@ def root(tmp_path) -> Path:
 
 
 def fill(root: Path, counts: Mapping[str, int], side: int = 2) -> None:
-    """Fill folders with pictures whose colour (folder, number, 0) tells them apart."""
+    """Fill folders with pictures whose color (folder, number, 0) tells them apart."""
     for number, (folder, count) in enumerate(counts.items()):
         (root / folder).mkdir(parents=True)
         for picture in range(count):
@@ -34,8 +34,8 @@ def load(root: Path, **fields: object):
     return ImageFolderConfig(root=str(root), **fields).load()
 
 
-def colours(part) -> list[tuple[int, int]]:
-    """The (folder, number) of each picture, which is of one colour."""
+def colors(part) -> list[tuple[int, int]]:
+    """The (folder, number) of each picture, which is of one color."""
     inputs = part.inputs
     assert (inputs == inputs[:, :, :1, :1]).all()
     return [(int(red), int(green)) for red, green in inputs[:, :2, 0, 0]]
@@ -55,9 +55,9 @@ def complaint(root: Path | str, **fields: object) -> str:
 def test_train_and_test_folders_are_the_splits(root):
     fill(root, {"train/cats": 2, "train/dogs": 3, "test/cats": 1, "test/dogs": 2})
     splits = load(root)
-    assert colours(splits.train) == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]
+    assert colors(splits.train) == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]
     assert splits.train.targets.tolist() == [0, 0, 1, 1, 1]
-    assert colours(splits.test) == [(2, 0), (3, 0), (3, 1)]
+    assert colors(splits.test) == [(2, 0), (3, 0), (3, 1)]
     assert splits.test.targets.tolist() == [0, 1, 1]
     assert splits.val is None
 
@@ -84,7 +84,7 @@ def test_classes_are_in_alphabetical_order(root):
     splits = load(root)
     assert splits.classes == ("10", "9", "Bee", "ant", "zebra")
     named = [splits.classes[target] for target in splits.train.targets]
-    assert named == [made[folder] for folder, _ in colours(splits.train)]
+    assert named == [made[folder] for folder, _ in colors(splits.train)]
 
 
 def test_hidden_files_and_folders_are_no_pictures(root):
@@ -107,7 +107,7 @@ def test_test_fraction_parts_class_folders(root, fraction, sizes):
     fill(root, {"a": 10, "b": 10})
     splits = load(root, test_fraction=fraction)
     assert (len(splits.train), len(splits.test)) == sizes
-    together = colours(splits.train) + colours(splits.test)
+    together = colors(splits.train) + colors(splits.test)
     assert sorted(together) == [(folder, number) for folder in (0, 1) for number in range(10)]
 
 
@@ -115,12 +115,12 @@ def test_the_test_split_has_the_classes_in_their_proportions(root):
     fill(root, {"a": 15, "b": 5})
     splits = load(root, test_fraction=0.2)
     assert torch.bincount(splits.test.targets).tolist() == [3, 1]
-    assert [target for target, _ in colours(splits.test)] == splits.test.targets.tolist()
+    assert [target for target, _ in colors(splits.test)] == splits.test.targets.tolist()
 
 
 def test_the_dataset_s_seed_draws_the_test_split(root):
     fill(root, {"a": 10, "b": 10})
-    first, again, other = (colours(load(root, seed=seed).test) for seed in (0, 0, 1))
+    first, again, other = (colors(load(root, seed=seed).test) for seed in (0, 0, 1))
     assert first == again != other
 
 
@@ -143,7 +143,7 @@ def test_image_size_makes_pictures_of_all_sizes_fit(root):
     Image.new("RGB", (9, 5), (1, 0, 0)).save(root / "b" / "000.png")
     splits = load(root, image_size=3, test_fraction=0.5)
     assert splits.train.inputs.shape == splits.test.inputs.shape == (2, 3, 3, 3)
-    assert sorted(colours(splits.train) + colours(splits.test)) == [(0, 0), (0, 1), (0, 2), (1, 0)]
+    assert sorted(colors(splits.train) + colors(splits.test)) == [(0, 0), (0, 1), (0, 2), (1, 0)]
 
 
 def test_resolved_makes_the_root_absolute(root, monkeypatch):
@@ -177,8 +177,8 @@ def cached(root, monkeypatch) -> Path:
 
 def test_an_unchanged_folder_is_not_decoded_again(cached):
     splits = load(cached)
-    assert colours(splits.train) == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    assert colours(splits.test) == [(2, 0), (3, 0)]
+    assert colors(splits.train) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert colors(splits.test) == [(2, 0), (3, 0)]
 
 
 def test_other_settings_share_the_cache(cached):
@@ -197,14 +197,14 @@ def test_a_changed_file_is_noticed(root):
     before = path.stat()
     Image.new("RGB", (2, 2), (77, 88, 0)).save(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
-    assert colours(load(root).train)[3] == (77, 88)
+    assert colors(load(root).train)[3] == (77, 88)
 
 
 def test_a_removed_file_is_noticed(root):
     fill(root, {"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
     load(root)
     (root / "train" / "a" / "000.png").unlink()
-    assert colours(load(root).train) == [(0, 1), (1, 0), (1, 1)]
+    assert colors(load(root).train) == [(0, 1), (1, 0), (1, 1)]
 
 
 def test_a_file_moved_to_another_class_is_noticed(root):
@@ -212,7 +212,7 @@ def test_a_file_moved_to_another_class_is_noticed(root):
     load(root)
     (root / "train" / "a" / "001.png").rename(root / "train" / "b" / "002.png")
     train = load(root).train
-    assert colours(train) == [(0, 0), (1, 0), (1, 1), (0, 1)]
+    assert colors(train) == [(0, 0), (1, 0), (1, 1), (0, 1)]
     assert train.targets.tolist() == [0, 1, 1, 1]
 
 

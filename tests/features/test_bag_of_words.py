@@ -5,7 +5,7 @@ import torch
 from deeprob.errors import UserError
 from deeprob.features import BagOfWordsConfig
 from deeprob.features.bag_of_words import CODES
-from deeprob.features.pictures import NUMBERS
+from deeprob.features.picture_features import NUMBERS
 
 RNG = np.random.default_rng(0)
 

@@ -14,15 +14,15 @@ def photos(count: int = 4, size: tuple[int, int] = (9, 14)) -> torch.Tensor:
     return torch.from_numpy(RNG.integers(0, 256, (count, 3, *size), dtype=np.uint8))
 
 
-def one_colour(*colour: int) -> torch.Tensor:
-    return torch.tensor(colour, dtype=torch.uint8)[None, :, None, None].expand(1, 3, 4, 4)
+def one_color(*color: int) -> torch.Tensor:
+    return torch.tensor(color, dtype=torch.uint8)[None, :, None, None].expand(1, 3, 4, 4)
 
 
-def counted(colours: np.ndarray, bins: int, joint: bool) -> np.ndarray:
-    """NumPy's histograms of colours (P, 3) in [0, 1], as shares."""
+def counted(colors: np.ndarray, bins: int, joint: bool) -> np.ndarray:
+    """NumPy's histograms of colors (P, 3) in [0, 1], as shares."""
     if joint:
-        return np.histogramdd(colours, bins, [(0, 1)] * 3)[0].ravel() / len(colours)
-    return np.concatenate([np.histogram(channel, bins, (0, 1))[0] for channel in colours.T]) / len(colours)
+        return np.histogramdd(colors, bins, [(0, 1)] * 3)[0].ravel() / len(colors)
+    return np.concatenate([np.histogram(channel, bins, (0, 1))[0] for channel in colors.T]) / len(colors)
 
 
 @pytest.mark.parametrize("joint", [False, True])
@@ -32,13 +32,13 @@ def test_against_colorsys_and_numpy(space, joint):
     feature = ColorHistogramConfig(space=space, joint=joint, bins=5, soft=False, grid=1).build((3, 9, 14))
     expected = []
     for picture in pictures:
-        colours = picture.flatten(1).T.numpy().astype(np.float32) / np.float32(255)
+        colors = picture.flatten(1).T.numpy().astype(np.float32) / np.float32(255)
         if space == "hsv":
-            colours = np.array([colorsys.rgb_to_hsv(*map(float, colour)) for colour in colours])
+            colors = np.array([colorsys.rgb_to_hsv(*map(float, color)) for color in colors])
             # hues at the edge of a bin, and levels that are, may fall on either side
-            edges = np.abs(colours * 5 - np.round(colours * 5)) < 1e-5
-            edges[:, 1:] &= (colours[:, 1:] > 1e-5) & (colours[:, 1:] < 1 - 1e-5)
-        expected.append((counted(colours, 5, joint), edges.sum() if space == "hsv" else 0))
+            edges = np.abs(colors * 5 - np.round(colors * 5)) < 1e-5
+            edges[:, 1:] &= (colors[:, 1:] > 1e-5) & (colors[:, 1:] < 1 - 1e-5)
+        expected.append((counted(colors, 5, joint), edges.sum() if space == "hsv" else 0))
     for histogram, (right, doubtful) in zip(feature.extract(pictures).numpy(), expected, strict=True):
         assert np.abs(histogram - right).sum() * 9 * 14 <= 2 * doubtful + 1e-3
 
@@ -68,17 +68,17 @@ def test_counts_and_shares(joint, count, total):
 def test_hue_is_an_angle():
     words = {"bins": 6, "grid": 1}
     feature = ColorHistogramConfig(**words).build((3, 4, 4))
-    reds = torch.cat([one_colour(255, 0, 5), one_colour(255, 5, 0), one_colour(255, 128, 0)])
+    reds = torch.cat([one_color(255, 0, 5), one_color(255, 5, 0), one_color(255, 128, 0)])
     before, after, orange = feature.extract(reds)[:, :6]
     assert (before - after).norm() < 0.1  # on both sides of pure red
     assert (before - orange).norm() > 0.5
     # pure red lies halfway between the centres of the last bin and the first
-    assert feature.extract(one_colour(255, 0, 0))[0, :6].tolist() == [0.5, 0, 0, 0, 0, 0.5]
+    assert feature.extract(one_color(255, 0, 0))[0, :6].tolist() == [0.5, 0, 0, 0, 0, 0.5]
 
 
 def test_rgb_ends_are_no_neighbours():
     feature = ColorHistogramConfig(space="rgb", bins=2, grid=1).build((3, 4, 4))
-    assert feature.extract(one_colour(0, 255, 0)).tolist() == [[1, 0, 0, 1, 1, 0]]
+    assert feature.extract(one_color(0, 255, 0)).tolist() == [[1, 0, 0, 1, 1, 0]]
 
 
 def test_place_does_not_matter_without_a_grid():

@@ -7,24 +7,24 @@ from deeprob.errors import UserError
 from deeprob.features import ColorQuantizationConfig
 
 RNG = np.random.default_rng(0)
-COLOURS = torch.tensor([[250, 10, 20], [0, 200, 30], [90, 90, 90], [10, 20, 240]], dtype=torch.uint8)
+COLORS = torch.tensor([[250, 10, 20], [0, 200, 30], [90, 90, 90], [10, 20, 240]], dtype=torch.uint8)
 
 
 def painted(count: int = 12, noise: int = 3) -> torch.Tensor:
-    """Pictures of four colours, up to some noise."""
-    pixels = COLOURS[torch.from_numpy(RNG.integers(0, 4, (count, 6, 7)))]
+    """Pictures of four colors, up to some noise."""
+    pixels = COLORS[torch.from_numpy(RNG.integers(0, 4, (count, 6, 7)))]
     noisy = pixels.int() + torch.from_numpy(RNG.integers(-noise, noise + 1, (count, 6, 7, 3)))
     return noisy.clamp(0, 255).to(torch.uint8).permute(0, 3, 1, 2)
 
 
-def test_the_palette_is_the_colours_that_there_are():
+def test_the_palette_is_the_colors_that_there_are():
     feature = ColorQuantizationConfig(colors=4, grid=1).build((3, 6, 7))
     feature.fit(painted())
-    ours, there = (np.unique(np.round(colours.numpy() / 10), axis=0) for colours in (feature.palette, COLOURS))
+    ours, there = (np.unique(np.round(colors.numpy() / 10), axis=0) for colors in (feature.palette, COLORS))
     np.testing.assert_array_equal(ours, there)
 
 
-def test_shares_by_colour():
+def test_shares_by_color():
     feature = ColorQuantizationConfig(colors=4, grid=1, standardize="none").build((3, 6, 7))
     pictures = painted()
     extracted = feature.fit(pictures)
@@ -41,7 +41,7 @@ def test_regions():
     torch.testing.assert_close(extracted.view(12, 4, 4).sum(1), torch.ones(12, 4))
 
 
-def test_a_quantized_picture_has_the_nearest_colours():
+def test_a_quantized_picture_has_the_nearest_colors():
     feature = ColorQuantizationConfig(colors=4).build((3, 6, 7))
     pictures = painted()
     feature.fit(pictures)
@@ -51,7 +51,7 @@ def test_a_quantized_picture_has_the_nearest_colours():
     assert len(quantized.permute(0, 2, 3, 1).reshape(-1, 3).unique(dim=0)) == 4
 
 
-def test_more_colours_are_nearer():
+def test_more_colors_are_nearer():
     pictures = torch.from_numpy(RNG.integers(0, 256, (20, 3, 6, 7), dtype=np.uint8))
     errors = []
     for colors in (2, 8, 32):
@@ -82,14 +82,14 @@ def test_the_same_seed_learns_the_same_palette():
 
 
 @pytest.mark.parametrize("level", [0, 200])
-def test_one_colour_alone(level):
+def test_one_color_alone(level):
     pictures = torch.full((3, 3, 6, 7), level, dtype=torch.uint8)
     feature = ColorQuantizationConfig(colors=4, grid=1).build((3, 6, 7))
     assert feature.fit(pictures)[:, 0].tolist() == [1, 1, 1]
     assert (feature.palette == level).all()
 
 
-def test_it_needs_colour():
+def test_it_needs_color():
     with pytest.raises(UserError, match="features=color_quantization needs pictures in colour"):
         ColorQuantizationConfig().build((1, 6, 7))
 

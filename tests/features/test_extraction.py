@@ -17,7 +17,7 @@ from deeprob.features import (
     RawConfig,
     extraction,
 )
-from deeprob.features.pictures import PictureFeatures
+from deeprob.features.picture_features import PictureFeatures
 
 RNG = torch.Generator().manual_seed(0)
 PICTURES = torch.randint(0, 256, (40, 3, 12, 12), dtype=torch.uint8, generator=RNG)

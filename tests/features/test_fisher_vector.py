@@ -4,7 +4,7 @@ import torch
 
 from deeprob.errors import UserError
 from deeprob.features import FisherVectorConfig
-from deeprob.features.fisher_vector import normalized
+from deeprob.features.fisher_vector import power_normalized
 
 RNG = np.random.default_rng(0)
 
@@ -28,7 +28,7 @@ def test_two_n_r_64_numbers(gaussians, grid):
 def test_normalized_by_hand():
     vectors = torch.tensor([[[4.0, -9.0]], [[0.0, 0.0]], [[16.0, 0.0]]])
     expected = torch.tensor([[[2.0, -3.0]], [[0.0, 0.0]], [[4.0, 0.0]]]) / torch.tensor([13**0.5, 1, 4])[:, None, None]
-    torch.testing.assert_close(normalized(vectors), expected)
+    torch.testing.assert_close(power_normalized(vectors), expected)
 
 
 def test_against_numpy_step_by_step():

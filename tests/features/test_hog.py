@@ -7,7 +7,7 @@ from skimage import feature
 
 from deeprob.errors import UserError
 from deeprob.features import HogConfig
-from deeprob.features.hog import gradients, normalized
+from deeprob.features.hog import gradients, normalized_blocks
 
 RNG = np.random.default_rng(0)
 
@@ -151,9 +151,11 @@ def test_constant_pictures_have_no_edges(level, norm):
 
 def test_norms_by_hand():
     histograms = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)
-    torch.testing.assert_close(normalized(histograms, 1, "l2"), torch.tensor([[0.6, 0.8]]))
-    torch.testing.assert_close(normalized(histograms, 1, "l2_hys"), torch.full((1, 2), 0.5**0.5))  # both cut to 0.2
-    assert normalized(histograms, 1, "none").tolist() == [[3, 4]]
+    torch.testing.assert_close(normalized_blocks(histograms, 1, "l2"), torch.tensor([[0.6, 0.8]]))
+    torch.testing.assert_close(
+        normalized_blocks(histograms, 1, "l2_hys"), torch.full((1, 2), 0.5**0.5)
+    )  # both cut to 0.2
+    assert normalized_blocks(histograms, 1, "none").tolist() == [[3, 4]]
 
 
 def test_contrast_does_not_matter_with_a_norm():

@@ -6,29 +6,29 @@ import torch
 from deeprob.features.hsv import hsv
 
 
-def converted(colours: np.ndarray) -> np.ndarray:
-    """Return hue, saturation and value (N, 3) of colours (N, 3)."""
-    pictures = torch.from_numpy(colours).T[None, :, None]  # one picture of one row
+def converted(colors: np.ndarray) -> np.ndarray:
+    """Return hue, saturation and value (N, 3) of colors (N, 3)."""
+    pictures = torch.from_numpy(colors).T[None, :, None]  # one picture of one row
     return hsv(pictures)[0, :, 0].T.numpy()
 
 
 def test_by_hand():
-    colours = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0.5, 0.5], [0, 0.5, 0.5], [1, 1, 0], [0.3, 0.3, 0.3], [0, 0, 0]]
+    colors = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0.5, 0.5], [0, 0.5, 0.5], [1, 1, 0], [0.3, 0.3, 0.3], [0, 0, 0]]
     expected = [[0, 1, 1], [1 / 3, 1, 1], [2 / 3, 1, 1], [0, 0.5, 1], [0.5, 1, 0.5], [1 / 6, 1, 1], [0, 0, 0.3]]
-    np.testing.assert_allclose(converted(np.array(colours)), [*expected, [0, 0, 0]], atol=1e-12)
+    np.testing.assert_allclose(converted(np.array(colors)), [*expected, [0, 0, 0]], atol=1e-12)
 
 
 def test_every_shade_of_a_coarse_cube_is_colorsys_own():
     levels = np.linspace(0, 1, 18)
-    colours = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(-1, 3)
-    expected = [colorsys.rgb_to_hsv(*colour) for colour in colours]
-    np.testing.assert_allclose(converted(colours), expected, atol=1e-12)
+    colors = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(-1, 3)
+    expected = [colorsys.rgb_to_hsv(*color) for color in colors]
+    np.testing.assert_allclose(converted(colors), expected, atol=1e-12)
 
 
 def test_real_levels_in_single_precision():
-    colours = np.random.default_rng(0).integers(0, 256, (3000, 3)) / 255
-    measured = converted(colours.astype(np.float32))
-    np.testing.assert_allclose(measured, [colorsys.rgb_to_hsv(*colour) for colour in colours], atol=1e-6)
+    colors = np.random.default_rng(0).integers(0, 256, (3000, 3)) / 255
+    measured = converted(colors.astype(np.float32))
+    np.testing.assert_allclose(measured, [colorsys.rgb_to_hsv(*color) for color in colors], atol=1e-6)
 
 
 def test_a_red_just_before_the_whole_turn_has_a_hue_below_1():

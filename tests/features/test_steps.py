@@ -62,9 +62,9 @@ def test_grayscale_is_pillows():
 
 
 def test_grayscale_by_hand():
-    colours = torch.tensor([[200, 100, 50], [255, 255, 255], [0, 0, 0]], dtype=torch.uint8)[:, :, None, None]
-    assert grayscale(colours).flatten().tolist() == [124, 255, 0]  # 59.8 + 58.7 + 5.7 = 124.2
-    torch.testing.assert_close(grayscale(colours / 255).flatten()[:1], torch.tensor([124.2 / 255]))
+    colors = torch.tensor([[200, 100, 50], [255, 255, 255], [0, 0, 0]], dtype=torch.uint8)[:, :, None, None]
+    assert grayscale(colors).flatten().tolist() == [124, 255, 0]  # 59.8 + 58.7 + 5.7 = 124.2
+    torch.testing.assert_close(grayscale(colors / 255).flatten()[:1], torch.tensor([124.2 / 255]))
 
 
 def test_grayscale_of_one_channel_is_itself():

@@ -4,11 +4,11 @@ import struct
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from deeprob.figures.style import DIVERGING, PALETTE, SEQUENTIAL, colour, drawn, png
+from deeprob.figures.style import DIVERGING, PALETTE, SEQUENTIAL, drawn, palette_color, png
 
 
 def seen(hexadecimal: str, matrix: np.ndarray) -> np.ndarray:
-    """A colour as an eye without one kind of cones sees it, in the L*a*b* space, where distance is difference."""
+    """A color as an eye without one kind of cones sees it, in the L*a*b* space, where distance is difference."""
     linear = np.array([c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(hexadecimal)])
     x, y, z = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ (
         matrix @ linear
@@ -31,9 +31,9 @@ def test_the_first_classes_are_told_apart_by_all_eyes():
             assert np.linalg.norm(seen(one, matrix) - seen(other, matrix)) > 11, (one, other)
 
 
-def test_ten_classes_have_ten_colours_and_more_begin_again():
+def test_ten_classes_have_ten_colors_and_more_begin_again():
     assert len(set(PALETTE)) == 10
-    assert colour(0) == colour(10) == PALETTE[0]
+    assert palette_color(0) == palette_color(10) == PALETTE[0]
 
 
 def test_zero_is_white():

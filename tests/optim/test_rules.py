@@ -140,7 +140,7 @@ def test_a_decay_in_the_gradient_is_a_decoupled_one_for_plain_sgd_alone(name, eq
     assert (coupled == pytest.approx(decoupled)) is equal
 
 
-@pytest.mark.parametrize("module", ["descent", "adaptive", "moments"])
+@pytest.mark.parametrize("module", ["gradient_descent", "adaptive", "moments"])
 def test_the_examples_in_the_docstrings(module):
     result = doctest.testmod(importlib.import_module(f"deeprob.optim.rules.{module}"))
     assert result.attempted > 0

@@ -1,13 +1,13 @@
 import pytest
 
 from deeprob.optim.rules import RULES
-from deeprob.optim.tracks import FAMILY, LECTURE, Tracks, Watched, state_of, table, table_text, walk
+from deeprob.optim.tracks import FAMILY, LECTURE, Tracks, Watched, state_of, table_text, tracks_table, walk
 
 BETAS = ("beta1", "beta2")
 
 
 def test_the_table_is_the_lectures():
-    assert table() == {
+    assert tracks_table() == {
         "SGD": Tracks(False, False, False, False),
         "SGD+Momentum": Tracks(True, False, False, False),
         "Nesterov": Tracks(True, False, False, False),
@@ -28,7 +28,7 @@ def test_the_table_is_the_lectures():
     ids=["almost Adam", "AMSGrad", "RMSProp with momentum", "Adamax"],
 )
 def test_the_table_is_found_not_typed_in(watched, expected):
-    assert table({"it": watched}) == {"it": expected}
+    assert tracks_table({"it": watched}) == {"it": expected}
 
 
 def test_a_walk_ends_with_the_last_step_and_the_state_after_it():
@@ -65,6 +65,6 @@ def test_what_is_kept_is_what_the_next_step_depends_on():
 
 
 def test_relatives_are_found_too():
-    assert table(FAMILY)["AdamW"] == Tracks(True, True, True, True)
-    assert table(FAMILY)["AMSGrad"] == Tracks(True, True, False, True)
-    assert table(FAMILY)["Adam without bias correction"] == Tracks(True, True, True, False)
+    assert tracks_table(FAMILY)["AdamW"] == Tracks(True, True, True, True)
+    assert tracks_table(FAMILY)["AMSGrad"] == Tracks(True, True, False, True)
+    assert tracks_table(FAMILY)["Adam without bias correction"] == Tracks(True, True, True, False)

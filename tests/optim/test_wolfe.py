@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from deeprob.optim.wolfe import CURVATURE, DECREASE, LIMIT, Trial, minimum, search, shortened
+from deeprob.optim.wolfe import CURVATURE, DECREASE, LIMIT, Trial, finite_step, minimum, wolfe_search
 
 
 def line(value: Callable[[float], float], slope: Callable[[float], float]) -> tuple[Callable[[float], Trial], list]:
@@ -21,7 +21,7 @@ def line(value: Callable[[float], float], slope: Callable[[float], float]) -> tu
 def found(value, slope, step, rounding=0.0):
     evaluate, steps = line(value, slope)
     start = evaluate(0.0)
-    return search(evaluate, start, step, rounding), start, steps[1:]
+    return wolfe_search(evaluate, start, step, rounding), start, steps[1:]
 
 
 @pytest.mark.parametrize("step", [1e-6, 1e-3, 0.5, 1.0, 30.0, 1e6])
@@ -91,6 +91,6 @@ def test_minimum_by_hand():
 
 def test_a_fixed_step_is_shortened_until_it_is_finite():
     evaluate, steps = line(lambda t: 5.0 if t < 0.05 else math.inf, lambda t: -1.0)
-    assert shortened(evaluate, 1.0).step == pytest.approx(0.01)
+    assert finite_step(evaluate, 1.0).step == pytest.approx(0.01)
     assert steps == [1.0, pytest.approx(0.1), pytest.approx(0.01)]
-    assert shortened(line(lambda t: math.nan, lambda t: -1.0)[0], 1.0) is None
+    assert finite_step(line(lambda t: math.nan, lambda t: -1.0)[0], 1.0) is None

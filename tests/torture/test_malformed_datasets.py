@@ -117,13 +117,13 @@ def encoded(form: str, pixels: np.ndarray = NOISE, mode: str = "RGB", **options)
     return text.getvalue()
 
 
-def png(width: int, height: int, pixels: bytes, depth: int = 8, colour: int = 2) -> bytes:
+def png(width: int, height: int, pixels: bytes, depth: int = 8, color: int = 2) -> bytes:
     """A PNG of any header."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 

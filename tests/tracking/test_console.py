@@ -2,7 +2,7 @@ import pytest
 from rich.console import Console
 
 from deeprob.tracking import console
-from deeprob.tracking.console import Bar, remark, split_table, table, track
+from deeprob.tracking.console import Bar, print_rows, progress_remark, split_table, track
 
 
 @pytest.mark.parametrize(
@@ -13,11 +13,13 @@ def test_short_numbers(number, shown):
 
 
 def test_remark_shows_what_is_there():
-    assert remark({"val/loss": 0.123456, "train/loss": 2.0, "optim/lr": 1.0}) == "train/loss 2  val/loss 0.1235"
+    assert (
+        progress_remark({"val/loss": 0.123456, "train/loss": 2.0, "optim/lr": 1.0}) == "train/loss 2  val/loss 0.1235"
+    )
 
 
 def test_tables_align_numbers_to_the_right(capsys):
-    table([("a", "1.0"), ("long name", "20.5")], ("name", "value"))
+    print_rows([("a", "1.0"), ("long name", "20.5")], ("name", "value"))
     lines = capsys.readouterr().out.splitlines()
     assert "│ a         │   1.0 │" in lines
     assert "│ long name │  20.5 │" in lines

@@ -8,7 +8,7 @@ from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from deeprob.tracking.events import EventFile, framed
+from deeprob.tracking.events import EventFile, tfrecord
 
 
 def read(directory) -> EventAccumulator:
@@ -104,4 +104,4 @@ def test_a_frame_is_that_of_tensorboards_own_writer():
     for event in (b"", b"x", bytes(range(256)) * 3):
         file = io.BytesIO()
         RecordWriter(file).write(event)
-        assert framed(event) == file.getvalue()
+        assert tfrecord(event) == file.getvalue()

@@ -12,15 +12,15 @@ from statistics import median
 from torch import Tensor
 from torch.func import functional_call
 
-from deeprob.analysis.gradients.differences import Comparison, Loss, Parameters, analytic, compare
+from deeprob.analysis.gradients.differences import EntryCheck, Loss, Parameters, analytic, check_entries
 from deeprob.analysis.gradients.slopes import EPSILON, ROUNDING, STEP
 from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.assembly.setup import Setup
 from deeprob.commands.command import Command
 from deeprob.config import number, register
 from deeprob.errors import CheckFailed, memory_errors
-from deeprob.figures.gradient_errors import error_curve, gradient_errors
-from deeprob.figures.style import save
+from deeprob.figures.of_loss.gradient_errors import error_curve, gradient_errors
+from deeprob.figures.style import save_figure
 from deeprob.models import Model
 from deeprob.models.norms import BatchNorm
 from deeprob.objective import Objective
@@ -67,7 +67,7 @@ class CheckGradientsConfig(TrainConfig):
     check: CheckConfig = field(default_factory=CheckConfig)
 
 
-def check_gradients(config: CheckGradientsConfig) -> list[Comparison]:
+def check_gradients(config: CheckGradientsConfig) -> list[EntryCheck]:
     """Compare the gradient of a config's objective at its initial weights, print what was found and draw it.
 
     Raises
@@ -141,7 +141,7 @@ class Timed:
         return self._seconds / self._calls
 
 
-def report(setup: Setup, check: CheckConfig) -> list[Comparison]:
+def report(setup: Setup, check: CheckConfig) -> list[EntryCheck]:
     """Compare, print, draw and judge (see `check_gradients`)."""
     parameters = {name: tensor.detach() for name, tensor in setup.state.parameters.items()}
     loss = first_loss(setup, setup.objective)
@@ -150,7 +150,7 @@ def report(setup: Setup, check: CheckConfig) -> list[Comparison]:
         raise CheckFailed(f"L(W) is {value} at the initial weights: there is no gradient to check")
     numeric = Timed(first_loss(setup, differentiable(setup.objective)))
     step = check.step or STEP
-    comparisons = compare(
+    comparisons = check_entries(
         numeric,
         lambda point: analytic(loss, point),
         parameters,
@@ -173,7 +173,7 @@ def report(setup: Setup, check: CheckConfig) -> list[Comparison]:
     print(f"numeric    {duration(every)} for all {count} parameters: extrapolated from {duration(one)} a loss")
     print(f"analytic   {duration(all_at_once)} for all: the numeric takes {every / all_at_once:,.0f} times as long")
     if check.curve and (curve := error_curve(found, STEPS)):
-        save(gradient_errors(curve, step, check.tolerance), PICTURE)
+        save_figure(gradient_errors(curve, step, check.tolerance), PICTURE)
         print(f"figure     {PICTURE}")
     wrong = sum(comparison.verdict == "wrong" for comparison in found)
     if wrong and worst is not None:
@@ -181,7 +181,7 @@ def report(setup: Setup, check: CheckConfig) -> list[Comparison]:
     return found
 
 
-def tabulated(comparisons: Iterable[Comparison], parameters: Parameters) -> list[Comparison]:
+def tabulated(comparisons: Iterable[EntryCheck], parameters: Parameters) -> list[EntryCheck]:
     """Print a row a tensor as soon as it is compared, and return all comparisons."""
     found = []
     header = ("tensor", "shape", "entries", "central", "one-sided", "kinks", "verdict")
@@ -209,13 +209,13 @@ def tabulated(comparisons: Iterable[Comparison], parameters: Parameters) -> list
     return found
 
 
-def worst_of(found: Iterable[Comparison]) -> Comparison | None:
+def worst_of(found: Iterable[EntryCheck]) -> EntryCheck | None:
     """Return the comparison with the largest error, kinks left out: a wrong one, if there is any."""
     sound = [comparison for comparison in found if comparison.verdict != "kink"]
     return max(sound, key=lambda comparison: (comparison.verdict == "wrong", comparison.error), default=None)
 
 
-def numbers(comparison: Comparison) -> str:
+def numbers(comparison: EntryCheck) -> str:
     """Return both slopes and their difference in words."""
     both = f"numeric {comparison.numeric:.9g}, analytic {comparison.analytic:.9g}"
     return f"{both}, relative error {comparison.error:.1e}"

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from deeprob.config.application import Application, words_of
+from deeprob.config.application import Application, typed_words
 from deeprob.errors import UserError
 
 
@@ -41,6 +41,6 @@ class Command:
         def act(application: Application, config: DictConfig, command: list[str]) -> None:
             if config.hydra.mode == RunMode.MULTIRUN:
                 raise UserError(f"-m: {command[0]} has no sweeps; call it once for each run")
-            action(application.load(config, words_of(config, "task")))
+            action(application.load(config, typed_words(config, "task")))
 
         return cls(schema, act)

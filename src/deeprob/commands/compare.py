@@ -8,7 +8,7 @@ from pathlib import Path
 from deeprob.commands.command import Command
 from deeprob.compare.comparison import Comparison, compare_runs, gather
 from deeprob.compare.page import page
-from deeprob.compare.report import tell
+from deeprob.compare.report import print_report
 from deeprob.config import number, register, some_words
 from deeprob.errors import UserError
 from deeprob.tracking.files import write_whole
@@ -83,7 +83,7 @@ def compare(config: CompareConfig) -> Comparison:
     comparison = compare_runs(title, runs, named, config.sort, config.metrics, config.heatmap)
     if config.html:
         write(comparison, config.page)
-    tell(comparison, config.top)
+    print_report(comparison, config.top)
     if config.html:
         print(f"page       {config.page}")
     return comparison

@@ -13,10 +13,10 @@ from deeprob.analysis.surfaces.remarks import remarks_on
 from deeprob.commands.command import Command
 from deeprob.config import name_of, number, register, some_words
 from deeprob.errors import CheckFailed, UserError, memory_errors
-from deeprob.figures.path_curves import path_curves
-from deeprob.figures.path_film import save_film
-from deeprob.figures.paths import paths
-from deeprob.figures.style import save
+from deeprob.figures.of_optimizers.path_curves import path_curves
+from deeprob.figures.of_optimizers.path_film import save_film
+from deeprob.figures.of_optimizers.paths import paths
+from deeprob.figures.style import save_figure
 from deeprob.tracking.console import LiveTable
 from deeprob.tracking.device import threads
 
@@ -164,9 +164,9 @@ def tabulate(race: Race) -> None:
 
 def draw(races: Sequence[Race], name: str, *, film: bool) -> Iterator[Path]:
     """Draw races into files, and yield them."""
-    save(paths(races), FOLDER / f"paths_{name}.png")
+    save_figure(paths(races), FOLDER / f"paths_{name}.png")
     yield FOLDER / f"paths_{name}.png"
-    save(path_curves(races), FOLDER / f"curves_{name}.png")
+    save_figure(path_curves(races), FOLDER / f"curves_{name}.png")
     yield FOLDER / f"curves_{name}.png"
     if film:
         save_film(races, FOLDER / f"paths_{name}.gif")

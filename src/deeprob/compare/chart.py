@@ -1,4 +1,4 @@
-"""Learning curves as SVG that takes its colours from the page around it."""
+"""Learning curves as SVG that takes its colors from the page around it."""
 
 import math
 from collections.abc import Sequence
@@ -106,7 +106,7 @@ def chart(metric: str, curves: Sequence[Sequence[Point]], names: Sequence[str]) 
         if curve:
             parts.append(f'<g class="k{number}"><title>{escape(names[number])}</title>{_curve(curve, x, y)}</g>')
     ends = {number: y.place(curve[-1].mean) for number, curve in enumerate(curves) if curve}
-    for number, at in spread(ends, TOP + 4, HEIGHT - BOTTOM).items():
+    for number, at in moved_apart(ends, TOP + 4, HEIGHT - BOTTOM).items():
         right = x.place(curves[number][-1].epoch) + 5
         parts.append(f'<text class="rank k{number}" x="{right:.1f}" y="{at + 4:.1f}">{number + 1}</text>')
     return "".join([*parts, "</svg>"])
@@ -125,7 +125,7 @@ def _curve(curve: Sequence[Point], x: Axis, y: Axis) -> str:
     return (f'<path class="band" d="M{band}Z"/>' if band else "") + f'<path class="line" d="M{line}"/>'
 
 
-def spread(places: dict[int, float], low: float, high: float) -> dict[int, float]:
+def moved_apart(places: dict[int, float], low: float, high: float) -> dict[int, float]:
     """Return places moved apart so that numbers there do not overlap, in the same order, within bounds if they fit."""
     order = sorted(places, key=lambda number: places[number])
     moved: dict[int, float] = {}

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from deeprob.assembly.config import RunConfig, is_seed
 from deeprob.compare import sweep_tables
+from deeprob.compare.command_words import shortest, word_of
 from deeprob.compare.curves import Histories, histories
 from deeprob.compare.effects import Effect, HeatMap, Rest, chosen_map, effects, other_maps, rest
-from deeprob.compare.groups import Group, all_metrics, grouped, ranked, usual_columns, usual_sort
+from deeprob.compare.groups import Group, all_metrics, group_runs, ranked, usual_columns, usual_sort
 from deeprob.compare.keys import swept_keys
-from deeprob.compare.past_runs import PastRun, find, read_all
+from deeprob.compare.past_runs import PastRun, find_runs, read_all
 from deeprob.compare.ranges import in_ranges
-from deeprob.compare.words import shortest, word_of
 from deeprob.config import read
 from deeprob.errors import UserError, did_you_mean
 from deeprob.tracking.console import note
@@ -32,7 +32,7 @@ class Comparison:
     runs
         All of them.
     keys
-        The keys that tell groups apart.
+        The keys in which groups differ.
     groups
         The groups, the best first.
     sort, columns
@@ -94,7 +94,7 @@ def gather(folder: Path | None, directories: Sequence[Path]) -> tuple[list[PastR
     if folder is not None:
         if not folder.is_dir():
             raise UserError(f"sweep={folder}: no such folder; expected one with run directories below it")
-        directories, tables = find(folder)
+        directories, tables = find_runs(folder)
         where = f"sweep={folder}"
     else:
         for directory in directories:
@@ -111,7 +111,7 @@ def gather(folder: Path | None, directories: Sequence[Path]) -> tuple[list[PastR
             continue
         named |= dict.fromkeys(keys)
         own = [run for run in runs if run.directory is not None and run.directory.is_relative_to(table)]
-        runs += sweep_tables.complete(own, keys, rows)
+        runs += sweep_tables.add_table(own, keys, rows)
     if not runs:
         raise UserError(f"{where}: no run there (no config.yaml in it or below)")
     if len(runs) == 1:
@@ -142,7 +142,7 @@ def compare_runs(
         When a metric or a key that was asked for does not exist, or no run has come to any metric.
     """
     differing = swept_keys(runs, named)
-    groups = grouped(runs, differing)
+    groups = group_runs(runs, differing)
     known = all_metrics(groups)
     if not known:
         raise UserError(f"{title}: none of the {len(runs)} runs has any metric yet")

@@ -29,7 +29,7 @@ def histories(group: Group) -> Histories:
     return [list(epochs(run.directory / "metrics.csv")) for run in group.counted if run.directory is not None]
 
 
-def curve(runs: Histories, metric: str) -> list[Point]:
+def mean_curve(runs: Histories, metric: str) -> list[Point]:
     """Return a metric over the epochs, as far as each run has it."""
     values: dict[float, list[float]] = {}
     for rows in runs:

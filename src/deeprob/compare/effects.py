@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from deeprob.compare.estimates import explained
+from deeprob.compare.estimates import eta_squared
 from deeprob.compare.groups import Group
-from deeprob.compare.ranges import start_of
+from deeprob.compare.ranges import range_start
 from deeprob.errors import UserError, did_you_mean
 
 
@@ -51,7 +51,7 @@ class Effect(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """What no main effect explains of the variance, told only where every combination has equally many runs.
+    """What no main effect explains of the variance, given only where every combination has equally many runs.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ def effects(groups: Sequence[Group], metric: str) -> list[Effect]:
         levels = [level(word, same, metric) for word, same in by_word.items()]
         if sum(level.number + level.lost > 0 for level in levels) > 1:
             numbers = [[number for group in same for number in group.numbers(metric)] for same in by_word.values()]
-            found.append(Effect(key, explained(numbers) if sum(map(bool, numbers)) > 1 else None, levels))
+            found.append(Effect(key, eta_squared(numbers) if sum(map(bool, numbers)) > 1 else None, levels))
     return sorted(found, key=lambda effect: -1.0 if effect.share is None else effect.share, reverse=True)
 
 
@@ -111,7 +111,7 @@ def words(groups: Sequence[Group], key: str) -> list[str]:
     """Return the values of a key, in order if they are numbers, or ranges of such."""
     found = dict.fromkeys(group.values[key] for group in groups if key in group.values)
     try:
-        return sorted(found, key=start_of)
+        return sorted(found, key=range_start)
     except ValueError:
         return list(found)
 
@@ -122,7 +122,7 @@ def rest(groups: Sequence[Group], metric: str, found: Sequence[Effect]) -> Rest 
     full = math.prod(len(effect.levels) for effect in found) == len(groups)
     if len(sizes) != 1 or sizes == {0} or not full or len(groups) < 2:
         return None
-    between = explained([group.numbers(metric) for group in groups])
+    between = eta_squared([group.numbers(metric) for group in groups])
     if between == 0:
         return None
     return Rest(max(between - sum(effect.share or 0.0 for effect in found), 0.0), 1 - between)
@@ -159,7 +159,8 @@ def chosen_map(
     asked
         Two keys, or None.
     config
-        All keys of the runs, with the value of one of them, to tell a key that does not differ from one unknown.
+        All keys of the runs, with the value of one of them, to distinguish one that does not differ from an unknown
+        key.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a few runs tell about a mean, and how much of a spread a division into groups explains."""
+"""What a few runs say about a mean, and how much of a spread a division into groups explains."""
 
 import functools
 import math
@@ -17,7 +17,7 @@ class Estimate(NamedTuple):
     mean
         Of the sample.
     margin
-        Half the width of its confidence interval; None for a single run, which tells nothing about it.
+        Half the width of its confidence interval; None for a single run, which says nothing about it.
     number
         How many runs.
     """
@@ -73,7 +73,7 @@ def _within(angle: float, degrees: int) -> float:
     return 2 / math.pi * (angle + (sine * cosine * total if degrees > 1 else 0.0))
 
 
-def explained(groups: Iterable[Sequence[float]]) -> float:
+def eta_squared(groups: Iterable[Sequence[float]]) -> float:
     """Return η², the share in [0, 1] of the variance of values that lies between their groups; 0 if there is none.
 
     It is the sum of squares between groups over the total, as in a one-way analysis of variance.

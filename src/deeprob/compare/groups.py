@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deeprob.assembly.config import is_seed
+from deeprob.compare.command_words import word_of
 from deeprob.compare.estimates import Estimate, estimate
 from deeprob.compare.past_runs import PastRun
-from deeprob.compare.words import word_of
 
 MORE_IS_BETTER = ("accuracy", "examples_per_second")
 
@@ -19,7 +19,7 @@ class Group:
     Attributes
     ----------
     values
-        What tells the group from others: swept key → word; without a key that its runs do not have.
+        What distinguishes the group from others: swept key → word; without a key that its runs do not have.
     runs
         All of them, however they ended.
     counted
@@ -59,7 +59,7 @@ def counts(words: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def grouped(runs: Sequence[PastRun], keys: Sequence[str]) -> list[Group]:
+def group_runs(runs: Sequence[PastRun], keys: Sequence[str]) -> list[Group]:
     """Return the groups of runs that differ in seeds alone.
 
     Means count the runs that ended well; as long as none has, those that are on their way.
@@ -103,7 +103,7 @@ def all_metrics(groups: Sequence[Group]) -> list[str]:
 
 
 def usual_sort(metrics: Collection[str]) -> str | None:
-    """Return what runs are ranked by unless told otherwise: accuracy before loss, and val before test and train."""
+    """Return the default ranking metric: accuracy before loss, and val before test and train."""
     wanted = [f"{split}/{measure}" for measure in ("accuracy", "loss") for split in ("val", "test", "train")]
     return next((name for name in wanted if name in metrics), next(iter(metrics), None))
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from deeprob.assembly.config import MAY_CHANGE
+from deeprob.compare.command_words import word_of
 from deeprob.compare.past_runs import PastRun
-from deeprob.compare.words import word_of
 from deeprob.config import options
 
 NO_PART = frozenset(MAY_CHANGE) - {"trainer.epochs"}
@@ -25,7 +25,7 @@ def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
     runs
         Some runs; a key that only some of them have counts if it differs among these.
     named
-        Keys to be kept if they differ: those that sweeps were told to vary.
+        Keys to be kept if they differ: those that sweeps varied.
     """
     seen: dict[str, set[str]] = {}
     for run in runs:
@@ -34,7 +34,7 @@ def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
     differing = [key for key, words in seen.items() if len(words) > 1]
     groups = [key for key in differing if options(key)]
 
-    def tells(key: str) -> bool:
+    def informs(key: str) -> bool:
         if key in named or key in groups:
             return True
         group = key.partition(".")[0]
@@ -42,7 +42,7 @@ def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
             return False
         return not _follows(runs, key, [group for group in CONSEQUENCES.get(key, ()) if group in groups])
 
-    return [key for key in dict.fromkeys([*named, *differing]) if key in differing and tells(key)]
+    return [key for key in dict.fromkeys([*named, *differing]) if key in differing and informs(key)]
 
 
 def _is_default(run: PastRun, group: str, key: str) -> bool:

@@ -8,12 +8,12 @@ from string import Template
 
 from deeprob.compare.chart import chart
 from deeprob.compare.comparison import Comparison
-from deeprob.compare.curves import curve, panels
+from deeprob.compare.curves import mean_curve, panels
 from deeprob.compare.effects import Effect, Level
 from deeprob.compare.estimates import Estimate
 from deeprob.compare.groups import Group, counts, more_is_better
 from deeprob.compare.past_runs import LOST
-from deeprob.compare.report import TOGETHER, caveats, cell, doubt, estimated, few, heading, share
+from deeprob.compare.report import TOGETHER, caveats, cell, doubt, estimated, first_and_last, heading, share
 from deeprob.compare.tiles import heat_maps
 from deeprob.tracking.console import shown
 
@@ -27,16 +27,16 @@ def page(comparison: Comparison) -> str:
     """Return the page of a comparison."""
     maps = [] if comparison.heat_map is None else [comparison.heat_map, *comparison.other_maps]
     beside = bool(maps) and max(len(heat.column_words) for heat in maps) <= WIDE
-    body = [_best(comparison)]
+    body = [_best_section(comparison)]
     if comparison.effects:
-        body.append(_effects(comparison, "" if beside else "wide"))
+        body.append(_effects_section(comparison, "" if beside else "wide"))
     if maps:
         two = f"{maps[0].rows} and {maps[0].columns}" if len(maps) == 1 else "two keys"
         remark = "Means over all runs with both values."
         body.append(
             _section(f"{comparison.sort} by {two}", remark, heat_maps(maps, comparison.sort), "" if beside else "wide")
         )
-    body += [_curves(comparison), _table(comparison)]
+    body += [_curves_section(comparison), _table_section(comparison)]
     states = counts(run.status for run in comparison.runs)
     chips = [f"{len(comparison.runs)} runs", f"{len(comparison.groups)} group{'s' * (len(comparison.groups) != 1)}"]
     marks = [_chip(chip) for chip in chips] + [_chip(f"{n} {status}", status in LOST) for status, n in states.items()]
@@ -44,8 +44,8 @@ def page(comparison: Comparison) -> str:
     return frame.substitute(title=escape(comparison.title), chips="".join(marks), body="\n".join(body))
 
 
-def name_of(group: Group) -> str:
-    """Return what tells a group from others, in words."""
+def group_name(group: Group) -> str:
+    """Return what distinguishes a group from others, in words."""
     return " ".join(f"{key}={word}" for key, word in group.values.items()) or "all runs"
 
 
@@ -57,7 +57,7 @@ def _section(title: str, remark: str, content: str, kind: str = "") -> str:
     return f'<section class="{kind}">\n<h2>{escape(title)}</h2>\n<p>{escape(remark)}</p>\n{content}\n</section>'
 
 
-def _best(comparison: Comparison) -> str:
+def _best_section(comparison: Comparison) -> str:
     found, metric = comparison.best.estimate(comparison.sort), comparison.sort
     number, _, margin = estimated(metric, found).partition(" ± ")
     unit = next((unit for unit in (" %", " s") if margin.endswith(unit)), "")
@@ -71,11 +71,11 @@ def _best(comparison: Comparison) -> str:
     return (
         '<section class="wide best">\n'
         f'<div><h2>best {escape(metric)}</h2><div class="figure">{escape(number + unit)}{interval}</div></div>\n'
-        f'<div><div class="word">{escape(name_of(comparison.best))}</div><p>{runs}</p>{command}</div>\n</section>'
+        f'<div><div class="word">{escape(group_name(comparison.best))}</div><p>{runs}</p>{command}</div>\n</section>'
     )
 
 
-def _effects(comparison: Comparison, kind: str) -> str:
+def _effects_section(comparison: Comparison, kind: str) -> str:
     metric = comparison.sort
     means = [level.mean for effect in comparison.effects for level in effect.levels if level.mean is not None]
     low, high = (min(means), max(means)) if means else (0.0, 0.0)
@@ -95,7 +95,7 @@ def _effects(comparison: Comparison, kind: str) -> str:
         measured = [level for level in effect.levels if level.mean is not None]
         choose = max if more_is_better(metric) else min
         best = choose(measured, key=lambda level: level.mean or 0.0) if measured else None
-        rows = "".join(few([row(level, best) for level in effect.levels], 30, DOTS))
+        rows = "".join(first_and_last([row(level, best) for level in effect.levels], 30, DOTS))
         return f'<div class="effect">{_bar(effect.key, effect.share)}<div class="levels">{rows}</div></div>'
 
     content = [block(effect) for effect in comparison.effects]
@@ -114,12 +114,12 @@ def _bar(key: str, part: float | None) -> str:
     return f'{head}<div class="bar"><i style="width:{100 * (part or 0.0):.1f}%"></i></div>'
 
 
-def _curves(comparison: Comparison) -> str:
-    names = [name_of(group) for group in comparison.groups[: len(comparison.curves)]]
+def _curves_section(comparison: Comparison) -> str:
+    names = [group_name(group) for group in comparison.groups[: len(comparison.curves)]]
     charts = [
         f"<figure><figcaption>{escape(metric)}</figcaption>{drawn}</figure>"
         for metric in panels(comparison.curves, comparison.sort)
-        if (drawn := chart(metric, [curve(runs, metric) for runs in comparison.curves], names))
+        if (drawn := chart(metric, [mean_curve(runs, metric) for runs in comparison.curves], names))
     ]
     if not charts:
         return ""
@@ -132,7 +132,7 @@ def _curves(comparison: Comparison) -> str:
     return _section("Learning curves", remark, content, "wide")
 
 
-def _table(comparison: Comparison) -> str:
+def _table_section(comparison: Comparison) -> str:
     sort = comparison.sort
 
     def head(name: str, kind: str, first: str) -> str:
@@ -145,8 +145,8 @@ def _table(comparison: Comparison) -> str:
     heads += [head(name, "", "descending" if more_is_better(name) else "ascending") for name in comparison.columns]
     heads.append(head("runs", "text", "descending"))
     rows = [
-        f'<tr data-words="{escape(name_of(group).lower())}"{" class=lost" if group.lost else ""}>'
-        f"{''.join(_cells(comparison, group, rank))}</tr>"
+        f'<tr data-words="{escape(group_name(group).lower())}"{" class=lost" if group.lost else ""}>'
+        f"{''.join(_row_cells(comparison, group, rank))}</tr>"
         for rank, group in enumerate(comparison.groups, 1)
     ]
     lines = "\n".join(rows)
@@ -159,7 +159,7 @@ def _table(comparison: Comparison) -> str:
     )
 
 
-def _cells(comparison: Comparison, group: Group, rank: int) -> Iterator[str]:
+def _row_cells(comparison: Comparison, group: Group, rank: int) -> Iterator[str]:
     yield f'<td data-v="{rank}">{rank}</td>'
     for key in comparison.keys:
         word = escape(group.values.get(key, ""))

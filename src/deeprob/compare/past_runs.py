@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from deeprob.compare.words import word_of
+from deeprob.compare.command_words import word_of
 from deeprob.errors import UserError
 from deeprob.tracking.console import note
 from deeprob.tracking.run_dir import LOCK, RunDirectory
@@ -22,7 +22,7 @@ FINISHED = ("completed", "stopped", "fused")
 LOST = ("diverged", "failed")
 """Statuses of runs that ended well, and badly; `deeprob.sweeps.fusing` makes rows of the third."""
 
-_SECTION = re.compile(r"^(?=\w)", re.MULTILINE)
+_SECTIONS = re.compile(r"^(?=\w)", re.MULTILINE)
 _ALIAS = re.compile(r"(?:^|[\s,:\[{-])\*\w", re.MULTILINE)
 _LARGEST = 2**18  # bytes
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -63,7 +63,7 @@ class PastRun:
         return self.status in LOST
 
 
-def find(folder: Path) -> tuple[list[Path], list[Path]]:
+def find_runs(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return the directories of runs in a folder at any depth, and those with a sweep's table, each in order."""
     runs, tables = [], []
     for place, folders, files in os.walk(folder):
@@ -121,8 +121,8 @@ def values_in(text: str) -> dict[str, Any]:
         When the text is none of `deeprob.config.save`.
     """
     content: dict[str, Any] = {}
-    for section in _SECTION.split(text):
-        content |= _section(section)
+    for section in _SECTIONS.split(text):
+        content |= _config_section(section)
     entries = [entry for entry in content.pop("defaults") if isinstance(entry, dict)]
     choices = {key.removeprefix("override "): str(name) for entry in entries for key, name in entry.items()}
     values: dict[str, Any] = {}
@@ -135,7 +135,7 @@ def values_in(text: str) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=2**14)
-def _section(text: str) -> Mapping[str, Any]:
+def _config_section(text: str) -> Mapping[str, Any]:
     """Return a part of a config that begins at a key of the top level: most of a sweep's runs have most in common."""
     if _ALIAS.search(text):
         raise ValueError("an alias, which `save` never writes; a few can stand for millions of values")
@@ -144,7 +144,7 @@ def _section(text: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise TypeError("no keys, or others than words")
-    word_of(content)  # what is nested too deep to be told raises an error here
+    word_of(content)  # what is nested too deep to be a word raises an error here
     return content
 
 

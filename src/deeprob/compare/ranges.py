@@ -4,8 +4,8 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 
+from deeprob.compare.command_words import word_of
 from deeprob.compare.groups import Group
-from deeprob.compare.words import word_of
 
 _TO = " to "
 RANGES = 4
@@ -13,7 +13,7 @@ MANY = 8
 """Fewer values than this many and one stay as they are."""
 
 
-def start_of(word: str) -> float:
+def range_start(word: str) -> float:
     """Return a number, or where a range of numbers starts; a ValueError for any other word."""
     return float(word.partition(_TO)[0])
 

@@ -17,18 +17,18 @@ TOGETHER = "keys together"
 T = TypeVar("T")
 
 
-def tell(comparison: Comparison, top: int) -> None:
+def print_report(comparison: Comparison, top: int) -> None:
     """Print a comparison, of its groups the best `top`."""
     print(headline(comparison))
     print(f"\n{heading(comparison)}")
-    _groups(comparison, comparison.groups[:top])
+    _print_groups(comparison, comparison.groups[:top])
     hidden = len(comparison.groups) - top
     if hidden > 0:
         print(f"… and {hidden} more: top={len(comparison.groups)} prints all")
     if comparison.effects:
-        _effects(comparison)
+        _print_effects(comparison)
     if comparison.heat_map is not None:
-        _heat_map(comparison.heat_map, comparison.sort)
+        _print_heat_map(comparison.heat_map, comparison.sort)
     found = comparison.best.estimate(comparison.sort)
     print(f"\nbest       {comparison.sort} {estimated(comparison.sort, found)}{doubt(comparison)}")
     if comparison.command:
@@ -91,12 +91,12 @@ def share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def few(items: Sequence[T], most: int, between: T) -> Sequence[T]:
+def first_and_last(items: Sequence[T], most: int, between: T) -> Sequence[T]:
     """Return items, of more than so many the first and the last, with something between them."""
     return items if len(items) <= most else [*items[: most - most // 2], between, *items[-(most // 2) :]]
 
 
-def _groups(comparison: Comparison, groups: Sequence[Group]) -> None:
+def _print_groups(comparison: Comparison, groups: Sequence[Group]) -> None:
     keys = comparison.keys
     rows = [[group.values.get(key, "") for key in keys] + [group.state] for group in groups]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -106,14 +106,14 @@ def _groups(comparison: Comparison, groups: Sequence[Group]) -> None:
         table.row([*row, *cells], style="red" if group.lost else "")
 
 
-def _effects(comparison: Comparison) -> None:
+def _print_effects(comparison: Comparison) -> None:
     print(f"\nwhat each key does to {comparison.sort}: η², its share of the variance between the runs that count, and")
     print("the mean over all runs with a value, whatever their other keys")
     names = [TOGETHER, *(effect.key for effect in comparison.effects)]
     table = LiveTable(["key", f"{'η²':>7}", "value: mean"], [max(map(len, names)), len("100.0 %"), 0])
     for effect in comparison.effects:
         levels = [f"{level.word}: {cell(level, comparison.sort)}" for level in effect.levels]
-        table.row([effect.key, f"{share(effect.share):>7}", "   ".join(few(levels, 12, "…"))])
+        table.row([effect.key, f"{share(effect.share):>7}", "   ".join(first_and_last(levels, 12, "…"))])
     if comparison.rest is not None:
         if len(comparison.effects) > 1:
             table.row([TOGETHER, f"{share(comparison.rest.together):>7}"])
@@ -121,7 +121,7 @@ def _effects(comparison: Comparison) -> None:
     print(*map("({})".format, caveats(comparison)), sep="\n", end="\n" * bool(caveats(comparison)))
 
 
-def _heat_map(heat: HeatMap, metric: str) -> None:
+def _print_heat_map(heat: HeatMap, metric: str) -> None:
     print(f"\n{metric} by {heat.rows} (down) and {heat.columns} (across): means over all runs with both values")
     rows = [[cell(heat.cells.get((row, column)), metric) for column in heat.column_words] for row in heat.row_words]
     width = max(len(text) for row in rows for text in row)

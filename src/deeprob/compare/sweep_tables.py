@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from deeprob.assembly.config import is_seed
+from deeprob.compare.command_words import value_of, word_of
 from deeprob.compare.past_runs import FINISHED, LOST, PastRun, metrics_in
-from deeprob.compare.words import value_of, word_of
 from deeprob.errors import UserError
 
 Row = Mapping[str, str]
@@ -38,7 +38,7 @@ def read_table(folder: Path) -> tuple[list[str], list[Row]]:
     return names[: names.index("status")], rows
 
 
-def complete(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -> list[PastRun]:
+def add_table(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -> list[PastRun]:
     """Add what a sweep's table knows to the runs in its folder, and return the jobs that left no directory.
 
     Parameters
@@ -59,7 +59,7 @@ def complete(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) 
         if run is None:
             if given:
                 known = {key: value_of(row[key]) for key in given}
-                metrics = metrics_in(dict(_numbers(row))) if status in FINISHED else {}
+                metrics = metrics_in(dict(_numeric_cells(row))) if status in FINISHED else {}
                 missing.append(PastRun(None, index.sibling(given) | known, status, metrics, error))
             continue
         if run.status == UNKNOWN and status in LOST:
@@ -67,11 +67,11 @@ def complete(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) 
         if run.lost:
             run.error = run.error or error
         elif run.finished:
-            run.metrics = metrics_in(dict(_numbers(row))) | run.metrics
+            run.metrics = metrics_in(dict(_numeric_cells(row))) | run.metrics
     return missing
 
 
-def _numbers(row: Row) -> Iterator[tuple[str, float]]:
+def _numeric_cells(row: Row) -> Iterator[tuple[str, float]]:
     """Yield the cells of a row that are numbers, with their columns' names."""
     for name, cell in row.items():
         try:
@@ -101,7 +101,7 @@ class _Index:
         runs = self.matching(given)
         if len(runs) < 2:
             return runs[0] if runs else None
-        return next((run for run in runs if run.directory and _number(run.directory) == number), None)
+        return next((run for run in runs if run.directory and _job_number(run.directory) == number), None)
 
     def sibling(self, given: Mapping[str, str]) -> dict[str, object]:
         """Return the values of a run that differs from a job in its seeds alone; none where there is no such run."""
@@ -109,7 +109,7 @@ class _Index:
         return dict(others[0].values) if others else {}
 
 
-def _number(directory: Path) -> int | None:
+def _job_number(directory: Path) -> int | None:
     """Return the number that the name of a job's folder begins with."""
     match = re.match(r"\d+(?=_)", directory.name)
     return int(match[0]) if match else None

@@ -1,4 +1,4 @@
-"""Heat maps as tables of coloured cells."""
+"""Heat maps as tables of colored cells."""
 
 from collections.abc import Sequence
 from html import escape
@@ -9,7 +9,7 @@ from deeprob.compare.report import cell
 from deeprob.tracking.console import shown
 
 SCALE = ((232, 240, 246), (159, 198, 223), (0, 114, 178), (8, 48, 79))
-"""From the worst mean to the best: the colours of `deeprob.figures.style.SEQUENTIAL`, but for its white."""
+"""From the worst mean to the best: the colors of `deeprob.figures.style.SEQUENTIAL`, but for its white."""
 
 EVEN = 0.179
 """The luminance on which black and white stand out equally, with a contrast of 4.6."""
@@ -18,7 +18,8 @@ EVEN = 0.179
 def heat_maps(maps: Sequence[HeatMap], metric: str) -> str:
     """Return heat maps of a metric, of which one is seen at a time, with a list to choose from if there are several."""
     tables = [
-        f'<div class="map"{" hidden" * (place > 0)}>{_heat_map(heat, metric)}</div>' for place, heat in enumerate(maps)
+        f'<div class="map"{" hidden" * (place > 0)}>{_heat_table(heat, metric)}</div>'
+        for place, heat in enumerate(maps)
     ]
     if len(maps) == 1:
         return tables[0]
@@ -28,7 +29,7 @@ def heat_maps(maps: Sequence[HeatMap], metric: str) -> str:
     return f'<select id="pick" aria-label="keys" hidden>{"".join(choices)}</select>{"".join(tables)}'
 
 
-def _heat_map(heat: HeatMap, metric: str) -> str:
+def _heat_table(heat: HeatMap, metric: str) -> str:
     means = [level.mean for level in heat.cells.values() if level.mean is not None]
     low, high = (min(means), max(means)) if means else (0.0, 0.0)
     worst, best = (low, high) if more_is_better(metric) else (high, low)
@@ -50,13 +51,13 @@ def _heat_map(heat: HeatMap, metric: str) -> str:
     corner = f'<th class="axis">{escape(heat.rows)} ↓</th>'
     across = f'<th class="axis" colspan="{len(heat.column_words)}">{escape(heat.columns)} →</th>'
     table = f'<table class="heat"><tr>{corner}{across}</tr><tr><td></td>{heads}</tr>{"".join(lines)}</table>'
-    stops = ",".join(f"rgb{colour}".replace(" ", "") for colour in SCALE)
+    stops = ",".join(f"rgb{color}".replace(" ", "") for color in SCALE)
     ends = [escape(shown(metric, {metric: end})) for end in (worst, best)]
     key = f'<div class="scale">{ends[0]}<i style="background:linear-gradient(90deg,{stops})"></i>{ends[1]}</div>'
     return f'<div class="scroll">{table}</div>{key}'
 
 
-def colour(part: float) -> tuple[int, int, int]:
+def scale_color(part: float) -> tuple[int, int, int]:
     """Return red, green and blue for a place in [0, 1] on the scale."""
     place = min(max(part, 0.0), 1.0) * (len(SCALE) - 1)
     left = min(int(place), len(SCALE) - 2)
@@ -66,13 +67,13 @@ def colour(part: float) -> tuple[int, int, int]:
 
 
 def painted(part: float) -> str:
-    """Return the style of a cell with a place in [0, 1] on the scale: its colour, and black or white for its text."""
-    ground = colour(part)
+    """Return the style of a cell with a place in [0, 1] on the scale: its color, and black or white for its text."""
+    ground = scale_color(part)
     return f"background:rgb({','.join(map(str, ground))});color:{'#000' if luminance(ground) > EVEN else '#fff'}"
 
 
 def luminance(ground: tuple[int, int, int]) -> float:
-    """Return the relative luminance in [0, 1] of a colour (Web Content Accessibility Guidelines 2.2)."""
+    """Return the relative luminance in [0, 1] of a color (Web Content Accessibility Guidelines 2.2)."""
     parts = [value / 255 for value in ground]
     red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -178,7 +178,8 @@ class Application:
     def run(self, config: DictConfig, task: TaskFunction) -> Any:
         """Run one job in a directory of its own, and return or raise what it does."""
         with own_directory(config, "run", resume=config.get("resume") == "auto"):
-            with explained(words_of(config, "hydra"), AssertionError, ValueError):  # what the task raises is in the job
+            words = typed_words(config, "hydra")
+            with explained(words, AssertionError, ValueError):  # what the task raises is in the job
                 context = self.context(config)
                 context.callbacks.on_run_start(config=config, config_name=self.config_name)
                 job = run_job(
@@ -198,7 +199,7 @@ class Application:
         context = self.context(config)
         context.callbacks.on_multirun_start(config=config, config_name=self.config_name)
         sweeper = Plugins.instance().instantiate_sweeper(config=config, hydra_context=context, task_function=task)
-        jobs = sweeper.sweep(arguments=words_of(config, "task"))
+        jobs = sweeper.sweep(arguments=typed_words(config, "task"))
         context.callbacks.on_multirun_end(config=config, config_name=self.config_name)
         return [job for batch in jobs or [] for job in (batch if isinstance(batch, list) else [batch])]
 
@@ -211,7 +212,7 @@ def without_hydra(config: DictConfig) -> DictConfig:
     return task
 
 
-def words_of(config: DictConfig, kind: str) -> list[str]:
+def typed_words(config: DictConfig, kind: str) -> list[str]:
     """Return the overrides of the ``task`` or of ``hydra`` as they were typed, interpolations unresolved."""
     words = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
     assert isinstance(words, list)
@@ -225,7 +226,7 @@ def own_directory(config: DictConfig, kind: str, *, resume: bool = False) -> Ite
     A directory of the same second gets a number behind its name; one that the user named must be new or empty, unless
     to `resume` what is in it.
     """
-    words = words_of(config, "hydra")
+    words = typed_words(config, "hydra")
     named = any(override.key_or_group == f"hydra.{kind}.dir" for override in parse(words))
     with explained(words):
         wanted = str(config.hydra[kind].dir)

@@ -34,7 +34,7 @@ def to_yaml(config: Any) -> bytes:
 
 
 def digest(config: Any) -> str:
-    """Return what tells a config from every other one: a hash of all its values."""
+    """Return what distinguishes a config from every other one: a hash of all its values."""
     return hashlib.sha256(json.dumps(flat(config), sort_keys=True).encode()).hexdigest()
 
 

@@ -114,15 +114,15 @@ def _resolved(field: BooleanNode, value: Any) -> Any:
 
 def explain(error: Exception, words: Sequence[str]) -> UserError:
     """Return the one line that says what was wrong with the words, given what Hydra raised."""
-    told = str(error).startswith(MERGING) or isinstance(error.__cause__, OmegaConfBaseException)
-    cause = error.__cause__ if told and isinstance(error.__cause__, Exception) else error
+    has_cause = str(error).startswith(MERGING) or isinstance(error.__cause__, OmegaConfBaseException)
+    cause = error.__cause__ if has_cause and isinstance(error.__cause__, Exception) else error
     key = str(getattr(cause, "full_key", None) or "")
     if isinstance(error, MissingConfigException):
         return _missing_option(error, words)
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
         return _unknown_key(key, cause.parent_node)
     if isinstance(cause, ValidationError):
-        word = next((word for word in [_merged(error), *words] if _key(word) == key.partition("[")[0]), "")
+        word = next((word for word in [_merged(error), *words] if _key_in(word) == key.partition("[")[0]), "")
         return _wrong_value(cause, word or key)
     if isinstance(error, ConfigCompositionException) and "--multirun" in str(error):
         word = next((word for word in words if word in str(error)), "a list of values")
@@ -131,7 +131,7 @@ def explain(error: Exception, words: Sequence[str]) -> UserError:
         if options(override.key_or_group) and not override.is_delete() and not _is_choice(override.value()):
             return _wrong_option(str(override.input_line), override.key_or_group)
     word = next(_blamed(error, key, words), key or " ".join(words))
-    reason = _only_expected(_key(word)) if word == _merged(error) and not word.startswith("~") else ""
+    reason = _only_expected(_key_in(word)) if word == _merged(error) and not word.startswith("~") else ""
     return UserError(f"{word}: {reason or _first_line(cause) or type(cause).__name__}")
 
 
@@ -145,7 +145,7 @@ def explained(words: Sequence[str], *others: type[Exception]) -> Iterator[None]:
         raise explain(error, words) from error
 
 
-def _key(word: str) -> str:
+def _key_in(word: str) -> str:
     return word.lstrip("+~").partition("=")[0]
 
 
@@ -157,10 +157,10 @@ def _merged(error: Exception) -> str:
 def _blamed(error: Exception, key: str, words: Sequence[str]) -> Iterator[str]:
     """Yield the words that an error speaks of, surest first."""
     yield from (word for word in words if word == _merged(error))
-    yield from (word for word in words if key and _key(word).startswith(key))
+    yield from (word for word in words if key and _key_in(word).startswith(key))
     yield from (word for word in words if word.lstrip("+~") in str(error))
     mentioned = re.findall(r"[\w$@/-]+(?:\.[\w$@-]+)*", str(error))
-    yield from (word for word in words if _key(word) in mentioned)
+    yield from (word for word in words if _key_in(word) in mentioned)
     yield from (word for word in words if any(f"${{{name}" in word for name in mentioned))
 
 
@@ -172,8 +172,8 @@ def _first_line(error: object) -> str:
 
 def _missing_option(error: MissingConfigException, words: Sequence[str]) -> UserError:
     missing = error.missing_cfg_file or ""
-    word = next((word for word in words if f"/{_key(word)}/" in f"/{missing}"), "")
-    group, name = _key(word), missing.removeprefix(f"{_key(word)}/")
+    word = next((word for word in words if f"/{_key_in(word)}/" in f"/{missing}"), "")
+    group, name = _key_in(word), missing.removeprefix(f"{_key_in(word)}/")
     if not word or error.options is None:
         return UserError(f"{word}: {_first_line(error)}".removeprefix(": "))
     return UserError(f"{group}={name}: no such option; {did_you_mean(name, error.options)}")

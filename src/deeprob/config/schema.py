@@ -58,7 +58,7 @@ def name_of(config: object) -> str:
 
 
 @dataclass(frozen=True)
-class Rule:
+class Accepted:
     """What a field accepts: a test, and the words that say it."""
 
     holds: Callable[[Any], bool]
@@ -109,7 +109,7 @@ def number(
     noun = "whole number" if (not isinstance(default, float) if whole is None else whole) else "number"
     noun = f"a list of {noun}s" if listed else f"a {noun}"
     words_for_it = " or ".join([f"{noun} " + _interval(minimum, above, below, maximum), *alternatives])
-    return field(default=default, metadata={"rule": Rule(holds, words_for_it)})
+    return field(default=default, metadata={"accepted": Accepted(holds, words_for_it)})
 
 
 def choice(default: Any, among: Sequence[Any], *, optional: bool = False) -> Any:
@@ -118,14 +118,16 @@ def choice(default: Any, among: Sequence[Any], *, optional: bool = False) -> Any
     words_for_it = words_for_it.replace("True", "true").replace("False", "false")
     return field(
         default=default,
-        metadata={"rule": Rule(lambda value: value in among or (optional and value is None), words_for_it)},
+        metadata={"accepted": Accepted(lambda value: value in among or (optional and value is None), words_for_it)},
     )
 
 
 def some_words(*, or_none: bool = False) -> Any:
     """Declare a list of one word or more (`or_none`: or of none), or null, the default."""
-    rule = Rule(lambda value: value is None or len(value) > 0 or or_none, "a list of words, as in [a,b], or null")
-    return field(default=None, metadata={"rule": rule})
+    accepted = Accepted(
+        lambda value: value is None or len(value) > 0 or or_none, "a list of words, as in [a,b], or null"
+    )
+    return field(default=None, metadata={"accepted": accepted})
 
 
 def expected(cls: type | None, name: str) -> str:
@@ -135,10 +137,10 @@ def expected(cls: type | None, name: str) -> str:
     fields = {f.name: f for f in dataclasses.fields(cls)}
     if name not in fields:
         return ""
-    rule = fields[name].metadata.get("rule")
+    accepted = fields[name].metadata.get("accepted")
     plain: dict[Any, str] = {bool: "true or false", str: "a word", list[str]: "a list of words, as in [a,b]"}
     plain |= {kind | None: f"{words} or null" for kind, words in plain.items()}
-    return rule.expected if rule else plain.get(fields[name].type, "")
+    return accepted.expected if accepted else plain.get(fields[name].type, "")
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -198,11 +200,10 @@ def _validate(config: Any, prefix: str) -> None:
         value = getattr(config, f.name)
         if dataclasses.is_dataclass(value):
             _validate(value, f"{prefix}{f.name}.")
-        rule = f.metadata.get("rule")
-        if not fits(value, f.type) or (rule is not None and not rule.holds(value)):
+        accepted = f.metadata.get("accepted")
+        if not fits(value, f.type) or (accepted is not None and not accepted.holds(value)):
             shown = str(value).replace("None", "null").replace(" ", "")
-            accepted = expected(type(config), f.name) or "keys of its own"
-            raise UserError(f"{prefix}{f.name}={shown}: expected {accepted}")
+            raise UserError(f"{prefix}{f.name}={shown}: expected {expected(type(config), f.name) or 'keys of its own'}")
         if isinstance(value, str) and _SURROGATE.search(value):
             raise UserError(f"{prefix}{f.name}={value}: not in UTF-8; give it another name")
     for problem in getattr(config, "problems", lambda: ())():

@@ -5,13 +5,13 @@ from deeprob.data.batches import Batches
 from deeprob.data.chevrons import ChevronsConfig
 from deeprob.data.cifar10 import CIFAR10Config
 from deeprob.data.circles import CirclesConfig
+from deeprob.data.csv import CSVConfig
 from deeprob.data.examples import Examples, Splits
 from deeprob.data.gaussians import GaussiansConfig
 from deeprob.data.image_folder import ImageFolderConfig
 from deeprob.data.moons import MoonsConfig
 from deeprob.data.random_regression import RandomRegressionConfig
 from deeprob.data.spirals import SpiralsConfig
-from deeprob.data.table import CSVConfig
 from deeprob.data.xor import XorConfig
 
 __all__ = [

@@ -16,7 +16,7 @@ from deeprob.data.examples import Examples, Splits
 class GaussiansConfig(DatasetConfig):
     """`classes` standard normal clouds of so many `inputs`, whose centres are normal too, of deviation `separation`.
 
-    Two centres are about separation·√(2·inputs) apart: the more inputs, the easier the classes are told apart.
+    Two centres are about separation·√(2·inputs) apart: the more inputs, the easier the classes are to separate.
     """
 
     batch_size_hint: ClassVar[int] = 32

@@ -17,7 +17,7 @@ from deeprob.config import number, register
 from deeprob.data.augmentation import PicturesConfig
 from deeprob.data.base import place
 from deeprob.data.examples import Examples, Splits
-from deeprob.data.pictures import SUFFIXES, decoded
+from deeprob.data.picture_files import SUFFIXES, decoded
 from deeprob.errors import UserError
 
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from deeprob.config import choice, number, register
 from deeprob.errors import UserError
-from deeprob.features.codebook import codebook, directions
+from deeprob.features.codebook_learning import codebook, directions
+from deeprob.features.codes import coded, regions_of, thresholded
 from deeprob.features.patch_features import PatchFeatures, PatchFeaturesConfig
 from deeprob.features.patches import Descriptor
 from deeprob.features.votes import regions
 from deeprob.features.whitening import Whitening
-from deeprob.features.words import coded, regions_of, thresholded
 
 CODES = ("triangle", "hard", "threshold")
 

@@ -41,7 +41,7 @@ class Standardize(nn.Module):
     shape
         An input's shape without the batch.
     per
-        ``channel``: one mean and deviation for each entry of the first dimension (a colour channel of a picture, a
+        ``channel``: one mean and deviation for each entry of the first dimension (a color channel of a picture, a
         column of a table); ``feature``: one for each entry; ``none``: leave the numbers alone, only make them floats.
     """
 

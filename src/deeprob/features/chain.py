@@ -19,7 +19,7 @@ _CHUNK = 4096  # examples that are in memory at each part
 class ChainConfig(PartsConfig):
     """Features one after another: the first sees the inputs, each other what the one before returned, standardised."""
 
-    parts: list[Any] = field(default_factory=lambda: ["hog", "whiten"], metadata={"rule": PARTS})
+    parts: list[Any] = field(default_factory=lambda: ["hog", "whiten"], metadata={"accepted": PARTS})
 
     def build(self, input_shape: tuple[int, ...]) -> "Chain":
         """Return the feature.

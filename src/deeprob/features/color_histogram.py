@@ -1,4 +1,4 @@
-"""Colour histograms: which colours a picture has, and how much of each, with no regard to texture."""
+"""Color histograms: which colors a picture has, and how much of each, with no regard to texture."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from deeprob.config import choice, number, register
 from deeprob.features.hsv import hsv
-from deeprob.features.pictures import PictureFeatures, PictureFeaturesConfig
+from deeprob.features.picture_features import PictureFeatures, PictureFeaturesConfig
 from deeprob.features.votes import pooled, regions, votes
 
 SPACES = ("hsv", "rgb")
@@ -16,7 +16,7 @@ SPACES = ("hsv", "rgb")
 @register("features", "color_histogram")
 @dataclass(kw_only=True, slots=True)
 class ColorHistogramConfig(PictureFeaturesConfig):
-    """Shares of pixels by colour.
+    """Shares of pixels by color.
 
     Attributes
     ----------
@@ -44,9 +44,9 @@ class ColorHistogramConfig(PictureFeaturesConfig):
         Raises
         ------
         UserError
-            For inputs that are no pictures in colour, or have fewer pixels than the grid has regions.
+            For inputs that are no pictures in color, or have fewer pixels than the grid has regions.
         """
-        _, height, width = self.shape(input_shape, colour=True)
+        _, height, width = self.shape(input_shape, color=True)
         self.check_grid(self.grid, height, width)
         return ColorHistogram(
             (height, width),
@@ -104,12 +104,12 @@ class ColorHistogram(PictureFeatures):
 
     def describe(self, pictures: Tensor) -> Tensor:
         """Return (B, D) of pictures (B, 3, H, W): by channel, bin and region, or by bins of the three and region."""
-        colours = pictures / 255
+        colors = pictures / 255
         if self.space == "hsv":
-            colours = hsv(colours)
+            colors = hsv(colors)
         channels = [
             votes(channel, self.bins, circular=self.space == "hsv" and position == 0, soft=self.soft)
-            for position, channel in enumerate((colours * self.bins).unbind(1))
+            for position, channel in enumerate((colors * self.bins).unbind(1))
         ]
         if not self.joint:
             return torch.cat([pooled(channel, self.rows, self.columns) for channel in channels], 1).flatten(1)

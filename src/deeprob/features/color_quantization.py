@@ -1,4 +1,4 @@
-"""Colour quantization: a palette of a few colours learned from the training pictures, and how much each has of them."""
+"""Color quantization: a palette of a few colors learned from the training pictures, and how much each has of them."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from deeprob import randomness
 from deeprob.config import number, register
 from deeprob.features.kmeans import kmeans, nearest
-from deeprob.features.pictures import PictureFeatures, PictureFeaturesConfig
+from deeprob.features.picture_features import PictureFeatures, PictureFeaturesConfig
 from deeprob.features.votes import pooled, regions
 
 _PICTURES = 2048
@@ -19,7 +19,7 @@ _PIXELS = 2**16
 @register("features", "color_quantization")
 @dataclass(kw_only=True, slots=True)
 class ColorQuantizationConfig(PictureFeaturesConfig):
-    """Shares of pixels by the nearest colour of a palette.
+    """Shares of pixels by the nearest color of a palette.
 
     Attributes
     ----------
@@ -41,9 +41,9 @@ class ColorQuantizationConfig(PictureFeaturesConfig):
         Raises
         ------
         UserError
-            For inputs that are no pictures in colour, or have fewer pixels than the grid has regions.
+            For inputs that are no pictures in color, or have fewer pixels than the grid has regions.
         """
-        _, height, width = self.shape(input_shape, colour=True)
+        _, height, width = self.shape(input_shape, color=True)
         self.check_grid(self.grid, height, width)
         return ColorQuantization(
             (height, width), self.standardize, self.before, colors=self.colors, grid=self.grid, seed=self.seed
@@ -53,7 +53,7 @@ class ColorQuantizationConfig(PictureFeaturesConfig):
 class ColorQuantization(PictureFeatures):
     """Heckbert, "Color image quantization for frame buffer display", 1982, with a palette by `kmeans`.
 
-    With a palette of K colours and a grid of g × g regions there are K·g² numbers, which are shares of a region's
+    With a palette of K colors and a grid of g × g regions there are K·g² numbers, which are shares of a region's
     pixels.
 
     Parameters
@@ -94,18 +94,18 @@ class ColorQuantization(PictureFeatures):
         return super().fit(inputs)
 
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return (B, K·g²) of pictures (B, 3, H, W): by colour and region."""
+        """Return (B, K·g²) of pictures (B, 3, H, W): by color and region."""
         numbers = torch.arange(len(self.palette), device=pictures.device)
         planes = (self._nearest(pictures)[:, None] == numbers[:, None, None]).to(pictures.dtype)
         return pooled(planes, self.rows, self.columns).flatten(1)
 
     def quantized(self, inputs: Tensor) -> Tensor:
-        """Return pictures (N, 3, H, W) with the nearest colour of the palette in place of each pixel, as uint8."""
-        colours = self.palette.round().to(torch.uint8)
-        parts = [colours[self._nearest(pictures)].permute(0, 3, 1, 2) for _, pictures in self.prepared(inputs)]
+        """Return pictures (N, 3, H, W) with the nearest color of the palette in place of each pixel, as uint8."""
+        colors = self.palette.round().to(torch.uint8)
+        parts = [colors[self._nearest(pictures)].permute(0, 3, 1, 2) for _, pictures in self.prepared(inputs)]
         return torch.cat(parts)
 
     def _nearest(self, pictures: Tensor) -> Tensor:
-        """Return which colour of the palette is nearest to each pixel: (B, H, W) int64."""
+        """Return which color of the palette is nearest to each pixel: (B, H, W) int64."""
         pixels = pictures.movedim(1, -1)
         return nearest(pixels.flatten(0, 2), self.palette).view(pixels.shape[:3])

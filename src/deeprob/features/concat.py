@@ -19,7 +19,7 @@ _CHUNK = 4096  # examples whose parts are in memory twice
 class ConcatConfig(PartsConfig):
     """Features side by side, each standardised on its own."""
 
-    parts: list[Any] = field(default_factory=lambda: ["hog", "color_histogram"], metadata={"rule": PARTS})
+    parts: list[Any] = field(default_factory=lambda: ["hog", "color_histogram"], metadata={"accepted": PARTS})
 
     def build(self, input_shape: tuple[int, ...]) -> "Concat":
         """Return the feature.

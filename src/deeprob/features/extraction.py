@@ -52,7 +52,7 @@ def fit(features: Features, inputs: Tensor) -> Tensor:
         return {_EXTRACTED: extracted, **{f"state.{name}": value for name, value in features.state_dict().items()}}
 
     with memory_errors(advice=_size(features, inputs)):
-        content = _kept(_key("fit", features, inputs), compute)
+        content = _kept(_cache_key("fit", features, inputs), compute)
     extracted = content.pop(_EXTRACTED)
     features.load_state_dict({name.removeprefix("state."): value for name, value in content.items()})
     return extracted
@@ -68,11 +68,11 @@ def extract(features: Features, inputs: Tensor) -> Tensor:
     if features.unchanged:
         return features.extract(inputs)
     state = features.state_dict()
-    fitted = _read(_key("fit", features, inputs))  # of a training split, if these features were fitted to it
+    fitted = _read(_cache_key("fit", features, inputs))  # of a training split, if these features were fitted to it
     if fitted is not None and all(torch.equal(fitted[f"state.{name}"], value.cpu()) for name, value in state.items()):
         return fitted[_EXTRACTED]
     words = [f"{name}={fingerprint(value)}" for name, value in state.items()]
-    key = _key("extract", features, inputs, *words)
+    key = _cache_key("extract", features, inputs, *words)
     with memory_errors(advice=_size(features, inputs)):
         return _kept(key, lambda: {_EXTRACTED: features.extract(inputs)})[_EXTRACTED]
 
@@ -112,7 +112,7 @@ def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
     return content
 
 
-def _key(purpose: str, features: Features, inputs: Tensor, *state: str) -> str:
+def _cache_key(purpose: str, features: Features, inputs: Tensor, *state: str) -> str:
     """Return a name for what is computed, different if anything that the numbers follow from is."""
     like = features.standardize.mean
     machine = f"{device_name(like.device)} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"

@@ -11,7 +11,7 @@ from deeprob.errors import UserError
 from deeprob.features.mixture import Mixture
 from deeprob.features.patch_features import PatchFeatures, PatchFeaturesConfig
 from deeprob.features.patches import Descriptor
-from deeprob.features.pca import Projection, fit_components
+from deeprob.features.pca import PrincipalAxes, fit_components
 
 
 @register("features", "fisher_vector")
@@ -100,7 +100,7 @@ class FisherVector(PatchFeatures):
         )
         self.iterations = iterations
         self.grid = grid
-        self.projection = Projection(patches.count, components)
+        self.projection = PrincipalAxes(patches.count, components)
         self.mixture = Mixture(gaussians, components)
 
     def fit(self, inputs: Tensor) -> Tensor:
@@ -135,11 +135,11 @@ class FisherVector(PatchFeatures):
         for top, bottom in zip(edges[0], edges[0][1:], strict=False):
             for left, right in zip(edges[1], edges[1][1:], strict=False):
                 inside = [field[:, top:bottom, left:right].flatten(1, 2) for field in fields]
-                vectors.append(normalized(self.mixture.gradients(*inside)))
+                vectors.append(power_normalized(self.mixture.gradients(*inside)))
         return torch.stack(vectors, 1).flatten(1)
 
 
-def normalized(gradients: Tensor) -> Tensor:
+def power_normalized(gradients: Tensor) -> Tensor:
     """Return sign(v)·√|v| of vectors (B, N, 2K), scaled to length 1; a vector of zeros stays one."""
     flat = gradients.flatten(1)
     roots = flat.sign() * flat.abs().sqrt()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from deeprob.config import choice, number, register
 from deeprob.errors import UserError
-from deeprob.features.pictures import PictureFeatures, PictureFeaturesConfig
+from deeprob.features.picture_features import PictureFeatures, PictureFeaturesConfig
 from deeprob.features.votes import cells, pooled, votes
 
 NORMS = ("none", "l2", "l2_hys")
@@ -124,7 +124,7 @@ class Hog(PictureFeatures):
 
     def describe(self, pictures: Tensor) -> Tensor:
         """Return (B, D) of pictures (B, C, H, W): by row of blocks, block, row of cells, cell, direction."""
-        return normalized(self.histograms(pictures), self.block, self.norm)
+        return normalized_blocks(self.histograms(pictures), self.block, self.norm)
 
     def histograms(self, pictures: Tensor) -> Tensor:
         """Return each cell's histogram, before any norm: (B, d, R, C) of pictures (B, C, H, W)."""
@@ -165,7 +165,7 @@ def gradients(pictures: Tensor) -> tuple[Tensor, Tensor]:
     return best_down, best_right
 
 
-def normalized(histograms: Tensor, block: int, norm: str) -> Tensor:
+def normalized_blocks(histograms: Tensor, block: int, norm: str) -> Tensor:
     """Return (B, D) of cells' histograms (B, d, R, C), block by block.
 
     ``l2`` divides the numbers v of a block by √(Σv² + ε²), so that a block without edges stays 0.

@@ -1,4 +1,4 @@
-"""Hue, saturation and value: colour as an angle, how far it is from grey, and how bright it is."""
+"""Hue, saturation and value: color as an angle, how far it is from grey, and how bright it is."""
 
 import torch
 from torch import Tensor

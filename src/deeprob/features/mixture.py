@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from deeprob.features.codebook import codebook
+from deeprob.features.codebook_learning import codebook
 from deeprob.tracking.console import Bar
 
 _CHUNK = 2**14  # rows in memory with all their likelihoods

@@ -7,11 +7,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from deeprob.config.schema import Rule, expected, fits, load, options
+from deeprob.config.schema import Accepted, expected, fits, load, options
 from deeprob.errors import UserError, did_you_mean
 from deeprob.features.base import FeaturesConfig
 
-PARTS = Rule(lambda value: len(value) > 0, "a list of features, as in [hog,color_histogram] or [{name:hog,cell:8}]")
+PARTS = Accepted(lambda value: len(value) > 0, "a list of features, as in [hog,color_histogram] or [{name:hog,cell:8}]")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class PartsConfig(FeaturesConfig):
         that of the whole.
     """
 
-    parts: list[Any] = field(default_factory=list, metadata={"rule": PARTS})
+    parts: list[Any] = field(default_factory=list, metadata={"accepted": PARTS})
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with a part."""

@@ -11,7 +11,7 @@ from deeprob import randomness
 from deeprob.config import choice, name_of, number
 from deeprob.errors import UserError
 from deeprob.features.patches import Descriptor, Edges, Levels, choose, pick
-from deeprob.features.pictures import PictureFeatures, PictureFeaturesConfig
+from deeprob.features.picture_features import PictureFeatures, PictureFeaturesConfig
 
 DESCRIPTORS = ("levels", "edges")
 _PICTURES = 10_000

@@ -43,7 +43,7 @@ def fit_components(name: str, components: int, count: int, what: str) -> None:
         raise UserError(f"features={name} components={components}: {what} have {count} numbers, so {count} at most")
 
 
-class Projection(nn.Module):
+class PrincipalAxes(nn.Module):
     """z = Vᵀ (x − x̄) for the first K principal axes V (D, K) of a covariance.
 
     Pearson, "On lines and planes of closest fit to systems of points in space", 1901. Small: points on a line keep
@@ -77,7 +77,7 @@ class Projection(nn.Module):
 
 
 class Pca(Features):
-    """Inputs after a `Projection`.
+    """Inputs along their `PrincipalAxes`.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Pca(Features):
 
     def __init__(self, input_shape: tuple[int, ...], standardize: str, components: int) -> None:
         super().__init__((components,), standardize)
-        self.projection = Projection(torch.Size(input_shape).numel(), components)
+        self.projection = PrincipalAxes(torch.Size(input_shape).numel(), components)
 
     def fit(self, inputs: Tensor) -> Tensor:
         """Learn from training inputs (N, …), and return them projected."""

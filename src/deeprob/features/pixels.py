@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from deeprob.config import register
-from deeprob.features.pictures import PictureFeatures, PictureFeaturesConfig
+from deeprob.features.picture_features import PictureFeatures, PictureFeaturesConfig
 
 
 @register("features", "pixels")

@@ -1,40 +1,39 @@
 """Pictures: functions from tensors and models to matplotlib figures, and a config for each."""
 
-from deeprob.figures.activation_statistics import ActivationStatisticsConfig, activation_statistics
-from deeprob.figures.activations import ActivationsConfig
 from deeprob.figures.base import FigureConfig, figure_of_runs, figures_of_runs
-from deeprob.figures.boundary import DecisionBoundaryConfig
-from deeprob.figures.codebook import CodebookConfig
-from deeprob.figures.colour_histograms import ColourHistogramsConfig
-from deeprob.figures.confusion import ConfusionConfig
-from deeprob.figures.convexity import ConvexityConfig
-from deeprob.figures.equalization import EqualizationConfig
-from deeprob.figures.feature_space import FeatureSpaceConfig
-from deeprob.figures.firing_words import FiringWordsConfig
-from deeprob.figures.hog_strokes import HogStrokesConfig
-from deeprob.figures.learning_curves import LearningCurvesConfig
-from deeprob.figures.loss_kinds import LossKindsConfig
-from deeprob.figures.loss_plane import LossPlaneConfig
-from deeprob.figures.loss_slice import LossSliceConfig
-from deeprob.figures.mistakes import MistakesConfig
-from deeprob.figures.optimizer_race import OptimizerRaceConfig
-from deeprob.figures.palette import PaletteConfig
-from deeprob.figures.templates import TemplatesConfig
-from deeprob.figures.warp_film import WarpFilmConfig
-from deeprob.figures.weights import WeightsConfig
+from deeprob.figures.of_features.codebook import CodebookConfig
+from deeprob.figures.of_features.color_histogram import ColorHistogramsConfig
+from deeprob.figures.of_features.equalize import EqualizeConfig
+from deeprob.figures.of_features.hog import HogStrokesConfig
+from deeprob.figures.of_features.palette import PaletteConfig
+from deeprob.figures.of_features.words import WordsConfig
+from deeprob.figures.of_layers.feature_space import FeatureSpaceConfig
+from deeprob.figures.of_layers.warp_film import WarpFilmConfig
+from deeprob.figures.of_loss.convexity import ConvexityConfig
+from deeprob.figures.of_loss.loss_kinds import LossKindsConfig
+from deeprob.figures.of_loss.loss_plane import LossPlaneConfig
+from deeprob.figures.of_loss.loss_slice import LossSliceConfig
+from deeprob.figures.of_models.activation_statistics import ActivationStatisticsConfig, activation_statistics
+from deeprob.figures.of_models.activations import ActivationsConfig
+from deeprob.figures.of_models.confusion import ConfusionConfig
+from deeprob.figures.of_models.decision_boundary import DecisionBoundaryConfig
+from deeprob.figures.of_models.mistakes import MistakesConfig
+from deeprob.figures.of_models.templates import TemplatesConfig
+from deeprob.figures.of_models.weights import WeightsConfig
+from deeprob.figures.of_optimizers.optimizer_race import OptimizerRaceConfig
+from deeprob.figures.of_runs.learning_curves import LearningCurvesConfig
 
 __all__ = [
     "ActivationStatisticsConfig",
     "ActivationsConfig",
     "CodebookConfig",
-    "ColourHistogramsConfig",
+    "ColorHistogramsConfig",
     "ConfusionConfig",
     "ConvexityConfig",
     "DecisionBoundaryConfig",
-    "EqualizationConfig",
+    "EqualizeConfig",
     "FeatureSpaceConfig",
     "FigureConfig",
-    "FiringWordsConfig",
     "HogStrokesConfig",
     "LearningCurvesConfig",
     "LossKindsConfig",
@@ -46,6 +45,7 @@ __all__ = [
     "TemplatesConfig",
     "WarpFilmConfig",
     "WeightsConfig",
+    "WordsConfig",
     "activation_statistics",
     "figure_of_runs",
     "figures_of_runs",

@@ -14,7 +14,7 @@ from deeprob.assembly.finished import Run
 from deeprob.config import name_of, options
 from deeprob.config.one_option import chosen
 from deeprob.errors import UserError, did_you_mean
-from deeprob.figures.style import drawn, save
+from deeprob.figures.style import drawn, save_figure
 
 
 @dataclass(kw_only=True, slots=True)
@@ -30,7 +30,7 @@ class FigureConfig:
     usual
         Whether it is drawn when a run ends, without having been watched.
     on_request
-        Whether it is drawn only when it is asked for by name: it takes long, or tells something of several runs alone.
+        Whether it is drawn only when it is asked for by name: it takes long, or is of several runs.
     """
 
     of_run: ClassVar[bool] = True
@@ -95,7 +95,7 @@ class FigureConfig:
 
     def _write(self, figure: Figure, folder: Path) -> Path:
         path = folder / f"{name_of(self)}.png"
-        save(figure, path)
+        save_figure(figure, path)
         return path
 
 
@@ -115,8 +115,8 @@ def group_by_seed(titles: Sequence[str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for title in titles:
         words = re.findall(r"(?:\[[^\]]*\]|\{[^}]*\}|[^\s,])+", title)
-        told = [word for word in words if not re.match(r"[^=]*\bseed=", word)]
-        groups.setdefault(" ".join(told), []).append(title)
+        others = [word for word in words if not re.match(r"[^=]*\bseed=", word)]
+        groups.setdefault(" ".join(others), []).append(title)
     return groups
 
 

@@ -1,7 +1,7 @@
 """How all pictures look: dark text on white, a palette for all eyes, labels that are legible in a README."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ from deeprob.tracking.files import write_whole
 PALETTE = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6a2f", "#882255", "#8a8a8a", "#b8b000",
 )  # fmt: skip
-"""A colour a class, in this order everywhere: Okabe & Ito, "Color universal design", 2008, and three more."""
+"""A color a class, in this order everywhere: Okabe & Ito, "Color universal design", 2008, and three more."""
 
 INK, FAINT, PALE = "#222222", "#8c8c8c", "#e4e4e4"
 """Text and boundaries, axes and remarks, grids."""
+
+UPRIGHT, LEVEL = "#bfa8dc", "#9fc7a4"
+"""Lines of constant x₁ and of constant x₂ on a grid over the plane: colors that are no class's."""
 
 DIVERGING = LinearSegmentedColormap.from_list("deeprob", [PALETTE[0], "#ffffff", PALETTE[5]])
 """From negative (blue) over 0 (white) to positive (vermilion)."""
@@ -66,19 +69,24 @@ STYLE: Any = {  # of plain values; the hints want one of 320 literal names for e
 }
 
 
-def colour(number: int) -> str:
-    """Return the colour of a class, the same in every picture."""
+def palette_color(number: int) -> str:
+    """Return the color of a class, the same in every picture."""
     return PALETTE[number % len(PALETTE)]
 
 
 def rgb(number: int) -> tuple[float, float, float]:
-    """Return the colour of a class as red, green and blue in [0, 1]."""
-    return to_rgb(colour(number))
+    """Return the color of a class as red, green and blue in [0, 1]."""
+    return to_rgb(palette_color(number))
 
 
 def shortened(text: str, most: int) -> str:
     """Return a text in at most so many letters: of a longer one the beginning and the end, where names differ."""
     return text if len(text) <= most else f"{text[: most - most // 2 - 1]}…{text[-(most // 2) :]}"
+
+
+def legend_columns(labels: Sequence[str], width: float) -> int:
+    """Return how many columns of a legend fit into a width in inches."""
+    return max(1, min(len(labels), int(width / (LETTER * max(map(len, labels)) + 0.55))))
 
 
 def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None]) -> Figure:
@@ -114,7 +122,7 @@ def plane_axes(axes: Axes, limits: tuple[float, float, float, float]) -> None:
     axes.locator_params(nbins=5)
 
 
-def save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure to a PNG file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, png(figure))

@@ -49,7 +49,7 @@ class Curvature:
         self.memory["pairs"] = 0
 
     def add(self, step: Tensor, change: Tensor) -> bool:
-        """Remember a pair (n,), (n,) if its curvature is positive beyond rounding, and tell whether it was.
+        """Remember a pair (n,), (n,) if its curvature is positive beyond rounding, and return whether it was.
 
         The condition is sᵀy > ε‖s‖‖y‖ with ε the spacing of the vectors' numbers at 1; without it H would not be
         positive definite.

@@ -10,7 +10,7 @@ from torch.optim.optimizer import ParamsT
 
 from deeprob.optim.curvature import Curvature
 from deeprob.optim.line import Line
-from deeprob.optim.wolfe import Trial, search, shortened
+from deeprob.optim.wolfe import Trial, finite_step, wolfe_search
 
 GRADIENT, CHANGE, SEARCH, NOT_FINITE, MAX_ITER, MAX_EVAL = range(1, 7)
 REASONS = {
@@ -155,7 +155,7 @@ class QuasiNewton(torch.optim.LBFGS):
         if len(curvature) == 0:
             step *= min(1.0, 1 / norm_1) if fixed else 1 / norm_2
         start = dataclasses.replace(now, step=0.0, slope=line.slope)
-        found = shortened(line, step) if fixed else search(line, start, step, self._rounding(now))
+        found = finite_step(line, step) if fixed else wolfe_search(line, start, step, self._rounding(now))
         if found is None or line.at != found.step:
             line.move(0.0 if found is None else found.step)
         return found

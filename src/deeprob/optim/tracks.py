@@ -1,6 +1,6 @@
 """What each optimizer tracks: the lecture's table, found by watching the update rules.
 
-A single weight is led along a few made-up sequences of gradients; how it moves tells what its optimizer remembers.
+A single weight is led along a few made-up sequences of gradients; how it moves shows what its optimizer remembers.
 """
 
 import math
@@ -66,7 +66,7 @@ class Tracks(NamedTuple):
     bias_correction: bool
 
 
-def table(optimizers: Mapping[str, Watched] = LECTURE) -> dict[str, Tracks]:
+def tracks_table(optimizers: Mapping[str, Watched] = LECTURE) -> dict[str, Tracks]:
     """Return what each optimizer tracks, by default for the six of the lecture."""
     return {name: tracks(watched) for name, watched in optimizers.items()}
 
@@ -76,7 +76,7 @@ def table_text(optimizers: Mapping[str, Watched] = LECTURE) -> str:
     headings = [name.replace("_", " ") for name in Tracks._fields]
     width = max(len(name) for name in optimizers)
     lines = ["  ".join([" " * width, *headings])]
-    for name, row in table(optimizers).items():
+    for name, row in tracks_table(optimizers).items():
         marks = (f"{'✓' if yes else '✗':^{len(heading)}}" for yes, heading in zip(row, headings, strict=True))
         lines.append("  ".join([f"{name:{width}}", *marks]))
     return "\n".join(line.rstrip() for line in lines)
@@ -91,21 +91,21 @@ def tracks(watched: Watched) -> Tracks:
     state, but not the step.
     """
     after_one, state = walk(watched, [1.0])
-    second = same(walk(watched, [LARGE])[0], after_one)
-    forgets = same(walk(watched, [LARGE] + [1.0] * MANY)[0], walk(watched, [1.0] + [1.0] * MANY)[0])
+    second = nearly_equal(walk(watched, [LARGE])[0], after_one)
+    forgets = nearly_equal(walk(watched, [LARGE] + [1.0] * MANY)[0], walk(watched, [1.0] + [1.0] * MANY)[0])
     after_one_longer, state_longer = walk(watched, [1.0], LONGER_MEMORY)
     state_differs = any(not torch.equal(state[name], state_longer[name]) for name in state)
     return Tracks(
         first_moments=walk(watched, [1.0, 0.0])[0] != 0,
         second_moments=second,
         leaky_second_moments=second and forgets,
-        bias_correction=state_differs and same(after_one, after_one_longer),
+        bias_correction=state_differs and nearly_equal(after_one, after_one_longer),
     )
 
 
 def state_of(watched: Watched) -> list[str]:
     """Return the names of the numbers that an optimizer keeps for each weight: those on which its next step depends."""
-    rule, hyper = RULES[watched.rule], hyper_of(watched)
+    rule, hyper = RULES[watched.rule], hyper_with_memory(watched)
     weight, gradient = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
     _, state = walk(watched, [1.0, 2.0])
 
@@ -117,7 +117,7 @@ def state_of(watched: Watched) -> list[str]:
 
 def walk(watched: Watched, gradients: Iterable[float], memory: float = MEMORY) -> tuple[float, State]:
     """Lead a weight along gradients; return its last step, and the state after it."""
-    rule, hyper = RULES[watched.rule], hyper_of(watched, memory)
+    rule, hyper = RULES[watched.rule], hyper_with_memory(watched, memory)
     weight, step = torch.zeros(1, dtype=torch.float64), 0.0
     state = rule.init(weight, LR, **hyper)
     for gradient in gradients:
@@ -127,11 +127,11 @@ def walk(watched: Watched, gradients: Iterable[float], memory: float = MEMORY) -
     return step, state
 
 
-def hyper_of(watched: Watched, memory: float = MEMORY) -> dict[str, Scalar]:
+def hyper_with_memory(watched: Watched, memory: float = MEMORY) -> dict[str, Scalar]:
     """Return the hyper-parameters of an optimizer with so long a memory."""
     return {**dict.fromkeys(watched.memories, memory), **watched.flags}
 
 
-def same(a: float, b: float) -> bool:
+def nearly_equal(a: float, b: float) -> bool:
     """Tell whether two steps are equal within a hundredth."""
     return math.isclose(a, b, rel_tol=0.01)

@@ -42,7 +42,7 @@ class Trial:
         return math.isfinite(self.value + self.slope + self.largest)
 
 
-def search(evaluate: Callable[[float], Trial], start: Trial, step: float, rounding: float) -> Trial | None:
+def wolfe_search(evaluate: Callable[[float], Trial], start: Trial, step: float, rounding: float) -> Trial | None:
     """Return a step that meets the strong Wolfe conditions, or the best one seen if none does.
 
     The conditions are φ(t) ≤ φ(0) + c₁tφ'(0) and |φ'(t)| ≤ c₂|φ'(0)|, with c₁ = 10⁻⁴ and c₂ = 0.9. Where L changes by
@@ -98,7 +98,7 @@ def search(evaluate: Callable[[float], Trial], start: Trial, step: float, roundi
     return best
 
 
-def shortened(evaluate: Callable[[float], Trial], step: float) -> Trial | None:
+def finite_step(evaluate: Callable[[float], Trial], step: float) -> Trial | None:
     """Return what is known at a step, made ten times shorter until it is finite; None if `LIMIT` of them are not."""
     for _ in range(LIMIT):
         trial = evaluate(step)

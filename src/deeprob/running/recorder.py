@@ -149,7 +149,7 @@ class Recorder:
         try:
             for record in records if not self.stopped else ():
                 self.take(record, time.perf_counter() - clock)
-                bar.advance(record.examples, console.remark(self.metrics))
+                bar.advance(record.examples, console.progress_remark(self.metrics))
                 if self.stopped:
                     break
                 clock = time.perf_counter()

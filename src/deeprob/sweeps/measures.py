@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from deeprob.analysis.landscape.search import EXAMPLES, measured, search
+from deeprob.analysis.landscape.search import EXAMPLES, kind_measures, search_kinds
 from deeprob.analysis.plane import boundary_length, limits_of
 from deeprob.analysis.separability import separability
 from deeprob.assembly.finished import Run
@@ -40,7 +40,7 @@ def shared_name(stage: str) -> str:
 def slices(run: Run) -> dict[str, float]:
     """Return the numbers on which `deeprob.analysis.landscape.kinds` defines the kinds of a run's loss slices."""
     landscape = landscape_of(run, "train", EXAMPLES, 0, torch.float64)
-    return {f"slices/{name}": value for name, value in measured(search(landscape).found).items()}
+    return {f"slices/{name}": value for name, value in kind_measures(search_kinds(landscape).found).items()}
 
 
 MEASURES: Mapping[str, Callable[[Run], dict[str, float]]] = {"boundary": boundary, "probe": probe, "slices": slices}

@@ -8,7 +8,7 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
 from deeprob.assembly.config import TrainConfig
-from deeprob.config.application import Application, own_directory, words_of
+from deeprob.config.application import Application, own_directory, typed_words
 from deeprob.config.overrides import parse
 from deeprob.errors import CheckFailed, UserError, one_line
 from deeprob.sweeps.job import Job
@@ -29,7 +29,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
     CheckFailed
         When every job has failed.
     """
-    words = words_of(config, "task")
+    words = typed_words(config, "task")
     searched = [override.key_or_group for override in parse(words) if override.is_sweep_override()]
     swept = list(dict.fromkeys([*(config.hydra.sweeper.get("params") or {}), *searched]))
     plan: TrainConfig = application.load(config, words)

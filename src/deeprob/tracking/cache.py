@@ -33,7 +33,7 @@ def user_cache() -> Path:
 
 
 def fingerprint(tensor: Tensor) -> str:
-    """Return what tells a tensor's type, shape and values from all others: a hash, computed on all cores."""
+    """Return what distinguishes a tensor's type, shape and values from all others: a hash, computed on all cores."""
     return f"{_name(tensor.dtype)}{list(tensor.shape)}{_seal(_bytes(tensor)).hex()}"
 
 

@@ -129,13 +129,13 @@ def _short(number: float) -> str:
     return "∞"
 
 
-def remark(metrics: Mapping[str, float]) -> str:
+def progress_remark(metrics: Mapping[str, float]) -> str:
     """Return the few numbers worth watching while a run goes on."""
     names = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
     return "  ".join(f"{name} {metrics[name]:.4g}" for name in names if name in metrics)
 
 
-def table(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
+def print_rows(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
     """Print a table: text to the left, numbers to the right."""
     view = Table(header_style="bold")
     for position, name in enumerate(header):
@@ -179,7 +179,7 @@ def split_table(metrics: Mapping[str, float]) -> None:
     splits = [s for s in ("train", "val", "test") if f"{s}/loss" in metrics]
     measures = [m for m in ("loss", "accuracy") if f"test/{m}" in metrics or f"{splits[0]}/{m}" in metrics]
     rows = [(split, *(shown(f"{split}/{measure}", metrics) for measure in measures)) for split in splits]
-    table(rows, ("split", *measures))
+    print_rows(rows, ("split", *measures))
 
 
 def shown(name: str, metrics: Mapping[str, float]) -> str:

@@ -64,7 +64,7 @@ class EventFile:
         self._file.close()
 
     def _write(self, event: Event) -> None:
-        self._file.write(framed(event.SerializeToString()))
+        self._file.write(tfrecord(event.SerializeToString()))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write a point of several curves."""
@@ -146,7 +146,7 @@ class EventFile:
         return self._file.tell()
 
 
-def framed(event: bytes) -> bytes:
+def tfrecord(event: bytes) -> bytes:
     """Return an event as TensorBoard's files have it: its length and itself, each with a masked CRC-32C after it.
 
     TensorBoard's own writer does the same, but computes checksums in Python, which takes longer than all else.

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from deeprob.analysis.gradients.differences import analytic, compare
+from deeprob.analysis.gradients.differences import analytic, check_entries
 from deeprob.models.activations import maxout
 from deeprob.objective.losses import Hinge
 
@@ -15,7 +15,7 @@ X = torch.tensor([0.3, -1.2, 2.0], dtype=torch.float64)
 
 def verdicts(loss, w, gradient=None):
     claimed = gradient or (lambda parameters: analytic(loss, parameters))
-    return [found.verdict for found in compare(loss, claimed, {"w": torch.tensor(w, dtype=torch.float64)})]
+    return [found.verdict for found in check_entries(loss, claimed, {"w": torch.tensor(w, dtype=torch.float64)})]
 
 
 def smooth(parameters):
@@ -29,7 +29,7 @@ def test_the_analytic_gradient_by_hand():
 
 
 def test_a_right_gradient_is_ok_and_its_errors_are_small():
-    found = list(compare(smooth, lambda p: analytic(smooth, p), {"w": torch.tensor([0.5, 1.0, -2.0]).double()}))
+    found = list(check_entries(smooth, lambda p: analytic(smooth, p), {"w": torch.tensor([0.5, 1.0, -2.0]).double()}))
     assert [entry.verdict for entry in found] == ["ok"] * 3
     assert [entry.place for entry in found] == [(0,), (1,), (2,)]
     assert max(entry.error for entry in found) < 1e-8
@@ -80,7 +80,7 @@ def test_of_many_entries_some_are_drawn_and_all_moved_at_once():
         return parameters["w"].pow(2).sum()
 
     def run(seed):
-        return list(compare(loss, lambda p: analytic(loss, p), {"w": w}, entries=5, seed=seed))
+        return list(check_entries(loss, lambda p: analytic(loss, p), {"w": w}, entries=5, seed=seed))
 
     found = run(0)
     assert len(found) == 6
@@ -110,7 +110,7 @@ def network(planted):
 
 
 def of_network(loss, point, **options):
-    return list(compare(loss, lambda other: analytic(loss, other), point, **options))
+    return list(check_entries(loss, lambda other: analytic(loss, other), point, **options))
 
 
 def with_gradient(change):
@@ -159,7 +159,7 @@ def test_an_error_in_one_entry_shows_when_that_was_not_drawn():
         gradients["first"][17, 3] *= 1.01
         return gradients
 
-    found = list(compare(loss, wrong, parameters(hidden=40), entries=4))
+    found = list(check_entries(loss, wrong, parameters(hidden=40), entries=4))
     assert (17, 3) not in [entry.place for entry in found if entry.tensor == "first"]
     assert [entry.where for entry in found if entry.verdict == "wrong"] == ["first (all entries at once)"]
 
@@ -181,7 +181,7 @@ def test_a_network_at_the_kink_of_its_relus_has_subgradients():
     found = of_network(loss, point)
     assert {entry.verdict for entry in found if entry.tensor == "bias"} == {"kink"}
     assert {entry.verdict for entry in found if entry.tensor != "bias"} == {"ok"}
-    wrong = compare(loss, lambda p: {k: 1.01 * g for k, g in analytic(loss, p).items()}, point)
+    wrong = check_entries(loss, lambda p: {k: 1.01 * g for k, g in analytic(loss, p).items()}, point)
     assert {entry.verdict for entry in wrong} == {"wrong"}
 
 

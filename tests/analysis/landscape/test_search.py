@@ -6,7 +6,7 @@ from deeprob import randomness
 from deeprob.analysis.landscape.directions import filter_normalised, random_direction
 from deeprob.analysis.landscape.kinds import shape_of
 from deeprob.analysis.landscape.landscape import Landscape
-from deeprob.analysis.landscape.search import WAVES, keep, measured, search, slice_along, turned
+from deeprob.analysis.landscape.search import WAVES, keep, kind_measures, search_kinds, slice_along, turned
 from deeprob.data import Examples, GaussiansConfig
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig, Objective
@@ -27,7 +27,7 @@ def made(model, examples=64):
 
 
 def test_each_kind_is_found_and_is_what_its_definition_says():
-    result = search(made(MLPConfig(layers=4, width=32)), directions=8, points=101)
+    result = search_kinds(made(MLPConfig(layers=4, width=32)), directions=8, points=101)
     assert list(result.found) == ["convex-ish", "non-convex", "local minima", "wild"]
     assert sum(result.counts.values()) == 8
     assert result.examples == 64
@@ -35,7 +35,7 @@ def test_each_kind_is_found_and_is_what_its_definition_says():
         assert shape_of(seen.values) == seen.shape
         assert seen.shape.kind == kind
         assert seen.turned == (result.counts[kind] == 0)
-    columns = measured(result.found)
+    columns = kind_measures(result.found)
     assert columns["convex_ish_above"] <= 0.02
     assert columns["non_convex_above"] >= 0.15
     assert columns["local_minima"] >= 2
@@ -44,10 +44,10 @@ def test_each_kind_is_found_and_is_what_its_definition_says():
 
 
 def test_softmax_regression_has_one_kind_alone():
-    result = search(made(LinearConfig()), directions=8, steps=30, points=51)
+    result = search_kinds(made(LinearConfig()), directions=8, steps=30, points=51)
     assert list(result.found) == ["convex-ish"]
     assert result.counts["convex-ish"] == 8
-    assert measured(result.found) == {
+    assert kind_measures(result.found) == {
         "convex_ish_above": pytest.approx(0, abs=1e-9),
         "non_convex_above": 0,
         "local_minima": 0,

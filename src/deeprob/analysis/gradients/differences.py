@@ -23,7 +23,7 @@ AROUND, NEARBY = 64, 1e-4
 
 
 @dataclass(frozen=True)
-class Comparison:
+class EntryCheck:
     """The slope of L along one entry of a tensor, or along all of them moved at once.
 
     Attributes
@@ -89,7 +89,7 @@ def analytic(loss: Loss, parameters: Parameters) -> dict[str, Tensor]:
     return dict(zip(leaves, gradients, strict=True))
 
 
-def compare(
+def check_entries(
     loss: Loss,
     gradient: Gradient,
     parameters: Parameters,
@@ -98,7 +98,7 @@ def compare(
     step: float = STEP,
     tolerance: float = 1e-6,
     seed: int = 0,
-) -> Iterator[Comparison]:
+) -> Iterator[EntryCheck]:
     """Yield comparisons of every entry, tensor by tensor.
 
     Parameters
@@ -129,7 +129,7 @@ def compare(
                 way.ray(loss, other, loss_at(loss, other), gradient(other)) for other in points_around(point, seed)
             )
             first, best, verdict = examine(here, around, step * scale, tolerance)
-            yield Comparison(name, place, scale, here, first, best, tolerance, verdict)
+            yield EntryCheck(name, place, scale, here, first, best, tolerance, verdict)
 
 
 def loss_at(loss: Loss, point: Parameters) -> float:

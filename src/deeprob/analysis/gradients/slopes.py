@@ -1,4 +1,4 @@
-"""Is this the slope of L here? A claimed slope held against finite differences, with kinks told apart from errors.
+"""Is this the slope of L here? A claimed slope held against finite differences, with kinks distinguished from errors.
 
 φ(t) = L(w + t·v) is L on a line through a point. The central difference (φ(h) − φ(−h))/2h is off by h²φ‴/6 and by the
 rounding of L, about ε|L|/h; h = ∛ε makes both small. The lecture's (φ(h) − φ(0))/h is off by hφ″/2. At a kink (of ReLU,
@@ -71,7 +71,7 @@ def relative(numeric: float, analytic: float, floor: float = 0.0) -> float:
     """Return |n − a| / max(|n|, |a|, floor).
 
     The floor is the slope of which the tolerance is just what rounding may do to n: the error of a smaller one cannot
-    be told from rounding, and is relative to the floor.
+    be distinguished from rounding, and is relative to the floor.
     """
     return abs(numeric - analytic) / max(abs(numeric), abs(analytic), floor, TINY)
 
@@ -135,14 +135,14 @@ def settled(here: Ray, first: Slopes, tolerance: float) -> tuple[Slopes, str]:
         return first, sound
     wider = [here.slopes(16 * first.step), here.slopes(4 * first.step)]  # where there is less noise
     for before, after in pairwise([*wider, *rungs]):
-        for seen in (after, *extrapolated(before, after)):
+        for seen in (after, *richardson(before, after)):
             clear = seen.noise <= tolerance * abs(here.slope) or 10 * seen.noise <= here.off(before)
             if clear and here.error(seen, tolerance) <= tolerance:
                 return seen, sound
     return rungs[-1], "wrong"
 
 
-def extrapolated(before: Slopes, after: Slopes) -> Iterator[Slopes]:
+def richardson(before: Slopes, after: Slopes) -> Iterator[Slopes]:
     """Yield where differences go whose h was quartered, if their error falls with h (a jump of φ″), or with h² (φ‴)."""
     for factor in (4, 16):
         central = (factor * after.central - before.central) / (factor - 1)

@@ -69,7 +69,7 @@ class Search:
     examples: int
 
 
-def search(
+def search_kinds(
     landscape: Landscape,
     *,
     directions: int = DIRECTIONS,
@@ -171,7 +171,7 @@ def standard(values: Tensor) -> Tensor:
     return centred / (centred.square().mean().sqrt() + torch.finfo(values.dtype).tiny)
 
 
-def measured(found: Mapping[str, Slice]) -> dict[str, float]:
+def kind_measures(found: Mapping[str, Slice]) -> dict[str, float]:
     """Return the numbers on which the kinds of found slices are defined, by names for a table.
 
     A kind that was not found has numbers that no slice of it has: above a chord by its whole range, or 0.

@@ -21,11 +21,11 @@ class SurfaceConfig:
     Attributes
     ----------
     start
-        Where every optimizer starts unless told otherwise.
+        Where every optimizer starts by default.
     limits
         The part of the plane that shows what the surface is about.
     steps
-        Updates that tell the optimizers apart.
+        Updates that show how the optimizers differ.
     lrs
         An optimizer in words (see `deeprob.analysis.surfaces.racers`), and the learning rate that suits it while
         parameters are at their defaults.

@@ -16,7 +16,7 @@ CONDITIONS = 1, 10, 100
 
 
 class Remark(NamedTuple):
-    """A remark, whether it holds, and the numbers that tell."""
+    """A remark, whether it holds, and the numbers that show it."""
 
     text: str
     holds: bool
@@ -26,7 +26,7 @@ class Remark(NamedTuple):
 def local_minimum() -> Iterator[Remark]:
     """Yield what momentum does at a small local minimum."""
     surface = LocalMinimaConfig()
-    sgd, momentum = run(surface, "sgd lr=0.05"), run(surface, "sgd lr=0.05 momentum=0.9")
+    sgd, momentum = path_of(surface, "sgd lr=0.05"), path_of(surface, "sgd lr=0.05 momentum=0.9")
     ends = {"sgd": sgd, "momentum": momentum}
     yield Remark(
         "sgd ends in the small local minimum, momentum passes it",
@@ -40,7 +40,7 @@ def saddle() -> Iterator[Remark]:
     surface = SaddleConfig()
     words = {"sgd": "sgd lr=0.2", "momentum": "sgd lr=0.2 momentum=0.9"}
     words |= {"rmsprop": "rmsprop lr=0.01", "adam": "adam lr=0.05"}
-    left = {name: first(abs(run(surface, word).points[:, 1]) > 0.5) for name, word in words.items()}
+    left = {name: first(abs(path_of(surface, word).points[:, 1]) > 0.5) for name, word in words.items()}
     yield Remark(
         f"momentum, rmsprop and adam leave a saddle where sgd stays for {surface.steps} updates",
         left["sgd"] is None and all(left[name] is not None for name in words if name != "sgd"),
@@ -57,7 +57,7 @@ def zigzag() -> Iterator[Remark]:
     """
     surface = BowlConfig()
     words = {"sgd": "sgd lr=0.045", "momentum": "sgd lr=0.02 momentum=0.9", "adam": "adam lr=0.15"}
-    crossings = {name: crossed(run(surface, word), surface) for name, word in words.items()}
+    crossings = {name: crossed(path_of(surface, word), surface) for name, word in words.items()}
     yield Remark(
         "in a bowl sgd zigzags across the floor, momentum and adam less",
         crossings["sgd"] > 0.9 and max(crossings["momentum"], crossings["adam"]) < 0.6,
@@ -68,7 +68,7 @@ def zigzag() -> Iterator[Remark]:
         bowl, root = BowlConfig(condition=condition), math.sqrt(condition)
         best = f"sgd lr={4 / (1 + root) ** 2} momentum={((root - 1) / (root + 1)) ** 2}"
         for name, word in {"sgd": f"sgd lr={2 / (1 + condition)}", "momentum": best}.items():
-            costs[name].append(until_thousandth(run(bowl, word, 300)))
+            costs[name].append(until_thousandth(path_of(bowl, word, 300)))
     poor = f"updates to f/1000 under conditioning {', '.join(map(str, CONDITIONS))}"
     yield Remark(
         "poor conditioning slows sgd at its best learning rate, momentum at its best less",
@@ -77,14 +77,14 @@ def zigzag() -> Iterator[Remark]:
     )
 
 
-def adagrad() -> Iterator[Remark]:
+def adagrad_slows() -> Iterator[Remark]:
     """Yield what AdaGrad does to steep and flat directions, and to its steps in the long run.
 
     Noise keeps gradients from vanishing, as mini-batches do, so that steps could go on for ever. Then AdaGrad's sum of
     squares grows as t, and its step falls as 1/√t; RMSProp's mean settles, here in some hundred updates.
     """
     surface = BowlConfig()
-    pace = {name: uneven(run(surface, word, 10), surface) for name, word in
+    pace = {name: uneven(path_of(surface, word, 10), surface) for name, word in
             {"sgd": "sgd lr=0.001", "adagrad": "adagrad lr=0.1"}.items()}  # fmt: skip
     yield Remark(
         "adagrad damps the steep direction and speeds the flat one",
@@ -92,7 +92,7 @@ def adagrad() -> Iterator[Remark]:
         listed({name: f"{ratio:.1f} times as far along the flat one for its gradient" for name, ratio in pace.items()}),
     )
     words = {"adagrad": "adagrad lr=0.1", "rmsprop": "rmsprop lr=0.01"}
-    falls = {name: exponent(run(surface, word, 1500, noise=100.0), 300) for name, word in words.items()}
+    falls = {name: exponent(path_of(surface, word, 1500, noise=100.0), 300) for name, word in words.items()}
     yield Remark(
         "adagrad slows over many steps, rmsprop does not",
         -0.65 < falls["adagrad"] < -0.35 and abs(falls["rmsprop"]) < 0.15,
@@ -103,7 +103,7 @@ def adagrad() -> Iterator[Remark]:
 REMARKS: Mapping[str, list[Callable[[], Iterator[Remark]]]] = {
     "local_minima": [local_minimum],
     "saddle": [saddle],
-    "bowl": [zigzag, adagrad],
+    "bowl": [zigzag, adagrad_slows],
 }
 """What is remarked on which surface."""
 
@@ -118,7 +118,7 @@ def remarks_on(names: list[str]) -> Iterator[Remark]:
 # ---------------------------------------------------------------- what is measured on a path
 
 
-def run(
+def path_of(
     surface: BowlConfig | LocalMinimaConfig | SaddleConfig, words: str, steps: int = 0, noise: float = 0.0
 ) -> Descent:
     """Return the path of an optimizer in words from a surface's start; 0 steps stand for the surface's own."""

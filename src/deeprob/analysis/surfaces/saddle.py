@@ -13,7 +13,7 @@ from deeprob.config import number, register
 @register("surface", "saddle")
 @dataclass(kw_only=True, slots=True)
 class SaddleConfig(SurfaceConfig):
-    """f = ½x² + κ(¼y⁴ − ½y²): a saddle in the origin, from which κ = `flatness` tells how slowly f falls to both sides.
+    """f = ½x² + κ(¼y⁴ − ½y²): a saddle in the origin; the smaller κ = `flatness`, the slower f falls to both sides.
 
     The minima are (0, ±1), where f = −κ/4. The start lies a thousandth beside the ridge y = 0. There gradient descent
     multiplies y by 1 + ακ in an update (Dauphin et al., "Identifying and attacking the saddle point problem in

@@ -31,7 +31,7 @@ from deeprob.optim.rules.adaptive import (
     rprop,
 )
 from deeprob.optim.rules.base import Rule, Scalar, State
-from deeprob.optim.rules.descent import asgd, init_asgd, init_sgd, sgd
+from deeprob.optim.rules.gradient_descent import asgd, init_asgd, init_sgd, sgd
 from deeprob.optim.rules.moments import adam, adamax, adamw, init_adam, init_adamax, init_nadam, nadam, radam
 
 __all__ = ["RULES", "Rule", "Scalar", "State", "hyper_of"]

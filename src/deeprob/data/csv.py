@@ -1,0 +1,197 @@
+"""A table of one's own: a CSV file with columns of numbers to predict from and a column to be predicted."""
+
+import csv
+import dataclasses
+import io
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from omegaconf import MISSING
+from torch import Tensor
+
+from deeprob.config import choice, number, register, some_words
+from deeprob.data.base import DatasetConfig, place
+from deeprob.data.examples import Examples, Splits
+from deeprob.errors import UserError, did_you_mean
+
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " "}
+
+
+@register("dataset", "csv")
+@dataclass(kw_only=True, slots=True)
+class CSVConfig(DatasetConfig):
+    """A table, of which `test_fraction` is held out for the test.
+
+    Attributes
+    ----------
+    root
+        The file, in UTF-8.
+    task
+        ``classification`` by a column of labels, ``regression`` to columns of numbers.
+    targets, inputs
+        Columns by name, or without a header by place, from 0; null: the last one, and all others.
+    header
+        Whether the first line has names; null: if no cell of it is a number.
+    delimiter
+        What lies between cells; ``auto``: what occurs most in the first line.
+    """
+
+    root: str = MISSING
+    task: str = choice("classification", among=("classification", "regression"))
+    targets: list[str] | None = some_words()
+    inputs: list[str] | None = some_words()
+    header: bool | None = None
+    delimiter: str = choice("auto", among=("auto", *DELIMITERS))
+    test_fraction: float = number(0.2, above=0, below=1)
+
+    @property
+    def regression(self) -> bool:
+        """Whether targets are numbers to be hit."""
+        return self.task == "regression"
+
+    def resolved(self) -> Self:
+        """Return the config with an absolute path."""
+        return dataclasses.replace(self, root=os.path.realpath(place(self.root)))
+
+    def load(self) -> Splits:
+        """Read the file.
+
+        Raises
+        ------
+        UserError
+            Names the file, and the line and column where something is wrong.
+        """
+        table = read_csv(place(self.root), self.delimiter, self.header)
+        targets = [table.column("targets", name) for name in self.targets or table.names[-1:]]
+        others = [name for place, name in enumerate(table.names) if place not in targets]
+        inputs = [table.column("inputs", name) for name in self.inputs or others]
+        if not inputs:
+            raise UserError(f"dataset.targets: no column of {table.path} is left to predict from")
+        if both := set(targets) & set(inputs):
+            raise UserError(f"dataset.inputs: {table.names[min(both)]} is a target; a column is one or the other")
+        numbers = table.numbers(inputs)
+        if self.regression:
+            return self.hold_out(Examples(numbers, table.numbers(targets)), self.test_fraction, ())
+        if len(targets) > 1:
+            raise UserError("dataset.targets: classes stand in one column; numbers need dataset.task=regression")
+        labels, classes = table.labels(targets[0])
+        return self.hold_out(Examples(numbers, labels), self.test_fraction, classes)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file's cells.
+
+    Attributes
+    ----------
+    names
+        The columns' names, or their places.
+    rows, lines
+        Cells without the spaces around them, and the number of the line where each row ends in the file.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def column(self, key: str, name: str) -> int:
+        """Return the place of a column that the config `key` names."""
+        if name not in self.names:
+            raise UserError(f"dataset.{key}: {self.path} has no column {name}; {did_you_mean(name, self.names)}")
+        return self.names.index(name)
+
+    def numbers(self, columns: Sequence[int]) -> Tensor:
+        """Return the numbers (N, K) of K columns as float64; each must fit into a float32."""
+        values = torch.tensor([[_number(row[column]) for column in columns] for row in self.rows], dtype=torch.float64)
+        wrong = (~values.float().isfinite()).nonzero()
+        if len(wrong):
+            row, column = wrong[0].tolist()
+            cell = self.rows[row][columns[column]]
+            raise UserError(
+                f"{self.path}, line {self.lines[row]}, column {self.names[columns[column]]}: "
+                f"{cell[:40]!r} is no finite number; correct it, or leave the row or the column out"
+            )
+        return values
+
+    def labels(self, column: int) -> tuple[Tensor, tuple[str, ...]]:
+        """Return class numbers (N,) and the classes' names, in the order of numbers if all are numbers."""
+        cells = [row[column] for row in self.rows]
+        for cell, line in zip(cells, self.lines, strict=True):
+            if not cell:
+                raise UserError(f"{self.path}, line {line}, column {self.names[column]}: empty; expected a class")
+        names = set(cells)
+        numeric = all(math.isfinite(_number(name)) for name in names)
+        classes = tuple(sorted(names, key=lambda name: (_number(name) if numeric else 0.0, name)))
+        if len(classes) < 2:
+            raise UserError(f"{self.path}: column {self.names[column]} has one class only, {classes[0]}")
+        if len(classes) > max(2, len(cells) // 2):
+            raise UserError(
+                f"{self.path}: column {self.names[column]} has {len(classes)} different values in {len(cells)} rows, "
+                "too many for classes; name another column in dataset.targets, or set dataset.task=regression"
+            )
+        places = {name: place for place, name in enumerate(classes)}
+        return torch.tensor([places[cell] for cell in cells]), classes
+
+
+def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
+    """Read a table; see `CSVConfig` for what may be given and what is found out."""
+    rows, lines = _rows(path, delimiter)
+    if not rows:
+        raise UserError(f"{path}: empty; expected a table")
+    for row, line in zip(rows, lines, strict=True):
+        if len(row) != len(rows[0]):
+            raise UserError(f"{path}, line {line}: {len(row)} cells, but line {lines[0]} has {len(rows[0])}")
+    if len(rows[0]) < 2:
+        raise UserError(f"{path}: one column only; a table needs two or more (dataset.delimiter says what parts them)")
+    named = all(math.isnan(_number(cell)) for cell in rows[0]) if header is None else header
+    names = tuple(rows[0]) if named else tuple(str(place) for place in range(len(rows[0])))
+    if named:
+        del rows[0], lines[0]
+        for place, name in enumerate(names):
+            if not name or name in names[:place]:
+                fault = f"the name {name} again" if name else "no name"
+                raise UserError(f"{path}: column {place + 1} has {fault}; each needs one of its own")
+    if len(rows) < 2:
+        raise UserError(f"{path}: {len(rows)} row(s) of data; it needs two or more")
+    return Table(path, names, rows, lines)
+
+
+def _rows(path: Path, delimiter: str) -> tuple[list[list[str]], list[int]]:
+    """Return the cells of each row that has some, and the number of the line where it ends."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"dataset.root={path}: no file; expected a CSV file")
+    try:
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"dataset.root={path}: {error.strerror}; expected a CSV file") from error
+    except UnicodeError:
+        text = "\0"
+    if "\0" in text:
+        raise UserError(f"{path}: not a text file in UTF-8; save the table as CSV in UTF-8")
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    separator = DELIMITERS.get(delimiter) or max(DELIMITERS.values(), key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    try:
+        for row in reader:
+            if row:
+                rows.append([cell.strip() for cell in row])
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: not CSV ({error})") from error
+    return rows, lines
+
+
+def _number(cell: str) -> float:
+    """Return the number in a cell, NaN if there is none."""
+    try:
+        return math.nan if "_" in cell else float(cell)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,1 @@
+"""Pictures of what features make of pictures."""

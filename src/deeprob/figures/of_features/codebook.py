@@ -1,0 +1,154 @@
+"""A codebook's words as the little pictures that they stand for."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from matplotlib.figure import Figure, FigureBase
+from torch import Tensor
+
+from deeprob import randomness
+from deeprob.assembly.finished import SPLITS, Run
+from deeprob.config import choice, number, register
+from deeprob.features.bag_of_words import BagOfWords, BagOfWordsConfig
+from deeprob.features.whitening import Whitening
+from deeprob.figures.bank import Bank, Tile
+from deeprob.figures.base import FigureConfig
+from deeprob.figures.of_features.picture_sheet import part_of, the_part
+
+ORDERS = ("use", "hue")
+
+SAMPLE = 50_000
+"""About how many patches words are counted in."""
+
+
+@register("figure", "codebook")
+@dataclass(kw_only=True, slots=True)
+class CodebookConfig(FigureConfig):
+    """A sheet of words, back in the space of pixels; those that are used most, from the upper left on.
+
+    If patches lost their brightness and contrast before they were compared, 0 is mid-grey, and each word has a contrast
+    of its own. Use is a word's mean code over patches of random pictures of the split.
+
+    Attributes
+    ----------
+    words
+        Shown at most.
+    order
+        ``use``: the most used first; ``hue``: the same words by the hue of their mean color, from red over green and
+        blue on, and grey ones at the end.
+    split, seed
+        Where the pictures are from in which words are counted, and what draws them.
+    """
+
+    words: int = number(400, minimum=1, maximum=400)
+    order: str = choice("use", among=ORDERS)
+    split: str = choice("train", among=SPLITS)
+    seed: int = number(0, minimum=0)
+
+    def unsuited(self, run: Run) -> str:
+        """Return why it cannot be drawn."""
+        return needs_words(run)
+
+    def size(self, run: Run) -> tuple[float, float]:
+        """Return width and height in inches."""
+        return self._bank(run, torch.arange(len(bag_of(run)[1].words))).size()
+
+    def panel(self, canvas: FigureBase, run: Run) -> None:
+        """Draw a run."""
+        (config, feature), inputs = bag_of(run), run.examples(self.split).inputs
+        count = max(1, SAMPLE // feature.regions.shape[1])
+        drawn = torch.randperm(len(inputs), generator=randomness.generator(self.seed, "codebook"))[:count]
+        usage = use(feature, inputs[drawn.to(inputs.device)])
+        order = usage.argsort(descending=True, stable=True)[: self.words]
+        if self.order == "hue":
+            order = order[hues(pixels_of(config, feature)[order]).argsort(stable=True)]
+        self._bank(run, order).draw(canvas.subplots())
+
+    def compare(self, runs: Mapping[str, Run], columns: int = 1) -> Figure:
+        """Return the figure of several runs, one above the other: a sheet takes the whole width."""
+        return FigureConfig.compare(self, runs, columns)
+
+    def _bank(self, run: Run, order: Tensor) -> Bank:
+        """Return the pictures of words in their order."""
+        config, feature = bag_of(run)
+        tiles = [Tile(patch) for patch in visible(config, feature)[order[: self.words]]]
+        columns = min(20, math.ceil(math.sqrt(len(tiles) * 1.6)))
+        rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+        total, side = config.words, config.patch
+        some = "" if len(tiles) == total else f"the {len(tiles)} most used "
+        how = "by hue" if self.order == "hue" else "the most used first"
+        return Bank(rows, title=f"Codebook: {some}{'of ' if some else ''}{total} words of {side}×{side} pixels, {how}")
+
+
+def needs_words(run: Run) -> str:
+    """Return why a figure of words that are pictures cannot be drawn of a run."""
+    found = part_of(run, BagOfWordsConfig)
+    if found is None:
+        return "needs features=bag_of_words, alone, in concat or first in chain"
+    if found[0].descriptor != "levels":
+        return f"needs words that are pictures: descriptor=levels, not {found[0].descriptor}, in the run's features"
+    return ""
+
+
+def bag_of(run: Run) -> tuple[BagOfWordsConfig, BagOfWords]:
+    """Return the bag of words of a run that has one, and its config."""
+    config, feature = the_part(run, BagOfWordsConfig)
+    assert isinstance(feature, BagOfWords)
+    return config, feature
+
+
+def use(feature: BagOfWords, inputs: Tensor) -> Tensor:
+    """Return the mean code of each word (K,) over all patches of pictures (N, C, H, W)."""
+    bags = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
+    return bags.view(-1, len(feature.words)).mean(0).cpu()
+
+
+def unwhitened(values: Tensor, whitening: Whitening) -> Tensor:
+    """Return the rows (N, D) that whitening makes `values` of: x = x̄ + z M⁻¹ where z = (x − x̄) M, in double."""
+    matrix, mean = whitening.matrix.double().cpu(), whitening.mean.double().cpu()
+    rows: Tensor = torch.linalg.solve(matrix, values.double().cpu(), left=False)
+    return mean + rows
+
+
+def pixels_of(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
+    """Return words as patches (K, C, side, side), double: levels, or levels without brightness and contrast."""
+    return unwhitened(feature.words, feature.whitening).view(config.words, -1, config.patch, config.patch)
+
+
+def visible(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
+    """Return words as pictures (K, side, side, 3) from 0 to 1.
+
+    Where contrast was taken away, 0 becomes mid-grey, and a word's largest number black or white; but words that are
+    flat compared with the others, by a factor of 4 and more, stay so.
+    """
+    patches = pixels_of(config, feature)
+    if config.contrast is None:
+        levels = patches / 255
+    else:
+        largest = patches.abs().flatten(1).amax(1)
+        reach = largest.clamp(min=largest.quantile(0.95).item() / 4).clamp(min=1e-12)
+        levels = 0.5 + 0.5 * patches / reach[:, None, None, None]
+    levels = levels if levels.shape[1] == 3 else levels.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    return levels.clamp(0, 1).permute(0, 2, 3, 1).float()
+
+
+def hues(patches: Tensor) -> Tensor:
+    """Return the hue of each patch's mean color (K,), an angle in [0, 2π) with 0 for red; infinite for grey ones.
+
+    It is the angle in the plane in which red, green and blue are a third of a turn apart, so numbers below 0 have one
+    too. Grey are those whose mean red, green and blue differ by less than a quarter of their largest number.
+
+    Parameters
+    ----------
+    patches
+        (K, C, H, W).
+    """
+    means = patches.mean((2, 3))
+    if means.shape[1] != 3:
+        return torch.full((len(means),), math.inf)
+    red, green, blue = means.unbind(1)
+    angles = torch.atan2(math.sqrt(3) * (green - blue), 2 * red - green - blue).remainder(2 * math.pi)
+    grey = means.amax(1) - means.amin(1) < patches.abs().flatten(1).amax(1) / 4
+    return angles.masked_fill(grey, math.inf)

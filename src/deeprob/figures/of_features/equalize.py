@@ -1,0 +1,94 @@
+"""Histogram equalization: pictures before and after, and how their levels are spread."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase
+from torch import Tensor
+
+from deeprob.assembly.finished import Run
+from deeprob.config import number, register
+from deeprob.features.steps import equalize
+from deeprob.figures.of_features.picture_sheet import HEAD, WIDTH, ExamplesConfig, as_rgb, height_of, needs_pictures
+from deeprob.figures.style import FAINT, INK, PALETTE, picture_axes
+
+CHANNELS = {1: ("level",), 3: ("red", "green", "blue")}
+INKS = {"level": INK, "red": PALETTE[5], "green": PALETTE[2], "blue": PALETTE[0]}
+LINES = {"level": "-", "red": "-", "green": "--", "blue": ":"}
+"""A channel's name, and the color and kind of its line."""
+
+BINS = 64
+"""Of 256 levels."""
+
+EVEN = 25
+"""Height of a bar, on the scale of shares in %, when all levels are as frequent."""
+
+
+@register("figure", "equalize")
+@dataclass(kw_only=True, slots=True)
+class EqualizeConfig(ExamplesConfig):
+    """Pictures before and after equalization, each with the histogram of its levels and their cumulative shares.
+
+    The run's features need not equalize.
+    """
+
+    examples: int = number(4, minimum=1, maximum=20)
+
+    def unsuited(self, run: Run) -> str:
+        """Return why it cannot be drawn."""
+        return needs_pictures(run)
+
+    def size(self, run: Run) -> tuple[float, float]:
+        """Return width and height in inches."""
+        return WIDTH + 0.16, HEAD + 0.2 + histogram_row_height(run) * len(self.chosen(run)[1])
+
+    def panel(self, canvas: FigureBase, run: Run) -> None:
+        """Draw a run."""
+        examples, titles = self.chosen(run)
+        grid = canvas.subplots(len(titles), 4, squeeze=False, width_ratios=[1, 1.35, 1, 1.35])
+        for row, title, picture in zip(grid, titles, examples.inputs, strict=True):
+            after = equalize(picture[None])[0]
+            same = " (no change)" if torch.equal(after, picture) else ""
+            for name, pixels, (left, right) in ((title, picture, row[:2]), (f"equalized{same}", after, row[2:])):
+                left.imshow(as_rgb(pixels).numpy())
+                picture_axes(left)
+                left.set_title(name, fontsize=8, fontweight="normal", pad=3, parse_math=False)
+                levels_of(right, pixels)
+        for axes in grid[-1, 1::2]:
+            axes.set_xlabel("level", fontsize=8)
+        for axes in grid[:-1, 1::2].flat:
+            axes.set_xticklabels([])
+        names = CHANNELS.get(len(examples.inputs[0]), ())
+        lines = [grid[0, 1].lines[place] for place in range(len(names))]
+        title = "Histogram equalization: how often levels occur (bars), and shares up to a level in % (lines)"
+        canvas.suptitle(title, fontsize=9.5, x=0.005, ha="left")
+        if len(names) > 1:
+            canvas.legend(lines, names, loc="outside lower right", ncols=len(names))
+
+
+def histogram_row_height(run: Run) -> float:
+    """Return the height of a row in inches."""
+    return max(1.15, height_of(run.predictor.input_shape, 1.5) + 0.3)
+
+
+def levels_of(axes: Axes, picture: Tensor) -> None:
+    """Draw the histogram of a picture's levels, of all channels, and each channel's share of pixels up to a level.
+
+    Of even levels all bars would be as high as `EVEN` % of the shares, and the line would be the thin diagonal. Bars
+    that are more than 100/`EVEN` times as high are cut.
+    """
+    channels = whole_levels(picture).flatten(1).numpy()
+    counts, edges = np.histogram(channels, BINS, (0, 256))
+    axes.bar(edges[:-1], EVEN * BINS * counts / channels.size, 256 / BINS, align="edge", color="#c4c4c4")
+    for name, channel in zip(CHANNELS.get(len(channels), ["level"] * len(channels)), channels, strict=True):
+        share = np.bincount(channel, minlength=256).cumsum() * 100 / len(channel)
+        axes.plot(np.arange(256), share, color=INKS[name], linestyle=LINES[name], linewidth=1.3)
+    axes.plot([0, 255], [0, 100], color=FAINT, linewidth=0.7)
+    axes.set(xlim=(0, 256), ylim=(0, 105), xticks=[0, 64, 128, 192, 255], yticks=[0, 50, 100])
+
+
+def whole_levels(picture: Tensor) -> Tensor:
+    """Return a picture's levels as whole numbers from 0 to 255, uint8; floats in [0, 1] are cut into 256 levels."""
+    return picture.mul(256 - 1e-3).to(torch.uint8) if picture.is_floating_point() else picture

@@ -1,0 +1,107 @@
+"""A palette learned from pictures: its colors by how much they are used, and pictures painted with them alone."""
+
+from dataclasses import dataclass
+
+import torch
+from matplotlib.figure import FigureBase
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from deeprob import randomness
+from deeprob.assembly.finished import Run
+from deeprob.config import register
+from deeprob.features import ColorQuantizationConfig
+from deeprob.features.color_quantization import ColorQuantization
+from deeprob.figures.of_features.picture_sheet import (
+    GAP,
+    HEAD,
+    LINE,
+    WIDTH,
+    ExamplesConfig,
+    as_rgb,
+    boxed,
+    caption,
+    of_whole,
+    part_of,
+    put,
+    row_height,
+    sheet,
+    the_part,
+)
+from deeprob.figures.style import FAINT, PALE
+
+SWATCHES, MOST, HIGH = 16, 64, 0.3
+"""Swatches in a row, swatches at most, and a swatch's height in inches."""
+
+SAMPLE = 500
+"""Pictures whose pixels are counted at most."""
+
+PAIRS = 3
+"""Pictures in a row, each before and after."""
+
+SIDE = (WIDTH / PAIRS - 0.06 - GAP) / 2
+
+
+@register("figure", "palette")
+@dataclass(kw_only=True, slots=True)
+class PaletteConfig(ExamplesConfig):
+    """The colors of a palette, the most used first, with their shares; below, pictures before and after quantization.
+
+    Shares are over up to 500 random pictures of the split.
+    """
+
+    def unsuited(self, run: Run) -> str:
+        """Return why it cannot be drawn."""
+        return (
+            ""
+            if part_of(run, ColorQuantizationConfig)
+            else "needs features=color_quantization, alone, in concat or first in chain"
+        )
+
+    def size(self, run: Run) -> tuple[float, float]:
+        """Return width and height in inches."""
+        return WIDTH + 0.16, HEAD + self._height(run)
+
+    def panel(self, canvas: FigureBase, run: Run) -> None:
+        """Draw a run."""
+        _, feature = the_part(run, ColorQuantizationConfig)
+        assert isinstance(feature, ColorQuantization)
+        examples, titles = self.chosen(run)
+        everything = run.examples(self.split).inputs
+        sample = torch.randperm(len(everything), generator=randomness.generator(self.seed, "palette"))[:SAMPLE]
+        shares = used(feature, everything[sample.to(everything.device)])
+        order = shares.argsort(descending=True, stable=True)[:MOST]
+        some = f", the {MOST} most used" if len(order) < len(shares) else ""
+        title = f"Palette of {len(shares)} colours{some}"
+        remark = f"below each colour: the share of pixels that are nearest to it, in % ({self.split})"
+        axes = sheet(canvas, self._height(run), title, remark)
+        wide = WIDTH / SWATCHES
+        for place, number in enumerate(order.tolist()):
+            x, y = place % SWATCHES * wide, 1.5 * LINE + place // SWATCHES * (HIGH + LINE)
+            ink = (feature.palette[number].cpu() / 255).tolist()
+            axes.add_patch(Rectangle((x, y), wide - 0.04, HIGH, facecolor=ink, edgecolor=PALE, linewidth=0.5))
+            share = 100 * shares[number].item()
+            text = "<0.1" if 0 < share < 0.05 else f"{share:.1f}"
+            axes.text(x + wide / 2 - 0.02, y + HIGH + 0.02, text, fontsize=7, color=FAINT, ha="center", va="top")
+        painted = feature.quantized(examples.inputs).cpu()
+        for place, (picture, after) in enumerate(zip(examples.inputs, painted, strict=True)):
+            left = place % PAIRS * WIDTH / PAIRS
+            top = self._swatches(run) + place // PAIRS * row_height(run, SIDE) + LINE
+            caption(axes, left, top - 0.03, titles[place])
+            put(axes, as_rgb(picture), boxed(picture.shape, left, top, SIDE))
+            put(axes, as_rgb(after), boxed(picture.shape, left + SIDE + 0.06, top, SIDE))
+
+    def _swatches(self, run: Run) -> float:
+        """Return the height of what is above the pictures, in inches."""
+        colors = min(MOST, len(the_part(run, ColorQuantizationConfig)[1].get_buffer("palette")))
+        return 1.5 * LINE + -(-colors // SWATCHES) * (HIGH + LINE) + GAP
+
+    def _height(self, run: Run) -> float:
+        return self._swatches(run) + -(-len(self.chosen(run)[1]) // PAIRS) * row_height(run, SIDE)
+
+
+def used(feature: ColorQuantization, inputs: Tensor) -> Tensor:
+    """Return the share of the pixels of pictures (N, 3, H, W) that each color is nearest to: (K,), of sum 1."""
+    rows, columns = feature.rows, feature.columns
+    described = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
+    return of_whole(described.view(len(inputs), -1, len(rows), len(columns)), rows, columns).mean(0).cpu()

@@ -1,0 +1,192 @@
+"""What figures of example pictures share: which pictures they show, of which feature, and where these are drawn."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.image import AxesImage
+from torch import Tensor
+
+from deeprob import randomness
+from deeprob.assembly.finished import SPLITS, Run
+from deeprob.config import choice, number
+from deeprob.data import Examples
+from deeprob.features import ChainConfig, ConcatConfig, Features, FeaturesConfig
+from deeprob.features.chain import Chain
+from deeprob.features.concat import Concat
+from deeprob.features.picture_features import PictureFeatures, levels
+from deeprob.figures.base import FigureConfig
+from deeprob.figures.style import FAINT, INK, shortened
+
+WIDTH, HEAD, LINE, GAP = 8.0, 0.42, 0.18, 0.14
+"""In inches: the width of a sheet, the height of its title, a line of text, and what is free between pictures."""
+
+Config = TypeVar("Config", bound=FeaturesConfig)
+
+
+@dataclass(kw_only=True, slots=True)
+class ExamplesConfig(FigureConfig):
+    """Options of figures of some examples.
+
+    Attributes
+    ----------
+    examples
+        How many: one of each class in turn, from the first class on.
+    split, seed
+        Where they are from, and what draws them.
+    """
+
+    examples: int = number(6, minimum=1, maximum=100)
+    split: str = choice("test", among=SPLITS)
+    seed: int = number(0, minimum=0)
+
+    def compare(self, runs: Mapping[str, Run], columns: int = 1) -> Figure:
+        """Return the figure of several runs, one above the other: each takes the whole width."""
+        return FigureConfig.compare(self, runs, columns)
+
+    def chosen(self, run: Run) -> tuple[Examples, list[str]]:
+        """Return the examples of a run, on the CPU, and a title for each: its class, or its number without classes.
+
+        Raises
+        ------
+        UserError
+            When the run held out no such split.
+        """
+        split = run.examples(self.split)
+        rng = randomness.generator(self.seed, "examples")
+        targets = split.targets.cpu() if run.classes else torch.zeros(len(split), dtype=torch.int64)
+        places = in_turn(targets, rng)[: self.examples]
+        some = split[places.to(split.targets.device)]
+        some = Examples(some.inputs.cpu(), some.targets.cpu())
+        if run.classes:
+            return some, [shortened(run.classes[target], 18) for target in some.targets.tolist()]
+        return some, [f"no. {place}" for place in places.tolist()]
+
+
+def in_turn(targets: Tensor, rng: torch.Generator) -> Tensor:
+    """Return places (N,) of all examples: in random order the first of each class, then the second of each, and so on.
+
+    Small: of classes 0, 0, 1 an example of class 0, that of class 1, and the other of class 0.
+    """
+    order = torch.randperm(len(targets), generator=rng)
+    classes = targets[order]
+    by_class = classes.argsort(stable=True)
+    counts = torch.bincount(classes)
+    first = counts.cumsum(0) - counts
+    turn = torch.arange(len(targets)) - first[classes[by_class]]
+    return order[by_class[turn.argsort(stable=True)]]
+
+
+def needs_pictures(run: Run) -> str:
+    """Return why a figure of pictures cannot be drawn of a run."""
+    return "" if len(run.predictor.input_shape) == 3 else "needs pictures, and the run's inputs are none"
+
+
+def part_of(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures] | None:
+    """Return a run's feature of a kind, alone, the first within concat, or first in chain, and its config; or None."""
+    return _part_within(run.config.features, run.predictor.features, kind)
+
+
+def _part_within(
+    config: FeaturesConfig, features: Features, kind: type[Config]
+) -> tuple[Config, PictureFeatures] | None:
+    """Return the first feature of a kind within a feature, and its config, or None."""
+    if isinstance(config, kind):
+        assert isinstance(features, PictureFeatures)
+        return config, features
+    if isinstance(config, ConcatConfig):
+        assert isinstance(features, Concat)
+        for part_config, part in zip(config.features(), features.parts, strict=True):
+            assert isinstance(part, Features)
+            if found := _part_within(part_config, part, kind):
+                return found
+    if isinstance(config, ChainConfig):  # the first part alone sees pictures
+        assert isinstance(features, Chain)
+        return _part_within(config.features()[0], features.steps()[0], kind)
+    return None
+
+
+def the_part(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures]:
+    """Return what `part_of` does, of a run that suits the figure."""
+    found = part_of(run, kind)
+    assert found is not None
+    return found
+
+
+def of_whole(shares: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return shares (B, K) of whole pictures from those of their regions.
+
+    Parameters
+    ----------
+    shares
+        (B, K, R, C), each of a region's pixels.
+    rows, columns
+        (R, H) and (C, W), see `deeprob.features.votes.regions`: regions need not be of one size.
+    """
+    high, wide = ((part > 0).sum(1) / part.shape[1] for part in (rows, columns))
+    return torch.einsum("bkrc,r,c->bk", shares, high.to(shares), wide.to(shares))
+
+
+def as_rgb(picture: Tensor) -> Tensor:
+    """Return a picture (C, H, W), uint8 or floats in [0, 1], as (H, W, 3) floats in [0, 1]; of 1 channel it is grey."""
+    pixels = levels(picture, torch.float32) / 255
+    return (pixels if len(pixels) == 3 else pixels.mean(0).expand(3, -1, -1)).permute(1, 2, 0)
+
+
+def faded(pixels: Tensor, left: float) -> Tensor:
+    """Return a picture in [0, 1] on its way to white, with a share `left` of it: ground for what is drawn over it."""
+    return 1 - left * (1 - pixels)
+
+
+class Box(NamedTuple):
+    """Where a picture is on a sheet, in inches, and how many of them a pixel has."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    scale: float
+
+
+def boxed(shape: Sequence[int], left: float, top: float, side: float) -> Box:
+    """Return where a picture of a shape (…, H, W) is, as large as a square of a `side` allows."""
+    height, width = shape[-2:]
+    scale = side / max(height, width)
+    return Box(left, top, width * scale, height * scale, scale)
+
+
+def height_of(shape: Sequence[int], side: float) -> float:
+    """Return how many inches a picture of a shape (…, H, W) takes downwards of a square of a `side`."""
+    height, width = shape[-2:]
+    return side * min(1.0, height / width)
+
+
+def row_height(run: Run, side: float) -> float:
+    """Return the height of a row of pictures of a `side` in inches, with their titles and what is free below."""
+    return LINE + height_of(run.predictor.input_shape, side) + GAP
+
+
+def put(axes: Axes, pixels: Tensor, box: Box, **options: Any) -> AxesImage:
+    """Draw a picture (H, W, 3 or 4) in a box."""
+    extent = (box.left, box.left + box.width, box.top + box.height, box.top)
+    return axes.imshow(pixels.numpy(), extent=extent, **options)
+
+
+def sheet(canvas: FigureBase, height: float, title: str, remark: str = "") -> Axes:
+    """Return axes in inches, `WIDTH` wide and y downwards, with a title above them and a remark as their first line."""
+    axes = canvas.subplots()
+    axes.set_axis_off()
+    axes.set_anchor("NW")
+    axes.set(xlim=(0, WIDTH), ylim=(height, 0), aspect="equal")
+    axes.set_title(title)
+    axes.text(0, 0, remark, fontsize=8, color=FAINT, va="top", in_layout=False)
+    return axes
+
+
+def caption(axes: Axes, x: float, y: float, text: str, *, faint: bool = False, middle: bool = False) -> None:
+    """Write a line of text on a sheet, whose lower edge is at y."""
+    ink, side = FAINT if faint else INK, "center" if middle else "left"
+    axes.text(x, y, text, fontsize=8, color=ink, va="bottom", ha=side, parse_math=False)

@@ -1,0 +1,181 @@
+"""Feature space: where each layer takes the points, a grid and the boundary of the input plane."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.lines import Line2D
+from torch import Tensor
+
+from deeprob.analysis.plane import grid
+from deeprob.analysis.separability import separability
+from deeprob.assembly.finished import Run
+from deeprob.config import number, register
+from deeprob.figures.base import FigureConfig
+from deeprob.figures.of_layers.stages import INPUT, Stage, frame_of, joined, stage_names, stage_title, stages_of
+from deeprob.figures.of_models.decision_boundary import draw_boundaries, needs_classes_of_the_plane
+from deeprob.figures.style import INK, LEVEL, PALE, UPRIGHT, palette_color
+
+NAMED, LONGEST = 10, 18
+"""Up to so many classes are named, with so many letters."""
+
+Scores = Callable[[Tensor], Tensor]
+
+
+@register("figure", "feature_space")
+@dataclass(kw_only=True, slots=True)
+class FeatureSpaceConfig(FigureConfig):
+    """The input plane, and what each layer's linear part and activation make of its points, its grid and the boundary.
+
+    Layers of two units are shown as they are and wider ones by principal components. Above each is how many training
+    points a linear classifier gets right there. In the last hidden layer, if it has two units, the boundary is the
+    network's own straight line; everywhere else it is where the boundary of the input plane goes.
+
+    Attributes
+    ----------
+    points
+        Training points shown at most.
+    lines
+        Lines of the grid in each direction.
+    resolution
+        Points in each direction among which the boundary is traced.
+    stages
+        Layers shown at most, linear parts and activations counted apart: the last ones, where there are more.
+    units
+        Two units, counted from 1, by which hidden layers wider than two are shown in place of principal components.
+    """
+
+    points: int = number(600, minimum=0)
+    lines: int = number(15, minimum=2, maximum=200)
+    resolution: int = number(400, minimum=2, maximum=5000)
+    stages: int = number(7, minimum=1)
+    units: list[int] | None = number(None, minimum=1, optional=True, listed=True)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the units."""
+        if self.units is None or len(set(self.units)) == len(self.units) == 2:
+            return []
+        return [f"units={str(self.units).replace(' ', '')}: expected two different units, as in [1,2]"]
+
+    def unsuited(self, run: Run) -> str:
+        """Return why it cannot be drawn."""
+        return needs_classes_of_the_plane(run)
+
+    def size(self, run: Run) -> tuple[float, float]:
+        """Return width and height in inches."""
+        rows, columns = stage_grid(1 + min(self.stages, len(stage_names(run)) - 1))
+        return 2.3 * columns + 0.1, 2.55 * rows + legend_height(run.classes, columns)
+
+    def panel(self, canvas: FigureBase, run: Run) -> None:
+        """Draw a run."""
+        first, *others = stages_of(run, self.lines, self.resolution, self.units)
+        shown = [first, *others[-self.stages :]]
+        rows, columns = stage_grid(len(shown))
+        cells = list(canvas.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.08}).flat)
+        for axes, stage in zip(cells, shown, strict=False):
+            draw_stage(axes, stage, self.points, scores_after(run, others, stage))
+        for axes in cells[len(shown) :]:
+            axes.set_axis_off()
+        left_out = [stage_title(stage.name) for stage in others[: -self.stages]]
+        ends = " to ".join(dict.fromkeys([*left_out[:1], *left_out[-1:]]))
+        legend(canvas, run.classes, columns, f"left out after the input: {ends}" if left_out else "")
+
+    def compare(self, runs: Mapping[str, Run], columns: int = 1) -> Figure:
+        """Return the figure of several runs, one below the other."""
+        return FigureConfig.compare(self, runs, columns)
+
+
+def stage_grid(panels: int) -> tuple[int, int]:
+    """Return how many rows and columns hold so many panels: up to four columns, with as few gaps as possible."""
+    columns = panels if panels <= 4 else min((4, 3), key=lambda columns: -panels % columns)
+    return -(-panels // columns), columns
+
+
+def draw_stage(axes: Axes, stage: Stage, points: int, network: Scores | None = None) -> None:
+    """Draw the points, the grid and the boundary at a stage, and say how many points a linear classifier gets right.
+
+    Parameters
+    ----------
+    axes
+        Drawn on.
+    stage
+        As `stages_of` returns it.
+    points
+        How many training points are shown at most.
+    network
+        Gives scores (M, C) of the stage's two units (M, 2), if its boundary is to be drawn in place of the image of
+        the input plane's.
+    """
+    limits = frame_of(stage.points)
+    axes.set(xlim=limits[:2], ylim=limits[2:], box_aspect=1)
+    if stage.projection.by_unit and stage.name != INPUT:
+        axes.axhline(0, color=PALE, lw=1.2, zorder=0.5)
+        axes.axvline(0, color=PALE, lw=1.2, zorder=0.5)
+    half = len(stage.grid) // 2
+    axes.plot(*joined(stage.grid[:half]).T.numpy(), color=UPRIGHT, lw=0.7, zorder=1.5)
+    axes.plot(*joined(stage.grid[half:]).T.numpy(), color=LEVEL, lw=0.7, zorder=1.5)
+    cloud(axes, stage.points[:points], stage.train.targets[:points])
+    if network is None:
+        axes.plot(*joined(stage.boundary).T.numpy(), color=INK, lw=1.3)
+    else:
+        draw_boundaries(axes, network(grid(limits, 300)), limits, INK)
+    axes.set(xlabel=stage.projection.labels[0], ylabel=stage.projection.labels[1])
+    axes.locator_params(nbins=4)
+    if stage.train.inputs.shape[1] == 1:
+        axes.set_yticks([])
+    axes.set_title(stage_title(stage.name), pad=15)
+    right = f"linear probe {100 * separability(stage.train, stage.train):.1f} %"
+    axes.text(0, 1.03, right, transform=axes.transAxes, fontsize=8)
+
+
+def cloud(axes: Axes, points: Tensor, targets: Tensor) -> PathCollection:
+    """Draw points (n, 2) in the colors of their classes (n,), one after the other."""
+    colors = [palette_color(target) for target in targets.tolist()]
+    x, y = points.T.numpy()
+    return axes.scatter(x, y, s=10, c=colors, edgecolors="white", linewidths=0.4, zorder=1.9)
+
+
+def scores_after(run: Run, stages: list[Stage], stage: Stage) -> Scores | None:
+    """Return the last layer, if a stage of two units is its input: there (w_j − w_k)·h + b_j − b_k = 0 is straight."""
+    *_, layer = run.model.linear_layers
+    before = stages[-2] if len(stages) > 1 else None
+    activated = stage.name == f"linear {len(run.model.linear_layers)}"  # by an output activation
+    if stage is not before or activated or stage.train.inputs.shape[1] != 2:
+        return None
+
+    @torch.no_grad()
+    def scores(hidden: Tensor) -> Tensor:
+        found: Tensor = layer(hidden.to(layer.weight))
+        return found.cpu()
+
+    return scores
+
+
+def legend(canvas: FigureBase, classes: Sequence[str], columns: int, remark: str = "") -> None:
+    """Say below so many columns of panels what is what, under a remark if there is one."""
+    marks = [Line2D([], [], color=INK, lw=1.3, label="boundary")]
+    marks += [Line2D([], [], color=ink, lw=1.2, label=f"constant {x}") for ink, x in ((UPRIGHT, "x₁"), (LEVEL, "x₂"))]
+    marks += class_marks(classes)
+    names = canvas.legend(
+        handles=marks, loc="outside lower center", ncols=min(len(marks), 2 * columns), handletextpad=0.4, title=remark
+    )
+    for text in names.get_texts():
+        text.set_parse_math(False)  # a name may have a $
+
+
+def class_marks(classes: Sequence[str]) -> list[Line2D]:
+    """Return a colored point for each class, under its name, if there are not too many to distinguish."""
+    names = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in classes]
+    marks = [
+        Line2D([], [], marker="o", ls="", ms=5, color=palette_color(place), label=name)
+        for place, name in enumerate(names)
+    ]
+    return marks if len(marks) <= NAMED else []
+
+
+def legend_height(classes: Sequence[str], columns: int) -> float:
+    """Return how many inches the legend needs."""
+    return 0.2 + 0.17 * -(-(3 + len(class_marks(classes))) // (2 * columns))

@@ -1,0 +1,104 @@
+"""The plane bending layer by layer: a scene for each stage, each lying as the one before, and the way between two."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deeprob.figures.of_layers.stages import Stage, joined, stage_title
+
+SIGNS = [(1.0, 1.0), (-1.0, 1.0), (1.0, -1.0), (-1.0, -1.0)]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What there is to be seen at one moment.
+
+    Attributes
+    ----------
+    title, labels
+        The stage's name, or those of the stages before and after; what the two axes are, at a stage.
+    points, upright, level, boundary
+        Coordinates (n, 2) of all training points, of the grid's lines and of the boundary; NaN between lines.
+    """
+
+    title: str
+    labels: tuple[str, str]
+    points: np.ndarray
+    upright: np.ndarray
+    level: np.ndarray
+    boundary: np.ndarray
+
+
+def scenes_of(stages: Sequence[Stage]) -> list[Scene]:
+    """Return a scene a stage: its points fill [−1, 1]², and lie as in the scene before as far as that can be."""
+    scenes: list[Scene] = []
+    for stage in stages:
+        middle, deviation = stage.points.mean(0), stage.points.std(0, correction=0)
+        scale = torch.where(deviation > 1e-9 * deviation.max(), 1 / deviation, 0.0)
+        turn = torch.eye(2, dtype=scale.dtype)
+        if scenes:
+            before = torch.from_numpy(scenes[-1].points)
+            turn = alignment((stage.points - middle) * scale, before, stage.projection.by_unit)
+        seen = (stage.points * scale) @ turn
+        low, high = seen.amin(0), seen.amax(0)
+        room = torch.where(high - low > 1e-9, (high - low) / 2, 1.0)
+        upright, level = stage.grid.chunk(2)
+        pieces = (stage.points, joined(upright), joined(level), joined(stage.boundary))
+        parts = [(((piece * scale) @ turn - (low + high) / 2) / room).numpy() for piece in pieces]
+        scenes.append(Scene(stage_title(stage.name), axis_labels(stage, turn), *parts))
+    return scenes
+
+
+def alignment(points: Tensor, target: Tensor, by_unit: bool) -> Tensor:
+    """Return the rotation or reflection R (2, 2) that brings `points` · R, (N, 2) around 0, closest to `target` (N, 2).
+
+    It is the orthogonal Procrustes problem: with the singular value decomposition UΣVᵀ of pointsᵀ · target, R = UVᵀ.
+    Of units only order and signs may change, so that axes stay axes.
+    """
+    match = points.T @ (target - target.mean(0))
+    if not by_unit:
+        left, _, right = torch.linalg.svd(match)
+        turn: Tensor = left @ right
+        return turn
+    straight = torch.eye(2, dtype=points.dtype)
+    signed = [rows * torch.tensor(signs) for rows in (straight, straight.flip(0)) for signs in SIGNS]
+    return max(signed, key=lambda turn: (turn * match).sum().item())
+
+
+def axis_labels(stage: Stage, turn: Tensor) -> tuple[str, str]:
+    """Return what the axes are after a turn (2, 2)."""
+    if not stage.projection.by_unit:
+        return "plane of PC 1 and PC 2", ""
+    places = turn.abs().argmax(0)
+    first, second = (
+        ("−" if turn[place, column] < 0 else "") + stage.projection.labels[place]
+        for column, place in enumerate(places.tolist())
+    )
+    return first, second
+
+
+def played(scenes: Sequence[Scene], frames: int, hold: float, seconds: float) -> Iterator[tuple[Scene, float]]:
+    """Yield each scene, to be seen for `hold` seconds, and between two so many more, for `seconds` each.
+
+    On the way everything moves in straight lines, slowly at both ends: the share done at time t in [0, 1] is
+    t²(3 − 2t).
+    """
+    yield scenes[0], hold
+    for before, after in itertools.pairwise(scenes):
+        for step in range(1, frames + 1):
+            time = step / (frames + 1)
+            yield between(before, after, time**2 * (3 - 2 * time)), seconds
+        yield after, hold
+
+
+def between(before: Scene, after: Scene, share: float) -> Scene:
+    """Return the scene after a share in [0, 1] of the straight way from one to the next."""
+    parts = [
+        (1 - share) * getattr(before, part) + share * getattr(after, part)
+        for part in ("points", "upright", "level", "boundary")
+    ]
+    return Scene(f"{before.title} → {after.title}", ("", ""), *parts)

@@ -1,0 +1,241 @@
+"""Where a network takes the plane: points, a grid and the boundary after each stage, seen in two dimensions."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deeprob import config as configs
+from deeprob import randomness
+from deeprob.analysis.plane import Limits, limits_of
+from deeprob.assembly.finished import Run
+from deeprob.data import Examples
+from deeprob.errors import UserError
+from deeprob.figures.of_layers.tracing import trace
+
+INPUT, SCORES = "input", "scores"
+
+MOST = 10_000
+"""Training points at most."""
+
+SAMPLES = 400
+"""Points of each line of the grid: enough for a sharp fold."""
+
+JUMP = 0.5
+"""A feature that changes by so many standard deviations from one point of a line to the next is torn there."""
+
+
+@dataclass(frozen=True)
+class Projection:
+    """An affine map from a stage's units to the plane.
+
+    Attributes
+    ----------
+    centre, axes
+        (H,) and (H, 2): values (…, H) go to (values − centre) · axes.
+    labels
+        What the two coordinates are.
+    by_unit
+        Whether they are units themselves.
+    """
+
+    centre: Tensor
+    axes: Tensor
+    labels: tuple[str, str]
+    by_unit: bool
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Return the coordinates (…, 2) of values (…, H)."""
+        return (values - self.centre) @ self.axes
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage makes of the plane.
+
+    Attributes
+    ----------
+    name
+        ``input``, ``linear 1``, ``relu 1``, …, ``scores``.
+    train
+        The training points' outcome (N, H) and classes, in random order, so that the first are some of every class.
+    projection
+        From there to the plane.
+    points, grid, boundary
+        Coordinates of these points (N, 2), of the grid's lines (L, S, 2), the first half of which have a constant
+        x₁ and the others a constant x₂, and of the boundary's pieces (m, 2). Lines are NaN where features are torn.
+    """
+
+    name: str
+    train: Examples
+    projection: Projection
+    points: Tensor
+    grid: Tensor
+    boundary: list[Tensor]
+
+
+def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None = None) -> list[Stage]:
+    """Follow the plane of raw inputs through a run's features and model.
+
+    Parameters
+    ----------
+    run
+        With classes, of points of the plane.
+    lines
+        Of the grid in each direction.
+    resolution
+        Points in each direction among which the boundary is traced.
+    units
+        Numbers (from 1) of the two units that stand for a hidden layer wider than two, in place of its first two
+        principal components.
+
+    Returns
+    -------
+    list[Stage]
+        The input plane, the features unless they are the inputs as they are, and the stages of the model.
+
+    Raises
+    ------
+    UserError
+        When a layer lacks one of the units.
+    """
+    examples = run.examples("train").to(torch.device("cpu"))
+    order = randomness.permutation(randomness.key(0, "feature space"), len(examples))
+    chosen = examples[order[:MOST]]
+    train = chosen.inputs
+    limits = limits_of(examples.inputs)
+    pieces = [train, grid_lines(limits, lines), *trace(run, limits, resolution)]
+    torn: list[Tensor] = []
+    stages = []
+    for name, outcomes in stage_outcomes(run, pieces):
+        projection = project(name, outcomes[0], units)
+        places = [projection(outcome) for outcome in outcomes]
+        if outcomes[0].shape[1] == 1:
+            stack(places, chosen.targets)
+        if name == configs.name_of(run.config.features):
+            torn = [tears(outcome) for outcome in outcomes[1:]]
+        train_after = Examples(outcomes[0], chosen.targets)
+        stages.append(Stage(name, train_after, projection, places[0], places[1], places[2:]))
+    for stage in stages if torn else []:
+        for line, gaps in zip((stage.grid, *stage.boundary), torn, strict=True):
+            line[gaps] = torch.nan
+    return stages
+
+
+def stage_names(run: Run) -> list[str]:
+    """Return the names of the stages that `stages_of` finds."""
+    return [name for name, _ in stage_outcomes(run, [run.examples("train").inputs[:1].cpu()])]
+
+
+@torch.no_grad()
+def stage_outcomes(run: Run, pieces: Sequence[Tensor]) -> Iterator[tuple[str, list[Tensor]]]:
+    """Yield each stage's name and, in double precision, its outcomes (…, H) for pieces (…, 2) of the raw plane."""
+    raw = torch.cat([piece.reshape(-1, 2) for piece in pieces])
+    model = run.model
+    training = model.training
+    model.eval()
+    features = run.features(raw)
+    stages = [(INPUT, raw)]
+    if not run.config.features.unchanged:
+        stages.append((configs.name_of(run.config.features), features.flatten(1)))
+    stages.extend(model.stages(features))
+    model.train(training)
+    for name, values in stages:
+        parts = torch.split(values.double().cpu(), [piece.shape[:-1].numel() for piece in pieces])
+        yield name, [part.view(*piece.shape[:-1], -1) for part, piece in zip(parts, pieces, strict=True)]
+
+
+def grid_lines(limits: Limits, lines: int) -> Tensor:
+    """Return a grid over a part of the plane: (2·lines, S, 2), the lines of constant x₁ before those of constant x₂."""
+    left, right, bottom, top = limits
+    x, y = torch.linspace(left, right, lines), torch.linspace(bottom, top, lines)
+    along_x, along_y = torch.linspace(left, right, SAMPLES), torch.linspace(bottom, top, SAMPLES)
+    upright = torch.stack(torch.meshgrid(x, along_y, indexing="ij"), dim=-1)
+    level = torch.stack(torch.meshgrid(y, along_x, indexing="ij"), dim=-1).flip(-1)
+    return torch.cat([upright, level])
+
+
+def stack(places: Sequence[Tensor], targets: Tensor) -> None:
+    """Draw a line out into the plane, in place: the grid lies on it, each class in a row above, boundaries across.
+
+    Parameters
+    ----------
+    places
+        Coordinates of points (N, 2), of the grid (L, S, 2), and of pieces of the boundary (m, 2); the second are 0.
+    targets
+        The points' classes (N,).
+    """
+    points, _, *boundary = places
+    classes = int(targets.max()) + 1
+    row = ((points[:, 0].amax() - points[:, 0].amin()).item() or 1.0) / (classes + 1)
+    points[:, 1] = row * (targets + 1)
+    for piece in boundary:
+        piece[:, 1] = torch.linspace(-row, row * (classes + 1), len(piece))
+
+
+def tears(line: Tensor) -> Tensor:
+    """Return where lines (…, S, H) of standardised features jump: (…, S), True at the first point after it."""
+    jumps = line.diff(dim=-2).abs().amax(-1) > JUMP
+    return torch.cat([torch.zeros_like(jumps[..., :1]), jumps], dim=-1)
+
+
+def project(name: str, train: Tensor, units: Sequence[int] | None = None) -> Projection:
+    """Return how a stage is seen in the plane, fitted to the training points' outcome (N, H).
+
+    Two units are coordinates themselves and one lies on a line. More of them are seen by the two `units` if it is a
+    hidden layer and they are given, else by the first two principal components, turned so that the largest weight of
+    each is positive. Of scores their mean is left out, which decides nothing: three of them are seen whole.
+
+    Raises
+    ------
+    UserError
+        When the layer lacks one of the units.
+    """
+    width = train.shape[1]
+    if width > 2 and (units is None or name == SCORES):
+        centred = train - train.mean(0)
+        if name == SCORES:
+            centred = centred - centred.mean(1, keepdim=True)
+        _, values, rows = torch.linalg.svd(centred, full_matrices=False)
+        rows = rows[:2] * rows[:2].gather(1, rows[:2].abs().argmax(1, keepdim=True)).sign()
+        shares = (100 * values.square() / values.square().sum().clamp(min=1e-300))[:2].tolist()
+        labels = [f"PC {place} ({share:.0f} % of variance)" for place, share in enumerate(shares, 1)]
+        return Projection(train.mean(0), rows.T, (labels[0], labels[1]), by_unit=False)
+    first, second = units if units is not None and width > 2 else (1, 2)
+    if max(first, second) > width > 2:
+        shown = f"[{first},{second}]"
+        raise UserError(f"figure.units={shown}: expected units from 1 to {width}, the width of the layer {name}")
+    axes = torch.zeros(width, 2, dtype=train.dtype)
+    axes[first - 1, 0] = 1
+    if width > 1:
+        axes[second - 1, 1] = 1
+    return Projection(torch.zeros_like(train[0]), axes, unit_labels(name, first, second, width), by_unit=True)
+
+
+def unit_labels(name: str, first: int, second: int, width: int) -> tuple[str, str]:
+    """Return what two units of a stage are called on axes."""
+    if name not in (INPUT, SCORES) and " " not in name:
+        return f"feature {first}", f"feature {second}"
+    symbol = {INPUT: "x", SCORES: "f"}.get(name, "h")
+    return f"${symbol}_{{{first}}}$", f"${symbol}_{{{second}}}$" if width > 1 else "a row for each class"
+
+
+def frame_of(points: Tensor, margin: float = 0.1) -> Limits:
+    """Return the part of the plane to be shown around points (N, 2); flat ones get as much room as they are long."""
+    extent = points.amax(0) - points.amin(0)
+    longest = extent.max().item() or 1.0
+    room = torch.where(extent > 1e-6 * longest, margin * extent, longest / 2)
+    (left, bottom), (right, top) = (points.amin(0) - room).tolist(), (points.amax(0) + room).tolist()
+    return left, right, bottom, top
+
+
+def joined(pieces: Sequence[Tensor] | Tensor) -> Tensor:
+    """Return lines (m, 2) as one (M, 2), with NaN between them."""
+    gap = torch.full((1, 2), torch.nan, dtype=torch.float64)
+    return torch.cat([part for piece in pieces for part in (piece, gap)] or [gap])
+
+
+def stage_title(name: str) -> str:
+    """Return the name of a stage as a title."""
+    return name.replace("_", " ")

@@ -1,0 +1,167 @@
+"""A film of feature space: the plane bending from the input to the scores, layer by layer."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from deeprob.assembly.finished import Run
+from deeprob.config import name_of, number, register
+from deeprob.figures.base import FigureConfig
+from deeprob.figures.gif import gif
+from deeprob.figures.of_layers.feature_space import (
+    class_marks,
+    cloud,
+    legend,
+    legend_height,
+    stage_grid,
+)
+from deeprob.figures.of_layers.scenes import Scene, played, scenes_of
+from deeprob.figures.of_layers.stages import stage_names, stages_of
+from deeprob.figures.of_models.decision_boundary import needs_classes_of_the_plane
+from deeprob.figures.style import INK, LEVEL, PALE, STYLE, UPRIGHT, picture_axes
+from deeprob.tracking.files import write_whole
+
+DPI = 120
+"""The film's dots an inch."""
+
+EDGE = 1.12
+"""The picture shows [−1.12, 1.12]², the points lie in [−1, 1]²."""
+
+
+@register("figure", "warp_film")
+@dataclass(kw_only=True, slots=True)
+class WarpFilmConfig(FigureConfig):
+    """The plane bending from the input to the scores: a GIF in which points, grid and boundary go from stage to stage.
+
+    Each stage is seen as in ``feature_space``, but turned or mirrored so that it lies as the one before, and scaled to
+    fill the same frame. As a still it is a strip of the stages.
+
+    Attributes
+    ----------
+    frames
+        Pictures between one stage and the next.
+    fps
+        Pictures a second.
+    hold
+        Seconds for which each stage stands still.
+    pixels
+        Width and height of the film.
+    points
+        Training points shown at most.
+    lines
+        Lines of the grid in each direction.
+    resolution
+        Points in each direction among which the boundary is traced.
+    """
+
+    frames: int = number(12, minimum=0, maximum=1000)
+    fps: int = number(20, minimum=1, maximum=50)
+    hold: float = number(1.0, minimum=0.02, maximum=100)
+    pixels: int = number(480, minimum=100, maximum=2000)
+    points: int = number(300, minimum=0)
+    lines: int = number(13, minimum=2, maximum=200)
+    resolution: int = number(200, minimum=2, maximum=5000)
+
+    def unsuited(self, run: Run) -> str:
+        """Return why it cannot be drawn."""
+        return needs_classes_of_the_plane(run)
+
+    def size(self, run: Run) -> tuple[float, float]:
+        """Return width and height of the still in inches."""
+        rows, columns = stage_grid(len(stage_names(run)))
+        return 2.4 * columns, 2.7 * rows + legend_height(run.classes, columns)
+
+    def panel(self, canvas: FigureBase, run: Run) -> None:
+        """Draw the stages of a run as a still."""
+        stages = stages_of(run, self.lines, self.resolution)
+        targets, scenes = stages[0].train.targets[: self.points], scenes_of(stages)
+        rows, columns = stage_grid(len(scenes))
+        cells = list(canvas.subplots(rows, columns, squeeze=False).flat)
+        for axes, scene in zip(cells, scenes, strict=False):
+            SceneScreen(axes, targets).show(scene)
+        for axes in cells[len(scenes) :]:
+            axes.set_axis_off()
+        legend(canvas, run.classes, columns)
+
+    def film(self, run: Run) -> Iterator[tuple[np.ndarray, float]]:
+        """Yield pictures (pixels, pixels, 3) of uint8, and the seconds for which each is to be seen."""
+        stages = stages_of(run, self.lines, self.resolution)
+        targets, scenes = stages[0].train.targets[: self.points], scenes_of(stages)
+        with mpl.rc_context(STYLE):
+            figure = Figure(figsize=(self.pixels / DPI, self.pixels / DPI), dpi=DPI)
+            canvas: Any = FigureCanvasAgg(figure)  # has no type hints
+            below = class_row(figure, run.classes)
+            canvas.draw()
+            still = canvas.copy_from_bbox(figure.bbox)  # of what is the same in all pictures
+            axes = figure.add_axes((0.06, below + 0.07, 0.9, 0.85 - below))
+            screen = SceneScreen(axes, targets)
+        for scene, seconds in played(scenes, self.frames, self.hold, 1 / self.fps):
+            with mpl.rc_context(STYLE):  # never while others draw
+                screen.show(scene)
+                canvas.restore_region(still)
+                axes.draw(canvas.get_renderer())
+            yield np.asarray(canvas.buffer_rgba())[..., :3].copy(), seconds
+
+    def save(self, run: Run | None, folder: Path) -> Path:
+        """Write the film of one run into a folder, and return the file."""
+        assert run is not None
+        path = folder / f"{name_of(self)}.gif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, gif(list(self.film(run))))
+        return path
+
+    def compare(self, runs: Mapping[str, Run], columns: int = 1) -> Figure:
+        """Return the stills of several runs, one below the other."""
+        return FigureConfig.compare(self, runs, columns)
+
+
+def class_row(figure: Figure, classes: Sequence[str]) -> float:
+    """Say at the bottom of a square figure which color is which class, and return its share of the height."""
+    marks = class_marks(classes)
+    columns = max(1, min(len(marks), 5))
+    names = figure.legend(handles=marks, loc="lower center", ncols=columns, fontsize=7, handletextpad=0)
+    for text in names.get_texts():
+        text.set_parse_math(False)
+    return 0.05 * -(-len(marks) // columns)
+
+
+class SceneScreen:
+    """Axes on which scenes are shown, one in place of the other.
+
+    Parameters
+    ----------
+    axes
+        Drawn on.
+    targets
+        The classes (n,) of the points shown, which are the first of a scene's.
+    """
+
+    def __init__(self, axes: Axes, targets: Tensor) -> None:
+        picture_axes(axes)
+        axes.set(xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE), box_aspect=1)
+        axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, ec=PALE, lw=1.0))
+        self.axes = axes
+        (self.upright,) = axes.plot([], [], color=UPRIGHT, lw=0.8, zorder=1.5)
+        (self.level,) = axes.plot([], [], color=LEVEL, lw=0.8, zorder=1.5)
+        (self.boundary,) = axes.plot([], [], color=INK, lw=1.5)
+        self.shown = len(targets)
+        self.cloud = cloud(axes, torch.zeros(self.shown, 2), targets)
+
+    def show(self, scene: Scene) -> None:
+        """Show a scene in place of what was shown."""
+        self.axes.set_title(scene.title)
+        self.axes.set(xlabel=scene.labels[0], ylabel=scene.labels[1])
+        self.upright.set_data(*scene.upright.T)
+        self.level.set_data(*scene.level.T)
+        self.boundary.set_data(*scene.boundary.T)
+        self.cloud.set_offsets(scene.points[: self.shown])

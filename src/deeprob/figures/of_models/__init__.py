@@ -1,0 +1,1 @@
+"""Pictures of what a model does: its units, its weights, its answers."""

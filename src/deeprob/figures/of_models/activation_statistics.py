@@ -1,0 +1,157 @@
+"""What the hidden units of a network do on some examples, and which of them have stopped to learn."""
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+from torch import Tensor
+
+from deeprob.assembly.finished import SPLITS, Run
+from deeprob.config import choice, number, register
+from deeprob.figures.base import FigureConfig
+from deeprob.figures.of_models.activations import derivative
+from deeprob.figures.of_models.units import differentiable_stages
+from deeprob.figures.style import PALETTE
+from deeprob.models import Model
+from deeprob.models.activations import ACTIVATIONS
+
+SATURATED = 0.05
+"""A value is saturated if the derivative there is less than this share of the function's largest."""
+
+
+@register("figure", "activation_statistics")
+@dataclass(kw_only=True, slots=True)
+class ActivationStatisticsConfig(FigureConfig):
+    """A histogram of each hidden layer's activations, with the shares of dead units and of saturated values.
+
+    Attributes
+    ----------
+    split
+        Where the examples come from.
+    examples
+        How many are seen at most, taken at even distances.
+    bins
+        Bars of a histogram.
+    """
+
+    split: str = choice("train", among=SPLITS)
+    examples: int = number(2000, minimum=1)
+    bins: int = number(40, minimum=1, maximum=1000)
+
+    def unsuited(self, run: Run) -> str:
+        """Return why it cannot be drawn."""
+        return "" if len(run.model.linear_layers) > 1 else "needs a hidden layer, and the run's model has none"
+
+    def size(self, run: Run) -> tuple[float, float]:
+        """Return width and height in inches."""
+        layers = len(run.model.linear_layers) - 1
+        return 2.8 * min(layers, 3), 2.7 * -(-layers // 3)
+
+    def panel(self, canvas: FigureBase, run: Run) -> None:
+        """Draw a run."""
+        inputs = run.seen(self.split, slice(None, None, -(-len(run.examples(self.split)) // self.examples)))
+        layers = list(hidden_layers(run.model, inputs))
+        rows = -(-len(layers) // 3)
+        panels = canvas.subplots(rows, -(-len(layers) // rows), squeeze=False)
+        for axes in panels.flat[len(layers) :]:
+            axes.set_axis_off()
+        for axes, layer in zip(panels.flat, layers, strict=False):
+            draw_activations(axes, layer.activations, self.bins)
+            axes.set_title(layer_title(layer), fontsize=8, fontweight="normal")
+        for axes in panels[:, 0]:
+            axes.set_ylabel("share of values")
+
+    def compare(self, runs: Mapping[str, Run], columns: int = 3) -> Figure:
+        """Return the figure of several runs, those with several layers one above the other."""
+        deepest = max(len(run.model.linear_layers) - 1 for run in runs.values())
+        return FigureConfig.compare(self, runs, max(1, columns // deepest))
+
+
+class Layer(NamedTuple):
+    """A hidden layer on some examples.
+
+    Attributes
+    ----------
+    name
+        Such as ``relu 1``.
+    activations
+        (N, U).
+    slopes
+        (N, U·P) the derivative of a unit by its sum, or by each of a maxout unit's P sums.
+    """
+
+    name: str
+    activations: Tensor
+    slopes: Tensor
+
+    def shares(self) -> dict[str, float]:
+        """Return the shares of dead units or pieces, of saturated values and of values that are exactly 0."""
+        flat = self.slopes.abs() < SATURATED * steepest(self.name.split()[0])
+        return {
+            "dead": (self.slopes == 0).all(0).double().mean().item(),
+            "saturated": flat.double().mean().item(),
+            "zero": (self.activations == 0).double().mean().item(),
+        }
+
+
+def activation_statistics(model: Model, inputs: Tensor) -> dict[str, dict[str, float]]:
+    """Return for each hidden layer, under its stage's name, three shares in [0, 1].
+
+    ``dead``: units that learn from no example, since the derivative by their sum is 0 for all: ReLUs that are never
+    positive, pieces of a maxout unit that are never the largest. ``saturated``: values at which the derivative is less
+    than 5 % of its maximum. ``zero``: values that are exactly 0.
+
+    Parameters
+    ----------
+    model
+        A linear model has no hidden layer and gives an empty dict.
+    inputs
+        (N, …) what the model sees.
+    """
+    return {layer.name: layer.shares() for layer in hidden_layers(model, inputs)}
+
+
+def hidden_layers(model: Model, inputs: Tensor) -> Iterator[Layer]:
+    """Yield the hidden layers on examples (N, …), without noise and with a norm's running means."""
+    stages = differentiable_stages(model, inputs)
+    for (_, sums), (name, activations) in zip(stages[::2], stages[1::2], strict=False):
+        if name != "scores":
+            (slopes,) = torch.autograd.grad(activations, sums, torch.ones_like(activations), retain_graph=True)
+            yield Layer(name, activations.detach(), slopes)
+
+
+@functools.cache
+def steepest(name: str) -> float:
+    """Return the largest derivative of an activation function; of maxout, whose pieces pass or do not, 1."""
+    if name not in ACTIVATIONS:
+        return 1.0
+    return derivative(ACTIVATIONS[name].function, torch.linspace(-8, 8, 3201, dtype=torch.float64)).max().item()
+
+
+def layer_title(layer: Layer) -> str:
+    """Return what is worth saying of a layer."""
+    name, shares = layer.name.split()[0], {key: f"{100 * share:.1f} %" for key, share in layer.shares().items()}
+    if name == "relu":
+        found = f"dead units: {shares['dead']}\nzeros (not drawn): {shares['zero']}"
+    elif name == "maxout":
+        found = f"dead pieces, never the largest: {shares['dead']}"
+    else:
+        found = f"saturated values: {shares['saturated']}"
+    return f"{layer.name}: {layer.activations.shape[1]} units\n{found}"
+
+
+def draw_activations(axes: Axes, activations: Tensor, bins: int) -> None:
+    """Draw which share of all activations lies where; those that are exactly 0 are left out."""
+    values = activations.flatten().double().cpu()
+    moved = values[values != 0]
+    low, high = (moved.min().item(), moved.max().item()) if len(moved) else (0.0, 0.0)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    counts, edges = torch.histogram(moved, bins, range=(low, high))
+    axes.bar(edges[:-1].numpy(), (counts / len(values)).numpy(), (high - low) / bins, align="edge", color=PALETTE[0])
+    axes.set_xlabel("activation")
+    axes.locator_params(nbins=5)

@@ -1,0 +1,115 @@
+"""The activation functions and their derivatives, on one sheet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+from torch import Tensor
+
+from deeprob.assembly.finished import Run
+from deeprob.config import number, register
+from deeprob.figures.base import FigureConfig
+from deeprob.figures.style import FAINT, PALE, PALETTE, drawn
+from deeprob.models.activations import ACTIVATIONS, maxout
+
+FORMULAS = {
+    "relu": "max(0, x)",
+    "leaky_relu": "max(0.1x, x)",
+    "elu": "x, or eˣ − 1 below 0",
+    "gelu": "x·Φ(x)",
+    "silu": "x·σ(x)",
+    "tanh": "tanh x",
+    "sigmoid": "σ(x) = 1/(1 + e⁻ˣ)",
+    "identity": "x",
+    "maxout": "max(w₁x + b₁, w₂x + b₂, …)",
+}
+"""What the panels say beside the name; the curves come from the functions themselves."""
+
+PIECES = ((-0.9, -0.3), (0.3, 0.9), (1.1, -0.3))
+"""Weight and bias of the lines that the sheet's maxout takes the largest of."""
+
+COLUMNS = 3
+
+
+@register("figure", "activations")
+@dataclass(kw_only=True, slots=True)
+class ActivationsConfig(FigureConfig):
+    """Each activation function with its derivative; maxout with its pieces.
+
+    Attributes
+    ----------
+    reach
+        The functions are drawn from −reach to reach.
+    """
+
+    of_run: ClassVar[bool] = False
+
+    reach: float = number(3.0, above=0, maximum=6)
+
+    def size(self, run: Run | None) -> tuple[float, float]:
+        """Return width and height in inches."""
+        return 8.3, 2.1 * -(-(len(ACTIVATIONS) + 1) // COLUMNS)
+
+    def draw(self, run: Run | None) -> Figure:
+        """Return the sheet, which is the same whatever the run."""
+        return drawn(self.size(run), lambda figure: self.panel(figure, run))
+
+    def panel(self, canvas: FigureBase, run: Run | None) -> None:
+        """Draw the sheet."""
+        functions = {name: activation.function for name, activation in ACTIVATIONS.items()} | {"maxout": largest_piece}
+        rows = -(-len(functions) // COLUMNS)
+        panels = canvas.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
+        for axes, (name, function) in zip(panels.flat, functions.items(), strict=False):
+            if name == "maxout":
+                pieces(axes, self.reach)
+            draw_function(axes, function, self.reach)
+            axes.set_title(f"{name}   ")
+            axes.set_title(FORMULAS.get(name, ""), loc="right", fontsize=8, fontweight="normal")
+        for axes in panels.flat[len(functions) :]:
+            axes.set_axis_off()
+        panels[0, 0].set(xlim=(-self.reach, self.reach), ylim=(-0.45 * self.reach, 1.05 * self.reach))
+        canvas.supxlabel("x", fontsize=9)
+        canvas.supylabel("f(x), solid, and its derivative f′(x), dashed", fontsize=9)
+
+
+def largest_piece(x: Tensor) -> Tensor:
+    """Return maxout of `PIECES` at points (N,)."""
+    weight, bias = x.new_tensor(PIECES).T
+    return maxout(x[:, None] * weight + bias, len(PIECES))[:, 0]
+
+
+@torch.enable_grad()
+def derivative(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return the derivative of a function of each number on its own at points (N,), by automatic differentiation."""
+    x = x.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(function(x).sum(), x)
+    return slope
+
+
+def draw_function(axes: Axes, function: Callable[[Tensor], Tensor], reach: float, samples: int = 800) -> None:
+    """Draw a function and its derivative, each with its name at its right end; a derivative's jump is a gap.
+
+    An even number of `samples` leaves out 0, where most of the derivatives that jump do so.
+    """
+    x = torch.linspace(-reach, reach, samples, dtype=torch.float64)
+    slope = derivative(function, x)
+    jumps = slope.diff(prepend=slope[:1]).abs() > 0.2
+    for name, y, color, line, thick in (
+        ("f", function(x), PALETTE[0], "-", 2.2),
+        ("f′", slope.masked_fill(jumps, torch.nan), PALETTE[5], "--", 1.4),
+    ):
+        axes.plot(x.numpy(), y.numpy(), color=color, linestyle=line, linewidth=thick)
+        end = (1.0, float(np.clip((y[-1].item() / reach + 0.45) / 1.5, 0, 1)))
+        axes.annotate(name, end, (4, 0), "axes fraction", "offset points", color=color, va="center")
+    axes.axhline(0, color=PALE, linewidth=0.8, zorder=0)
+    axes.axvline(0, color=PALE, linewidth=0.8, zorder=0)
+
+
+def pieces(axes: Axes, reach: float) -> None:
+    """Draw the lines that maxout takes the largest of, thin, under the curves."""
+    for weight, bias in PIECES:
+        axes.plot([-reach, reach], [bias - weight * reach, bias + weight * reach], color=FAINT, linewidth=0.8)

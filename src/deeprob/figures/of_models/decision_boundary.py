@@ -1,0 +1,130 @@
+"""Decision boundaries: which class a model sees where in the plane, and how sure it is."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase
+from torch import Tensor
+
+from deeprob.analysis.plane import Limits, boundary_fields, grid, limits_of
+from deeprob.assembly.finished import SPLITS, Run
+from deeprob.config import choice, number, register
+from deeprob.data import Examples
+from deeprob.figures.base import FigureConfig
+from deeprob.figures.style import INK, palette_color, plane_axes, rgb, shortened
+
+
+@register("figure", "decision_boundary")
+@dataclass(kw_only=True, slots=True)
+class DecisionBoundaryConfig(FigureConfig):
+    """Class regions of the plane of raw inputs, shaded by confidence, with their boundary and the data.
+
+    Attributes
+    ----------
+    split
+        The examples shown.
+    resolution
+        Points of the grid in each direction.
+    points
+        Examples shown at most; 0 for none.
+    """
+
+    live: ClassVar[bool] = True
+
+    split: str = choice("train", among=SPLITS)
+    resolution: int = number(300, minimum=2, maximum=5000)
+    points: int = number(600, minimum=0)
+
+    def unsuited(self, run: Run) -> str:
+        """Return why it cannot be drawn."""
+        return needs_classes_of_the_plane(run)
+
+    def quick(self) -> Self:
+        """Return a version on a coarser grid."""
+        return dataclasses.replace(self, resolution=min(self.resolution, 120), points=min(self.points, 300))
+
+    def size(self, run: Run) -> tuple[float, float]:
+        """Return width and height in inches, with the plane's own proportions."""
+        left, right, bottom, top = limits_of(run.examples("train").inputs)
+        return 4.2, 0.9 + 3.3 * min(max((top - bottom) / (right - left), 0.4), 1.4)
+
+    def panel(self, canvas: FigureBase, run: Run) -> None:
+        """Draw a run."""
+        axes = canvas.subplots()
+        examples = run.examples(self.split)
+        limits = limits_of(run.examples("train").inputs)
+        draw_regions(axes, run, limits, self.resolution)
+        scatter(axes, examples, self.points)
+        plane_axes(axes, limits)
+        axes.set_title(f"{100 * run.evaluate(self.split)['accuracy']:.1f} % right ({self.split})")
+        class_legend(axes, run.classes)
+
+
+def needs_classes_of_the_plane(run: Run) -> str:
+    """Return why a figure of the plane cannot be drawn of a run."""
+    if not run.classes:
+        return "needs classes, and the run predicts numbers"
+    shape = run.predictor.input_shape
+    return "" if shape == (2,) else f"needs points of the plane, and the run's inputs have the shape {list(shape)}"
+
+
+def draw_regions(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -> None:
+    """Draw the regions of classes, and a line between them.
+
+    A region has the color of its class; the surer the model, the stronger: white where all classes are equally likely.
+
+    Parameters
+    ----------
+    axes
+        Drawn on.
+    scores
+        From points (N, 2) to scores (N, C).
+    limits, resolution
+        The part of the plane, and how many points it is sampled at in each direction.
+    """
+    values = scores(grid(limits, resolution)).cpu()
+    sure, winner = values.softmax(1).max(1)
+    classes = values.shape[1]
+    strength = 0.10 + 0.42 * ((sure - 1 / classes) / (1 - 1 / classes)).clamp(0, 1)
+    colors = torch.tensor([rgb(place) for place in range(classes)])[winner]
+    image = 1 - strength[:, None] * (1 - colors)
+    axes.imshow(image.view(resolution, resolution, 3).numpy(), extent=limits, origin="lower", aspect="equal")
+    draw_boundaries(axes, values, limits, INK)
+
+
+def draw_boundaries(axes: Axes, values: Tensor, limits: Limits, ink: str) -> None:
+    """Draw the boundaries between classes of scores (R², C) on the grid of a part of the plane."""
+    for field in boundary_fields(values):
+        if field.min() < 0 < field.max():
+            axes.contour(field.numpy(), levels=[0.0], extent=limits, colors=ink, linewidths=1.2)
+
+
+def scatter(axes: Axes, examples: Examples, most: int = 600) -> None:
+    """Draw up to so many examples as points in their classes' colors."""
+    inputs, targets = evenly_spaced(examples, most)
+    for target in np.unique(targets):
+        axes.plot(*inputs[targets == target].T, "o", color=palette_color(int(target)), ms=3.2, mec="white", mew=0.4)
+
+
+def evenly_spaced(examples: Examples, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return up to so many inputs and targets, taken at even distances."""
+    places = torch.arange(len(examples))[:: max(1, -(-len(examples) // most))] if most else torch.arange(0)
+    chosen = examples[places.to(examples.targets.device)]
+    return chosen.inputs.cpu().numpy(), chosen.targets.cpu().numpy()
+
+
+def class_legend(axes: Axes, classes: Sequence[str], most: int = 10) -> None:
+    """Say below the axes which color is which class."""
+    if not 0 < len(classes) <= most:
+        return
+    names = [shortened(name, 18) for name in classes]
+    marks = [
+        axes.plot([], [], "o", color=palette_color(place), ms=5, label=name)[0] for place, name in enumerate(names)
+    ]
+    columns = min(len(classes), 4 if max(map(len, names)) < 9 else 2)
+    axes.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns, handletextpad=0.2)

@@ -1,0 +1,197 @@
+"""The most wrong examples: what a model is sure of, and wrong about."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from deeprob.analysis.plane import limits_of
+from deeprob.assembly.finished import SPLITS, Run
+from deeprob.config import choice, number, register
+from deeprob.data import Examples
+from deeprob.figures.base import FigureConfig
+from deeprob.figures.of_models.confusion import needs_classes
+from deeprob.figures.of_models.decision_boundary import class_legend, draw_regions, scatter
+from deeprob.figures.style import FAINT, INK, PALE, palette_color, plane_axes, shortened
+
+TOP = 3
+"""Classes on a card."""
+
+ROW, LINE, GAP, HEAD = 8.16, 0.155, 0.16, 0.4
+"""In inches: the width of a row of cards, a line's height, what is free after a card, and the height of the title."""
+
+
+@register("figure", "mistakes")
+@dataclass(kw_only=True, slots=True)
+class MistakesConfig(FigureConfig):
+    """The examples whose wrong answer is the most probable, compared with the right one, to the model.
+
+    Pictures, or other inputs by their number, are on cards with probabilities; points of the plane are ringed.
+
+    Attributes
+    ----------
+    split
+        The examples looked at.
+    count
+        Mistakes shown at most.
+    """
+
+    split: str = choice("test", among=SPLITS)
+    count: int = number(24, minimum=1, maximum=600)
+
+    def unsuited(self, run: Run) -> str:
+        """Return why it cannot be drawn."""
+        return needs_classes(run)
+
+    def size(self, run: Run) -> tuple[float, float]:
+        """Return width and height in inches, with room for as many mistakes as are asked for."""
+        if is_plane(run):
+            return 4.8, 4.7
+        picture = is_pictures(run)
+        return ROW, HEAD + -(-self.count // columns_of(picture)) * card_height(picture)
+
+    def panel(self, canvas: FigureBase, run: Run) -> None:
+        """Draw a run."""
+        examples = run.examples(self.split)
+        scores = run.scores(self.split).cpu()
+        wrong = mistakes(scores, examples.targets.cpu())
+        shown = wrong[: self.count]
+        axes = canvas.subplots()
+        axes.set_title(f"{len(wrong) or 'none'} of {len(examples)} wrong ({self.split})")
+        if is_plane(run):
+            remark = f"ringed: the {len(shown)} most wrong" if len(shown) < len(wrong) else "ringed"
+            plane(axes, run, examples, shown)
+        else:
+            top = min(TOP, len(run.classes))
+            remark = f"above: the true class; below: the {top} most probable to the model, with probabilities"
+            some = examples[shown.to(examples.targets.device)]
+            cards(axes, some, scores[shown].double().softmax(1), run.classes, shown.tolist(), is_pictures(run))
+        if len(wrong):
+            axes.set_title(remark, loc="right", fontsize=8, fontweight="normal", color=FAINT)
+
+    def draw(self, run: Run | None) -> Figure:
+        """Return the figure of one run, no taller than its mistakes need."""
+        figure = FigureConfig.draw(self, run)
+        if run is not None and not is_plane(run):
+            figure.set_figheight(HEAD + figure.axes[0].get_ylim()[0])
+        return figure
+
+    def compare(self, runs: Mapping[str, Run], columns: int = 4) -> Figure:
+        """Return the figure of several runs; a row of cards takes the whole width."""
+        return FigureConfig.compare(self, runs, columns if is_plane(next(iter(runs.values()))) else 1)
+
+
+def is_plane(run: Run) -> bool:
+    """Tell whether inputs are points of the plane."""
+    return run.predictor.input_shape == (2,)
+
+
+def is_pictures(run: Run) -> bool:
+    """Tell whether inputs are pictures."""
+    return len(run.predictor.input_shape) == 3
+
+
+def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
+    """Find the examples that a model gets wrong, the most wrong first.
+
+    Parameters
+    ----------
+    scores
+        (N, C), whose softmax is taken for probabilities, whatever loss they were trained with.
+    targets
+        True classes (N,).
+
+    Returns
+    -------
+    Tensor
+        Places (M,) int64 of the M mistakes, sorted by the probability of the wrong answer minus that of the right one.
+    """
+    probabilities = scores.double().softmax(1)
+    lead = probabilities.amax(1) - probabilities.gather(1, targets[:, None]).squeeze(1)
+    places = (scores.argmax(1) != targets).nonzero().squeeze(1)
+    return places[lead[places].argsort(descending=True, stable=True)]
+
+
+def plane(axes: Axes, run: Run, examples: Examples, shown: Tensor) -> None:
+    """Draw the model's regions, examples, and over them some as ringed points in the color of their true class."""
+    limits = limits_of(examples.inputs.cpu())
+    draw_regions(axes, run, limits, resolution=300)
+    scatter(axes, examples)
+    for place in shown.tolist():
+        point, target = examples.inputs[place].tolist(), int(examples.targets[place])
+        axes.plot(*point, "o", color=palette_color(target), ms=6.5, mec=INK, mew=1.3)
+    plane_axes(axes, limits)
+    class_legend(axes, run.classes)
+
+
+def columns_of(picture: bool) -> int:
+    """Return how many cards are in a row: without a picture they are wider, for longer names."""
+    return 6 if picture else 4
+
+
+def card_height(picture: bool) -> float:
+    """Return a card's height in inches: a line, a picture or none but another line, and `TOP` bars; and the gap."""
+    return LINE * (TOP + 1) + (ROW / columns_of(picture) - GAP if picture else LINE) + 0.06 + GAP
+
+
+def cards(
+    axes: Axes, examples: Examples, probabilities: Tensor, classes: Sequence[str], numbers: Sequence[int], picture: bool
+) -> None:
+    """Draw a card an example, several in a row, on axes whose unit is an inch.
+
+    Parameters
+    ----------
+    axes
+        Drawn on.
+    examples, numbers
+        The M examples, and their numbers in the split.
+    probabilities
+        (M, C) of each class.
+    classes
+        The classes' names.
+    picture
+        Whether inputs are (M, 3, H, W) pictures; if not, their numbers are on the cards.
+    """
+    columns, height = columns_of(picture), card_height(picture)
+    width, rows = ROW / columns - GAP, -(-len(examples) // columns)
+    axes.set_axis_off()
+    axes.set_anchor("NW")
+    for place, values in enumerate(probabilities):
+        left, top = place % columns * ROW / columns, place // columns * height
+        target = int(examples.targets[place])
+        if not picture:
+            axes.text(left, top + LINE / 2, f"no. {numbers[place]}", color=FAINT, fontsize=7, va="center_baseline")
+            top += LINE
+        line(axes, (left, left + width), top, classes[target], values[target].item(), weight="bold")
+        top += LINE
+        if picture:
+            show(axes, examples.inputs[place].cpu(), left, top, width)
+            top += width
+        for rank, guess in enumerate(values.topk(min(TOP, len(values))).indices.tolist()):
+            y = top + 0.06 + rank * LINE
+            share = values[guess].item()
+            for part, ink in ((1.0, PALE), (share, palette_color(guess))):
+                axes.add_patch(Rectangle((left, y), part * width, LINE - 0.02, color=ink, alpha=0.5, lw=0))
+            weight = "bold" if guess == target else "normal"
+            line(axes, (left + 0.03, left + width - 0.03), y, classes[guess], share, weight)
+    if not numbers:
+        axes.text(0, 0.2, "No mistakes: the model gets every example right.", va="center")
+    axes.set(xlim=(0, ROW - GAP), ylim=(rows * height - GAP if numbers else 0.4, 0), aspect="equal")
+
+
+def line(axes: Axes, sides: tuple[float, float], top: float, name: str, probability: float, weight: str) -> None:
+    """Write a class and its probability to the left and the right of a card's line."""
+    left, right = sides
+    y, name = top + LINE / 2, shortened(name, int((right - left - 0.3) / 0.068))
+    axes.text(left, y, name, fontsize=7, fontweight=weight, va="center_baseline", parse_math=False)
+    axes.text(right, y, f"{probability:.2f}", fontsize=7, fontweight=weight, va="center_baseline", ha="right")
+
+
+def show(axes: Axes, picture: Tensor, left: float, top: float, side: float) -> None:
+    """Draw a picture (3, H, W) as large as a square allows, in its middle."""
+    height, width = (size * side / max(picture.shape[1:]) for size in picture.shape[1:])
+    left, top = left + (side - width) / 2, top + (side - height) / 2
+    axes.imshow(picture.permute(1, 2, 0).numpy(), extent=(left, left + width, top + height, top))

@@ -1,0 +1,81 @@
+"""Which templates of pictures are shown, in which order, under which words."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deeprob.figures.bank import TALLEST, WIDTH, Bank, Tile, picture
+from deeprob.figures.of_models.units import recombined
+from deeprob.figures.style import shortened
+
+ROW, MOST = 12, 64
+"""Pictures of units shown by default: in a row for each class, in all."""
+
+
+def bank_of_classes(v: Tensor, names: Sequence[str]) -> Bank:
+    """Return the templates (C, 1, 3, H, W) of classes under their names."""
+    rows = -(-len(v) // (5 if len(v) <= 15 else 10))
+    columns = -(-len(v) // rows)
+    letters = int(min(TALLEST * v.shape[4] / v.shape[3], WIDTH / columns) / 0.078)
+    return Bank(in_rows([Tile(picture(t), shortened(n, letters)) for t, n in zip(v, names, strict=True)], columns))
+
+
+def overview(v: Tensor, weights: Tensor, names: Sequence[str], most: int | None, two_layers: bool) -> Bank:
+    """Return a row for each class: the units that feed it most, after the sum of all by W₂.
+
+    Parameters
+    ----------
+    v, weights
+        Templates (U, P, 3, H, W), and how much each unit feeds each class (C, U).
+    names
+        The classes'.
+    most
+        Units a class, or in all; None for as many as make 12 pictures a class, or 64 in all.
+    two_layers
+        Whether `weights` are W₂; without, there is no sum.
+    """
+    order = weights.argsort(dim=1, descending=True, stable=True)[:, : most or max(1, ROW // v.shape[1])]
+    rows = [[Tile(picture(v[unit])) for unit in row] for row in order.tolist()]
+    if two_layers:
+        sums = recombined(v, weights)
+        high, wide, _ = rows[0][0].pixels.shape
+        white = Tile(torch.ones(high, max(1, wide // v.shape[1] // 8), 3))
+        rows = [[Tile(picture(total[None])), white, *row] for total, row in zip(sums, rows, strict=True)]
+    before = "all templates summed by W₂; then " if two_layers else ""
+    title = f"For each class: {before}the units that feed it most{_by(two_layers)}, strongest first{_side(v)}"
+    return Bank(rows, [shortened(name, 14) for name in names], title)
+
+
+def bank_of_units(
+    v: Tensor, weights: Tensor, names: Sequence[str], cls: int | None, most: int | None, two_layers: bool
+) -> Bank:
+    """Return the units that feed a class most, or any class if it is None; parameters as for `overview`."""
+    strongest, fed = weights.max(0)
+    by = strongest if cls is None else weights[cls]
+    tiles = []
+    for unit in by.argsort(descending=True, stable=True)[: most or max(1, MOST // v.shape[1])].tolist():
+        name = f"{shortened(names[int(fed[unit])], 8)} " if cls is None else ""
+        tiles.append(Tile(picture(v[unit]), f"{name}{by[unit].item():+#.2g}".replace("-", "−")))
+    if two_layers and cls is not None:
+        total = picture(recombined(v, weights[cls : cls + 1]))
+        missing = tiles[0].pixels.shape[1] - total.shape[1]
+        total = F.pad(total, (0, 0, missing // 2, missing - missing // 2), value=1.0)
+        tiles.insert(0, Tile(total, "sum by W₂"))
+    whom = "a class" if cls is None else shortened(names[cls], 30)
+    title = f"The units that feed {whom} most{_by(two_layers)}, strongest first{_side(v)}"
+    return Bank(in_rows(tiles, -(-8 // v.shape[1])), title=title)
+
+
+def in_rows(tiles: Sequence[Tile], columns: int) -> list[Sequence[Tile]]:
+    """Return tiles in rows of so many."""
+    return [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+
+
+def _by(two_layers: bool) -> str:
+    return " by W₂" if two_layers else " by the mean slope of its score"
+
+
+def _side(v: Tensor) -> str:
+    return f"; a unit's {v.shape[1]} pieces side by side" if v.shape[1] > 1 else ""

@@ -1,0 +1,192 @@
+"""Templates: what each class, or each unit of a first layer, looks for in the inputs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from deeprob.analysis.plane import limits_of
+from deeprob.assembly.finished import Run
+from deeprob.config import number, register
+from deeprob.errors import UserError, did_you_mean
+from deeprob.figures.bank import Bank
+from deeprob.figures.base import FigureConfig
+from deeprob.figures.of_models.decision_boundary import class_legend, evenly_spaced, scatter
+from deeprob.figures.of_models.template_bank import bank_of_classes, bank_of_units, overview
+from deeprob.figures.of_models.unit_lines import draw_units
+from deeprob.figures.of_models.units import first_layer, mean_derivatives
+from deeprob.figures.style import DIVERGING, FAINT, INK, palette_color, plane_axes, shortened
+
+LINES, NAMED = 24, 32
+"""Units shown by default: on the plane, and as rows of a table; so many rows have names."""
+
+SAMPLE = 1000
+"""Training examples that the units of deeper networks are ordered by."""
+
+
+@register("figure", "templates")
+@dataclass(kw_only=True, slots=True)
+class TemplatesConfig(FigureConfig):
+    """Each class's template of a linear model; the templates of a network's first layer, by what they feed.
+
+    Of pictures they are pictures: a weight of 0 is mid-grey, and all is divided by the pixels' deviation, since the
+    model sees standardised pixels. Of points of the plane they are arrows, with the lines where wᵀx + b = 0. Of
+    anything else they are the rows of a table. A unit feeds a class by its weight in W₂; in deeper networks by the mean
+    derivative of the class's score by the unit's activation, over training examples.
+
+    Attributes
+    ----------
+    cls
+        The class whose template or units are shown; null for all classes.
+    units
+        Units shown at most; null for 12 pictures a class, 64 in all, 24 lines on the plane, or 32 rows of a table.
+    points
+        Training examples shown on the plane at most; 0 for none.
+    """
+
+    live: ClassVar[bool] = True
+
+    cls: str | None = None
+    units: int | None = number(None, minimum=1, optional=True)
+    points: int = number(600, minimum=0)
+
+    def unsuited(self, run: Run) -> str:
+        """Return why it cannot be drawn."""
+        if run.predictor.input_shape != (2,):
+            return ""
+        if not run.config.features.unchanged:
+            return "needs units that are lines in the plane, and the run's features bend them; try features=raw"
+        if hidden(run) and getattr(run.config.model, "norm", "") == "layer":
+            return "needs units with a line each in the plane, and layer norm ties them all together"
+        return ""
+
+    def watched(self, run: Run) -> bool:
+        """Tell whether it is worth watching: pictures are, while on the plane the boundary says more."""
+        return self.live and run.predictor.input_shape != (2,)
+
+    def size(self, run: Run) -> tuple[float, float]:
+        """Return width and height in inches."""
+        if run.predictor.input_shape == (2,):
+            return 4.4, 4.5
+        if sees_pixels(run):
+            return self._bank(run).size()
+        return 8.3, 1.2 + 0.2 * min(len(self._rows(run)[0]), NAMED)
+
+    def panel(self, canvas: FigureBase, run: Run) -> None:
+        """Draw a run."""
+        axes = canvas.subplots()
+        if run.predictor.input_shape == (2,):
+            self._plane(axes, run)
+        elif sees_pixels(run):
+            self._bank(run).draw(axes)
+        else:
+            self._table(canvas, axes, run)
+
+    def compare(self, runs: Mapping[str, Run], columns: int = 4) -> Figure:
+        """Return the figure of several runs; all but planes are wide, and stand one above the other."""
+        planes = next(iter(runs.values())).predictor.input_shape == (2,)
+        return FigureConfig.compare(self, runs, columns if planes else 1)
+
+    def _bank(self, run: Run) -> Bank:
+        """Return the pictures of a run on pictures."""
+        v, _ = first_layer(run.model, run.predictor.features.standardize)
+        v, names, cls = v.view(*v.shape[:2], *run.predictor.input_shape), score_names(run), place_of(run, self.cls)
+        if not hidden(run):
+            return bank_of_classes(v, names) if cls is None else bank_of_classes(v[cls : cls + 1], names[cls : cls + 1])
+        two_layers = len(run.model.linear_layers) == 2
+        if cls is None and len(names) <= 12:
+            return overview(v, feeds(run), names, self.units, two_layers)
+        return bank_of_units(v, feeds(run), names, cls, self.units, two_layers)
+
+    def _plane(self, axes: Axes, run: Run) -> None:
+        """Draw a run on the plane."""
+        v, c = first_layer(run.model, run.predictor.features.standardize)
+        cls, names = place_of(run, self.cls), score_names(run)
+        if hidden(run):
+            fed = feeds(run).norm(dim=0) if cls is None else feeds(run)[cls].abs()
+            strengths, colors = fed * v.norm(dim=2).amax(1), [INK] * len(v)
+            chosen = strengths.argsort(descending=True, stable=True)[: self.units or LINES]
+            what = "the scores" if cls is None else f"the score of {shortened(names[cls], 20)}"
+            title = f"the line where each unit is 0, and where it grows;\nthe stronger, the more it bends {what}"
+        else:
+            strengths, colors = torch.ones(len(v)), [palette_color(place) for place in range(len(v))]
+            chosen = torch.arange(len(v)) if cls is None else torch.tensor([cls])
+            title = "the line where each score is 0, and where it grows"
+        training = run.examples("train")
+        limits = limits_of(training.inputs)
+        if run.classes:
+            scatter(axes, training, self.points)
+        else:
+            axes.plot(*evenly_spaced(training, self.points)[0].T, "o", color=FAINT, ms=3.2, mec="white", mew=0.4)
+        strengths = strengths[chosen] / strengths.max().clamp(min=1e-300)
+        draw_units(axes, v[chosen], c[chosen], strengths, [colors[unit] for unit in chosen], limits)
+        plane_axes(axes, limits)
+        axes.set_title(title, fontsize=8.5, fontweight="normal")
+        class_legend(axes, run.classes)
+
+    def _rows(self, run: Run) -> tuple[Tensor, Sequence[str]]:
+        """Return the rows (R, D) that a run on a table shows, and their names."""
+        w, _ = first_layer(run.model)
+        names, cls = score_names(run), place_of(run, self.cls)
+        if not hidden(run):
+            return (w[:, 0], names) if cls is None else (w[cls], [names[cls]])
+        fed = feeds(run)
+        order = (fed.amax(0) if cls is None else fed[cls]).argsort(descending=True, stable=True)
+        units = order[: self.units or max(1, NAMED // w.shape[1])]
+        return w[units].flatten(0, 1), [f"unit {unit + 1}" for unit in units.tolist() for _ in range(w.shape[1])]
+
+    def _table(self, canvas: FigureBase, axes: Axes, run: Run) -> None:
+        """Draw a run on anything else."""
+        rows, names = self._rows(run)
+        reach = rows.abs().max().item() or 1.0
+        image = axes.imshow(rows.numpy(), cmap=DIVERGING, vmin=-reach, vmax=reach, aspect="auto")
+        image.set_extent((0.5, rows.shape[1] + 0.5, len(rows) - 0.5, -0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if len(rows) <= NAMED:
+            axes.set_yticks(range(len(rows)), [shortened(name, 20) for name in names])
+        else:
+            axes.set_ylabel("unit, by how much it feeds a score" if hidden(run) else "score")
+        axes.set_xlabel("column of the inputs" if run.config.features.unchanged else "feature")
+        canvas.colorbar(image, ax=axes, label="weight")
+
+
+def hidden(run: Run) -> bool:
+    """Tell whether a run's model has a hidden layer."""
+    return len(run.model.linear_layers) > 1
+
+
+def sees_pixels(run: Run) -> bool:
+    """Tell whether a run's model sees the pixels of pictures."""
+    return run.config.features.unchanged and len(run.predictor.input_shape) == 3
+
+
+def score_names(run: Run) -> Sequence[str]:
+    """Return what a run's scores are called."""
+    return run.classes or [f"output {place + 1}" for place in range(run.predictor.outputs)]
+
+
+def place_of(run: Run, name: str | None) -> int | None:
+    """Return the position of a class.
+
+    Raises
+    ------
+    UserError
+        When there is no class of that name.
+    """
+    names = list(score_names(run))
+    if name is not None and name not in names:
+        raise UserError(f"figure.cls={name}: the run has no such class; {did_you_mean(name, names)}")
+    return None if name is None else names.index(name)
+
+
+def feeds(run: Run) -> Tensor:
+    """Return how much each first-layer unit of a run feeds each score, (C, U)."""
+    layers = run.model.linear_layers
+    if len(layers) == 2:
+        return layers[1].weight.detach().double().cpu()
+    return mean_derivatives(run.model, run.seen("train", slice(None, None, -(-len(run.data().train) // SAMPLE))))

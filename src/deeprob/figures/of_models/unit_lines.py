@@ -1,0 +1,51 @@
+"""Units on the plane: the line on which each is 0, and the direction in which it grows."""
+
+from collections.abc import Sequence
+
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from deeprob.analysis.plane import Limits
+
+
+def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colors: Sequence[str], limits: Limits) -> None:
+    """Draw for each unit the lines vᵀx + c = 0 of its pieces, each with an arrow along v.
+
+    Arrows start on a circle around the middle, since many lines cross there. The longest v is an eighth of the
+    diagonal. Of many units the lines are thin, and only the 16 strongest have arrows.
+
+    Parameters
+    ----------
+    axes
+        Drawn on.
+    v, c
+        (U, P, 2) and (U, P).
+    strengths
+        (U,) how visible each unit is, from 0 to 1.
+    colors
+        One a unit.
+    limits
+        The part of the plane.
+    """
+    left, right, bottom, top = limits
+    middle, extent = v.new_tensor([left + right, bottom + top]) / 2, v.new_tensor([right - left, top - bottom])
+    unit_length = extent.norm() / 8 / v.norm(dim=2).max()
+    crowd = min(1.0, (24 / v[..., 0].numel()) ** 0.5)
+    order = strengths.argsort(stable=True).tolist()
+    for unit in order:  # the strongest on top
+        strength = crowd * strengths[unit].item()
+        look = {"color": colors[unit], "alpha": 0.1 + 0.9 * strength, "linewidth": 0.5 + 1.3 * strength}
+        for vector, offset in zip(v[unit], c[unit], strict=True):
+            square = vector.square().sum()
+            if square == 0:  # nowhere 0, or everywhere
+                continue
+            foot = middle - vector * (vector @ middle + offset) / square
+            along = torch.stack([-vector[1], vector[0]]) / square.sqrt()
+            ends = foot + extent.norm() * torch.stack([-along, along])
+            axes.plot(*ends.T.numpy(), **look)
+            start = foot + along * ((0.38 * extent.min()) ** 2 - (foot - middle).square().sum()).clamp(min=0).sqrt()
+            if unit in order[-16:] and left < start[0] < right and bottom < start[1] < top:
+                tip = start + vector * unit_length
+                arrow = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8, **look}
+                axes.annotate("", tuple(tip.tolist()), tuple(start.tolist()), arrowprops=arrow)

@@ -1,0 +1,108 @@
+"""How a model's weights are spread: what L2 makes small and L1 makes zero."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+from torch import Tensor
+
+from deeprob.assembly.finished import Run
+from deeprob.config import number, register
+from deeprob.figures.base import FigureConfig
+from deeprob.figures.style import PALETTE
+
+NEAR = 1e-3
+"""A weight is near zero if its magnitude is less than this share of the layer's largest."""
+
+
+@register("figure", "weights")
+@dataclass(kw_only=True, slots=True)
+class WeightsConfig(FigureConfig):
+    """A histogram of the entries of each weight matrix (not of biases), those that are exactly 0 in another color.
+
+    Attributes
+    ----------
+    bins
+        Bars of the histogram; one more if it is even, so that one lies around 0.
+    reach
+        For each layer the largest magnitude on the axis; null for as far as its weights go.
+    """
+
+    bins: int = number(41, minimum=3, maximum=1001)
+    reach: list[float] | None = number(None, above=0, optional=True, listed=True, whole=False)
+
+    def unsuited(self, run: Run) -> str:
+        """Return why it cannot be drawn."""
+        layers = len(run.model.linear_layers)
+        if self.reach is None or len(self.reach) >= layers:
+            return ""
+        return f"needs a figure.reach for each layer, and the run has {layers} of them"
+
+    def size(self, run: Run) -> tuple[float, float]:
+        """Return width and height in inches."""
+        return 2.8 * len(run.model.linear_layers), 3.2
+
+    def panel(self, canvas: FigureBase, run: Run) -> None:
+        """Draw a run."""
+        weights = matrices(run)
+        panels = canvas.subplots(1, len(weights), squeeze=False)[0]
+        for place, (axes, weight) in enumerate(zip(panels, weights, strict=True)):
+            draw_weights(axes, weight, self.bins, largest(weight) if self.reach is None else self.reach[place])
+            axes.set_title(weights_title(weight, place + 1), fontsize=8, fontweight="normal")
+        panels[0].set_ylabel("number of weights")
+
+    def compare(self, runs: Mapping[str, Run], columns: int = 3) -> Figure:
+        """Return the figure of several runs, with the same axes for the same layer; deep ones one above the other."""
+        together = self
+        if self.reach is None:
+            layers = zip_longest(*(map(largest, matrices(run)) for run in runs.values()), fillvalue=0.0)
+            together = dataclasses.replace(self, reach=[max(layer) for layer in layers])
+        deepest = max(len(run.model.linear_layers) for run in runs.values())
+        return FigureConfig.compare(together, runs, max(1, columns // deepest))
+
+
+def matrices(run: Run) -> list[Tensor]:
+    """Return the weight matrices of a run in double precision."""
+    return [layer.weight.detach().double().cpu() for layer in run.model.linear_layers]
+
+
+def largest(weight: Tensor) -> float:
+    """Return the largest magnitude, 1 if all weights are 0."""
+    return weight.abs().max().item() or 1.0
+
+
+def weights_title(weight: Tensor, number: int) -> str:
+    """Return what is worth saying of a layer's weights."""
+    rows, columns = weight.shape
+    magnitudes = weight.abs()
+    zero = (magnitudes == 0).double().mean().item()
+    near = (magnitudes < NEAR * largest(weight)).double().mean().item()
+    return (
+        f"layer {number}: {rows} × {columns} weights\n"
+        f"Σ|W| = {_sum_text(magnitudes.sum().item())},  ΣW² = {_sum_text(weight.square().sum().item())}\n"
+        f"exactly 0: {100 * zero:.1f} %\n"
+        f"below 1/{1 / NEAR:.0f} of the largest: {100 * near:.1f} %"
+    )
+
+
+def _sum_text(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def draw_weights(axes: Axes, weight: Tensor, bins: int, reach: float) -> None:
+    """Draw how many weights lie where between −reach and reach, on a logarithmic scale; exact zeros are a bar apart."""
+    bins += 1 - bins % 2
+    values = weight.flatten()
+    counts, edges = torch.histogram(values[values != 0], bins, range=(-reach, reach))
+    width = 2 * reach / bins
+    axes.bar((edges[:-1] + edges[1:]).numpy() / 2, counts.numpy(), 0.9 * width, color=PALETTE[0])
+    zeros = int((values == 0).sum())
+    if zeros:
+        axes.bar([0.0], [zeros], 0.9 * width, color=PALETTE[5])
+        axes.annotate("exactly 0", (0, zeros), (0, 2), textcoords="offset points", ha="center", color=PALETTE[5])
+    axes.set(yscale="log", ylim=(0.7, 3 * len(values)), xlim=(-1.03 * reach, 1.03 * reach), xlabel="weight")
+    axes.locator_params(axis="x", nbins=5)

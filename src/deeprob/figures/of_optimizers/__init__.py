@@ -1,0 +1,1 @@
+"""Pictures of optimizers that race each other: runs, and paths on surfaces."""

@@ -1,0 +1,90 @@
+"""A race: how far runs have come after so many epochs, so many seconds, and so many evaluations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from matplotlib.figure import Figure, FigureBase
+
+from deeprob.assembly.finished import Run
+from deeprob.config import register
+from deeprob.figures.base import FigureConfig, group_by_seed
+from deeprob.figures.of_runs.learning_curves import (
+    LearningCurvesConfig,
+    draw_curves,
+    frame,
+    group_color,
+    group_labels,
+    legends,
+    size_of,
+)
+from deeprob.figures.of_runs.recorded_metrics import quantity, read_metrics
+from deeprob.figures.style import drawn
+
+COURSES = ("epoch", "seconds", "evaluations")
+
+
+@register("figure", "optimizer_race")
+@dataclass(kw_only=True, slots=True)
+class OptimizerRaceConfig(FigureConfig):
+    """Training loss and the accuracy on unseen examples over epochs, seconds and evaluations, side by side.
+
+    An epoch of L-BFGS is one update by many evaluations of the full batch, and a second of a small network goes mostly
+    into the loop: who leads depends on what is counted. Runs that differ in nothing but seeds are one curve with a band
+    of one standard deviation.
+    """
+
+    on_request: ClassVar[bool] = True
+
+    def unsuited(self, run: Run) -> str:
+        """Return why it cannot be drawn."""
+        if reason := LearningCurvesConfig().unsuited(run):
+            return reason
+        missing = {"time/seconds", "optim/evaluations"} - measured_columns(run)
+        return f"needs {' and '.join(sorted(missing))} in metrics.csv" if missing else ""
+
+    def size(self, run: Run) -> tuple[float, float]:
+        """Return width and height in inches."""
+        return 10.5, 2.9 * len(rows_of([run])) + 0.3
+
+    def panel(self, canvas: FigureBase, run: Run) -> None:
+        """Draw a run."""
+        self.race(canvas, {"": [run]})
+
+    def compare(self, runs: Mapping[str, Run], columns: int = 3) -> Figure:
+        """Return the figure of several runs, a color for all that differ in seeds alone."""
+        groups = {name: [runs[title] for title in same] for name, same in group_by_seed(list(runs)).items()}
+        width, height = self.size(next(iter(runs.values())))
+        (_, alone), (_, with_legend) = (
+            size_of(len(COURSES), labels, len(COURSES)) for labels in ([""], group_labels(groups))
+        )
+        return drawn((width, height + with_legend - alone), lambda canvas: self.race(canvas, groups))
+
+    def race(self, canvas: FigureBase, groups: Mapping[str, Sequence[Run]]) -> None:
+        """Draw groups of runs: a row a metric, a column for each way to count."""
+        rows = rows_of([run for runs in groups.values() for run in runs])
+        grid = canvas.subplots(len(rows), len(COURSES), squeeze=False, sharex="col", sharey="row")
+        for line, name in zip(grid, rows, strict=True):
+            for axes, x in zip(line, COURSES, strict=True):
+                for place, runs in enumerate(groups.values()):
+                    draw_curves(axes, runs, [name], x, group_color(place, len(groups)))
+                frame(axes, quantity(name), x, None)
+                if x != "epoch":
+                    axes.set(xscale="log")
+                axes.label_outer()
+                axes.set_title(name if axes is line[0] else "")
+        legends(canvas, groups, {x: [] for x in COURSES}, len(COURSES))
+
+
+def rows_of(runs: Sequence[Run]) -> list[str]:
+    """Return what is raced for: the training loss, and accuracy, or loss, on the validation or the training split."""
+    common = set.intersection(*map(measured_columns, runs))
+    unseen = [name for name in ("val/accuracy", "val/loss", "train/accuracy") if name in common]
+    return ["train/loss", *unseen[:1]]
+
+
+def measured_columns(run: Run) -> set[str]:
+    """Return the columns of a run's ``metrics.csv`` that have values."""
+    table = read_metrics(run.directory / "metrics.csv")
+    return {name for name, values in table.items() if np.isfinite(values).any()}

@@ -1,0 +1,84 @@
+"""A film of optimizers on their way down: paths that grow with the evaluations made."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from deeprob.analysis.surfaces import Race
+from deeprob.figures.gif import gif
+from deeprob.figures.of_optimizers.paths import Trail, grounds, size
+from deeprob.figures.style import INK, STYLE, drawn
+from deeprob.tracking.files import write_whole
+
+DPI = 80
+"""The film's dots an inch."""
+
+FRAMES, SECONDS, HOLD = 60, 0.08, 2.0
+"""Pictures after the first, for how long each is seen, and for how long the last."""
+
+
+def save_film(races: Sequence[Race], path: Path) -> None:
+    """Write the film of one race, or of several side by side, to a GIF file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, gif(list(film(races))))
+
+
+def film(races: Sequence[Race], frames: int = FRAMES) -> Iterator[tuple[np.ndarray, float]]:
+    """Yield pictures (H, W, 3) of uint8, and the seconds for which each is to be seen.
+
+    The optimizers of a race are all seen after the same number of evaluations: (k/K)² of the most, at picture k of K,
+    for most happens at first.
+    """
+    every: list[Axes] = []
+    figure = drawn(size(races), lambda canvas: every.extend(grounds(canvas, races, filled=False)))
+    with mpl.rc_context(STYLE):
+        figure.set_dpi(DPI)
+        canvas: Any = FigureCanvasAgg(figure)  # has no type hints
+        canvas.draw()
+        still = canvas.copy_from_bbox(figure.bbox)  # of what is the same in all pictures
+        screens = [RaceScreen(axes, race) for axes, race in zip(every, races, strict=True)]
+    for number in range(frames + 1):
+        with mpl.rc_context(STYLE):  # never while others draw
+            canvas.restore_region(still)
+            for screen in screens:
+                screen.show((number / frames) ** 2, canvas.get_renderer())
+        yield np.asarray(canvas.buffer_rgba())[..., :3].copy(), HOLD if number == frames else SECONDS
+
+
+class RaceScreen:
+    """Axes on which the paths of a race grow.
+
+    Parameters
+    ----------
+    axes
+        Drawn on; they hold the ground already.
+    race
+        What is shown.
+    """
+
+    def __init__(self, axes: Axes, race: Race) -> None:
+        self.race = race
+        self.axes = axes
+        self.trails = [Trail(axes, number) for number in range(len(race.descents))]
+        self.count = axes.text(0.98, 0.97, "", transform=axes.transAxes, ha="right", va="top", color=INK, fontsize=8)
+        self.count.set_bbox({"fc": "white", "ec": "none", "pad": 2.0})
+
+    def show(self, share: float, renderer: Any) -> None:
+        """Show all paths after a share in [0, 1] of the most evaluations that any of them took."""
+        evaluations = round(share * max(int(descent.evaluations[-1]) for descent in self.race.descents))
+        for trail, descent in zip(self.trails, self.race.descents, strict=True):
+            trail.show(descent, reached(descent.evaluations, evaluations))
+        self.count.set_text(f"{evaluations} evaluations")
+        artists = [artist for trail in self.trails for artist in (trail.line, trail.end)]
+        for artist in sorted([*artists, self.count], key=lambda artist: artist.get_zorder()):
+            artist.draw(renderer)
+
+
+def reached(counts: np.ndarray, evaluations: int) -> int:
+    """Return the last update that was done when so many evaluations were made; `counts` (n + 1,) rise from 0."""
+    return int(np.searchsorted(counts, evaluations, side="right")) - 1

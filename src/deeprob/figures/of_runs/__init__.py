@@ -1,0 +1,1 @@
+"""Pictures of what runs recorded while they trained."""

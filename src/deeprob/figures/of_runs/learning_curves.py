@@ -1,0 +1,207 @@
+"""Learning curves: what ``metrics.csv`` recorded epoch by epoch, of one run or of many, seeds together."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, ClassVar
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from deeprob.assembly.finished import Run
+from deeprob.config import choice, register, some_words
+from deeprob.errors import UserError, did_you_mean
+from deeprob.figures.base import FigureConfig, group_by_seed
+from deeprob.figures.of_runs.recorded_metrics import Floats, Table, metric_curve, passes, quantity, read_metrics
+from deeprob.figures.style import INK, PALETTE, SEQUENTIAL, drawn, legend_columns, palette_color, shortened
+from deeprob.tracking.run_dir import COLUMNS
+
+BAND = 0.16
+USUAL = ("train/loss", "val/loss", "train/accuracy", "val/accuracy")
+LABELS = {
+    "loss": "loss",
+    "accuracy": "accuracy (%)",
+    "lr": "learning rate",
+    "grad_norm": "norm of the gradient",
+    "norm": "norm of the parameters",
+    "zeros": "weights that are 0 (%)",
+    "evaluations": "evaluations of L(W)",
+    "seconds": "seconds",
+    "examples_per_second": "examples per second",
+}
+"""What is drawn on axes of its own, and what stands beside them."""
+
+AXES: Mapping[str, tuple[str, Callable[[Table], Floats]]] = {
+    "epoch": ("epoch", itemgetter("epoch")),
+    "step": ("step", itemgetter("step")),
+    "seconds": ("seconds of training", itemgetter("time/seconds")),
+    "evaluations": ("evaluations, in passes over the data", passes),
+}
+"""What curves can be drawn over: its label, and where it comes from."""
+
+TRAIN = ("train", "solid")
+LINES: dict[str, tuple[str, Any]] = {
+    "val/loss": ("val", (0, (4, 1.5))),
+    "val/accuracy": ("val", (0, (4, 1.5))),
+    "train/data_loss": ("train, without λR(W)", (0, (1, 1))),
+    "train/regularization": ("train, λR(W) alone", (0, (6, 1.5, 1, 1.5))),
+}
+"""What a metric's line is called and how it is dashed, where it is not the usual `TRAIN`."""
+
+
+@register("figure", "learning_curves")
+@dataclass(kw_only=True, slots=True)
+class LearningCurvesConfig(FigureConfig):
+    """Loss and accuracy of the training and the validation split over the epochs, the best epoch marked.
+
+    Of several runs those that differ in nothing but seeds are one curve: their mean, with a band of one standard
+    deviation (of the sample) around it as far as at least two of them go.
+
+    Attributes
+    ----------
+    x
+        What the curves are drawn over.
+    log
+        Whether the axis of losses is logarithmic; null: if they span two decades or more.
+    metrics
+        Columns of ``metrics.csv``; null: loss and accuracy. ``train/loss`` is L(W), ``val/loss`` has no λR(W) in it.
+    """
+
+    usual: ClassVar[bool] = True
+
+    x: str = choice("epoch", among=tuple(AXES))
+    log: bool | None = choice(None, among=(True, False), optional=True)
+    metrics: list[str] | None = some_words()
+
+    def problems(self) -> Iterator[str]:
+        """Yield metrics that there are not."""
+        for name in self.metrics or ():
+            if name not in COLUMNS[2:]:
+                yield f"metrics={name}: no such column of metrics.csv; {did_you_mean(name, COLUMNS[2:])}"
+
+    def unsuited(self, run: Run) -> str:
+        """Return why it cannot be drawn."""
+        path = run.directory / "metrics.csv"
+        return "" if path.exists() else f"needs {path}, which a run has from its first epoch on"
+
+    def size(self, run: Run) -> tuple[float, float]:
+        """Return width and height in inches."""
+        return size_of(len(self.panels([run])), [""], columns=2)
+
+    def panel(self, canvas: FigureBase, run: Run) -> None:
+        """Draw a run."""
+        self.curves(canvas, {"": [run]}, columns=2)
+
+    def compare(self, runs: Mapping[str, Run], columns: int = 2) -> Figure:
+        """Return the figure of several runs: a color for all that differ in seeds alone, `columns` panels in a row."""
+        groups = {name: [runs[title] for title in same] for name, same in group_by_seed(list(runs)).items()}
+        size = size_of(len(self.panels(list(runs.values()))), group_labels(groups), columns)
+        return drawn(size, lambda figure: self.curves(figure, groups, columns))
+
+    def panels(self, runs: Sequence[Run]) -> dict[str, list[str]]:
+        """Return the metrics that the runs measured of those to be drawn, by the quantity that they are values of.
+
+        Raises UserError when there are none.
+        """
+        paths = [run.directory / "metrics.csv" for run in runs]
+        tables = [read_metrics(path) for path in paths]
+        measured = [name for name in COLUMNS[2:] if any(np.isfinite(table.get(name, np.nan)).any() for table in tables)]
+        panels: dict[str, list[str]] = {}
+        for name in dict.fromkeys(self.metrics or USUAL):
+            if name in measured:
+                panels.setdefault(quantity(name), []).append(name)
+        if not panels:
+            wanted = ", ".join(self.metrics or USUAL)
+            raise UserError(f"{paths[0]}: no values of {wanted}; choose from {', '.join(measured) or 'nothing'}")
+        return panels
+
+    def curves(self, canvas: FigureBase, groups: Mapping[str, Sequence[Run]], columns: int) -> None:
+        """Draw groups of runs, a panel a quantity, and say which line is what."""
+        panels = self.panels([run for runs in groups.values() for run in runs])
+        columns = min(columns, len(panels))
+        grid = canvas.subplots(-(-len(panels) // columns), columns, squeeze=False).flat
+        for axes, (name, metrics) in zip(grid, panels.items(), strict=False):
+            for place, runs in enumerate(groups.values()):
+                draw_curves(axes, runs, metrics, self.x, group_color(place, len(groups)))
+            frame(axes, name, self.x, self.log)
+        for axes in grid[len(panels) :]:
+            axes.remove()
+        legends(canvas, groups, panels, columns)
+
+
+def size_of(panels: int, labels: Sequence[str], columns: int) -> tuple[float, float]:
+    """Return width and height in inches of so many panels, with groups under these labels."""
+    columns = min(columns, panels)
+    width = 4.15 * columns if columns > 1 else 5.0
+    rows = -(-len(labels) // legend_columns(labels, width)) if any(labels) else 0
+    return width, 3.0 * -(-panels // columns) + 0.3 + 0.21 * rows
+
+
+def draw_curves(axes: Axes, runs: Sequence[Run], metrics: Sequence[str], x: str, ink: Any) -> None:
+    """Draw metrics of runs that differ in seeds alone: means with bands, and the best epoch of a run that is alone."""
+    tables = [read_metrics(run.directory / "metrics.csv") for run in runs]
+    tables = [{**table, x: AXES[x][1](table)} for table in tables]
+    for name in metrics:
+        share = 100 if quantity(name) in ("accuracy", "zeros") else 1
+        places, mean, deviation = metric_curve(tables, name, x)
+        mean, deviation = share * mean, share * deviation
+        axes.plot(places, mean, color=ink, ls=LINES.get(name, TRAIN)[1], marker="o" if len(places) == 1 else "", ms=3)
+        axes.fill_between(places, mean - deviation, mean + deviation, color=ink, alpha=BAND, lw=0)
+        best = runs[0].metrics.get("best_epoch") if len(runs) == 1 and name.startswith("val/") else None
+        at = max((table["epoch"] for table in tables), key=len) == best
+        axes.plot(places[at], mean[at], "o", color=ink, ms=6, mec="white", mew=1.0, zorder=3)
+
+
+def frame(axes: Axes, name: str, x: str, log: bool | None) -> None:
+    """Label axes of a quantity, and choose the scale of a loss."""
+    axes.set(xlabel=AXES[x][0], ylabel=LABELS[name])
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=x in ("epoch", "step"), steps=[1, 2, 5, 10]))
+    axes.grid(axis="y")
+    if name == "loss":
+        values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+        values = values[values > 0]
+        spans = len(values) > 0 and values.max() >= 100 * values.min()
+        axes.set_yscale("log" if (spans if log is None else log) else "linear")
+        if axes.get_yscale() == "log":
+            axes.set_ylim(bottom=values.min() / 2)  # a band that goes down to 0 would go down for ever
+    if name == "accuracy":
+        axes.set_ylim(top=min(axes.get_ylim()[1], 101))
+
+
+def legends(
+    canvas: FigureBase, groups: Mapping[str, Sequence[Run]], panels: Mapping[str, Sequence[str]], columns: int
+) -> None:
+    """Say above the panels what lines, bands and dots are, and below them which color is which group."""
+    labels, ink = group_labels(groups), palette_color(0) if len(groups) == 1 else INK
+    split = [name for metrics in panels.values() for name in metrics if name.startswith(("train/", "val/"))]
+    lines = dict(LINES.get(name, TRAIN) for name in split)
+    handles: list[Artist] = [Line2D([], [], color=ink, ls=dash, label=name) for name, dash in lines.items()]
+    if any(len(runs) > 1 for runs in groups.values()):
+        handles.append(Patch(color=ink, alpha=BAND, lw=0, label="± standard deviation"))
+    best = [runs[0].metrics.get("best_epoch") for runs in groups.values() if len(runs) == 1]
+    if any(best) and "val" in lines:
+        label = f"best epoch: {best[0]}" if len(labels) == 1 else "best epoch"
+        handles.append(Line2D([], [], color=ink, ls="", marker="o", ms=6, mec="white", label=label))
+    if handles:
+        canvas.legend(handles=handles, loc="outside upper right", ncols=len(handles))
+    if any(labels):
+        colors = [group_color(place, len(labels)) for place in range(len(labels))]
+        below = [Line2D([], [], color=ink, lw=3, label=label) for ink, label in zip(colors, labels, strict=True)]
+        width, _ = size_of(len(panels), labels, columns)
+        canvas.legend(handles=below, loc="outside lower center", ncols=legend_columns(labels, width))
+
+
+def group_labels(groups: Mapping[str, Sequence[Run]]) -> list[str]:
+    """Return what groups of runs are called below the panels."""
+    counts = [f"({len(runs)} seeds)" if len(runs) > 1 else "" for runs in groups.values()]
+    return [f"{shortened(name, 90)} {count}".strip() for name, count in zip(groups, counts, strict=True)]
+
+
+def group_color(place: int, groups: int) -> Any:
+    """Return a group's color: one of the palette, or of so many groups, one of a scale."""
+    return palette_color(place) if groups <= len(PALETTE) else SEQUENTIAL(0.25 + 0.75 * place / (groups - 1))

@@ -1,0 +1,114 @@
+"""What ``metrics.csv`` recorded epoch by epoch: read, and put together over runs that differ in their seeds."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprob.errors import UserError
+
+Floats = npt.NDArray[np.float64]
+
+Table = Mapping[str, Floats]
+"""A column of ``metrics.csv`` by its name: (E,) values, NaN where an epoch did not measure it."""
+
+EXPECTED = "expected the metrics.csv of a run: names such as epoch and step, then a row of numbers an epoch"
+
+
+def read_metrics(path: Path) -> Table:
+    """Return the table in a run's ``metrics.csv``.
+
+    Raises
+    ------
+    UserError
+        When it is missing, damaged, or has no epoch in it.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            names, *rows = list(csv.reader(file)) or [[]]
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; {EXPECTED}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: damaged; {EXPECTED}") from error
+    if not {"epoch", "step"} <= set(names):
+        raise UserError(f"{path}: no names of columns in line 1; {EXPECTED}")
+    if not rows:
+        raise UserError(f"{path}: no epoch in it yet; {EXPECTED}")
+    return dict(
+        zip(names, np.array([row_numbers(path, n, names, row) for n, row in enumerate(rows, 2)]).T, strict=True)
+    )
+
+
+def passes(table: Table) -> Floats:
+    """Return how many evaluations of L(W) and its gradient went before the end of each epoch, in passes over the data.
+
+    One of a mini-batch counts as the batch's share of the training split, so that it compares with one of all of it.
+    """
+    return table.get("optim/evaluations", np.full(len(table["epoch"]), np.nan)) * table["epoch"] / table["step"]
+
+
+def row_numbers(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> list[float]:
+    """Return the numbers of a row; NaN for an empty cell, which only an epoch and a step must not be."""
+    if len(row) != len(names):
+        raise UserError(f"{path}: line {line} has {len(row)} cells, not {len(names)}; {EXPECTED}")
+    values = []
+    for name, cell in zip(names, row, strict=True):
+        try:
+            values.append(float(cell) if cell or name in ("epoch", "step") else np.nan)
+        except ValueError as error:
+            raise UserError(f"{path}: {name} in line {line} is {cell or 'empty'}; {EXPECTED}") from error
+    return values
+
+
+def quantity(name: str) -> str:
+    """Return what a metric is a value of: the same for all that belong on one axis."""
+    last = name.partition("/")[2]
+    return "loss" if last in ("data_loss", "regularization") else last
+
+
+class Curve(NamedTuple):
+    """A metric over the epochs of runs.
+
+    Attributes
+    ----------
+    x
+        (E,) what it is drawn over, as far as the longest run goes: the mean over the runs that have it.
+    mean
+        (E,) mean over the runs that have a finite value there; NaN where none has.
+    deviation
+        (E,) standard deviation of the sample; NaN where fewer than two runs have a value.
+    """
+
+    x: Floats
+    mean: Floats
+    deviation: Floats
+
+
+def metric_curve(tables: Sequence[Table], name: str, x: str = "epoch") -> Curve:
+    """Return a metric's curve over runs that had their epochs in common, as far as each went.
+
+    Parameters
+    ----------
+    tables
+        A table a run; one without the metric counts for nothing.
+    name, x
+        Columns: the metric, and what it is drawn over.
+    """
+    places, _ = over_runs(tables, x)
+    return Curve(places, *over_runs(tables, name))
+
+
+def over_runs(tables: Sequence[Table], name: str) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation (E,) of a column over the runs that have a finite value in a row."""
+    values = np.full((len(tables), max(len(table["epoch"]) for table in tables)), np.nan)
+    for row, table in zip(values, tables, strict=True):
+        if name in table:
+            row[: len(table[name])] = table[name]
+    there = np.isfinite(values)
+    count = there.sum(0)
+    mean = np.where(there, values, 0).sum(0) / np.where(count > 0, count, np.nan)
+    squares = (np.where(there, values - mean, 0) ** 2).sum(0)
+    return mean, np.sqrt(squares / np.where(count > 1, count - 1, np.nan))

@@ -1,0 +1,181 @@
+"""CSV files: what is read, and one line for each way in which a file can be wrong."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from deeprob.data import CSVConfig
+from deeprob.data.csv import read_csv
+from deeprob.errors import UserError
+
+FLOWERS = "length,width,kind\n" + "".join(f"{4 + i / 10},{i % 3},{'abc'[i % 3]}\n" for i in range(30))
+
+
+def table(text: str | bytes, **fields) -> CSVConfig:
+    path = Path("table.csv")
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return CSVConfig(root=str(path), **fields)
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def rows(splits) -> list[tuple]:
+    """All rows of both splits, in the order of their inputs."""
+    inputs = torch.cat([splits.train.inputs, splits.test.inputs]).tolist()
+    targets = torch.cat([splits.train.targets, splits.test.targets]).tolist()
+    return sorted((*x, y) for x, y in zip(inputs, targets, strict=True))
+
+
+def test_the_last_column_is_the_class_and_all_others_are_inputs():
+    splits = table(FLOWERS).load()
+    assert splits.classes == ("a", "b", "c")
+    assert (len(splits.train), len(splits.test)) == (24, 6)
+    assert splits.test.targets.bincount().tolist() == [2, 2, 2]  # drawn evenly
+    assert rows(splits) == [(4 + i / 10, i % 3, i % 3) for i in range(30)]
+
+
+def test_columns_by_name_and_by_place():
+    splits = table(FLOWERS, targets=["width"], inputs=["length"]).load()
+    assert splits.classes == ("0", "1", "2")
+    assert splits.train.inputs.shape == (24, 1)
+    without_header = FLOWERS.partition("\n")[2]
+    by_place = table(without_header, targets=["1"], inputs=["0"]).load()
+    assert rows(by_place) == rows(splits)
+
+
+def test_regression_to_several_columns():
+    text = "x,y,z\n1,10,100\n2,20,200\n3,30,300\n4,40,400\n"
+    config = table(text, task="regression", targets=["z", "x"], test_fraction=0.25)
+    splits = config.load()
+    assert config.regression
+    assert splits.classes == ()
+    assert splits.outputs == 2
+    assert rows(splits) == [(10 * i, [100 * i, i]) for i in range(1, 5)]
+    assert splits.train.targets.dtype == torch.float64
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " "])
+def test_the_delimiter_is_found_out(separator):
+    text = FLOWERS.replace(",", separator)
+    assert rows(table(text).load()) == rows(table(FLOWERS).load())
+
+
+def test_a_delimiter_may_be_told():
+    splits = table("a,1;2;x\nb,1;3;y\na,1;4;x\n", header=False, delimiter="semicolon", inputs=["1"]).load()
+    assert splits.classes == ("x", "y")
+
+
+def test_whether_the_first_line_has_names_is_found_out_or_told():
+    assert read_csv(table("1,2\n3,4\n5,6\n").root and Path("table.csv"), "auto", None).names == ("0", "1")
+    assert read_csv(Path("table.csv"), "auto", True).names == ("1", "2")
+    table("a,b\nc,d\ne,f\n")
+    assert read_csv(Path("table.csv"), "auto", None).names == ("a", "b")
+    assert len(read_csv(Path("table.csv"), "auto", False).rows) == 3
+
+
+def test_numbers_as_classes_are_ordered_as_numbers():
+    assert table("1,10\n2,9\n3,10\n4,9\n5,-1\n6,-1\n").load().classes == ("-1", "9", "10")
+
+
+def test_quotes_spaces_blank_lines_and_a_byte_order_mark():
+    text = '\ufeffx, "the, kind"\r\n\r\n 1 ,"a ""b"""\r\n2,c\r\n3,c\r\n 4, "a ""b"""\r\n'
+    splits = table(text).load()
+    assert splits.classes == ('a "b"', "c")
+    assert rows(splits) == [(1, 0), (2, 1), (3, 1), (4, 0)]
+
+
+def test_the_split_is_the_seeds():
+    assert torch.equal(table(FLOWERS).load().test.inputs, table(FLOWERS).load().test.inputs)
+    assert not torch.equal(table(FLOWERS).load().test.inputs, table(FLOWERS, seed=1).load().test.inputs)
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"targets": ["knd"]}, "dataset.targets: table.csv has no column knd; did you mean kind?"),
+        ({"inputs": ["3"]}, "dataset.inputs: table.csv has no column 3; choose from length, width, kind"),
+        ({"inputs": ["width", "kind"]}, "dataset.inputs: kind is a target; a column is one or the other"),
+        ({"targets": ["length", "kind"]}, "dataset.targets: classes stand in one column; numbers need"),
+        ({"targets": ["length", "width", "kind"]}, "dataset.targets: no column of table.csv is left to predict from"),
+        ({"targets": ["length"], "inputs": ["width"]}, "column length has 30 different values in 30 rows, too many"),
+        ({"task": "regression"}, "table.csv, line 2, column kind: 'a' is no finite number"),
+        ({"test_fraction": 0.001}, "dataset.test_fraction=0.001: 30 examples give 0 for the test"),
+    ],
+)
+def test_columns_that_do_not_fit_are_named(fields, line):
+    with pytest.raises(UserError) as caught:
+        table(FLOWERS, **fields).load()
+    assert line in str(caught.value)
+
+
+MALFORMED = {
+    "empty": (b"", "empty; expected a table"),
+    "blank lines": (b"\n\n  \n", "one column only"),
+    "names alone": (b"x,y\n", "0 row(s) of data; it needs two or more"),
+    "one row": (b"x,y\n1,a\n", "1 row(s) of data; it needs two or more"),
+    "one column": (b"x\n1\n2\n", "one column only; a table needs two or more"),
+    "a short row": (b"x,y\n1,a\n2\n3,b\n", "line 3: 1 cells, but line 1 has 2"),
+    "a long row": (b"x,y\n1,a\n2,b,c\n", "line 3: 3 cells, but line 1 has 2"),
+    "an empty cell": (b"x,y\n1,a\n,b\n", "line 3, column x: '' is no finite number"),
+    "a word": (b"x,y\n1,a\nmany,b\n", "line 3, column x: 'many' is no finite number"),
+    "a decimal comma": (b'x;y\n"1,5";a\n"2,5";b\n', "line 2, column x: '1,5' is no finite number"),
+    "nan": (b"x,y\n1,a\nnan,b\n", "line 3, column x: 'nan' is no finite number"),
+    "infinity": (b"x,y\n-inf,a\n2,b\n", "line 2, column x: '-inf' is no finite number"),
+    "too large": (b"x,y\n1,a\n1e39,b\n", "line 3, column x: '1e39' is no finite number"),
+    "underscores": (b"x,y\n1,a\n1_0,b\n", "line 3, column x: '1_0' is no finite number"),
+    "one class": (b"x,y\n1,a\n2,a\n", "column y has one class only, a"),
+    "no class": (b"x,y\n1,a\n2,\n", "line 3, column y: empty; expected a class"),
+    "the same name twice": (b"x,x,y\n1,2,a\n3,4,b\n", "column 2 has the name x again"),
+    "no name": (b",x,y\n0,2,a\n1,4,b\n", "column 1 has no name; each needs one of its own"),
+    "latin-1": ("x,y\n1,ä\n2,b\n".encode("latin-1"), "not a text file in UTF-8"),
+    "utf-16": ("x,y\n1,a\n2,b\n".encode("utf-16"), "not a text file in UTF-8"),
+    "zeros": (b"x,y\n1,a\n2,\0\n", "not a text file in UTF-8"),
+    "an open quote": (b'x,y\n1,"a\n2,b\n', "line 3: not CSV (unexpected end of data)"),
+    "a stray quote": (b'x,y\n1,"a"b\n2,b\n', "line 2: not CSV"),
+    "a huge cell": (b"x,y\n1," + b"a" * 200_000 + b"\n2,b\n", "line 2: not CSV (field larger than field limit"),
+    "an archive": (b"PK\x03\x04\x14\x00\x08\x08\x80\x93\xff\xfe", "not a text file in UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_file_is_one_line_status_2_and_leaves_nothing(deeprob, name):
+    content, line = MALFORMED[name]
+    table(content)
+    status, out, err = deeprob("dataset=csv", "dataset.root=table.csv")
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith(f"error: {Path.cwd() / 'table.csv'}")
+    assert line in err
+    assert [path.name for path in Path.cwd().iterdir()] == ["table.csv"]
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", "."])
+def test_a_file_that_is_not_there(deeprob, name):
+    status, _, err = deeprob("dataset=csv", f"dataset.root={name}")
+    assert status == 2
+    assert err.startswith(f"error: dataset.root={(Path.cwd() / name).resolve()}: ")
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_line_is_found_from_the_command_line(deeprob):
+    # y = 3x − 2: least squares has no error left
+    Path("line.csv").write_text("x,y\n" + "".join(f"{i / 10},{3 * i / 10 - 2}\n" for i in range(50)))
+    words = ("dataset=csv", "dataset.root=line.csv", "dataset.task=regression", "dataset.val_fraction=0.2")
+    more = ("loss=squared_error", "model=linear", "optimizer=lbfgs", "trainer.precision=float64")
+    result = deeprob(*words, *more, "hydra.run.dir=run")
+    assert result.status == 0
+    assert "accuracy" not in result.out
+    from deeprob import load_run
+
+    run = load_run("run")
+    assert run.metrics["test/loss"] < 1e-20
+    assert run(torch.tensor([[10.0]])).item() == pytest.approx(28)
+    assert run.config.trainer.monitor == "val/loss"
+    assert not [name for name in run.metrics if "accuracy" in name]
+    again = deeprob("run=run", command="evaluate")
+    assert again.status == 0
+    assert "accuracy" not in again.out
