@@ -1,6 +1,7 @@
 """The house stands: each floor imports only from floors below it, and rooms on one floor do not know each other."""
 
 import ast
+import re
 from pathlib import Path
 
 import deeprob
@@ -50,6 +51,16 @@ def test_imports_go_down():
         if FLOOR_OF[room] >= FLOOR_OF[room_of(path)]
     ]
     assert upward == []
+
+
+def test_the_page_for_contributors_draws_this_house():
+    page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    drawn: list[set[str]] = []
+    for number, room in re.findall(r"^([1-9 ]) │ (\w+) ", page, re.MULTILINE):
+        if number != " ":
+            drawn.insert(0, set())
+        drawn[0].add(room)
+    assert drawn == FLOORS
 
 
 def test_an_upward_import_would_be_seen(tmp_path):

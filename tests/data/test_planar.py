@@ -3,12 +3,12 @@ import math
 import pytest
 import torch
 
-from deeprob.data import ChevronsConfig, CirclesConfig, MoonsConfig, SpiralsConfig, XorConfig
+from deeprob.config import options
+from deeprob.data import ChevronsConfig, CirclesConfig, MoonsConfig, XorConfig
+from deeprob.data.planar import PlanarConfig
 
-CONFIGS = [ChevronsConfig, CirclesConfig, MoonsConfig, SpiralsConfig, XorConfig]
 
-
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", [cls for cls in options("dataset").values() if issubclass(cls, PlanarConfig)])
 def test_shapes_classes_and_seeds(config):
     splits = config(points_per_class=30, test_points_per_class=10).load()
     classes = len(splits.classes)

@@ -1,9 +1,8 @@
 import pytest
 
 from deeprob import load_run
-from deeprob.config.application import config_directory
 from deeprob.errors import UserError
-from deeprob.figures import DecisionBoundaryConfig, figure_of_runs, figures_of_runs
+from deeprob.figures import DecisionBoundaryConfig, figure_of_runs
 from deeprob.figures.base import group_by_seed
 
 
@@ -46,13 +45,6 @@ def test_it_is_saved_under_its_name(one_run):
     path = DecisionBoundaryConfig(resolution=5).save(load_run(one_run), one_run / "figures")
     assert path == one_run / "figures/decision_boundary.png"
     assert path.read_bytes().startswith(b"\x89PNG")
-
-
-def test_figures_have_names_and_each_has_a_yaml_file():
-    names = set(figures_of_runs())
-    assert "decision_boundary" in names
-    files = {path.stem for path in (config_directory() / "figure").glob("*.yaml")}
-    assert names <= files
 
 
 def test_an_unknown_figure_is_named():

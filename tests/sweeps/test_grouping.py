@@ -113,6 +113,12 @@ def test_what_must_train_alone(plan, words, reason):
     assert hindrance(plan(*words.split())) == reason
 
 
+def test_an_optimizer_without_a_rule_trains_alone(plan, monkeypatch):
+    monkeypatch.setattr(grouping, "RULES", {"sgd": grouping.RULES["sgd"]})
+    assert hindrance(plan("optimizer=sgd")) == ""
+    assert hindrance(plan("optimizer=adam")) == "optimizer=adam has no rule in deeprob.optim.rules"
+
+
 def test_jobs_alone_come_with_their_reason(plan):
     plans = [plan(*words.split()) for words in ("seed=0", "optimizer=lbfgs", "seed=1", "optimizer=lbfgs seed=1")]
     together, alone = grouped(jobs_of(plans, 10))

@@ -33,13 +33,13 @@ class RunConfig:
     def problems(self) -> Iterator[str]:
         """Yield choices that do not go together."""
         if self.optimizer.deterministic:
+            name = configs.name_of(self.optimizer)
             noise = ["trainer.batch_size=full"] if self.trainer.batch_size not in ("auto", "full") else []
             noise += self.dataset.noise_sources() + self.model.noise_sources() + self.trainer.noise_sources()
             if noise:
-                name = configs.name_of(self.optimizer)
                 yield f"optimizer={name} needs the full batch and no noise: set {' '.join(noise)}"
             if self.regularizer.has_proximal_step:
-                yield "regularizer.proximal=true needs an optimizer of single gradient steps: not lbfgs"
+                yield f"regularizer.proximal=true needs an optimizer of single gradient steps: not {name}"
         if (noise := self.dataset.noise_sources()) and not self.features.unchanged:
             name = configs.name_of(self.features)
             yield f"features={name} are computed once, before any augmentation: set {' '.join(noise)}"

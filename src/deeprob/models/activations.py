@@ -23,11 +23,14 @@ class Activation:
         Any shape in, the same shape out.
     gain
         Standard deviation of the weights before it, times √(fan in), that keeps the signal's size from layer to layer.
+    formula
+        What a figure writes beside the name.
     """
 
     name: str
     function: Callable[[Tensor], Tensor]
     gain: float
+    formula: str
 
 
 def identity(values: Tensor) -> Tensor:
@@ -54,13 +57,13 @@ def maxout(values: Tensor, pieces: int) -> Tensor:
 ACTIVATIONS = {
     activation.name: activation
     for activation in (
-        Activation("relu", torch.relu, math.sqrt(2)),
-        Activation("leaky_relu", leaky_relu, math.sqrt(2 / (1 + LEAK**2))),
-        Activation("elu", F.elu, 1.2452),
-        Activation("gelu", F.gelu, 1.5335),
-        Activation("silu", F.silu, 1.6765),
-        Activation("tanh", torch.tanh, 1.0),
-        Activation("sigmoid", torch.sigmoid, 1.0),
-        Activation("identity", identity, 1.0),
+        Activation("relu", torch.relu, math.sqrt(2), "max(0, x)"),
+        Activation("leaky_relu", leaky_relu, math.sqrt(2 / (1 + LEAK**2)), "max(0.1x, x)"),
+        Activation("elu", F.elu, 1.2452, "x, or eˣ − 1 below 0"),
+        Activation("gelu", F.gelu, 1.5335, "x·Φ(x)"),
+        Activation("silu", F.silu, 1.6765, "x·σ(x)"),
+        Activation("tanh", torch.tanh, 1.0, "tanh x"),
+        Activation("sigmoid", torch.sigmoid, 1.0, "σ(x) = 1/(1 + e⁻ˣ)"),
+        Activation("identity", identity, 1.0, "x"),
     )
 }

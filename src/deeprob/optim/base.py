@@ -11,12 +11,15 @@ from torch.optim import Optimizer
 
 @dataclass(kw_only=True, slots=True)
 class OptimizerConfig:
-    """An optimizer's fields are those of the torch.optim class, with its names and defaults.
+    """An optimizer's fields are the arguments of the class that it builds, of torch.optim with its names and defaults.
+
+    A config names the class, or overrides `build`. Every parameter group of what is built has an ``lr``, which the
+    schedule multiplies.
 
     Attributes
     ----------
     torch_class
-        The class.
+        The class; not needed where `build` is overridden.
     pairs
         Arguments of torch that are pairs, each with the two fields that make it (tuples have no place in a config).
     fused

@@ -10,7 +10,7 @@ import torch
 from deeprob import config as configs
 from deeprob.assembly.config import VARY, RunConfig, TrainConfig
 from deeprob.assembly.setup import Setup
-from deeprob.optim.rules import hyper_of
+from deeprob.optim.rules import RULES, hyper_of
 from deeprob.sweeps.job import Job
 
 T = TypeVar("T")
@@ -48,8 +48,11 @@ def differences(plans: Sequence[RunConfig]) -> set[str]:
 
 def hindrance(plan: TrainConfig) -> str:
     """Return why a job must train alone, whatever the others are; empty if nothing is in the way."""
+    name = configs.name_of(plan.optimizer)
     if plan.optimizer.deterministic:
-        return f"optimizer={configs.name_of(plan.optimizer)} searches along lines of its own"
+        return f"optimizer={name} searches along lines of its own"
+    if name not in RULES:
+        return f"optimizer={name} has no rule in deeprob.optim.rules"
     if plan.trainer.preflight:
         return f"trainer.preflight={plan.trainer.preflight} checks each run by itself"
     if plan.sweep.isolate:

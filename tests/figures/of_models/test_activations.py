@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deeprob.figures.of_models.activations import FORMULAS, PIECES, ActivationsConfig, derivative, largest_piece
+from deeprob.figures.of_models.activations import PIECES, ActivationsConfig, derivative, largest_piece
 from deeprob.figures.style import FAINT, png
 from deeprob.models.activations import ACTIVATIONS
 
@@ -26,9 +26,11 @@ BY_HAND = {  # f(1), f′(1), f(−1), f′(−1)
 
 @pytest.fixture(scope="module")
 def panels():
-    """Name → the two curves drawn: function and derivative."""
+    """Name → its axes and the two curves drawn: function and derivative."""
     found = {}
     for axes in ActivationsConfig().draw(None).axes:
+        if not axes.axison:  # the sheet's last row may have places to spare
+            continue
         curves = [line for line in axes.lines if len(line.get_xdata()) > 2]
         found[axes.get_title(loc="left").strip()] = (axes, *curves)
     return found
@@ -36,7 +38,8 @@ def panels():
 
 def test_every_activation_has_a_panel_and_a_formula(panels):
     assert list(panels) == [*ACTIVATIONS, "maxout"]
-    assert set(FORMULAS) == set(panels)
+    assert all(axes.get_title(loc="right") for axes, *_ in panels.values())
+    assert panels["relu"][0].get_title(loc="right") == "max(0, x)"
     assert len({axes.get_xlim() for axes, *_ in panels.values()}) == 1
     assert len({axes.get_ylim() for axes, *_ in panels.values()}) == 1
 

@@ -77,7 +77,7 @@ def optimizers(name, flags=None):
     cls = options("optimizer")[name]
     default = cls().lr
     decays = {"weight_decay": (0.0, 0.01, 0.1)} if "weight_decay" in cls.__slots__ else {}
-    numbers = {**NUMBERS[name], **decays, "lr": (default, 3 * default, 9 * default)}
+    numbers = {**NUMBERS.get(name, {}), **decays, "lr": (default, 3 * default, 9 * default)}
     return [cls(**{key: values[run] for key, values in numbers.items()}, **(flags or {})) for run in range(3)]
 
 

@@ -16,18 +16,7 @@ from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import FAINT, PALE, PALETTE, drawn
 from deeprob.models.activations import ACTIVATIONS, maxout
 
-FORMULAS = {
-    "relu": "max(0, x)",
-    "leaky_relu": "max(0.1x, x)",
-    "elu": "x, or eˣ − 1 below 0",
-    "gelu": "x·Φ(x)",
-    "silu": "x·σ(x)",
-    "tanh": "tanh x",
-    "sigmoid": "σ(x) = 1/(1 + e⁻ˣ)",
-    "identity": "x",
-    "maxout": "max(w₁x + b₁, w₂x + b₂, …)",
-}
-"""What the panels say beside the name; the curves come from the functions themselves."""
+MAXOUT = "max(w₁x + b₁, w₂x + b₂, …)"
 
 PIECES = ((-0.9, -0.3), (0.3, 0.9), (1.1, -0.3))
 """Weight and bias of the lines that the sheet's maxout takes the largest of."""
@@ -68,7 +57,8 @@ class ActivationsConfig(FigureConfig):
                 pieces(axes, self.reach)
             draw_function(axes, function, self.reach)
             axes.set_title(f"{name}   ")
-            axes.set_title(FORMULAS.get(name, ""), loc="right", fontsize=8, fontweight="normal")
+            formula = MAXOUT if name == "maxout" else ACTIVATIONS[name].formula
+            axes.set_title(formula, loc="right", fontsize=8, fontweight="normal")
         for axes in panels.flat[len(functions) :]:
             axes.set_axis_off()
         panels[0, 0].set(xlim=(-self.reach, self.reach), ylim=(-0.45 * self.reach, 1.05 * self.reach))
