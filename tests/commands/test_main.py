@@ -222,11 +222,6 @@ def test_a_sweep_over_the_options_of_a_group(deeprob, small):
     assert len(list(Path("s").glob("*/summary.json"))) == 2
 
 
-def test_evaluate_has_no_sweeps(deeprob):
-    status, _, err = deeprob("-m", "run=a,b", command="evaluate")
-    assert (status, err) == (2, "error: -m: deeprob-evaluate has no sweeps; call it once for each run\n")
-
-
 def test_a_path_with_special_letters(deeprob, small):
     result = deeprob(*small, 'hydra.run.dir="läuft (1)"')
     assert result.status == 0
@@ -241,12 +236,6 @@ def test_help_shows_groups_values_and_flags(deeprob):
     assert "momentum: 0.0" in out
     assert "--multirun" in out
     assert "schema" not in out
-
-
-def test_evaluate_has_help_without_a_run(deeprob):
-    status, out, _ = deeprob("--help", command="evaluate")
-    assert status == 0
-    assert "deeprob-evaluate run=" in out
 
 
 def test_cfg_job_prints_the_config(deeprob):
