@@ -1,11 +1,13 @@
 """The command line: exit status, one line for each mistake, nothing left behind."""
 
 import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
+
+from deeprob.commands import main
 
 WRONG = {
     # keys
@@ -259,11 +261,21 @@ def test_tracebacks_of_mistakes_on_demand(deeprob, monkeypatch):
     assert "Traceback" in deeprob("optimizer.lr=-1").err
 
 
-@pytest.mark.parametrize("script", ["train", "evaluate"])
-def test_scripts_are_the_commands(script, tmp_path):
-    path = Path(__file__).parents[2] / "scripts" / f"{script}.py"
-    done = subprocess.run(
-        [sys.executable, path, "nonsense=1"], capture_output=True, text=True, cwd=tmp_path, check=False
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: nonsense: no such key")
+SCRIPTS = sorted((Path(__file__).parents[2] / "scripts").glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_are_the_commands(deeprob, script, monkeypatch, capsys):
+    """Run in this process: one of its own would import everything again."""
+    monkeypatch.setattr(sys, "argv", [str(script), "nonsense=1"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(script), run_name="__main__")
+    err = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert err.startswith("error: nonsense: no such key")
+    assert deeprob("nonsense=1", command=script.stem).err == err
+
+
+def test_every_command_has_its_script():
+    commands = (Path(main.__file__).parent).glob("[!_]*.py")
+    assert {path.stem for path in SCRIPTS} == {path.stem for path in commands} - {"main", "command"}
