@@ -23,6 +23,7 @@ from deeprob import config as configs
 from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.commands import train
 from deeprob.commands.evaluate import EvaluateConfig
+from deeprob.config.schema import expected
 from deeprob.sweeps import task
 
 LINES = {
@@ -139,7 +140,7 @@ def fields_of(cls: type, prefix: str = "") -> Iterator[Field]:
         if dataclasses.is_dataclass(f.type) and not configs.options(f.name):
             yield from fields_of(f.type, f"{prefix}{f.name}.")
         elif not configs.options(f.name) and f.name != "resume":
-            yield Field(f"{prefix}{f.name}", f.type, configs.expected(cls, f.name))
+            yield Field(f"{prefix}{f.name}", f.type, expected(cls, f.name))
 
 
 def problems(config: Any, prefix: str = "") -> Iterator[str]:
