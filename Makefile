@@ -25,7 +25,7 @@ preflight: $(READY) ## check a run before it starts: make preflight ARGS="datase
 	$(BIN)/python scripts/train.py trainer.preflight=only $(ARGS)
 
 test: lint ## check style and types, then run the test suite, on all cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-slow: $(READY) ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)

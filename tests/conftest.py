@@ -1,4 +1,6 @@
 import json
+import shutil
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +14,7 @@ from deeprob import config as configs
 from deeprob.assembly.config import RunConfig
 from deeprob.commands.main import main
 from deeprob.config import options
+from deeprob.config.loader import CachingLoader
 from deeprob.running import watch
 
 
@@ -28,13 +31,29 @@ def _same_threads_after():
     torch.set_num_threads(before)
 
 
+COMPOSED: dict[str, dict] = defaultdict(dict)
+"""What Hydra composed for earlier commands, for each search path: most of a small command is composing, 90 ms."""
+
+
+def be_quick(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let commands run in an empty folder, with a cache of files of their own and what was composed before."""
+    folder.joinpath("work").mkdir()
+    patch.chdir(folder / "work")
+    patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    patch.setattr(watch, "suited", lambda run, live: [])  # drawing takes longer than a test; see test_watch.py
+    begin = CachingLoader.__init__
+
+    def begin_warm(loader, search_path):
+        begin(loader, search_path)
+        loader._composed = COMPOSED[str(search_path)]
+
+    patch.setattr(CachingLoader, "__init__", begin_warm)
+
+
 @pytest.fixture
 def deeprob(tmp_path, monkeypatch, capsys) -> Callable[..., Result]:
     """Run a command in an empty folder: deeprob("model=linear") or deeprob("run=…", command="evaluate")."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(watch, "suited", lambda run, live: [])  # drawing takes longer than a test; see test_watch.py
+    be_quick(monkeypatch, tmp_path)
 
     def run(*words: str, command: str = "train") -> Result:
         status = main(words, command)
@@ -67,12 +86,22 @@ def small() -> tuple[str, ...]:
     return SMALL
 
 
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory) -> Path:
+    """The directory of a small finished run with a validation split, which tests leave as it is."""
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        be_quick(patch, tmp_path_factory.mktemp("finished"))
+        assert main((*SMALL, "dataset.val_fraction=0.2", "hydra.run.dir=run")) == 0
+        directory = Path("run").resolve()
+    torch.set_num_threads(threads)
+    return directory
+
+
 @pytest.fixture
-def one_run(deeprob, small) -> Path:
-    """The directory of a small finished run with a validation split."""
-    result = deeprob(*small, "dataset.val_fraction=0.2", "hydra.run.dir=run")
-    assert result.status == 0, result.err
-    return Path("run").resolve()
+def one_run(finished_run, deeprob) -> Path:
+    """The directory of a copy of `finished_run`: ``run`` in the current folder."""
+    return Path(shutil.copytree(finished_run, "run")).resolve()
 
 
 CHOICES = {

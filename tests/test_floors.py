@@ -1,4 +1,6 @@
-"""The house stands: each floor imports only from floors below it, and rooms on one floor do not know each other."""
+"""The house stands: each floor imports only from floors below it, rooms on one floor do not know each other, and the
+tests mirror the source.
+"""
 
 import ast
 import re
@@ -19,6 +21,33 @@ FLOORS = [
     {"sweeps"},
     {"commands"},
 ]
+TESTS = Path(__file__).parent
+SERVED = {
+    # one test file holds every option of a kind to the same contract
+    "analysis/surfaces/test_surfaces.py": [
+        f"analysis/surfaces/{name}.py"
+        for name in ("base", "beale", "bowl", "local_minima", "ravine", "rosenbrock", "saddle")
+    ],
+    "data/test_planar.py": [f"data/{name}.py" for name in ("chevrons", "circles", "moons", "xor")],
+    "optim/test_base.py": [
+        f"optim/{name}.py"
+        for name in (
+            "adadelta", "adafactor", "adagrad", "adam", "adamax", "asgd", "nadam", "radam", "rmsprop", "rprop",
+        )
+    ],
+    "optim/test_rules.py": [f"optim/rules/{name}.py" for name in ("adaptive", "base", "gradient_descent", "moments")],
+    # all that a command does, and all that a run leaves, is theirs
+    "commands/test_main.py": ["commands/command.py"],
+    "running/test_run.py": ["running/recorder.py"],
+}  # fmt: skip
+"""Files without a test file of their own, under the test file that serves them."""
+
+OF_MANY = {
+    "features/test_bad_input.py",  # what every feature does with such pictures
+    "training/stacked/test_curves.py",  # the whole room against runs alone
+}
+"""Test files in rooms that are about no single source file."""
+
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 
 
@@ -68,3 +97,29 @@ def test_an_upward_import_would_be_seen(tmp_path):
         "from deeprob import randomness\nimport deeprob.config\nfrom deeprob.sweeps.sweep import x\n"
     )
     assert imported_rooms(tmp_path / "a.py") == {"randomness", "config", "sweeps"}
+
+
+def twin(source: str) -> str:
+    """Return the test file of a source file."""
+    folder, _, name = source.rpartition("/")
+    return f"{folder}/test_{name}".removeprefix("/")
+
+
+SOURCES = {str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py") if path.name != "__init__.py"}
+TESTED = {str(path.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")}
+
+
+def test_every_file_has_its_tests():
+    served = {source for sources in SERVED.values() for source in sources}
+    assert sorted(source for source in SOURCES - served if twin(source) not in TESTED) == []
+
+
+def test_every_test_file_has_its_source():
+    in_rooms = {path for path in TESTED if path.partition("/")[0] in FLOOR_OF}
+    assert sorted(in_rooms - set(map(twin, SOURCES)) - set(SERVED) - OF_MANY) == []
+
+
+def test_the_exceptions_are_some():
+    served = [source for sources in SERVED.values() for source in sources]
+    assert [source for source in served if source not in SOURCES or twin(source) in TESTED] == []
+    assert sorted((set(SERVED) | OF_MANY) - TESTED) == []

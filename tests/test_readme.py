@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import deeprob as package
-from deeprob.config.application import config_directory
 from deeprob.optim.tracks import table_text
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -18,11 +17,13 @@ BLOCKS = [
     )
 ]
 LINES = [line for block in BLOCKS for line in block.splitlines()]
-TRAIN = [
+COMMANDS = [
     line.removeprefix("deeprob-train ") if line.startswith("deeprob-train") else re.findall('ARGS="(.*)"', line)[0]
     for line in LINES
     if line.startswith(("deeprob-train", "make train ARGS"))
 ]
+EXPERIMENTS = [command for command in COMMANDS if re.fullmatch(r"experiment=\w+", command)]
+TRAIN = [command for command in COMMANDS if command not in EXPERIMENTS]
 MISTAKES = re.findall(r"^\$ deeprob-train (.*)\n(error: .*)$", README, re.MULTILINE)
 
 
@@ -32,10 +33,12 @@ def test_the_commands_were_found():
     assert len(MISTAKES) == 2
 
 
-def one_seed(command: str) -> list[str]:
-    """Return what makes an experiment's sweep over seeds shorter."""
-    path = config_directory() / f"{command.replace('=', '/')}.yaml"
-    return ["seed=0"] if path.is_file() and " seed: range" in path.read_text() else []
+@pytest.mark.parametrize("command", EXPERIMENTS)
+def test_experiments_are_there(deeprob, command):
+    """And test_experiments.py trains them."""
+    status, out, err = deeprob("--cfg", "job", command)
+    assert (status, err) == (0, "")
+    assert "\noptimizer:\n" in out
 
 
 @pytest.mark.filterwarnings("ignore:::optuna", "ignore:::hydra_plugins")
@@ -52,7 +55,7 @@ def test_train_commands_train(deeprob, small, pictures, command):
         words.append("features.parts=[{name:bag_of_words,words:8,patch:3},{name:whiten,method:cholesky}]")
     if searches := "hydra/sweeper=optuna" in words:
         words += ["hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2"]
-    result = deeprob(*words, "trainer.epochs=1", *one_seed(command))
+    result = deeprob(*words, "trainer.epochs=1")
     if searches:
         assert (result.status, "error: " in result.err) == (0, False)  # besides what Optuna logs
     elif "claims failed" in result.err:  # after one epoch; test_experiments.py checks what whole runs claim
@@ -79,8 +82,9 @@ def test_evaluate_fuses(deeprob, one_run, small):
     assert deeprob(*words, command="evaluate").status == 0
 
 
-@pytest.mark.parametrize("command", [line for line in LINES if line.startswith("deeprob-visualize")])
+@pytest.mark.parametrize("command", [line for line in LINES if re.match("deeprob-visualize .*figure=", line)])
 def test_visualize_draws(deeprob, one_run, command):
+    """One figure; test_visualize.py draws all that suit a run, as the command without a figure does."""
     words = command.split()[1:]
     words = [f"run={one_run}" if word.startswith("run=outputs/") else word for word in words]
     assert deeprob(*words, command="visualize").status == 0
@@ -102,7 +106,7 @@ def test_the_gradient_check_checks(deeprob):
 
 @pytest.mark.parametrize("command", [line for line in LINES if line.startswith("deeprob-optimizer-paths")])
 def test_optimizers_walk(deeprob, command):
-    assert deeprob(*shlex.split(command)[1:], "steps=20", "remarks=false", command="optimizer_paths").status == 0
+    assert deeprob(*shlex.split(command)[1:], "steps=5", "remarks=false", command="optimizer_paths").status == 0
 
 
 def test_the_table_of_optimizers_is_as_shown(deeprob):

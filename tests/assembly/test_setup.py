@@ -1,4 +1,4 @@
-"""Wiring: what `auto` stands for, and optima that SciPy finds too."""
+"""Wiring: sizes, threads and schedule of a run, and optima that SciPy finds too."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.setup import ALL_THREADS, Setup
-from deeprob.data import ImageFolderConfig, SpiralsConfig
+from deeprob.data import SpiralsConfig
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.objective import CrossEntropyConfig, L2Config, NoneConfig
@@ -27,18 +27,6 @@ def config(**changes) -> RunConfig:
         "trainer": TrainerConfig(device="cpu"),
     }
     return RunConfig(**(parts | changes))
-
-
-def test_auto_batch_size():
-    assert config().resolved().trainer.batch_size == 32
-    assert config(dataset=ImageFolderConfig(root="x")).resolved().trainer.batch_size == 128
-    assert config(optimizer=LBFGSConfig()).resolved().trainer.batch_size == "full"
-    assert config(trainer=TrainerConfig(batch_size=7)).resolved().trainer.batch_size == 7
-
-
-def test_a_relative_root_is_made_absolute(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    assert config(dataset=ImageFolderConfig(root="x")).resolved().dataset.root == str(tmp_path / "x")
 
 
 def test_sizes():

@@ -1,14 +1,13 @@
 """The command line: exit status, one line for each mistake, nothing left behind."""
 
 import os
-import re
-import shlex
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
 
+from deeprob.commands import main
 from deeprob.config import options
 from deeprob.models.activations import ACTIVATIONS
 
@@ -166,10 +165,6 @@ WRONG = {
     "hydra.verbose=3": "hydra.verbose=3",
     "hydra.searchpath=[nowhere]": "hydra.searchpath=[nowhere]",
     "+hydra.callbacks.a._target_=nope.x": "+hydra.callbacks.a._target_=nope.x: Error locating target",
-    "++resume=nowhere": "resume=nowhere: no run there",
-    "resume=a resume=b": "resume=b: no run there",
-    "-m resume=auto,nowhere": "resume=DIR is for one run",
-    "resume=nowhere sweep.fail_fast=3": "sweep.fail_fast=3: expected true or false",
     "--cfg job --package nope": "nope",
     "--shell-completion install=nope": "--shell-completion",
     "dataset=image_folder dataset.root=": "dataset.root is empty",
@@ -195,46 +190,10 @@ def test_a_mistake_is_one_line_status_2_and_leaves_nothing(deeprob, words):
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_the_invalid_job_of_a_sweep_is_named_before_any_starts(deeprob, small):
-    status, out, err = deeprob("-m", *small, "optimizer.lr=1e-3,-1", "seed=0,1")
-    assert (status, out) == (2, "")
-    assert err.startswith("error: job 2 (")
-    assert "optimizer.lr=-1 seed=0" in err
-    assert "optimizer.lr=-1.0: expected a number greater than 0" in err
-    assert err.count("\n") == 1
-    assert list(Path.cwd().iterdir()) == []
-
-
-@pytest.mark.parametrize("words", ["seed=range(0,0)", "hydra.sweep.dir=x optimizer=sgd,adamm", "model.width=8,x"])
-def test_a_sweep_that_cannot_be_is_refused(deeprob, words):
-    status, out, err = deeprob("-m", *words.split(" "))
-    assert (status, out) == (2, "")
-    assert err.count("\n") == 1
-    assert list(Path.cwd().iterdir()) == []
-
-
 def test_flags_may_stand_anywhere(deeprob, small):
     status, _, err = deeprob(*small, "-m", "seed=0,1", "hydra.sweep.dir=s")
     assert (status, err) == (0, "")
     assert sorted(path.name for path in Path("s").iterdir()) == ["000_seed=0", "001_seed=1", "summary.csv"]
-
-
-def test_a_sweep_over_the_options_of_a_group(deeprob, small):
-    words = [word for word in small if not word.startswith("model")]
-    assert deeprob("-m", *words, "regularizer=glob(l*)", "hydra.sweep.dir=s").status == 0
-    assert len(list(Path("s").glob("*/summary.json"))) == 2
-
-
-def test_evaluate_has_no_sweeps(deeprob):
-    status, _, err = deeprob("-m", "run=a,b", command="evaluate")
-    assert (status, err) == (2, "error: -m: deeprob-evaluate has no sweeps; call it once for each run\n")
-
-
-def test_a_path_with_special_letters(deeprob, small):
-    result = deeprob(*small, 'hydra.run.dir="läuft (1)"')
-    assert result.status == 0
-    again = shlex.split(result.out.splitlines()[-1])[2]
-    assert deeprob(again, command="evaluate").status == 0
 
 
 def test_help_shows_groups_values_and_flags(deeprob):
@@ -245,12 +204,6 @@ def test_help_shows_groups_values_and_flags(deeprob):
     assert "momentum: 0.0" in out
     assert "--multirun" in out
     assert "schema" not in out
-
-
-def test_evaluate_has_help_without_a_run(deeprob):
-    status, out, _ = deeprob("--help", command="evaluate")
-    assert status == 0
-    assert "deeprob-evaluate run=" in out
 
 
 def test_cfg_job_prints_the_config(deeprob):
@@ -296,68 +249,6 @@ def test_the_process_is_as_before(deeprob, small):
     assert HydraConfig.instance().cfg is None
 
 
-def test_two_runs_in_the_same_second_get_two_directories(deeprob, small):
-    for _ in range(3):
-        assert deeprob(*small).status == 0
-    runs = sorted(Path("outputs/spirals-mlp-adamw").iterdir())
-    assert len(runs) == 3
-    assert all((run / "summary.json").exists() for run in runs)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", runs[0].name)
-
-
-def test_a_directory_that_holds_something_is_not_written_to(deeprob, small):
-    Path("mine").mkdir()
-    Path("mine/thesis.txt").write_text("years of work")
-    status, _, err = deeprob(*small, "hydra.run.dir=mine")
-    assert status == 2
-    assert err == "error: mine exists already; give another directory\n"
-    assert [path.name for path in Path("mine").iterdir()] == ["thesis.txt"]
-
-
-@pytest.mark.parametrize("directory", ["/proc/deeprob/run", "file/run"])
-def test_an_output_directory_that_cannot_be_made(deeprob, small, directory):
-    Path("file").write_text("")
-    status, out, err = deeprob(*small, f"hydra.run.dir={directory}")
-    assert (status, out) == (2, "")
-    assert err.count("\n") == 1
-    assert directory.split("/run")[0] in err
-    assert sorted(path.name for path in Path.cwd().iterdir()) == ["file"]
-
-
-def test_an_empty_directory_of_the_users_stays(deeprob, small):
-    Path("mine").mkdir()
-    assert deeprob(*small, "hydra.run.dir=mine", "dataset.val_fraction=1e-9").status == 2
-    assert Path("mine").is_dir()
-    assert deeprob(*small, "hydra.run.dir=mine").status == 0
-
-
-def test_a_failed_start_leaves_nothing(deeprob, small, monkeypatch):
-    import errno
-
-    from deeprob.running import recorder
-
-    def full(path, content):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(recorder, "write_whole", full)
-    status, _, err = deeprob(*small, "hydra.run.dir=run")
-    assert (status, err) == (2, f"error: {Path('run').resolve()}: No space left on device\n")
-    assert list(Path.cwd().iterdir()) == []
-
-
-def test_a_full_disk_names_the_file(deeprob, small, monkeypatch):
-    import errno
-
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    status, _, err = deeprob(*small, "hydra.run.dir=run")
-    assert status == 2
-    assert err == f"error: {Path('run/config.yaml').resolve()}: No space left on device\n"
-    assert list(Path.cwd().iterdir()) == []
-
-
 def test_a_bug_of_ours_shows_its_traceback(deeprob, monkeypatch):
     from deeprob.sweeps import task
 
@@ -373,11 +264,21 @@ def test_tracebacks_of_mistakes_on_demand(deeprob, monkeypatch):
     assert "Traceback" in deeprob("optimizer.lr=-1").err
 
 
-@pytest.mark.parametrize("script", ["train", "evaluate"])
-def test_scripts_are_the_commands(script, tmp_path):
-    path = Path(__file__).parents[2] / "scripts" / f"{script}.py"
-    done = subprocess.run(
-        [sys.executable, path, "nonsense=1"], capture_output=True, text=True, cwd=tmp_path, check=False
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: nonsense: no such key")
+SCRIPTS = sorted((Path(__file__).parents[2] / "scripts").glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_are_the_commands(deeprob, script, monkeypatch, capsys):
+    """Run in this process: one of its own would import everything again."""
+    monkeypatch.setattr(sys, "argv", [str(script), "nonsense=1"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(script), run_name="__main__")
+    err = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert err.startswith("error: nonsense: no such key")
+    assert deeprob("nonsense=1", command=script.stem).err == err
+
+
+def test_every_command_has_its_script():
+    commands = (Path(main.__file__).parent).glob("[!_]*.py")
+    assert {path.stem for path in SCRIPTS} == {path.stem for path in commands} - {"main", "command"}

@@ -48,12 +48,12 @@ def test_random_overrides_give_the_same_configs_and_errors(loaders):
     stock, caching = loaders
     rng = random.Random(0)
     errors = 0
-    for _ in range(60):
+    for _ in range(30):
         overrides = rng.sample(WORDS, rng.randint(0, 4))
         expected = outcome(stock, overrides, RunMode.RUN)
         assert outcome(caching, overrides, RunMode.RUN) == expected, overrides
         errors += isinstance(expected, tuple)
-    assert 10 < errors < 50  # both kinds were compared
+    assert 5 < errors < 25  # both kinds were compared
 
 
 def test_sweeps_give_the_same_config(loaders):

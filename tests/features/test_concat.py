@@ -75,34 +75,6 @@ def test_the_state_holds_every_part():
     assert torch.equal(other(other.extract(pictures)), first(extracted))
 
 
-@pytest.mark.parametrize(
-    ("parts", "message"),
-    [
-        (["hogg"], r"parts\[0\]=hogg: no such feature; did you mean hog\?"),
-        (["raw", {"name": "hog", "cel": 4}], r"parts\[1\]\.cel: no such key of hog; did you mean cell\?"),
-        (["raw", {"name": "hog", "cell": 0}], r"parts\[1\]\.cell=0: expected a whole number at least 1"),
-        ([{"name": "hog", "cell": "big"}], r"parts\[0\]\.cell=big: expected a whole number at least 1"),
-        ([{"name": "hog", "cell": 4.0}], r"parts\[0\]\.cell=4.0: expected a whole number at least 1"),
-        ([{"name": "hog", "cell": None}], r"parts\[0\]\.cell=null: expected a whole number at least 1"),
-        ([{"name": "bag_of_words", "epsilon": 0}], r"parts\[0\]\.epsilon=0\.0: expected a number greater than 0"),
-        ([{"name": "bag_of_words", "epsilon": 2**63}], r"parts\[0\]\.epsilon=9223372036854775808: expected a number"),
-        ([{"name": "hog", "signed": 1}], r"parts\[0\]\.signed=1: expected true or false"),
-        ([{"name": "concat", "parts": "hog"}], r"parts\[0\]\.parts=hog: expected a list of features"),
-        ([{"name": "hog", 3: 4}], r"parts\[0\]\.3: no such key of hog"),
-        ([{"name": "hog", "norm": "l3"}], r"parts\[0\]\.norm=l3: expected one of none, l2, l2_hys"),
-        ([{"cell": 4}], r"parts\[0\]=.*: expected the name of a feature"),
-        ([3], r"parts\[0\]=3: expected the name of a feature"),
-        ([{"name": "concat", "parts": ["hogg"]}], r"parts\[0\]\.parts\[0\]=hogg: no such feature"),
-        ([{"name": "hog", "before": ["blur"]}], r"parts\[0\]\.before=\['blur'\]: expected a list of equalize, gray"),
-    ],
-)
-def test_what_is_wrong_with_a_part(parts, message):
-    (problem,) = ConcatConfig(parts=parts).problems()
-    with pytest.raises(UserError, match=message):
-        raise UserError(problem)
-    assert "\n" not in problem
-
-
 def test_a_part_that_cannot_take_the_inputs():
     with pytest.raises(UserError, match="features=polar needs points of the plane"):
         ConcatConfig(parts=["raw", "polar"]).build((3, 8, 8))

@@ -8,7 +8,6 @@ import pytest
 
 from deeprob import load_run
 from deeprob.analysis.plane import boundary_length, limits_of
-from deeprob.sweeps.measures import boundary, probe, shared_name
 
 SWEEP = ("-m", "model.width=2,8", "seed=0,1", "hydra.sweep.dir=s")
 
@@ -94,17 +93,3 @@ def test_a_figure_that_does_not_suit_the_jobs(deeprob, narrow):
     assert status == 2
     assert err.startswith("error: sweep.figure=decision_boundary needs points of the plane")
     assert len(rows()) == 4
-
-
-def test_measures_of_a_run(one_run):
-    run = load_run(one_run)
-    assert boundary(run)["boundary/length"] > 0
-    accuracies = probe(run)
-    assert accuracies["probe/scores"] >= run.evaluate("test")["accuracy"] - 0.1
-    assert accuracies["probe/linear_1"] < accuracies["probe/hidden_2"]
-
-
-def test_stages_have_names_that_all_activations_share():
-    assert [shared_name(name) for name in ("linear 1", "relu 1", "leaky_relu 2", "scores")] == [
-        "linear_1", "hidden_1", "hidden_2", "scores",
-    ]  # fmt: skip

@@ -5,10 +5,13 @@ One JSON object a line: ``words``, ``folder``, and if wanted ``kill`` (seconds a
 The answer has ``status`` (negative for a signal), ``out``, ``err`` and ``seconds``.
 """
 
+import contextlib
+import io
 import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -63,7 +66,14 @@ def answer(
     return {"status": status, "seconds": time.perf_counter() - began, "out": "", "err": "", **texts}
 
 
+def train_one() -> None:
+    """Train a small run here: the first of a process imports for two seconds, once and not in each child."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+        assert main(["dataset.points_per_class=10", "trainer.epochs=1", "trainer.figures=[]"]) == 0
+
+
 if __name__ == "__main__":
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # the first optimizer imports for a second
+    torch.set_num_threads(1)
+    train_one()
     for line in sys.stdin:
         print(json.dumps(answer(**json.loads(line))), flush=True)

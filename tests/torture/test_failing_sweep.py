@@ -1,4 +1,4 @@
-"""A sweep of 20 jobs, six of which fail in six ways: the others end as alone, and the second call runs the six."""
+"""A sweep, six jobs of which fail in six ways: the others end as alone, and the second call runs the six."""
 
 import csv
 import os
@@ -14,12 +14,13 @@ from deeprob.sweeps import task
 from deeprob.tracking import checkpoint_file
 from deeprob.training import loop as trainer
 
-FAILING = {2: "exception", 5: "memory", 7: "nan", 11: "exit", 13: "kill", 17: "directory"}
+FAILING = {1: "exception", 2: "memory", 3: "nan", 4: "exit", 6: "kill", 7: "directory"}
 
 
 @pytest.fixture
-def faults(monkeypatch):
-    """Let the jobs of some seeds fail, each in its way."""
+def faults():
+    """Let the jobs of some seeds fail, each in its way, until this is undone."""
+    patch = pytest.MonkeyPatch()
     run, freeze = task.run, trainer.Update.freeze_unless
 
     def sometimes(config, *words, **named):
@@ -29,14 +30,16 @@ def faults(monkeypatch):
         if fault == "memory":
             torch.empty(2**60)
         if fault == "nan":
-            monkeypatch.setattr(trainer.Update, "freeze_unless", lambda update, finite: freeze(update, ~finite))
+            patch.setattr(trainer.Update, "freeze_unless", lambda update, finite: freeze(update, ~finite))
         if fault == "exit":
             sys.exit(5)
         if fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         return run(config, *words, **named)
 
-    monkeypatch.setattr(task, "run", sometimes)
+    patch.setattr(task, "run", sometimes)
+    yield patch
+    patch.undo()
 
 
 def rows() -> list[dict]:
@@ -51,34 +54,34 @@ def state(directory: str) -> list:
     return tree_flatten(content)[0]
 
 
-def test_what_fails_is_named_what_ends_is_as_alone_and_the_rest_is_run_again(deeprob, small, faults, monkeypatch, tell):
-    words = ("-m", *small, "seed=range(20)", "hydra.sweep.dir=s", "sweep.isolate=true", "resume=auto")
+@pytest.mark.usefixtures("finished_run")  # which has imported what each job would import
+def test_what_fails_is_named_what_ends_is_as_alone_and_the_rest_is_run_again(deeprob, small, faults, times, tell):
+    count = times(8, 20)
+    words = ("-m", *small, f"seed=range({count})", "hydra.sweep.dir=s", "sweep.isolate=true", "resume=auto")
     Path("s").mkdir()
-    Path("s/017_seed=17").write_text("in the way")
+    Path("s/007_seed=7").write_text("in the way")
 
     first = deeprob(*words)
     assert first.status == 4
-    assert first.err.endswith("error: 6 of 20 jobs failed: 2, 5, 7, 11, 13, 17\n")
+    assert first.err.endswith(f"error: 6 of {count} jobs failed: 1, 2, 3, 4, 6, 7\n")
     reasons = {number: row["error"] for number, row in enumerate(rows()) if row["error"]}
     expected = {
-        2: "RuntimeError: out of luck",
-        5: "memory",
-        7: "became NaN or infinite at step 1 (epoch 1, batch 1)",
-        11: "its process ended with status 5, before it was done",
-        13: "its process ended by SIGKILL",
-        17: "017_seed=17: File exists",
+        1: "RuntimeError: out of luck",
+        2: "memory",
+        3: "became NaN or infinite at step 1 (epoch 1, batch 1)",
+        4: "its process ended with status 5, before it was done",
+        6: "its process ended by SIGKILL",
+        7: "007_seed=7: File exists",
     }
     assert [number for number in expected if expected[number] not in reasons[number]] == []
     for number, reason in reasons.items():
         assert f"error: job {number}: " in first.err
         assert reason in first.out
     completed = [number for number, row in enumerate(rows()) if row["status"] == "completed"]
-    assert len(completed) == 14
+    assert len(completed) == count - 6
 
-    here = Path.cwd()
-    monkeypatch.undo()
-    monkeypatch.chdir(here)
-    Path("s/017_seed=17").unlink()
+    faults.undo()
+    Path("s/007_seed=7").unlink()
     before = {number: Path(f"s/{number:03}_seed={number}/summary.json").stat().st_mtime_ns for number in completed}
     second = deeprob(*words)
     assert (second.status, second.err) == (0, "")
@@ -86,9 +89,9 @@ def test_what_fails_is_named_what_ends_is_as_alone_and_the_rest_is_run_again(dee
     after = {number: Path(f"s/{number:03}_seed={number}/summary.json").stat().st_mtime_ns for number in completed}
     assert before == after
 
-    for number in range(20):
+    for number in range(count):
         assert deeprob(*small, f"seed={number}", f"hydra.run.dir=alone{number}").status == 0
         alone, job = state(f"alone{number}"), state(f"s/{number:03}_seed={number}")
         pairs = zip(alone, job, strict=True)
         assert all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)
-    tell("20 jobs, 6 failing: 14 as alone, 6 named; run again: 6 executed, 20 as alone")
+    tell(f"{count} jobs, 6 failing: {count - 6} as alone, 6 named; run again: 6 executed, {count} as alone")

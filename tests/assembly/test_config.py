@@ -1,0 +1,117 @@
+"""A run's config: what `auto` stands for, and choices that do not go together."""
+
+import dataclasses
+
+import pytest
+
+from deeprob.assembly.config import MAY_CHANGE, VARY, RunConfig, TrainConfig, is_seed
+from deeprob.config import flat
+from deeprob.data import ImageFolderConfig, RandomRegressionConfig, SpiralsConfig
+from deeprob.features import HogConfig, RawConfig
+from deeprob.models import MLPConfig
+from deeprob.objective import CrossEntropyConfig, L1Config, NoneConfig, SquaredErrorConfig
+from deeprob.optim import AdamWConfig, CosineConfig, LBFGSConfig
+from deeprob.training import TrainerConfig
+
+
+def config(cls=RunConfig, **changes) -> RunConfig:
+    parts = {
+        "dataset": SpiralsConfig(),
+        "features": RawConfig(),
+        "model": MLPConfig(),
+        "loss": CrossEntropyConfig(),
+        "regularizer": NoneConfig(),
+        "optimizer": AdamWConfig(),
+        "scheduler": CosineConfig(),
+    }
+    return cls(**(parts | changes))
+
+
+# ---------------------------------------------------------------- resolved
+
+
+def test_auto_batch_size():
+    assert config().resolved().trainer.batch_size == 32
+    assert config(dataset=ImageFolderConfig(root="x")).resolved().trainer.batch_size == 128
+    assert config(optimizer=LBFGSConfig()).resolved().trainer.batch_size == "full"
+    assert config(trainer=TrainerConfig(batch_size=7)).resolved().trainer.batch_size == 7
+
+
+def test_auto_monitor():
+    assert config().resolved().trainer.monitor == "val/accuracy"
+    assert config(dataset=RandomRegressionConfig()).resolved().trainer.monitor == "val/loss"
+    assert config(trainer=TrainerConfig(monitor="val/loss")).resolved().trainer.monitor == "val/loss"
+
+
+def test_a_relative_root_is_made_absolute(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert config(dataset=ImageFolderConfig(root="x")).resolved().dataset.root == str(tmp_path / "x")
+
+
+def test_resolving_leaves_the_config_as_it_was():
+    first = config()
+    assert first.resolved() == first.resolved().resolved()
+    assert first.trainer.batch_size == "auto"
+
+
+# ---------------------------------------------------------------- problems
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"optimizer": LBFGSConfig(), "trainer": TrainerConfig(batch_size=9)}, "set trainer.batch_size=full"),
+        ({"optimizer": LBFGSConfig(), "model": MLPConfig(dropout=0.5)}, "set model.dropout=0"),
+        ({"optimizer": LBFGSConfig(), "regularizer": L1Config(proximal=True)}, "single gradient steps: not lbfgs"),
+        ({"dataset": ImageFolderConfig(root="x", flip=True), "features": HogConfig()}, "features=hog are computed onc"),
+        ({"dataset": RandomRegressionConfig()}, "loss=cross_entropy needs classes"),
+        (
+            {
+                "dataset": RandomRegressionConfig(),
+                "loss": SquaredErrorConfig(),
+                "trainer": TrainerConfig(monitor="val/accuracy"),
+            },
+            "set val/loss",
+        ),
+        ({"trainer": TrainerConfig(patience=3)}, "set dataset.val_fraction=0.1, say"),
+    ],
+)
+def test_what_does_not_go_together_is_named(changes, line):
+    (problem,) = config(**changes).problems()
+    assert line in problem
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"optimizer": LBFGSConfig(), "trainer": TrainerConfig(batch_size="full"), "regularizer": L1Config()},
+        {"dataset": ImageFolderConfig(root="x", flip=True)},
+        {"dataset": ImageFolderConfig(root="x"), "features": HogConfig()},
+        {"dataset": RandomRegressionConfig(), "loss": SquaredErrorConfig()},
+        {"dataset": SpiralsConfig(val_fraction=0.1), "trainer": TrainerConfig(patience=3)},
+    ],
+)
+def test_what_goes_together_passes(changes):
+    assert list(config(**changes).problems()) == []
+
+
+# ---------------------------------------------------------------- parts of a config
+
+
+def test_a_plans_run_is_the_run_alone():
+    plan = config(TrainConfig, seed=3, resume="auto")
+    assert type(plan.run) is RunConfig
+    assert dataclasses.asdict(plan.run) == dataclasses.asdict(config(seed=3))
+
+
+def test_seeds():
+    assert [key for key in ("seed", "dataset.seed", "figure.seed_", "model.seeds", "lr") if is_seed(key)] == [
+        "seed", "dataset.seed",
+    ]  # fmt: skip
+
+
+def test_the_keys_named_are_keys_of_a_run():
+    known = set(flat(config())) | {f.name for f in dataclasses.fields(RunConfig)}
+    assert set(MAY_CHANGE) <= known
+    assert known | {"loss.label_smoothing", "loss.margin"} >= VARY
