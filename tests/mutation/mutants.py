@@ -58,14 +58,18 @@ class Room:
 
 QUASI_NEWTON = ("curvature", "lbfgs", "line", "quasi_newton", "wolfe")
 ROOMS = (
-    Room("objective", ("objective/*.py",), ("objective", "training/test_update.py", "training/stacked/test_update.py")),
-    Room("models", ("models/*.py",), ("models",)),
+    Room(
+        "objective",
+        ("objective/*.py",),
+        ("objective", "test_options.py", "training/test_update.py", "training/stacked/test_update.py"),
+    ),
+    Room("models", ("models/*.py",), ("models", "test_options.py")),
     Room("randomness", ("randomness.py",), ("test_randomness.py",)),
     Room("grouping", ("sweeps/grouping.py",), ("sweeps/test_grouping.py",)),
     Room(
         "quasi-Newton",
         tuple(f"optim/{name}.py" for name in QUASI_NEWTON),
-        tuple(f"optim/test_{name}.py" for name in QUASI_NEWTON),
+        (*(f"optim/test_{name}.py" for name in QUASI_NEWTON), "optim/test_base.py", "test_options.py"),
     ),
     Room("rules", ("optim/rules/*.py",), ("optim/test_rules.py", "optim/test_tracks.py")),
     Room(
@@ -73,8 +77,8 @@ ROOMS = (
         ("optim/*.py",),
         (
             *(f"optim/test_{name}.py" for name in ("adamw", "base", "plateau", "rules", "schedules", "sgd", "tracks")),
+            "test_options.py",
             "training/test_state.py",
-            "config/test_schema.py",
         ),
     ),
 )  # a source belongs to the first room that has it
