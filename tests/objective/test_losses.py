@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.special import logsumexp
 
+from deeprob.config import options
 from deeprob.objective import (
     CrossEntropyConfig,
     HingeConfig,
@@ -12,6 +13,7 @@ from deeprob.objective import (
     SquaredErrorConfig,
     SquaredHingeConfig,
 )
+from deeprob.objective.losses import CrossEntropy
 
 loss = CrossEntropyConfig().build()
 
@@ -61,6 +63,15 @@ def test_label_smoothing_by_hand():
     )
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_a_smoothing_that_is_a_tensor_costs_the_same(smoothing):
+    # a stack of runs has a number for each run; target 1 of three classes with probabilities ⅙, ⅓, ½
+    scores = torch.tensor([[1.0, 2.0, 3.0]]).log()
+    expected = (1 - smoothing) * math.log(3) + smoothing * (math.log(6) + math.log(3) + math.log(2)) / 3
+    loss_of_a_run = CrossEntropy(torch.tensor(smoothing))
+    np.testing.assert_allclose(loss_of_a_run(scores, torch.tensor([1])), [expected], rtol=1e-6)
+
+
 # The CS231n example: scores of a cat, a car and a frog.
 SCORES = torch.tensor([[3.2, 5.1, -1.7], [1.3, 4.9, 2.0], [2.2, 2.5, -3.1]])
 TARGETS = torch.tensor([0, 1, 2])
@@ -101,3 +112,7 @@ def test_squared_error_of_one_hot_codes_and_of_numbers():
     squared = SquaredErrorConfig().build()
     assert squared(scores, torch.tensor([1])).tolist() == [0.25 + 1.0]
     assert squared(scores, torch.tensor([[1.0, 0.0]])).tolist() == [0.25 + 4.0]
+
+
+def test_numbers_as_targets_are_for_the_squared_error_alone():
+    assert [name for name, cls in options("loss").items() if cls().regression] == ["squared_error"]
