@@ -8,6 +8,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
+from deeprob.optim.line import Line
 from deeprob.optim.quasi_newton import QuasiNewton
 
 _SPEC = importlib.util.spec_from_file_location(
@@ -186,3 +187,40 @@ def test_a_loaded_state_goes_on_bit_for_bit(dtype):
         update(1)
     assert torch.equal(*places)
     assert optimizers[1].state[places[1]]["step_change"].dtype == torch.float64
+
+
+def test_a_loaded_state_is_a_copy():
+    _, _, optimizer = solve(suite.rosenbrock, torch.tensor([-1.2, 1.0, 0.5, 2.0]), max_iter=4)
+    saved = optimizer.state_dict()
+    before = copy.deepcopy(saved)
+    place = nn.Parameter(torch.zeros(4))
+    other = QuasiNewton([place])
+    other.load_state_dict(saved)
+    for value in other.state[place].values():
+        if isinstance(value, Tensor):
+            value.fill_(7)
+    torch.testing.assert_close(saved["state"], before["state"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.5, 2.0])
+def test_a_direction_that_does_not_fall_is_no_way(slope):
+    class Uphill:
+        def __len__(self) -> int:
+            return 1
+
+        def direction(self, gradient: Tensor) -> Tensor:
+            return slope * gradient / gradient.square().sum()
+
+    place = nn.Parameter(torch.tensor([3.0, 4.0]))
+    optimizer = QuasiNewton([place])
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = place.square().sum()
+        value.backward()
+        return value
+
+    line = Line([place], torch.enable_grad()(closure))
+    now, _ = line.evaluate()
+    assert optimizer._next(line, Uphill(), now) is None
+    assert (place.tolist(), line.evaluations) == ([3, 4], 1)
