@@ -189,6 +189,33 @@ def test_a_loaded_state_goes_on_bit_for_bit(dtype):
     assert optimizers[1].state[places[1]]["step_change"].dtype == torch.float64
 
 
+@pytest.mark.parametrize("lr", [1.0, 0.5])
+@pytest.mark.parametrize(
+    ("search", "scale", "step"),
+    [
+        ("strong_wolfe", 100.0, [0.6, 0.8]),  # the gradient (300, 400) has length 500: as long as lr
+        ("strong_wolfe", 0.1, [0.6, 0.8]),
+        (None, 100.0, [300 / 700, 400 / 700]),  # with the 1-norm 700
+        (None, 0.1, [0.3, 0.4]),  # with the 1-norm 0.7: as it is
+    ],
+)
+def test_the_first_step(search, scale, step, lr):
+    places = []
+
+    def loss(x: Tensor) -> Tensor:
+        places.append(x.detach().clone())
+        return scale * x.square().sum() / 2
+
+    solve(loss, torch.tensor([3.0, 4.0], dtype=torch.float64), lr=lr, line_search_fn=search)
+    assert (places[0] - places[1]).tolist() == pytest.approx([lr * part for part in step])
+
+
+def test_iterations_are_counted_one_by_one():
+    start = torch.tensor([-1.2, 1.0], dtype=torch.float64)
+    _, values, optimizer = solve(suite.rosenbrock, start, max_iter=5, max_eval=99, line_search_fn=None, lr=0.1)
+    assert (len(values), optimizer.reason) == (1 + 5, "max_iter")
+
+
 def test_a_loaded_state_is_a_copy():
     _, _, optimizer = solve(suite.rosenbrock, torch.tensor([-1.2, 1.0, 0.5, 2.0]), max_iter=4)
     saved = optimizer.state_dict()
