@@ -112,6 +112,11 @@ def test_the_last_layers_weights_have_deviation_1_over_fan_in():
     assert abs(deviation * 400 - 1) < 5 / math.sqrt(2 * 400 * 300)
 
 
+def test_a_network_made_without_a_config_has_the_same_weights():
+    made = MLP([4, 6, 3], ACTIVATIONS["relu"], 0.0, rng())
+    torch.testing.assert_close(made.state_dict(), build(4, 3, hidden=[6]).state_dict(), rtol=0, atol=0)
+
+
 def test_weights_may_start_standard_normal():
     for layer in build(300, 200, hidden=[200, 400], init="standard_normal").layers:
         count = layer.weight.numel()

@@ -54,6 +54,11 @@ def test_the_gradient_is_the_softmax_minus_one_at_the_target():
     np.testing.assert_allclose(scores.grad, softmax - np.eye(4)[targets], atol=1e-12)
 
 
+def test_without_a_word_nothing_is_smoothed():
+    scores = torch.tensor([[math.log(2), math.log(6)]])
+    np.testing.assert_allclose(CrossEntropy()(scores, torch.tensor([0])), [math.log(4)], rtol=1e-6)
+
+
 def test_label_smoothing_by_hand():
     # probabilities ¼ and ¾, target 0, ε = 0.2: −0.9 ln ¼ − 0.1 ln ¾
     scores = torch.tensor([[math.log(2), math.log(6)]])

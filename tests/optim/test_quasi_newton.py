@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from deeprob.optim.line import Line
 from deeprob.optim.quasi_newton import QuasiNewton
+from deeprob.optim.wolfe import Trial
 
 _SPEC = importlib.util.spec_from_file_location(
     "lbfgs_problems", Path(__file__).parents[1] / "benchmarks" / "lbfgs_problems.py"
@@ -96,6 +97,20 @@ def test_a_last_step_that_finds_nothing_to_do_says_so():
     assert optimizer.finished
     assert len(more) == len(values) + 1
     assert place.tolist() == pytest.approx([1, 1])
+
+
+def test_only_a_step_without_any_iteration_finds_nothing_to_do():
+    half = lambda x: x.square().sum() / 2  # noqa: E731  # from (1, 0) the first step, 1/‖g‖ = 1, ends at the minimum
+    _, values, optimizer = solve(half, torch.tensor([1.0, 0.0]))
+    assert (len(values), optimizer.reason, optimizer.finished) == (2, "gradient small", False)
+    assert solve(half, torch.zeros(2))[2].finished
+    assert not solve(lambda x: (x * math.nan).sum(), torch.zeros(2))[2].finished
+
+
+def test_two_evaluations_may_differ_by_four_spacings():
+    for dtype, spacing in ((torch.float32, 2.0**-23), (torch.float64, 2.0**-52)):
+        place = nn.Parameter(torch.zeros(2, dtype=dtype))
+        assert QuasiNewton([place])._rounding(Trial(0.0, -3.0, 0.0, 0.0, place)) == 4 * spacing * 3
 
 
 def test_a_gradient_that_is_wrong_ends_the_search_where_it_began():

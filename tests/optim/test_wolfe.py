@@ -83,6 +83,12 @@ def test_at_a_kink_the_lowest_step_will_do():
     assert abs(trial.step - 0.3) < 0.1
 
 
+def test_brackets_that_shrink_by_less_than_a_third_twice_are_halved():
+    # −t before a wall at 0.9: the cubic would creep up to the wall by a tenth of the bracket each time
+    _, _, steps = found(lambda t: -t if t < 0.9 else 1e3, lambda t: -1.0 if t < 0.9 else 1.0, 1.0)
+    assert steps[:7] == pytest.approx([1, 0.1, 0.19, (0.19 + 1) / 2, 0.6355, 0.67195, (0.67195 + 1) / 2])
+
+
 def test_below_rounding_slopes_decide():
     # (t − 1)²·1e-12 on a height of 1, which single precision cannot tell from 1
     height = lambda t: 1.0 + (6e-8 if 0.5 < t < 2 else 0.0)  # noqa: E731
@@ -158,6 +164,7 @@ def test_beyond_a_step_that_falls_ever_faster_it_is_5_times_as_far():
         (-0.5, -0.89, True),
         (-0.5, -0.91, False),  # |φ'| may be 0.9 of what it was
         (-0.5, 0.89, True),
+        (-0.5, 0.9, True),
         (-0.5, 0.91, False),
         (-1.1e-4, 0.1, True),
         (-0.9e-4, 0.1, False),  # the fall must be 10⁻⁴ of what the slope promises, which is 1
