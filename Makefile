@@ -7,7 +7,7 @@ READY = $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train preflight test test-slow torture lint format dashboard benchmark clean
+.PHONY: help train preflight test test-slow torture mutants lint format dashboard benchmark clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,10 @@ test-slow: $(READY) ## run the tests that take longer
 
 torture: $(READY) ## kill, damage, fill and fuzz, in full (about 10 minutes)
 	DEEPROB_TORTURE=1 $(BIN)/python -m pytest tests/torture $(ARGS)
+
+mutants: $(READY) ## change the source in 400 places, list what no test notices: make mutants ARGS="--count 100"
+	$(BIN)/python -m pip install --quiet --editable '.[test,mutation]'
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/mutants.py $(ARGS)
 
 lint: $(READY) ## check style (ruff) and types (mypy, strict)
 	$(BIN)/ruff check .

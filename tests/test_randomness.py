@@ -229,3 +229,9 @@ def test_generator_leaves_torchs_own_alone():
     before = torch.get_rng_state()
     torch.rand(4, generator=randomness.generator(0, "weights"))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", ["weights", "split"])
+def test_a_generator_is_seeded_by_63_bits_of_the_key(seed, name):
+    assert randomness.generator(seed, name).initial_seed() == int(randomness.key(seed, name)) % 2**63

@@ -108,6 +108,22 @@ def test_the_code_is_that_of_the_features_and_of_this_file():
     assert {"hog.py", "base.py", "steps.py", "randomness.py", Path(__file__).name} <= names
 
 
+def test_code_that_changed_has_another_hash(tmp_path, monkeypatch):
+    def hash_of(*texts: str) -> str:
+        extraction._hash_of.cache_clear()
+        files = [tmp_path / f"{number}.py" for number in range(len(texts))]
+        for file, text in zip(files, texts, strict=True):
+            file.write_text(text)
+        return extraction._hash_of(tuple(files))
+
+    before = hash_of("a = 1", "b = 2")
+    assert hash_of("a = 1", "b = 2") == before
+    assert len({before, hash_of("a = 1", "b = 3"), hash_of("a = 2", "b = 2"), hash_of("a = 1")}) == 4
+    monkeypatch.setattr(torch, "__version__", "another")
+    assert hash_of("a = 1", "b = 2") != before
+    extraction._hash_of.cache_clear()
+
+
 def test_seeds_that_draw_other_palettes_are_other_entries(computed):
     first = both(ColorQuantizationConfig(colors=4))
     second = both(ColorQuantizationConfig(colors=4, seed=1))

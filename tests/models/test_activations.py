@@ -67,3 +67,8 @@ def test_the_gain_of_a_rectifier_keeps_the_second_moment(name):
 def test_the_gain_of_tanh_keeps_small_signals():
     small = 1e-3
     assert ACTIVATIONS["tanh"].gain * math.tanh(small) == pytest.approx(small, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "identity"])
+def test_the_gain_of_what_is_nearly_linear_is_1(name):
+    assert ACTIVATIONS[name].gain == 1

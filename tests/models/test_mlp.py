@@ -112,6 +112,17 @@ def test_the_last_layers_weights_have_deviation_1_over_fan_in():
     assert abs(deviation * 400 - 1) < 5 / math.sqrt(2 * 400 * 300)
 
 
+def test_a_network_made_without_a_config_has_the_same_weights():
+    made = MLP([4, 6, 3], ACTIVATIONS["relu"], 0.0, rng())
+    torch.testing.assert_close(made.state_dict(), build(4, 3, hidden=[6]).state_dict(), rtol=0, atol=0)
+
+
+def test_weights_may_start_standard_normal():
+    for layer in build(300, 200, hidden=[200, 400], init="standard_normal").layers:
+        count = layer.weight.numel()
+        assert abs(layer.weight.double().square().mean().sqrt().item() - 1) < 5 / math.sqrt(2 * count)
+
+
 def test_biases_start_at_0():
     assert all((layer.bias == 0).all() for layer in build(2, 3).layers)
 
@@ -133,6 +144,13 @@ def test_dropout_silences_a_share_and_scales_the_rest_up(rate):
     rate = round(rate * 65536) / 65536  # the mask's resolution
     torch.testing.assert_close(dropped[~silent], torch.full_like(dropped[~silent], 2 / (1 - rate)))
     assert abs(int(silent.sum()) - count * rate) < 5 * math.sqrt(count * rate * (1 - rate))
+
+
+@pytest.mark.parametrize(
+    ("rate", "steps"), [(0.0, 0), (2**-16, 1), (0.5, 2**15), (0.3, 19661), (1 - 2**-16, 65535), (1 - 2**-20, 65535)]
+)
+def test_the_rate_of_dropout_has_the_resolution_of_the_mask(rate, steps):
+    assert Dropout(rate).rate.item() == steps / 2**16  # the nearest, and never 1
 
 
 def test_dropout_is_drawn_for_each_example_and_each_unit():

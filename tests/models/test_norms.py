@@ -20,6 +20,11 @@ def test_batch_norm_by_hand():
     np.testing.assert_allclose(norm(VALUES).detach(), seen, rtol=1e-5)
 
 
+def test_a_batch_of_two_is_normalized_by_itself():
+    # each unit's two numbers are a deviation below and above their mean
+    np.testing.assert_allclose(BatchNorm(2)(VALUES[:2]).detach(), [[-1, -1], [1, 1]], rtol=1e-4)
+
+
 def test_a_batch_of_one_uses_the_running_means():
     norm = BatchNorm(2)
     before = norm.running_mean.clone()

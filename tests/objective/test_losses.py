@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.special import logsumexp
 
+from deeprob.config import options
 from deeprob.objective import (
     CrossEntropyConfig,
     HingeConfig,
@@ -12,6 +13,7 @@ from deeprob.objective import (
     SquaredErrorConfig,
     SquaredHingeConfig,
 )
+from deeprob.objective.losses import CrossEntropy
 
 loss = CrossEntropyConfig().build()
 
@@ -52,6 +54,11 @@ def test_the_gradient_is_the_softmax_minus_one_at_the_target():
     np.testing.assert_allclose(scores.grad, softmax - np.eye(4)[targets], atol=1e-12)
 
 
+def test_without_a_word_nothing_is_smoothed():
+    scores = torch.tensor([[math.log(2), math.log(6)]])
+    np.testing.assert_allclose(CrossEntropy()(scores, torch.tensor([0])), [math.log(4)], rtol=1e-6)
+
+
 def test_label_smoothing_by_hand():
     # probabilities ¼ and ¾, target 0, ε = 0.2: −0.9 ln ¼ − 0.1 ln ¾
     scores = torch.tensor([[math.log(2), math.log(6)]])
@@ -59,6 +66,15 @@ def test_label_smoothing_by_hand():
     np.testing.assert_allclose(
         smooth(scores, torch.tensor([0])), [0.9 * math.log(4) + 0.1 * math.log(4 / 3)], rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_a_smoothing_that_is_a_tensor_costs_the_same(smoothing):
+    # a stack of runs has a number for each run; target 1 of three classes with probabilities ⅙, ⅓, ½
+    scores = torch.tensor([[1.0, 2.0, 3.0]]).log()
+    expected = (1 - smoothing) * math.log(3) + smoothing * (math.log(6) + math.log(3) + math.log(2)) / 3
+    loss_of_a_run = CrossEntropy(torch.tensor(smoothing))
+    np.testing.assert_allclose(loss_of_a_run(scores, torch.tensor([1])), [expected], rtol=1e-6)
 
 
 # The CS231n example: scores of a cat, a car and a frog.
@@ -101,3 +117,7 @@ def test_squared_error_of_one_hot_codes_and_of_numbers():
     squared = SquaredErrorConfig().build()
     assert squared(scores, torch.tensor([1])).tolist() == [0.25 + 1.0]
     assert squared(scores, torch.tensor([[1.0, 0.0]])).tolist() == [0.25 + 4.0]
+
+
+def test_numbers_as_targets_are_for_the_squared_error_alone():
+    assert [name for name, cls in options("loss").items() if cls().regression] == ["squared_error"]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from deeprob.config import options
 from deeprob.objective import ElasticNetConfig, L1Config, L2Config, NoneConfig
 from deeprob.objective.regularizers import ElasticNet
 
@@ -80,3 +81,14 @@ def test_the_proximal_step_is_a_soft_threshold():
     assert shrunk[0, 1] == 0
     for other in (L1Config(), L2Config(), NoneConfig()):
         assert other.build().shrink(weight, lr=0.2) is weight
+
+
+def test_which_regularizers_make_zeros():
+    assert {name for name, cls in options("regularizer").items() if cls().selects} == {"l1", "elastic_net"}
+    assert not any(cls().has_proximal_step for cls in options("regularizer").values())
+
+
+def test_without_a_word_l1_acts_through_the_gradient():
+    weight = torch.tensor([[3.0]], requires_grad=True)
+    ElasticNet(0.5, 0.0)([weight]).backward()
+    assert weight.grad.item() == 0.5

@@ -158,3 +158,8 @@ def test_without_a_gradient_weights_shrink_and_biases_stay(name):
     optimizer.step()
     torch.testing.assert_close(weight.detach(), torch.tensor([[1.9, -3.8]]))  # times 1 − 0.1·0.5 = 0.95
     assert bias.item() == 2
+
+
+def test_which_optimizers_have_one_kernel_on_every_device():
+    groups = {name: config_of(name).build([nn.Parameter(torch.ones(2, 2))]).param_groups for name in NAMES}
+    assert {name for name, (group,) in groups.items() if group.get("fused")} == {"adam", "adamw", "sgd"}

@@ -8,7 +8,9 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
+from deeprob.optim.line import Line
 from deeprob.optim.quasi_newton import QuasiNewton
+from deeprob.optim.wolfe import Trial
 
 _SPEC = importlib.util.spec_from_file_location(
     "lbfgs_problems", Path(__file__).parents[1] / "benchmarks" / "lbfgs_problems.py"
@@ -95,6 +97,20 @@ def test_a_last_step_that_finds_nothing_to_do_says_so():
     assert optimizer.finished
     assert len(more) == len(values) + 1
     assert place.tolist() == pytest.approx([1, 1])
+
+
+def test_only_a_step_without_any_iteration_finds_nothing_to_do():
+    half = lambda x: x.square().sum() / 2  # noqa: E731  # from (1, 0) the first step, 1/‖g‖ = 1, ends at the minimum
+    _, values, optimizer = solve(half, torch.tensor([1.0, 0.0]))
+    assert (len(values), optimizer.reason, optimizer.finished) == (2, "gradient small", False)
+    assert solve(half, torch.zeros(2))[2].finished
+    assert not solve(lambda x: (x * math.nan).sum(), torch.zeros(2))[2].finished
+
+
+def test_two_evaluations_may_differ_by_four_spacings():
+    for dtype, spacing in ((torch.float32, 2.0**-23), (torch.float64, 2.0**-52)):
+        place = nn.Parameter(torch.zeros(2, dtype=dtype))
+        assert QuasiNewton([place])._rounding(Trial(0.0, -3.0, 0.0, 0.0, place)) == 4 * spacing * 3
 
 
 def test_a_gradient_that_is_wrong_ends_the_search_where_it_began():
@@ -186,3 +202,67 @@ def test_a_loaded_state_goes_on_bit_for_bit(dtype):
         update(1)
     assert torch.equal(*places)
     assert optimizers[1].state[places[1]]["step_change"].dtype == torch.float64
+
+
+@pytest.mark.parametrize("lr", [1.0, 0.5])
+@pytest.mark.parametrize(
+    ("search", "scale", "step"),
+    [
+        ("strong_wolfe", 100.0, [0.6, 0.8]),  # the gradient (300, 400) has length 500: as long as lr
+        ("strong_wolfe", 0.1, [0.6, 0.8]),
+        (None, 100.0, [300 / 700, 400 / 700]),  # with the 1-norm 700
+        (None, 0.1, [0.3, 0.4]),  # with the 1-norm 0.7: as it is
+    ],
+)
+def test_the_first_step(search, scale, step, lr):
+    places = []
+
+    def loss(x: Tensor) -> Tensor:
+        places.append(x.detach().clone())
+        return scale * x.square().sum() / 2
+
+    solve(loss, torch.tensor([3.0, 4.0], dtype=torch.float64), lr=lr, line_search_fn=search)
+    assert (places[0] - places[1]).tolist() == pytest.approx([lr * part for part in step])
+
+
+def test_iterations_are_counted_one_by_one():
+    start = torch.tensor([-1.2, 1.0], dtype=torch.float64)
+    _, values, optimizer = solve(suite.rosenbrock, start, max_iter=5, max_eval=99, line_search_fn=None, lr=0.1)
+    assert (len(values), optimizer.reason) == (1 + 5, "max_iter")
+
+
+def test_a_loaded_state_is_a_copy():
+    _, _, optimizer = solve(suite.rosenbrock, torch.tensor([-1.2, 1.0, 0.5, 2.0]), max_iter=4)
+    saved = optimizer.state_dict()
+    before = copy.deepcopy(saved)
+    place = nn.Parameter(torch.zeros(4))
+    other = QuasiNewton([place])
+    other.load_state_dict(saved)
+    for value in other.state[place].values():
+        if isinstance(value, Tensor):
+            value.fill_(7)
+    torch.testing.assert_close(saved["state"], before["state"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.5, 2.0])
+def test_a_direction_that_does_not_fall_is_no_way(slope):
+    class Uphill:
+        def __len__(self) -> int:
+            return 1
+
+        def direction(self, gradient: Tensor) -> Tensor:
+            return slope * gradient / gradient.square().sum()
+
+    place = nn.Parameter(torch.tensor([3.0, 4.0]))
+    optimizer = QuasiNewton([place])
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = place.square().sum()
+        value.backward()
+        return value
+
+    line = Line([place], torch.enable_grad()(closure))
+    now, _ = line.evaluate()
+    assert optimizer._next(line, Uphill(), now) is None
+    assert (place.tolist(), line.evaluations) == ([3, 4], 1)

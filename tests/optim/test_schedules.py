@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from deeprob.config import options
 from deeprob.optim import ConstantConfig, CosineConfig, ExponentialConfig, OneCycleConfig, StepConfig
-from deeprob.optim.schedules import SchedulerConfig
+from deeprob.optim.schedules import Schedule, SchedulerConfig
 
 
 def factors(config: SchedulerConfig, steps: int) -> list[float]:
@@ -106,3 +107,14 @@ def test_one_cycle_warms_up_by_itself():
     assert list(OneCycleConfig().problems()) == []
     (problem,) = OneCycleConfig(warmup=0.1).problems()
     assert problem.startswith("warmup=0.1: one_cycle warms up by itself")
+
+
+def test_a_run_may_become_longer_where_its_end_has_no_part_in_the_rate():
+    assert {name for name, cls in options("scheduler").items() if cls().extendable} == {"constant", "plateau"}
+    assert not any(cls(warmup=0.1).extendable for cls in options("scheduler").values())
+
+
+def test_a_schedule_by_itself_is_1_and_has_no_state():
+    schedule = Schedule()
+    schedule.observe(1.0)
+    assert ([schedule(step) for step in (0, 7)], schedule.state_dict()) == ([1, 1], {})

@@ -1,7 +1,17 @@
 import pytest
 
 from deeprob.optim.rules import RULES
-from deeprob.optim.tracks import FAMILY, LECTURE, Tracks, Watched, state_of, table_text, tracks_table, walk
+from deeprob.optim.tracks import (
+    FAMILY,
+    LECTURE,
+    Tracks,
+    Watched,
+    nearly_equal,
+    state_of,
+    table_text,
+    tracks_table,
+    walk,
+)
 
 BETAS = ("beta1", "beta2")
 
@@ -68,3 +78,18 @@ def test_relatives_are_found_too():
     assert tracks_table(FAMILY)["AdamW"] == Tracks(True, True, True, True)
     assert tracks_table(FAMILY)["AMSGrad"] == Tracks(True, True, False, True)
     assert tracks_table(FAMILY)["Adam without bias correction"] == Tracks(True, True, True, False)
+
+
+def test_the_text_by_hand():
+    text = table_text({"SGD": LECTURE["SGD"], "RMSProp": LECTURE["RMSProp"]})
+    assert text.splitlines() == [
+        "         first moments  second moments  leaky second moments  bias correction",
+        "SGD            ✗              ✗                  ✗                   ✗",
+        "RMSProp        ✗              ✓                  ✓                   ✗",
+    ]
+
+
+def test_steps_are_the_same_within_a_hundredth():
+    assert [nearly_equal(1.0, 1.0 + difference) for difference in (0, 0.009, 0.011, -0.009, -0.011)] == [
+        True, True, False, True, False,
+    ]  # fmt: skip

@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils._pytree import tree_leaves
 
 from deeprob import load_run
+from deeprob.assembly.config import VARY
 from deeprob.running import stacked as stacked_run
 from deeprob.running.stacked import common_step
 from deeprob.tracking import checkpoint_file
@@ -116,6 +117,42 @@ def test_a_run_leaves_what_it_leaves_alone(deeprob, words, more):
     tables = [Path(sweep, "summary.csv").read_text().splitlines() for sweep in ("s", "alone")]
     assert tables[0][0] == tables[1][0]
     assert len(tables[0]) == len(tables[1])
+
+
+VARYING = {
+    "seed": ("seed=0,1",),
+    "model.dropout": ("model.dropout=0,0.2,0.5",),
+    "loss.label_smoothing": ("loss.label_smoothing=0,0.1",),
+    "loss.margin": ("loss=hinge", "loss.margin=0.5,1,2"),
+    "regularizer": ("regularizer=none,l1,l2",),
+    "scheduler": ("scheduler=constant,cosine,step",),
+    "trainer.monitor": ("trainer.monitor=val/loss,val/accuracy", "optimizer.lr=0.3", "trainer.epochs=8"),
+    "trainer.patience": ("trainer.patience=1,2", "optimizer.lr=0.3", "trainer.epochs=20"),
+    "trainer.progress": ("trainer.progress=true,false",),
+    "trainer.figures": ("trainer.figures=[],[confusion]", "trainer.epochs=2"),
+    "trainer.figures_every": ("trainer.figures=[confusion]", "trainer.figures_every=1,2", "trainer.epochs=2"),
+    "trainer.checkpoint_minutes": ("trainer.checkpoint_minutes=1,2",),
+    "trainer.checkpoint_epochs": ("trainer.checkpoint_epochs=1,2",),
+}
+
+
+@pytest.mark.parametrize("key", VARYING)
+def test_runs_that_differ_in_a_key_share_a_stack_and_train_as_alone(deeprob, words, monkeypatch, key):
+    sizes, train = [], stacked_run.StackedRuns.train
+    monkeypatch.setattr(
+        stacked_run.StackedRuns, "train", lambda runs, *rest: sizes.append(len(runs.directories)) or train(runs, *rest)
+    )
+    given = {word.partition("=")[0]: word for word in (*words, *VARYING[key])}.values()
+    assert deeprob(*given, STACKED, "hydra.sweep.dir=s").err == ""
+    assert deeprob(*given, "hydra.sweep.dir=alone").err == ""
+    assert sizes == [len(folders("alone"))]
+    for stacked, alone in zip(folders("s"), folders("alone"), strict=True):
+        assert_alike(stacked, alone, 1e-12)
+        assert (stacked / "figures").exists() == (alone / "figures").exists()
+
+
+def test_every_key_that_may_differ_is_tried():
+    assert VARYING.keys() == VARY
 
 
 def test_a_checkpoint_holds_one_run_and_not_the_whole_stack(deeprob, words):

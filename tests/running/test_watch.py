@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,56 @@ def test_drawing_waits_until_there_is_time(monkeypatch):
     assert shown[-1] == 4
     looking.catch_up()
     assert shown[-1] == 5
+
+
+def test_what_drawing_took_decides_when_there_is_time_again(one_run, monkeypatch):
+    """Drawing takes a twentieth of the time trained, if the next look takes as long as the longest one so far."""
+    clock, cost, shown = [0.0], [0.5], []
+
+    class Events:
+        def image(self, tag, png, step):
+            raise AssertionError("there are no figures here")
+
+        def scalars(self, values, step):
+            pass
+
+        def histogram(self, tag, values, step):
+            if tag == "activations/scores":
+                clock[0] += cost[0]
+                shown.append(step)
+
+    class Time:
+        monotonic = staticmethod(time.monotonic)
+
+        @staticmethod
+        def perf_counter() -> float:
+            return clock[0]
+
+    config = load_run(one_run).config
+    config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, epochs=9, figures_every=1))
+    setup = Setup.build(config)
+    monkeypatch.setattr(watch, "time", Time)
+    looking = Watch(setup, one_run, Events(), alone=True)
+
+    def look(epoch: int, trained: float) -> list[int]:
+        setup.state._began = time.perf_counter() - trained
+        before = len(shown)
+        looking.look(epoch)
+        assert setup.state.seconds == pytest.approx(trained - cost[0] * (len(shown) - before), abs=0.1)
+        return shown[before:]
+
+    assert look(0, 19.8) == []  # the first look is taken to last a second
+    assert look(1, 20.5) == [0, 1]  # 0 + 1 ≤ 1.025; after half a second the next: 0.5 + 0.5 ≤ 1.025
+    assert look(2, 29.5) == []  # 1 + 0.5 > 1.475
+    cost[0] = 2.0
+    assert look(3, 30.5) == [2]  # 1 + 0.5 ≤ 1.525, and it took two seconds: 3 + 2 > 1.525
+    assert look(4, 99.0) == []  # 3 + 2 > 4.95
+    cost[0] = 0.5
+    assert look(5, 101.0) == [3]  # 3 + 2 ≤ 5.05, then 3.5 + 2 > 5.05: the longest counts, not the last
+    assert look(6, 109.0) == []
+    assert look(7, 111.0) == [4]
+    looking.catch_up()
+    assert shown == list(range(8))
 
 
 def test_a_run_that_is_to_end_draws_for_a_moment_only(monkeypatch, capsys):

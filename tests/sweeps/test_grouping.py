@@ -1,8 +1,10 @@
 """Which jobs train together, and how many."""
 
 import functools
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -135,6 +137,9 @@ def test_jobs_alone_come_with_their_reason(plan):
         (("optimizer.beta1=0.5", "optimizer.beta1=0.6 optimizer.weight_decay=1"), {"beta1", "weight_decay"}),
         (("regularizer=none", "regularizer=l2"), {"l2"}),
         (("regularizer=l2", "regularizer=l1"), {"l1", "l2"}),
+        (("regularizer=none", "regularizer=l2 regularizer.strength=0"), set()),
+        (("regularizer=none", "regularizer=l2 regularizer.strength=1"), {"l2"}),
+        (("loss=hinge", "loss=hinge loss.margin=0.5"), {"margin"}),
         (("loss.label_smoothing=0.1", "loss.label_smoothing=0.2"), {"label_smoothing"}),
     ],
 )
@@ -166,7 +171,11 @@ def test_batches_in_chunks_train_alone(experiment_of):
         assert hindrance_of_size(setup, forced) == "its batches of 32 are split into chunks of 10"
 
 
-def test_large_updates_train_alone_unless_that_is_forced(experiment_of):
+def test_a_batch_that_is_one_chunk_is_not_split(experiment_of):
+    assert hindrance_of_size(experiment_of("trainer.chunk_size=32"), forced=False) == ""
+
+
+def test_large_updates_train_alone_unless_that_is_forced(experiment_of, monkeypatch):
     small, large = experiment_of(), experiment_of("model.width=800", "trainer.batch_size=300")
     parameters = 2 * 800 + 800 + 800 * 800 + 800 + 800 * 3 + 3
     assert large.operations == 6 * 300 * parameters > grouping.LARGE_UPDATE
@@ -174,6 +183,8 @@ def test_large_updates_train_alone_unless_that_is_forced(experiment_of):
     reason = "an update of 1.2e+09 operations keeps the CPU busy by itself (hydra.launcher.max_stack=N stacks it)"
     assert hindrance_of_size(large, forced=False) == reason
     assert hindrance_of_size(large, forced=True) == ""
+    monkeypatch.setattr(grouping, "LARGE_UPDATE", large.operations)
+    assert hindrance_of_size(large, forced=False) == ""
 
 
 def test_as_many_fit_as_memory_has_room_for(experiment_of, monkeypatch):
@@ -183,7 +194,23 @@ def test_as_many_fit_as_memory_has_room_for(experiment_of, monkeypatch):
     monkeypatch.setattr(grouping, "free_memory", lambda device: 0)
     assert fitting(setup) == 1
     monkeypatch.setattr(grouping, "free_memory", lambda device: 1 << 60)
-    assert fitting(setup) == grouping.LARGEST["cpu"]
+    assert fitting(setup) == 256
+
+
+def test_a_gpu_takes_more_runs_and_large_updates(monkeypatch):
+    state = SimpleNamespace(frozen=SimpleNamespace(device=torch.device("cuda")))
+    setup = SimpleNamespace(state=state, batch_size=10**4, chunk_size=10**6, operations=6e13)
+    monkeypatch.setattr(grouping, "free_memory", lambda device: 1 << 60)
+    monkeypatch.setattr(grouping, "memory", lambda setup: 1 << 20)
+    assert fitting(setup) == 4096
+    assert hindrance_of_size(setup, forced=False) == ""
+
+
+def test_memory_by_hand(experiment_of):
+    # 90 points of the plane by 32; layers 2 → 8 → 3: parameters ten times (gradient, states, copies), 2 + 8 + 3 units
+    # of a batch six times, the order of the points; four bytes each
+    setup = experiment_of("dataset.points_per_class=30", "model.layers=2", "model.width=8")
+    assert memory(setup) == 4 * (10 * (2 * 8 + 8 + 8 * 3 + 3) + 6 * 32 * (2 + 8 + 3) + 90)
 
 
 def test_memory_grows_with_what_a_run_holds(experiment_of):
@@ -194,5 +221,9 @@ def test_memory_grows_with_what_a_run_holds(experiment_of):
     assert memory(experiment_of("dataset.points_per_class=3000")) > least
 
 
-def test_free_memory_is_a_part_of_what_there_is():
-    assert 2**20 < grouping.free_memory(torch.device("cpu")) < 2**50
+def test_free_memory_is_half_of_what_there_is(monkeypatch):
+    pages = {"SC_AVPHYS_PAGES": 1001, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    assert grouping.free_memory(torch.device("cpu")) == 1001 * 4096 // 2
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (7001, 9000))
+    assert grouping.free_memory(torch.device("cuda")) == 3500

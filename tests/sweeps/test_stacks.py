@@ -246,17 +246,25 @@ def test_hydras_basic_sweeper_works_with_stacks(deeprob, small, stacks):
 
 
 def test_one_compiler_serves_stacks_of_one_size(deeprob, small, monkeypatch):
-    made = []
+    used, train = [], StackedRuns.train
 
-    class Counted(vectorized.Compiler):
+    class Told(vectorized.Compiler):
         def __init__(self, choice, stacks=1):
-            made.append((choice, stacks))
+            self.told = (choice, stacks)
             super().__init__(False, stacks)
 
-    monkeypatch.setattr(vectorized, "Compiler", Counted)
+    def trained(self, compiler, tell):
+        used.append((len(self.directories), compiler))
+        return train(self, compiler, tell)
+
+    monkeypatch.setattr(vectorized, "Compiler", Told)
+    monkeypatch.setattr(StackedRuns, "train", trained)
     words = ("-m", *small, "seed=range(8)", STACKED, "hydra.launcher.max_stack=3")
     assert deeprob(*words, "hydra.launcher.compile=true", "hydra.sweep.dir=s").status == 0
-    assert set(made) == {(True, 1), (True, 2)}  # one stack of two runs, two of three
+    (two, first), (three, second), (another_three, third) = used
+    assert (two, three, another_three) == (2, 3, 3)
+    assert (first.told, second.told) == ((True, 1), (True, 2))  # how many stacks each serves
+    assert first is not second is third
 
 
 def test_the_best_so_far_is_that_of_the_whole_sweep():

@@ -65,6 +65,15 @@ def test_plain_lines_without_a_terminal(capsys, monkeypatch):
     ]
 
 
+def test_plain_lines_are_two_seconds_apart(capsys, monkeypatch):
+    now = iter([0.0, 1.9, 2.0, 3.0, 3.9, 4.0, 9.0, 10.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(now))
+    with Bar(100, "task", "pictures") as bar:
+        for done in range(1, 8):
+            bar.advance(1, f"at {done}")
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["2", "5", "6"]
+
+
 def test_shares_that_round_to_more_than_the_whole_leave_no_time(capsys, monkeypatch):
     monkeypatch.setattr(console, "_LINE_EVERY", 0.0)
     with Bar(1, "task", "runs") as bar:

@@ -76,7 +76,8 @@ def wolfe_search(evaluate: Callable[[float], Trial], start: Trial, step: float, 
         trial = evaluate(step)
         if trial.finite:
             enough = trial.value <= start.value + DECREASE * step * start.slope
-            if abs(trial.slope) <= -CURVATURE * start.slope and (enough or trial.value <= start.value + rounding):
+            same = abs(trial.value - start.value) <= rounding
+            if abs(trial.slope) <= -CURVATURE * start.slope and (enough or same):
                 return trial
             if enough and (best is None or trial.value < best.value):
                 best = trial
