@@ -58,23 +58,23 @@ def test_what_the_model_sees_of_a_split(one_run, split):
     run = load_run(one_run)
     inputs = run.examples(split).inputs
     whole = run.features(inputs)
-    assert torch.equal(run.seen(split), whole)
-    assert torch.equal(run.seen(split, slice(3)), whole[:3])
-    assert torch.equal(run.seen(split, torch.tensor([7, 0])), whole[[7, 0]])
+    assert torch.equal(run.features_of(split), whole)
+    assert torch.equal(run.features_of(split, slice(3)), whole[:3])
+    assert torch.equal(run.features_of(split, torch.tensor([7, 0])), whole[[7, 0]])
 
 
 def test_what_is_extracted_already_is_not_extracted_again(deeprob, pictures, monkeypatch):
     words = ("dataset=image_folder", f"dataset.root={pictures}", "dataset.val_fraction=0.25", "features=hog")
     assert deeprob(*words, "model=linear", "trainer.epochs=1", "hydra.run.dir=run").status == 0
     run = load_run("run")
-    expected = run.seen("train"), run.scores("val"), run.evaluate("test")
+    expected = run.features_of("train"), run.scores("val"), run.evaluate("test")
     splits = Setup.build(run.config).splits
     monkeypatch.setattr(Hog, "extract", None)
     with pytest.raises(TypeError):
-        run.seen("train")
+        run.features_of("train")
     run = dataclasses.replace(run, extracted=splits)
-    assert torch.equal(run.seen("train"), expected[0])
-    assert torch.equal(run.seen("train", slice(1, None, 2)), expected[0][1::2])
+    assert torch.equal(run.features_of("train"), expected[0])
+    assert torch.equal(run.features_of("train", slice(1, None, 2)), expected[0][1::2])
     assert torch.equal(run.scores("val"), expected[1])
     assert run.evaluate("test") == expected[2]
 

@@ -35,7 +35,9 @@ def words_of(root: Path) -> tuple[str, ...]:
 def is_finite(run) -> bool:
     """Tell whether everything is that features have learned, and what a model sees and says."""
     state = run.predictor.features.state_dict().values()
-    return all(t.isfinite().all() for t in (*state, run.seen("train"), run.seen("test"), run.scores("test")))
+    return all(
+        t.isfinite().all() for t in (*state, run.features_of("train"), run.features_of("test"), run.scores("test"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_constant_pictures_have_finite_features(deeprob, pictures, words):
     assert deeprob(*words_of(pictures), *words).status == 0
     run = load_run("run")
     assert is_finite(run)
-    assert torch.equal(run.seen("train"), run.seen("train")[:1].expand_as(run.seen("train")))
+    assert torch.equal(run.features_of("train"), run.features_of("train")[:1].expand_as(run.features_of("train")))
 
 
 @pytest.mark.parametrize("words", FEATURES, ids=" ".join)

@@ -45,9 +45,9 @@ def computed(monkeypatch) -> list[int]:
 
 def both(config: FeaturesConfig, inputs: torch.Tensor = PICTURES, dtype: torch.dtype = torch.float32):
     """Fit to some pictures and extract others; return both extracted, and the state."""
-    features = config.build(tuple(inputs.shape[1:])).to(dtype=dtype)
-    train = extraction.fit(features, config, inputs)
-    return train, extraction.extract(features, config, OTHERS), features.state_dict()
+    features = config.make(tuple(inputs.shape[1:])).to(dtype=dtype)
+    train = extraction.fit(features, inputs)
+    return train, extraction.extract(features, OTHERS), features.state_dict()
 
 
 @pytest.mark.parametrize(
@@ -156,17 +156,17 @@ def test_damaged_and_foreign_files_are_noticed_and_made_anew(computed, folder, c
 
 def test_a_folder_that_cannot_be_written_costs_a_line(folder, capsys):
     folder.parent.write_text("a file in its place")
-    features = HogConfig().build((3, 12, 12))
-    extracted = extraction.fit(features, HogConfig(), PICTURES)
-    assert torch.equal(extracted, HogConfig().build((3, 12, 12)).extract(PICTURES))
+    features = HogConfig().make((3, 12, 12))
+    extracted = extraction.fit(features, PICTURES)
+    assert torch.equal(extracted, HogConfig().make((3, 12, 12)).extract(PICTURES))
     err = capsys.readouterr().err
     assert err == (f"note: {folder}: Not a directory; these features cannot be kept, and are computed anew each time\n")
 
 
 def test_what_is_fast_or_unchanged_is_not_kept(folder, monkeypatch):
-    features = RawConfig().build((3, 12, 12))
-    assert extraction.fit(features, RawConfig(), PICTURES) is PICTURES
-    assert extraction.extract(features, RawConfig(), OTHERS) is OTHERS
+    features = RawConfig().make((3, 12, 12))
+    assert extraction.fit(features, PICTURES) is PICTURES
+    assert extraction.extract(features, OTHERS) is OTHERS
     monkeypatch.setattr(extraction, "WORTH", 60.0)
     both(HogConfig())
     assert not folder.exists()
@@ -208,4 +208,4 @@ def test_features_too_large_for_memory_are_named(part, monkeypatch):
     monkeypatch.setattr(PictureFeatures, "extract", fail)
     config = HogConfig(cell=4)
     with pytest.raises(UserError, match=r"memory: features=hog has 144 numbers for each of 40 inputs; lower them"):
-        part(config.build((3, 12, 12)), config, PICTURES)
+        part(config.make((3, 12, 12)), PICTURES)

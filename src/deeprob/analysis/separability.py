@@ -1,7 +1,5 @@
 """How well a linear classifier separates classes: a measure of what a layer makes of them."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -9,7 +7,7 @@ from deeprob import randomness
 from deeprob.data import Examples
 from deeprob.models import LinearConfig
 from deeprob.objective import CrossEntropyConfig
-from deeprob.optim import LBFGSConfig
+from deeprob.optim.minimize import minimize
 from deeprob.tracking.device import threads
 
 
@@ -32,18 +30,13 @@ def separability(train: Examples, test: Examples, iterations: int = 500, limit: 
     inputs = (inputs - mean) / deviation
     outputs = int(max(train.targets.max(), test.targets.max())) + 1
     model = LinearConfig().build(inputs.shape[1], outputs, randomness.generator(0, "separability")).double()
-    optimizer = LBFGSConfig(max_iter=iterations).build(model.parameters())
-    loss = CrossEntropyConfig().build()
+    cross_entropy = CrossEntropyConfig().build()
 
-    @torch.enable_grad()
-    def closure() -> Any:  # a 0-d tensor, which torch's own hints do not foresee
-        optimizer.zero_grad()
-        value = loss(model(inputs), train.targets).mean() + 1e-6 * model.layer.weight.square().sum()
-        torch.autograd.backward(value)
-        return value
+    def loss() -> Tensor:
+        return cross_entropy(model(inputs), train.targets).mean() + 1e-6 * model.layer.weight.square().sum()
 
     with threads(1):
-        optimizer.step(closure)
+        minimize(loss, model.parameters(), iterations)
     with torch.no_grad():
         scores: Tensor = model((test.inputs.double().flatten(1) - mean) / deviation)
     return (scores.argmax(1) == test.targets).double().mean().item()

@@ -102,7 +102,7 @@ class Run:
         return examples
 
     @torch.no_grad()
-    def seen(self, split: str, places: Tensor | slice = slice(None)) -> Tensor:
+    def features_of(self, split: str, places: Tensor | slice = slice(None)) -> Tensor:
         """Return what the model sees (n, …) of a split, or of its examples at some places: a slice or an index (n,).
 
         The same as `features` of the raw inputs, but what was computed for the run or is in the cache is not again.

@@ -14,7 +14,7 @@ from deeprob.assembly.finished import Run
 from deeprob.data import Splits
 from deeprob.errors import UserError
 from deeprob.objective import CrossEntropyConfig, SquaredErrorConfig
-from deeprob.optim import LBFGSConfig
+from deeprob.optim.minimize import minimize
 from deeprob.tracking import console
 
 FUSIONS = ("mean", "weights")
@@ -210,19 +210,10 @@ def fit_weights(outputs: Tensor, targets: Tensor) -> Tensor:
     return weights(_minimum(loss, len(outputs)))
 
 
-@torch.enable_grad()
 def _minimum(loss: Callable[[Tensor], Tensor], count: int) -> Tensor:
     """Return the numbers (count,) at which a smooth function is smallest, found by L-BFGS from 0."""
     numbers = nn.Parameter(torch.zeros(count, dtype=torch.float64))
-    optimizer = LBFGSConfig(max_iter=500).build([numbers])
-
-    def closure() -> Any:  # a 0-d tensor, which torch's own hints do not foresee
-        optimizer.zero_grad()
-        value = loss(numbers)
-        torch.autograd.backward(value)
-        return value
-
-    optimizer.step(closure)
+    minimize(lambda: loss(numbers), [numbers], 500)
     return numbers.detach()
 
 

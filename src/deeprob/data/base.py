@@ -1,9 +1,11 @@
 """What every dataset shares: a limit, a validation split, and how both are drawn."""
 
+import dataclasses
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -37,8 +39,11 @@ class DatasetConfig:
         raise AssertionError("a dataset defines load()")
 
     def resolved(self) -> Self:
-        """Return the config with paths that hold from any folder."""
-        return self
+        """Return the config with a root, if it is of a dataset that has one, that holds from any folder."""
+        if not any(field.name == "root" for field in dataclasses.fields(self)):
+            return self
+        changes: dict[str, Any] = {"root": os.path.realpath(place(getattr(self, "root")))}  # noqa: B009
+        return dataclasses.replace(self, **changes)
 
     def noise_sources(self) -> list[str]:
         """Return what draws random numbers in training, each as the override that switches it off."""

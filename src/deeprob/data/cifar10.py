@@ -1,13 +1,12 @@
 """CIFAR-10 on its original pixels, through torchvision; the md5 of every file is checked before it is opened."""
 
-import dataclasses
 import http.client
 import os
 import tarfile
 import urllib.error
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 
@@ -39,10 +38,6 @@ class CIFAR10Config(PicturesConfig):
     root: str = "~/.cache/deeprob/cifar10"
     download: bool = True
     url: str | None = None
-
-    def resolved(self) -> Self:
-        """Return the config with an absolute root."""
-        return dataclasses.replace(self, root=os.path.realpath(place(self.root)))
 
     def load(self) -> Splits:
         """Read both splits, after fetching and unpacking the archive if need be.

@@ -1,14 +1,11 @@
 """A table of one's own: a CSV file with columns of numbers to predict from and a column to be predicted."""
 
 import csv
-import dataclasses
 import io
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import torch
 from omegaconf import MISSING
@@ -53,10 +50,6 @@ class CSVConfig(DatasetConfig):
     def regression(self) -> bool:
         """Whether targets are numbers to be hit."""
         return self.task == "regression"
-
-    def resolved(self) -> Self:
-        """Return the config with an absolute path."""
-        return dataclasses.replace(self, root=os.path.realpath(place(self.root)))
 
     def load(self) -> Splits:
         """Read the file.

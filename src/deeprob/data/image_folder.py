@@ -1,13 +1,11 @@
 """Pictures in folders: ``root/train/<class>/*.jpg`` and ``root/test/<class>/*.jpg``, or ``root/<class>/*.jpg``."""
 
-import dataclasses
 import hashlib
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import torch
 from omegaconf import MISSING
@@ -32,10 +30,6 @@ class ImageFolderConfig(PicturesConfig):
     root: str = MISSING
     image_size: int | None = number(None, minimum=1, optional=True)
     test_fraction: float = number(0.2, above=0, below=1)
-
-    def resolved(self) -> Self:
-        """Return the config with an absolute root."""
-        return dataclasses.replace(self, root=os.path.realpath(place(self.root)))
 
     def load(self) -> Splits:
         """Read the folder, from its cache when there is one.

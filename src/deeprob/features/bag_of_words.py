@@ -11,8 +11,7 @@ from deeprob.config import choice, number, register
 from deeprob.errors import UserError
 from deeprob.features.codebook_learning import codebook, directions
 from deeprob.features.codes import coded, regions_of, thresholded
-from deeprob.features.patch_features import PatchFeatures, PatchFeaturesConfig
-from deeprob.features.patches import Descriptor
+from deeprob.features.patch_features import Patches, PatchFeatures, PatchFeaturesConfig
 from deeprob.features.votes import regions
 from deeprob.features.whitening import Whitening
 
@@ -61,17 +60,12 @@ class BagOfWordsConfig(PatchFeaturesConfig):
         """
         return BagOfWords(
             self.patches(input_shape),
-            self.standardize,
-            self.before,
             words=self.words,
             code=self.code,
             threshold=self.threshold,
             epsilon=self.epsilon,
             iterations=self.iterations,
             grid=self.grid,
-            mirror=self.mirror,
-            samples=self.samples,
-            seed=self.seed,
         )
 
 
@@ -84,7 +78,7 @@ class BagOfWords(PatchFeatures):
 
     Parameters
     ----------
-    patches, standardize, before, mirror, samples, seed
+    patches
         See `PatchFeatures`.
     words, code, threshold, epsilon, iterations, grid
         See `BagOfWordsConfig`.
@@ -97,9 +91,7 @@ class BagOfWords(PatchFeatures):
 
     def __init__(
         self,
-        patches: Descriptor,
-        standardize: str,
-        before: list[str],
+        patches: Patches,
         *,
         words: int,
         code: str,
@@ -107,26 +99,15 @@ class BagOfWords(PatchFeatures):
         epsilon: float | None,
         iterations: int,
         grid: int,
-        mirror: bool,
-        samples: int,
-        seed: int,
     ) -> None:
-        super().__init__(
-            patches,
-            words * (2 if code == "threshold" else 1) * grid**2,
-            standardize,
-            before,
-            mirror=mirror,
-            samples=samples,
-            seed=seed,
-        )
+        super().__init__(patches, words * (2 if code == "threshold" else 1) * grid**2)
         self.code = code
         self.threshold = threshold
         self.epsilon = epsilon
         self.iterations = iterations
-        rows, columns = patches.grid
-        self.whitening = Whitening(patches.count)
-        self.register_buffer("words", torch.zeros(words, patches.count))
+        rows, columns = patches.descriptor.grid
+        self.whitening = Whitening(patches.descriptor.count)
+        self.register_buffer("words", torch.zeros(words, patches.descriptor.count))
         self.register_buffer("regions", regions_of(regions(rows, grid), regions(columns, grid)), persistent=False)
 
     def fit(self, inputs: Tensor) -> Tensor:

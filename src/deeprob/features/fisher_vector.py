@@ -9,8 +9,7 @@ from torch import Tensor
 from deeprob.config import number, register
 from deeprob.errors import UserError
 from deeprob.features.mixture import Mixture
-from deeprob.features.patch_features import PatchFeatures, PatchFeaturesConfig
-from deeprob.features.patches import Descriptor
+from deeprob.features.patch_features import Patches, PatchFeatures, PatchFeaturesConfig
 from deeprob.features.pca import PrincipalAxes, fit_components
 
 
@@ -43,18 +42,13 @@ class FisherVectorConfig(PatchFeaturesConfig):
             or fewer numbers a patch than components.
         """
         patches = self.patches(input_shape)
-        fit_components("fisher_vector", self.components, patches.count, "patches")
+        fit_components("fisher_vector", self.components, patches.descriptor.count, "patches")
         return FisherVector(
             patches,
-            self.standardize,
-            self.before,
             components=self.components,
             gaussians=self.gaussians,
             iterations=self.iterations,
             grid=self.grid,
-            mirror=self.mirror,
-            samples=self.samples,
-            seed=self.seed,
         )
 
 
@@ -67,7 +61,7 @@ class FisherVector(PatchFeatures):
 
     Parameters
     ----------
-    patches, standardize, before, mirror, samples, seed
+    patches
         See `PatchFeatures`.
     components, gaussians, iterations, grid
         See `FisherVectorConfig`.
@@ -77,30 +71,17 @@ class FisherVector(PatchFeatures):
 
     def __init__(
         self,
-        patches: Descriptor,
-        standardize: str,
-        before: list[str],
+        patches: Patches,
         *,
         components: int,
         gaussians: int,
         iterations: int,
         grid: int,
-        mirror: bool,
-        samples: int,
-        seed: int,
     ) -> None:
-        super().__init__(
-            patches,
-            2 * gaussians * grid**2 * components,
-            standardize,
-            before,
-            mirror=mirror,
-            samples=samples,
-            seed=seed,
-        )
+        super().__init__(patches, 2 * gaussians * grid**2 * components)
         self.iterations = iterations
         self.grid = grid
-        self.projection = PrincipalAxes(patches.count, components)
+        self.projection = PrincipalAxes(patches.descriptor.count, components)
         self.mixture = Mixture(gaussians, components)
 
     def fit(self, inputs: Tensor) -> Tensor:

@@ -56,8 +56,8 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
             cells, larger = Edges.cells, self.patch + -self.patch % Edges.cells
             yield f"patch={self.patch}: descriptor=edges cuts a patch into {cells}×{cells} cells; set patch={larger}"
 
-    def patches(self, input_shape: tuple[int, ...]) -> Descriptor:
-        """Return what describes patches.
+    def patches(self, input_shape: tuple[int, ...]) -> "Patches":
+        """Return which patches there are, how they are described, and how many of them are learned from.
 
         Raises
         ------
@@ -78,7 +78,29 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
             raise UserError(
                 f"features={name} grid={self.grid}: {size}, {across} patches a side; grid is at most {across}"
             )
-        return descriptor
+        return Patches(descriptor, self.standardize, tuple(self.before), self.mirror, self.samples, self.seed)
+
+
+@dataclass(frozen=True)
+class Patches:
+    """What every feature of patches is given.
+
+    Attributes
+    ----------
+    descriptor
+        What describes them.
+    standardize, before
+        See `PictureFeatures`.
+    mirror, samples, seed
+        See `PatchFeaturesConfig`.
+    """
+
+    descriptor: Descriptor
+    standardize: str
+    before: tuple[str, ...]
+    mirror: bool
+    samples: int
+    seed: int
 
 
 class PatchFeatures(PictureFeatures):
@@ -87,32 +109,19 @@ class PatchFeatures(PictureFeatures):
     Parameters
     ----------
     patches
-        What describes them.
+        Which, and how many of them to learn from.
     output_count
         How many numbers a picture has.
-    standardize, before
-        See `PictureFeatures`.
-    mirror, samples, seed
-        See `PatchFeaturesConfig`.
     """
 
-    def __init__(
-        self,
-        patches: Descriptor,
-        output_count: int,
-        standardize: str,
-        before: list[str],
-        *,
-        mirror: bool,
-        samples: int,
-        seed: int,
-    ) -> None:
-        rows, columns = patches.grid
-        super().__init__((output_count,), standardize, before, rows * columns * patches.count)
-        self.patches = patches
-        self.mirror = mirror
-        self.samples = samples
-        self.seed = seed
+    def __init__(self, patches: Patches, output_count: int) -> None:
+        descriptor = patches.descriptor
+        rows, columns = descriptor.grid
+        super().__init__((output_count,), patches.standardize, list(patches.before), rows * columns * descriptor.count)
+        self.patches = descriptor
+        self.mirror = patches.mirror
+        self.samples = patches.samples
+        self.seed = patches.seed
 
     @abstractmethod
     def learn(self, patches: Tensor, rng: torch.Generator) -> None:

@@ -132,7 +132,7 @@ class Watch:
                 self.events.image(f"figures/{name_of(figure)}", png(figure.quick().draw(run), DPI), epoch)
         for name, parameter in run.model.named_parameters():
             self.events.histogram(f"weights/{name}", parameter.detach().numpy(), epoch)
-        inputs = run.seen("train", slice(SAMPLE))
+        inputs = run.features_of("train", slice(SAMPLE))
         with torch.no_grad():
             for name, values in run.model.stages(inputs):
                 self.events.histogram(f"activations/{name.replace(' ', '_')}", values.numpy(), epoch)

@@ -24,7 +24,7 @@ def probe(run: Run) -> dict[str, float]:
     Stages bear names that models with different activations share: ``linear_1``, ``hidden_1``, …, ``scores``.
     """
     train, test = (run.examples(split) for split in ("train", "test"))
-    stages = zip(*(run.model.stages(run.seen(split)) for split in ("train", "test")), strict=True)
+    stages = zip(*(run.model.stages(run.features_of(split)) for split in ("train", "test")), strict=True)
     return {
         f"probe/{shared_name(name)}": separability(Examples(seen, train.targets), Examples(unseen, test.targets))
         for (name, seen), (_, unseen) in stages

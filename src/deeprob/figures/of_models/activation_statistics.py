@@ -53,7 +53,7 @@ class ActivationStatisticsConfig(FigureConfig):
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
-        inputs = run.seen(self.split, slice(None, None, -(-len(run.examples(self.split)) // self.examples)))
+        inputs = run.features_of(self.split, slice(None, None, -(-len(run.examples(self.split)) // self.examples)))
         layers = list(hidden_layers(run.model, inputs))
         rows = -(-len(layers) // 3)
         panels = canvas.subplots(rows, -(-len(layers) // rows), squeeze=False)

@@ -189,4 +189,4 @@ def feeds(run: Run) -> Tensor:
     layers = run.model.linear_layers
     if len(layers) == 2:
         return layers[1].weight.detach().double().cpu()
-    return mean_derivatives(run.model, run.seen("train", slice(None, None, -(-len(run.data().train) // SAMPLE))))
+    return mean_derivatives(run.model, run.features_of("train", slice(None, None, -(-len(run.data().train) // SAMPLE))))
