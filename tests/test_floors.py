@@ -82,6 +82,26 @@ def test_imports_go_down():
     assert upward == []
 
 
+def arrows() -> set[tuple[str, str]]:
+    """Return which room imports which."""
+    return {
+        (room_of(path), room)
+        for path in SOURCE.rglob("*.py")
+        if room_of(path) != "__init__"
+        for room in imported_rooms(path) - {room_of(path)}
+    }
+
+
+def test_the_house_stays_small(capsys):
+    entries = {path.name for path in SOURCE.iterdir() if path.name not in ("__init__.py", "__pycache__", "py.typed")}
+    files = {name for name in entries if name.endswith(".py")}
+    with capsys.disabled():
+        print(f" {len(FLOOR_OF)} rooms, {len(FLOORS)} floors, {len(arrows())} arrows between rooms ", end="")
+    assert len(entries) <= 20
+    assert len(files) <= 4
+    assert len(arrows()) <= 100
+
+
 def test_the_page_for_contributors_draws_this_house():
     page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     drawn: list[set[str]] = []

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.utils import JobReturn, run_job
+from omegaconf import OmegaConf
 
+from deeprob.config import application
 from deeprob.config.application import claimed, config_directory, parse_arguments
 from deeprob.errors import UserError
 
@@ -32,11 +35,33 @@ def test_internals_of_hydra_are_as_they_were():
     assert parameters(run_job)[:5] == ["task_function", "config", "job_dir_key", "job_subdir_key", "hydra_context"]
     assert parameters(BasicSweeper.split_arguments) == ["overrides", "max_batch_size"]
     assert {"sweep", "setup"} <= set(dir(BasicSweeper))
+    assert parameters(BasicSweeper.setup)[1:] == ["hydra_context", "task_function", "config"]
+    assert parameters(BasicLauncher.launch)[1:] == ["job_overrides", "initial_job_idx"]
+    assert parameters(ConfigLoaderImpl._apply_overrides_to_config) == ["overrides", "cfg"]
+    assert parameters(ConfigLoaderImpl.validate_sweep_overrides_legal) == ["overrides", "run_mode", "from_shell"]
+    assert parameters(get_overrides_dirname) == ["overrides", "exclude_keys", "item_sep", "kv_sep"]
     assert {"on_run_start", "on_run_end", "on_multirun_start", "on_multirun_end"} <= set(dir(Callbacks))
     assert "_return_value" in JobReturn.__dataclass_fields__
     assert {"overrides", "multirun", "cfg", "info", "shell_completion", "config_dir", "config_name"} <= set(
         vars(get_args_parser().parse_args([]))
     )
+
+
+def test_internals_of_omegaconf_are_as_they_were():
+    node = OmegaConf.create({"a": "${b}", "b": 3, "c": None, "d": "???", "e": {"f": True}})
+    assert node._get_node("a")._value() == "${b}"
+    assert node._get_node("a")._dereference_node()._value() == 3
+    assert (node._get_node("c")._is_none(), node._get_node("d")._is_missing()) == (True, True)
+    assert node._get_node("e")._get_node("f")._get_parent() is node._get_node("e")
+    assert node._get_node("e")._get_root() is node
+    assert node._get_node("c")._is_optional()
+
+
+def test_other_modules_use_nothing_that_is_private_in_hydra():
+    source = Path(application.__file__).parents[2]
+    users = {str(path.relative_to(source)) for path in source.rglob("*.py") if "hydra._internal" in path.read_text()}
+    config, plugins = "deeprob/config/", "hydra_plugins/deeprob_"  # Hydra loads its plugins' modules a second time
+    assert users == {f"{config}application.py", f"{config}loader.py", f"{plugins}launcher.py", f"{plugins}sweeper.py"}
 
 
 def test_configs_are_found():

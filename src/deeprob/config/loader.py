@@ -1,19 +1,51 @@
-"""Composing configs fast: once for each set of group choices, then only values are set."""
+"""Composing configs fast: once for each set of group choices, then only values are set.
+
+Here and in `deeprob.config.application` are all parts of Hydra that are used and not public. They are named in
+``tests/config/test_application.py``.
+"""
 
 import pickle
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, Node, OmegaConf
 
 from deeprob.config.overrides import override_of
 
+__all__ = ["BasicSweeper", "CachingLoader", "apply_values", "combinations", "unresolved"]
+
 OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", replace=True)
 """For the names of job folders: ``${pad:7}`` is 007, so that they sort as they were numbered."""
+
+
+def apply_values(overrides: Sequence[Override], config: DictConfig) -> None:
+    """Set values of a config as Hydra does, with Hydra's errors."""
+    ConfigLoaderImpl._apply_overrides_to_config(list(overrides), config)
+
+
+def combinations(overrides: list[Override]) -> list[list[str]]:
+    """Return every combination of the values of some overrides, each as the words of a job.
+
+    Raises
+    ------
+    HydraException
+        For values that no sweep can have.
+    """
+    return [list(job) for job in BasicSweeper.split_arguments(overrides, None)[0]]
+
+
+def unresolved(config: DictConfig, key: str) -> Any:
+    """Return a value as it is written, interpolations unresolved."""
+    node = config._get_node(key)
+    assert isinstance(node, Node)
+    return node._value()
 
 
 def readable(words: list[str]) -> str:
@@ -71,7 +103,7 @@ class CachingLoader(ConfigLoaderImpl):
         constant = {override.get_key_element() for override in given if not override.is_sweep_override()}
         swept = [word for word in sweep_overrides if word.partition("=")[0] not in constant]
         config.hydra.job.override_dirname = readable(swept)
-        config.hydra.sweep.dir = master_config.hydra.sweep._get_node("dir")._value()
+        config.hydra.sweep.dir = unresolved(master_config.hydra.sweep, "dir")
         return config
 
     def _apply(self, override: Override, config: DictConfig) -> None:

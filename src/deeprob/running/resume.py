@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, OmegaConf
 
 from deeprob import config as configs
 from deeprob.assembly.config import MAY_CHANGE, RunConfig
 from deeprob.config import load, options
+from deeprob.config.loader import apply_values
 from deeprob.config.overrides import check_types, explain, parse
 from deeprob.errors import UserError
 from deeprob.tracking.checkpoint_file import exists, generations
@@ -63,7 +63,7 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
     node = OmegaConf.structured(base)
     assert isinstance(node, DictConfig)
     try:
-        ConfigLoaderImpl._apply_overrides_to_config(values, node)
+        apply_values(values, node)
     except Exception as error:  # whatever Hydra makes of the words, the words are at fault
         raise explain(error, words) from error
     check_types(node, [str(override.input_line) for override in values])

@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from deeprob.config.loader import BasicSweeper, combinations
 from deeprob.config.overrides import parse
 from deeprob.errors import UserError
 
@@ -52,12 +52,12 @@ class Jobs(NamedTuple):
                 if key not in given and key not in keys
             ]
             parsed = parse(all_words := [*words, *params, *arguments], loader)
-            overrides += combinations(sweeper, parsed, " ".join(all_words))
+            overrides += every_job(parsed, " ".join(all_words))
             swept |= dict.fromkeys(override.key_or_group for override in parsed if override.is_sweep_override())
         first: dict[tuple[str, ...], int] = {}
         for number, job in enumerate(overrides):
-            if (same := first.setdefault(tuple(job), number)) != number:
-                raise UserError(f"{' '.join(job)}: job {number} would be job {same} again; give each value once")
+            if (earlier := first.setdefault(tuple(job), number)) != number:
+                raise UserError(f"{' '.join(job)}: job {number} would be job {earlier} again; give each value once")
         return cls(overrides, list(swept))
 
 
@@ -75,10 +75,16 @@ def words_of(text: str) -> list[str]:
         raise UserError(f"sweep.variants: {text}: {str(error).lower()}") from error
 
 
-def combinations(sweeper: BasicSweeper, overrides: list[Override], text: str) -> list[list[str]]:
-    """Return every combination of the values of some overrides; `text` is what was typed."""
+def every_job(overrides: list[Override], text: str) -> list[list[str]]:
+    """Return every combination of the values of some overrides; `text` is what was typed.
+
+    Raises
+    ------
+    UserError
+        When there is none.
+    """
     try:
-        jobs: list[list[str]] = [list(job) for job in sweeper.split_arguments(overrides, None)[0]]
+        jobs = combinations(overrides)
     except HydraException as error:
         raise UserError(f"{text}: {error}; give the values, as in key=1,2,3") from error
     if not jobs:

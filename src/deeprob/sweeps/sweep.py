@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import TaskFunction
@@ -14,6 +13,7 @@ from hydra.types import TaskFunction
 from deeprob.assembly.config import RunConfig
 from deeprob.config import digest, read
 from deeprob.config.application import own_directory
+from deeprob.config.loader import BasicSweeper
 from deeprob.errors import CheckFailed, UserError, one_line
 from deeprob.running.resume import complete
 from deeprob.sweeps.conclusion import Conclusion

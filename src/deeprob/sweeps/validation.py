@@ -9,6 +9,7 @@ from omegaconf import DictConfig, open_dict
 
 from deeprob.assembly.config import TrainConfig
 from deeprob.config import load
+from deeprob.config.loader import unresolved
 from deeprob.config.overrides import check_types, explain
 from deeprob.errors import UserError
 from deeprob.running.watch import check_names
@@ -40,7 +41,7 @@ def validate(context: HydraContext, sweep: DictConfig, number: int, words: Seque
             config = context.config_loader.load_sweep_config(sweep, list(words))
             with open_dict(config):
                 config.hydra.job.num = config.hydra.job.id = number
-            if "${hydra:" in str(config.hydra.sweep._get_node("subdir")._value()):
+            if "${hydra:" in str(unresolved(config.hydra.sweep, "subdir")):
                 HydraConfig.instance().set_config(config)  # takes milliseconds, so only where it is asked for
             subdirectory = str(config.hydra.sweep.subdir)
         except Exception as error:  # whatever Hydra makes of the words, the words are at fault
