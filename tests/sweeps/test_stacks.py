@@ -9,8 +9,8 @@ import torch
 
 from deeprob.errors import UserError
 from deeprob.running.stacked import StackedRuns
-from deeprob.sweeps import grouping as groups
-from deeprob.sweeps import stacks as vectorized
+from deeprob.sweeps import grouping
+from deeprob.sweeps import stacks as launcher
 from deeprob.sweeps.stacks import best, check_settings
 from deeprob.tracking import checkpoint_file
 from deeprob.training.stacked.update import StackedUpdate
@@ -100,7 +100,7 @@ def test_what_is_one_by_one_has_a_reason(deeprob, small, stacks, word, reason):
 
 
 def test_large_updates_are_one_by_one_unless_max_stack_says_how_many(deeprob, small, stacks, monkeypatch):
-    monkeypatch.setattr(groups, "LARGE_UPDATE", 1.0)
+    monkeypatch.setattr(grouping, "LARGE_UPDATE", 1.0)
     words = ("-m", *small, "seed=0,1", STACKED)
     result = deeprob(*words, "hydra.sweep.dir=s")
     assert "note: jobs 0, 1 one by one: an update of " in result.err
@@ -248,22 +248,22 @@ def test_hydras_basic_sweeper_works_with_stacks(deeprob, small, stacks):
 def test_one_compiler_serves_stacks_of_one_size(deeprob, small, monkeypatch):
     used, train = [], StackedRuns.train
 
-    class Told(vectorized.Compiler):
-        def __init__(self, choice, stacks=1):
-            self.told = (choice, stacks)
-            super().__init__(False, stacks)
+    class Noted(launcher.Compiler):
+        def __init__(self, choice, stacks=1, varying=()):
+            self.noted = (choice, stacks, varying)
+            super().__init__(False, stacks, varying)
 
-    def trained(self, compiler, tell):
+    def trained(self, compiler, on_progress):
         used.append((len(self.directories), compiler))
-        return train(self, compiler, tell)
+        return train(self, compiler, on_progress)
 
-    monkeypatch.setattr(vectorized, "Compiler", Told)
+    monkeypatch.setattr(launcher, "Compiler", Noted)
     monkeypatch.setattr(StackedRuns, "train", trained)
     words = ("-m", *small, "seed=range(8)", STACKED, "hydra.launcher.max_stack=3")
     assert deeprob(*words, "hydra.launcher.compile=true", "hydra.sweep.dir=s").status == 0
     (two, first), (three, second), (another_three, third) = used
     assert (two, three, another_three) == (2, 3, 3)
-    assert (first.told, second.told) == ((True, 1), (True, 2))  # how many stacks each serves
+    assert (first.noted, second.noted) == ((True, 1, set()), (True, 2, set()))  # how many stacks each serves
     assert first is not second is third
 
 

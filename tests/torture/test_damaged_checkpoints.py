@@ -52,8 +52,8 @@ def unfinished(deeprob, small) -> Path:
     assert deeprob(*words, "hydra.run.dir=whole").status == 0
     write, states = checkpoint.Checkpoints.write, []
 
-    def kill(these: checkpoint.Checkpoints) -> None:
-        write(these)
+    def kill(these: checkpoint.Checkpoints, lengths: dict[str, int]) -> None:
+        write(these, lengths)
         states.append(these.state.step)
         if these.state.step == 4:
             raise KeyboardInterrupt

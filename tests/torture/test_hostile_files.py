@@ -602,8 +602,8 @@ def unfinished(deeprob, small) -> tuple[Path, tuple[str, ...]]:
     words = (*small, "dataset.val_fraction=0.2", "trainer.checkpoint_steps=2", "trainer.progress=false")
     write = checkpoint.Checkpoints.write
 
-    def kill(these: checkpoint.Checkpoints) -> None:
-        write(these)
+    def kill(these: checkpoint.Checkpoints, lengths: dict[str, int]) -> None:
+        write(these, lengths)
         if these.state.step == 4:
             raise KeyboardInterrupt
 
