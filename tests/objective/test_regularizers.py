@@ -84,7 +84,9 @@ def test_the_proximal_step_is_a_soft_threshold():
 
 
 def test_which_regularizers_make_zeros():
-    assert {name for name, cls in options("regularizer").items() if cls().selects} == {"l1", "elastic_net"}
+    assert {name: cls().selects for name, cls in options("regularizer").items()} == {
+        "none": False, "l1": True, "l2": False, "elastic_net": True,
+    }  # fmt: skip
     assert not any(cls().has_proximal_step for cls in options("regularizer").values())
 
 

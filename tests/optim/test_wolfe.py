@@ -121,6 +121,12 @@ def test_minimum_between_other_ends():
     assert minimum(*ends, rounding=10.0) == pytest.approx(0.5 + 0.75 * 2.5 / 8.75)
 
 
+@pytest.mark.parametrize("scale", [1e-6, 0.1, 1e6])
+def test_a_minimum_stays_where_it_is_when_all_is_scaled(scale):
+    ends = [known(t, scale * (t**3 / 3 - t), scale * (t * t - 1)) for t in (0.5, 3.0)]
+    assert minimum(*ends, rounding=0.0) == pytest.approx(1.0)
+
+
 def test_values_that_differ_by_their_rounding_are_the_same():
     ends = [known(0.0, 0.0, -1.0), known(3.0, 6.0, 8.0)]
     assert minimum(*ends, rounding=6.0) == pytest.approx(1 / 3)
