@@ -61,15 +61,15 @@ ROOMS = (
     Room(
         "objective",
         ("objective/*.py",),
-        ("objective", "test_options.py", "training/test_update.py", "training/stacked/test_update.py"),
+        ("objective", "test_fields.py", "training/test_update.py", "training/stacked/test_update.py"),
     ),
-    Room("models", ("models/*.py",), ("models", "test_options.py")),
+    Room("models", ("models/*.py",), ("models", "test_fields.py")),
     Room("randomness", ("randomness.py",), ("test_randomness.py",)),
     Room("grouping", ("sweeps/grouping.py",), ("sweeps/test_grouping.py",)),
     Room(
         "quasi-Newton",
         tuple(f"optim/{name}.py" for name in QUASI_NEWTON),
-        (*(f"optim/test_{name}.py" for name in QUASI_NEWTON), "optim/test_base.py", "test_options.py"),
+        (*(f"optim/test_{name}.py" for name in QUASI_NEWTON), "optim/test_base.py", "test_fields.py"),
     ),
     Room("rules", ("optim/rules/*.py",), ("optim/test_rules.py", "optim/test_tracks.py")),
     Room(
@@ -77,7 +77,7 @@ ROOMS = (
         ("optim/*.py",),
         (
             *(f"optim/test_{name}.py" for name in ("adamw", "base", "plateau", "rules", "schedules", "sgd", "tracks")),
-            "test_options.py",
+            "test_fields.py",
             "training/test_state.py",
         ),
     ),

@@ -110,7 +110,7 @@ class SweepConfig:
 @register("", "train")
 @dataclass(kw_only=True, slots=True)
 class TrainConfig(RunConfig):
-    """What ``deeprob-train`` is told: a run, and what is no part of it.
+    """The config of ``deeprob-train``: a run, and what is no part of one.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ class Run:
     Attributes
     ----------
     directory, config, metrics
-        Where it lies, what it was told, and the content of its ``summary.json``.
+        Its directory, its config, and the content of its ``summary.json``.
     predictor
         Features and model with the checkpoint's values.
     raw, extracted

@@ -42,7 +42,7 @@ class Prepared:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """What tells the raw training inputs from others."""
+        """A hash of the raw training inputs."""
         return fingerprint(self.raw.train.inputs)
 
 

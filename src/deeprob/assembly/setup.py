@@ -129,7 +129,7 @@ class Setup:
         return self.state.step * self.config.trainer.epochs // self.steps
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells the run's data and features from others."""
+        """Return what identifies the run's data and features."""
         counts = [0 if part is None else len(part) for part in (self.splits.train, self.splits.val, self.splits.test)]
         return {"examples": counts, "inputs": self.prepared.fingerprint, **self.predictor.state_dict()}
 

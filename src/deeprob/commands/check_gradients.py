@@ -47,7 +47,7 @@ class CheckConfig:
     step
         h of an entry w is this times max(1, |w|); null: the cube root of float64's ε, 6.1e-6.
     tolerance
-        The largest relative error that passes; float64 cannot tell less than 1e-8.
+        The largest relative error that passes; below 1e-8 float64 is too coarse.
     curve
         Whether to draw the error against h.
     """
@@ -62,7 +62,7 @@ class CheckConfig:
 @register("", "check_gradients")
 @dataclass(kw_only=True, slots=True)
 class CheckGradientsConfig(TrainConfig):
-    """What ``deeprob-check-gradients`` is told: what ``deeprob-train`` is, and how to check."""
+    """The config of ``deeprob-check-gradients``: that of ``deeprob-train``, and how to check."""
 
     check: CheckConfig = field(default_factory=CheckConfig)
 

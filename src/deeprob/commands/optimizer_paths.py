@@ -33,7 +33,7 @@ class AllConfig(SurfaceConfig):
 @register("", "optimizer_paths")
 @dataclass(kw_only=True, slots=True)
 class OptimizerPathsConfig:
-    """What ``deeprob-optimizer-paths`` is told.
+    """The config of ``deeprob-optimizer-paths``.
 
     Attributes
     ----------

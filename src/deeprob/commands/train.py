@@ -44,7 +44,7 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
 
 
 def go_on(application: Application, arguments: argparse.Namespace, command: list[str]) -> bool:
-    """Go on with the run that ``resume=DIR`` names, whose config is its own; tell whether there is one.
+    """Go on with the run that ``resume=DIR`` names, whose config is its own; return whether there is one.
 
     Raises
     ------

@@ -77,7 +77,7 @@ def draw(figures: list[FigureConfig], runs: Mapping[str, Run], folder: Path, *, 
 
 
 def runs_in(directory: Path, checkpoint: str = "best") -> dict[str, Run]:
-    """Return the run in a directory, or the complete runs in its folders, by what tells them apart.
+    """Return the run in a directory, or the complete runs in its folders, by the values in which they differ.
 
     Raises
     ------
@@ -101,9 +101,11 @@ def titled(runs: list[Run]) -> dict[str, Run]:
     keys = [key for key in {key: None for flat in values for key in flat} if len({str(f.get(key)) for f in values}) > 1]
     groups = {key for key in keys if options(key)}
     # another choice in a group brings other keys with it, which say no more than the choice does
-    told = [key for key in keys if not any(key.startswith(f"{group}.") and key not in values[0] for group in groups)]
+    differing = [
+        key for key in keys if not any(key.startswith(f"{group}.") and key not in values[0] for group in groups)
+    ]
     return {
-        " ".join(f"{key}={flat[key]}" for key in told if key in flat).replace(", ", ",") or run.directory.name: run
+        " ".join(f"{key}={flat[key]}" for key in differing if key in flat).replace(", ", ",") or run.directory.name: run
         for run, flat in zip(runs, values, strict=True)
     }
 

@@ -123,7 +123,7 @@ def learned_features(files: RunDirectory) -> dict[str, torch.Tensor] | None:
     if not files.resume or not exists(last):
         return None
     learned = next(generations(last), {}).get("features")
-    return learned if isinstance(learned, dict) else None  # what else is wrong is told when all of it is read
+    return learned if isinstance(learned, dict) else None  # other faults are errors when all of it is read
 
 
 def complete(summary: Mapping[str, Any], epochs: int) -> bool:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SHARE = 0.05  # of the time trained, which drawing may take before the run ends
 LOOKS = 5  # at a run unless it says otherwise, and one at its start
 SAMPLE = 1024  # examples whose activations are counted
-GRACE = 5.0  # seconds of drawing after the run is told to end, and the picture that is begun then
+GRACE = 5.0  # seconds of drawing after a signal, and the picture that is begun then
 DPI = 100
 FRAMES = 10  # of a film: TensorBoard keeps so many pictures of a tag
 
@@ -44,7 +44,7 @@ class Watch:
     Parameters
     ----------
     setup, directory, events
-        The run, where it lies, and where it is told.
+        The run, its directory, and its event file.
     alone
         Whether the run is no job of a sweep, so that figures that suit it are drawn without being asked for.
     interrupted
@@ -69,7 +69,7 @@ class Watch:
         self._deadline = math.inf
 
     def texts(self, config: Path, provenance: Mapping[str, Any]) -> None:
-        """Write what the run was told and where it came from."""
+        """Write the config of the run, and where it came from."""
         self.events.text("config", f"```yaml\n{config.read_text(encoding='utf-8')}```")
         self.events.text("provenance", f"```json\n{json.dumps(provenance, indent=2)}\n```")
 

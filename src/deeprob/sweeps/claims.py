@@ -23,7 +23,7 @@ from deeprob.errors import UserError
 
 Row = Mapping[str, Any]
 Verdict = bool | None
-"""Whether a claim holds; None if the sweep has not the jobs to tell."""
+"""Whether a claim holds; None if the sweep lacks the jobs to decide it."""
 
 _METRIC, _VALUE = r"(?P<metric>\S+)", r"\S+=\S+(?: and \S+=\S+)*"
 _TREND = re.compile(rf"{_METRIC} (?P<trend>rises|falls) with (?P<key>\S+)")
@@ -37,7 +37,7 @@ _SIGNS: Mapping[str, Callable[[float, float], bool]] = {
 
 
 class Finding(NamedTuple):
-    """A claim, whether it holds, and the numbers that tell."""
+    """A claim, whether it holds, and the numbers that decide it."""
 
     claim: str
     holds: Verdict

@@ -111,7 +111,7 @@ class Conclusion:
             path = self.draw(self.figure, runs, directory)
             print(f"\nfigure     {path}")
         findings = [claim.check([table.rows[number] for number in shown]) for claim in self.claims]
-        tell(findings)
+        print_findings(findings)
         return [finding.claim for finding in findings if finding.holds is False], failed
 
     @staticmethod
@@ -123,8 +123,8 @@ class Conclusion:
         return figure.save_comparison(runs, directory / "figures")
 
 
-def tell(findings: Sequence[Finding]) -> None:
-    """Print each claim, whether it holds, and the numbers that tell."""
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print each claim, whether it holds, and the numbers that decide it."""
     if not findings:
         return
     print("\nclaims (medians over the other jobs)")

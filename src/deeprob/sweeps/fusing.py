@@ -67,8 +67,8 @@ class Fusing:
         Yields
         ------
         dict
-            A row for each seed that the jobs have, if the key has two values or more there: how well the test split is
-            told, and sums of what each part took.
+            A row for each seed that the jobs have, if the key has two values or more there: its loss and
+            accuracy on the test split, and sums of what each part took.
 
         Raises
         ------

@@ -24,7 +24,7 @@ def isolated(task: Callable[[], Any]) -> Any:
     DeeprobError
         When the process ends without an answer: killed, out of memory, or by its own exit.
     Interrupted
-        After the process has ended by itself: it was told to.
+        After the process has ended, on a signal that it got too.
     """
     _import_all()
     context = multiprocessing.get_context("fork")

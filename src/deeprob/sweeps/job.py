@@ -32,7 +32,7 @@ class Job:
 
 
 class Result(dict[str, Any]):
-    """The summary of a run; for a sweeper that searches also a number, the metric that tells its best epoch.
+    """The summary of a run; for a sweeper that searches also a number, the metric that chose its best epoch.
 
     Parameters
     ----------

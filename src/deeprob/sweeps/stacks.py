@@ -100,7 +100,7 @@ class Launch:
             return
         sample = self._build(jobs[0])
         if not isinstance(sample, Setup):
-            self._one_by_one(jobs)  # where each tells what is wrong with it
+            self._one_by_one(jobs)  # where each prints what is wrong with it
             return
         largest = self.launcher.max_stack if isinstance(self.launcher.max_stack, int) else None
         if reason := grouping.hindrance_of_size(sample, forced=largest is not None):
@@ -189,7 +189,7 @@ class Launch:
 
 
 def best(metrics: Sequence[Mapping[str, Any]]) -> str:
-    """Return the best value among those of many runs, of what tells most."""
+    """Return the best value among those of many runs: of accuracy before loss, of validation before training."""
     for name, of in (("val/accuracy", max), ("val/loss", min), ("train/accuracy", max), ("train/loss", min)):
         if values := [of_run[name] for of_run in metrics if name in of_run]:
             return f"best {name} {of(values):.4g}"

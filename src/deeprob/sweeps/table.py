@@ -29,7 +29,7 @@ class SweepTable:
     configs
         Each job's config.
     columns
-        The metrics to show; none for what tells such jobs apart.
+        The metrics to show; none for those in which such jobs differ.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class SweepTable:
 
 
 def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:
-    """Return the metrics that tell jobs apart: accuracy of each split, or loss where there is none, and zeros."""
+    """Return the metrics in which jobs differ: accuracy of each split, or loss where there is none, and zeros."""
     measure = "loss" if any(config.dataset.regression for config in configs) else "accuracy"
     val = any(config.dataset.val_fraction for config in configs)
     names = [f"train/{measure}", *([f"val/{measure}"] if val else []), f"test/{measure}"]

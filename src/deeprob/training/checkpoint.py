@@ -113,7 +113,7 @@ class Checkpoints:
         self._kept = None
 
     def rewind(self, step: int) -> bool:
-        """Let the state of a diverged run be that after so many updates; tell whether all its numbers are finite."""
+        """Let the state of a diverged run be that after so many updates; return whether all its numbers are finite."""
         state = self.state.state_dict()
         numbers = [leaf for leaf in tree_leaves([state["model"], state["optimizer"]]) if isinstance(leaf, torch.Tensor)]
         if step == 0 or not all(bool(tensor.isfinite().all()) for tensor in numbers):

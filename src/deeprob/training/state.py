@@ -143,7 +143,7 @@ class TrainState:
             if not alike(state[name], own[name]):
                 raise ValueError(f"{name} of another run")
         meters, metrics = state["meters"], state["metrics"]
-        sums = [] if state["frozen"] else meters["sums"].tolist()  # of a run that diverges the next reading tells
+        sums = [] if state["frozen"] else meters["sums"].tolist()  # a run that diverges is noticed at the next reading
         numbers = [*sums, *meters["epoch"], *metrics.values(), state["seconds"]]
         if not all(map(math.isfinite, numbers)) or not set(metrics) <= set(COLUMNS):
             raise ValueError("metrics of no run")

@@ -23,7 +23,7 @@ from deeprob.training.state import TrainState
 from deeprob.training.update import Update
 
 Readings = dict[int, Record | Diverged]
-"""What the runs of a stack have to tell at a moment, by their place in it."""
+"""Of each run that is under way its record at a moment, or the error that ended it, by its place in the stack."""
 
 
 class StackedLoop:
