@@ -33,7 +33,7 @@ test-slow: $(READY) ## run the tests that take longer
 torture: $(READY) ## kill, damage, fill and fuzz, in full (about 10 minutes)
 	DEEPROB_TORTURE=1 $(BIN)/python -m pytest tests/torture $(ARGS)
 
-mutants: $(READY) ## change the source in 400 places, list what no test notices: make mutants ARGS="--count 100"
+mutants: $(READY) ## change objective, optim, models, randomness, grouping in 400 places, list what no test notices: make mutants ARGS="--count 100"
 	$(BIN)/python -m pip install --quiet --editable '.[test,mutation]'
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/mutants.py $(ARGS)
 

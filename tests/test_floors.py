@@ -38,7 +38,6 @@ SERVED = {
     "optim/test_rules.py": [f"optim/rules/{name}.py" for name in ("adaptive", "base", "gradient_descent", "moments")],
     # all that a command does, and all that a run leaves, is theirs
     "commands/test_main.py": ["commands/command.py"],
-    "running/test_run.py": ["running/recorder.py"],
 }  # fmt: skip
 """Files without a test file of their own, under the test file that serves them."""
 

@@ -250,9 +250,9 @@ def test_the_process_is_as_before(deeprob, small):
 
 
 def test_a_bug_of_ours_shows_its_traceback(deeprob, monkeypatch):
-    from deeprob.sweeps import task
+    from deeprob.running import run as running
 
-    monkeypatch.setattr(task, "run", lambda *words: 1 / 0)
+    monkeypatch.setattr(running, "run", lambda *words: 1 / 0)
     status, _, err = deeprob()
     assert status == 1
     assert "ZeroDivisionError" in err

@@ -1,7 +1,7 @@
 import torch
 
 from deeprob.features import BagOfWordsConfig
-from deeprob.features.patch_features import Patches, PatchFeatures
+from deeprob.features.patch_features import PatchFeatures, PatchSettings
 from deeprob.features.patches import Levels
 
 
@@ -18,7 +18,7 @@ class Means(PatchFeatures):
 
 
 def means(*, mirror: bool = False, samples: int = 40) -> Means:
-    return Means(Patches(Levels((1, 2, 4), 2, 1, None), "none", (), mirror, samples, seed=0), 4)
+    return Means(PatchSettings(Levels((1, 2, 4), 2, 1, None), "none", (), mirror, samples, seed=0), 4)
 
 
 PICTURES = torch.tensor([[[[0, 1, 2, 3], [4, 5, 6, 7]]], [[[9, 9, 9, 6], [8, 8, 8, 8]]]], dtype=torch.uint8)

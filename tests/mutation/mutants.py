@@ -76,7 +76,10 @@ ROOMS = (
         "optim",
         ("optim/*.py",),
         (
-            *(f"optim/test_{name}.py" for name in ("adamw", "base", "plateau", "rules", "schedules", "sgd", "tracks")),
+            *(
+                f"optim/test_{name}.py"
+                for name in ("adamw", "base", "minimize", "plateau", "rules", "schedules", "sgd", "tracks")
+            ),
             "test_fields.py",
             "training/test_state.py",
         ),

@@ -66,3 +66,23 @@ def test_it_changes_nothing_of_the_run_after_it(deeprob, small):
     a, b = (checkpoint_file.load(Path(d) / "checkpoints/last.pt") for d in "ab")
     assert all(torch.equal(a["model"][name], b["model"][name]) for name in a["model"])
     assert a["evaluations"] == b["evaluations"]
+
+
+@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+def test_the_jobs_of_a_sweep_are_checked(deeprob, small, launcher):
+    words = ("-m", *small, "seed=0,1", "trainer.preflight=only", f"hydra/launcher={launcher}", "hydra.sweep.dir=s")
+    result = deeprob(*words)
+    assert result.status == 0, result.err
+    assert result.out.count("ok    learns a handful") == 2
+    rows = [line.split() for line in Path("s/summary.csv").read_text().splitlines()]
+    assert [row[0] for row in rows] == ["seed,status,error", "0,checked,", "1,checked,"]
+
+
+def test_it_computes_with_the_threads_of_the_run(deeprob, small, monkeypatch):
+    from deeprob.running import run
+
+    seen = []
+    monkeypatch.setattr(run, "preflight", lambda setup, directory: seen.append(torch.get_num_threads()))
+    for threads in (1, 2):
+        assert deeprob(*small, "trainer.preflight=only", f"trainer.threads={threads}").status == 0
+    assert seen == [1, 2]

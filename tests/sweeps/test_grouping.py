@@ -158,25 +158,25 @@ def test_portions_are_few_and_about_equal(count, largest, sizes):
 
 
 @pytest.fixture
-def experiment_of(plan):
+def setup_of(plan):
     def build(*words) -> Setup:
         return Setup.build(plan("trainer.device=cpu", *words).run.resolved())
 
     return build
 
 
-def test_batches_in_chunks_train_alone(experiment_of):
-    setup = experiment_of("trainer.chunk_size=10")
+def test_batches_in_chunks_train_alone(setup_of):
+    setup = setup_of("trainer.chunk_size=10")
     for forced in (False, True):
         assert hindrance_of_size(setup, forced) == "its batches of 32 are split into chunks of 10"
 
 
-def test_a_batch_that_is_one_chunk_is_not_split(experiment_of):
-    assert hindrance_of_size(experiment_of("trainer.chunk_size=32"), forced=False) == ""
+def test_a_batch_that_is_one_chunk_is_not_split(setup_of):
+    assert hindrance_of_size(setup_of("trainer.chunk_size=32"), forced=False) == ""
 
 
-def test_large_updates_train_alone_unless_that_is_forced(experiment_of, monkeypatch):
-    small, large = experiment_of(), experiment_of("model.width=800", "trainer.batch_size=300")
+def test_large_updates_train_alone_unless_that_is_forced(setup_of, monkeypatch):
+    small, large = setup_of(), setup_of("model.width=800", "trainer.batch_size=300")
     parameters = 2 * 800 + 800 + 800 * 800 + 800 + 800 * 3 + 3
     assert large.operations == 6 * 300 * parameters > grouping.LARGE_UPDATE
     assert hindrance_of_size(small, forced=False) == ""
@@ -187,8 +187,8 @@ def test_large_updates_train_alone_unless_that_is_forced(experiment_of, monkeypa
     assert hindrance_of_size(large, forced=False) == ""
 
 
-def test_as_many_fit_as_memory_has_room_for(experiment_of, monkeypatch):
-    setup = experiment_of()
+def test_as_many_fit_as_memory_has_room_for(setup_of, monkeypatch):
+    setup = setup_of()
     monkeypatch.setattr(grouping, "free_memory", lambda device: 10.5 * memory(setup))
     assert fitting(setup) == 10
     monkeypatch.setattr(grouping, "free_memory", lambda device: 0)
@@ -206,19 +206,19 @@ def test_a_gpu_takes_more_runs_and_large_updates(monkeypatch):
     assert hindrance_of_size(setup, forced=False) == ""
 
 
-def test_memory_by_hand(experiment_of):
+def test_memory_by_hand(setup_of):
     # 90 points of the plane by 32; layers 2 → 8 → 3: parameters ten times (gradient, states, copies), 2 + 8 + 3 units
     # of a batch six times, the order of the points; four bytes each
-    setup = experiment_of("dataset.points_per_class=30", "model.layers=2", "model.width=8")
+    setup = setup_of("dataset.points_per_class=30", "model.layers=2", "model.width=8")
     assert memory(setup) == 4 * (10 * (2 * 8 + 8 + 8 * 3 + 3) + 6 * 32 * (2 + 8 + 3) + 90)
 
 
-def test_memory_grows_with_what_a_run_holds(experiment_of):
-    least = memory(experiment_of())
-    assert memory(experiment_of("trainer.precision=float64")) == 2 * least
-    assert memory(experiment_of("model.width=200")) > least
-    assert memory(experiment_of("trainer.batch_size=100")) > least
-    assert memory(experiment_of("dataset.points_per_class=3000")) > least
+def test_memory_grows_with_what_a_run_holds(setup_of):
+    least = memory(setup_of())
+    assert memory(setup_of("trainer.precision=float64")) == 2 * least
+    assert memory(setup_of("model.width=200")) > least
+    assert memory(setup_of("trainer.batch_size=100")) > least
+    assert memory(setup_of("dataset.points_per_class=3000")) > least
 
 
 def test_free_memory_is_half_of_what_there_is(monkeypatch):

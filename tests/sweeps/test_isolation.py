@@ -74,6 +74,7 @@ def test_a_signal_ends_the_job_before_it_is_raised(tmp_path, where):
         signal.signal(signal.SIGTERM, raised)
         try:
             begun.touch()
+            threading.Event().wait(0.2)  # until the parent waits for an answer
             if where == "both":
                 os.kill(parent, signal.SIGINT)
                 raise KeyboardInterrupt

@@ -147,16 +147,16 @@ def test_hydras_basic_sweeper_goes_on_working(deeprob, small):
 
 
 def test_a_bug_in_a_job_is_shown_and_the_others_go_on(deeprob, small, monkeypatch):
-    from deeprob.sweeps import task
+    from deeprob.running import run as running
 
-    original = task.run
+    original = running.run
 
     def sometimes(config, *words, **named):
         if config.seed == 0:
             raise RuntimeError("out of luck")
         return original(config, *words, **named)
 
-    monkeypatch.setattr(task, "run", sometimes)
+    monkeypatch.setattr(running, "run", sometimes)
     result = deeprob("-m", *small, "seed=0,1", "hydra.sweep.dir=s")
     assert result.status == 4
     assert "Traceback" in result.err

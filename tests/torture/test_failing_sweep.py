@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils._pytree import tree_flatten
 
-from deeprob.sweeps import task
+from deeprob.running import run as running
 from deeprob.tracking import checkpoint_file
 from deeprob.training import loop as trainer
 
@@ -21,7 +21,7 @@ FAILING = {1: "exception", 2: "memory", 3: "nan", 4: "exit", 6: "kill", 7: "dire
 def faults():
     """Let the jobs of some seeds fail, each in its way, until this is undone."""
     patch = pytest.MonkeyPatch()
-    run, freeze = task.run, trainer.Update.freeze_unless
+    run, freeze = running.run, trainer.Update.freeze_unless
 
     def sometimes(config, *words, **named):
         fault = FAILING.get(config.seed)
@@ -37,7 +37,7 @@ def faults():
             os.kill(os.getpid(), signal.SIGKILL)
         return run(config, *words, **named)
 
-    patch.setattr(task, "run", sometimes)
+    patch.setattr(running, "run", sometimes)
     yield patch
     patch.undo()
 

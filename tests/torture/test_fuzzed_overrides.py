@@ -24,7 +24,7 @@ from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.commands import train
 from deeprob.commands.evaluate import EvaluateConfig
 from deeprob.config.schema import expected
-from deeprob.sweeps import task
+from deeprob.running import run as running
 
 LINES = {
     "prefixes": [
@@ -450,7 +450,7 @@ def reached(monkeypatch) -> list[RunConfig]:
         return {"status": "completed"}
 
     monkeypatch.setattr(train, "run", run)
-    monkeypatch.setattr(task, "run", run)
+    monkeypatch.setattr(running, "run", run)
     return seen
 
 

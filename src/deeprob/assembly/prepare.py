@@ -55,8 +55,8 @@ def prepare(
 ) -> Prepared:
     """Load a dataset, fit features on its training split, and extract all of it, from the cache what is there.
 
-    Features that have `learned` already are not fitted, unless that is of others: on another device or processor, which
-    rounds otherwise, the same data would give others.
+    `learned` holds fitted features from a checkpoint. They are reused, because refitting on another device rounds
+    differently; features of other shapes are fitted anew.
 
     Raises
     ------

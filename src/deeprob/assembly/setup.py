@@ -62,7 +62,7 @@ class Setup:
     ) -> "Setup":
         """Load, fit and build what a config names; what is `shared` with other runs only once.
 
-        Features that have `learned` already, in a run that goes on, are not fitted anew.
+        `learned` holds fitted features from a checkpoint, which are reused.
 
         Raises
         ------

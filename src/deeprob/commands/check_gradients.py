@@ -1,4 +1,4 @@
-"""The gradient check of a config: numeric against analytic, a row a tensor, with the time that each takes."""
+"""``deeprob-check-gradients``: numeric gradients against analytic ones, a row a tensor, with the time each takes."""
 
 import dataclasses
 import math

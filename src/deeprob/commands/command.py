@@ -12,7 +12,7 @@ from deeprob.config.application import Application, typed_words
 from deeprob.errors import UserError
 
 
-def _composed_always(application: Application, arguments: argparse.Namespace, command: list[str]) -> bool:
+def _never(application: Application, arguments: argparse.Namespace, command: list[str]) -> bool:
     return False
 
 
@@ -26,13 +26,14 @@ class Command:
         The dataclass that its config describes.
     action
         Takes the application, the composed config, and all the words typed, the program's name first.
-    without_composing
-        Is asked before a config is composed, with the parsed arguments: whether it has done the command's work itself.
+    instead
+        Is tried before a config is composed, with the parsed arguments: does the command's work and returns True, or
+        does nothing and returns False.
     """
 
     schema: type[Any]
     action: Callable[[Application, DictConfig, list[str]], None]
-    without_composing: Callable[[Application, argparse.Namespace, list[str]], bool] = _composed_always
+    instead: Callable[[Application, argparse.Namespace, list[str]], bool] = _never
 
     @classmethod
     def once(cls, schema: type[Any], action: Callable[[Any], object]) -> "Command":

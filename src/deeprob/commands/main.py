@@ -132,6 +132,6 @@ def _run(name: str, words: list[str]) -> int:
         elif arguments.cfg:
             application.compose(overrides, multirun=False, check=False)
             hydra.show_cfg(application.config_name, overrides, arguments.cfg, arguments.package, arguments.resolve)
-        elif not command.without_composing(application, arguments, typed):
+        elif not command.instead(application, arguments, typed):
             command.action(application, application.compose(overrides, multirun=arguments.multirun), typed)
     return 0

@@ -1,4 +1,4 @@
-"""Optimizers on surfaces: their paths on one picture, what they cost on another, a film, and the lecture's remarks."""
+"""``deeprob-optimizer-paths``: optimizers on surfaces: pictures, a film, tables, the lecture's remarks measured."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What each optimizer tracks: the lecture's table, printed."""
+"""``deeprob-optimizers``: what each optimizer tracks, the lecture's table."""
 
 from dataclasses import dataclass
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobStatus
 from hydra.types import RunMode
@@ -16,8 +17,8 @@ from deeprob.config.application import Application
 from deeprob.config.overrides import parse
 from deeprob.errors import CheckFailed, UserError
 from deeprob.running.resume import resumed
-from deeprob.running.run import run
-from deeprob.sweeps import SweepTask, run_job, search, searches
+from deeprob.running.run import run, run_or_go_on
+from deeprob.sweeps import SweepTask, search, searches
 
 
 def train_or_sweep(application: Application, config: DictConfig, command: list[str]) -> None:
@@ -31,7 +32,9 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
     if config.hydra.mode != RunMode.MULTIRUN:
 
         def task(job: DictConfig) -> dict[str, Any]:
-            return run_job(load(TrainConfig, job), command)
+            hydra = HydraConfig.get()
+            directory, words = Path(hydra.runtime.output_dir), list(hydra.overrides.task)
+            return run_or_go_on(load(TrainConfig, job), directory, words, command)
 
         application.run(config, task)
         return
@@ -70,4 +73,4 @@ def _resume_word(words: list[str]) -> Override | None:
     return given[-1] if given and given[-1].value() not in ("auto", None) else None
 
 
-COMMAND = Command(TrainConfig, train_or_sweep, without_composing=go_on)
+COMMAND = Command(TrainConfig, train_or_sweep, instead=go_on)

@@ -1,4 +1,4 @@
-"""Pictures of finished runs: one figure or all that suit it, of one run or of several side by side."""
+"""``deeprob-visualize``: one figure or all that suit a run, of one run or of several side by side."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -118,7 +118,7 @@ def values_in(text: str) -> dict[str, Any]:
     Raises
     ------
     yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError
-        When the text is none of `deeprob.config.save`.
+        When the text is none of `deeprob.config.to_yaml`.
     """
     content: dict[str, Any] = {}
     for section in _SECTIONS.split(text):

@@ -1,7 +1,7 @@
-"""Composing configs fast: once for each set of group choices, then only values are set.
+"""Composing configs fast: once for each set of group choices, then only values are set; and what sweeps need of Hydra.
 
-Here and in `deeprob.config.application` are all parts of Hydra that are used and not public. They are named in
-``tests/config/test_application.py``.
+Parts of Hydra that are not public are used here, in `deeprob.config.application` and in the two plugins alone, and are
+named in ``tests/config/test_application.py``.
 """
 
 import pickle
@@ -19,7 +19,7 @@ from omegaconf import DictConfig, Node, OmegaConf
 
 from deeprob.config.overrides import override_of
 
-__all__ = ["BasicSweeper", "CachingLoader", "apply_values", "combinations", "unresolved"]
+__all__ = ["BasicSweeper", "CachingLoader", "apply_values", "combinations", "readable", "unresolved"]
 
 OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", replace=True)
 """For the names of job folders: ``${pad:7}`` is 007, so that they sort as they were numbered."""

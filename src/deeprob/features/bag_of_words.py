@@ -11,7 +11,7 @@ from deeprob.config import choice, number, register
 from deeprob.errors import UserError
 from deeprob.features.codebook_learning import codebook, directions
 from deeprob.features.codes import coded, regions_of, thresholded
-from deeprob.features.patch_features import Patches, PatchFeatures, PatchFeaturesConfig
+from deeprob.features.patch_features import PatchFeatures, PatchFeaturesConfig, PatchSettings
 from deeprob.features.votes import regions
 from deeprob.features.whitening import Whitening
 
@@ -21,7 +21,7 @@ CODES = ("triangle", "hard", "threshold")
 @register("features", "bag_of_words")
 @dataclass(kw_only=True, slots=True)
 class BagOfWordsConfig(PatchFeaturesConfig):
-    """Patches compared with a codebook.
+    """PatchSettings compared with a codebook.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class BagOfWords(PatchFeatures):
 
     Parameters
     ----------
-    patches
+    settings
         See `PatchFeatures`.
     words, code, threshold, epsilon, iterations, grid
         See `BagOfWordsConfig`.
@@ -91,7 +91,7 @@ class BagOfWords(PatchFeatures):
 
     def __init__(
         self,
-        patches: Patches,
+        settings: PatchSettings,
         *,
         words: int,
         code: str,
@@ -100,14 +100,14 @@ class BagOfWords(PatchFeatures):
         iterations: int,
         grid: int,
     ) -> None:
-        super().__init__(patches, words * (2 if code == "threshold" else 1) * grid**2)
+        super().__init__(settings, words * (2 if code == "threshold" else 1) * grid**2)
         self.code = code
         self.threshold = threshold
         self.epsilon = epsilon
         self.iterations = iterations
-        rows, columns = patches.descriptor.grid
-        self.whitening = Whitening(patches.descriptor.count)
-        self.register_buffer("words", torch.zeros(words, patches.descriptor.count))
+        rows, columns = settings.descriptor.grid
+        self.whitening = Whitening(settings.descriptor.count)
+        self.register_buffer("words", torch.zeros(words, settings.descriptor.count))
         self.register_buffer("regions", regions_of(regions(rows, grid), regions(columns, grid)), persistent=False)
 
     def fit(self, inputs: Tensor) -> Tensor:

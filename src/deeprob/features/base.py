@@ -102,7 +102,7 @@ class Features(nn.Module, ABC):
     Attributes
     ----------
     name, settings, unchanged
-        The option's name, what tells its values from all others, and whether inputs pass as they are: of the config
+        The option's name, a hash of its values, and whether inputs pass as they are: of the config
         whose `FeaturesConfig.make` made it.
     """
 

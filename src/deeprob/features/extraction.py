@@ -114,6 +114,7 @@ def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
 
 def _cache_key(purpose: str, features: Features, inputs: Tensor, *state: str) -> str:
     """Return a name for what is computed, different if anything that the numbers follow from is."""
+    assert features.settings, "made by build() and not by make(): its settings are unknown"
     like = features.standardize.mean
     machine = f"{device_name(like.device)} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"
     settings = f"{features.settings} {like.dtype}"

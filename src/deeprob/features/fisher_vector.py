@@ -9,14 +9,14 @@ from torch import Tensor
 from deeprob.config import number, register
 from deeprob.errors import UserError
 from deeprob.features.mixture import Mixture
-from deeprob.features.patch_features import Patches, PatchFeatures, PatchFeaturesConfig
+from deeprob.features.patch_features import PatchFeatures, PatchFeaturesConfig, PatchSettings
 from deeprob.features.pca import PrincipalAxes, fit_components
 
 
 @register("features", "fisher_vector")
 @dataclass(kw_only=True, slots=True)
 class FisherVectorConfig(PatchFeaturesConfig):
-    """Patches compared with a mixture of Gaussians.
+    """PatchSettings compared with a mixture of Gaussians.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class FisherVector(PatchFeatures):
 
     Parameters
     ----------
-    patches
+    settings
         See `PatchFeatures`.
     components, gaussians, iterations, grid
         See `FisherVectorConfig`.
@@ -71,17 +71,17 @@ class FisherVector(PatchFeatures):
 
     def __init__(
         self,
-        patches: Patches,
+        settings: PatchSettings,
         *,
         components: int,
         gaussians: int,
         iterations: int,
         grid: int,
     ) -> None:
-        super().__init__(patches, 2 * gaussians * grid**2 * components)
+        super().__init__(settings, 2 * gaussians * grid**2 * components)
         self.iterations = iterations
         self.grid = grid
-        self.projection = PrincipalAxes(patches.descriptor.count, components)
+        self.projection = PrincipalAxes(settings.descriptor.count, components)
         self.mixture = Mixture(gaussians, components)
 
     def fit(self, inputs: Tensor) -> Tensor:

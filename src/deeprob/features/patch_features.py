@@ -15,7 +15,7 @@ from deeprob.features.picture_features import PictureFeatures, PictureFeaturesCo
 
 DESCRIPTORS = ("levels", "edges")
 _PICTURES = 10_000
-"""Patches to learn from come from so many training pictures, drawn at random."""
+"""PatchSettings to learn from come from so many training pictures, drawn at random."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -31,12 +31,12 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
     contrast
         Of levels: added to a patch's variance before it is divided by the root of it; null leaves levels as they are.
     grid
-        Patches are pooled over each of grid × grid regions; 1 takes the whole picture.
+        PatchSettings are pooled over each of grid × grid regions; 1 takes the whole picture.
     mirror
         Take the mean of a picture's numbers and its mirror image's: for a linear classifier the same as training on
         both, for twice the time.
     samples
-        Patches to learn from.
+        PatchSettings to learn from.
     seed
         Draws them, and what learning starts from.
     """
@@ -56,7 +56,7 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
             cells, larger = Edges.cells, self.patch + -self.patch % Edges.cells
             yield f"patch={self.patch}: descriptor=edges cuts a patch into {cells}×{cells} cells; set patch={larger}"
 
-    def patches(self, input_shape: tuple[int, ...]) -> "Patches":
+    def patches(self, input_shape: tuple[int, ...]) -> "PatchSettings":
         """Return which patches there are, how they are described, and how many of them are learned from.
 
         Raises
@@ -78,12 +78,12 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
             raise UserError(
                 f"features={name} grid={self.grid}: {size}, {across} patches a side; grid is at most {across}"
             )
-        return Patches(descriptor, self.standardize, tuple(self.before), self.mirror, self.samples, self.seed)
+        return PatchSettings(descriptor, self.standardize, tuple(self.before), self.mirror, self.samples, self.seed)
 
 
 @dataclass(frozen=True)
-class Patches:
-    """What every feature of patches is given.
+class PatchSettings:
+    """How patches are cut and described, and how many are learned from.
 
     Attributes
     ----------
@@ -108,20 +108,22 @@ class PatchFeatures(PictureFeatures):
 
     Parameters
     ----------
-    patches
-        Which, and how many of them to learn from.
+    settings
+        How patches are cut and described, and how many are learned from.
     output_count
         How many numbers a picture has.
     """
 
-    def __init__(self, patches: Patches, output_count: int) -> None:
-        descriptor = patches.descriptor
+    def __init__(self, settings: PatchSettings, output_count: int) -> None:
+        descriptor = settings.descriptor
         rows, columns = descriptor.grid
-        super().__init__((output_count,), patches.standardize, list(patches.before), rows * columns * descriptor.count)
+        super().__init__(
+            (output_count,), settings.standardize, list(settings.before), rows * columns * descriptor.count
+        )
         self.patches = descriptor
-        self.mirror = patches.mirror
-        self.samples = patches.samples
-        self.seed = patches.seed
+        self.mirror = settings.mirror
+        self.samples = settings.samples
+        self.seed = settings.seed
 
     @abstractmethod
     def learn(self, patches: Tensor, rng: torch.Generator) -> None:

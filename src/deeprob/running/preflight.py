@@ -55,9 +55,6 @@ def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
     state, features = setup.state, setup.predictor.features
     sample = splits.train[: min(len(splits.train), setup.batch_size, setup.chunk_size, 1024)]
     handful = few(splits.train, bool(splits.classes), features.output_count)
-    norm = gradient_norm(state, setup.objective, features, sample)
-    before, after = overfit(state, setup.objective.loss, features, handful)
-    loss = evaluate(setup.predictor.scores, sample, setup.objective.loss, len(sample))["loss"]
 
     scores = setup.predictor.scores(sample.inputs)
     yield (
@@ -66,12 +63,15 @@ def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
         f"{device_name(state.frozen.device)}, {setup.config.trainer.precision}",
     )
 
+    loss = evaluate(setup.predictor.scores, sample, setup.objective.loss, len(sample))["loss"]
     if configs.name_of(setup.config.loss) == "cross_entropy":
         chance = math.log(splits.outputs)
         yield "initial loss", abs(loss - chance) < 0.25 * chance, f"{loss:.4f}, ln {splits.outputs} = {chance:.4f}"
     else:
         yield "initial loss", math.isfinite(loss), f"{loss:.4g}"
+    norm = gradient_norm(state, setup.objective, features, sample)
     yield "gradient is finite", math.isfinite(norm) and norm > 0, f"norm {norm:.4g}"
+    before, after = overfit(state, setup.objective.loss, features, handful)
     yield "learns a handful", after < 0.1 * before, f"{len(handful)} examples: data loss {before:.4g} → {after:.4g}"
 
 

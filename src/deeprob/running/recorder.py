@@ -61,7 +61,7 @@ def recording(
     Parameters
     ----------
     setup, files, command
-        See `deeprob.running.run.run`.
+        The run, its directory, and the words that started it.
     alone
         Whether the run is no job of a sweep.
     first
@@ -182,9 +182,8 @@ class Recorder:
             self._end_of_epoch(record, record.epoch_metrics)
         self.events.flush()
         if not self.stopped:
-            if self._checkpoint_due(record):
-                self._write_checkpoint()
-            if self.checkpoints.due(self.setup.config.trainer.checkpoint_minutes):
+            minutes = self.setup.config.trainer.checkpoint_minutes
+            if self._checkpoint_asked(record) or self.checkpoints.due(minutes):
                 self._write_checkpoint()
 
     def end(self, signal: int | None) -> Outcome:
@@ -269,8 +268,8 @@ class Recorder:
         self.watch.look(record.epoch)
         self.stopped = self._out_of_patience()
 
-    def _checkpoint_due(self, record: Record) -> bool:
-        """Tell whether the config asks for a checkpoint at a record."""
+    def _checkpoint_asked(self, record: Record) -> bool:
+        """Tell whether the config asks for a checkpoint after so many updates or epochs."""
         trainer = self.setup.config.trainer
         steps, epochs = trainer.checkpoint_steps, trainer.checkpoint_epochs
         by_epoch = epochs > 0 and record.epoch_metrics is not None and record.epoch % epochs == 0

@@ -4,18 +4,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deeprob.assembly.config import RunConfig
+from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.assembly.setup import Setup
 from deeprob.errors import memory_errors
 from deeprob.running.preflight import preflight
 from deeprob.running.recorder import Outcome, Recorder, recording
-from deeprob.running.resume import complete_summary, learned_features
+from deeprob.running.resume import begun, complete_summary, learned_features, resumed
 from deeprob.running.watch import check_figures
 from deeprob.tracking import console
 from deeprob.tracking.device import threads
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
+
+CHECKED = "checked"
+"""The status of a run that was checked and not trained."""
 
 
 def run(
@@ -46,7 +49,7 @@ def run(
     Returns
     -------
     dict
-        The content of ``summary.json``; empty after a preflight alone.
+        The content of ``summary.json``; after a preflight alone, which leaves no file, the status `CHECKED`.
 
     Raises
     ------
@@ -66,18 +69,41 @@ def run(
             summary = run_setup(setup, files, command, job)
     elif not job:
         console.note(f"{directory} is complete already")
-    if summary and not job:
+    if not job and summary["status"] != CHECKED:
         report(summary, directory)
     return summary
 
 
+def run_or_go_on(
+    config: TrainConfig,
+    directory: Path,
+    words: Sequence[str],
+    command: Sequence[str],
+    job: str = "",
+    shared: Shared | None = None,
+) -> dict[str, Any]:
+    """Train as a config says, or with ``resume=auto`` go on with the run that has begun in the directory.
+
+    Parameters
+    ----------
+    words
+        The overrides that made the config, which a run that goes on applies to its own.
+    config, directory, command, job, shared
+        See `run`.
+    """
+    resume, plan = config.resume == "auto", config.run
+    if resume and begun(directory):
+        plan = resumed(directory, words, plan)
+    return run(plan, directory, command, job, shared, resume)
+
+
 def run_setup(setup: Setup, files: RunDirectory, command: Sequence[str], job: str) -> dict[str, Any]:
     """Check and train what is built, and write the run's files (see `run`)."""
-    if setup.config.trainer.preflight:
-        preflight(setup, files.path)
-    if setup.config.trainer.preflight == "only":
-        return {}
     with threads(setup.threads()):
+        if setup.config.trainer.preflight:
+            preflight(setup, files.path)
+        if setup.config.trainer.preflight == "only":
+            return {"status": CHECKED}
         with (
             Interruption() as interruption,
             recording(setup, files, command, alone=not job, interrupted=interruption) as recorder,

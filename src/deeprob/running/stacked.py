@@ -15,6 +15,7 @@ from deeprob.tracking.device import threads
 from deeprob.tracking.files import synced_together
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
+from deeprob.training import Record
 from deeprob.training.stacked.compiled import Compiler
 from deeprob.training.stacked.loop import Readings, train_stack
 
@@ -50,8 +51,8 @@ class StackedRuns:
     endings: dict[int, Ending] = field(default_factory=dict)
     _open: dict[int, tuple[ExitStack, Recorder]] = field(default_factory=dict)
 
-    def train(self, compiler: Compiler | None, on_progress: OnProgress) -> dict[int, Ending]:
-        """Train all to their end, and return what became of each.
+    def train(self, compiler: Compiler | None, on_progress: OnProgress) -> None:
+        """Train all to their end, and put what became of each into `endings`.
 
         Parameters
         ----------
@@ -73,7 +74,6 @@ class StackedRuns:
                     self._follow(places, compiler, interruption, on_progress)
             if interruption.number is not None and self._cut_short:
                 raise Interrupted(interruption.number)
-            return self.endings
         finally:
             for resources, _ in self._open.values():
                 resources.close()
@@ -156,7 +156,7 @@ class StackedRuns:
                 ended=lambda run: places[run] in self.endings,
             )
 
-    def _take(self, place: int, record: Any, seconds: float) -> None:
+    def _take(self, place: int, record: Record | Diverged, seconds: float) -> None:
         """Hand a record to its run, and end the run if it is its last."""
         recorder = self._open[place][1]
         if isinstance(record, Diverged):

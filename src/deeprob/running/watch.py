@@ -36,7 +36,7 @@ FRAMES = 10  # of a film: TensorBoard keeps so many pictures of a tag
 
 
 class Watch:
-    """Looks at a run now and then: what a look needs is kept, and drawn when there is time.
+    """Takes a snapshot of a run every few epochs, and draws it when there is time.
 
     While a run trains, drawing takes at most `SHARE` of its time. What is left over is drawn at the next checkpoint, so
     that a run that goes on from there has every picture once.
@@ -112,7 +112,7 @@ class Watch:
         return suited(run, live=live) if self.names is None else named(self.names, run)
 
     def _late(self) -> bool:
-        """Tell whether the run was told to end, and `GRACE` seconds have passed since that was first seen here."""
+        """Tell whether the run is to end, and `GRACE` seconds have passed since that was first seen here."""
         if self.interrupted():
             self._deadline = min(self._deadline, time.monotonic() + GRACE)
         return time.monotonic() > self._deadline

@@ -2,6 +2,6 @@
 
 from deeprob.sweeps.searching import search
 from deeprob.sweeps.sweep import sweep
-from deeprob.sweeps.task import SweepTask, run_job, searches
+from deeprob.sweeps.task import SweepTask, searches
 
-__all__ = ["SweepTask", "run_job", "search", "searches", "sweep"]
+__all__ = ["SweepTask", "search", "searches", "sweep"]

@@ -30,9 +30,9 @@ def isolated(task: Callable[[], Any]) -> Any:
     context = multiprocessing.get_context("fork")
     answers, answer = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(task, answer))
-    process.start()
-    answer.close()
     try:
+        process.start()
+        answer.close()
         try:
             value, error = answers.recv()
         except EOFError:

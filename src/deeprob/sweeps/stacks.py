@@ -1,4 +1,4 @@
-"""A launcher that trains the jobs of a sweep as stacks, each of which is one tensor program."""
+"""What the launcher of stacks does: group jobs, train each group as stacks that fit, end each job."""
 
 import dataclasses
 from collections import Counter
@@ -116,23 +116,27 @@ class Launch:
 
     def _stack(self, jobs: Sequence[Job], compiler: Compiler, title: str, *, again: bool = False) -> None:
         """Train one stack, or smaller ones `again` if memory runs out."""
-        built = [(job, self._build(job)) for job in jobs]
-        for job, ending in built:
-            if not isinstance(ending, Setup):
-                self._end(job, ending)
-        setups = [setup for _, setup in built if isinstance(setup, Setup)]
-        if not setups:
+        jobs, setups = self._build_all(jobs)
+        if not jobs:
             return
-        jobs = [job for job, setup in built if isinstance(setup, Setup)]
         resume = again or jobs[0].config.resume == "auto"
         runs = StackedRuns(setups, [job.folder for job in jobs], self.task.command, resume)
         if self._train(runs, jobs, compiler, title):
             return
         half = -(-len(jobs) // 2)
         console.note(f"not enough memory for a stack of {len(jobs)} runs; going on with {half} at once")
-        del built, setups, runs
+        del setups, runs  # all that holds the large stack in memory
         for portion in grouping.portions(jobs, half):
             self._stack(portion, compiler, f"{len(portion)} runs of {title}", again=True)
+
+    def _build_all(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Setup]]:
+        """Return the jobs that are to train with what is built of each; the others end here."""
+        built = [(job, self._build(job)) for job in jobs]
+        for job, ending in built:
+            if not isinstance(ending, Setup):
+                self._end(job, ending)
+        ready = [(job, setup) for job, setup in built if isinstance(setup, Setup)]
+        return [job for job, _ in ready], [setup for _, setup in ready]
 
     def _train(self, runs: StackedRuns, jobs: Sequence[Job], compiler: Compiler, title: str) -> bool:
         """Train what is built, and end each job; return False if there is not enough memory to begin with."""

@@ -55,7 +55,7 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
         jobs = [dataclasses.replace(job, folder=directory / job.folder) for job in jobs]
         for job, summary in finished(directory, jobs) if resume else ():
             jobs[job.number] = job
-            table.end(job.number, summary)
+            table.set_outcome(job.number, summary)
             table.print_job(job.number)
         task.jobs, task.on_end = dict(enumerate(jobs)), table.take
         try:
@@ -128,11 +128,12 @@ def launch(launcher: Launcher, jobs: Sequence[Job], table: SweepTable) -> list[J
         except Exception as error:  # of what Hydra does around a job, such as making its folder
             number = table.open[0]
             print(f"error: job {number}: {one_line(error)}", file=sys.stderr)
-            table.end(number, failure(error))
+            table.set_outcome(number, failure(error))
             table.print_job(number)
             continue
         for number, result in enumerate(batch, first):
-            table.end(number, outcome(result._return_value))  # a launcher of other processes has changed their tables
+            # a launcher of other processes has changed their tables, not this one
+            table.set_outcome(number, outcome(result._return_value))
         results += batch
     return results
 
@@ -142,8 +143,8 @@ def interrupt(table: SweepTable) -> None:
     cut = any(row["status"] == "interrupted" for row in table.rows)  # those of a stack
     for place, number in enumerate(table.open):
         if place or cut:
-            table.end(number, {"status": "skipped"})
+            table.set_outcome(number, {"status": "skipped"})
         else:
-            table.end(number, {"status": "interrupted"})
+            table.set_outcome(number, {"status": "interrupted"})
             table.print_job(number)
     table.print_means()

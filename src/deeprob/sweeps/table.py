@@ -61,24 +61,24 @@ class SweepTable:
         while len(self.rows) <= job.number:
             self.rows.append(self._row(()))
         self.rows[job.number] = self._row(job.words)
-        self.end(job.number, outcome)
+        self.set_outcome(job.number, outcome)
         self.print_job(job.number)
 
-    def end(self, number: int, outcome: Mapping[str, Any]) -> None:
+    def set_outcome(self, number: int, outcome: Mapping[str, Any]) -> None:
         """Take what became of a job that is known."""
         self.rows[number] |= outcome
 
     def print_job(self, number: int) -> None:
         """Print the row of a job."""
-        self.print_row(str(number), self.rows[number])
+        self._print_row(str(number), self.rows[number])
 
     def add(self, content: Mapping[str, Any]) -> int:
         """Take a row that is no job's, print it, and return its number."""
         self.rows.append({**dict.fromkeys(self.swept, ""), "status": "", "error": "", **content})
-        self.print_row("", self.rows[-1])
+        self._print_row("", self.rows[-1])
         return len(self.rows) - 1
 
-    def print_row(self, job: str, row: Mapping[str, Any]) -> None:
+    def _print_row(self, job: str, row: Mapping[str, Any]) -> None:
         """Print a row under the name of its job."""
         ending = [row["error"]] if row["error"] else [console.shown(name, row) for name in self.shown]
         self._live.row([job, *(row[key] for key in self.swept), row["status"], *ending])

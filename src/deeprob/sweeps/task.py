@@ -13,8 +13,7 @@ from deeprob.assembly.config import TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.config import load
 from deeprob.errors import DeeprobError, Skipped, one_line
-from deeprob.running.resume import begun, resumed
-from deeprob.running.run import run
+from deeprob.running.run import run_or_go_on
 from deeprob.sweeps.isolation import isolated
 from deeprob.sweeps.job import Job, Result, outcome
 
@@ -25,15 +24,6 @@ OnEnd = Callable[[Job, Mapping[str, Any]], None]
 def searches(sweeper: DictConfig) -> bool:
     """Tell whether a sweeper, by its config, looks for the best: it has a direction."""
     return "direction" in sweeper
-
-
-def run_job(config: TrainConfig, command: Sequence[str], job: str = "", shared: Shared | None = None) -> dict[str, Any]:
-    """Run or go on with what Hydra has made a directory for."""
-    directory = Path(HydraConfig.get().runtime.output_dir)
-    resume, plan = config.resume == "auto", config.run
-    if resume and begun(directory):
-        plan = resumed(directory, list(HydraConfig.get().overrides.task), plan)
-    return run(plan, directory, command, job, shared, resume)
 
 
 def _nothing(job: Job, outcome: Mapping[str, Any]) -> None:
@@ -86,9 +76,9 @@ class SweepTask:
             self.check(job.config)
             name = f"job {job.number}"
             if job.config.sweep.isolate:
-                summary = isolated(lambda: run_job(job.config, self.command, name))
+                summary = isolated(lambda: run_or_go_on(job.config, folder, words, self.command, name))
             else:
-                summary = run_job(job.config, self.command, name, self.shared)
+                summary = run_or_go_on(job.config, folder, words, self.command, name, self.shared)
             result = Result(summary, job.config.run, needed=self.searching)
         except (Exception, SystemExit) as error:
             self.end(job, error)

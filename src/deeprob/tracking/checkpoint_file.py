@@ -37,8 +37,6 @@ def previous(path: Path) -> Path:
 
 
 _SEAL = b"sha256:"
-
-
 _SEAL_LENGTH = len(_SEAL) + hashlib.sha256().digest_size * 2
 
 
@@ -94,11 +92,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 _SHARED = 16  # tuples that are used again, as optimizers do with betas
-
-
 _STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
-
-
 _NAMES = {
     "collections OrderedDict",
     "torch._utils _rebuild_tensor_v2",

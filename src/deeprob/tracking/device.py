@@ -1,4 +1,4 @@
-"""What computes: the device's name, and how many CPU threads work on it."""
+"""Devices: the one that a name stands for, its name in words, and how many CPU threads compute."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -140,7 +140,7 @@ class RunDirectory:
         self.write_json("provenance", earlier | {"resumed": [*earlier.get("resumed", []), content]})
 
     def clear(self, *, all: bool) -> None:
-        """Remove half-written files, and if asked `all` that a start writes, so that a failed one leaves nothing."""
+        """Remove half-written files; with `all` every file that a start writes, so that a failed one leaves nothing."""
         leftovers = [*self.path.glob("*.tmp"), *self.checkpoints.glob("*.tmp")]
         if all:
             events = self.path.glob("events.out.tfevents.*")

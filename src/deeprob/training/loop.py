@@ -49,7 +49,7 @@ class Record:
     @classmethod
     def empty(cls, step: int, per_epoch: int) -> "Record":
         """Return a record of a moment at which nothing is read."""
-        return cls(step, -(-step // per_epoch), {}, 0, None)
+        return cls(step, epoch_of(step, per_epoch), {}, 0, None)
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,11 @@ class LoopSettings:
     def paused_at(self, step: int) -> bool:
         """Tell whether an empty record is due after so many updates."""
         return self.pause_every > 0 and step % self.pause_every == 0
+
+
+def epoch_of(step: int, per_epoch: int) -> int:
+    """Return how many epochs so many updates have begun: 3 updates of 2 an epoch have begun the second."""
+    return -(-step // per_epoch)
 
 
 def draws_of(learner: Learner, examples: Examples, settings: LoopSettings) -> Draws:
@@ -199,7 +204,7 @@ def reading(learner: Learner, per_epoch: int, norm: float, cause: Callable[[int]
     if learner.zeros:
         metrics["params/zeros"] = share_of_zeros(weights(state.parameters).values())
     epoch_metrics = metrics | state.meters.read_epoch() if state.step % per_epoch == 0 else None
-    return Record(state.step, -(-state.step // per_epoch), metrics, count, epoch_metrics)
+    return Record(state.step, epoch_of(state.step, per_epoch), metrics, count, epoch_metrics)
 
 
 def share_of_zeros(tensors: Iterable[Tensor]) -> float:
