@@ -111,6 +111,11 @@ def test_one_vs_all_hinge_by_hand():
     np.testing.assert_allclose(OneVsAllHingeConfig().build()(SCORES[:1], TARGETS[:1]), [6.1], rtol=1e-6)
 
 
+def test_one_vs_all_hinge_within_its_margins():
+    scores = torch.tensor([[0.5, -0.25, 2.0]])  # of the right class 1 − ½; of the others 1 − ¼ and 1 + 2
+    assert OneVsAllHingeConfig().build()(scores, torch.tensor([0])).tolist() == [0.5 + 0.75 + 3.0]
+
+
 def test_squared_error_of_one_hot_codes_and_of_numbers():
     scores = torch.tensor([[0.5, 2.0]])
     squared = SquaredErrorConfig().build()

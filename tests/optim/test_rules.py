@@ -302,3 +302,16 @@ def test_hyper_parameters_are_floats_and_flags():
 def test_adafactors_null_is_the_smallest_step_of_the_precision(dtype):
     assert hyper_of(AdafactorConfig(), dtype)["eps1"] == torch.finfo(dtype).eps
     assert hyper_of(AdafactorConfig(eps1=0.5), dtype)["eps1"] == 0.5
+
+
+def test_adafactors_rate_falls_with_the_root_of_the_update_once_it_is_below_lr():
+    place = torch.full((2, 3), 4.0, dtype=torch.float64)
+    parameter = torch.nn.Parameter(place.clone())
+    optimizer = torch.optim.Adafactor([parameter], lr=0.6)  # above 1/√t from the third update on
+    hyper = hyper_of(AdafactorConfig(), torch.float64)
+    state = RULES["adafactor"].init(place, 0.6, **hyper)
+    for gradient in gradients_like(place, 6):
+        parameter.grad = gradient.clone()
+        optimizer.step()
+        place, state = RULES["adafactor"].update(place, gradient, state, 0.6, **hyper)
+        torch.testing.assert_close(place, parameter.detach(), rtol=1e-12, atol=1e-12)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from deeprob.optim.lbfgs import LBFGSConfig
 
 
-@torch.enable_grad()
 def minimize(loss: Callable[[], Tensor], parameters: Iterable[nn.Parameter], iterations: int) -> None:
     """Move parameters to where a smooth loss is smallest, in place.
 
