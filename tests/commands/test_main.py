@@ -282,3 +282,8 @@ def test_scripts_are_the_commands(deeprob, script, monkeypatch, capsys):
 def test_every_command_has_its_script():
     commands = (Path(main.__file__).parent).glob("[!_]*.py")
     assert {path.stem for path in SCRIPTS} == {path.stem for path in commands} - {"main", "command"}
+
+
+def test_the_config_of_another_command_is_refused(deeprob):
+    result = deeprob("--config-name", "evaluate", "--cfg", "job")
+    assert result == (2, "", "error: --config-name evaluate: not a config of this command\n")

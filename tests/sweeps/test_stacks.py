@@ -1,7 +1,9 @@
 """The launcher of stacks: what it trains together, one by one, not at all; and what becomes of each job."""
 
 import csv
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -287,3 +289,20 @@ def test_the_display_counts_shapes_and_stacks_and_keeps_the_best(deeprob, small,
     ended = max(float(row["val/accuracy"]) for row in table()[:4])
     later = [float(remark.split()[-1]) for what, remark in seen if what.startswith("shape 2")]
     assert min(later) >= float(f"{ended:.4g}")
+
+
+@pytest.mark.parametrize("often", ["trainer.checkpoint_epochs=1", "trainer.checkpoint_epochs=0"])
+def test_a_file_that_does_not_reach_the_disk_fails_its_run_alone(deeprob, small, monkeypatch, often):
+    fsync = os.fsync
+
+    def bad(descriptor):
+        if "001_seed=1/checkpoints" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", bad)
+    result = deeprob("-m", *small, "seed=0,1,2", STACKED, often, "hydra.sweep.dir=s")
+    assert result.status == 4
+    assert "error: job 1: s/001_seed=1/checkpoints" in result.err
+    rows = [line.split(",")[:2] for line in Path("s/summary.csv").read_text().splitlines()[1:]]
+    assert rows == [["0", "completed"], ["1", "failed"], ["2", "completed"]]

@@ -73,3 +73,17 @@ def test_after_a_failure_no_other_starts_if_that_is_asked_for():
     task.check(Plan(fail_fast=False))
     with pytest.raises(Skipped, match=r"job 2 failed, and sweep\.fail_fast=true"):
         task.check(Plan(fail_fast=True))
+
+
+@pytest.mark.parametrize(
+    ("error", "line"), [(OSError(28, "No space left on device"), "note: job 1: "), (KeyError("x"), "KeyError: 'x'")]
+)
+def test_a_row_that_cannot_be_printed_is_no_failure_of_its_job(capsys, error, line):
+    def full(job, outcome):
+        raise error
+
+    task = SweepTask([])
+    task.on_end = full
+    task.end(job(1), {"status": "completed"})
+    assert line in capsys.readouterr().err
+    assert task.failed == []

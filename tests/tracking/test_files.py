@@ -119,3 +119,18 @@ def test_a_folder_is_synced_and_closed(tmp_path, syncs):
     sync_folder(tmp_path)
     assert syncs == [tmp_path.name]
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_each_file_that_cannot_be_synced_is_handed_over(tmp_path, monkeypatch):
+    fsync, failed = os.fsync, []
+
+    def bad(descriptor):
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name in ("a", "c"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(descriptor)
+
+    with synced_together(failed.append):
+        for name in "abc":
+            write_whole(tmp_path / name, b"")
+        monkeypatch.setattr(os, "fsync", bad)
+    assert [(error.errno, error.filename) for error in failed] == [(errno.EIO, str(tmp_path / name)) for name in "ac"]

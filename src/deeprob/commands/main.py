@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from deeprob.commands.command import Command
@@ -114,6 +115,9 @@ def _run(name: str, words: list[str]) -> int:
     typed = [f"deeprob-{name.replace('_', '-')}", *words]
     arguments, parser = parse_arguments(words)
     overrides = arguments.overrides
+    others = {path.stem for path in Path(__file__).parent.glob("*.py")} - {name}
+    if arguments.config_name in others:
+        raise UserError(f"--config-name {arguments.config_name}: not a config of this command")
     with started(arguments.config_dir) as hydra, explained(overrides):
         application = Application(hydra, arguments.config_name or name, command.schema)
         if arguments.shell_completion:

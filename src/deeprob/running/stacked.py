@@ -68,7 +68,7 @@ class StackedRuns:
         """
         try:
             with threads(self.setups[0].threads(len(self.setups))), Interruption() as interruption:
-                with synced_together():
+                with synced_together(self._not_on_disk):
                     self._begin(interruption)
                 for places in self._by_step():
                     self._follow(places, compiler, interruption, on_progress)
@@ -122,7 +122,7 @@ class StackedRuns:
         for readings in self._trained(places, compiler, interruption):
             now = time.perf_counter()
             seconds = (now - clock) / len(readings)
-            with synced_together():
+            with synced_together(self._not_on_disk):
                 for run, record in readings.items():
                     with self._failing(places[run]):
                         self._take(places[run], record, seconds)
@@ -133,7 +133,7 @@ class StackedRuns:
             for run in readings:  # the others' part of the time is not a run's own
                 recorders[run].state.leave_out(spent * (1 - 1 / len(readings)))
             clock = time.perf_counter()
-        with synced_together():
+        with synced_together(self._not_on_disk):
             for place, recorder in zip(places, recorders, strict=True):
                 if place not in self.endings:
                     with self._failing(place):
@@ -178,6 +178,14 @@ class StackedRuns:
         if outcome.error is None:
             recorder.watch.draw_ending(summary)
         resources.close()
+
+    def _not_on_disk(self, error: OSError) -> None:
+        """Let an error of syncing end the run whose file it names, also one that had ended well."""
+        for place, directory in enumerate(self.directories):
+            if error.filename is not None and Path(error.filename).is_relative_to(directory):
+                self.endings[place] = error
+                return
+        raise error
 
     @contextmanager
     def _failing(self, place: int) -> Iterator[None]:

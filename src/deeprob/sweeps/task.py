@@ -16,6 +16,7 @@ from deeprob.errors import DeeprobError, Skipped, one_line
 from deeprob.running.run import run_or_go_on
 from deeprob.sweeps.isolation import isolated
 from deeprob.sweeps.job import Job, Result, outcome
+from deeprob.tracking import console
 
 OnEnd = Callable[[Job, Mapping[str, Any]], None]
 """Takes a job that has ended, and what became of it: status, error, metrics."""
@@ -100,4 +101,9 @@ class SweepTask:
                 traceback.print_exception(ending)
             print(f"error: job {job.number}: {one_line(ending)}", file=sys.stderr)
             self.failed.append(job.number)
-        self.on_end(job, outcome(ending))
+        try:
+            self.on_end(job, outcome(ending))
+        except OSError as error:  # a row that cannot be printed is no failure of its job
+            console.note(f"job {job.number}: {one_line(error)}")
+        except Exception:
+            traceback.print_exc()

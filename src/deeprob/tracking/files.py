@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -52,8 +52,13 @@ _AT_ONCE = 16
 
 
 @contextmanager
-def synced_together() -> Iterator[None]:
+def synced_together(failed: Callable[[OSError], None] | None = None) -> Iterator[None]:
     """Let all that is written meanwhile be on the disk at the end, which for hundreds of files is much sooner done.
+
+    Parameters
+    ----------
+    failed
+        Takes the error of each file that could not be written to the disk, which names the file; None raises the first.
 
     Raises
     ------
@@ -66,9 +71,26 @@ def synced_together() -> Iterator[None]:
         yield
     finally:
         _waiting.reset(token)
-        if waiting:
-            with ThreadPoolExecutor(min(_AT_ONCE, len(waiting))) as pool:
-                list(pool.map(_sync_path, sorted(waiting)))  # a list, so that an error is raised
+        for error in _sync_errors(waiting):
+            if failed is None:
+                raise error
+            failed(error)
+
+
+def _sync_errors(paths: Collection[Path]) -> list[OSError]:
+    """Wait until files and folders are on the disk, and return what went wrong."""
+
+    def error_of(path: Path) -> OSError | None:
+        try:
+            _sync_path(path)
+        except OSError as error:
+            return error
+        return None
+
+    if not paths:
+        return []
+    with ThreadPoolExecutor(min(_AT_ONCE, len(paths))) as pool:
+        return [error for error in pool.map(error_of, sorted(paths)) if error is not None]
 
 
 def sync(descriptor: int, path: Path) -> None:
