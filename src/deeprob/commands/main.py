@@ -115,7 +115,7 @@ def _run(name: str, words: list[str]) -> int:
     typed = [f"deeprob-{name.replace('_', '-')}", *words]
     arguments, parser = parse_arguments(words)
     overrides = arguments.overrides
-    others = {path.stem for path in Path(__file__).parent.glob("*.py")} - {name}
+    others = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__", "command", "main", name}
     if arguments.config_name in others:
         raise UserError(f"--config-name {arguments.config_name}: not a config of this command")
     with started(arguments.config_dir) as hydra, explained(overrides):

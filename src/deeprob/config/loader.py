@@ -108,7 +108,7 @@ class CachingLoader(ConfigLoaderImpl):
 
     def _apply(self, override: Override, config: DictConfig) -> None:
         try:
-            self._apply_overrides_to_config([override], config)
+            apply_values([override], config)
         except HydraException:
             raise
         except Exception as error:  # of Python: it names no override, so here is what Hydra says of its own errors

@@ -40,9 +40,10 @@ class DatasetConfig:
 
     def resolved(self) -> Self:
         """Return the config with a root, if it is of a dataset that has one, that holds from any folder."""
-        if not any(field.name == "root" for field in dataclasses.fields(self)):
+        root = getattr(self, "root", None)
+        if root is None:
             return self
-        changes: dict[str, Any] = {"root": os.path.realpath(place(getattr(self, "root")))}  # noqa: B009
+        changes: dict[str, Any] = {"root": os.path.realpath(place(root))}
         return dataclasses.replace(self, **changes)
 
     def noise_sources(self) -> list[str]:

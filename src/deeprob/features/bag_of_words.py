@@ -21,7 +21,7 @@ CODES = ("triangle", "hard", "threshold")
 @register("features", "bag_of_words")
 @dataclass(kw_only=True, slots=True)
 class BagOfWordsConfig(PatchFeaturesConfig):
-    """PatchSettings compared with a codebook.
+    """Patches compared with a codebook.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ from deeprob.features.pca import PrincipalAxes, fit_components
 @register("features", "fisher_vector")
 @dataclass(kw_only=True, slots=True)
 class FisherVectorConfig(PatchFeaturesConfig):
-    """PatchSettings compared with a mixture of Gaussians.
+    """Patches compared with a mixture of Gaussians.
 
     Attributes
     ----------

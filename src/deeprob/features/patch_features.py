@@ -15,7 +15,7 @@ from deeprob.features.picture_features import PictureFeatures, PictureFeaturesCo
 
 DESCRIPTORS = ("levels", "edges")
 _PICTURES = 10_000
-"""PatchSettings to learn from come from so many training pictures, drawn at random."""
+"""Patches to learn from come from so many training pictures, drawn at random."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -31,12 +31,12 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
     contrast
         Of levels: added to a patch's variance before it is divided by the root of it; null leaves levels as they are.
     grid
-        PatchSettings are pooled over each of grid × grid regions; 1 takes the whole picture.
+        Patches are pooled over each of grid × grid regions; 1 takes the whole picture.
     mirror
         Take the mean of a picture's numbers and its mirror image's: for a linear classifier the same as training on
         both, for twice the time.
     samples
-        PatchSettings to learn from.
+        Patches to learn from.
     seed
         Draws them, and what learning starts from.
     """

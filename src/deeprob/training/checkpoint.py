@@ -1,4 +1,4 @@
-"""Checkpoints: a run's state in a file that appears whole or not at all, with a checksum, two generations of each."""
+"""The checkpoints of a run: when its state is written, restored and rewound."""
 
 import time
 from collections.abc import Mapping
