@@ -108,8 +108,7 @@ def test_a_diverged_run_keeps_its_last_finite_state(setup, tmp_path, finite):
     files, session = begun(setup, tmp_path / "run")
     with files, session as recorder:
         recorder.start()
-        recorder.state.step = 5
-        recorder.state.frozen.fill_(1)
+        recorder.state.step = 4
         if not finite:
             with torch.no_grad():
                 next(recorder.state.model.parameters()).fill_(torch.inf)

@@ -149,23 +149,20 @@ def test_early_stopping(deeprob, small):
 def test_a_run_that_overflows_at_once_keeps_its_initial_weights(deeprob, small):
     status, _, err = deeprob(*small, "optimizer=sgd", "optimizer.lr=1e30", "hydra.run.dir=run")
     assert status == 3
-    assert err.startswith("error: diverged: the data loss became NaN or infinite at step 2 (epoch 1, batch 2)")
+    assert err.startswith("error: diverged: the updated parameters became NaN or infinite at step 1 (epoch 1, batch 1)")
     assert summary(Path("run"))["status"] == "diverged"
     last = checkpoint_file.load(Path("run/checkpoints/last.pt"))
-    assert all(tensor.isfinite().all() for tensor in last["model"].values())
+    assert last["step"] == summary(Path("run"))["steps"] == 0
+    assert all(tensor.abs().max() < 10 for tensor in last["model"].values())
 
 
 def test_divergence_keeps_the_last_finite_state_and_the_best(deeprob, small, monkeypatch):
     from deeprob.training import loop as trainer
 
-    add = trainer.Update.freeze_unless
-    steps = []
-
-    def fail_at_step_8(update, finite):
-        steps.append(1)
-        add(update, finite & torch.tensor(len(steps) != 8))
-
-    monkeypatch.setattr(trainer.Update, "freeze_unless", fail_at_step_8)
+    check = trainer.Update.check
+    monkeypatch.setattr(
+        trainer.Update, "check", lambda update, finite: check(update, finite & torch.tensor(update.state.step != 7))
+    )
     words = ("dataset.val_fraction=0.2", "trainer.epochs=9", "hydra.run.dir=run")
     status, _, err = deeprob(*small, *words)
     assert (status, err.split(";")[0]) == (

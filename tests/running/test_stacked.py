@@ -43,6 +43,8 @@ def summary(folder: Path) -> dict:
 
 
 def rows(folder: Path) -> list[dict]:
+    if not (folder / "metrics.csv").exists():  # diverged in the first epoch
+        return []
     with (folder / "metrics.csv").open() as file:
         return [{k: v for k, v in row.items() if not k.startswith("time/")} for row in csv.DictReader(file)]
 
@@ -193,9 +195,29 @@ def test_a_run_that_diverges_ends_as_it_does_alone_and_the_others_as_without_it(
         assert_alike(folders("s")[place], folders("without")[place], 0)
     stacked, alone = folders("s")[1], folders("alone")[1]
     assert summary(stacked)["status"] == summary(alone)["status"] == "diverged"
-    assert {p.name for p in (stacked / "checkpoints").glob("*.pt")} <= {
-        p.name for p in (alone / "checkpoints").glob("*.pt")
-    }
+
+
+L2 = ("regularizer=l2", "regularizer.strength=100")
+DIVERGING = {  # 9 updates, of which one sets the parameters to what overflows
+    "at once": ("optimizer=sgd", "optimizer.lr=1e200,0.01"),
+    "momentum": ("optimizer=sgd", "optimizer.lr=1e70,0.01", "optimizer.momentum=0.9", "trainer.log_every=2"),
+    "pauses": ("optimizer=rmsprop", "optimizer.lr=1e160,0.01", "model.norm=batch", "trainer.checkpoint_steps=2"),
+    "weights": ("optimizer=adam", "optimizer.lr=1e155,0.01", "regularizer=l2", "dataset.val_fraction=0"),
+    "later": ("optimizer=sgd", "optimizer.lr=10,0.01", "optimizer.momentum=0.9", *L2),
+    "much later": ("optimizer=asgd", "optimizer.lr=1e4,0.01", "trainer.log_every=7", *L2),
+}
+
+
+@pytest.mark.parametrize("more", DIVERGING.values(), ids=DIVERGING)
+def test_a_run_that_diverges_leaves_what_it_leaves_alone_also_after_resuming(deeprob, words, more):
+    given = (*words, *more, "trainer.epochs=40")
+    for again in ((), ("resume=auto",), ("resume=auto",)):
+        assert deeprob(*given, *again, STACKED, "hydra.sweep.dir=s").status == 4
+        assert deeprob(*given, *again, "hydra.sweep.dir=alone").status == 4
+        stacked, alone = folders("s")[0], folders("alone")[0]
+        assert summary(alone)["status"] == "diverged"
+        assert summary(alone)["steps"] == summary(alone)["evaluations"] == last(alone)["step"]
+        assert_alike(stacked, alone, 1e-9)
 
 
 # ---------------------------------------------------------------- interrupted and killed

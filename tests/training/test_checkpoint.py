@@ -1,7 +1,6 @@
 import errno
 import os
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from deeprob.optim import Schedule, SGDConfig
 from deeprob.tracking.checkpoint_file import load, save
 from deeprob.training import TrainState
 from deeprob.training.checkpoint import Checkpoints
+from deeprob.training.state import Best
 
 LENGTHS = {"metrics": 0, "events": 0}
 
@@ -58,7 +58,7 @@ def test_the_best_state_is_kept_as_it_was(tmp_path):
     checkpoints.write(LENGTHS)
     with torch.no_grad():
         s.model.layer.weight.fill_(1.0)
-    s.step = 3
+    s.step, s.best = 3, Best(0.5, 1.0, epoch=1)
     checkpoints.keep_best()
     with torch.no_grad():
         s.model.layer.weight.fill_(2.0)
@@ -117,14 +117,15 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, constant, steps, line)
         Checkpoints(tmp_path / "checkpoints", state(), constant, best_is_last=True).restore(steps)
 
 
-def test_a_diverged_run_is_rewound_if_it_is_finite():
+def test_before_the_first_epoch_is_done_best_is_last(tmp_path):
     s = state()
-    checkpoints = Checkpoints(Path("nowhere"), s, {}, best_is_last=True)
-    s.step, s.frozen = 7, torch.ones(())
-    assert not checkpoints.rewind(0)
-    assert checkpoints.rewind(5)
-    assert (s.step, s.frozen.item()) == (5, 0)
-    with torch.no_grad():
-        s.model.layer.weight[0, 0] = torch.inf
-    assert not checkpoints.rewind(4)
-    assert s.step == 5
+    checkpoints = Checkpoints(tmp_path, s, {}, best_is_last=False)
+    for s.step in (0, 2):
+        checkpoints.write(LENGTHS)
+        assert load(tmp_path / "best.pt")["step"] == s.step
+    s.best = Best(0.5, 1.0, epoch=1)
+    s.step = 3
+    checkpoints.keep_best()
+    s.step = 4
+    checkpoints.write(LENGTHS)
+    assert load(tmp_path / "best.pt")["step"] == 3

@@ -59,7 +59,8 @@ def trained(state, loss, features, data, **changes):
     """Return the generator of a run's records: `changes` are settings of the loop, a seed, or an interruption."""
     interrupted = changes.pop("interrupted", lambda: False)
     settings = {"epochs": 3, "batch_size": 5, "chunk_size": 100, "log_every": 2} | changes
-    learner = Learner(state, loss, SGDConfig(), seed=settings.pop("seed", 0))
+    optimizer = LBFGSConfig() if isinstance(state.optimizer, torch.optim.LBFGS) else SGDConfig()
+    learner = Learner(state, loss, optimizer, seed=settings.pop("seed", 0))
     return train(learner, features, data, LoopSettings(**settings), interrupted)
 
 
@@ -192,19 +193,69 @@ def test_dropout_differs_between_steps_and_not_between_runs():
     assert not set(losses(seed=1)) & set(first)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_first_number_that_is_not_finite_freezes_the_parameters(name):
-    data = examples()
-    poisoned = Examples(data.inputs.clone(), data.targets)
-    poisoned.inputs[3, 2] = float("nan")
-    state, features = start(OPTIMIZERS[name]), raw(data)
-    update = Update(state, objective(), features, 100)
-    update(data, None)
-    before = weights(state)
-    update(poisoned, None)
-    update(data, None)
-    torch.testing.assert_close(weights(state), before, rtol=0, atol=0)
-    assert state.frozen == 1
+@pytest.fixture
+def poisoned():
+    """Examples of which the one that comes `place`-th in the first epoch is infinite."""
+
+    def make(place: int) -> Examples:
+        data = examples()
+        order = randomness.permutation(randomness.fold(randomness.key(0, "batches"), 0), 23).tolist()
+        data.inputs[order[place], 2] = float("inf")
+        return data
+
+    return make
+
+
+def after(count: int):
+    """Interrupt after so many updates."""
+    calls = []
+    return lambda: calls.append(1) or len(calls) == count
+
+
+@pytest.mark.parametrize("interval", [1, 2, 100])
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "lbfgs"])
+def test_a_run_that_diverges_goes_back_to_its_last_finite_state(name, interval, poisoned):
+    state, other = (start(OPTIMIZERS[name], norm="batch") for _ in range(2))
+    features = raw(examples())
+    settings = {"epochs": 1, "batch_size": 5, "chunk_size": 100, "log_every": interval}
+    list(trained(other, objective(), features, examples(), **settings, interrupted=after(4)))
+    with pytest.raises(Diverged):
+        list(trained(state, objective(), features, poisoned(-1), **settings))
+    assert (state.step, state.evaluations, state.frozen) == (4, 4, 0)
+    other.meters.reset()
+    assert_same(state, other)
+
+
+def test_lbfgs_that_diverges_stays_at_its_last_finite_state():
+    state, data = start(OPTIMIZERS["lbfgs"]), examples()
+    training = trained(state, objective(), raw(data), data, batch_size=23)
+    next(training)
+    before, evaluations = weights(state), state.evaluations
+    next(state.model.parameters()).register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(Diverged, match="step 2"):
+        list(training)
+    assert (state.step, state.evaluations, state.frozen) == (1, evaluations, 0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(state).items())
+
+
+@pytest.mark.parametrize("interval", [2, 100])
+def test_a_state_whose_parameters_overflowed_unnoticed_is_found(interval):
+    # at a rate of 1e30 in the fourth update the parameters are too large, and the loss is infinite in the fifth
+    state, other = (start(OPTIMIZERS["sgd"], schedule=lambda step: 1e30 if step == 3 else 1.0) for _ in range(2))
+    list(run(other, examples(), log_every=interval, interrupted=after(3)))
+    with pytest.raises(Diverged, match="the updated parameters became NaN or infinite at step 4 ") as caught:
+        list(run(state, examples(), log_every=interval))
+    assert (caught.value.step, state.step, state.evaluations) == (4, 3, 3)
+    other.meters.reset()
+    assert_same(state, other)
+
+
+def test_a_pause_notices_what_is_not_finite(poisoned):
+    state, records = start(), []
+    settings = {"epochs": 3, "batch_size": 5, "chunk_size": 100, "log_every": 100, "pause_every": 3}
+    with pytest.raises(Diverged, match="the input became NaN or infinite at step 1 "):
+        records += trained(state, objective(), raw(examples()), poisoned(0), **settings)
+    assert (records, state.step) == ([], 0)
 
 
 def test_divergence_names_step_and_batch():
@@ -235,7 +286,7 @@ def test_divergence_names_the_first_tensor(name, poison):
     evaluations = state.evaluations
     with pytest.raises(Diverged, match=name):
         list(run(state, examples()))
-    assert state.evaluations == evaluations + 2  # up to the reading; the search does not count
+    assert (state.step, state.evaluations) == (0, evaluations)
 
 
 def test_parameters_that_overflow_are_noticed():

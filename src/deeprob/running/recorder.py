@@ -206,8 +206,9 @@ class Recorder:
         return Outcome("stopped" if self.stopped else "completed", self.metrics | final | test, seconds)
 
     def diverged(self, error: Diverged) -> Outcome:
-        """Keep the last finite state."""
-        if self.checkpoints.rewind(error.step - 1):
+        """Keep the last finite state, which the loop has gone back to."""
+        self.metrics[EVALUATIONS] = self.state.evaluations
+        if all(parameter.isfinite().all() for parameter in self.state.model.parameters()):
             self._write_checkpoint()
         else:
             self.checkpoints.write_best()

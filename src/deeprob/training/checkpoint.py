@@ -5,9 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.utils._pytree import tree_leaves
-
 from deeprob.errors import UserError
 from deeprob.tracking.checkpoint_file import (
     alike,
@@ -100,7 +97,7 @@ class Checkpoints:
         """
         self.write_best()
         save({**self.constant, "lengths": dict(lengths), **copied(self.state.state_dict())}, self._place(self.last))
-        if self.best_is_last or not self.best.exists():
+        if self.best_is_last or self.state.best.epoch == 0:
             if self.best.exists():
                 also(self.best, previous(self.best))
             also(self.last, self.best)
@@ -111,17 +108,6 @@ class Checkpoints:
         if self._kept is not None:
             save({**self.constant, **self._kept}, self._place(self.best))
         self._kept = None
-
-    def rewind(self, step: int) -> bool:
-        """Let the state of a diverged run be that after so many updates; return whether all its numbers are finite."""
-        state = self.state.state_dict()
-        numbers = [leaf for leaf in tree_leaves([state["model"], state["optimizer"]]) if isinstance(leaf, torch.Tensor)]
-        if step == 0 or not all(bool(tensor.isfinite().all()) for tensor in numbers):
-            return False
-        self.state.step = step
-        self.state.meters.reset()
-        self.state.frozen.zero_()
-        return True
 
     def due(self, minutes: float) -> bool:
         """Tell whether the last was written so many minutes ago or more; never for 0."""

@@ -14,7 +14,7 @@ from deeprob.objective import Objective, weights
 from deeprob.optim import OptimizerConfig
 from deeprob.training.draws import Augment, Draws
 from deeprob.training.ready import made_ready
-from deeprob.training.state import TrainState
+from deeprob.training.state import Snapshot, TrainState
 from deeprob.training.update import Update, total_norm
 
 
@@ -131,8 +131,8 @@ def train(
 ) -> Iterator[Record]:
     """Train from wherever the state is to the end of the last epoch, or until the optimizer has nothing more to do.
 
-    Nothing waits for the device between two records. The first loss or gradient that is not finite freezes the
-    parameters on the device.
+    Nothing waits for the device between two records. Once a number is not finite the state goes back to a snapshot, and
+    makes the updates again that went well.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def train(
     Raises
     ------
     Diverged
-        At the next reading after a number was not finite.
+        At the next record after a number was not finite; the state is that before the update at fault.
     """
     state = learner.state
     if settings.augment is None and settings.batch_size >= len(examples):
@@ -157,23 +157,61 @@ def train(
     per_epoch = draws.batches.per_epoch
     update = Update(state, learner.objective, features, settings.chunk_size, settings.bf16, halving=per_epoch == 1)
 
-    stopped = state.finished
-    while state.step < settings.epochs * per_epoch and not stopped:
-        factor = state.schedule(state.step)
-        for group in state.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * factor
-        update(*draws[state.step])
-        state.step += 1
+    guarded = learner.optimizer.deterministic  # it never leaves a finite point, and its memory is large
+    kept, stopped = state.snapshot(tensors=not guarded), state.finished
 
+    def fault(first: int) -> tuple[int, str]:
+        first = go_back(update, draws, kept, first)
+        return first, update.first_not_finite(*draws[first])
+
+    while state.step < settings.epochs * per_epoch and not stopped:
+        make(update, draws)
         stopped = interrupted() or state.finished
-        if settings.read_at(state.step, per_epoch):
-            norm = total_norm(update.parameters).item()
-            yield reading(learner, per_epoch, norm, lambda step: update.first_not_finite(*draws[step]))
-        elif stopped or settings.paused_at(state.step):  # read nothing: the interval goes on after it
+        pauses = stopped or settings.paused_at(state.step)
+        if settings.read_at(state.step, per_epoch) or (pauses and state.frozen):
+            yield reading(learner, per_epoch, total_norm(update.parameters).item(), fault)
+            if guarded or state.step % settings.log_every == 0:
+                kept = state.snapshot(tensors=not guarded)
+        elif pauses:  # read nothing: the interval goes on after it
             yield Record.empty(state.step, per_epoch)
 
 
-def reading(learner: Learner, per_epoch: int, norm: float, cause: Callable[[int], str]) -> Record:
+def make(update: Update, draws: Draws) -> None:
+    """Make the next update of a state."""
+    state = update.state
+    factor = state.schedule(state.step)
+    for group in state.optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * factor
+    update(*draws[state.step])
+    state.step += 1
+
+
+def go_back(update: Update, draws: Draws, kept: Snapshot, first: int) -> int:
+    """Let a state be the last one that is finite, made again from a snapshot, and return its step.
+
+    Parameters
+    ----------
+    update, draws
+        What made the updates since the snapshot.
+    kept
+        The snapshot.
+    first
+        The first update, counted from 0, with a loss or gradient that is not finite; the parameters may have been so
+        before.
+    """
+    state = update.state
+    last = max(first, kept.step)
+    state.restore(kept)
+    while kept.states is not None and state.step < last:
+        make(update, draws)
+        if not total_norm(update.parameters).isfinite():
+            last = state.step - 1
+            state.restore(kept)
+    state.go_back(last, state.evaluations)
+    return last
+
+
+def reading(learner: Learner, per_epoch: int, norm: float, fault: Callable[[int], tuple[int, str]]) -> Record:
     """Return what was measured since the last reading.
 
     Parameters
@@ -184,8 +222,9 @@ def reading(learner: Learner, per_epoch: int, norm: float, cause: Callable[[int]
         Updates an epoch.
     norm
         Of the parameters.
-    cause
-        From an update (counted from 0) that froze them to what was first not finite in it.
+    fault
+        From the first update (counted from 0) with a loss or gradient that is not finite to the first update at fault,
+        which may be earlier, and what was not finite in it; lets the state be that before it.
 
     Raises
     ------
@@ -196,11 +235,10 @@ def reading(learner: Learner, per_epoch: int, norm: float, cause: Callable[[int]
     metrics, count = state.meters.read()
     metrics["optim/lr"] = state.optimizer.param_groups[0]["lr"]
     metrics["params/norm"] = norm
-    if frozen := int(metrics.pop("frozen")):
-        first = state.step - frozen
-        raise Diverged(cause(first), first + 1, *divmod(first, per_epoch))
-    if not math.isfinite(norm):
-        raise Diverged("norm of the parameters", state.step)
+    frozen = int(metrics.pop("frozen"))
+    if frozen or not math.isfinite(norm):
+        first, cause = fault(state.step - max(frozen, 1))
+        raise Diverged(cause, first + 1, *divmod(first, per_epoch))
     if learner.zeros:
         metrics["params/zeros"] = share_of_zeros(weights(state.parameters).values())
     epoch_metrics = metrics | state.meters.read_epoch() if state.step % per_epoch == 0 else None

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from deeprob.models import Model
 from deeprob.optim import Schedule
-from deeprob.tracking.checkpoint_file import alike
+from deeprob.tracking.checkpoint_file import alike, copied
 from deeprob.tracking.run_dir import COLUMNS
 from deeprob.training.metrics import Meters
 
@@ -35,6 +35,15 @@ class Best:
     epoch: int = 0
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """What an update changes, as it was after `step` updates: the states of model and optimizer, or None of both."""
+
+    step: int
+    evaluations: int
+    states: dict[str, Any] | None
+
+
 @dataclass
 class TrainState:
     """Parameters, buffers, optimizer, schedule, counters, sums under way, and the best so far.
@@ -44,7 +53,7 @@ class TrainState:
     Attributes
     ----------
     frozen
-        0-d float on the device: 1 from the first loss or gradient on that is not finite.
+        0-d float on the device: 1 from the first update on in which a number was not finite.
     step
         Updates done.
     evaluations
@@ -114,6 +123,29 @@ class TrainState:
         if better:
             self.best = Best(value, loss, epoch)
         return better
+
+    def snapshot(self, *, tensors: bool) -> Snapshot:
+        """Return what an update changes, with copies of the `tensors` or without."""
+        states = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()["state"]}
+        return Snapshot(self.step, self.evaluations, copied(states) if tensors else None)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Become what a snapshot has of the state."""
+        if snapshot.states is not None:
+            states = copied(snapshot.states)
+            self.model.load_state_dict(states["model"])
+            self._set_optimizer(states["optimizer"])
+        self.go_back(snapshot.step, snapshot.evaluations)
+
+    def go_back(self, step: int, evaluations: int) -> None:
+        """Count so many updates and evaluations, and nothing measured since the last reading."""
+        self.step, self.evaluations = step, evaluations
+        self.meters.reset()
+        self.frozen.zero_()
+        if step == 0:
+            self.optimizer.state.clear()
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * self.schedule(max(0, step - 1))  # that of the last update
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as tensors and plain values."""

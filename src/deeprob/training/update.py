@@ -1,6 +1,6 @@
 """One update of the parameters from a batch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -43,10 +43,6 @@ class Update:
         self.halving = halving
         self.parameters = list(state.model.parameters())
         self.named_parameters = state.parameters
-        self.fused = all(group.get("fused") for group in state.optimizer.param_groups)
-        if self.fused:  # the flag with which loss scaling makes the optimizer's own kernel skip an update
-            optimizer: Any = state.optimizer
-            optimizer.found_inf, optimizer.grad_scale = state.frozen, None
 
     def __call__(self, batch: Examples, key: Tensor | None) -> None:
         """Update the parameters from a batch, with `key` for the step's random numbers."""
@@ -58,25 +54,14 @@ class Update:
             parts, correct = self.gradient(batch, key)
             if first is None:
                 grad_norm = total_norm([p.grad for p in self.parameters if p.grad is not None])
-                self.freeze_unless(torch.isfinite(parts.loss + grad_norm))
+                self.check(torch.isfinite(parts.loss + grad_norm))
                 first = parts, correct, grad_norm
             return parts.loss
 
-        if self.fused:
-            state.optimizer.step(closure)
-        else:
-            self.guarded_step(closure)
+        state.optimizer.step(closure)
         self.proximal_step()
         assert first is not None, "the optimizer never called its closure"
         state.meters.add(*first, state.frozen, len(batch))
-
-    def guarded_step(self, closure: Callable[[], Any]) -> None:
-        """Step an optimizer that knows no flag, and take the step back if it ended in numbers that are not finite."""
-        before = [p.detach().clone() for p in self.parameters]
-        self.state.optimizer.step(closure)
-        self.freeze_unless(torch.isfinite(total_norm(self.parameters)))
-        for parameter, old in zip(self.parameters, before, strict=True):
-            parameter.data.copy_(torch.where(self.state.frozen > 0, old, parameter.data))
 
     @torch.no_grad()
     def proximal_step(self) -> None:
@@ -85,14 +70,14 @@ class Update:
         for weight in weights(self.named_parameters).values():
             shrunk = self.objective.regularizer.shrink(weight, lr)
             if shrunk is not weight:
-                weight.copy_(torch.where(self.state.frozen > 0, weight, shrunk))
+                weight.copy_(shrunk)
 
-    def freeze_unless(self, finite: Tensor) -> None:
-        """Freeze the parameters from now on if a 0-d boolean is False, without reading it."""
+    def check(self, finite: Tensor) -> None:
+        """Remember on the device if a 0-d boolean is False, without reading it."""
         self.state.frozen.copy_(torch.maximum(self.state.frozen, (~finite).to(self.state.frozen.dtype)))
 
     def first_not_finite(self, batch: Examples, key: Tensor | None) -> str:
-        """Return what was first to be NaN or infinite in the update that froze the parameters, by doing it again."""
+        """Return what is first to be NaN or infinite in an update of the present parameters."""
         if batch.inputs.is_floating_point() and not batch.inputs.isfinite().all():
             return "input"
         buffers = {name: buffer.clone() for name, buffer in self.state.model.named_buffers()}

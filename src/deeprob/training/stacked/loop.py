@@ -91,18 +91,19 @@ class StackedLoop:
         an empty record.
         """
         due = self.settings.read_at(step, self.per_epoch)
+        frozen = self._stack.frozen.tolist()
         measured = None
         if validation is not None and step % self.per_epoch == 0:
             measured = self._measuring.measure(self._tensors, validation, self.settings.chunk_size)
-        norms = torch.linalg.vector_norm(self._stack.parameters, dim=1).tolist() if due else []
+        norms = torch.linalg.vector_norm(self._stack.parameters, dim=1).tolist()
         readings: Readings = {}
         for run, rate in zip(going, self._lr[going].tolist(), strict=True):
             self._count(self.learners[run].state, step, rate)
-            if not due:
+            if not (due or frozen[run]):
                 readings[run] = Record.empty(step, self.per_epoch)
                 continue
             try:
-                record = reading(self.learners[run], self.per_epoch, norms[run], partial(self._cause, run))
+                record = reading(self.learners[run], self.per_epoch, norms[run], partial(self._fault, run))
                 readings[run] = record if measured is None else replace(record, validation=measured[run])
             except Diverged as error:
                 readings[run] = error
@@ -120,11 +121,13 @@ class StackedLoop:
         for group in state.optimizer.param_groups:
             group["lr"] = rate
 
-    def _cause(self, run: int, step: int) -> str:
-        """Return which number was first not finite in an update of a run."""
+    def _fault(self, run: int, first: int) -> tuple[int, str]:
+        """Let the state of a frozen run be that before the update at fault (see `reading`)."""
         learner, settings = self.learners[run], self.settings
-        update = Update(learner.state, learner.objective, self._features, settings.chunk_size, settings.bf16)
-        return update.first_not_finite(*draws_of(learner, self._draws.examples, settings)[step])
+        state = learner.state
+        state.go_back(first, state.evaluations - (state.step - first))
+        update = Update(state, learner.objective, self._features, settings.chunk_size, settings.bf16)
+        return first, update.first_not_finite(*draws_of(learner, self._draws.examples, settings)[first])
 
 
 def train_stack(

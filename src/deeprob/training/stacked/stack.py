@@ -62,7 +62,6 @@ class Stack:
     ) -> None:
         self.states, self.rule = states, RULES[name_of(configs[0])]
         first = states[0].model
-        self.fused = all(group.get("fused") for group in states[0].optimizer.param_groups)
         named = dict(first.named_parameters())
         like = next(iter(named.values()))
         self.shapes = {name: parameter.shape for name, parameter in named.items()}

@@ -143,9 +143,7 @@ class StackedUpdate:
         gradient = torch.cat([values.reshape(runs, -1) for values in gradients], 1)
         norm = torch.linalg.vector_norm(gradient, dim=1)
         after, optimizer = self._rule(tensors, gradient, lr)
-        finite = torch.isfinite(parts.loss + norm)
-        if not self.stack.fused:  # as `Update.guarded_step` does
-            finite = finite & torch.isfinite(torch.linalg.vector_norm(after, dim=1))
+        finite = torch.isfinite(parts.loss + norm) & torch.isfinite(torch.linalg.vector_norm(after, dim=1))
         after = self._shrunk(after, lr, tensors["numbers"])
         frozen = torch.maximum(tensors["frozen"], (~finite).to(norm.dtype))
 
