@@ -25,7 +25,7 @@ def test_the_runs_own_loss(deeprob, small):
     landscape = landscape_of(run, "train", 1000, 0)
     (found,) = landscape.losses(landscape.here, [landscape.here], torch.zeros(1, 1)).tolist()
     weights = [layer.weight.detach() for layer in run.model.linear_layers]
-    expected = run.evaluate("train")["loss"] + 0.01 * sum(weight.square().sum().item() for weight in weights)
+    expected = run.evaluate("train")["data_loss"] + 0.01 * sum(weight.square().sum().item() for weight in weights)
     assert found == pytest.approx(expected, rel=1e-12)
 
 

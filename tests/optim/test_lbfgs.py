@@ -72,10 +72,11 @@ def test_a_run_ends_when_the_optimizer_has_converged_and_says_why(deeprob):
     assert (result.status, content["status"]) == (0, "stopped")
     assert content["reason"] in ("gradient small", "objective no longer falls")
     assert content["epochs"] == content["steps"] < 10
-    assert f"stopped    {content['reason']} after {content['evaluations']} evaluations" in result.out
+    end = f"stopped: {content['reason']} after {content['evaluations']} evaluations"
+    assert result.out.splitlines()[0] == f"epoch {content['epochs']} of {content['epochs']}; {end}"
     again = deeprob("resume=run")
     assert (again.status, summary()) == (0, content)
-    assert f"stopped    {content['reason']}" in again.out
+    assert end in again.out
 
 
 def test_a_run_that_was_killed_after_it_converged_does_nothing_more(deeprob):

@@ -14,8 +14,10 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from deeprob import config as configs
+from deeprob import load_run
 from deeprob.assembly.config import RunConfig
 from deeprob.tracking import checkpoint_file
+from deeprob.tracking.signals import Interruption
 
 
 def summary(directory: Path) -> dict:
@@ -62,14 +64,17 @@ def test_summary(one_run):
 def test_tags_and_values_in_the_event_file(one_run):
     accumulator = events(one_run)
     units = {f"units/relu_{layer}_{share}" for layer in (1, 2) for share in ("dead", "saturated", "zero")}
-    assert set(accumulator.Tags()["scalars"]) == TAGS | units
+    best = {f"best/{split}/{measure}" for split in ("train", "val") for measure in ("loss", "accuracy")}
+    assert set(accumulator.Tags()["scalars"]) == TAGS | units | best
     csv_rows, content = rows(one_run), summary(one_run)
     for tag in ("train/loss", "val/accuracy", "optim/lr", "params/norm"):  # one record an epoch: the same as the rows
         points = accumulator.Scalars(tag)
         assert [point.step for point in points] == [3, 6, 9]
         assert [point.value for point in points] == pytest.approx([float(row[tag]) for row in csv_rows], rel=1e-6)
-    (final,) = accumulator.Scalars("test/accuracy")
-    assert (final.step, final.value) == (9, pytest.approx(content["test/accuracy"]))
+    for tag in (*best, "test/loss", "test/accuracy"):
+        (final,) = accumulator.Scalars(tag)
+        assert final.step == 3 * content["best_epoch"]
+        assert final.value == pytest.approx(content[tag.removeprefix("best/")])
 
 
 def test_hyperparameters_in_the_same_event_file(one_run):
@@ -138,12 +143,104 @@ def test_the_best_epoch_is_chosen_by_validation_and_tested(deeprob, small):
     assert checkpoint_file.load(Path("run/checkpoints/best.pt"))["step"] == content["best_epoch"] * 2
 
 
+REST = {  # what measures the weights at rest differently from what an epoch measured on the way
+    "early": ("dataset.val_fraction=0.4", "optimizer.lr=0.3", "trainer.epochs=20"),
+    "noise": ("dataset.val_fraction=0.2", "model.dropout=0.3", "model.norm=batch", "loss.label_smoothing=0.1"),
+    "l1": ("regularizer=l1", "regularizer.proximal=true", "regularizer.strength=0.1", "optimizer=sgd"),
+    "full": ("dataset.val_fraction=0.4", "trainer.batch_size=full", "trainer.chunk_size=7"),
+}
+
+
+@pytest.mark.parametrize("words", REST.values(), ids=REST)
+@pytest.mark.parametrize("sweep", [(), ("-m", "seed=0,1"), ("-m", "seed=0,1", "hydra/launcher=vectorized")], ids=str)
+def test_a_summary_is_of_one_network_the_best_one(deeprob, small, words, sweep):
+    words = ("regularizer=l2", "regularizer.strength=0.01", *words)
+    assert deeprob(*small, *words, *sweep, "hydra.run.dir=run", "hydra.sweep.dir=s").status == 0
+    directory = next(Path("s").glob("1_*"), None) or next(Path("s").glob("*seed=1"), None) if sweep else Path("run")
+    content = summary(directory)
+    best = load_run(directory)
+    weights = [layer.weight.detach() for layer in best.model.linear_layers]
+    penalty = sum((w.abs() if "regularizer=l1" in words else w.square()).sum().item() for w in weights)
+    penalty *= best.config.regularizer.strength
+    for split in ("train", *(("val",) if best.data().val else ()), "test"):
+        examples = getattr(best.data(), split)
+        scores, smoothing = best(examples.inputs), 0.1 if "loss.label_smoothing=0.1" in words else 0.0
+        loss = torch.nn.functional.cross_entropy(scores, examples.targets, label_smoothing=smoothing).item()
+        right = (scores.argmax(1) == examples.targets).float().mean().item()
+        expected = {"loss": loss + penalty * (split == "train"), "accuracy": right}
+        assert {name: content[f"{split}/{name}"] for name in expected} == pytest.approx(expected, rel=1e-5)
+        if split == "train":
+            assert content["train/data_loss"] == pytest.approx(loss, rel=1e-5)
+            assert content["train/regularization"] == pytest.approx(penalty, rel=1e-5)
+        assert best.evaluate(split)["loss"] == pytest.approx(content[f"{split}/loss"], rel=1e-6)
+    norm = sum(parameter.detach().square().sum().item() for parameter in best.model.parameters()) ** 0.5
+    assert content["params/norm"] == pytest.approx(norm, rel=1e-6)
+    if "regularizer=l1" in words:
+        assert content["params/zeros"] == pytest.approx(
+            (torch.cat([w.flatten() for w in weights]) == 0).float().mean().item()
+        )
+    row = rows(directory)[(content["best_epoch"] or content["epochs"]) - 1]
+    for name in ("optim/lr", "optim/grad_norm"):  # which the weights do not have, but the epoch that led to them
+        assert content[name] == pytest.approx(float(row[name]))
+    for name in ("optim/evaluations", "time/seconds"):  # what the whole run took
+        assert content[name] == pytest.approx(float(rows(directory)[-1][name]))
+
+
+def test_the_summary_of_an_unfinished_run_is_of_its_last_whole_epoch(deeprob, small, monkeypatch):
+    def stop(interruption: Interruption) -> bool:
+        calls.append(1)
+        if len(calls) == 11:
+            interruption.number = signal.SIGINT
+        return len(calls) >= 11
+
+    calls = []
+    monkeypatch.setattr(Interruption, "__call__", stop)
+    words = ("dataset.val_fraction=0.2", "trainer.log_every=1", "trainer.epochs=9", "hydra.run.dir=run")
+    assert deeprob(*small, *words).status == 130
+    content, row = summary(Path("run")), rows(Path("run"))[-1]
+    assert (content["status"], content["steps"], row["step"]) == ("interrupted", 11, "9")
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "params/norm"):
+        assert content[name] == pytest.approx(float(row[name]))
+
+
+HEADINGS = {
+    "epoch 3 of 3": (),
+    "epoch 1 of 6, the best by val/accuracy; stopped: val/loss no better for 2 epochs": (
+        "dataset.val_fraction=0.4", "optimizer.lr=3", "trainer.epochs=20", "trainer.patience=2",
+    ),
+    "epoch 3 of 3, the best by val/loss": ("dataset.val_fraction=0.2", "trainer.monitor=val/loss"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", HEADINGS)
+def test_the_table_says_of_which_epoch_it_is_and_why_the_run_ended(deeprob, small, line):
+    assert deeprob(*small, *HEADINGS[line], "hydra.run.dir=run").out.splitlines()[0] == line
+    assert deeprob("resume=run").out.splitlines()[0] == line
+
+
+def test_patience_waits_for_the_loss_which_falls_when_accuracy_does_not_rise(deeprob, small):
+    words = (*small, "dataset.val_fraction=0.4", "optimizer.lr=0.003", "trainer.epochs=30", "trainer.patience=5")
+    by_accuracy = "trainer.patience_monitor=val/accuracy"
+    for name, more in (("loss", ()), ("accuracy", (by_accuracy,))):
+        assert deeprob(*words, *more, f"hydra.run.dir={name}").status == 0
+    losses = [float(row["val/loss"]) for row in rows(Path("loss"))]
+    assert losses == sorted(losses, reverse=True)
+    assert (summary(Path("loss"))["status"], len(losses)) == ("completed", 30)
+    stopped = summary(Path("accuracy"))
+    assert (stopped["status"], stopped["epochs"]) == ("stopped", 6)
+    assert stopped["reason"] == "val/accuracy no better for 5 epochs"
+    config = load_run("loss").config.trainer
+    assert (config.monitor, config.patience_monitor) == ("val/accuracy", "val/loss")
+
+
 def test_early_stopping(deeprob, small):
     words = ("dataset.val_fraction=0.4", "optimizer.lr=0.3", "trainer.epochs=200", "trainer.patience=4")
     assert deeprob(*small, *words, "hydra.run.dir=run").status == 0
     content = summary(Path("run"))
     assert content["status"] == "stopped"
-    assert content["epochs"] == content["best_epoch"] + 4 == len(rows(Path("run")))
+    losses = [float(row["val/loss"]) for row in rows(Path("run"))]
+    assert content["epochs"] == len(losses) == losses.index(min(losses)) + 1 + 4
+    assert content["reason"] == "val/loss no better for 4 epochs"
 
 
 def test_a_run_that_overflows_at_once_keeps_its_initial_weights(deeprob, small):
@@ -178,8 +275,11 @@ def test_a_last_update_that_was_too_large_is_noticed(deeprob, small):
     words = ("optimizer=sgd", "optimizer.lr=1e15", "trainer.batch_size=full", "trainer.epochs=1", "hydra.run.dir=run")
     status, _, err = deeprob(*small, *words)
     assert status == 3
-    assert "loss on the test split became NaN or infinite at step 1" in err
-    assert summary(Path("run"))["status"] == "diverged"
+    assert "loss on the train split became NaN or infinite at step 1" in err
+    content, last = summary(Path("run")), checkpoint_file.load(Path("run/checkpoints/last.pt"))
+    assert (content["status"], content["steps"], last["step"]) == ("diverged", 1, 1)  # which is the state that it is in
+    again = deeprob("resume=run")
+    assert (again.status, again.err) == (3, err)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -130,6 +130,12 @@ VARYING = {
     "scheduler": ("scheduler=constant,cosine,step",),
     "trainer.monitor": ("trainer.monitor=val/loss,val/accuracy", "optimizer.lr=0.3", "trainer.epochs=8"),
     "trainer.patience": ("trainer.patience=1,2", "optimizer.lr=0.3", "trainer.epochs=20"),
+    "trainer.patience_monitor": (
+        "trainer.patience_monitor=val/loss,val/accuracy",
+        "trainer.patience=1",
+        "optimizer.lr=0.3",
+        "trainer.epochs=20",
+    ),
     "trainer.progress": ("trainer.progress=true,false",),
     "trainer.figures": ("trainer.figures=[],[confusion]", "trainer.epochs=2"),
     "trainer.figures_every": ("trainer.figures=[confusion]", "trainer.figures_every=1,2", "trainer.epochs=2"),

@@ -29,10 +29,11 @@ def strings(events: EventAccumulator, tag: str) -> dict[int, list[bytes]]:
     return {event.step: list(event.tensor_proto.string_val) for event in events.Tensors(tag)}
 
 
-def test_pictures_are_seen_with_the_epoch_as_their_step(deeprob, small):
+def test_pictures_share_the_steps_of_the_curves(deeprob, small):
     assert deeprob(*small, *LIVE, "hydra.run.dir=run").status == 0
     pictures = strings(read("run"), "figures/decision_boundary")
-    assert list(pictures) == [0, 2, 4, 6, 7]
+    assert list(pictures) == [0, 6, 12, 18, 21]  # three updates an epoch
+    assert read("run").Scalars("train/loss")[-1].step == 21
     for width, height, png in pictures.values():
         assert struct.unpack(">II", png[16:24]) == (int(width), int(height))
     assert len({png for _, _, png in pictures.values()}) == 5  # learning moves the boundary
@@ -41,7 +42,7 @@ def test_pictures_are_seen_with_the_epoch_as_their_step(deeprob, small):
 
 def test_the_interval_may_be_chosen(deeprob, small):
     assert deeprob(*small, *LIVE, "trainer.figures_every=3", "hydra.run.dir=run").status == 0
-    assert list(strings(read("run"), "figures/decision_boundary")) == [0, 3, 6, 7]
+    assert list(strings(read("run"), "figures/decision_boundary")) == [0, 9, 18, 21]
 
 
 def test_histograms_count_every_weight_and_activation(deeprob, small):
@@ -55,7 +56,7 @@ def test_histograms_count_every_weight_and_activation(deeprob, small):
     last = events.Tensors("weights/layers.1.weight")[-1]
     table = np.frombuffer(last.tensor_proto.tensor_content).reshape(-1, 3)
     weights = load_run("run").model.layers[1].weight.detach().numpy()
-    assert last.step == 7
+    assert last.step == 21
     assert table[:, 2].sum() == weights.size
     np.testing.assert_allclose((table[0, 0], table[-1, 1]), (weights.min(), weights.max()))
     counted = events.Tensors("activations/relu_1")[0].tensor_proto.tensor_content
@@ -67,7 +68,7 @@ def test_dead_and_saturated_units_are_curves(deeprob, small):
     events = read("run")
     tags = {tag for tag in events.Tags()["scalars"] if tag.startswith("units/")}
     assert tags == {f"units/tanh_{layer}_{share}" for layer in (1, 2) for share in ("dead", "saturated", "zero")}
-    assert [event.step for event in events.Scalars("units/tanh_1_saturated")] == [0, 2, 4, 6, 7]
+    assert [event.step for event in events.Scalars("units/tanh_1_saturated")] == [0, 6, 12, 18, 21]
 
 
 def test_a_film_is_played_by_the_slider_over_steps(deeprob, small):
@@ -90,6 +91,28 @@ def test_config_and_provenance_are_texts(deeprob, small):
     assert text.decode() == f"```yaml\n{Path('run/config.yaml').read_text()}```"
     (text,) = strings(events, "provenance")[0]
     assert json.loads(text.decode().removeprefix("```json\n").removesuffix("```"))["seed"] == 0
+
+
+ENDS = {  # that come before the last of 30 epochs, or between two looks
+    "patience": ("dataset.val_fraction=0.4", "optimizer.lr=0.3", "trainer.patience=2", "trainer.epochs=30"),
+    "converged": ("optimizer=lbfgs", "model=linear", "regularizer=l2", "trainer.epochs=30"),
+    "diverged": ("optimizer=sgd", "optimizer.lr=10", "regularizer=l2", "regularizer.strength=100"),
+    "too large": ("optimizer=sgd", "optimizer.lr=1e18", "trainer.epochs=30"),
+}
+
+
+@pytest.mark.parametrize("words", ENDS.values(), ids=ENDS)
+def test_the_last_picture_is_of_the_state_that_training_left(deeprob, small, words):
+    given = [word for word in small if not word.startswith("model.width") or "model=linear" not in words]
+    assert deeprob(*given, "trainer.figures=[decision_boundary]", *words, "hydra.run.dir=run").status in (0, 3)
+    content = json.loads(Path("run/summary.json").read_text())
+    events = read("run")
+    assert list(strings(events, "figures/decision_boundary"))[-1] == content["steps"]
+    assert content["epochs"] < 30
+    name, weights = next(iter(load_run("run", "last").model.state_dict().items()))
+    table = events.Tensors(f"weights/{name}")[-1].tensor_proto.tensor_content
+    table, weights = np.frombuffer(table).reshape(-1, 3), weights.numpy()
+    np.testing.assert_allclose((table[0, 0], table[-1, 1]), (weights.min(), weights.max()))
 
 
 def test_training_is_the_same_with_pictures_and_without(deeprob, small):
@@ -127,7 +150,7 @@ def test_drawing_waits_until_there_is_time(monkeypatch):
     shown = []
 
     class State:
-        seconds = 0.0
+        seconds, step = 0.0, 0
 
     class Trainer:
         figures, figures_every, epochs = None, 1, 9
@@ -142,12 +165,12 @@ def test_drawing_waits_until_there_is_time(monkeypatch):
     monkeypatch.setattr(Watch, "_show", lambda self, epoch, run: shown.append(epoch))
     looking = Watch(Setup, Path(), None, alone=True)
     for epoch, seconds in enumerate([0, 10, 19, 20, 30]):
-        State.seconds = seconds
+        State.seconds, State.step = seconds, epoch
         looking.look(epoch)
         if seconds < 20:
             assert shown == []
     assert shown == [0, 1, 2, 3, 4]
-    State.seconds = 0
+    State.seconds, State.step = 0, 5
     looking.look(5)
     assert shown[-1] == 4
     looking.catch_up()
@@ -184,7 +207,7 @@ def test_what_drawing_took_decides_when_there_is_time_again(one_run, monkeypatch
     looking = Watch(setup, one_run, Events(), alone=True)
 
     def look(epoch: int, trained: float) -> list[int]:
-        setup.state._began = time.perf_counter() - trained
+        setup.state._began, setup.state.step = time.perf_counter() - trained, epoch
         before = len(shown)
         looking.look(epoch)
         assert setup.state.seconds == pytest.approx(trained - cost[0] * (len(shown) - before), abs=0.1)
@@ -214,7 +237,7 @@ def test_a_run_that_is_to_end_draws_for_a_moment_only(monkeypatch, capsys):
         trainer = Trainer
 
     class State:
-        seconds = 0.0
+        seconds, step = 0.0, 0
 
     class Setup:
         config, state = Config, State
@@ -227,11 +250,11 @@ def test_a_run_that_is_to_end_draws_for_a_moment_only(monkeypatch, capsys):
     monkeypatch.setattr(Watch, "_show", show)
     monkeypatch.setattr(watch, "GRACE", -1.0)
     looking = Watch(Setup, Path(), None, alone=True, interrupted=lambda: bool(told))
-    for epoch in range(3):
-        looking.look(epoch)
+    for State.step in range(3):
+        looking.look(State.step)
     looking.catch_up()
     assert shown == [0]
-    assert capsys.readouterr().err == "note: pictures of epoch 1, 2 left out: the run is to end\n"
+    assert capsys.readouterr().err == "note: pictures of step 1, 2 left out: the run is to end\n"
     looking.catch_up()
     assert shown == [0]
     assert capsys.readouterr().err == ""

@@ -11,6 +11,7 @@ from deeprob.optim import AdamWConfig, LBFGSConfig, PlateauConfig, Schedule, SGD
 from deeprob.tracking import checkpoint_file
 from deeprob.tracking.checkpoint_file import alike
 from deeprob.training import TrainState
+from deeprob.training.state import Best
 
 
 def state() -> TrainState:
@@ -32,7 +33,7 @@ def test_start_remembers_the_rate_that_schedules_multiply():
 def test_observe(monitor, values, better):
     s = state()
     assert [
-        s.observe(monitor, {"val/loss": 1, monitor: value}, epoch) for epoch, value in enumerate(values, 1)
+        s.observe(monitor, "val/loss", {"val/loss": 1, monitor: value}, epoch) for epoch, value in enumerate(values, 1)
     ] == better
     assert (s.best.value, s.best.epoch) == (values[2], 3)
 
@@ -41,17 +42,39 @@ def test_between_equal_accuracies_the_lower_loss_is_better():
     s = state()
     pairs = [(0.5, 1.0), (0.5, 0.8), (0.5, 0.9)]
     metrics = [{"val/accuracy": accuracy, "val/loss": loss} for accuracy, loss in pairs]
-    assert [s.observe("val/accuracy", m, epoch) for epoch, m in enumerate(metrics, 1)] == [True, True, False]
+    assert [s.observe("val/accuracy", "val/loss", m, epoch) for epoch, m in enumerate(metrics, 1)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_what_patience_watches_may_go_on_when_the_best_stays():
+    s = state()
+    for epoch, (accuracy, loss) in enumerate([(1.0, 0.5), (0.75, 0.4), (0.75, 0.3), (0.75, 0.3)], 1):
+        s.observe("val/accuracy", "val/loss", {"val/accuracy": accuracy, "val/loss": loss}, epoch)
+    assert (s.best.epoch, s.improved.epoch) == (1, 3)
+
+
+def test_a_checkpoint_from_before_counts_patience_from_its_best_epoch():
+    s, other = state(), state()
+    s.observe("val/accuracy", "val/accuracy", {"val/loss": 0.25, "val/accuracy": 0.5}, 3)
+    content = s.state_dict()
+    del content["improved"]
+    other.load_state_dict(content)
+    assert (other.best.epoch, other.improved) == (3, Best(None, None, 3))
 
 
 def test_state_dict_round_trip():
     s, other = state(), state()
     s.step, s.evaluations = 7, 9
-    s.observe("val/loss", {"val/loss": 0.25}, 3)
+    s.observe("val/accuracy", "val/loss", {"val/loss": 0.25, "val/accuracy": 0.5}, 3)
+    s.observe("val/accuracy", "val/loss", {"val/loss": 0.125, "val/accuracy": 0.25}, 4)
     with torch.no_grad():
         s.model.layer.weight.fill_(3.0)
     other.load_state_dict(s.state_dict())
-    assert (other.step, other.evaluations, other.best.value, other.best.epoch) == (7, 9, 0.25, 3)
+    assert (other.step, other.evaluations) == (7, 9)
+    assert (other.best, other.improved) == (Best(0.5, 0.25, 3), Best(0.125, 0.125, 4))
     assert torch.equal(other.model.layer.weight, torch.full((2, 2), 3.0))
 
 

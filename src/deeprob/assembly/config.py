@@ -47,8 +47,9 @@ class RunConfig:
             if not self.loss.regression:
                 name = configs.name_of(self.loss)
                 yield f"loss={name} needs classes, and the targets are numbers: set loss=squared_error"
-            if self.trainer.monitor == "val/accuracy":
-                yield "trainer.monitor=val/accuracy: there is no accuracy where targets are numbers; set val/loss"
+            for key in ("monitor", "patience_monitor"):
+                if getattr(self.trainer, key) == "val/accuracy":
+                    yield f"trainer.{key}=val/accuracy: there is no accuracy where targets are numbers; set val/loss"
         if self.trainer.patience and not self.dataset.val_fraction:
             yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
 
@@ -60,7 +61,8 @@ class RunConfig:
         monitor = self.trainer.monitor
         if monitor == "auto":
             monitor = "val/loss" if self.dataset.regression else "val/accuracy"
-        trainer = dataclasses.replace(self.trainer, batch_size=size, monitor=monitor)
+        patience_monitor = self.trainer.patience_monitor.replace("auto", "val/loss")
+        trainer = dataclasses.replace(self.trainer, batch_size=size, monitor=monitor, patience_monitor=patience_monitor)
         return dataclasses.replace(self, dataset=self.dataset.resolved(), trainer=trainer)
 
 
@@ -158,6 +160,7 @@ VARY = frozenset(
         "scheduler",
         "trainer.monitor",
         "trainer.patience",
+        "trainer.patience_monitor",
         "trainer.progress",
         "trainer.figures",
         "trainer.figures_every",

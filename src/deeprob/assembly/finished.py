@@ -22,6 +22,7 @@ from deeprob.tracking import checkpoint_file
 from deeprob.tracking.checkpoint_file import alike
 from deeprob.tracking.device import resolve_device
 from deeprob.training import Predictor, TrainerConfig, evaluate
+from deeprob.training.metrics import regularized
 
 CHECKPOINTS = ("best", "last")
 SPLITS = ("train", "val", "test")
@@ -130,12 +131,17 @@ class Run:
     def evaluate(self, split: str = "test") -> dict[str, float]:
         """Measure a split again: ``loss``, and ``accuracy`` where there are classes.
 
+        Of the training split the loss is L(W), as in ``summary.json`` (see `deeprob.training.metrics.regularized`).
+
         Raises
         ------
         UserError
             When the run held out no such split.
         """
-        return evaluate(self.predictor.scores, self._extracted(split), self.config.loss.build(), self._chunk)
+        measured = evaluate(self.predictor.scores, self._extracted(split), self.config.loss.build(), self._chunk)
+        if split != "train":
+            return measured
+        return regularized(measured, self.config.regularizer.build(), dict(self.model.named_parameters()))
 
     @torch.no_grad()
     def scores(self, split: str = "test") -> Tensor:

@@ -15,11 +15,13 @@ from deeprob.assembly.prepare import Prepared, Shared
 from deeprob.data import Examples, Splits
 from deeprob.errors import Diverged
 from deeprob.features import Features
-from deeprob.objective import Objective
+from deeprob.objective import Objective, weights
 from deeprob.optim import Schedule
 from deeprob.tracking.device import resolve_device
 from deeprob.training import Predictor, Record, TrainState, evaluate, train
-from deeprob.training.loop import Learner, LoopSettings
+from deeprob.training.loop import Learner, LoopSettings, share_of_zeros
+from deeprob.training.metrics import regularized
+from deeprob.training.update import total_norm
 
 # Floating-point operations of an update below which a second CPU thread costs more than it brings (docs/results.md).
 SMALL_UPDATE = 1e7
@@ -165,7 +167,7 @@ class Setup:
         return train(self.learner, self.predictor.features, self.splits.train, self.settings, interrupted)
 
     def measure(self, name: str, examples: Examples, measured: Mapping[str, float] | None = None) -> dict[str, float]:
-        """Return ``name/loss`` of a split, and ``name/accuracy`` where there are classes.
+        """Return ``name/loss`` of a split, and ``name/accuracy`` where there are classes; see also `regularized`.
 
         What was `measured` by others already is only checked.
 
@@ -176,6 +178,26 @@ class Setup:
         """
         if measured is None:
             measured = evaluate(self.predictor.scores, examples, self.objective.loss, self.chunk_size)
+        if name == "train":
+            measured = regularized(measured, self.objective.regularizer, self.state.parameters)
         if not math.isfinite(measured["loss"]):
             raise Diverged(f"loss on the {name} split", self.state.step)
         return {f"{name}/{measure}": value for measure, value in measured.items()}
+
+    def measure_all(self) -> dict[str, float]:
+        """Return the metrics of the present weights: each split, the norm of the parameters, and the zeros in them.
+
+        Raises
+        ------
+        Diverged
+            When a loss is not finite.
+        """
+        metrics: dict[str, float] = {}
+        for name in ("train", "val", "test"):
+            examples: Examples | None = getattr(self.splits, name)
+            if examples is not None:
+                metrics |= self.measure(name, examples)
+        metrics["params/norm"] = total_norm(list(self.state.model.parameters())).item()
+        if self.learner.zeros:
+            metrics["params/zeros"] = share_of_zeros(weights(self.state.parameters).values())
+        return metrics

@@ -20,7 +20,12 @@ from deeprob.tracking.signals import Interruption
 from deeprob.training import Record
 from deeprob.training.checkpoint import Checkpoints
 
-EVALUATIONS, SECONDS, RATE = "optim/evaluations", "time/seconds", "time/examples_per_second"
+SPENT = EVALUATIONS, SECONDS, RATE = "optim/evaluations", "time/seconds", "time/examples_per_second"
+FINAL = {
+    **{name: f"best/{name}" for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy")},
+    **{name: name for name in ("test/loss", "test/accuracy")},
+}
+"""The tags of the best checkpoint's metrics, by their names; without ``best/`` they would bend the curves."""
 
 
 @dataclass
@@ -32,7 +37,7 @@ class Outcome:
     status
         That of ``summary.json``.
     metrics
-        The last of each; val and test of the best checkpoint, if training ended well.
+        Of the best checkpoint, with its weights at rest; if training did not end well, those of the last whole epoch.
     seconds
         How long training took, checkpoints included.
     error
@@ -103,7 +108,7 @@ class Recorder:
     stopped
         Whether the run has waited long enough for a better epoch.
     metrics
-        The last of each.
+        The last of each, which people watch; those of `state` are of whole epochs.
     """
 
     def __init__(
@@ -111,7 +116,7 @@ class Recorder:
     ) -> None:
         self.setup, self.state = setup, setup.state
         self.files, self.events, self.watch, self.checkpoints = files, events, watch, checkpoints
-        self.metrics = setup.state.metrics
+        self.metrics = dict(setup.state.metrics)
         self.stopped = self._out_of_patience()
         self._busy = 0.0  # seconds of the epoch that went into updates
 
@@ -172,12 +177,12 @@ class Recorder:
         Diverged
             When the loss on the validation split is not finite.
         """
-        metrics, state = self.metrics, self.state
+        state = self.state
         self._busy += seconds
-        metrics |= {EVALUATIONS: state.evaluations, SECONDS: metrics.get(SECONDS, 0.0) + seconds}
+        state.metrics |= {EVALUATIONS: state.evaluations, SECONDS: state.metrics.get(SECONDS, 0.0) + seconds}
         if record.metrics:
             self.events.scalars(record.metrics | {RATE: record.examples / seconds}, record.step)
-            metrics |= record.metrics
+            self.metrics |= record.metrics
         if record.epoch_metrics is not None:
             self._end_of_epoch(record, record.epoch_metrics)
         self.events.flush()
@@ -187,32 +192,39 @@ class Recorder:
                 self._write_checkpoint()
 
     def end(self, signal: int | None) -> Outcome:
-        """Write the last checkpoint, and measure the best weights unless a signal cut the run short.
+        """Write the last checkpoint, and measure the best one unless a signal cut the run short.
 
         Raises
         ------
         Diverged
             When the loss on a split is not finite.
         """
+        cut_short = signal is not None and self.state.step < self.setup.steps and not self.stopped
+        if not cut_short:
+            self.watch.look_at_end()
         self._write_checkpoint()
         seconds = self.state.seconds
-        if signal is not None and self.state.step < self.setup.steps and not self.stopped:
-            return Outcome("interrupted", self.metrics, seconds, Interrupted(signal))
-        self.checkpoints.restore_best()
-        splits = self.setup.splits
-        final = {} if splits.val is None else self.setup.measure("val", splits.val)
-        test = self.setup.measure("test", splits.test)
-        self.events.scalars(test, self.state.step)
-        return Outcome("stopped" if self.stopped else "completed", self.metrics | final | test, seconds)
+        if signal is not None and cut_short:
+            return Outcome("interrupted", self._unfinished(), seconds, Interrupted(signal))
+        spent = {name: self.state.metrics[name] for name in SPENT if name in self.state.metrics}
+        step, metrics = self.checkpoints.restore_best()
+        final = self.setup.measure_all()
+        self.events.scalars({tag: final[name] for name, tag in FINAL.items() if name in final}, step)
+        return Outcome("stopped" if self.stopped else "completed", metrics | spent | final, seconds)
 
     def diverged(self, error: Diverged) -> Outcome:
         """Keep the last finite state, which the loop has gone back to."""
-        self.metrics[EVALUATIONS] = self.state.evaluations
+        self.state.metrics[EVALUATIONS] = self.state.evaluations
+        self.watch.look_at_end()
         if all(parameter.isfinite().all() for parameter in self.state.model.parameters()):
             self._write_checkpoint()
         else:
             self.checkpoints.write_best()
-        return Outcome("diverged", self.metrics, self.state.seconds, error)
+        return Outcome("diverged", self._unfinished(), self.state.seconds, error)
+
+    def _unfinished(self) -> dict[str, float]:
+        """Return the metrics of the last whole epoch, or before there is one those of the last reading."""
+        return self.metrics | self.state.metrics
 
     def close(self, outcome: Outcome) -> None:
         """Write into TensorBoard's file how the run ended."""
@@ -224,9 +236,12 @@ class Recorder:
         """Write ``summary.json``, and return its content."""
         setup, state = self.setup, self.state
         early = outcome.status == "completed" and state.step < setup.steps  # the optimizer had nothing more to do
+        trainer = setup.config.trainer
+        waited = f"{trainer.patience_monitor} no better for {trainer.patience} epochs"
+        reason = waited if self.stopped else state.reason
         summary = {
             "status": "stopped" if early else outcome.status,
-            **({"reason": state.reason} if state.reason else {}),
+            **({"reason": reason} if reason else {}),
             "epochs": setup.epochs_done,
             "steps": state.step,
             "evaluations": state.evaluations,
@@ -253,19 +268,19 @@ class Recorder:
         return {"metrics": self.files.synced_metrics_length(), "events": self.events.synced_length()}
 
     def _end_of_epoch(self, record: Record, measured: dict[str, float]) -> None:
-        metrics, splits = self.metrics, self.setup.splits
-        metrics |= measured | {RATE: len(splits.train) / self._busy}
+        splits, state, trainer = self.setup.splits, self.state, self.setup.config.trainer
+        metrics = measured | {RATE: len(splits.train) / self._busy}
         self._busy = 0.0
-        if splits.val is None:
-            self.state.schedule.observe(metrics["train/loss"])
-        else:
+        if splits.val is not None:
             validation = self.setup.measure("val", splits.val, record.validation)
             self.events.scalars(validation, record.step)
             metrics |= validation
-            self.state.schedule.observe(metrics["val/loss"])
-            if self.state.observe(self.setup.config.trainer.monitor, metrics, record.epoch):
-                self.checkpoints.keep_best()
-        self.files.append_metrics({"epoch": record.epoch, "step": record.step, **metrics})
+        state.metrics |= metrics
+        self.metrics |= state.metrics
+        state.schedule.observe(metrics["train/loss" if splits.val is None else "val/loss"])
+        if splits.val is not None and state.observe(trainer.monitor, trainer.patience_monitor, metrics, record.epoch):
+            self.checkpoints.keep_best()
+        self.files.append_metrics({"epoch": record.epoch, "step": record.step, **state.metrics})
         self.watch.look(record.epoch)
         self.stopped = self._out_of_patience()
 
@@ -277,4 +292,4 @@ class Recorder:
         return by_epoch or (steps > 0 and record.step % steps == 0)
 
     def _out_of_patience(self) -> bool:
-        return 0 < self.setup.config.trainer.patience <= self.setup.epochs_done - self.state.best.epoch
+        return 0 < self.setup.config.trainer.patience <= self.setup.epochs_done - self.state.improved.epoch

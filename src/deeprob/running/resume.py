@@ -43,7 +43,7 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
         raise UserError(
             f"resume={directory}: no run there (no config.yaml); expected a directory that deeprob-train made"
         )
-    base = configs.read(RunConfig, directory / "config.yaml")
+    base = configs.read(RunConfig, directory / "config.yaml").resolved()  # which may lack keys that are new
     if composed is not None and any(word.startswith("experiment=") for word in words):
         refuse_changes(base, composed := composed.resolved(), directory)
         return composed

@@ -16,6 +16,7 @@ from deeprob.tracking import console
 from deeprob.tracking.device import threads
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
+from deeprob.training import TrainerConfig
 
 CHECKED = "checked"
 """The status of a run that was checked and not trained."""
@@ -70,7 +71,7 @@ def run(
     elif not job:
         console.note(f"{directory} is complete already")
     if not job and summary["status"] != CHECKED:
-        report(summary, directory)
+        report(summary, config.resolved().trainer, directory)
     return summary
 
 
@@ -133,9 +134,21 @@ def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Out
         return recorder.follow(setup.train(interruption), interruption, bar)
 
 
-def report(summary: Mapping[str, Any], directory: Path) -> None:
-    """Print a finished run's table, why its optimizer stopped if it did, and where the run lies."""
+def report(summary: Mapping[str, Any], trainer: TrainerConfig, directory: Path) -> None:
+    """Print a finished run's table, under the epoch that it is of and why the run ended, and where the run lies."""
+    print(heading(summary, trainer))
     console.split_table(summary)
-    if summary.get("status") == "stopped" and "reason" in summary:
-        print(f"stopped    {summary['reason']} after {summary['evaluations']} evaluations")
     console.where(directory)
+
+
+def heading(summary: Mapping[str, Any], trainer: TrainerConfig) -> str:
+    """Return ``epoch 16 of 21, the best by val/accuracy; stopped: val/loss no better for 5 epochs`` and the like."""
+    best, epochs = summary.get("best_epoch"), summary["epochs"]
+    line = f"epoch {best or epochs} of {epochs}"
+    if best:
+        line += f", the best by {trainer.monitor}"
+    if summary["status"] == "stopped":
+        line += f"; stopped: {summary.get('reason', 'nothing more to do')}"
+        if summary["evaluations"] > summary["steps"]:  # of an optimizer that has reasons of its own
+            line += f" after {summary['evaluations']} evaluations"
+    return line

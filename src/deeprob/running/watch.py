@@ -65,6 +65,7 @@ class Watch:
         self.looks = alone if trainer.figures is None else bool(trainer.figures)
         self.every = trainer.figures_every or -(-trainer.epochs // LOOKS)
         self._pending: list[tuple[int, Run]] = []
+        self._looked: int | None = None
         self._spent, self._longest = 0.0, 1.0  # the first picture imports matplotlib
         self._deadline = math.inf
 
@@ -75,9 +76,17 @@ class Watch:
 
     def look(self, epoch: int) -> None:
         """Remember the run as it is after so many epochs, if it is time, and draw what there is time for."""
-        if not self.looks or (epoch % self.every and epoch != self.setup.config.trainer.epochs):
-            return
-        self._pending.append((epoch, snapshot(self.setup, self.directory)))
+        if self.looks and epoch % self.every == 0:
+            self._look()
+
+    def look_at_end(self) -> None:
+        """Remember the run as training left it, whether that was at its last epoch or before."""
+        if self.looks and self._looked != self.setup.state.step:
+            self._look()
+
+    def _look(self) -> None:
+        self._looked = self.setup.state.step
+        self._pending.append((self._looked, snapshot(self.setup, self.directory)))
         while self._pending and self._spent + self._longest <= SHARE * self.setup.state.seconds:
             self._show(*self._pending.pop(0))
 
@@ -86,7 +95,7 @@ class Watch:
         while self._pending and not self._late():
             self._show(*self._pending.pop(0))
         if self._pending:
-            note(f"pictures of epoch {', '.join(str(epoch) for epoch, _ in self._pending)} left out: the run is to end")
+            note(f"pictures of step {', '.join(str(step) for step, _ in self._pending)} left out: the run is to end")
             self._pending.clear()
 
     def films(self) -> None:
@@ -121,24 +130,24 @@ class Watch:
         """Yield figures as long as there is time."""
         return itertools.takewhile(lambda figure: not self._late(), figures)
 
-    def _show(self, epoch: int, run: Run) -> None:
-        """Hand pictures and histograms of a run to TensorBoard, with the epoch as their step."""
+    def _show(self, step: int, run: Run) -> None:
+        """Hand pictures and histograms of a run to TensorBoard."""
         began = time.perf_counter()
         from deeprob.figures import activation_statistics
         from deeprob.figures.style import png
 
         for figure in self._in_time(self._figures(run, live=True)):
             with never_mind(figure):
-                self.events.image(f"figures/{name_of(figure)}", png(figure.quick().draw(run), DPI), epoch)
+                self.events.image(f"figures/{name_of(figure)}", png(figure.quick().draw(run), DPI), step)
         for name, parameter in run.model.named_parameters():
-            self.events.histogram(f"weights/{name}", parameter.detach().numpy(), epoch)
+            self.events.histogram(f"weights/{name}", parameter.detach().numpy(), step)
         inputs = run.features_of("train", slice(SAMPLE))
         with torch.no_grad():
             for name, values in run.model.stages(inputs):
-                self.events.histogram(f"activations/{name.replace(' ', '_')}", values.numpy(), epoch)
+                self.events.histogram(f"activations/{name.replace(' ', '_')}", values.numpy(), step)
         for name, shares in activation_statistics(run.model, inputs).items():
             layer = name.replace(" ", "_")
-            self.events.scalars({f"units/{layer}_{share}": value for share, value in shares.items()}, epoch)
+            self.events.scalars({f"units/{layer}_{share}": value for share, value in shares.items()}, step)
         seconds = time.perf_counter() - began
         self._spent += seconds
         self._longest = seconds if self._spent == seconds else max(self._longest, seconds)

@@ -113,19 +113,21 @@ class Checkpoints:
         """Tell whether the last was written so many minutes ago or more; never for 0."""
         return minutes > 0 and time.monotonic() - self._written >= 60 * minutes
 
-    def restore_best(self) -> None:
-        """Give the model the best weights.
+    def restore_best(self) -> tuple[int, dict[str, float]]:
+        """Give the model the best weights; return the step at which it had them, and the metrics of that epoch.
 
         Raises
         ------
         UserError
             When they are another model's.
         """
-        if not self.best_is_last:
-            content = load_newest(self.best)
-            if not alike(content.get("model"), self.state.model.state_dict()):
-                raise UserError(f"{self.best}: does not belong to {self.last}")
-            self.state.model.load_state_dict(content["model"])
+        if self.best_is_last:
+            return self.state.step, self.state.metrics
+        content = load_newest(self.best)
+        if not alike(content.get("model"), self.state.model.state_dict()):
+            raise UserError(f"{self.best}: does not belong to {self.last}")
+        self.state.model.load_state_dict(content["model"])
+        return content["step"], content["metrics"]
 
     def _place(self, path: Path) -> Path:
         """Return where a checkpoint is to be written, in a folder that is there."""

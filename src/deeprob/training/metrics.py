@@ -1,13 +1,14 @@
 """What is measured: sums kept on the device while training, and a pass over a split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from deeprob.data import Examples
-from deeprob.objective import Loss, Parts
+from deeprob.objective import Loss, Parts, Regularizer, weights
 
+Metrics = dict[str, float]
 SUMS = ("train/loss", "train/data_loss", "train/regularization", "train/accuracy", "optim/grad_norm")
 
 
@@ -122,7 +123,7 @@ def correct_count(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss, chunk_size: int) -> dict[str, float]:
+def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss, chunk_size: int) -> Metrics:
     """Measure a split.
 
     Parameters
@@ -151,3 +152,12 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
     total, correct = sums.tolist()
     measured = {"loss": total / len(examples)}
     return measured if examples.targets.is_floating_point() else measured | {"accuracy": correct / len(examples)}
+
+
+@torch.no_grad()
+def regularized(measured: Mapping[str, float], regularizer: Regularizer, parameters: Mapping[str, Tensor]) -> Metrics:
+    """Return what `evaluate` measured of the training split with L(W) for its ``loss``, and the two terms of it."""
+    penalty = regularizer(weights(parameters).values())
+    regularization = 0.0 if penalty is None else penalty.item()
+    data_loss = measured["loss"]
+    return {**measured, "loss": data_loss + regularization, "data_loss": data_loss, "regularization": regularization}

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,9 @@ from deeprob.tracking.run_dir import COLUMNS
 from deeprob.training.metrics import Meters
 
 
-@dataclass
+@dataclass(frozen=True)
 class Best:
-    """The best epoch so far by the monitored metric.
+    """The best epoch so far by a metric.
 
     Attributes
     ----------
@@ -33,6 +33,17 @@ class Best:
     value: float | None = None
     loss: float | None = None
     epoch: int = 0
+
+    def or_better(self, monitor: str, metrics: Mapping[str, float], epoch: int) -> "Best":
+        """Return an epoch if it is better by a metric (a loss is better when lower), else this one."""
+        value, loss = metrics[monitor], metrics["val/loss"]
+        if self.value is None or self.loss is None:
+            better = True
+        elif value == self.value:
+            better = loss < self.loss
+        else:
+            better = (value < self.value) == monitor.endswith("loss")
+        return Best(value, loss, epoch) if better else self
 
 
 @dataclass(frozen=True)
@@ -58,8 +69,12 @@ class TrainState:
         Updates done.
     evaluations
         Times that L(W) and its gradient were computed.
+    best
+        The epoch of the best checkpoint, by ``trainer.monitor``.
+    improved
+        The last epoch that was better than all before it by ``trainer.patience_monitor``.
     metrics
-        The last value of each.
+        Those of the last whole epoch, and what the run has cost.
     """
 
     model: Model
@@ -69,7 +84,8 @@ class TrainState:
     frozen: Tensor
     step: int = 0
     evaluations: int = 0
-    best: Best = field(default_factory=Best)
+    best: Best = Best()
+    improved: Best = Best()
     metrics: dict[str, float] = field(default_factory=dict)
     _began: float = field(default_factory=time.perf_counter)
     _earlier: float = 0.0
@@ -111,18 +127,12 @@ class TrainState:
         """Why the optimizer ended its last update, if it is one that has reasons."""
         return str(getattr(self.optimizer, "reason", ""))
 
-    def observe(self, monitor: str, metrics: Mapping[str, float], epoch: int) -> bool:
-        """Tell whether an epoch is the best so far by a metric (a loss is better when lower), and remember it if so."""
-        value, loss = metrics[monitor], metrics["val/loss"]
-        if self.best.value is None or self.best.loss is None:
-            better = True
-        elif value == self.best.value:
-            better = loss < self.best.loss
-        else:
-            better = (value < self.best.value) == monitor.endswith("loss")
-        if better:
-            self.best = Best(value, loss, epoch)
-        return better
+    def observe(self, monitor: str, patience_monitor: str, metrics: Mapping[str, float], epoch: int) -> bool:
+        """Tell whether an epoch is the best so far by a metric, and remember that of both metrics."""
+        before = self.best
+        self.best = before.or_better(monitor, metrics, epoch)
+        self.improved = self.improved.or_better(patience_monitor, metrics, epoch)
+        return self.best is not before
 
     def snapshot(self, *, tensors: bool) -> Snapshot:
         """Return what an update changes, with copies of the `tensors` or without."""
@@ -158,6 +168,7 @@ class TrainState:
             "step": self.step,
             "evaluations": self.evaluations,
             "best": [self.best.value, self.best.loss, self.best.epoch],
+            "improved": [self.improved.value, self.improved.loss, self.improved.epoch],
             "metrics": dict(self.metrics),
             "seconds": self.seconds,
         }
@@ -189,8 +200,9 @@ class TrainState:
         self.meters.load_state_dict(state["meters"])
         self.frozen.copy_(state["frozen"])
         self.step, self.evaluations = state["step"], state["evaluations"]
-        value, loss, epoch = state["best"]
-        self.best = Best(None if value is None else float(value), None if loss is None else float(loss), int(epoch))
+        self.best = _best(state["best"])
+        # checkpoints of earlier versions: patience counts from the best epoch, whatever its metric was
+        self.improved = _best(state.get("improved", [None, None, self.best.epoch]))
         self.metrics = {str(name): float(value) for name, value in state["metrics"].items()}
         self._earlier = state["seconds"]
         self.start_clock()
@@ -232,3 +244,8 @@ class TrainState:
         for index, values in state.items():
             taken = self.optimizer.state[parameters[index]]
             taken |= {name: value.to(taken[name].device) for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def _best(values: Sequence[Any]) -> Best:
+    value, loss, epoch = values
+    return Best(None if value is None else float(value), None if loss is None else float(loss), int(epoch))

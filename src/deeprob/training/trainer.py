@@ -9,6 +9,7 @@ from deeprob.config import choice, number, register, some_words
 
 PRECISIONS = ("float32", "float64", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
+MONITORS = ("auto", "val/accuracy", "val/loss")
 
 
 @register("trainer", "default")
@@ -36,9 +37,11 @@ class TrainerConfig:
     checkpoint_minutes, checkpoint_epochs, checkpoint_steps
         A checkpoint is written when the last one is so many minutes old, every so many epochs, and every so many
         updates (0: not for that reason); the start and the end of a run always write one.
-    monitor, patience
-        The validation metric that chooses the best checkpoint (``auto``: accuracy, where there are classes), and the
-        epochs without a better one after which the run stops (0: never).
+    monitor
+        The validation metric that chooses the best checkpoint; ``auto``: accuracy, where there are classes.
+    patience, patience_monitor
+        The epochs without a better value of a validation metric after which the run stops (0: never), and that metric;
+        ``auto``: the loss, which still falls when accuracy has reached its highest value.
     figures, figures_every
         Pictures for TensorBoard and the run's ``figures`` folder, by name (null: those that suit the run, but none in a
         sweep; ``[]``: none), and the epochs between two looks at the run (0: a fifth of the run).
@@ -56,8 +59,9 @@ class TrainerConfig:
     checkpoint_minutes: float = number(0.5, minimum=0)
     checkpoint_epochs: int = number(0, minimum=0)
     checkpoint_steps: int = number(0, minimum=0)
-    monitor: str = choice("auto", among=("auto", "val/accuracy", "val/loss"))
+    monitor: str = choice("auto", among=MONITORS)
     patience: int = number(0, minimum=0)
+    patience_monitor: str = choice("auto", among=MONITORS)
     progress: bool = True
     figures: list[str] | None = some_words(or_none=True)
     figures_every: int = number(0, minimum=0)
