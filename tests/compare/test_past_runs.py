@@ -59,16 +59,16 @@ def test_a_run_on_its_way_has_the_metrics_of_its_last_whole_epoch(make_run):
 
 def test_who_runs_and_who_has_died(make_run):
     folder = make_run("a", {}, status=None)
-    (folder / ".lock").write_text(f"process {os.getpid()} on {socket.gethostname()}")
+    (folder / ".owner").write_text(f"process {os.getpid()} on {socket.gethostname()}")
     assert read_run(folder).status == "running"
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    (folder / ".lock").write_text(f"process {dead.pid} on {socket.gethostname()}")
+    (folder / ".owner").write_text(f"process {dead.pid} on {socket.gethostname()}")
     assert read_run(folder).status == "unfinished"
-    (folder / ".lock").write_text("process 1 on another-machine")  # cannot be told; a lock is no lie as a rule
+    (folder / ".owner").write_text("process 1 on another-machine")  # cannot be told; a lock is no lie as a rule
     assert read_run(folder).status == "running"
     for text in ("", "rubbish", f"process {10**40} on {socket.gethostname()}"):
-        (folder / ".lock").write_text(text)
+        (folder / ".owner").write_text(text)
         assert read_run(folder).status == "unfinished"
 
 

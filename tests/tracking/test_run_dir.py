@@ -33,9 +33,9 @@ def test_a_lock_goes_with_its_process(tmp_path):
         RunDirectory(tmp_path).__enter__()
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    assert (tmp_path / ".lock").read_text().startswith(f"process {child} on ")
+    assert (tmp_path / ".owner").read_text().startswith(f"process {child} on ")
     with RunDirectory(tmp_path):
-        assert (tmp_path / ".lock").read_text().startswith(f"process {os.getpid()} on ")
+        assert (tmp_path / ".owner").read_text().startswith(f"process {os.getpid()} on ")
 
 
 def test_a_lock_that_its_owner_removed_is_not_the_lock(tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """A run's config and a sweep's: a choice in each group, what goes together, what may differ or change."""
 
 import dataclasses
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -107,6 +109,11 @@ class SweepConfig:
     measures: list[str] = field(default_factory=list)
     figure: str | None = None
     claims: list[str] = field(default_factory=list)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what cannot be done on this system."""
+        if self.isolate and not hasattr(os, "fork"):
+            yield f"isolate=true needs fork, which this system ({sys.platform}) lacks; leave it out"
 
 
 @register("", "train")

@@ -16,6 +16,7 @@ from deeprob.commands.command import Command
 from deeprob.config.application import Application, parse_arguments, started
 from deeprob.config.overrides import explained
 from deeprob.errors import DeeprobError, Interrupted, UserError, one_line
+from deeprob.tracking.signals import ENDING
 
 
 def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
@@ -61,11 +62,12 @@ def terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.signal(number, end) for number in ENDING if number != signal.SIGINT}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def train() -> int:

@@ -5,7 +5,6 @@ import functools
 import math
 import os
 import re
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,8 @@ import yaml
 from deeprob.compare.command_words import word_of
 from deeprob.errors import UserError
 from deeprob.tracking.console import note
-from deeprob.tracking.run_dir import LOCK, RunDirectory
+from deeprob.tracking.ownership import owned
+from deeprob.tracking.run_dir import RunDirectory
 
 FINISHED = ("completed", "stopped", "fused")
 LOST = ("diverged", "failed")
@@ -175,18 +175,3 @@ def epochs(path: Path) -> Iterator[dict[str, float]]:
             yield {name: float(cell) for name, cell in row.items() if cell}
     except (csv.Error, TypeError, ValueError):
         return
-
-
-def owned(directory: Path) -> bool:
-    """Tell whether a process that is still there has locked a run's directory (see `RunDirectory`)."""
-    try:
-        owner = re.fullmatch(r"process (\d+) on (.+)", (directory / LOCK).read_text(encoding="utf-8"))
-        if owner is None:
-            return False
-        if owner[2] == socket.gethostname():
-            os.kill(int(owner[1]), 0)
-    except PermissionError:  # of another user
-        return True
-    except (OSError, OverflowError, ValueError):
-        return False
-    return True

@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 LARGEST = {"cpu": 256, "cuda": 4096}
 """Runs in a stack: more than that take longer each, as what they compute with no longer fits the caches."""
+UNKNOWN = 2**30
+"""Bytes that a stack may take where the system does not say how many are free."""
 LARGE_UPDATE = 1e8
 """Floating-point operations of an update from which on one run alone keeps a CPU as busy as several do."""
 
@@ -88,7 +90,12 @@ def free_memory(device: torch.device) -> int:
     """Return half of the bytes that are free."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // 2
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    for name, share in (("SC_AVPHYS_PAGES", 2), ("SC_PHYS_PAGES", 8)):  # macOS knows only how much there is in all
+        try:
+            return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE") // share
+        except (AttributeError, OSError, ValueError):
+            continue
+    return UNKNOWN
 
 
 def portions(members: Sequence[T], largest: int) -> list[Sequence[T]]:

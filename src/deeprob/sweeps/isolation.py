@@ -2,7 +2,6 @@
 
 import functools
 import multiprocessing
-import os
 import signal
 import traceback
 from collections.abc import Callable
@@ -39,8 +38,7 @@ def isolated(task: Callable[[], Any]) -> Any:
             value, error = None, None
         process.join()
     except Interrupted:  # SIGTERM came here alone; Ctrl-C in a terminal reaches both
-        if process.pid is not None:
-            os.kill(process.pid, signal.SIGTERM)
+        process.terminate()
         process.join()
         raise
     except KeyboardInterrupt:

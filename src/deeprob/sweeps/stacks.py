@@ -20,6 +20,7 @@ from deeprob.sweeps.job import Job, Result
 from deeprob.sweeps.task import SweepTask
 from deeprob.sweeps.validation import validate
 from deeprob.tracking import console
+from deeprob.tracking.files import open_files
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.training.stacked.compiled import Compiler
 
@@ -106,13 +107,20 @@ class Launch:
         if reason := grouping.hindrance_of_size(sample, forced=largest is not None):
             self._one_by_one(jobs, reason)
             return
-        portions = grouping.portions(jobs, largest or grouping.fitting(sample))
+        portions = grouping.portions(jobs, self._fitting(sample, largest))
         choice = None if self.launcher.compile == "auto" else bool(self.launcher.compile)
         varying = grouping.differences([job.config.run for job in jobs])
         compilers = {size: Compiler(choice, stacks, varying) for size, stacks in Counter(map(len, portions)).items()}
         for place, portion in enumerate(portions, 1):
             where = f"{title}stack {place} of {len(portions)}, {len(portion)} runs"
             self._stack(portion, compilers[len(portion)], where)
+
+    def _fitting(self, sample: Setup, wanted: int | None) -> int:
+        """Return how many runs a stack may have: each holds a file open, the lock of its directory."""
+        fitting, allowed = wanted or grouping.fitting(sample), open_files()
+        if fitting > allowed:
+            console.note(f"stacks of {allowed} runs, not {fitting}: the system allows no more open files (ulimit -n)")
+        return min(fitting, allowed)
 
     def _stack(self, jobs: Sequence[Job], compiler: Compiler, title: str, *, again: bool = False) -> None:
         """Train one stack, or smaller ones `again` if memory runs out."""

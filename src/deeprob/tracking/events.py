@@ -47,24 +47,24 @@ class EventFile:
     """
 
     def __init__(self, directory: Path, length: int = 0) -> None:
+        self._waiting = bytearray()
         files = sorted(directory.glob("events.out.tfevents.*"))
         if length and files and files[-1].stat().st_size >= length:
             os.truncate(files[-1], length)
             self._path = files[-1]
-            self._file = self._path.open("ab")
             return
         self._path = directory / f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
-        self._file = self._path.open("wb")
+        self._path.touch(exist_ok=False)
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
+        self.flush()
 
     def _write(self, event: Event) -> None:
-        self._file.write(tfrecord(event.SerializeToString()))
+        self._waiting += tfrecord(event.SerializeToString())
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write a point of several curves."""
@@ -136,14 +136,18 @@ class EventFile:
         self._write(Event(wall_time=time.time(), summary=Summary(value=[value])))
 
     def flush(self) -> None:
-        """Let TensorBoard see what was written."""
-        self._file.flush()
+        """Let TensorBoard see what was written; between two calls the file is closed, as stacks have thousands."""
+        if self._waiting:
+            with self._path.open("ab") as file:
+                file.write(self._waiting)
+            self._waiting.clear()
 
     def synced_length(self) -> int:
         """Return the file's length once all of it is on the disk."""
-        self._file.flush()
-        sync(self._file.fileno(), self._path)
-        return self._file.tell()
+        self.flush()
+        with self._path.open("rb+") as file:
+            sync(file.fileno(), self._path)
+            return file.seek(0, os.SEEK_END)
 
 
 def tfrecord(event: bytes) -> bytes:

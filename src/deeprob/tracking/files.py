@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def also(path: Path, other: Path) -> None:
     temporary.unlink(missing_ok=True)
     try:
         os.link(path, temporary)
-    except OSError:  # a file system without hard links
+    except (AttributeError, OSError):  # a system or a disk without hard links
         shutil.copyfile(path, temporary)
     temporary.replace(other)
     temporary.unlink(missing_ok=True)  # renaming leaves both names where they are of the same file already
@@ -121,8 +121,10 @@ def sync_folder(folder: Path) -> None:
 
 def _sync_path(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk; what was removed meanwhile needs nothing."""
+    if os.name == "nt" and path.is_dir():  # Windows syncs no folders
+        return
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows syncs what may be written
     except FileNotFoundError:
         return
     try:
@@ -131,3 +133,24 @@ def _sync_path(path: Path) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(descriptor)
+
+
+def open_files() -> int:
+    """Return how many files this process may hold open beside those that it needs for a moment.
+
+    The limit is raised as far as the system lets a process do so itself.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return _WINDOWS - _SPARE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # macOS has another limit below the one that it names
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return max(1, (wanted if soft == resource.RLIM_INFINITY else soft) - _SPARE)
+
+
+_SPARE, _ENOUGH, _WINDOWS = 100, 10_000, 8192

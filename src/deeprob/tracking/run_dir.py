@@ -1,20 +1,19 @@
 """The directory of a run: who owns it, its files' names, and the small ones' contents."""
 
 import csv
-import fcntl
 import io
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from deeprob.errors import UserError
 from deeprob.tracking.files import sync, write_whole
+from deeprob.tracking.ownership import Ownership
 
 COLUMNS = (
     "epoch",
@@ -34,7 +33,6 @@ COLUMNS = (
     "time/examples_per_second",
 )
 
-LOCK = ".lock"
 ROWS_EVERY = 2.0
 
 
@@ -68,44 +66,20 @@ class RunDirectory:
     def __init__(self, path: Path, resume: bool = False) -> None:
         self.path = path
         self.resume = resume
+        self._ownership = Ownership(path)
         self._rows: list[Mapping[str, float]] = []
         self._written = 0.0
 
     def __enter__(self) -> Self:
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = self._own()
-        try:
-            if not self.resume and any(path.name != LOCK for path in self.path.iterdir()):
-                raise UserError(f"{self.path} exists already; give another directory, or resume=auto")
-            os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-        except BaseException:
-            self._disown()
-            raise
+        self._ownership.take()
+        if not self.resume and not self._ownership.alone:
+            self._ownership.give_up()
+            raise UserError(f"{self.path} exists already; give another directory, or resume=auto")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._disown()
-
-    def _own(self) -> int:
-        """Return the open lock file, locked; the lock goes with the process, however it ends."""
-        while True:
-            lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner = os.pread(lock, 1000, 0).decode(errors="replace") or "another process"
-                os.close(lock)
-                raise UserError(f"{self.path} is in use by {owner}; wait for it, or give another directory") from None
-            with suppress(FileNotFoundError):
-                if os.path.samestat((self.path / LOCK).stat(), os.fstat(lock)):
-                    os.truncate(lock, 0)
-                    return lock
-            os.close(lock)  # its owner has just removed it: lock the next one
-
-    def _disown(self) -> None:
         self.write_rows()
-        (self.path / LOCK).unlink()
-        os.close(self._lock)
+        self._ownership.give_up()
 
     @property
     def config(self) -> Path:

@@ -7,6 +7,9 @@ from typing import Any, Self
 
 from deeprob.errors import Interrupted
 
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name))
+"""The signals that ask a process to end, of those that the system has."""
+
 
 class Interruption:
     """Remember the first signal while a run goes on; call it to ask whether one came."""
@@ -21,7 +24,7 @@ class Interruption:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in ENDING:
                 self._before[number] = signal.signal(number, self._handle)
         return self
 
