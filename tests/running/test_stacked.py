@@ -336,6 +336,24 @@ def test_a_run_whose_folder_cannot_be_made_fails_alone(deeprob, words, monkeypat
     assert [summary(folder)["status"] for folder in folders("s")] == ["completed"] * 2
 
 
+def test_a_full_disk_is_named_also_when_files_are_closed(deeprob, words, monkeypatch):
+    write = RunDirectory.write_rows
+
+    def full(self):
+        if self.path.name.endswith("seed=1") and self._rows:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as the system does, without a name
+        write(self)
+
+    monkeypatch.setattr(RunDirectory, "write_rows", full)
+    status, _, err = deeprob(*words, "seed=0,1,2", STACKED, "hydra.sweep.dir=s")
+    assert status == 4
+    assert err.splitlines() == [
+        "error: job 1: s/001_seed=1: No space left on device",
+        "error: 1 of 3 jobs failed: 1",
+    ]
+    assert [summary(folder)["status"] for folder in (folders("s")[0], folders("s")[2])] == ["completed"] * 2
+
+
 def test_a_run_that_cannot_write_any_more_fails_alone(deeprob, words, monkeypatch):
     original = RunDirectory.append_metrics
 

@@ -306,3 +306,29 @@ def test_a_file_that_does_not_reach_the_disk_fails_its_run_alone(deeprob, small,
     assert "error: job 1: s/001_seed=1/checkpoints" in result.err
     rows = [line.split(",")[:2] for line in Path("s/summary.csv").read_text().splitlines()[1:]]
     assert rows == [["0", "completed"], ["1", "failed"], ["2", "completed"]]
+
+
+def test_a_folder_that_cannot_be_read_fails_its_job_alone(deeprob, small, monkeypatch):
+    words = ("-m", *small, "seed=0,1,2", STACKED, "hydra.sweep.dir=s")
+    assert deeprob(*words).status == 0
+    for folder in Path("s").glob("*_*"):
+        (folder / "summary.json").unlink()
+    learned = launcher.learned_features
+
+    def denied(files):
+        if files.path.name.endswith("seed=1"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(files.checkpoints / "last.pt"))
+        return learned(files)
+
+    monkeypatch.setattr(launcher, "learned_features", denied)
+    result = deeprob(*words, "resume=auto")
+    assert result.status == 4
+    assert result.err.splitlines()[0] == "error: job 1: s/001_seed=1/checkpoints/last.pt: Permission denied"
+    assert statuses() == ["completed", "failed", "completed"]
+
+
+def test_stacks_fit_the_open_files_that_the_system_allows(deeprob, small, stacks, monkeypatch):
+    monkeypatch.setattr(launcher, "open_files", lambda: 2)
+    result = deeprob("-m", *small, "seed=range(5)", STACKED, "hydra.sweep.dir=s")
+    assert (result.status, [len(stack) for stack in stacks]) == (0, [1, 2, 2])
+    assert result.err == "note: stacks of 2 runs, not 256: the system allows no more open files (ulimit -n)\n"

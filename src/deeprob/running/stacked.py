@@ -75,8 +75,12 @@ class StackedRuns:
             if interruption.number is not None and self._cut_short:
                 raise Interrupted(interruption.number)
         finally:
-            for resources, _ in self._open.values():
-                resources.close()
+            for place, (resources, _) in self._open.items():
+                before = self.endings.get(place)
+                with self._failing(place):
+                    resources.close()
+                if before is not None:
+                    self.endings[place] = before
 
     @property
     def _cut_short(self) -> bool:
@@ -89,7 +93,6 @@ class StackedRuns:
         )
         for place, (setup, directory) in enumerate(zip(self.setups, self.directories, strict=True)):
             with self._failing(place), ExitStack() as resources:
-                resources.enter_context(named_errors(directory))
                 files = RunDirectory(directory, self.resume)
                 resources.enter_context(files)
                 recorder = resources.enter_context(
@@ -191,7 +194,8 @@ class StackedRuns:
     def _failing(self, place: int) -> Iterator[None]:
         """Let an error of one run end that run alone."""
         try:
-            yield
+            with named_errors(self.directories[place]):
+                yield
         except (DeeprobError, OSError) as error:
             self.endings[place] = error
 

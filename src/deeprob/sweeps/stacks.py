@@ -180,7 +180,7 @@ class Launch:
                 if summary is not None:
                     return summary
             return Setup.build(config.resolved(), self.task.shared, learned_features(files))
-        except DeeprobError as error:
+        except (DeeprobError, OSError) as error:
             return error
 
     def _end(self, job: Job, ending: Ending) -> None:
