@@ -62,14 +62,16 @@ def test_summary(one_run):
 def test_tags_and_values_in_the_event_file(one_run):
     accumulator = events(one_run)
     units = {f"units/relu_{layer}_{share}" for layer in (1, 2) for share in ("dead", "saturated", "zero")}
-    assert set(accumulator.Tags()["scalars"]) == TAGS | units
+    final = {f"final/{name}" for name in TAGS if name.endswith(("/loss", "/accuracy"))}
+    assert set(accumulator.Tags()["scalars"]) == TAGS | units | final
     csv_rows, content = rows(one_run), summary(one_run)
     for tag in ("train/loss", "val/accuracy", "optim/lr", "params/norm"):  # one record an epoch: the same as the rows
         points = accumulator.Scalars(tag)
         assert [point.step for point in points] == [3, 6, 9]
         assert [point.value for point in points] == pytest.approx([float(row[tag]) for row in csv_rows], rel=1e-6)
-    (final,) = accumulator.Scalars("test/accuracy")
-    assert (final.step, final.value) == (9, pytest.approx(content["test/accuracy"]))
+    for tag in ("test/accuracy", *final):  # the validation split's are those of the best checkpoint
+        (point,) = accumulator.Scalars(tag)
+        assert (point.step, point.value) == (9, pytest.approx(content[tag.removeprefix("final/")]))
 
 
 def test_hyperparameters_in_the_same_event_file(one_run):

@@ -9,6 +9,7 @@ from typing import Any
 from deeprob import config as configs
 from deeprob.assembly.setup import Setup
 from deeprob.errors import Diverged, Interrupted
+from deeprob.running.hyperparameters import hyperparameters
 from deeprob.running.watch import Watch
 from deeprob.tracking import console
 from deeprob.tracking.device import device_name
@@ -122,7 +123,7 @@ class Recorder:
             self.files.write_json("provenance", origin)
             self.watch.texts(self.files.config, origin)
             self.events.layout(without=() if self.setup.splits.classes else ("accuracy",))
-            self.events.hyperparameters(configs.flat(self.setup.config))
+            self.events.hyperparameters(hyperparameters(self.setup.config, self.setup.batch_size))
             if checkpoint:
                 self._write_checkpoint()
         except OSError:
@@ -217,6 +218,7 @@ class Recorder:
         """Write into TensorBoard's file how the run ended."""
         if outcome.error is None:
             self.watch.films()
+            self.events.final(outcome.metrics, self.state.step)
         self.events.finished(completed=outcome.error is None)
 
     def summarize(self, outcome: Outcome) -> dict[str, Any]:
