@@ -181,3 +181,12 @@ def test_two_sweeps_of_the_same_second_do_not_meet(deeprob, small):
     assert all(
         sorted(path.name for path in sweep.iterdir()) == ["000_seed=0", "001_seed=1", "summary.csv"] for sweep in sweeps
     )
+
+
+def test_rows_name_the_folders_of_their_jobs(deeprob, small):
+    words = (*small, "hydra.sweep.dir=s", "hydra.sweep.subdir=deep/${hydra.job.num}")
+    assert deeprob("-m", "seed=0,1", *words).status == 0
+    assert [row["directory"] for row in table("s")] == ["deep/0", "deep/1"]
+    assert deeprob("-m", "seed=3,1", *small, "hydra.sweep.dir=t").status == 0
+    assert deeprob("-m", "seed=1,2", *small, "hydra.sweep.dir=t", "resume=auto").status == 0
+    assert [row["directory"] for row in table("t")] == ["001_seed=1", "001_seed=2"]  # the first ran as another number

@@ -1,8 +1,13 @@
-"""Numbers of several seeds as one."""
+"""Numbers of several seeds as one, and where each job lies."""
+
+import csv
+from pathlib import Path
 
 import pytest
 
-from deeprob.sweeps.table import spread
+from deeprob.assembly.config import TrainConfig
+from deeprob.sweeps.job import Job
+from deeprob.sweeps.table import SweepTable, spread
 
 
 @pytest.mark.parametrize(
@@ -18,3 +23,24 @@ from deeprob.sweeps.table import spread
 )
 def test_mean_and_deviation(name, values, text):
     assert spread(name, values) == text
+
+
+@pytest.fixture
+def table(config_of) -> SweepTable:
+    """Two widths of two seeds."""
+    run = config_of({})
+    plan = TrainConfig(**{name: getattr(run, name) for name in run.__slots__})
+    words = [[f"model.width={width}", f"seed={seed}"] for width in (4, 8) for seed in (0, 1)]
+    jobs = [Job(number, job, plan, Path(f"/s/{number}/x")) for number, job in enumerate(words)]
+    return SweepTable(jobs, ["model.width", "seed"], [run], ["test/accuracy"])
+
+
+def test_a_row_names_its_jobs_folder_as_seen_from_the_table(table, tmp_path):
+    table.take(Job(1, ["seed=1"], table, tmp_path / "deep" / "down"), {"status": "completed", "error": ""})
+    table.add({"model.width": "fused", "status": "completed"})
+    table.write(tmp_path / "summary.csv")
+    with (tmp_path / "summary.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[1]["directory"] == "deep/down"
+    assert (tmp_path / rows[2]["directory"]).resolve() == Path("/s/2/x")
+    assert [row["directory"] for row in rows[4:]] == [""]

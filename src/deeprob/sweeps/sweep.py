@@ -51,12 +51,11 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
     conclusion = Conclusion.of(first.sweep, first.run)
     resume = sweeper.config.get("resume") == "auto"
     with own_directory(sweeper.config, "sweep", resume=resume) as directory:
-        table = SweepTable([job.words for job in jobs], swept, [job.config.run for job in jobs], first.sweep.columns)
         jobs = [dataclasses.replace(job, folder=directory / job.folder) for job in jobs]
+        table = SweepTable(jobs, swept, [job.config.run for job in jobs], first.sweep.columns)
         for job, summary in finished(directory, jobs) if resume else ():
             jobs[job.number] = job
-            table.set_outcome(job.number, summary)
-            table.print_job(job.number)
+            table.take(job, outcome(summary))
         task.jobs, task.on_end = dict(enumerate(jobs)), table.take
         try:
             results = launch(sweeper.launcher, jobs, table)

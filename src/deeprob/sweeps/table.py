@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ class SweepTable:
     Parameters
     ----------
     jobs
-        Each job's overrides.
+        The jobs that are known beforehand.
     swept
         The keys that have several values.
     configs
@@ -34,14 +35,14 @@ class SweepTable:
 
     def __init__(
         self,
-        jobs: Sequence[Sequence[str]],
+        jobs: Sequence[Job],
         swept: Sequence[str],
         configs: Sequence[RunConfig],
         columns: Sequence[str] = (),
     ) -> None:
         self.swept = swept
         self.shown = list(columns) or shown_metrics(configs)
-        self.rows: list[dict[str, Any]] = [self._row(job) for job in jobs]
+        self.rows: list[dict[str, Any]] = [self._row(job.words, job.folder) for job in jobs]
         self._live = console.LiveTable(
             ["job", *swept, "status", *self.shown],
             [
@@ -51,16 +52,16 @@ class SweepTable:
             ],
         )
 
-    def _row(self, job: Sequence[str]) -> dict[str, Any]:
-        """Return a row for a job's overrides."""
-        values = {key.lstrip("+"): value for key, value in (word.split("=", 1) for word in job)}
-        return {key: values.get(key, "") for key in self.swept} | {"status": "", "error": ""}
+    def _row(self, words: Sequence[str] = (), folder: Path | None = None) -> dict[str, Any]:
+        """Return a row for a job's overrides and its folder; an empty one for what is no job."""
+        values = {key.lstrip("+"): value for key, value in (word.split("=", 1) for word in words)}
+        return {key: values.get(key, "") for key in self.swept} | {"status": "", "error": "", "directory": folder}
 
     def take(self, job: Job, outcome: Mapping[str, Any]) -> None:
         """Take what became of a job, which may be one that was not known before, and print its row."""
         while len(self.rows) <= job.number:
-            self.rows.append(self._row(()))
-        self.rows[job.number] = self._row(job.words)
+            self.rows.append(self._row())
+        self.rows[job.number] = self._row(job.words, job.folder)
         self.set_outcome(job.number, outcome)
         self.print_job(job.number)
 
@@ -74,7 +75,7 @@ class SweepTable:
 
     def add(self, content: Mapping[str, Any]) -> int:
         """Take a row that is no job's, print it, and return its number."""
-        self.rows.append({**dict.fromkeys(self.swept, ""), "status": "", "error": "", **content})
+        self.rows.append({**self._row(), **content})
         self._print_row("", self.rows[-1])
         return len(self.rows) - 1
 
@@ -104,12 +105,15 @@ class SweepTable:
         return [number for number, row in enumerate(self.rows) if row["error"]]
 
     def write(self, path: Path) -> None:
-        """Write ``summary.csv``: a row a job, and those added."""
+        """Write ``summary.csv``: a row a job, with its folder as seen from the table's, and those added."""
         metrics = [name for name in dict.fromkeys((*METRICS, *self.shown)) if any(name in row for row in self.rows)]
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, [*self.swept, "status", "error", *metrics], extrasaction="ignore")
+        header = [*self.swept, "status", "error", "directory", *metrics]
+        writer = csv.DictWriter(text, header, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(self.rows)
+        for row in self.rows:
+            folder = row["directory"]
+            writer.writerow({**row, "directory": os.path.relpath(folder, path.parent) if folder else ""})
         write_whole(path, text.getvalue().encode())
 
     def print_means(self, numbers: Sequence[int] | None = None, heading: str = "") -> None:
