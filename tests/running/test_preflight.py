@@ -76,6 +76,9 @@ def test_the_jobs_of_a_sweep_are_checked(deeprob, small, launcher):
     assert result.out.count("ok    learns a handful") == 2
     rows = [line.split(",")[:3] for line in Path("s/summary.csv").read_text().splitlines()]
     assert rows == [["seed", "status", "error"], ["0", "checked", ""], ["1", "checked", ""]]
+    assert [line.split()[:5] for line in result.out.splitlines() if " of 2" in line] == [
+        ["0", "of", "2,", "2", "checked"]
+    ]
 
 
 def test_it_computes_with_the_threads_of_the_run(deeprob, small, monkeypatch):

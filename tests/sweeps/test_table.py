@@ -35,6 +35,22 @@ def table(config_of) -> SweepTable:
     return SweepTable(jobs, ["model.width", "seed"], [run], ["test/accuracy"])
 
 
+def test_only_jobs_that_ended_well_are_counted_and_averaged(table, capsys):
+    table.set_outcome(0, {"status": "completed", "test/accuracy": 0.5})
+    table.set_outcome(1, {"status": "interrupted", "test/accuracy": 0.25})
+    for number in (2, 3):
+        table.set_outcome(number, {"status": "not started"})
+    capsys.readouterr()
+    table.print_means()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:] == [
+        "model.width  completed                 test/accuracy",
+        "4            1 of 2, 1 interrupted           50.00 %",
+        "8            0 of 2, 2 not started",
+    ]
+    assert table.ended == [0]
+
+
 def test_a_row_names_its_jobs_folder_as_seen_from_the_table(table, tmp_path):
     table.take(Job(1, ["seed=1"], table, tmp_path / "deep" / "down"), {"status": "completed", "error": ""})
     table.add({"model.width": "fused", "status": "completed"})

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from deeprob.assembly.config import RunConfig, is_seed
+from deeprob.compare.groups import outcomes
+from deeprob.compare.past_runs import FINISHED
 from deeprob.sweeps.job import Job
 from deeprob.tracking import console
 from deeprob.tracking.files import write_whole
@@ -100,8 +102,13 @@ class SweepTable:
         return [number for number, row in enumerate(self.rows) if not row["status"]]
 
     @property
+    def ended(self) -> list[int]:
+        """The jobs that ended well."""
+        return [number for number, row in enumerate(self.rows) if row["status"] in FINISHED]
+
+    @property
     def failed(self) -> list[int]:
-        """The jobs that ended with an error."""
+        """The jobs that have an error: those that ended with it, and those that were skipped for it."""
         return [number for number, row in enumerate(self.rows) if row["error"]]
 
     def write(self, path: Path) -> None:
@@ -127,14 +134,15 @@ class SweepTable:
         groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
         for row in self.rows if numbers is None else [self.rows[number] for number in numbers]:
             groups.setdefault(tuple(row[key] for key in others), []).append(row)
-        widths = [max((len(values[place]) for values in groups), default=0) for place in range(len(others))]
+        cells = {(*values, outcomes(row["status"] for row in rows)): rows for values, rows in groups.items()}
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         over = "mean ± standard deviation over seeds" if len(others) < len(self.swept) else ""
         print("\n" + "; ".join(filter(None, (heading, over))))
-        table = console.LiveTable([*others, "completed", *self.shown], [*widths, 0], others=len("100.00 ± 10.00 %"))
-        for values, rows in groups.items():
-            ended = [row for row in rows if row["status"] and not row["error"]]
+        table = console.LiveTable([*others, "completed", *self.shown], widths, others=len("100.00 ± 10.00 %"))
+        for words, rows in cells.items():
+            ended = [row for row in rows if row["status"] in FINISHED]
             spreads = [spread(name, [row[name] for row in ended if name in row]) for name in self.shown]
-            table.row([*values, f"{len(ended)} of {len(rows)}", *spreads])
+            table.row([*words, *spreads])
 
 
 def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:
