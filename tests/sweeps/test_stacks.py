@@ -167,7 +167,7 @@ def test_jobs_that_diverge_are_named_and_the_others_go_on(deeprob, small, stacks
     assert result.err.endswith("error: 1 of 3 jobs failed: 1\n")
     assert stacks == [["000", "001", "002"]]
     assert statuses() == ["completed", "diverged", "completed"]
-    assert table()[1]["error"].startswith("the data loss became NaN or infinite at step 2")
+    assert table()[1]["error"].startswith("the updated parameters became NaN or infinite at step 1")
 
 
 def test_after_a_failure_no_other_stack_starts_if_that_is_asked_for(deeprob, small, stacks):

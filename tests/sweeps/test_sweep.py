@@ -64,7 +64,7 @@ def test_a_job_that_diverges_is_named_and_the_others_go_on(deeprob, small):
     assert result.err.endswith("error: 1 of 3 jobs failed: 1\n")
     rows = table("s")
     assert [row["status"] for row in rows] == ["completed", "diverged", "completed"]
-    reason = "the data loss became NaN or infinite at step 2 (epoch 1, batch 2); try a smaller optimizer.lr"
+    reason = "the updated parameters became NaN or infinite at step 1 (epoch 1, batch 1); try a smaller optimizer.lr"
     assert rows[1]["error"] == reason
     assert result.out.splitlines()[2].split(maxsplit=3) == ["1", "1e+30", "diverged", reason]
     assert rows[1]["test/accuracy"] == ""
