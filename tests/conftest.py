@@ -122,6 +122,12 @@ def run_config(values: Mapping[str, Any]) -> RunConfig:
 
 
 @pytest.fixture
+def config_of() -> Callable[[Mapping[str, Any]], RunConfig]:
+    """Make the config of some choices and values: config_of({"optimizer": "sgd", "optimizer.lr": 0.1})."""
+    return run_config
+
+
+@pytest.fixture
 def make_run(tmp_path) -> Callable[..., Path]:
     """Write a run directory: make_run("s/000", {"optimizer.lr": 0.1}, accuracy=0.9); status=None leaves no summary."""
 
@@ -146,3 +152,30 @@ def make_run(tmp_path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def hparams_tab() -> Callable[..., Any]:
+    """Ask TensorBoard's own HParams plugin of the runs in a folder: returns the experiment, and a function that returns
+    the runs that pass the filters of some columns, in their order.
+    """
+    from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+    from tensorboard.context import RequestContext
+    from tensorboard.plugins.base_plugin import TBContext
+    from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
+
+    def opened(folder: Path) -> tuple[Any, Callable[..., list[Any]]]:
+        runs = EventMultiplexer().AddRunsFromDirectory(str(folder))
+        runs.Reload()
+        tab = backend_context.Context(TBContext(data_provider=MultiplexerDataProvider(runs, str(folder))))
+        experiment = get_experiment.Handler(RequestContext(), tab, "", api_pb2.GetExperimentRequest()).run()
+
+        def listed(*columns: Any) -> list[Any]:
+            statuses = api_pb2.Status.values()
+            request = api_pb2.ListSessionGroupsRequest(allowed_statuses=statuses, col_params=columns, slice_size=10_000)
+            return list(list_session_groups.Handler(RequestContext(), tab, "", request).run().session_groups)
+
+        return experiment, listed
+
+    return opened

@@ -1,5 +1,6 @@
 """``deeprob-compare`` from the command line."""
 
+import csv
 import shlex
 import subprocess
 import sys
@@ -48,6 +49,32 @@ def test_a_sweep_with_jobs_that_failed(deeprob, small):
     assert out.startswith("6 runs in 3 groups: 4 completed, 2 diverged\n")
     assert "sgd        1e30          0 of 2, 2 diverged" in out
     assert not Path("s/compare.html").exists()
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["model.hidden=[4],[4,4]", "trainer.figures=[],[templates]", "'dataset.root=a.csv,\"b c.csv\"'"],
+)
+def test_a_job_and_its_run_are_one_whatever_its_words_are(deeprob, tmp_path, word):
+    """The words of lists, of quoted texts and of relative paths are not what a config stores."""
+    (word,) = shlex.split(word)
+    rows = "\n".join(f"{n},{n % 7},{n % 2}" for n in range(40))
+    for name in ("a.csv", "b c.csv"):
+        Path(name).write_text(f"x,y,label\n{rows}\n")
+    words = ["dataset=csv", "dataset.targets=[label]", "trainer.epochs=1"]
+    words += [other for other in ("dataset.root=a.csv", "model.width=4") if other.split("=")[0] not in word]
+    words += ["hydra.sweep.dir=s", "seed=0,1"]
+    assert deeprob("-m", *words, word).status == 0
+    out = compare(deeprob, "sweep=s", "html=false").out
+    assert out.startswith("4 runs in 2 groups: 4 completed\n")
+    Path("s").rename("moved")
+    assert compare(deeprob, "sweep=moved", "html=false").out == out
+    table = Path("moved/summary.csv")
+    lines = list(csv.reader(table.read_text().splitlines()))
+    place = lines[0].index("directory")
+    with table.open("w", newline="") as file:  # as tables once were
+        csv.writer(file).writerows(line[:place] + line[place + 1 :] for line in lines)
+    assert compare(deeprob, "sweep=moved", "html=false").out == out
 
 
 def test_runs_by_name_and_a_file_by_name(deeprob, make_run, tmp_path):

@@ -54,7 +54,27 @@ def test_any_text_survives_hydra():
 
 
 @pytest.mark.parametrize(
-    ("word", "value"), [("1e-4", 1e-4), ("0.0001", 1e-4), ("8", 8), ("True", True), ("null", None), ("adam", "adam")]
+    ("word", "value"),
+    [
+        ("1e-4", 1e-4),
+        ("0.0001", 1e-4),
+        ("8", 8),
+        ("True", True),
+        ("null", None),
+        ("adam", "adam"),
+        ("[8]", [8]),
+        ("[8, 0.5]", [8, 0.5]),
+        ("[]", []),
+        ('"a b"', "a b"),
+        ("'1'", "1"),
+        ("[{name:hog,cell:4},raw]", [{"name": "hog", "cell": 4}, "raw"]),
+        ("${seed}", "${seed}"),
+        ("a,b", "a,b"),
+        ("range(3)", "range(3)"),
+        ("[1", "[1"),
+        ("/data/a b.csv", "/data/a b.csv"),
+        ("[" * 5000, "[" * 5000),
+    ],
 )
 def test_cells_of_a_table(word, value):
     assert value_of(word) == value

@@ -10,6 +10,7 @@ from deeprob.compare.groups import (
     all_metrics,
     group_runs,
     more_is_better,
+    outcomes,
     ranked,
     usual_columns,
     usual_sort,
@@ -46,6 +47,18 @@ def test_groups_that_lost_runs_stand_below_and_are_counted(grid):
     assert [group.state for group in order] == ["2 of 2", "2 of 2", "1 of 2, 1 diverged", "1 of 2, 1 failed"]
     assert order[2].numbers("test/accuracy") == [grid[-2].metrics["test/accuracy"]]
     assert order[3].estimate("test/accuracy") is None  # what is left measured nothing, so it is last
+
+
+@pytest.mark.parametrize(
+    ("statuses", "words"),
+    [
+        (["completed", "stopped"], "2 of 2"),
+        (["not started"] * 5, "0 of 5, 5 not started"),
+        (["diverged", "completed", "interrupted", "diverged"], "1 of 4, 2 diverged, 1 interrupted"),
+    ],
+)
+def test_what_became_of_runs_in_words(statuses, words):
+    assert outcomes(statuses) == words
 
 
 def test_unfinished_runs_do_not_count_beside_finished_ones(grid):

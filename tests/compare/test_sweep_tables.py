@@ -83,3 +83,70 @@ def test_rows_of_fused_jobs_are_groups_of_their_own(runs):
 
 def test_a_row_without_any_value_is_no_job(runs):
     assert add_table(runs, KEYS, [row(), row(seed="1"), row(lr="", seed="", status="fused")]) == []
+
+
+# ---------------------------------------------------------------- rows whose words are not what a config has
+
+
+def written(folder, header: str, *lines: str):
+    """Write a table and read it back."""
+    (folder / "summary.csv").write_text("\n".join([header, *lines]) + "\n")
+    return read_table(folder)
+
+
+def test_a_row_names_the_directory_of_its_run(make_run, tmp_path):
+    places = ("s/first/b", "s/000_x", "s/001_x")  # no number tells anything, and the values are absolute paths
+    runs = [read_run(make_run(place, {"dataset": "csv", "dataset.root": f"/data/{place}"})) for place in places]
+    lines = ["here.csv,completed,,first/b,1", "here.csv,completed,,001_x,2", "there.csv,completed,,000_x,3"]
+    keys, rows = written(tmp_path / "s", "dataset.root,status,error,directory,probe/x", *lines)
+    assert keys == ["dataset.root"]
+    assert add_table(runs, keys, rows) == []
+    assert [run.metrics["probe/x"] for run in runs] == [1, 3, 2]
+
+
+@pytest.mark.parametrize("directory", [",directory", ""])
+def test_words_are_read_as_values(make_run, tmp_path, directory):
+    stored = {"[8]": [8], "[8, 8]": [8, 8], "null": None}
+    runs = [read_run(make_run(f"s/{n}", {"model.hidden": value})) for n, value in enumerate(stored.values())]
+    cell = ",gone" if directory else ""  # as of folders that bear other names now
+    lines = [f'"{word}",completed,{cell},{n}' for n, word in enumerate(stored)]
+    keys, rows = written(tmp_path / "s", f"model.hidden,status,error{directory},probe/x", *lines)
+    assert add_table(runs, keys, rows) == []
+    assert [run.metrics["probe/x"] for run in runs] == [0, 1, 2]
+
+
+def test_a_table_without_directories_has_the_numbers_of_folders(make_run, tmp_path):
+    roots = [("000_r=a", "/data/a"), ("001_r=b", "/data/b")]
+    runs = [read_run(make_run(f"s/{place}", {"dataset": "csv", "dataset.root": root})) for place, root in roots]
+    keys, rows = written(tmp_path / "s", "dataset.root,status,error,probe/x", "a,completed,,1", "b,completed,,2")
+    assert add_table(runs, keys, rows) == []
+    assert [run.metrics["probe/x"] for run in runs] == [1, 2]
+
+
+def test_a_number_does_not_join_what_has_other_values(make_run, tmp_path):
+    # of a sweep that was resumed with other seeds: job 1 would be in another folder of the number 1
+    runs = [read_run(make_run(f"s/00{n}_seed={n}", {"seed": n})) for n in (0, 1)]
+    keys, rows = written(tmp_path / "s", "seed,status,error", "1,completed,", "2,skipped,")
+    (missing,) = add_table(runs, keys, rows)
+    assert (missing.status, missing.values["seed"]) == ("skipped", 2)
+
+
+def test_a_job_that_never_ran_has_the_value_that_its_word_stood_for_in_others(make_run, tmp_path):
+    values = {"dataset": "csv", "dataset.root": "/data/a", "trainer.batch_size": 32}
+    run = read_run(make_run("s/000_x", values))
+    header = "dataset.root,trainer.batch_size,seed,status,error,directory"
+    lines = ["a,auto,0,completed,,000_x", "a,auto,1,not started,,001_x", "b,16,0,not started,,002_x"]
+    keys, rows = written(tmp_path / "s", header, *lines)
+    same, other = add_table([run], keys, rows)
+    assert same.values == run.values | {"seed": 1}
+    assert other.values == {"dataset.root": "b", "trainer.batch_size": 16, "seed": 0}
+
+
+def test_a_word_that_stood_for_several_values_is_taken_as_it_is(make_run, tmp_path):
+    runs = [read_run(make_run(f"s/00{n}_x", {"seed": n, "dataset.seed": n})) for n in (0, 1)]
+    lines = [f"{n},${{seed}},completed,,00{n}_x" for n in (0, 1)]
+    keys, rows = written(
+        tmp_path / "s", "seed,dataset.seed,status,error,directory", *lines, "2,${seed},not started,,002_x"
+    )
+    (missing,) = add_table(runs, keys, rows)
+    assert (missing.values["seed"], missing.values["dataset.seed"]) == (2, "${seed}")

@@ -64,7 +64,7 @@ def test_summary(one_run):
 def test_tags_and_values_in_the_event_file(one_run):
     accumulator = events(one_run)
     units = {f"units/relu_{layer}_{share}" for layer in (1, 2) for share in ("dead", "saturated", "zero")}
-    best = {f"best/{split}/{measure}" for split in ("train", "val") for measure in ("loss", "accuracy")}
+    best = {f"best/{name}" for name in TAGS if name.endswith(("/loss", "/accuracy"))}
     assert set(accumulator.Tags()["scalars"]) == TAGS | units | best
     csv_rows, content = rows(one_run), summary(one_run)
     for tag in ("train/loss", "val/accuracy", "optim/lr", "params/norm"):  # one record an epoch: the same as the rows

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,11 +57,14 @@ def test_a_job_that_diverges_is_named_and_the_others_go_on(deeprob, small):
         "-m", *small, "optimizer=sgd", "optimizer.lr=1e-3,1e30,1e-2", "trainer.epochs=4", "hydra.sweep.dir=s"
     )
     assert result.status == 4
-    assert "error: job 1: diverged: the data loss became NaN or infinite at step 2 (epoch 1, batch 2)" in result.err
+    assert (
+        "error: job 1: diverged: the updated parameters became NaN or infinite at step 1 (epoch 1, batch 1)"
+        in result.err
+    )
     assert result.err.endswith("error: 1 of 3 jobs failed: 1\n")
     rows = table("s")
     assert [row["status"] for row in rows] == ["completed", "diverged", "completed"]
-    reason = "the data loss became NaN or infinite at step 2 (epoch 1, batch 2); try a smaller optimizer.lr"
+    reason = "the updated parameters became NaN or infinite at step 1 (epoch 1, batch 1); try a smaller optimizer.lr"
     assert rows[1]["error"] == reason
     assert result.out.splitlines()[2].split(maxsplit=3) == ["1", "1e+30", "diverged", reason]
     assert rows[1]["test/accuracy"] == ""
@@ -181,3 +187,54 @@ def test_two_sweeps_of_the_same_second_do_not_meet(deeprob, small):
     assert all(
         sorted(path.name for path in sweep.iterdir()) == ["000_seed=0", "001_seed=1", "summary.csv"] for sweep in sweeps
     )
+
+
+def test_rows_name_the_folders_of_their_jobs(deeprob, small):
+    words = (*small, "hydra.sweep.dir=s", "hydra.sweep.subdir=deep/${hydra.job.num}")
+    assert deeprob("-m", "seed=0,1", *words).status == 0
+    assert [row["directory"] for row in table("s")] == ["deep/0", "deep/1"]
+    assert deeprob("-m", "seed=3,1", *small, "hydra.sweep.dir=t").status == 0
+    assert deeprob("-m", "seed=1,2", *small, "hydra.sweep.dir=t", "resume=auto").status == 0
+    assert [row["directory"] for row in table("t")] == ["001_seed=1", "001_seed=2"]  # the first ran as another number
+
+
+SIGNALLED = """
+import os, signal, sys
+from deeprob.commands.main import main
+from deeprob.running.recorder import Recorder
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background
+original = Recorder.start
+def start(recorder):
+    if recorder.setup.config.seed == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGINT)
+    original(recorder)
+Recorder.start = start
+sys.exit(main(sys.argv[2:], "train"))
+"""
+
+
+def interrupted(folder: Path, seed: int, *words: str) -> subprocess.CompletedProcess:
+    """Run a sweep in a process of its own that gets a SIGINT as the first job of a seed begins to train."""
+    command = [sys.executable, "-c", SIGNALLED, str(seed), "-m", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_jobs_that_never_ran_are_not_counted_as_completed(deeprob, small):
+    words = [*(word for word in small if not word.startswith("model")), "model.width=4,8", "seed=0,1,2"]
+    words += ["trainer.figures=[]", "hydra.sweep.dir=s"]
+    result = interrupted(Path.cwd(), 1, *words)
+    assert (result.returncode, result.stderr) == (
+        130, "note: 4 of 6 jobs not started\nerror: interrupted by SIGINT\n"
+    )  # fmt: skip
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert "8 0 of 3, 3 not started" in lines
+    (four,) = [line for line in lines if line.startswith("4 1 of 3, ")]
+    assert four.startswith("4 1 of 3, 1 interrupted, 1 not started ")
+    statuses = ["completed", "interrupted", *["not started"] * 4]
+    assert [row["status"] for row in table("s")] == statuses
+    out = deeprob("sweep=s", "html=false", command="compare").out
+    assert out.startswith("6 runs in 2 groups: 1 completed, 1 interrupted, 4 not started\n")
+    assert " 0 of 3, 3 not started" in out
+    shutil.rmtree("s/001_model.width=4,seed=1")  # as if the signal had come before this job, too
+    assert deeprob("-m", *words, "resume=auto").status == 0
+    assert {row["status"] for row in table("s")} == {"completed"}

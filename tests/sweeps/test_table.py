@@ -1,8 +1,13 @@
-"""Numbers of several seeds as one."""
+"""Numbers of several seeds as one, and where each job lies."""
+
+import csv
+from pathlib import Path
 
 import pytest
 
-from deeprob.sweeps.table import spread
+from deeprob.assembly.config import TrainConfig
+from deeprob.sweeps.job import Job
+from deeprob.sweeps.table import SweepTable, spread
 
 
 @pytest.mark.parametrize(
@@ -18,3 +23,40 @@ from deeprob.sweeps.table import spread
 )
 def test_mean_and_deviation(name, values, text):
     assert spread(name, values) == text
+
+
+@pytest.fixture
+def table(config_of) -> SweepTable:
+    """Two widths of two seeds."""
+    run = config_of({})
+    plan = TrainConfig(**{name: getattr(run, name) for name in run.__slots__})
+    words = [[f"model.width={width}", f"seed={seed}"] for width in (4, 8) for seed in (0, 1)]
+    jobs = [Job(number, job, plan, Path(f"/s/{number}/x")) for number, job in enumerate(words)]
+    return SweepTable(jobs, ["model.width", "seed"], [run], ["test/accuracy"])
+
+
+def test_only_jobs_that_ended_well_are_counted_and_averaged(table, capsys):
+    table.set_outcome(0, {"status": "completed", "test/accuracy": 0.5})
+    table.set_outcome(1, {"status": "interrupted", "test/accuracy": 0.25})
+    for number in (2, 3):
+        table.set_outcome(number, {"status": "not started"})
+    capsys.readouterr()
+    table.print_means()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:] == [
+        "model.width  completed                 test/accuracy",
+        "4            1 of 2, 1 interrupted           50.00 %",
+        "8            0 of 2, 2 not started",
+    ]
+    assert table.ended == [0]
+
+
+def test_a_row_names_its_jobs_folder_as_seen_from_the_table(table, tmp_path):
+    table.take(Job(1, ["seed=1"], table, tmp_path / "deep" / "down"), {"status": "completed", "error": ""})
+    table.add({"model.width": "fused", "status": "completed"})
+    table.write(tmp_path / "summary.csv")
+    with (tmp_path / "summary.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[1]["directory"] == "deep/down"
+    assert (tmp_path / rows[2]["directory"]).resolve() == Path("/s/2/x")
+    assert [row["directory"] for row in rows[4:]] == [""]

@@ -21,7 +21,7 @@ FAILING = {1: "exception", 2: "memory", 3: "nan", 4: "exit", 6: "kill", 7: "dire
 def faults():
     """Let the jobs of some seeds fail, each in its way, until this is undone."""
     patch = pytest.MonkeyPatch()
-    run, freeze = running.run, trainer.Update.freeze_unless
+    run, check = running.run, trainer.Update.check
 
     def sometimes(config, *words, **named):
         fault = FAILING.get(config.seed)
@@ -30,7 +30,7 @@ def faults():
         if fault == "memory":
             torch.empty(2**60)
         if fault == "nan":
-            patch.setattr(trainer.Update, "freeze_unless", lambda update, finite: freeze(update, ~finite))
+            patch.setattr(trainer.Update, "check", lambda update, finite: check(update, ~finite))
         if fault == "exit":
             sys.exit(5)
         if fault == "kill":

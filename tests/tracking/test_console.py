@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 from rich.console import Console
 
@@ -63,6 +65,29 @@ def test_plain_lines_without_a_terminal(capsys, monkeypatch):
         "task   25 %  10 pictures/s  00:00:30 left",
         "task   75 %  15 pictures/s  00:00:06 left  loss 1",
     ]
+
+
+HOURS = pytest.mark.parametrize(
+    ("left", "shown"), [(59.9, "00:00:59"), (3599, "00:59:59"), (86_400, "24:00:00"), (135 * 3600 + 64, "135:01:04")]
+)
+
+
+@HOURS
+def test_the_time_left_has_any_number_of_hours(capsys, monkeypatch, left, shown):
+    monkeypatch.setattr(console, "_LINE_EVERY", 0.0)
+    now = iter([0.0, 100.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(now))
+    with Bar(1.0 + left / 100, "task", "runs") as bar:
+        bar.advance(1.0)
+    assert capsys.readouterr().out.split()[-2:] == [shown, "left"]
+
+
+@HOURS
+def test_a_bar_shows_the_time_left_alike(left, shown):
+    column = console._Left()
+    assert column.render(SimpleNamespace(finished=False, time_remaining=left)).plain == shown
+    assert column.render(SimpleNamespace(finished=True, finished_time=left)).plain == shown
+    assert column.render(SimpleNamespace(finished=False, time_remaining=None)).plain == "--:--:--"
 
 
 def test_plain_lines_are_two_seconds_apart(capsys, monkeypatch):

@@ -37,7 +37,7 @@ def test_what_is_flushed_can_be_read_while_the_run_goes_on(tmp_path):
 @pytest.mark.parametrize(("completed", "status"), [(True, Status.STATUS_SUCCESS), (False, Status.STATUS_FAILURE)])
 def test_hyperparameters_and_end(tmp_path, completed, status):
     with EventFile(tmp_path) as events:
-        events.hyperparameters({"lr": 0.5, "layers": 2, "nesterov": True, "model": "mlp", "hidden": [3], "limit": None})
+        events.hyperparameters({"lr": 0.5, "layers": 2, "nesterov": True, "model": "mlp"})
         events.finished(completed)
     metadata = read(tmp_path).summary_metadata
 
@@ -47,8 +47,22 @@ def test_hyperparameters_and_end(tmp_path, completed, status):
     hparams = content("_hparams_/session_start_info").session_start_info.hparams
     assert (hparams["lr"].number_value, hparams["layers"].number_value) == (0.5, 2.0)
     assert (hparams["nesterov"].bool_value, hparams["model"].string_value) == (True, "mlp")
-    assert (hparams["hidden"].string_value, hparams["limit"].string_value) == ("[3]", "none")
     assert content("_hparams_/session_end_info").session_end_info.status == status
+
+
+def test_what_a_run_came_to_is_in_the_first_columns_of_the_hparams_tab(tmp_path, hparams_tab):
+    metrics = {"optim/lr": 0.1, "params/norm": 2.0, "train/loss": 1.0, "val/accuracy": 0.75, "test/accuracy": 0.5}
+    (tmp_path / "run").mkdir()
+    with EventFile(tmp_path / "run") as events:
+        events.hyperparameters({"lr": 0.1})
+        events.scalars(metrics, 3)
+        events.best(metrics | {"val/accuracy": 0.875}, 3)
+    experiment, listed = hparams_tab(tmp_path)
+    tags = [info.name.tag for info in experiment.metric_infos]
+    assert tags[:3] == ["best/test/accuracy", "best/train/loss", "best/val/accuracy"]
+    assert sorted(tags[3:]) == sorted(metrics)
+    (run,) = listed()
+    assert [value.value for value in run.metric_values][:3] == [0.5, 1.0, 0.875]
 
 
 def test_curves_that_belong_together_share_a_chart(tmp_path):

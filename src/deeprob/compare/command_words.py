@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from deeprob import config as configs
 from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.config.application import Application, started
+from deeprob.config.overrides import parse
 from deeprob.errors import UserError
 
 
@@ -48,16 +49,17 @@ def _reads_as(text: str) -> bool:
 
 
 def value_of(word: str) -> Any:
-    """Return the number, truth value or text in a cell of a sweep's table."""
-    plain: dict[str, Any] = {"null": None, "true": True, "false": False}
-    if word.lower() in plain:
-        return plain[word.lower()]
-    for kind in (int, float):
+    """Return what a cell of a sweep's table says, which is a value as Hydra writes it in an override."""
+    for kind in (int, float):  # nearly all are numbers, which Hydra takes a millisecond to read
         try:
             return kind(word)
         except ValueError:
             continue
-    return word
+    try:
+        (override,) = parse([f"key={word}"])
+    except UserError:
+        return word
+    return word if override.is_sweep_override() else override.value()
 
 
 def shortest(config: RunConfig, keep: Collection[str] = ()) -> list[str]:

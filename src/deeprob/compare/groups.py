@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from deeprob.assembly.config import is_seed
 from deeprob.compare.command_words import word_of
 from deeprob.compare.estimates import Estimate, estimate
-from deeprob.compare.past_runs import PastRun
+from deeprob.compare.past_runs import FINISHED, PastRun
 
 MORE_IS_BETTER = ("accuracy", "examples_per_second")
 
@@ -45,10 +45,8 @@ class Group:
 
     @property
     def state(self) -> str:
-        """What became of the runs, in words: ``3 of 3``, ``1 of 3, 2 diverged``."""
-        others = counts(run.status for run in self.runs if not run.finished)
-        ended = sum(run.finished for run in self.runs)
-        return ", ".join([f"{ended} of {len(self.runs)}", *(f"{count} {status}" for status, count in others.items())])
+        """What became of the runs, in words: see `outcomes`."""
+        return outcomes(run.status for run in self.runs)
 
 
 def counts(words: Iterable[str]) -> dict[str, int]:
@@ -57,6 +55,13 @@ def counts(words: Iterable[str]) -> dict[str, int]:
     for word in words:
         found[word] = found.get(word, 0) + 1
     return found
+
+
+def outcomes(statuses: Iterable[str]) -> str:
+    """Return how many runs ended well, and what became of the others: ``3 of 3``, ``1 of 3, 2 diverged``."""
+    found = counts(statuses)
+    ended = sum(found.pop(status, 0) for status in FINISHED)
+    return ", ".join([f"{ended} of {ended + sum(found.values())}", *(f"{n} {status}" for status, n in found.items())])
 
 
 def group_runs(runs: Sequence[PastRun], keys: Sequence[str]) -> list[Group]:

@@ -1,9 +1,11 @@
 """What a sweep's ``summary.csv`` knows beyond its jobs' directories: further measures, and jobs that left none."""
 
 import csv
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from deeprob.assembly.config import is_seed
 from deeprob.compare.command_words import value_of, word_of
@@ -15,8 +17,8 @@ UNKNOWN = "unfinished"
 """The status of a run that left no summary and that no process owns."""
 
 
-def read_table(folder: Path) -> tuple[list[str], list[Row]]:
-    """Return the swept keys of a sweep's table, and its rows.
+def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
+    """Return the swept keys of a sweep's table, and its rows, in which directories are as seen from here.
 
     Raises
     ------
@@ -28,13 +30,15 @@ def read_table(folder: Path) -> tuple[list[str], list[Row]]:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, restval="")
             names = list(reader.fieldnames or ())
-            rows: list[Row] = [{name: row[name] for name in names} for row in reader]
+            rows = [{name: row[name] for name in names} for row in reader]
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected the table of a sweep") from error
     except (csv.Error, ValueError) as error:
         raise UserError(f"{path}: damaged; expected the table of a sweep") from error
     if "status" not in names or "error" not in names:
         raise UserError(f"{path}: no table of a sweep (it has no columns status and error)")
+    if "directory" in names:
+        rows = [row | {"directory": os.path.normpath(folder / row["directory"])} for row in rows]
     return names[: names.index("status")], rows
 
 
@@ -50,17 +54,18 @@ def add_table(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row])
     rows
         A row a job.
     """
+    joined = _joined(runs, keys, rows)
+    meanings = _meanings(joined, keys, rows)
     index = _Index(runs)
     missing = []
     for number, row in enumerate(rows):
-        given = {key: word_of(value_of(row[key])) for key in keys if row[key]}
-        run = index.find(given, number)
         status, error = row["status"] or "not started", row["error"]
+        run = joined.get(number)
         if run is None:
-            if given:
-                known = {key: value_of(row[key]) for key in given}
+            known = {key: meanings.get((key, row[key]), value) for key, value in _values(row, keys).items()}
+            if known:
                 metrics = metrics_in(dict(_numeric_cells(row))) if status in FINISHED else {}
-                missing.append(PastRun(None, index.sibling(given) | known, status, metrics, error))
+                missing.append(PastRun(None, index.sibling(known) | known, status, metrics, error))
             continue
         if run.status == UNKNOWN and status in LOST:
             run.status = status
@@ -80,6 +85,57 @@ def _numeric_cells(row: Row) -> Iterator[tuple[str, float]]:
             continue
 
 
+def _values(row: Row, keys: Sequence[str]) -> dict[str, Any]:
+    """Return what was given for a job: key → value, as its words say it."""
+    return {key: value_of(row[key]) for key in keys if row[key]}
+
+
+def _joined(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -> dict[int, PastRun]:
+    """Return each job's run, by the job's number, and nothing for a job without one.
+
+    It is the run in the directory that the row names. Where there is none, it is the one with the row's values among
+    the runs that are left. In a table without directories, as they were once written, it is then the one whose folder
+    has the job's number: a config has values that differ from the words of a row, such as absolute paths.
+    """
+    by_directory = {os.path.normpath(run.directory): run for run in runs if run.directory is not None}
+    joined = {number: run for number, row in enumerate(rows) if (run := by_directory.get(row.get("directory", "")))}
+    index = _Index(_without(runs, joined.values()))
+    joined |= {
+        number: run
+        for number, row in enumerate(rows)
+        if number not in joined and (run := index.find(_values(row, keys), number))
+    }
+    if rows and "directory" not in rows[0]:
+        numbered = {_job_number(run): run for run in _without(runs, joined.values())}
+        joined |= {
+            number: run
+            for number, row in enumerate(rows)
+            if number not in joined and (run := numbered.get(number)) and _may_be(run, _values(row, keys))
+        }
+    return joined
+
+
+def _without(runs: Iterable[PastRun], others: Iterable[PastRun]) -> list[PastRun]:
+    """Return the runs that are none of some others."""
+    taken = set(map(id, others))
+    return [run for run in runs if id(run) not in taken]
+
+
+def _may_be(run: PastRun, given: Mapping[str, Any]) -> bool:
+    """Tell whether a run may have come of some values: of numbers it has the same."""
+    return not any(isinstance(value, int | float) and run.values.get(key) != value for key, value in given.items())
+
+
+def _meanings(joined: Mapping[int, PastRun], keys: Sequence[str], rows: Sequence[Row]) -> dict[tuple[str, str], Any]:
+    """Return what a key's word in a table stands for in configs, where that is the same in all jobs that have a run."""
+    found: dict[tuple[str, str], list[Any]] = {}
+    for number, run in joined.items():
+        for key in keys:
+            if key in run.values:
+                found.setdefault((key, rows[number][key]), []).append(run.values[key])
+    return {word: values[0] for word, values in found.items() if values.count(values[0]) == len(values)}
+
+
 class _Index:
     """Runs by the words of some of their values, for as many sets of keys as the rows of a table give."""
 
@@ -87,29 +143,29 @@ class _Index:
         self.runs = runs
         self._by_keys: dict[tuple[str, ...], dict[tuple[str, ...], list[PastRun]]] = {}
 
-    def matching(self, given: Mapping[str, str]) -> list[PastRun]:
+    def matching(self, given: Mapping[str, Any]) -> list[PastRun]:
         """Return the runs that have some values."""
         keys = tuple(given)
         if keys not in self._by_keys:
             table = self._by_keys[keys] = {}
             for run in self.runs:
                 table.setdefault(tuple(word_of(run.values.get(key)) for key in keys), []).append(run)
-        return self._by_keys[keys].get(tuple(given.values()), [])
+        return self._by_keys[keys].get(tuple(map(word_of, given.values())), [])
 
-    def find(self, given: Mapping[str, str], number: int) -> PastRun | None:
+    def find(self, given: Mapping[str, Any], number: int) -> PastRun | None:
         """Return the run of a job: the one of its values, or of several the one whose folder has the job's number."""
         runs = self.matching(given)
         if len(runs) < 2:
             return runs[0] if runs else None
-        return next((run for run in runs if run.directory and _job_number(run.directory) == number), None)
+        return next((run for run in runs if _job_number(run) == number), None)
 
-    def sibling(self, given: Mapping[str, str]) -> dict[str, object]:
+    def sibling(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a run that differs from a job in its seeds alone; none where there is no such run."""
-        others = self.matching({key: word for key, word in given.items() if not is_seed(key)})
+        others = self.matching({key: value for key, value in given.items() if not is_seed(key)})
         return dict(others[0].values) if others else {}
 
 
-def _job_number(directory: Path) -> int | None:
-    """Return the number that the name of a job's folder begins with."""
-    match = re.match(r"\d+(?=_)", directory.name)
+def _job_number(run: PastRun) -> int | None:
+    """Return the number that the name of a run's folder begins with."""
+    match = re.match(r"\d+(?=_)", run.directory.name) if run.directory is not None else None
     return int(match[0]) if match else None

@@ -9,6 +9,7 @@ from typing import Any
 from deeprob import config as configs
 from deeprob.assembly.setup import Setup
 from deeprob.errors import Diverged, Interrupted
+from deeprob.running.hyperparameters import hyperparameters
 from deeprob.running.watch import Watch
 from deeprob.tracking import console
 from deeprob.tracking.device import device_name
@@ -21,11 +22,6 @@ from deeprob.training import Record
 from deeprob.training.checkpoint import Checkpoints
 
 SPENT = EVALUATIONS, SECONDS, RATE = "optim/evaluations", "time/seconds", "time/examples_per_second"
-FINAL = {
-    **{name: f"best/{name}" for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy")},
-    **{name: name for name in ("test/loss", "test/accuracy")},
-}
-"""The tags of the best checkpoint's metrics, by their names; without ``best/`` they would bend the curves."""
 
 
 @dataclass
@@ -127,7 +123,7 @@ class Recorder:
             self.files.write_json("provenance", origin)
             self.watch.texts(self.files.config, origin)
             self.events.layout(without=() if self.setup.splits.classes else ("accuracy",))
-            self.events.hyperparameters(configs.flat(self.setup.config))
+            self.events.hyperparameters(hyperparameters(self.setup.config, self.setup.batch_size))
             if checkpoint:
                 self._write_checkpoint()
         except OSError:
@@ -209,7 +205,8 @@ class Recorder:
         spent = {name: self.state.metrics[name] for name in SPENT if name in self.state.metrics}
         step, metrics = self.checkpoints.restore_best()
         final = self.setup.measure_all()
-        self.events.scalars({tag: final[name] for name, tag in FINAL.items() if name in final}, step)
+        self.events.scalars({name: value for name, value in final.items() if name.startswith("test/")}, step)
+        self.events.best(final, step)
         return Outcome("stopped" if self.stopped else "completed", metrics | spent | final, seconds)
 
     def diverged(self, error: Diverged) -> Outcome:

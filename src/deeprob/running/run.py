@@ -136,12 +136,12 @@ def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Out
 
 def report(summary: Mapping[str, Any], trainer: TrainerConfig, directory: Path) -> None:
     """Print a finished run's table, under the epoch that it is of and why the run ended, and where the run lies."""
-    print(heading(summary, trainer))
+    print(of_epoch(summary, trainer))
     console.split_table(summary)
     console.where(directory)
 
 
-def heading(summary: Mapping[str, Any], trainer: TrainerConfig) -> str:
+def of_epoch(summary: Mapping[str, Any], trainer: TrainerConfig) -> str:
     """Return ``epoch 16 of 21, the best by val/accuracy; stopped: val/loss no better for 5 epochs`` and the like."""
     best, epochs = summary.get("best_epoch"), summary["epochs"]
     line = f"epoch {best or epochs} of {epochs}"

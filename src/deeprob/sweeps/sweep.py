@@ -14,8 +14,8 @@ from deeprob.assembly.config import RunConfig
 from deeprob.config import digest, read
 from deeprob.config.application import own_directory
 from deeprob.config.loader import BasicSweeper
-from deeprob.errors import CheckFailed, UserError, one_line
-from deeprob.running.resume import complete
+from deeprob.errors import CheckFailed, Skipped, UserError, one_line
+from deeprob.running.resume import begun, complete
 from deeprob.sweeps.conclusion import Conclusion
 from deeprob.sweeps.job import Job, failure, outcome
 from deeprob.sweeps.jobs import Jobs
@@ -23,6 +23,7 @@ from deeprob.sweeps.stacks import Stacking, check_settings
 from deeprob.sweeps.table import SweepTable
 from deeprob.sweeps.task import SweepTask
 from deeprob.sweeps.validation import validate
+from deeprob.tracking import console
 from deeprob.tracking.run_dir import RunDirectory
 
 
@@ -51,12 +52,11 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
     conclusion = Conclusion.of(first.sweep, first.run)
     resume = sweeper.config.get("resume") == "auto"
     with own_directory(sweeper.config, "sweep", resume=resume) as directory:
-        table = SweepTable([job.words for job in jobs], swept, [job.config.run for job in jobs], first.sweep.columns)
         jobs = [dataclasses.replace(job, folder=directory / job.folder) for job in jobs]
+        table = SweepTable(jobs, swept, [job.config.run for job in jobs], first.sweep.columns)
         for job, summary in finished(directory, jobs) if resume else ():
             jobs[job.number] = job
-            table.set_outcome(job.number, summary)
-            table.print_job(job.number)
+            table.take(job, outcome(summary))
         task.jobs, task.on_end = dict(enumerate(jobs)), table.take
         try:
             results = launch(sweeper.launcher, jobs, table)
@@ -68,7 +68,7 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
             table.write(directory / "summary.csv")
             print(f"\nsweep      {directory}")
     if failed:
-        raise CheckFailed(f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(map(str, failed))}")
+        raise CheckFailed("; ".join(shortfall(failed, table, len(jobs))))
     if refuted:
         raise CheckFailed(f"{len(refuted)} of {len(conclusion.claims)} claims failed: {'; '.join(refuted)}")
     return [result for result in results if result.status is JobStatus.COMPLETED]
@@ -138,13 +138,24 @@ def launch(launcher: Launcher, jobs: Sequence[Job], table: SweepTable) -> list[J
     return results
 
 
+def shortfall(failed: Sequence[int], table: SweepTable, total: int) -> Iterator[str]:
+    """Yield how many jobs failed, and which; and the same of those that were skipped for that."""
+    kinds: dict[str, list[int]] = {"failed": [], "skipped": []}
+    for number in failed:
+        kinds["skipped" if table.rows[number]["status"] == Skipped.outcome else "failed"].append(number)
+    for kind, numbers in kinds.items():
+        if numbers:
+            yield f"{len(numbers)} of {total} jobs {kind}: {', '.join(map(str, numbers))}"
+
+
 def interrupt(table: SweepTable) -> None:
-    """Let the first open job of a table be the interrupted one and the others skipped; print the means over seeds."""
-    cut = any(row["status"] == "interrupted" for row in table.rows)  # those of a stack
-    for place, number in enumerate(table.open):
-        if place or cut:
-            table.set_outcome(number, {"status": "skipped"})
-        else:
+    """Tell the open jobs of a table that had begun from those that had not, and print the means over seeds."""
+    for number in table.open:
+        if begun(table.rows[number]["directory"]):
             table.set_outcome(number, {"status": "interrupted"})
             table.print_job(number)
+        else:
+            table.set_outcome(number, {"status": "not started"})
     table.print_means()
+    if missing := sum(row["status"] == "not started" for row in table.rows):
+        console.note(f"{missing} of {len(table.rows)} jobs not started")

@@ -2,12 +2,15 @@
 
 import csv
 import io
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from deeprob.assembly.config import RunConfig, is_seed
+from deeprob.compare.groups import outcomes
+from deeprob.compare.past_runs import FINISHED
 from deeprob.sweeps.job import Job
 from deeprob.tracking import console
 from deeprob.tracking.files import write_whole
@@ -23,7 +26,7 @@ class SweepTable:
     Parameters
     ----------
     jobs
-        Each job's overrides.
+        The jobs that are known beforehand.
     swept
         The keys that have several values.
     configs
@@ -34,14 +37,14 @@ class SweepTable:
 
     def __init__(
         self,
-        jobs: Sequence[Sequence[str]],
+        jobs: Sequence[Job],
         swept: Sequence[str],
         configs: Sequence[RunConfig],
         columns: Sequence[str] = (),
     ) -> None:
         self.swept = swept
         self.shown = list(columns) or shown_metrics(configs)
-        self.rows: list[dict[str, Any]] = [self._row(job) for job in jobs]
+        self.rows: list[dict[str, Any]] = [self._row(job.words, job.folder) for job in jobs]
         self._live = console.LiveTable(
             ["job", *swept, "status", *self.shown],
             [
@@ -51,16 +54,16 @@ class SweepTable:
             ],
         )
 
-    def _row(self, job: Sequence[str]) -> dict[str, Any]:
-        """Return a row for a job's overrides."""
-        values = {key.lstrip("+"): value for key, value in (word.split("=", 1) for word in job)}
-        return {key: values.get(key, "") for key in self.swept} | {"status": "", "error": ""}
+    def _row(self, words: Sequence[str] = (), folder: Path | None = None) -> dict[str, Any]:
+        """Return a row for a job's overrides and its folder; an empty one for what is no job."""
+        values = {key.lstrip("+"): value for key, value in (word.split("=", 1) for word in words)}
+        return {key: values.get(key, "") for key in self.swept} | {"status": "", "error": "", "directory": folder}
 
     def take(self, job: Job, outcome: Mapping[str, Any]) -> None:
         """Take what became of a job, which may be one that was not known before, and print its row."""
         while len(self.rows) <= job.number:
-            self.rows.append(self._row(()))
-        self.rows[job.number] = self._row(job.words)
+            self.rows.append(self._row())
+        self.rows[job.number] = self._row(job.words, job.folder)
         self.set_outcome(job.number, outcome)
         self.print_job(job.number)
 
@@ -74,7 +77,7 @@ class SweepTable:
 
     def add(self, content: Mapping[str, Any]) -> int:
         """Take a row that is no job's, print it, and return its number."""
-        self.rows.append({**dict.fromkeys(self.swept, ""), "status": "", "error": "", **content})
+        self.rows.append({**self._row(), **content})
         self._print_row("", self.rows[-1])
         return len(self.rows) - 1
 
@@ -99,17 +102,25 @@ class SweepTable:
         return [number for number, row in enumerate(self.rows) if not row["status"]]
 
     @property
+    def ended(self) -> list[int]:
+        """The jobs that ended well."""
+        return [number for number, row in enumerate(self.rows) if row["status"] in FINISHED]
+
+    @property
     def failed(self) -> list[int]:
-        """The jobs that ended with an error."""
+        """The jobs that have an error: those that ended with it, and those that were skipped for it."""
         return [number for number, row in enumerate(self.rows) if row["error"]]
 
     def write(self, path: Path) -> None:
-        """Write ``summary.csv``: a row a job, and those added."""
+        """Write ``summary.csv``: a row a job, with its folder as seen from the table's, and those added."""
         metrics = [name for name in dict.fromkeys((*METRICS, *self.shown)) if any(name in row for row in self.rows)]
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, [*self.swept, "status", "error", *metrics], extrasaction="ignore")
+        header = [*self.swept, "status", "error", "directory", *metrics]
+        writer = csv.DictWriter(text, header, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(self.rows)
+        for row in self.rows:
+            folder = row["directory"]
+            writer.writerow({**row, "directory": os.path.relpath(folder, path.parent) if folder else ""})
         write_whole(path, text.getvalue().encode())
 
     def print_means(self, numbers: Sequence[int] | None = None, heading: str = "") -> None:
@@ -123,14 +134,15 @@ class SweepTable:
         groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
         for row in self.rows if numbers is None else [self.rows[number] for number in numbers]:
             groups.setdefault(tuple(row[key] for key in others), []).append(row)
-        widths = [max((len(values[place]) for values in groups), default=0) for place in range(len(others))]
+        cells = {(*values, outcomes(row["status"] for row in rows)): rows for values, rows in groups.items()}
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         over = "mean ± standard deviation over seeds" if len(others) < len(self.swept) else ""
         print("\n" + "; ".join(filter(None, (heading, over))))
-        table = console.LiveTable([*others, "completed", *self.shown], [*widths, 0], others=len("100.00 ± 10.00 %"))
-        for values, rows in groups.items():
-            ended = [row for row in rows if row["status"] and not row["error"]]
+        table = console.LiveTable([*others, "completed", *self.shown], widths, others=len("100.00 ± 10.00 %"))
+        for words, rows in cells.items():
+            ended = [row for row in rows if row["status"] in FINISHED]
             spreads = [spread(name, [row[name] for row in ended if name in row]) for name in self.shown]
-            table.row([*values, f"{len(ended)} of {len(rows)}", *spreads])
+            table.row([*words, *spreads])
 
 
 def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -34,6 +34,16 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{_short(speed)} {self.unit}/s", style="cyan")
+
+
+class _Left(ProgressColumn):
+    """The time left; of what is finished the time taken."""
+
+    max_refresh = 0.5  # seconds between two values, so that the last digits can be read
+
+    def render(self, task: Task) -> Text:
+        seconds = task.finished_time if task.finished else task.time_remaining
+        return Text("--:--:--" if seconds is None else _clock(seconds), style="progress.remaining")
 
 
 class Bar:
@@ -70,7 +80,7 @@ class Bar:
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f} %"),
                 _Rate(unit),
-                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+                _Left(),
                 TextColumn("{task.fields[remark]}"),
                 console=console,
                 refresh_per_second=4,
@@ -97,7 +107,7 @@ class Bar:
         if self.lines and now - self._last >= _LINE_EVERY:
             self._last = now
             speed = (self.done - self._start) / (now - self._began)
-            left = time.strftime("%H:%M:%S", time.gmtime(max(0.0, self.total - self.done) / speed)) if speed else "?"
+            left = _clock(max(0.0, self.total - self.done) / speed) if speed else "?"
             share = f"{100 * self.done / self.total:3.0f} %"
             print(
                 f"{self.what}  {share}  {_short(speed)} {self.unit}/s  {left} left  {remark}".rstrip(),

@@ -34,6 +34,14 @@ CHARTS = {
 }
 """The custom scalars tab: charts that show several curves of a run together."""
 
+BEST = [f"{split}/{measure}" for split in ("train", "val", "test") for measure in ("accuracy", "loss")]
+"""Metrics of the best checkpoint, which are written under ``best/`` when a run has ended well, beside the curves.
+
+The HParams tab has a column for each tag, in the order of the alphabet, and shows the first five: without these norms
+and learning rates. An experiment's summary could give another order, but TensorBoard takes that of one run for all, in
+place of what it finds out by itself: which keys there are, and in which of them runs differ.
+"""
+
 
 class EventFile:
     """The event file of a run.
@@ -112,17 +120,21 @@ class EventFile:
         value.tensor.CopyFrom(tensor_util.make_tensor_proto(content))
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
 
-    def hyperparameters(self, values: Mapping[str, Any]) -> None:
-        """Write what the run was started with, for the HParams tab."""
+    def hyperparameters(self, values: Mapping[str, bool | float | str]) -> None:
+        """Write what the run was started with, for the HParams tab; a key is to have one type in all runs."""
         start = SessionStartInfo(start_time_secs=time.time())
         for key, value in values.items():
             if isinstance(value, bool):
                 start.hparams[key].bool_value = value
-            elif isinstance(value, int | float):
-                start.hparams[key].number_value = value
+            elif isinstance(value, str):
+                start.hparams[key].string_value = value
             else:
-                start.hparams[key].string_value = "none" if value is None else str(value)
+                start.hparams[key].number_value = value
         self._session(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
+
+    def best(self, metrics: Mapping[str, float], step: int) -> None:
+        """Write the metrics of the best checkpoint, for the first columns of the HParams tab."""
+        self.scalars({f"best/{name}": metrics[name] for name in BEST if name in metrics}, step)
 
     def finished(self, completed: bool) -> None:
         """Write how the run ended, for the HParams tab."""
