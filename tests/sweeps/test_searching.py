@@ -105,12 +105,12 @@ def test_the_table_shows_the_columns_that_are_asked_for(deeprob, small):
 
 
 def test_jobs_that_were_interrupted_have_no_row(tmp_path, capsys):
-    found = Found(["seed"], [])
+    found = Found(["seed"], [], tmp_path / "summary.csv")
     ended = {"status": "completed", "error": ""}
     plan = TrainConfig(**{group: options(group)[name]() for group, name in CHOICES.items()})
     found.take(Job(2, ["seed=5"], plan, Path("2")), ended | {"val/accuracy": 0.5})
     found.take(Job(0, ["seed=3"], plan, Path("0")), ended | {"val/accuracy": 0.75})
-    found.conclude(tmp_path)
+    found.conclude()
     rows = csv.DictReader((tmp_path / "summary.csv").read_text().splitlines())
     assert [(row["seed"], row["val/accuracy"]) for row in rows] == [("3", "0.75"), ("5", "0.5")]
     assert "best       job 0: seed=3  val/accuracy 75.00 %" in capsys.readouterr().out

@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +14,8 @@ import pytest
 import torch
 
 from deeprob import load_run
+from deeprob.commands.main import main
+from deeprob.running.recorder import Recorder
 from deeprob.tracking import checkpoint_file
 
 
@@ -238,3 +243,33 @@ def test_jobs_that_never_ran_are_not_counted_as_completed(deeprob, small):
     shutil.rmtree("s/001_model.width=4,seed=1")  # as if the signal had come before this job, too
     assert deeprob("-m", *words, "resume=auto").status == 0
     assert {row["status"] for row in table("s")} == {"completed"}
+
+
+KILLED = SIGNALLED.replace("SIGINT)\n    original", "SIGKILL)\n    original")
+
+
+def test_a_sweep_that_is_killed_leaves_its_table(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-c", KILLED, "2", "-m", *small, "seed=0,1,2,3", "hydra.sweep.dir=s"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
+    assert [(row["seed"], row["status"]) for row in table("s")] == [("0", "completed"), ("1", "completed")]
+
+
+@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+def test_a_sweep_has_one_owner(deeprob, small, launcher, monkeypatch):
+    words = ("-m", *small, "seed=0,1", "hydra.sweep.dir=s", "resume=auto", f"hydra/launcher={launcher}")
+    results, start = [], Recorder.start
+
+    def again(recorder):
+        start(recorder)
+        if not results:
+            results.append(None)
+            results[0] = main(words, "train")
+
+    monkeypatch.setattr(Recorder, "start", again)
+    status, _, err = deeprob(*words)
+    assert (status, results) == (0, [2])
+    line = rf"error: s is in use by process {os.getpid()} on \S+; wait for it, or give another directory\n"
+    assert re.fullmatch(line, err)
+    assert [row["status"] for row in table("s")] == ["completed"] * 2
+    assert not list(Path("s").glob(".*"))

@@ -26,13 +26,13 @@ def test_mean_and_deviation(name, values, text):
 
 
 @pytest.fixture
-def table(config_of) -> SweepTable:
+def table(config_of, tmp_path) -> SweepTable:
     """Two widths of two seeds."""
     run = config_of({})
     plan = TrainConfig(**{name: getattr(run, name) for name in run.__slots__})
     words = [[f"model.width={width}", f"seed={seed}"] for width in (4, 8) for seed in (0, 1)]
     jobs = [Job(number, job, plan, Path(f"/s/{number}/x")) for number, job in enumerate(words)]
-    return SweepTable(jobs, ["model.width", "seed"], [run], ["test/accuracy"])
+    return SweepTable(jobs, ["model.width", "seed"], [run], ["test/accuracy"], tmp_path / "summary.csv")
 
 
 def test_only_jobs_that_ended_well_are_counted_and_averaged(table, capsys):
@@ -54,9 +54,30 @@ def test_only_jobs_that_ended_well_are_counted_and_averaged(table, capsys):
 def test_a_row_names_its_jobs_folder_as_seen_from_the_table(table, tmp_path):
     table.take(Job(1, ["seed=1"], table, tmp_path / "deep" / "down"), {"status": "completed", "error": ""})
     table.add({"model.width": "fused", "status": "completed"})
-    table.write(tmp_path / "summary.csv")
+    table.write()
     with (tmp_path / "summary.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert rows[1]["directory"] == "deep/down"
     assert (tmp_path / rows[2]["directory"]).resolve() == Path("/s/2/x")
     assert [row["directory"] for row in rows[4:]] == [""]
+
+
+def test_the_file_grows_as_jobs_end(table, tmp_path):
+    def places() -> list[str]:
+        with (tmp_path / "summary.csv").open() as file:
+            return [(row["directory"], row["test/accuracy"], row["val/loss"]) for row in csv.DictReader(file)]
+
+    (tmp_path / "summary.csv").write_text("of a sweep that is gone on with")
+    for number in (2, 0):
+        ended = {"status": "completed", "error": "", "test/accuracy": number / 8}
+        table.take(Job(number, ["seed=1"], table, tmp_path / str(number)), ended)
+        assert places()[-1] == (str(number), str(number / 8), "")
+    assert len(places()) == 2
+    table._owner = 0  # a copy in another process has none of the rows of this one
+    table.take(Job(3, ["seed=1"], table, tmp_path), ended)
+    assert len(places()) == 2
+    table.write()
+    with (tmp_path / "summary.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["test/accuracy"] for row in rows] == ["0.0", "", "0.25", "0.0"]
+    assert "val/loss" not in rows[0]

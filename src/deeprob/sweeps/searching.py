@@ -15,6 +15,7 @@ from deeprob.sweeps.job import Job
 from deeprob.sweeps.table import SweepTable
 from deeprob.sweeps.task import SweepTask
 from deeprob.tracking import console
+from deeprob.tracking.ownership import Ownership
 
 _COUNTS = {"n_trials": "how many jobs there are", "n_jobs": "how many of them train together"}
 
@@ -34,8 +35,8 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
     swept = list(dict.fromkeys([*(config.hydra.sweeper.get("params") or {}), *searched]))
     plan: TrainConfig = application.load(config, words)
     check(config, swept, plan)
-    with own_directory(config, "sweep") as directory:
-        found = Found(swept, plan.sweep.columns)
+    with own_directory(config, "sweep") as directory, Ownership(directory):
+        found = Found(swept, plan.sweep.columns, directory / "summary.csv")
         task.on_end = found.take
         try:
             return application.sweep(config, task)
@@ -46,7 +47,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
                 raise
             raise CheckFailed(f"all {found.failed} jobs failed") from error
         finally:
-            found.conclude(directory)
+            found.conclude()
 
 
 def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:
@@ -94,10 +95,12 @@ class Found:
         The keys that it searches.
     columns
         The metrics to show, see `SweepTable`.
+    path
+        Where the table is written.
     """
 
-    def __init__(self, swept: Sequence[str], columns: Sequence[str]) -> None:
-        self.swept, self.columns = swept, columns
+    def __init__(self, swept: Sequence[str], columns: Sequence[str], path: Path) -> None:
+        self.swept, self.columns, self.path = swept, columns, path
         self.table: SweepTable | None = None
         self.best: tuple[float, int, str] | None = None
         self.failed = 0
@@ -106,7 +109,7 @@ class Found:
         """Take a job that has ended, and print its row."""
         config = job.config.run
         if self.table is None:
-            self.table = SweepTable([], self.swept, [config], self.columns)
+            self.table = SweepTable([], self.swept, [config], self.columns, self.path)
         self.table.take(job, outcome)
         monitor = config.resolved().trainer.monitor
         if outcome["error"]:
@@ -116,7 +119,7 @@ class Found:
             if self.best is None or score > self.best[0]:
                 self.best = score, job.number, f"{monitor} {console.shown(monitor, outcome)}"
 
-    def conclude(self, directory: Path) -> None:
+    def conclude(self) -> None:
         """Print the best job, and write the table."""
         if self.table is None:
             return
@@ -125,5 +128,5 @@ class Found:
             _, number, value = self.best
             print(f"best       job {number}: {self.table.title(number)}  {value}")
         self.table.rows = [row for row in self.table.rows if row["status"]]  # without those that were interrupted
-        self.table.write(directory / "summary.csv")
-        print(f"sweep      {directory}")
+        self.table.write()
+        print(f"sweep      {self.path.parent}")

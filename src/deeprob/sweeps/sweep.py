@@ -24,6 +24,7 @@ from deeprob.sweeps.table import SweepTable
 from deeprob.sweeps.task import SweepTask
 from deeprob.sweeps.validation import validate
 from deeprob.tracking import console
+from deeprob.tracking.ownership import Ownership
 from deeprob.tracking.run_dir import RunDirectory
 
 
@@ -51,9 +52,11 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
     first = jobs[0].config
     conclusion = Conclusion.of(first.sweep, first.run)
     resume = sweeper.config.get("resume") == "auto"
-    with own_directory(sweeper.config, "sweep", resume=resume) as directory:
+    with own_directory(sweeper.config, "sweep", resume=resume) as directory, Ownership(directory):
         jobs = [dataclasses.replace(job, folder=directory / job.folder) for job in jobs]
-        table = SweepTable(jobs, swept, [job.config.run for job in jobs], first.sweep.columns)
+        table = SweepTable(
+            jobs, swept, [job.config.run for job in jobs], first.sweep.columns, directory / "summary.csv"
+        )
         for job, summary in finished(directory, jobs) if resume else ():
             jobs[job.number] = job
             table.take(job, outcome(summary))
@@ -65,7 +68,7 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
             interrupt(table)
             raise
         finally:
-            table.write(directory / "summary.csv")
+            table.write()
             print(f"\nsweep      {directory}")
     if failed:
         raise CheckFailed("; ".join(shortfall(failed, table, len(jobs))))

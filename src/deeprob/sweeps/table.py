@@ -33,6 +33,8 @@ class SweepTable:
         Each job's config.
     columns
         The metrics to show; none for those in which such jobs differ.
+    path
+        Where the table is written: row by row as jobs end, and whole when all have.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class SweepTable:
         swept: Sequence[str],
         configs: Sequence[RunConfig],
         columns: Sequence[str] = (),
+        path: Path = Path("summary.csv"),
     ) -> None:
-        self.swept = swept
+        self.swept, self.path = swept, path
+        self._owner, self._begun = os.getpid(), False
         self.shown = list(columns) or shown_metrics(configs)
         self.rows: list[dict[str, Any]] = [self._row(job.words, job.folder) for job in jobs]
         self._live = console.LiveTable(
@@ -66,6 +70,8 @@ class SweepTable:
         self.rows[job.number] = self._row(job.words, job.folder)
         self.set_outcome(job.number, outcome)
         self.print_job(job.number)
+        if os.getpid() == self._owner:  # not in the copy that another process has
+            self._append(self.rows[job.number])
 
     def set_outcome(self, number: int, outcome: Mapping[str, Any]) -> None:
         """Take what became of a job that is known."""
@@ -111,17 +117,33 @@ class SweepTable:
         """The jobs that have an error: those that ended with it, and those that were skipped for it."""
         return [number for number, row in enumerate(self.rows) if row["error"]]
 
-    def write(self, path: Path) -> None:
+    def write(self) -> None:
         """Write ``summary.csv``: a row a job, with its folder as seen from the table's, and those added."""
-        metrics = [name for name in dict.fromkeys((*METRICS, *self.shown)) if any(name in row for row in self.rows)]
+        metrics = [name for name in self._metrics if any(name in row for row in self.rows)]
+        write_whole(self.path, self._text(self.rows, metrics, header=True))
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        """Add a row to the file, which has a column for every metric as long as the sweep goes on."""
+        if not self._begun:
+            self.path.unlink(missing_ok=True)
+        with self.path.open("ab") as file:
+            file.write(self._text([row], self._metrics, header=not self._begun))
+        self._begun = True
+
+    @property
+    def _metrics(self) -> list[str]:
+        return list(dict.fromkeys((*METRICS, *self.shown)))
+
+    def _text(self, rows: Sequence[Mapping[str, Any]], metrics: Sequence[str], *, header: bool) -> bytes:
+        """Return rows as CSV."""
         text = io.StringIO(newline="")
-        header = [*self.swept, "status", "error", "directory", *metrics]
-        writer = csv.DictWriter(text, header, extrasaction="ignore")
-        writer.writeheader()
-        for row in self.rows:
+        writer = csv.DictWriter(text, [*self.swept, "status", "error", "directory", *metrics], extrasaction="ignore")
+        if header:
+            writer.writeheader()
+        for row in rows:
             folder = row["directory"]
-            writer.writerow({**row, "directory": os.path.relpath(folder, path.parent) if folder else ""})
-        write_whole(path, text.getvalue().encode())
+            writer.writerow({**row, "directory": os.path.relpath(folder, self.path.parent) if folder else ""})
+        return text.getvalue().encode()
 
     def print_means(self, numbers: Sequence[int] | None = None, heading: str = "") -> None:
         """Print means and standard deviations over seeds, if there were several, of some jobs or of all.

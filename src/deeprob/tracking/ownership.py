@@ -6,6 +6,8 @@ import socket
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from filelock import FileLock, Timeout
 
@@ -17,7 +19,7 @@ ATTEMPTS = 100
 
 
 class Ownership:
-    """The ownership of a directory; the lock goes with the process, however it ends.
+    """The ownership of a directory, for as long as a ``with``; the lock goes with the process, however it ends.
 
     Parameters
     ----------
@@ -28,6 +30,13 @@ class Ownership:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._lock = FileLock(directory / LOCK, thread_local=False)
+
+    def __enter__(self) -> Self:
+        self.take()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.give_up()
 
     def take(self) -> None:
         """Own the directory, and say so there.
