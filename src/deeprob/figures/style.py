@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure, FigureBase
 
+from deeprob.figures.letters import make_legible
 from deeprob.figures.powers import write_powers
 from deeprob.tracking.files import write_whole
 
@@ -115,6 +116,7 @@ def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None]) -> Figu
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         write_powers(figure)
+        make_legible(figure)
         return figure
 
 

@@ -18,6 +18,7 @@ from deeprob.assembly.finished import Run
 from deeprob.config import name_of, number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.gif import gif
+from deeprob.figures.letters import make_legible
 from deeprob.figures.of_layers.feature_space import (
     class_marks,
     cloud,
@@ -101,6 +102,7 @@ class WarpFilmConfig(FigureConfig):
             figure = Figure(figsize=(self.pixels / DPI, self.pixels / DPI), dpi=DPI)
             canvas: Any = FigureCanvasAgg(figure)  # has no type hints
             below = class_row(figure, run.classes)
+            make_legible(figure)
             canvas.draw()
             still = canvas.copy_from_bbox(figure.bbox)  # of what is the same in all pictures
             axes = figure.add_axes((0.06, below + 0.07, 0.9, 0.85 - below))
