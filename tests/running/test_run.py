@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from deeprob import config as configs
+from deeprob import load_run
 from deeprob.assembly.config import RunConfig
 from deeprob.tracking import checkpoint_file
 
@@ -144,6 +146,25 @@ def test_early_stopping(deeprob, small):
     content = summary(Path("run"))
     assert content["status"] == "stopped"
     assert content["epochs"] == content["best_epoch"] + 4 == len(rows(Path("run")))
+
+
+def test_a_val_folder_is_what_patience_waits_for(deeprob, validated_pictures):
+    words = ("dataset=image_folder", f"dataset.root={validated_pictures}", "model.width=4", "optimizer.lr=0.3")
+    words += ("trainer.epochs=40", "trainer.patience=2")
+    status, _, err = deeprob(*words, "hydra.run.dir=run")
+    assert (status, err) == (0, "")
+    content = summary(Path("run"))
+    assert content["status"] == "stopped"
+    assert content["epochs"] == content["best_epoch"] + 2 < 40
+    assert content["val/loss"] == pytest.approx(content["test/loss"])  # the same pictures
+    shutil.rmtree(validated_pictures / "val")
+    assert load_run("run").config.trainer.patience == 2
+    assert deeprob(*words, "hydra.run.dir=other") == (
+        2,
+        "",
+        "error: trainer.patience needs a validation split: set dataset.val_fraction=0.1, say\n",
+    )
+    assert not Path("other").exists()
 
 
 def test_a_run_that_overflows_at_once_keeps_its_initial_weights(deeprob, small):

@@ -1,8 +1,20 @@
 """Numbers of several seeds as one."""
 
+import shutil
+
 import pytest
 
-from deeprob.sweeps.table import spread
+from deeprob import config as configs
+from deeprob.assembly.config import RunConfig
+from deeprob.sweeps.table import shown_metrics, spread
+
+
+def test_a_val_folder_has_a_column(make_run, validated_pictures):
+    run = make_run("run", {"dataset": "image_folder", "dataset.root": str(validated_pictures)})
+    config = configs.read(RunConfig, run / "config.yaml")
+    assert shown_metrics([config]) == ["train/accuracy", "val/accuracy", "test/accuracy"]
+    shutil.rmtree(validated_pictures / "val")
+    assert shown_metrics([config]) == ["train/accuracy", "test/accuracy"]
 
 
 @pytest.mark.parametrize(

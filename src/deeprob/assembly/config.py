@@ -49,8 +49,6 @@ class RunConfig:
                 yield f"loss={name} needs classes, and the targets are numbers: set loss=squared_error"
             if self.trainer.monitor == "val/accuracy":
                 yield "trainer.monitor=val/accuracy: there is no accuracy where targets are numbers; set val/loss"
-        if self.trainer.patience and not self.dataset.val_fraction:
-            yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
 
     def resolved(self) -> "RunConfig":
         """Return the config with what ``auto`` stands for, and paths that hold from any folder."""
@@ -120,6 +118,12 @@ class TrainConfig(RunConfig):
 
     resume: str | None = None
     sweep: SweepConfig = field(default_factory=SweepConfig)
+
+    def problems(self) -> Iterator[str]:
+        """Yield those of the run, and what is missing to begin it; a finished run may have lost its data since."""
+        yield from RunConfig.problems(self)
+        if self.trainer.patience and not self.dataset.has_validation:
+            yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
 
     @property
     def run(self) -> RunConfig:
