@@ -73,7 +73,6 @@ def test_resolving_leaves_the_config_as_it_was():
             },
             "set val/loss",
         ),
-        ({"trainer": TrainerConfig(patience=3)}, "set dataset.val_fraction=0.1, say"),
     ],
 )
 def test_what_does_not_go_together_is_named(changes, line):
@@ -93,7 +92,17 @@ def test_what_does_not_go_together_is_named(changes, line):
     ],
 )
 def test_what_goes_together_passes(changes):
-    assert list(config(**changes).problems()) == []
+    assert list(config(TrainConfig, **changes).problems()) == []
+
+
+def test_patience_needs_a_validation_split_when_a_run_begins(tmp_path):
+    waiting = {"trainer": TrainerConfig(patience=3), "dataset": ImageFolderConfig(root=str(tmp_path))}
+    line = "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
+    assert list(config(TrainConfig, **waiting).problems()) == [line]
+    assert list(config(**waiting).problems()) == []  # of a finished run, which may have lost its pictures
+    for name in ("train", "val", "test"):
+        (tmp_path / name).mkdir()
+    assert list(config(TrainConfig, **waiting).problems()) == []
 
 
 # ---------------------------------------------------------------- parts of a config

@@ -50,8 +50,6 @@ class RunConfig:
             for key in ("monitor", "patience_monitor"):
                 if getattr(self.trainer, key) == "val/accuracy":
                     yield f"trainer.{key}=val/accuracy: there is no accuracy where targets are numbers; set val/loss"
-        if self.trainer.patience and not self.dataset.val_fraction:
-            yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
 
     def resolved(self) -> "RunConfig":
         """Return the config with what ``auto`` stands for, and paths that hold from any folder."""
@@ -122,6 +120,12 @@ class TrainConfig(RunConfig):
 
     resume: str | None = None
     sweep: SweepConfig = field(default_factory=SweepConfig)
+
+    def problems(self) -> Iterator[str]:
+        """Yield those of the run, and what is missing to begin it; a finished run may have lost its data since."""
+        yield from RunConfig.problems(self)
+        if self.trainer.patience and not self.dataset.has_validation:
+            yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
 
     @property
     def run(self) -> RunConfig:
