@@ -181,3 +181,19 @@ def test_the_package_offers_the_python_api():
     assert deeprob.load_run is load_run
     with pytest.raises(AttributeError, match="nothing_like_it"):
         _ = deeprob.nothing_like_it
+
+
+def test_features_learned_in_float32_by_earlier_versions(deeprob, small):
+    words = ("dataset.val_fraction=0.2", "scheduler=constant", "hydra.run.dir=run")
+    assert deeprob(*small, *words).status == 0
+    expected = load_run("run")
+    inputs = expected.data().test.inputs
+    for path in Path("run/checkpoints").iterdir():
+        content = checkpoint_file.load(path)
+        content["features"] = {name: value.float() for name, value in content["features"].items()}
+        path.unlink()
+        checkpoint_file.save(content, path)
+    torch.testing.assert_close(load_run("run")(inputs), expected(inputs))
+    result = deeprob("resume=run", "trainer.epochs=4")
+    assert result.status == 0, result.err
+    assert load_run("run").metrics["epochs"] == 4

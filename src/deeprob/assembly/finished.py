@@ -157,7 +157,7 @@ class Run:
         chosen = chosen[places if isinstance(places, slice) else places.to(chosen.targets.device)]
         if known is None:
             inputs = extraction.extract(self.predictor.features, chosen.inputs)
-            chosen = Examples(inputs, chosen.targets).as_floats(self.predictor.features.standardize.mean.dtype)
+            chosen = Examples(inputs, chosen.targets).for_batches(self.predictor.features.like.dtype)
         return chosen.to(self._device)
 
     @property
@@ -168,7 +168,7 @@ class Run:
 
     @property
     def _device(self) -> torch.device:
-        return self.predictor.features.standardize.mean.device
+        return self.predictor.features.like.device
 
 
 def load_run(directory: str | Path, checkpoint_name: str = "best", device: str = "cpu") -> Run:
@@ -203,6 +203,7 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
         with NoLargerThan([*content["features"].values(), *content["model"].values()]):
             predictor = build_predictor(config, config.features.make(tuple(shape)), shape, outputs, classes)
         predictor.to(torch.device("cpu"), config.trainer.dtype)
+        content["features"] = predictor.features.widened(content["features"])
         for name, part in (("features", predictor.features), ("model", predictor.model)):
             if not alike(content[name], part.state_dict()):
                 raise ValueError(f"{name} of another run")
