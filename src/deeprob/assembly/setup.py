@@ -15,6 +15,7 @@ from deeprob.assembly.prepare import Prepared, Shared
 from deeprob.data import Examples, Splits
 from deeprob.errors import Diverged
 from deeprob.features import Features
+from deeprob.models import Model
 from deeprob.objective import Objective
 from deeprob.optim import Schedule
 from deeprob.tracking.device import resolve_device
@@ -30,9 +31,15 @@ def build_predictor(
     config: RunConfig, features: Features, input_shape: Sequence[int], outputs: int, classes: Sequence[str]
 ) -> Predictor:
     """Return features together with a model that has its initial weights."""
-    model = config.model.build(features.output_count, outputs, randomness.generator(config.seed, "weights"))
+    model = initial_model(config, features.output_count, outputs)
     bf16 = config.trainer.precision == "bf16"
     return Predictor(features, model, tuple(input_shape), outputs, tuple(classes), bf16)
+
+
+def initial_model(config: RunConfig, inputs: int, outputs: int) -> Model:
+    """Return a run's model with its initial weights, the same for the same seed."""
+    with randomness.seeded(config.seed, "layers"):
+        return config.model.build(inputs, outputs, randomness.generator(config.seed, "weights"))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,10 @@ class ModelConfig:
     """A model's fields are its own."""
 
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "Model":
-        """Return a model from `inputs` numbers to `outputs` scores, its weights drawn from `rng`."""
+        """Return a model from `inputs` numbers to `outputs` scores, its weights drawn from `rng`.
+
+        Layers may draw their own weights: torch's generator is seeded by the run's seed meanwhile, on the CPU.
+        """
         raise AssertionError("a model defines build()")
 
     def noise_sources(self) -> list[str]:
