@@ -1,5 +1,6 @@
 """Wiring: sizes, threads and schedule of a run, and optima that SciPy finds too."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import nn
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.setup import ALL_THREADS, Setup, initial_model
 from deeprob.data import SpiralsConfig
+from deeprob.errors import UserError
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig, MLPConfig, Model, ModelConfig
 from deeprob.objective import CrossEntropyConfig, L2Config, NoneConfig
@@ -136,3 +138,10 @@ def test_weights_that_torch_draws_are_those_of_the_seed():
 
     assert drawn(0) == drawn(0)
     assert drawn(0) != drawn(1)
+
+
+@pytest.mark.parametrize(("norm", "refused"), [("batch", True), ("layer", False)])
+def test_batch_norm_needs_more_than_one_training_example(norm, refused):
+    one = SpiralsConfig(points_per_class=20, test_points_per_class=5, limit=1)
+    with pytest.raises(UserError, match="dataset: 1 training example, but batch norm") if refused else nullcontext():
+        Setup.build(config(dataset=one, model=MLPConfig(width=4, norm=norm)))

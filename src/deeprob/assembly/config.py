@@ -107,6 +107,10 @@ class SweepConfig:
     claims: list[str] = field(default_factory=list)
 
 
+LONE_EXAMPLE = "batch norm compares the examples of a batch, and has nothing to learn from a single one"
+"""Why some runs are refused."""
+
+
 @register("", "train")
 @dataclass(kw_only=True, slots=True)
 class TrainConfig(RunConfig):
@@ -120,6 +124,13 @@ class TrainConfig(RunConfig):
 
     resume: str | None = None
     sweep: SweepConfig = field(default_factory=SweepConfig)
+
+    def problems(self) -> Iterator[str]:
+        """Yield choices that do not go together, and those with which training makes no sense."""
+        yield from RunConfig.problems(self)
+        for key in ("batch_size", "chunk_size"):
+            if self.model.compares_examples and getattr(self.trainer, key) == 1:
+                yield f"trainer.{key}=1: {LONE_EXAMPLE}; set trainer.{key}=2 or more, or model.norm=layer"
 
     @property
     def run(self) -> RunConfig:

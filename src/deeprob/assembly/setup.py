@@ -10,10 +10,10 @@ from torch import Tensor
 
 from deeprob import config as configs
 from deeprob import randomness
-from deeprob.assembly.config import RunConfig
+from deeprob.assembly.config import LONE_EXAMPLE, RunConfig
 from deeprob.assembly.prepare import Prepared, Shared
 from deeprob.data import Examples, Splits
-from deeprob.errors import Diverged
+from deeprob.errors import Diverged, UserError
 from deeprob.features import Features
 from deeprob.models import Model
 from deeprob.objective import Objective
@@ -74,12 +74,14 @@ class Setup:
         Raises
         ------
         UserError
-            When the dataset cannot be read or split as the config says.
+            When the dataset cannot be read or split as the config says, or leaves a single example to batch norm.
         """
         trainer = config.trainer
         device = resolve_device(trainer.device)
         prepared = (shared or Shared()).prepare(config.dataset, config.features, device, trainer.dtype, learned)
         splits = prepared.splits
+        if config.model.compares_examples and len(splits.train) == 1:
+            raise UserError(f"dataset: 1 training example, but {LONE_EXAMPLE}; give more, or set model.norm=layer")
         predictor = build_predictor(config, prepared.features, prepared.input_shape, splits.outputs, splits.classes)
         predictor.to(device, trainer.dtype)
         batch_size = (

@@ -19,6 +19,11 @@ class ModelConfig:
         """
         raise AssertionError("a model defines build()")
 
+    @property
+    def compares_examples(self) -> bool:
+        """Whether training normalizes by the variance over a batch, which a single example does not have."""
+        return False
+
     def noise_sources(self) -> list[str]:
         """Return what in it draws random numbers in training, each as the override that switches it off."""
         return []
