@@ -124,3 +124,15 @@ def test_the_keys_named_are_keys_of_a_run():
     known = set(flat(config())) | {f.name for f in dataclasses.fields(RunConfig)}
     assert set(MAY_CHANGE) <= known
     assert known | {"loss.label_smoothing", "loss.margin"} >= VARY
+
+
+@pytest.mark.parametrize("key", ["batch_size", "chunk_size"])
+def test_batch_norm_of_single_examples_is_not_trained(key):
+    trainer, norm = TrainerConfig(**{key: 1}), MLPConfig(norm="batch")
+    (line,) = config(TrainConfig, model=norm, trainer=trainer).problems()
+    assert line.startswith(f"trainer.{key}=1: batch norm compares the examples of a batch")
+    assert line.endswith(f"set trainer.{key}=2 or more, or model.norm=layer")
+    assert list(config(model=norm, trainer=trainer).problems()) == []  # a run that was trained so can be looked at
+    for model in (MLPConfig(norm="layer"), MLPConfig(), MLPConfig(norm="batch", layers=1)):
+        assert list(config(TrainConfig, model=model, trainer=trainer).problems()) == []
+    assert list(config(TrainConfig, model=norm, trainer=TrainerConfig(**{key: 2})).problems()) == []

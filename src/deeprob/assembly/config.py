@@ -107,6 +107,10 @@ class SweepConfig:
     claims: list[str] = field(default_factory=list)
 
 
+LONE_EXAMPLE = "batch norm compares the examples of a batch, and has nothing to learn from a single one"
+"""Why some runs are refused."""
+
+
 @register("", "train")
 @dataclass(kw_only=True, slots=True)
 class TrainConfig(RunConfig):
@@ -122,10 +126,13 @@ class TrainConfig(RunConfig):
     sweep: SweepConfig = field(default_factory=SweepConfig)
 
     def problems(self) -> Iterator[str]:
-        """Yield those of the run, and what is missing to begin it; a finished run may have lost its data since."""
+        """Yield those of the run, and what makes no sense to begin; a finished run may have lost its data since."""
         yield from RunConfig.problems(self)
         if self.trainer.patience and not self.dataset.has_validation:
             yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
+        for key in ("batch_size", "chunk_size"):
+            if self.model.compares_examples and getattr(self.trainer, key) == 1:
+                yield f"trainer.{key}=1: {LONE_EXAMPLE}; set trainer.{key}=2 or more, or model.norm=layer"
 
     @property
     def run(self) -> RunConfig:
