@@ -77,6 +77,13 @@ def pictures(tmp_path) -> Path:
     return tmp_path / "pictures"
 
 
+@pytest.fixture
+def validated_pictures(pictures) -> Path:
+    """The same folder, in which val/ has what test/ has."""
+    shutil.copytree(pictures / "test", pictures / "val")
+    return pictures
+
+
 SMALL = ("dataset.points_per_class=30", "dataset.test_points_per_class=20", "model.width=8", "trainer.epochs=3")
 
 

@@ -235,3 +235,18 @@ def test_generator_leaves_torchs_own_alone():
 @pytest.mark.parametrize("name", ["weights", "split"])
 def test_a_generator_is_seeded_by_63_bits_of_the_key(seed, name):
     assert randomness.generator(seed, name).initial_seed() == int(randomness.key(seed, name)) % 2**63
+
+
+def test_torchs_own_generator_is_seeded_meanwhile():
+    def draw(seed: int, name: str) -> list[float]:
+        with randomness.seeded(seed, name):
+            return torch.rand(4).tolist()
+
+    before = torch.get_rng_state()
+    assert draw(0, "layers") == draw(0, "layers")
+    assert draw(0, "layers") != draw(1, "layers")
+    assert draw(0, "layers") != draw(0, "others")
+    assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(ZeroDivisionError), randomness.seeded(0, "layers"):
+        _ = torch.rand(1) / 0 + 1 / 0
+    assert torch.equal(torch.get_rng_state(), before)

@@ -105,4 +105,19 @@ def tracing() -> Iterator[None]:
 
 def generator(seed: int, name: str) -> torch.Generator:
     """Return a CPU generator seeded by (seed, name), for what is drawn once: points, splits, initial weights."""
-    return torch.Generator().manual_seed(int(key(seed, name)) & 0x7FFF_FFFF_FFFF_FFFF)
+    return torch.Generator().manual_seed(_number(seed, name))
+
+
+@contextmanager
+def seeded(seed: int, name: str) -> Iterator[None]:
+    """Seed torch's own CPU generator by (seed, name) meanwhile, for code that draws from no other, as layers do."""
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(_number(seed, name))
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)
+
+
+def _number(seed: int, name: str) -> int:
+    return int(key(seed, name)) & 0x7FFF_FFFF_FFFF_FFFF

@@ -50,7 +50,7 @@ def test_the_length_of_a_circle():
 
 def test_boundaries_between_three_classes_are_counted_once():
     angles = torch.tensor([0.5, 0.5 + 2 * math.pi / 3, 0.5 + 4 * math.pi / 3])
-    ways = torch.stack([angles.cos(), angles.sin()])  # three sectors that meet at the origin
+    ways = torch.stack([angles.cos(), angles.sin()]).double()  # three sectors that meet at the origin
 
     length = boundary_length(lambda points: points @ ways, (-1, 1, -1, 1), 400)
     edges = [
@@ -61,3 +61,9 @@ def test_boundaries_between_three_classes_are_counted_once():
 
 def test_no_boundary_has_no_length():
     assert boundary_length(lambda points: torch.tensor([1.0, 0.0]).repeat(len(points), 1), (0, 1, 0, 1)) == 0
+
+
+def test_a_plane_far_from_zero_has_as_many_points():
+    points = grid((1e9, 1e9 + 1e-3, -1, 1), 11)
+    assert points.unique(dim=0).shape == (121, 2)
+    assert (points[:11, 0] - 1e9).tolist() == pytest.approx([1e-4 * step for step in range(11)], abs=2e-7)

@@ -73,7 +73,6 @@ def test_resolving_leaves_the_config_as_it_was():
             },
             "set val/loss",
         ),
-        ({"trainer": TrainerConfig(patience=3)}, "set dataset.val_fraction=0.1, say"),
     ],
 )
 def test_what_does_not_go_together_is_named(changes, line):
@@ -93,7 +92,17 @@ def test_what_does_not_go_together_is_named(changes, line):
     ],
 )
 def test_what_goes_together_passes(changes):
-    assert list(config(**changes).problems()) == []
+    assert list(config(TrainConfig, **changes).problems()) == []
+
+
+def test_patience_needs_a_validation_split_when_a_run_begins(tmp_path):
+    waiting = {"trainer": TrainerConfig(patience=3), "dataset": ImageFolderConfig(root=str(tmp_path))}
+    line = "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
+    assert list(config(TrainConfig, **waiting).problems()) == [line]
+    assert list(config(**waiting).problems()) == []  # of a finished run, which may have lost its pictures
+    for name in ("train", "val", "test"):
+        (tmp_path / name).mkdir()
+    assert list(config(TrainConfig, **waiting).problems()) == []
 
 
 # ---------------------------------------------------------------- parts of a config
@@ -115,3 +124,15 @@ def test_the_keys_named_are_keys_of_a_run():
     known = set(flat(config())) | {f.name for f in dataclasses.fields(RunConfig)}
     assert set(MAY_CHANGE) <= known
     assert known | {"loss.label_smoothing", "loss.margin"} >= VARY
+
+
+@pytest.mark.parametrize("key", ["batch_size", "chunk_size"])
+def test_batch_norm_of_single_examples_is_not_trained(key):
+    trainer, norm = TrainerConfig(**{key: 1}), MLPConfig(norm="batch")
+    (line,) = config(TrainConfig, model=norm, trainer=trainer).problems()
+    assert line.startswith(f"trainer.{key}=1: batch norm compares the examples of a batch")
+    assert line.endswith(f"set trainer.{key}=2 or more, or model.norm=layer")
+    assert list(config(model=norm, trainer=trainer).problems()) == []  # a run that was trained so can be looked at
+    for model in (MLPConfig(norm="layer"), MLPConfig(), MLPConfig(norm="batch", layers=1)):
+        assert list(config(TrainConfig, model=model, trainer=trainer).problems()) == []
+    assert list(config(TrainConfig, model=norm, trainer=TrainerConfig(**{key: 2})).problems()) == []

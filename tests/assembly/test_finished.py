@@ -181,3 +181,54 @@ def test_the_package_offers_the_python_api():
     assert deeprob.load_run is load_run
     with pytest.raises(AttributeError, match="nothing_like_it"):
         _ = deeprob.nothing_like_it
+
+
+# ---------------------------------------------------------------- new inputs
+
+
+def test_arrays_and_lists_have_the_scores_of_tensors(one_run):
+    run = load_run(one_run)
+    inputs = run.data().test.inputs
+    scores = run(inputs)
+    assert torch.equal(run(inputs.numpy()), scores)
+    assert torch.equal(run.features(inputs.numpy()), run.features(inputs))
+    torch.testing.assert_close(run(inputs.tolist()), scores)
+    assert run(inputs[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("inputs", [torch.zeros(5, 1), torch.zeros(2), torch.full((1, 2), torch.nan), "points"])
+def test_inputs_of_another_kind_are_refused(one_run, inputs):
+    run = load_run(one_run)
+    for take in (run, run.features):
+        with pytest.raises(UserError, match=r"^inputs.*: expected"):
+            take(inputs)
+
+
+@pytest.mark.parametrize("features", ["raw", "hog"])
+def test_new_pictures(deeprob, pictures, features):
+    words = (f"features={features}", "model.norm=batch", "model.activation=maxout", "trainer.epochs=1")
+    assert deeprob("dataset=image_folder", f"dataset.root={pictures}", *words, "hydra.run.dir=run").status == 0
+    run = load_run("run")
+    inputs = run.data().test.inputs
+    assert torch.equal(run(inputs.numpy().astype(int)), run(inputs))
+    assert run(inputs[:0]).shape == (0, 2)
+    with pytest.raises(UserError, match="inputs of float32: expected pictures of uint8"):
+        run(inputs / 255)
+    with pytest.raises(UserError, match="channels come before rows and columns"):
+        run(inputs.permute(0, 2, 3, 1))
+
+
+def test_features_learned_in_float32_by_earlier_versions(deeprob, small):
+    words = ("dataset.val_fraction=0.2", "scheduler=constant", "hydra.run.dir=run")
+    assert deeprob(*small, *words).status == 0
+    expected = load_run("run")
+    inputs = expected.data().test.inputs
+    for path in Path("run/checkpoints").iterdir():
+        content = checkpoint_file.load(path)
+        content["features"] = {name: value.float() for name, value in content["features"].items()}
+        path.unlink()
+        checkpoint_file.save(content, path)
+    torch.testing.assert_close(load_run("run")(inputs), expected(inputs))
+    result = deeprob("resume=run", "trainer.epochs=4")
+    assert result.status == 0, result.err
+    assert load_run("run").metrics["epochs"] == 4

@@ -2,9 +2,15 @@ from dataclasses import dataclass
 
 import torch
 
+from deeprob.assembly.config import RunConfig
 from deeprob.assembly.prepare import Shared, prepare
+from deeprob.assembly.setup import Setup
 from deeprob.data import DatasetConfig, Examples, SpiralsConfig, Splits
 from deeprob.features import PolarConfig, RawConfig
+from deeprob.models import LinearConfig
+from deeprob.objective import CrossEntropyConfig, NoneConfig
+from deeprob.optim import AdamWConfig, CosineConfig
+from deeprob.training import TrainerConfig
 
 CPU = torch.device("cpu")
 
@@ -36,6 +42,30 @@ def test_floats_take_the_runs_precision_and_classes_stay():
     assert prepared.splits.train.targets.dtype == torch.int64
     numbers = prepare(TwoPoints(regression_targets=True), RawConfig(), CPU, torch.float32)
     assert numbers.splits.test.targets.dtype == torch.float32
+
+
+@dataclass(kw_only=True, slots=True)
+class Times(DatasetConfig):
+    """Two hundred seconds in a row, of which the second hundred is late."""
+
+    start: float = 0.0
+
+    def load(self) -> Splits:
+        seconds = self.start + torch.arange(200, dtype=torch.float64)[:, None]
+        examples = Examples(seconds, (torch.arange(200) >= 100).long())
+        return Splits(examples, None, examples, ("in time", "late"))
+
+
+def test_inputs_far_from_zero_train_to_the_bits_of_those_near():
+    def trained(start: float) -> list[dict[str, float]]:
+        dataset, trainer = Times(start=start), TrainerConfig(device="cpu", epochs=20, batch_size=32)
+        parts = {"features": RawConfig(), "model": LinearConfig(), "loss": CrossEntropyConfig()}
+        others = {"regularizer": NoneConfig(), "optimizer": AdamWConfig(lr=0.05), "scheduler": CosineConfig()}
+        run = Setup.build(RunConfig(dataset=dataset, **parts, **others, trainer=trainer))
+        metrics = [record.metrics for record in run.train(lambda: False)]
+        return [*metrics, run.measure("test", run.splits.test)]
+
+    assert trained(1_700_000_000.0) == trained(0.0)
 
 
 def test_what_is_shared_is_prepared_once(monkeypatch):

@@ -1,15 +1,20 @@
 """Wiring: sizes, threads and schedule of a run, and optima that SciPy finds too."""
 
+from contextlib import nullcontext
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
+from torch import nn
 
 from deeprob.assembly.config import RunConfig
-from deeprob.assembly.setup import ALL_THREADS, Setup
+from deeprob.assembly.setup import ALL_THREADS, Setup, initial_model
 from deeprob.data import SpiralsConfig
+from deeprob.errors import UserError
 from deeprob.features import RawConfig
-from deeprob.models import LinearConfig, MLPConfig
+from deeprob.models import LinearConfig, MLPConfig, Model, ModelConfig
 from deeprob.objective import CrossEntropyConfig, L2Config, NoneConfig
 from deeprob.optim import AdamWConfig, ConstantConfig, CosineConfig, LBFGSConfig
 from deeprob.training import TrainerConfig
@@ -96,3 +101,47 @@ def test_device_auto_is_cpu_without_cuda(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     built = Setup.build(config(trainer=TrainerConfig(device="auto")))
     assert {p.device.type for p in built.predictor.model.parameters()} == {"cpu"}
+
+
+class TorchsOwn(Model):
+    """A layer with the weights that torch draws for it."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(inputs, outputs)
+
+    def forward(self, inputs, key=None):
+        return self.layer(inputs)
+
+    def stages(self, inputs):
+        yield "scores", self(inputs)
+
+    @property
+    def linear_layers(self):
+        return [self.layer]
+
+
+@dataclass(kw_only=True, slots=True)
+class TorchsOwnConfig(ModelConfig):
+    def build(self, inputs: int, outputs: int, rng: torch.Generator) -> TorchsOwn:
+        return TorchsOwn(inputs, outputs)
+
+
+def test_weights_that_torch_draws_are_those_of_the_seed():
+    def drawn(seed: int) -> list[list[float]]:
+        torch.manual_seed(torch.seed())
+        before = torch.get_rng_state()
+        built = Setup.build(config(model=TorchsOwnConfig(), seed=seed))
+        assert torch.equal(torch.get_rng_state(), before)
+        assert torch.equal(built.predictor.model.layer.weight, initial_model(built.config, 2, 3).layer.weight)
+        return built.predictor.model.layer.weight.tolist()
+
+    assert drawn(0) == drawn(0)
+    assert drawn(0) != drawn(1)
+
+
+@pytest.mark.parametrize(("norm", "refused"), [("batch", True), ("layer", False)])
+def test_batch_norm_needs_more_than_one_training_example(norm, refused):
+    one = SpiralsConfig(points_per_class=20, test_points_per_class=5, limit=1)
+    with pytest.raises(UserError, match="dataset: 1 training example, but batch norm") if refused else nullcontext():
+        Setup.build(config(dataset=one, model=MLPConfig(width=4, norm=norm)))

@@ -130,6 +130,19 @@ def test_validation_is_taken_from_what_the_limit_left():
     assert numbers(splits.train) | numbers(splits.val) == numbers(limited.train)
 
 
+@pytest.mark.parametrize("limit", [None, 20])
+def test_a_validation_split_that_comes_with_the_data_stays_whole(limit):
+    val = examples(6, 6)
+    splits = DatasetConfig(limit=limit).finish(examples(30, 10), examples(5, 5), ("a", "b"), val)
+    assert splits.val is val
+    assert numbers(splits.train) == numbers(finish(examples(30, 10), limit=limit).train)
+
+
+def test_a_fraction_makes_a_validation_split():
+    assert not DatasetConfig().has_validation
+    assert DatasetConfig(val_fraction=0.1).has_validation
+
+
 def test_the_dataset_s_seed_draws_the_split():
     first, again, other = (finish(examples(30, 10), val_fraction=0.25, seed=seed) for seed in (0, 0, 1))
     assert numbers(first.val) == numbers(again.val) != numbers(other.val)

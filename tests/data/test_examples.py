@@ -40,3 +40,18 @@ def test_to_moves_inputs_and_targets(five):
 def test_examples_do_not_change(five):
     with pytest.raises(dataclasses.FrozenInstanceError):
         five.inputs = five.targets
+
+
+@pytest.mark.parametrize(
+    ("inputs", "dtype", "expected"),
+    [
+        (torch.float64, torch.float32, torch.float64),
+        (torch.float32, torch.float64, torch.float64),
+        (torch.float16, torch.float32, torch.float32),
+        (torch.uint8, torch.float64, torch.uint8),
+    ],
+)
+def test_inputs_keep_their_digits_until_the_batch(inputs, dtype, expected):
+    made = Examples(torch.zeros(2, 1, dtype=inputs), torch.zeros(2, 1, dtype=torch.float64)).for_batches(dtype)
+    assert (made.inputs.dtype, made.targets.dtype) == (expected, dtype)
+    assert Examples(made.inputs, torch.tensor([0, 1])).for_batches(dtype).targets.dtype == torch.int64

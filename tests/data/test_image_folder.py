@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from deeprob.data import ImageFolderConfig
+from deeprob.data.base import draw_evenly
 from deeprob.errors import UserError
 
 
@@ -60,6 +61,65 @@ def test_train_and_test_folders_are_the_splits(root):
     assert colors(splits.test) == [(2, 0), (3, 0), (3, 1)]
     assert splits.test.targets.tolist() == [0, 1, 1]
     assert splits.val is None
+
+
+def test_a_val_folder_is_the_validation_split(root):
+    folders = {"train/cats": 2, "train/dogs": 3, "test/cats": 1, "test/dogs": 2, "val/cats": 2, "val/dogs": 1}
+    fill(root, folders)
+    for limit in (None, 2):
+        splits = load(root, limit=limit)
+        assert colors(splits.val) == [(4, 0), (4, 1), (5, 0)]
+        assert splits.val.targets.tolist() == [0, 0, 1]
+        assert colors(splits.test) == [(2, 0), (3, 0), (3, 1)]
+        assert len(splits.train) == limit or colors(splits.train) == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]
+
+
+def test_a_val_folder_beside_a_fraction_is_an_error(root):
+    fill(root, {f"{split}/{name}": 2 for split in ("train", "test", "valid") for name in "ab"})
+    assert complaint(root, val_fraction=0.25) == (
+        f"dataset.val_fraction=0.25: dataset.root={root} has a validation split already, in a folder of its own; "
+        "set dataset.val_fraction=0, or move the folder elsewhere"
+    )
+
+
+def test_it_is_known_whether_there_is_a_validation_split(root):
+    assert not ImageFolderConfig(root=str(root / "nowhere")).has_validation
+    fill(root, {f"{split}/{name}": 1 for split in ("train", "test") for name in "ab"})
+    assert not ImageFolderConfig(root=str(root)).has_validation
+    assert ImageFolderConfig(root=str(root), val_fraction=0.1).has_validation
+    fill(root, {f"val/{name}": 1 for name in "ab"})
+    assert ImageFolderConfig(root=str(root)).has_validation
+
+
+def test_a_limit_decodes_what_it_draws_and_no_more(root, monkeypatch):
+    fill(root, {"train/a": 20, "train/b": 20, "test/a": 3, "test/b": 4})
+    opened, original = [], Image.open
+    monkeypatch.setattr(Image, "open", lambda file, **options: opened.append(0) or original(file, **options))
+    few = load(root, limit=10, val_fraction=0.2)
+    assert len(opened) == 10 + 7 + 1  # the first is also asked for its size
+    whole = load(root)
+    assert len(opened) == 18 + 30 + 1
+    drawn = whole.train[draw_evenly(whole.train.targets, 10, 0, "limit")]
+    assert sorted(colors(few.train) + colors(few.val)) == sorted(colors(drawn))
+    assert colors(few.test) == colors(whole.test)
+    again = load(root, limit=10, val_fraction=0.2)
+    assert (colors(again.train), colors(again.val)) == (colors(few.train), colors(few.val))
+    assert len(opened) == 49
+
+
+def test_a_limit_leaves_what_it_does_not_draw_unread(root):
+    fill(root, {"a": 10, "b": 10})
+    splits = load(root, limit=4)
+    read = {
+        ("a", "b")[folder] + f"/{number:03}.png"
+        for part in (splits.train, splits.test)
+        for folder, number in colors(part)
+    }
+    for path in root.glob("?/*.png"):
+        if str(path.relative_to(root)) not in read:
+            path.write_text("no picture")
+    assert colors(load(root, limit=4).train) == colors(splits.train)
+    assert "cannot be read as a picture" in complaint(root)
 
 
 def test_pictures_are_bytes_with_the_channels_first(root):

@@ -81,8 +81,9 @@ def test_anything_else_is_another_entry(computed, folder, monkeypatch):
     assert anew(HogConfig()) == []
     assert anew(HogConfig(directions=8)) == [40, 9]
     assert anew(dataclasses.replace(HogConfig(), standardize="none")) == [40, 9]
-    assert anew(HogConfig(), PICTURES.flip(0)) == [40]  # means are the same, so what was extracted of others is
-    assert anew(HogConfig(), PICTURES[:39]) == [39, 9]
+    assert anew(HogConfig(), PICTURES.flip(0)) == [40]  # others are extracted the same whatever the means are
+    assert anew(HogConfig(), PICTURES[:39]) == [39]
+    assert anew(ColorQuantizationConfig(), PICTURES) == anew(ColorQuantizationConfig(seed=1), PICTURES) == [40, 9]
     assert anew(HogConfig(), PICTURES, torch.float64) == [40, 9]
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another")
     assert anew(HogConfig()) == [40, 9]

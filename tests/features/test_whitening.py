@@ -12,7 +12,7 @@ def test_by_hand():
     rows = torch.tensor([[2.0, 1.0], [2.0, -1.0], [-2.0, 1.0], [-2.0, -1.0]]) + torch.tensor([10.0, 20.0])
     whitening = Whitening(2)
     whitening.fit(rows, 0.4)
-    assert torch.allclose(whitening.mean, torch.tensor([10.0, 20.0]))
+    assert whitening.mean.tolist() == [10, 20]
     torch.testing.assert_close(whitening.matrix, torch.diag(torch.tensor([5**-0.5, 2**-0.5])))
     torch.testing.assert_close(whitening(rows)[0], torch.tensor([2 / 5**0.5, 1 / 2**0.5]))
 

@@ -11,6 +11,7 @@ from deeprob.assembly.setup import build_predictor
 from deeprob.data import Examples, Splits
 from deeprob.features import FeaturesConfig, RawConfig
 from deeprob.models import LinearConfig
+from deeprob.objective import CrossEntropyConfig
 
 
 @pytest.fixture
@@ -23,9 +24,9 @@ def run_on() -> Callable[..., Run]:
     def build(features: FeaturesConfig, pictures: Tensor, classes: Sequence[str] = ("cats", "dogs")) -> Run:
         targets = torch.arange(len(pictures)) % len(classes) if classes else torch.zeros(len(pictures), 1)
         examples = Examples(pictures, targets)
-        config = RunConfig(features=features, model=LinearConfig())
+        config = RunConfig(features=features, model=LinearConfig(), loss=CrossEntropyConfig())
         shape = pictures.shape[1:]
-        built = features.build(tuple(shape))
+        built = features.make(tuple(shape))
         built.fit(pictures)
         predictor = build_predictor(config, built, shape, len(classes) or 1, classes)
         return Run(Path("run"), config, {}, predictor, Splits(examples, None, examples, tuple(classes)))

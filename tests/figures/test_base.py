@@ -1,9 +1,16 @@
 import pytest
+import torch
+from matplotlib.text import Text
 
 from deeprob import load_run
 from deeprob.errors import UserError
+from deeprob.features import BagOfWordsConfig, ColorHistogramConfig, ColorQuantizationConfig, HogConfig, RawConfig
 from deeprob.figures import DecisionBoundaryConfig, figure_of_runs
 from deeprob.figures.base import group_by_seed
+from deeprob.figures.style import png
+
+SHORT = ["$", "$$", "$0 to $10", "_x", "a_b^c", r"\alpha", "[/]", "<b>&"]
+NAMES = [*SHORT, "x" * 300, "two\nlines \x1b[1m"]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +40,13 @@ def test_several_runs_are_panels_side_by_side_one_for_all_seeds(one_run):
     assert figure.get_size_inches() == pytest.approx([2 * width, height + 0.3])
 
 
+def test_titles_of_runs_are_no_formulas(one_run):
+    run = load_run(one_run)
+    figure = DecisionBoundaryConfig(resolution=5).compare({"$$": run, "_a\n$b$": run, "c" * 300: run})
+    png(figure)
+    assert [part.get_suptitle() for part in figure.subfigs] == ["$$", "_a $b$", f"{'c' * 44}…{'c' * 45}"]
+
+
 def test_many_runs_take_several_rows(one_run):
     run = load_run(one_run)
     figure = DecisionBoundaryConfig(resolution=5).compare({f"a={number}": run for number in range(6)})
@@ -52,3 +66,48 @@ def test_an_unknown_figure_is_named():
         UserError, match=r"trainer.figures: no figure is called decision_bondary; did you mean decision_boundary"
     ):
         figure_of_runs("decision_bondary", "trainer.figures")
+
+
+@pytest.mark.parametrize(
+    ("figure", "features"),
+    [
+        ("color_histogram", ColorHistogramConfig(bins=4)),
+        ("confusion", RawConfig()),
+        ("equalize examples=8", RawConfig()),
+        ("hog examples=10", HogConfig()),
+        ("mistakes", RawConfig()),
+        ("palette examples=10", ColorQuantizationConfig(colors=4)),
+        ("templates", RawConfig()),
+        ("words examples=10", BagOfWordsConfig(words=4, patch=4)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_names_of_pictures_are_no_formulas(figure, features, run_on):
+    pictures = torch.randint(256, (20, 3, 16, 16), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    named_as_they_are(figure, run_on(features, pictures, NAMES))
+
+
+@pytest.mark.parametrize("figure", ["confusion", "mistakes", "templates"])
+def test_names_of_rows_are_no_formulas(figure, run_on):
+    table = torch.randn(20, 5, generator=torch.Generator().manual_seed(1))
+    named_as_they_are(figure, run_on(RawConfig(), table, NAMES))
+
+
+@pytest.mark.parametrize(
+    "figure",
+    ["confusion", "decision_boundary resolution=9", "feature_space resolution=9", "mistakes", "templates", "warp_film"],
+)
+def test_names_of_points_are_no_formulas(figure, run_on):
+    points = torch.randn(20, 2, generator=torch.Generator().manual_seed(1))
+    named_as_they_are(figure, run_on(RawConfig(), points, NAMES))
+
+
+def named_as_they_are(figure, run):
+    """Draw a figure in which the names stand as they are, and no text but x₁ and x₂ is a formula."""
+    drawn = figure_of_runs(figure, "trainer.figures").draw(run)
+    png(drawn)
+    texts = {text.get_text(): text.get_parse_math() for text in drawn.findobj(Text)}
+    shown = [name for name in SHORT if name in texts or any(text.startswith(f"{name} (") for text in texts)]
+    assert shown == SHORT
+    formulas = {text for text, formula in texts.items() if formula and "$" in text}
+    assert formulas <= {"$x_1$", "$x_2$", "$x_{1}$", "$x_{2}$"}

@@ -2,9 +2,22 @@ import itertools
 import struct
 
 import numpy as np
+import pytest
+from matplotlib import rc_context
 from matplotlib.colors import to_rgb
 
-from deeprob.figures.style import DIVERGING, PALETTE, SEQUENTIAL, drawn, palette_color, png
+from deeprob.figures.style import (
+    DIVERGING,
+    PALETTE,
+    SEQUENTIAL,
+    breadth,
+    drawn,
+    label_axes,
+    legend_columns,
+    palette_color,
+    png,
+    shortened,
+)
 
 
 def seen(hexadecimal: str, matrix: np.ndarray) -> np.ndarray:
@@ -45,3 +58,49 @@ def test_png_has_the_size_asked_for():
     figure = drawn((3, 2), lambda canvas: canvas.subplots().plot([0, 1]))
     assert struct.unpack(">II", png(figure, dpi=100)[16:24]) == (300, 200)
     assert png(figure) == png(figure)
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "shown"),
+    [
+        ("abcdefghij", 10, "abcdefghij"),
+        ("abcdefghij", 7, "abc…hij"),
+        ("abcdefghij", 4, "a…ij"),
+        ("abcdefghij", 1, "…"),
+        ("猫狗鸟鱼马", 10, "猫狗鸟鱼马"),
+        ("猫狗鸟鱼马", 8, "猫…鱼马"),
+        ("e\u0301e\u0301e\u0301", 3, "e\u0301e\u0301e\u0301"),
+        ("two\nlines\tand a\xa0space", 24, "two lines and a space"),
+        ("\x1b[31mred\x07 \udcff", 20, "�[31mred� �"),
+        ("_$x$ {a}", 20, "_$x$ {a}"),
+    ],
+)
+def test_names_are_shortened_to_the_room_that_they_take(name, most, shown):
+    assert shortened(name, most) == shown
+
+
+def test_chinese_letters_take_the_room_of_two():
+    assert [breadth(text) for text in ("cat", "猫", "e\u0301", "")] == [3, 2, 1, 0]
+    assert legend_columns(["cats" * 5] * 4, 4.0) == 2
+    assert legend_columns(["猫狗" * 5] * 4, 4.0) == 2
+
+
+def test_no_text_is_a_formula_that_does_not_say_so():
+    def draw(canvas):
+        axes = canvas.subplots()
+        label_axes(axes, "$x_1$", "feature 1")
+        axes.set_title("$$")
+        axes.set_xticks([0], ["$0 to $10"])
+        axes.legend(handles=axes.plot([0, 1], label="_x $"))
+        canvas.suptitle(r"\alpha $")
+
+    with rc_context({"text.usetex": True, "axes.formatter.use_mathtext": True}):  # as someone may have set them
+        figure = drawn((3, 2), draw)
+        png(figure)  # $$ is no formula, and would fail as one
+    (axes,) = figure.axes
+    (name,) = axes.get_legend().get_texts()
+    assert name.get_text() == "_x $"
+    assert axes.xaxis.label.get_parse_math()
+    for text in (axes.title, name, *axes.get_xticklabels(), *figure.texts):
+        assert not text.get_parse_math()
+        assert not text.get_usetex()

@@ -85,3 +85,7 @@ def test_the_gain_of_tanh_keeps_small_signals():
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "identity"])
 def test_the_gain_of_what_is_nearly_linear_is_1(name):
     assert ACTIVATIONS[name].gain == 1
+
+
+def test_maxout_of_no_examples():
+    assert maxout(torch.empty(0, 6), 3).shape == (0, 2)

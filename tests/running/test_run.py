@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -241,6 +242,25 @@ def test_early_stopping(deeprob, small):
     losses = [float(row["val/loss"]) for row in rows(Path("run"))]
     assert content["epochs"] == len(losses) == losses.index(min(losses)) + 1 + 4
     assert content["reason"] == "val/loss no better for 4 epochs"
+
+
+def test_a_val_folder_is_what_patience_waits_for(deeprob, validated_pictures):
+    words = ("dataset=image_folder", f"dataset.root={validated_pictures}", "model.width=4", "optimizer.lr=0.3")
+    words += ("trainer.epochs=40", "trainer.patience=2")
+    status, _, err = deeprob(*words, "hydra.run.dir=run")
+    assert (status, err) == (0, "")
+    content = summary(Path("run"))
+    assert content["status"] == "stopped"
+    assert content["epochs"] == content["best_epoch"] + 2 < 40
+    assert content["val/loss"] == pytest.approx(content["test/loss"])  # the same pictures
+    shutil.rmtree(validated_pictures / "val")
+    assert load_run("run").config.trainer.patience == 2
+    assert deeprob(*words, "hydra.run.dir=other") == (
+        2,
+        "",
+        "error: trainer.patience needs a validation split: set dataset.val_fraction=0.1, say\n",
+    )
+    assert not Path("other").exists()
 
 
 def test_a_run_that_overflows_at_once_keeps_its_initial_weights(deeprob, small):

@@ -107,6 +107,14 @@ def test_numbers_are_fused_too(deeprob):
     assert float(fused["test/loss"]) > 0
 
 
+def test_weights_are_fitted_on_a_val_folder(deeprob, validated_pictures):
+    words = ("-m", "dataset=image_folder", f"dataset.root={validated_pictures}", "model=linear", "trainer.epochs=2")
+    status, out, err = deeprob(*words, "features=raw,color_histogram", "sweep.fuse=features", "hydra.sweep.dir=s")
+    assert (status, err) == (0, "")
+    assert "fused      raw " in out
+    assert table()[-1]["features"] == "fused"
+
+
 def test_nothing_to_fuse_is_a_remark(deeprob, small):
     words = ("-m", "seed=0,1", "dataset.val_fraction=0.2", "sweep.fuse=features", "hydra.sweep.dir=s")
     status, _, err = deeprob(*small, *words)

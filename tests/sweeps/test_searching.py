@@ -57,6 +57,14 @@ def test_optuna_is_told_the_monitored_metric(deeprob, small, launcher):
     assert where == "sweep      s"
 
 
+def test_a_val_folder_is_searched_by(deeprob, validated_pictures):
+    words = ("dataset=image_folder", f"dataset.root={validated_pictures}", "model=linear", "trainer.epochs=1")
+    result = deeprob(*WORDS, *words, RATES, HIGHEST)
+    assert result.status == 0, result.err
+    assert len(table()) == 6
+    assert all(row["val/accuracy"] for row in table())
+
+
 @pytest.mark.parametrize("launcher", ["vectorized", "basic"])
 def test_a_trial_that_diverges_has_failed(deeprob, small, launcher):
     space = ("optimizer.lr=choice(1e30)", "hydra.sweeper.max_failure_rate=1.0")

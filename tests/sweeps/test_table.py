@@ -1,13 +1,23 @@
 """Numbers of several seeds as one, and where each job lies."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
 
-from deeprob.assembly.config import TrainConfig
+from deeprob import config as configs
+from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.sweeps.job import Job
-from deeprob.sweeps.table import SweepTable, spread
+from deeprob.sweeps.table import SweepTable, shown_metrics, spread
+
+
+def test_a_val_folder_has_a_column(make_run, validated_pictures):
+    run = make_run("run", {"dataset": "image_folder", "dataset.root": str(validated_pictures)})
+    config = configs.read(RunConfig, run / "config.yaml")
+    assert shown_metrics([config]) == ["train/accuracy", "val/accuracy", "test/accuracy"]
+    shutil.rmtree(validated_pictures / "val")
+    assert shown_metrics([config]) == ["train/accuracy", "test/accuracy"]
 
 
 @pytest.mark.parametrize(

@@ -398,20 +398,22 @@ FINE: dict[str, Build] = {
         ARCHIVE, batch("data_batch_2", canary), archive(WHOLE)
     ),
 }  # fmt: skip
-CACHES = {
-    "a payload": lambda root: npy(np.array([Canary(root)], object)),
-    "a pickle": canary,
-    "an archive with a payload": lambda root: npz(np.array([Canary(root)], object)),
-    "code in its header": lambda root: b"\x93NUMPY\1\0\x76\0{'descr': __import__('os').abort()}".ljust(128),
-    "text": lambda root: b"text",
-    "nothing": lambda root: b"",
-    "another count": lambda root: npy(np.zeros((5, 3, 8, 8), np.uint8)),
-    "four channels": lambda root: npy(np.zeros((6, 4, 8, 8), np.uint8)),
-    "no pixels": lambda root: npy(np.zeros((6, 3, 0, 8), np.uint8)),
-    "other numbers": lambda root: npy(np.zeros((6, 3, 8, 8), np.int8)),
-    "more pixels than it has bytes": lambda root: npy(np.zeros((6, 3, 8, 8), np.uint8)).replace(b"8, 8", b"8,88"),
+CACHES: dict[str, Callable[[Path, bytes], bytes] | None] = {
+    "a payload": lambda root, whole: npy(np.array([Canary(root)], object)),
+    "a pickle": lambda root, whole: canary(root),
+    "an archive with a payload": lambda root, whole: npz(np.array([Canary(root)], object)),
+    "a payload after the header": lambda root, whole: whole[:-1152] + canary(root).ljust(1152),
+    "text": lambda root, whole: b"text",
+    "nothing": lambda root, whole: b"",
+    "half": lambda root, whole: whole[: len(whole) // 2],
+    "no pixels": lambda root, whole: whole[:-1152],
+    "zeros of the right shape": lambda root, whole: whole[:-1152] + bytes(1152),
+    "another shape": lambda root, whole: whole.replace(b"[6, 3, 8, 8]", b"[6, 3, 8, 9]"),
+    "another type": lambda root, whole: whole.replace(b'"uint8"', b'"int64"'),
+    "a length without end": lambda root, whole: whole[:32] + b"\xff" * 8 + whole[40:],
     "a pipe": None,
 }  # fmt: skip
+"""What is found in the place of six pictures of 8×8, of which the last 1,152 bytes of the file are the pixels."""
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -504,7 +506,7 @@ def test_what_is_odd_is_read(deeprob, tmp_path, times, tell):
     tell(f"{len(chosen)} of {len(FINE)} odd datasets read")
 
 
-def test_a_spoilt_cache_is_made_anew(tmp_path, tell):
+def test_a_spoilt_cache_is_made_anew(tmp_path, tell, capsys):
     good_folder(tmp_path / "data")
     config = ImageFolderConfig(root=str(tmp_path / "data"))
     expected = config.load().train.inputs.clone()
@@ -515,8 +517,12 @@ def test_a_spoilt_cache_is_made_anew(tmp_path, tell):
         if spoilt is None:
             os.mkfifo(cache)
         else:
-            cache.write_bytes(spoilt(tmp_path / "data"))
+            cache.write_bytes(spoilt(tmp_path / "data", whole))
+        assert cache.is_fifo() or cache.read_bytes() != whole, name
         assert torch.equal(config.load().train.inputs, expected), name
-        assert cache.read_bytes() == whole, name
+        line = capsys.readouterr().err
+        assert (line.startswith(f"note: {cache}: "), line.count("\n")) == (True, 1), name
+        assert torch.equal(config.load().train.inputs, expected), name
+        assert capsys.readouterr().err == "", name
     assert not (tmp_path / "sang").exists()
     tell(f"{len(CACHES)} of {len(CACHES)} spoilt caches of pictures made anew, no payload run")

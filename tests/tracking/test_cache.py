@@ -1,8 +1,8 @@
 """Tensors kept on the disk: the same again, and nothing that is not what was written."""
 
+import fcntl
 import os
 import stat
-import time
 
 import pytest
 import torch
@@ -137,13 +137,43 @@ def test_those_read_least_recently_make_room(tmp_path):
     assert (tmp_path / "foreign.txt").exists()
 
 
-def test_what_a_killed_process_left_goes(store):
+def test_what_a_killed_process_left_goes_at_once(store):
     store.put("k", {"x": torch.ones(1)})
-    for name, age in ((".old.tmp", 7200), (".new.tmp", 60)):
-        (store.folder / name).write_text("half")
-        os.utime(store.folder / name, (time.time() - age,) * 2)
-    store.put("l", {"x": torch.ones(1)})
-    assert {path.name for path in store.folder.iterdir()} == {"k.tensors", "l.tensors", ".new.tmp"}
+    (store.folder / ".left.tmp").write_text("half")
+    with (store.folder / ".written.tmp").open("w") as file:  # by a process that is alive
+        fcntl.flock(file, fcntl.LOCK_EX)
+        store.put("l", {"x": torch.ones(1)})
+        assert {path.name for path in store.folder.iterdir()} == {"k.tensors", "l.tensors", ".written.tmp"}
+    store.put("m", {"x": torch.ones(1)})
+    assert {path.name for path in store.folder.iterdir()} == {"k.tensors", "l.tensors", "m.tensors"}
+
+
+def test_a_file_that_is_removed_before_it_is_locked_is_made_again(store, monkeypatch):
+    lock, locked = fcntl.flock, []
+
+    def late(descriptor: int, how: int) -> None:
+        if not locked:
+            next(store.folder.glob(".*.tmp")).unlink()
+        locked.append(how)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    store.put("k", {"x": torch.ones(1)})
+    assert store.get("k")["x"].tolist() == [1]
+    assert len(locked) == 2
+    assert list(store.folder.iterdir()) == [store.path("k")]
+
+
+def test_a_file_system_without_locks_will_do(store, monkeypatch):
+    def missing(*words: object) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    store.put("k", {"x": torch.ones(1)})
+    (store.folder / ".other.tmp").write_text("half")  # nobody can tell whether it is abandoned
+    store.put("k", {"x": torch.zeros(1)})
+    assert store.get("k")["x"].tolist() == [0]
+    assert {path.name for path in store.folder.iterdir()} == {"k.tensors", ".other.tmp"}
 
 
 def test_a_fingerprint_tells_type_shape_and_values_apart(monkeypatch):

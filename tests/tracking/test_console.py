@@ -46,6 +46,22 @@ def test_a_live_table_keeps_its_columns(capsys):
     ]
 
 
+def test_names_are_no_markup(capsys, monkeypatch):
+    print_rows([("[/]", ":cat:")], ("[red]x", "b"))
+    lines = capsys.readouterr().out.splitlines()
+    assert "┃ [red]x ┃     b ┃" in lines
+    assert "│ [/]    │ :cat: │" in lines
+    console.LiveTable(["[bold]a", "b"], [0]).row([":cat:", "[/]"])
+    assert capsys.readouterr().out.splitlines() == ["[bold]a         b", ":cat:         [/]"]
+    monkeypatch.setattr(console, "Console", lambda: Console(force_terminal=True, width=100))
+    with Bar(4, "root=[/]", "pictures") as bar:
+        bar.advance(2, "[red]")
+        bar._progress.refresh()
+    out = capsys.readouterr().out
+    assert "root=[/]" in out
+    assert "[red]" in out
+
+
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [("a/accuracy", 0.12345, "12.35 %"), ("a/loss", 0.01, "0.0100"), ("a/loss", 1e-9, "1e-09"), ("b/loss", 1, "")],

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import contourpy
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,9 +20,9 @@ def limits_of(points: Tensor, margin: float = 0.1) -> Limits:
 
 
 def grid(limits: Limits, resolution: int) -> Tensor:
-    """Return (resolution², 2) float32 points that cover a part of the plane, row by row from the bottom."""
+    """Return (resolution², 2) float64 points that cover a part of the plane, row by row from the bottom."""
     left, right, bottom, top = limits
-    x, y = torch.linspace(left, right, resolution), torch.linspace(bottom, top, resolution)
+    x, y = (torch.linspace(*ends, resolution, dtype=torch.float64) for ends in ((left, right), (bottom, top)))
     return torch.stack([x.repeat(resolution), y.repeat_interleave(resolution)], dim=1)
 
 
@@ -57,7 +58,7 @@ def boundary_fields(scores: Tensor) -> Tensor:
 def zero_lines(field: Tensor, limits: Limits) -> list[Tensor]:
     """Return the lines (m, 2) of float64 along which a function (R, R) on the grid of a part of the plane is 0."""
     left, right, bottom, top = limits
-    x, y = (torch.linspace(*ends, len(field)).double().numpy() for ends in ((left, right), (bottom, top)))
+    x, y = (np.linspace(*ends, len(field)) for ends in ((left, right), (bottom, top)))
     values = field.double().cpu().numpy()
     return [torch.from_numpy(line) for line in contourpy.contour_generator(x, y, values).lines(0.0)]
 

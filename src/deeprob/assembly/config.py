@@ -52,8 +52,6 @@ class RunConfig:
             for key in ("monitor", "patience_monitor"):
                 if getattr(self.trainer, key) == "val/accuracy":
                     yield f"trainer.{key}=val/accuracy: there is no accuracy where targets are numbers; set val/loss"
-        if self.trainer.patience and not self.dataset.val_fraction:
-            yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
 
     def resolved(self) -> "RunConfig":
         """Return the config with what ``auto`` stands for, and paths that hold from any folder."""
@@ -116,6 +114,10 @@ class SweepConfig:
             yield f"isolate=true needs fork, which this system ({sys.platform}) lacks; leave it out"
 
 
+LONE_EXAMPLE = "batch norm compares the examples of a batch, and has nothing to learn from a single one"
+"""Why some runs are refused."""
+
+
 @register("", "train")
 @dataclass(kw_only=True, slots=True)
 class TrainConfig(RunConfig):
@@ -129,6 +131,15 @@ class TrainConfig(RunConfig):
 
     resume: str | None = None
     sweep: SweepConfig = field(default_factory=SweepConfig)
+
+    def problems(self) -> Iterator[str]:
+        """Yield those of the run, and what makes no sense to begin; a finished run may have lost its data since."""
+        yield from RunConfig.problems(self)
+        if self.trainer.patience and not self.dataset.has_validation:
+            yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
+        for key in ("batch_size", "chunk_size"):
+            if self.model.compares_examples and getattr(self.trainer, key) == 1:
+                yield f"trainer.{key}=1: {LONE_EXAMPLE}; set trainer.{key}=2 or more, or model.norm=layer"
 
     @property
     def run(self) -> RunConfig:

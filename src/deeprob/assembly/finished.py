@@ -13,6 +13,7 @@ from torch import Tensor
 from deeprob import config as configs
 from deeprob.assembly.allocation import NoLargerThan
 from deeprob.assembly.config import RunConfig
+from deeprob.assembly.inputs import Inputs, as_tensor
 from deeprob.assembly.setup import build_predictor
 from deeprob.data import Examples, Splits
 from deeprob.errors import UserError, memory_errors
@@ -117,16 +118,27 @@ class Run:
         return seen
 
     @torch.no_grad()
-    def features(self, inputs: Tensor) -> Tensor:
-        """Return what the model sees of raw inputs (N, …), standardisation included."""
-        features = self.predictor.features
-        seen: Tensor = features(features.extract(inputs).to(self._device))
+    def features(self, inputs: Inputs) -> Tensor:
+        """Return what the model sees of raw inputs (N, …), standardisation included.
+
+        Raises
+        ------
+        UserError
+            When their shape, type or values are not those of the run's (see `as_tensor`).
+        """
+        seen: Tensor = self.predictor.features(self._extract(inputs))
         return seen
 
     @torch.no_grad()
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Return scores (N, C), one a class or predicted number, of raw inputs (N, …)."""
-        return self.predictor.scores(self.predictor.features.extract(inputs).to(self._device))
+    def __call__(self, inputs: Inputs) -> Tensor:
+        """Return scores (N, C), one a class or predicted number, of raw inputs (N, …).
+
+        Raises
+        ------
+        UserError
+            As `features` does.
+        """
+        return self.predictor.scores(self._extract(inputs))
 
     def evaluate(self, split: str = "test") -> dict[str, float]:
         """Measure a split again: ``loss``, and ``accuracy`` where there are classes.
@@ -155,6 +167,11 @@ class Run:
         chunks = torch.split(self._extracted(split).inputs, self._chunk)
         return torch.cat([self.predictor.scores(chunk) for chunk in chunks])
 
+    def _extract(self, inputs: Inputs) -> Tensor:
+        """Return what the features extract of raw inputs (N, …), on the device."""
+        raw = as_tensor(inputs, self.predictor.input_shape)
+        return self.predictor.features.extract(raw).to(self._device)
+
     def _extracted(self, split: str, places: Tensor | slice = slice(None)) -> Examples:
         """Return a split, or some of its examples, as the features extract it, on the device."""
         examples = self.examples(split)
@@ -163,7 +180,7 @@ class Run:
         chosen = chosen[places if isinstance(places, slice) else places.to(chosen.targets.device)]
         if known is None:
             inputs = extraction.extract(self.predictor.features, chosen.inputs)
-            chosen = Examples(inputs, chosen.targets).as_floats(self.predictor.features.standardize.mean.dtype)
+            chosen = Examples(inputs, chosen.targets).for_batches(self.predictor.features.like.dtype)
         return chosen.to(self._device)
 
     @property
@@ -174,7 +191,7 @@ class Run:
 
     @property
     def _device(self) -> torch.device:
-        return self.predictor.features.standardize.mean.device
+        return self.predictor.features.like.device
 
 
 def load_run(directory: str | Path, checkpoint_name: str = "best", device: str = "cpu") -> Run:
@@ -209,6 +226,7 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
         with NoLargerThan([*content["features"].values(), *content["model"].values()]):
             predictor = build_predictor(config, config.features.make(tuple(shape)), shape, outputs, classes)
         predictor.to(torch.device("cpu"), config.trainer.dtype)
+        content["features"] = predictor.features.widened(content["features"])
         for name, part in (("features", predictor.features), ("model", predictor.model)):
             if not alike(content[name], part.state_dict()):
                 raise ValueError(f"{name} of another run")

@@ -10,6 +10,7 @@ from deeprob import randomness
 from deeprob.analysis.landscape.directions import Point
 from deeprob.analysis.landscape.landscape import Landscape
 from deeprob.assembly.finished import Run
+from deeprob.assembly.setup import initial_model
 from deeprob.data import Examples
 from deeprob.objective import Objective
 
@@ -33,8 +34,7 @@ def enough(run: Run, points: int, most: int = 1000, operations: float = 4e10) ->
 
 def start_of(run: Run) -> dict[str, Tensor]:
     """Return the weights that a run began with: those that its model draws from its seed."""
-    rng = randomness.generator(run.config.seed, "weights")
-    model = run.config.model.build(run.predictor.features.output_count, run.predictor.outputs, rng)
+    model = initial_model(run.config, run.predictor.features.output_count, run.predictor.outputs)
     like = next(run.model.parameters())
     return {name: tensor.detach().to(like) for name, tensor in model.named_parameters()}
 

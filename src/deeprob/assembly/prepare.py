@@ -69,14 +69,15 @@ def prepare(
 
     def extracted(examples: Examples) -> Examples:
         inputs = extraction.extract(fitted, examples.inputs)
-        return Examples(inputs, examples.targets).as_floats(dtype).to(device)
+        return Examples(inputs, examples.targets).for_batches(dtype).to(device)
 
-    if learned is None or not alike(dict(learned), fitted.state_dict()):
+    state = None if learned is None else fitted.widened(learned)
+    if state is None or not alike(state, fitted.state_dict()):
         train_inputs = extraction.fit(fitted, raw.train.inputs)
     else:
-        fitted.load_state_dict(learned)
+        fitted.load_state_dict(state)
         train_inputs = extraction.extract(fitted, raw.train.inputs)
-    train = Examples(train_inputs, raw.train.targets).as_floats(dtype).to(device)
+    train = Examples(train_inputs, raw.train.targets).for_batches(dtype).to(device)
     val = None if raw.val is None else extracted(raw.val)
     splits = Splits(train, val, extracted(raw.test), raw.classes)
     return Prepared(raw, fitted, splits, time.perf_counter() - began)

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from deeprob import config as configs
 from deeprob import randomness
-from deeprob.assembly.config import RunConfig
+from deeprob.assembly.config import LONE_EXAMPLE, RunConfig
 from deeprob.assembly.prepare import Prepared, Shared
 from deeprob.data import Examples, Splits
-from deeprob.errors import Diverged
+from deeprob.errors import Diverged, UserError
 from deeprob.features import Features
+from deeprob.models import Model
 from deeprob.objective import Objective, weights
 from deeprob.optim import Schedule
 from deeprob.tracking.device import resolve_device
@@ -32,9 +33,15 @@ def build_predictor(
     config: RunConfig, features: Features, input_shape: Sequence[int], outputs: int, classes: Sequence[str]
 ) -> Predictor:
     """Return features together with a model that has its initial weights."""
-    model = config.model.build(features.output_count, outputs, randomness.generator(config.seed, "weights"))
+    model = initial_model(config, features.output_count, outputs)
     bf16 = config.trainer.precision == "bf16"
     return Predictor(features, model, tuple(input_shape), outputs, tuple(classes), bf16)
+
+
+def initial_model(config: RunConfig, inputs: int, outputs: int) -> Model:
+    """Return a run's model with its initial weights, the same for the same seed."""
+    with randomness.seeded(config.seed, "layers"):
+        return config.model.build(inputs, outputs, randomness.generator(config.seed, "weights"))
 
 
 @dataclass(frozen=True)
@@ -69,12 +76,14 @@ class Setup:
         Raises
         ------
         UserError
-            When the dataset cannot be read or split as the config says.
+            When the dataset cannot be read or split as the config says, or leaves a single example to batch norm.
         """
         trainer = config.trainer
         device = resolve_device(trainer.device)
         prepared = (shared or Shared()).prepare(config.dataset, config.features, device, trainer.dtype, learned)
         splits = prepared.splits
+        if config.model.compares_examples and len(splits.train) == 1:
+            raise UserError(f"dataset: 1 training example, but {LONE_EXAMPLE}; give more, or set model.norm=layer")
         predictor = build_predictor(config, prepared.features, prepared.input_shape, splits.outputs, splits.classes)
         predictor.to(device, trainer.dtype)
         batch_size = (

@@ -34,6 +34,11 @@ class DatasetConfig:
         """Whether targets are numbers to be hit."""
         return False
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether there is a validation split: one that is drawn, or one that comes with the data."""
+        return self.val_fraction > 0
+
     def load(self) -> Splits:
         """Return the dataset's splits."""
         raise AssertionError("a dataset defines load()")
@@ -71,12 +76,12 @@ class DatasetConfig:
         train, test = self._divide(everything, count, "test")
         return self.finish(train, test, classes)
 
-    def finish(self, train: Examples, test: Examples, classes: tuple[str, ...]) -> Splits:
-        """Apply `limit` and `val_fraction` to the training examples."""
+    def finish(self, train: Examples, test: Examples, classes: tuple[str, ...], val: Examples | None = None) -> Splits:
+        """Apply `limit` to the training examples, and `val_fraction` unless `val` comes with the data."""
         if self.limit is not None and self.limit < len(train):
             train = train[draw_evenly(train.targets, self.limit, self.seed, "limit")]
-        if self.val_fraction == 0:
-            return Splits(train, None, test, classes)
+        if val is not None or self.val_fraction == 0:
+            return Splits(train, val, test, classes)
         count = round(self.val_fraction * len(train))
         if not 0 < count < len(train):
             raise UserError(

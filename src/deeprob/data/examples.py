@@ -34,6 +34,16 @@ class Examples:
         """Return the examples on a device."""
         return Examples(self.inputs.to(device), self.targets.to(device))
 
+    def for_batches(self, dtype: torch.dtype) -> "Examples":
+        """Return the examples with floats of this type, but inputs of more digits keep them.
+
+        So a mean can be taken off in a batch before digits are; pictures stay integers until then.
+        """
+        inputs = self.inputs
+        if inputs.is_floating_point():
+            inputs = inputs.to(torch.promote_types(inputs.dtype, dtype))
+        return Examples(inputs, self.targets.to(dtype) if self.targets.is_floating_point() else self.targets)
+
     def as_floats(self, dtype: torch.dtype) -> "Examples":
         """Return the examples with what are floats as floats of this type; pictures and classes stay integers."""
         inputs, targets = (t.to(dtype) if t.is_floating_point() else t for t in (self.inputs, self.targets))

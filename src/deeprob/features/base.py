@@ -2,15 +2,19 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from deeprob.config import choice, digest, name_of
+from deeprob.features.exact import Exact, narrows
 
 STANDARDIZE = ("feature", "channel", "none")
+_ROUNDING = 8
+"""Units in the last place of its mean by which a constant may vary."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -33,7 +37,7 @@ class FeaturesConfig:
         return features
 
 
-class Standardize(nn.Module):
+class Standardize(Exact):
     """Shift and scale to mean 0 and standard deviation 1 over the training split.
 
     Parameters
@@ -43,46 +47,89 @@ class Standardize(nn.Module):
     per
         ``channel``: one mean and deviation for each entry of the first dimension (a color channel of a picture, a
         column of a table); ``feature``: one for each entry; ``none``: leave the numbers alone, only make them floats.
+
+    Attributes
+    ----------
+    mean, deviation
+        Float64 of the shape of an input, or (C, 1, …) for each channel.
+    near, scale, rest
+        What batches are computed with, in their type of numbers: `mean` and `deviation` rounded, and what rounding took
+        from the mean, in deviations.
     """
+
+    exact = ("mean", "deviation")
 
     mean: Tensor
     deviation: Tensor
+    near: Tensor
+    scale: Tensor
+    rest: Tensor
 
     def __init__(self, shape: tuple[int, ...], per: str) -> None:
         super().__init__()
         self.per = per
         kept = shape if per == "feature" else (shape[0], *(1 for _ in shape[1:]))
-        self.register_buffer("mean", torch.zeros(kept))
-        self.register_buffer("deviation", torch.ones(kept))
+        self.register_buffer("mean", torch.zeros(kept, dtype=torch.float64))
+        self.register_buffer("deviation", torch.ones(kept, dtype=torch.float64))
+        for name in ("near", "scale", "rest"):
+            self.register_buffer(name, torch.zeros(kept), persistent=False)
+        self.register_load_state_dict_post_hook(Standardize._round)  # type: ignore[no-untyped-call]
+        self._round()
 
-    def fit(self, values: Tensor, chunk: int = 1024) -> None:
-        """Measure the training split (N, …); a constant entry keeps deviation 1.
+    def fit(self, values: Tensor, chunk: int = 256, *, computed: bool = False) -> None:
+        """Measure the training split (N, …) in double precision; a constant entry keeps deviation 1.
 
-        Means and variances of chunks are put together by the law of total variance, in double precision.
+        What varies by no more than rounding is constant: that of float64, or of their own type if values are `computed`
+        in it. An entry is measured between its extremes, from 0 to 1, so that no square overflows or vanishes.
         """
         if self.per == "none":
             return
         over = (0,) if self.per == "feature" else (0, *range(2, values.dim()))
-        parts = torch.split(values, chunk)
-        share = torch.tensor([len(part) / len(values) for part in parts], dtype=torch.float64)
-        share = share.reshape(-1, *(1 for _ in self.mean.shape))
-        measured = [
-            torch.var_mean(part if part.is_floating_point() else part.float(), over, correction=0, keepdim=True)
-            for part in parts
-        ]
-        variances, means = (torch.cat(column).double().cpu() for column in zip(*measured, strict=True))
-        mean = (share * means).sum(0)
-        deviation = (share * (variances + (means - mean).square())).sum(0).sqrt()
+        low, high = (bound.double() for bound in (values.amin(over, keepdim=True), values.amax(over, keepdim=True)))
+        extent = torch.where(high > low, high - low, 1.0)
+        sums, squares = torch.zeros_like(low), torch.zeros_like(low)
+        for part in torch.split(values, chunk):
+            places = (part - low).div_(extent)
+            sums += places.sum(over, keepdim=True)
+            squares += places.square_().sum(over, keepdim=True)
+        count = values.numel() // low.numel()
+        share = sums / count
+        mean = low + extent * share
+        deviation = extent * (squares / count - share.square()).clamp(min=0).sqrt()
+        dtype = values.dtype if computed and values.is_floating_point() else torch.float64
+        varies = deviation > _ROUNDING * torch.finfo(dtype).eps * mean.abs()
+        self.take(mean[0], torch.where(varies, deviation, 1.0)[0])
+
+    def take(self, mean: Tensor, deviation: Tensor) -> None:
+        """Standardise by these from now on."""
         self.mean.copy_(mean)
-        self.deviation.copy_(torch.where(deviation > 1e-6 * mean.abs(), deviation, 1.0))
+        self.deviation.copy_(deviation)
+        self._round()
+
+    def _round(self, _: object = None) -> None:
+        """Compute anew what batches are computed with."""
+        self.near.copy_(self.mean)
+        self.scale.copy_(self.deviation)
+        self.scale.masked_fill_(self.scale == 0, 1.0)  # of what varies by less than this type can say
+        self.rest.copy_((self.near - self.mean) / self.scale)
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        self._round()
+        return self
 
     def forward(self, values: Tensor) -> Tensor:
         """Return floats of the shape of `values` (B, …)."""
-        floats = values.to(self.mean.dtype)
+        near = self.near
         if self.per == "none":
-            return floats
-        centred = floats - self.mean if floats is values else floats.sub_(self.mean)  # a fresh copy may be overwritten
-        return centred.div_(self.deviation)
+            return values.to(near.dtype)
+        if values.dtype == near.dtype:
+            centred = values - near
+        elif narrows(near.dtype, values):
+            return ((values - self.mean) / self.deviation).to(near.dtype)
+        else:
+            centred = values.to(near.dtype).sub_(near)
+        return torch.addcdiv(self.rest, centred, self.scale, out=centred)
 
 
 class Features(nn.Module, ABC):
@@ -115,6 +162,20 @@ class Features(nn.Module, ABC):
         self.output_count = math.prod(output_shape)
         self.standardize = Standardize(output_shape, standardize)
 
+    @property
+    def like(self) -> Tensor:
+        """A tensor with the device and the type of numbers that all is computed with."""
+        return self.standardize.near
+
+    def widened(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the state of such features with float64 for what is `Exact`: earlier versions wrote float32."""
+        parts = self.named_modules(remove_duplicate=False)
+        exact = {f"{place}.{name}" for place, part in parts if isinstance(part, Exact) for name in part.exact}
+        return {
+            name: value.double() if name in exact and isinstance(value, Tensor) else value
+            for name, value in state.items()
+        }
+
     @abstractmethod
     def extract(self, inputs: Tensor) -> Tensor:
         """Return (N, *output_shape) from raw inputs (N, …)."""
@@ -122,7 +183,7 @@ class Features(nn.Module, ABC):
     def fit(self, inputs: Tensor) -> Tensor:
         """Learn from the raw training inputs alone, and return them extracted."""
         extracted = self.extract(inputs)
-        self.standardize.fit(extracted)
+        self.standardize.fit(extracted, computed=extracted is not inputs)
         return extracted
 
     def forward(self, extracted: Tensor) -> Tensor:

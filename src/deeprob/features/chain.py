@@ -75,5 +75,5 @@ class Chain(Features):
 
 def standardized(part: Features, extracted: Tensor) -> Tensor:
     """Return what the next part sees of what a part extracted (N, …), on the part's device."""
-    inputs: Tensor = part(extracted.to(part.standardize.mean.device))
+    inputs: Tensor = part(extracted.to(part.like.device))
     return inputs

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from deeprob.config import register
 from deeprob.features.base import Features
+from deeprob.features.exact import narrows
 from deeprob.features.parts import PARTS, PartsConfig
 
 _CHUNK = 4096  # examples whose parts are in memory twice
@@ -49,7 +50,7 @@ class Concat(Features):
 
     def extract(self, inputs: Tensor) -> Tensor:
         """Return (N, D₁ + D₂ + …) of raw inputs (N, …)."""
-        whole = self._empty(len(inputs))
+        whole = self._empty_for(inputs)
         for start in range(0, len(inputs), _CHUNK):
             chunk = slice(start, start + _CHUNK)
             for part, columns in self._columns(whole[chunk]):
@@ -58,15 +59,14 @@ class Concat(Features):
 
     def fit(self, inputs: Tensor) -> Tensor:
         """Fit each part to the raw training inputs, and return them extracted."""
-        whole = self._empty(len(inputs))
+        whole = self._empty_for(inputs)
         means, deviations = [], []
         for part, columns in self._columns(whole):
             extracted = part.fit(inputs)
             columns.copy_(extracted.flatten(1))
             means.append(part.standardize.mean.expand(extracted.shape[1:]).flatten())
             deviations.append(part.standardize.deviation.expand(extracted.shape[1:]).flatten())
-        self.standardize.mean.copy_(torch.cat(means))
-        self.standardize.deviation.copy_(torch.cat(deviations))
+        self.standardize.take(torch.cat(means), torch.cat(deviations))
         return whole
 
     def _columns(self, whole: Tensor) -> Iterator[tuple[Features, Tensor]]:
@@ -77,6 +77,7 @@ class Concat(Features):
             yield part, whole[:, start : start + part.output_count]
             start += part.output_count
 
-    def _empty(self, count: int) -> Tensor:
-        like = self.standardize.mean
-        return torch.empty((count, self.output_count), dtype=like.dtype, device=like.device)
+    def _empty_for(self, inputs: Tensor) -> Tensor:
+        """Return room (N, D₁ + D₂ + …) for all parts of inputs (N, …), with as many digits as these have."""
+        dtype = torch.float64 if narrows(self.like.dtype, inputs) else self.like.dtype
+        return torch.empty((len(inputs), self.output_count), dtype=dtype, device=self.like.device)

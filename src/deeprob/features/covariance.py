@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from deeprob.errors import UserError
+from deeprob.features.exact import centred
 from deeprob.tracking.console import Bar
 
 MOST = 2**13
@@ -30,10 +31,10 @@ def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor,
     covariance = torch.zeros(values.shape[1], values.shape[1], dtype=torch.float64, device=values.device)
     with Bar(len(values), "measuring covariances", "rows") as bar:
         for part in parts:
-            centred = part.to(dtype) - mean.to(dtype)
+            rows = centred(part, mean, dtype)
             for first in range(0, values.shape[1], _BLOCK):
                 columns = slice(first, first + _BLOCK)
-                covariance[first:, columns] += centred[:, first:].T @ centred[:, columns]
+                covariance[first:, columns] += rows[:, first:].T @ rows[:, columns]
             bar.advance(len(part))
     covariance.div_(len(values))
     return mean, covariance.tril_().add_(covariance.tril(-1).T)

@@ -71,7 +71,8 @@ def extract(features: Features, inputs: Tensor) -> Tensor:
     fitted = _read(_cache_key("fit", features, inputs))  # of a training split, if these features were fitted to it
     if fitted is not None and all(torch.equal(fitted[f"state.{name}"], value.cpu()) for name, value in state.items()):
         return fitted[_EXTRACTED]
-    words = [f"{name}={fingerprint(value)}" for name, value in state.items()]
+    learned = {name: value for name, value in state.items() if not name.startswith("standardize.")}  # comes after it
+    words = [f"{name}={fingerprint(value)}" for name, value in learned.items()]
     key = _cache_key("extract", features, inputs, *words)
     with memory_errors(advice=_size(features, inputs)):
         return _kept(key, lambda: {_EXTRACTED: features.extract(inputs)})[_EXTRACTED]
@@ -115,7 +116,7 @@ def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
 def _cache_key(purpose: str, features: Features, inputs: Tensor, *state: str) -> str:
     """Return a name for what is computed, different if anything that the numbers follow from is."""
     assert features.settings, "made by build() and not by make(): its settings are unknown"
-    like = features.standardize.mean
+    like = features.like
     machine = f"{device_name(like.device)} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"
     settings = f"{features.settings} {like.dtype}"
     words = [purpose, _code(features), settings, machine, fingerprint(inputs), *state]

@@ -18,11 +18,11 @@ def mapped(
     Parameters
     ----------
     function
-        From rows (B, D) to rows of as many numbers as `shape` holds.
+        From rows (B, D), of the inputs' type of numbers, to rows of as many numbers as `shape` holds.
     doing
         What is shown while it takes its time.
     like
-        Has the type of numbers and the device to work with.
+        Has the device to work on, and the type of numbers of the results.
     inputs
         Of any type, on any device.
     shape
@@ -32,7 +32,7 @@ def mapped(
     with Bar(len(inputs), doing, "inputs") as bar:
         for start in range(0, len(inputs), _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            rows = inputs[chunk].flatten(1).to(like.device, like.dtype)
+            rows = inputs[chunk].flatten(1).to(like.device)
             outcome[chunk] = function(rows).view(outcome[chunk].shape)
             bar.advance(len(rows))
     return outcome

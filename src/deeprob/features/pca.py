@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deeprob.config import number, register
 from deeprob.errors import UserError
 from deeprob.features.base import Features, FeaturesConfig
 from deeprob.features.covariance import axes, fit_covariance, moments
+from deeprob.features.exact import Exact, centred
 from deeprob.features.linear_map import mapped
 
 
@@ -43,7 +44,7 @@ def fit_components(name: str, components: int, count: int, what: str) -> None:
         raise UserError(f"features={name} components={components}: {what} have {count} numbers, so {count} at most")
 
 
-class PrincipalAxes(nn.Module):
+class PrincipalAxes(Exact):
     """z = Vᵀ (x − x̄) for the first K principal axes V (D, K) of a covariance.
 
     Pearson, "On lines and planes of closest fit to systems of points in space", 1901. Small: points on a line keep
@@ -60,20 +61,20 @@ class PrincipalAxes(nn.Module):
 
     def __init__(self, count: int, components: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(count))
+        self.register_buffer("mean", torch.zeros(count, dtype=torch.float64))
         self.register_buffer("matrix", torch.eye(count, components))
 
     def fit(self, values: Tensor) -> None:
         """Measure rows (N, D); along an axis on which they vary only by rounding, every z is 0."""
-        mean, covariance = moments(values, self.mean.dtype)
+        mean, covariance = moments(values, self.matrix.dtype)
         variances, vectors = axes(covariance)
-        rounding = torch.finfo(self.mean.dtype).eps * variances[0]
+        rounding = torch.finfo(self.matrix.dtype).eps * variances[0]
         self.mean.copy_(mean)
         self.matrix.copy_(torch.where(variances > rounding, vectors, 0.0)[:, : self.matrix.shape[1]])
 
     def forward(self, values: Tensor) -> Tensor:
         """Return (…, K) of rows (…, D)."""
-        return (values - self.mean) @ self.matrix
+        return centred(values, self.mean, self.matrix.dtype) @ self.matrix
 
 
 class Pca(Features):
@@ -95,9 +96,9 @@ class Pca(Features):
 
     def fit(self, inputs: Tensor) -> Tensor:
         """Learn from training inputs (N, …), and return them projected."""
-        self.projection.fit(inputs.flatten(1).to(self.projection.mean.device))
+        self.projection.fit(inputs.flatten(1).to(self.like.device))
         return super().fit(inputs)
 
     def extract(self, inputs: Tensor) -> Tensor:
         """Return (N, K) of inputs (N, …)."""
-        return mapped(self.projection, "projecting", self.projection.mean, inputs, (self.output_count,))
+        return mapped(self.projection, "projecting", self.like, inputs, (self.output_count,))

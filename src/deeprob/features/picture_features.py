@@ -92,7 +92,7 @@ class PictureFeatures(Features):
         UserError
             For floats that are not in [0, 1].
         """
-        like = self.standardize.mean
+        like = self.like
         extracted = torch.empty((len(inputs), *self.output_shape), dtype=like.dtype, device=like.device)
         chunks = self._chunks(len(inputs))
 
@@ -115,11 +115,11 @@ class PictureFeatures(Features):
             yield chunk, self._prepare(inputs[chunk])
 
     def _chunks(self, count: int) -> list[slice]:
-        size = max(1, NUMBERS.get(self.standardize.mean.device.type, NUMBERS["cuda"]) // self.numbers)
+        size = max(1, NUMBERS.get(self.like.device.type, NUMBERS["cuda"]) // self.numbers)
         return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
     def _prepare(self, pictures: Tensor) -> Tensor:
-        like = self.standardize.mean
+        like = self.like
         pictures = in_range(pictures.to(like.device))
         for name in self.before:
             pictures = STEPS[name](pictures)

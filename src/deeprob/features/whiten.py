@@ -60,9 +60,9 @@ class Whiten(Features):
 
     def fit(self, inputs: Tensor) -> Tensor:
         """Learn from training inputs (N, …), and return them whitened."""
-        self.whitening.fit(inputs.flatten(1).to(self.whitening.mean.device), self.epsilon)
+        self.whitening.fit(inputs.flatten(1).to(self.like.device), self.epsilon)
         return super().fit(inputs)
 
     def extract(self, inputs: Tensor) -> Tensor:
         """Return inputs (N, …) whitened, in their own shape."""
-        return mapped(self.whitening, "whitening", self.whitening.mean, inputs, inputs.shape[1:])
+        return mapped(self.whitening, "whitening", self.like, inputs, inputs.shape[1:])

@@ -1,14 +1,15 @@
 """Whitening: a linear map after which numbers have mean 0, vary alike, and no two of them are correlated."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deeprob.features.covariance import axes, moments
+from deeprob.features.exact import Exact, centred
 
 METHODS = ("zca", "cholesky")
 
 
-class Whitening(nn.Module):
+class Whitening(Exact):
     """z = W (x − x̄) with WᵀW = (C + εI)⁻¹ for a covariance C = V Λ Vᵀ.
 
     Along axes of a variance far below ε nothing is blown up, be it noise or what JPEG has left over. Small:
@@ -33,12 +34,12 @@ class Whitening(nn.Module):
     def __init__(self, count: int, method: str = "zca") -> None:
         super().__init__()
         self.method = method
-        self.register_buffer("mean", torch.zeros(count))
+        self.register_buffer("mean", torch.zeros(count, dtype=torch.float64))
         self.register_buffer("matrix", torch.eye(count))
 
     def fit(self, values: Tensor, epsilon: float) -> None:
         """Measure rows (N, D); `epsilon` times the mean variance is added to variances."""
-        mean, covariance = moments(values, self.mean.dtype)
+        mean, covariance = moments(values, self.matrix.dtype)
         floor = (epsilon * covariance.diagonal().mean()).clamp(min=1e-12)
         self.mean.copy_(mean)
         if self.method == "cholesky":
@@ -50,8 +51,8 @@ class Whitening(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Return rows (…, D) whitened."""
-        centred = values - self.mean
+        rows = centred(values, self.mean, self.matrix.dtype)
         if self.method == "cholesky":  # back substitution needs half the operations of a product with L⁻¹
-            whitened: Tensor = torch.linalg.solve_triangular(self.matrix.T, centred, upper=True, left=False)
+            whitened: Tensor = torch.linalg.solve_triangular(self.matrix.T, rows, upper=True, left=False)
             return whitened
-        return centred @ self.matrix
+        return rows @ self.matrix

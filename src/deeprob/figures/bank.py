@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from deeprob.figures.style import picture_axes
+from deeprob.figures.style import breadth, picture_axes
 
 TALLEST, WIDTH, CAPTION, LINE = 1.6, 8.3, 0.2, 0.17
 """Inches: the tallest picture, the widest bank, the room for a row's captions, a line of the title."""
@@ -77,7 +77,7 @@ class Bank:
     @property
     def _room(self) -> float:
         """Inches for the names."""
-        return 0.1 + (0.1 + 0.088 * max(map(len, self.names)) if self.names else 0.0)
+        return 0.1 + (0.1 + 0.088 * max(map(breadth, self.names)) if self.names else 0.0)
 
     @property
     def _gap(self) -> int:

@@ -14,7 +14,7 @@ from deeprob.assembly.finished import Run
 from deeprob.config import name_of, options
 from deeprob.config.one_option import chosen
 from deeprob.errors import UserError, did_you_mean
-from deeprob.figures.style import drawn, save_figure
+from deeprob.figures.style import drawn, save_figure, shortened
 
 
 @dataclass(kw_only=True, slots=True)
@@ -76,7 +76,7 @@ class FigureConfig:
         def panels(figure: FigureBase) -> None:
             parts = figure.subfigures(rows, columns, squeeze=False).flat
             for part, (title, run) in zip(parts, chosen.items(), strict=False):
-                part.suptitle(title)
+                part.suptitle(shortened(title, 90))
                 self.panel(part, run)
 
         return drawn((width * columns, (height + 0.3) * rows), panels)

@@ -1,6 +1,7 @@
 """How all pictures look: dark text on white, a palette for all eyes, labels that are legible in a README."""
 
 import io
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure, FigureBase
 
+from deeprob.figures.letters import make_legible
+from deeprob.figures.powers import write_powers
 from deeprob.tracking.files import write_whole
 
 PALETTE = (
@@ -36,6 +39,9 @@ LETTER = 0.065
 STYLE: Any = {  # of plain values; the hints want one of 320 literal names for each key
     "font.family": "DejaVu Sans",  # matplotlib brings it along: the same letters on every machine
     "font.size": 9.0,
+    "text.parse_math": False,  # a name may have a $; what is a formula says so
+    "text.usetex": False,
+    "axes.formatter.use_mathtext": False,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
@@ -79,14 +85,29 @@ def rgb(number: int) -> tuple[float, float, float]:
     return to_rgb(palette_color(number))
 
 
-def shortened(text: str, most: int) -> str:
-    """Return a text in at most so many letters: of a longer one the beginning and the end, where names differ."""
-    return text if len(text) <= most else f"{text[: most - most // 2 - 1]}…{text[-(most // 2) :]}"
+def breadth(text: str) -> int:
+    """Return how many letters' room a text takes: a Chinese letter that of two, an accent by itself none."""
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
+
+
+def shortened(name: str, most: int) -> str:
+    """Return a name on one line, in the room of so many letters: of a longer one both ends, where names differ.
+
+    A control character, which no font has, becomes �.
+    """
+    text = "".join(" " if c.isspace() else "�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in name)
+    if breadth(text) <= most:
+        return text
+    kept = max(1, most * len(text) // breadth(text))
+    return f"{text[: kept - kept // 2 - 1]}…{text[len(text) - kept // 2 :]}"
 
 
 def legend_columns(labels: Sequence[str], width: float) -> int:
     """Return how many columns of a legend fit into a width in inches."""
-    return max(1, min(len(labels), int(width / (LETTER * max(map(len, labels)) + 0.55))))
+    return max(1, min(len(labels), int(width / (LETTER * max(map(breadth, labels)) + 0.55))))
 
 
 def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None]) -> Figure:
@@ -94,6 +115,8 @@ def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None]) -> Figu
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
+        write_powers(figure)
+        make_legible(figure)
         return figure
 
 
@@ -118,8 +141,15 @@ def picture_axes(axes: Axes, title: str = "") -> None:
 def plane_axes(axes: Axes, limits: tuple[float, float, float, float]) -> None:
     """Make axes a view of the plane within (left, right, bottom, top), with equal scales."""
     left, right, bottom, top = limits
-    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+    label_axes(axes, "$x_1$", "$x_2$")
     axes.locator_params(nbins=5)
+
+
+def label_axes(axes: Axes, x: str, y: str) -> None:
+    """Label axes with words, or with formulas between dollar signs."""
+    axes.set_xlabel(x, parse_math=True)
+    axes.set_ylabel(y, parse_math=True)
 
 
 def save_figure(figure: Figure, path: Path) -> None:

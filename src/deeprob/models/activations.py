@@ -48,7 +48,7 @@ def maxout(values: Tensor, pieces: int) -> Tensor:
 
     max(w₁ᵀx + b₁, w₂ᵀx + b₂) for two pieces (Goodfellow et al., "Maxout networks", 2013).
     """
-    return values.view(len(values), -1, pieces).amax(2)
+    return values.view(len(values), values.shape[1] // pieces, pieces).amax(2)
 
 
 # Rectifiers: gain² = 1/E[φ(z)²] with z standard normal keeps the second moment (He et al., "Delving deep into

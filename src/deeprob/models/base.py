@@ -13,8 +13,16 @@ class ModelConfig:
     """A model's fields are its own."""
 
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "Model":
-        """Return a model from `inputs` numbers to `outputs` scores, its weights drawn from `rng`."""
+        """Return a model from `inputs` numbers to `outputs` scores, its weights drawn from `rng`.
+
+        Layers may draw their own weights: torch's generator is seeded by the run's seed meanwhile, on the CPU.
+        """
         raise AssertionError("a model defines build()")
+
+    @property
+    def compares_examples(self) -> bool:
+        """Whether training normalizes by the variance over a batch, which a single example does not have."""
+        return False
 
     def noise_sources(self) -> list[str]:
         """Return what in it draws random numbers in training, each as the override that switches it off."""

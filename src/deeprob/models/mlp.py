@@ -62,11 +62,16 @@ class MLPConfig(ModelConfig):
         """Return the number of units of each hidden layer."""
         return [self.width] * (self.layers - 1) if self.hidden is None else self.hidden
 
+    @property
+    def compares_examples(self) -> bool:
+        """Whether it has batch norm."""
+        return self.norm == "batch" and bool(self.hidden_sizes())
+
     def noise_sources(self) -> list[str]:
         """Return the overrides that switch off what differs between evaluations: dropout, running means."""
         if not self.hidden_sizes():
             return []
-        return ["model.dropout=0"] * (self.dropout > 0) + ["model.norm=none"] * (self.norm == "batch")
+        return ["model.dropout=0"] * (self.dropout > 0) + ["model.norm=none"] * self.compares_examples
 
 
 class MLP(Model):

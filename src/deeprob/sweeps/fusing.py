@@ -46,7 +46,7 @@ class Fusing:
         keys = configs.flat(config)
         if key not in keys:
             raise UserError(f"sweep.fuse: no key {key}; {did_you_mean(key, keys)}")
-        if not config.dataset.val_fraction:
+        if not config.dataset.has_validation:
             raise UserError("sweep.fuse fits weights on a validation split: set dataset.val_fraction=0.1, say")
         return cls(key, config.trainer.device)
 

@@ -77,7 +77,7 @@ def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:
         raise UserError(
             f"hydra.sweeper.direction={direction}: jobs are judged by {monitor}; set hydra.sweeper.direction={right}"
         )
-    if not plan.dataset.val_fraction and "dataset.val_fraction" not in swept:
+    if not plan.dataset.has_validation and "dataset.val_fraction" not in swept:
         raise UserError(f"a sweeper that searches needs {monitor}; set dataset.val_fraction=0.1, say")
     if plan.resume is not None:
         raise UserError("resume=auto: a sweep that searches is not resumed, as its jobs would be drawn anew")

@@ -170,7 +170,7 @@ class SweepTable:
 def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:
     """Return the metrics in which jobs differ: accuracy of each split, or loss where there is none, and zeros."""
     measure = "loss" if any(config.dataset.regression for config in configs) else "accuracy"
-    val = any(config.dataset.val_fraction for config in configs)
+    val = any(config.dataset.has_validation for config in configs)
     names = [f"train/{measure}", *([f"val/{measure}"] if val else []), f"test/{measure}"]
     return names + ["params/zeros"] * any(config.regularizer.selects for config in configs)
 

@@ -1,16 +1,17 @@
 """Tensors that took long to compute, kept on the disk for later runs: sealed files, of which the oldest make room."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import struct
 import tempfile
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -24,7 +25,6 @@ _SEAL = 16  # bytes
 _HEAD = struct.Struct(f"<{len(_MAGIC)}s{_SEAL}sQ")  # what the file is; the header's seal and length
 _ALIGNED = 64
 _BLOCK = 2**24  # bytes that one thread hashes at a time
-_ABANDONED = 3600  # seconds after which an unfinished file is one that a killed process left
 
 
 def user_cache() -> Path:
@@ -107,19 +107,15 @@ class Cache:
             raise OSError(errno.EFBIG, "larger than the whole cache may be", str(self.path(key)))
         self.folder.mkdir(parents=True, exist_ok=True)
         self._make_room(size)
-        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".", suffix=".tmp", delete=False) as file:
-            try:
-                file.write(head)
-                for start, content in parts:
-                    file.seek(_aligned(len(head)) + start)
-                    file.write(content)
-                file.truncate(size)
-                file.flush()
-                os.fchmod(file.fileno(), 0o644)  # temporary files are for their owner's eyes alone
-                Path(file.name).replace(self.path(key))
-            except BaseException:
-                Path(file.name).unlink()
-                raise
+        with _unfinished(self.folder) as (file, path):
+            file.write(head)
+            for start, content in parts:
+                file.seek(_aligned(len(head)) + start)
+                file.write(content)
+            file.truncate(size)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)  # temporary files are for their owner's eyes alone
+            path.replace(self.path(key))
 
     def _make_room(self, size: int) -> None:
         """Remove files, the least recently read first, until `size` bytes more are within the limit."""
@@ -129,14 +125,40 @@ class Cache:
                 found = path.lstat()
                 if path.suffix == ".tensors":
                     known.append((found.st_mtime, found.st_size, path))
-                elif path.suffix == ".tmp" and time.time() - found.st_mtime > _ABANDONED:
-                    path.unlink()
+                elif path.suffix == ".tmp":
+                    _remove_abandoned(path)
         total = size + sum(bytes_of for _, bytes_of, _ in known)
         for _, bytes_of, path in sorted(known):
             if total <= self.limit:
                 break
             path.unlink(missing_ok=True)
             total -= bytes_of
+
+
+@contextmanager
+def _unfinished(folder: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """Open a new file, which its lock shows to be in use; the lock goes with the process, however that ends."""
+    while True:
+        descriptor, name = tempfile.mkstemp(".tmp", ".", folder)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        path = Path(name)
+        if path.exists():
+            break
+        os.close(descriptor)  # another process removed it before it was locked
+    with os.fdopen(descriptor, "wb") as file:
+        try:
+            yield file, path
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove an unfinished file that nobody holds the lock of: the process that wrote it was killed."""
+    with suppress(OSError), path.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
 
 
 def _opened(whole: "np.memmap[tuple[int], np.dtype[np.uint8]]", key: str) -> dict[str, Tensor]:

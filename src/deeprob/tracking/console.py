@@ -76,12 +76,12 @@ class Bar:
         console = Console()
         if visible and console.is_terminal:
             self._progress = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f} %"),
                 _Rate(unit),
                 _Left(),
-                TextColumn("{task.fields[remark]}"),
+                TextColumn("{task.fields[remark]}", markup=False),
                 console=console,
                 refresh_per_second=4,
                 transient=True,
@@ -146,13 +146,13 @@ def progress_remark(metrics: Mapping[str, float]) -> str:
 
 
 def print_rows(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
-    """Print a table: text to the left, numbers to the right."""
+    """Print a table: text to the left, numbers to the right; [red] and :cat: are names like others."""
     view = Table(header_style="bold")
     for position, name in enumerate(header):
         view.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
     for row in rows:
         view.add_row(*row)
-    Console().print(view)
+    Console(markup=False, emoji=False).print(view)
 
 
 class LiveTable:
@@ -180,7 +180,8 @@ class LiveTable:
             f"{cell:{'<' if column < self._texts else '>'}{width}}"
             for column, (cell, width) in enumerate(zip(cells, self._widths, strict=False))
         ]
-        console = Console(soft_wrap=True, markup=False, highlight=False)  # made anew: a table may be sent to a process
+        # made anew: a table may be sent to a process
+        console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
         console.print("  ".join(aligned).rstrip(), style=style)
 
 

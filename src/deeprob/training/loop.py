@@ -151,8 +151,8 @@ def train(
         At the next record after a number was not finite; the state is that before the update at fault.
     """
     state = learner.state
-    if settings.augment is None and settings.batch_size >= len(examples):
-        features, examples = made_ready(features, examples)
+    if settings.augment is None:
+        features, examples = made_ready(features, examples, whole=settings.batch_size >= len(examples))
     draws = draws_of(learner, examples, settings)
     per_epoch = draws.batches.per_epoch
     update = Update(state, learner.objective, features, settings.chunk_size, settings.bf16, halving=per_epoch == 1)

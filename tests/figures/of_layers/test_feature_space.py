@@ -87,7 +87,7 @@ def test_the_grid_goes_where_the_points_go(folding):
         assert line[:, 0].unique().numel() == 1
     for line in before.grid[3:]:
         assert line[:, 1].unique().numel() == 1
-    assert torch.equal(relu.grid, before.grid.clamp(min=0))
+    assert torch.equal(relu.grid, before.grid.float().clamp(min=0).double())
     assert relu.grid[0, :, 0].eq(0).all()  # the leftmost line, which is now a part of the axis
 
 
@@ -200,7 +200,7 @@ def test_features_are_a_stage_and_the_grid_is_torn_where_the_angle_jumps():
     run = run_of(LinearConfig(), CirclesConfig(points_per_class=40), PolarConfig())
     assert stage_names(run) == ["input", "polar", "scores"]
     before, polar, scores = stages_of(run, lines=4, resolution=40)
-    torch.testing.assert_close(polar.train.inputs, run.features(before.points.float()).double())
+    torch.testing.assert_close(polar.train.inputs, run.features(before.points).double())
     assert polar.projection.labels == ("feature 1", "feature 2")
     steps = polar.grid.diff(dim=1).abs()
     assert steps[~steps.isnan()].max() < 0.5

@@ -18,14 +18,20 @@ def wedge(points):
 def three(points):
     """Three classes, in the directions 0°, 120° and 240°."""
     angles = torch.arange(3) * 2 * torch.pi / 3
-    return points @ torch.stack([angles.cos(), angles.sin()])
+    return points @ torch.stack([angles.cos(), angles.sin()]).double()
 
 
 def test_a_closed_boundary_is_one_line_on_the_circle_though_the_grid_is_coarse():
     (line,) = trace(circle, (-1, 1, -1, 1), 20)
     torch.testing.assert_close(line[0], line[-1], atol=1e-3, rtol=0)
-    torch.testing.assert_close(line.norm(dim=1), torch.full((len(line),), 0.5), atol=2e-4, rtol=0)
+    assert (line.norm(dim=1) - 0.5).abs().max() < 2e-4
     assert len(line) > 30
+
+
+def test_a_boundary_far_from_zero_is_as_sharp():
+    near, far = 2.0**30 - 1, 2.0**30 + 1  # in float32 they are the same
+    (line,) = trace(lambda points: circle(points - 2.0**30), (near, far, near, far), 20)
+    assert ((line - 2.0**30).norm(dim=1) - 0.5).abs().max() < 2e-4
 
 
 def test_points_lie_on_the_lines_of_the_grid():

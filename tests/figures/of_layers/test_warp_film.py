@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from deeprob import load_run
+from deeprob.features import RawConfig
 from deeprob.figures.gif import gif
 from deeprob.figures.of_layers.stages import stage_names
 from deeprob.figures.of_layers.warp_film import WarpFilmConfig
@@ -83,3 +84,10 @@ def test_what_it_is_not_for(one_run, deeprob):
     assert WarpFilmConfig().unsuited(load_run(one_run)) == ""
     assert deeprob("dataset=random_regression", "loss=squared_error", "trainer.epochs=1", "hydra.run.dir=a").status == 0
     assert WarpFilmConfig().unsuited(load_run("a")) == "needs classes, and the run predicts numbers"
+
+
+def test_names_in_a_film_are_no_formulas_and_have_all_letters(run_on, capsys, monkeypatch):
+    monkeypatch.setattr("deeprob.figures.letters._told", set())
+    run = run_on(RawConfig(), torch.randn(8, 2), ["$$", "_x $a$", "\U0010fffd", "\x1b"])
+    assert len(list(WarpFilmConfig(frames=0, resolution=9).film(run))) == 2  # and warnings are errors
+    assert "no font here has \U0010fffd;" in capsys.readouterr().err

@@ -21,8 +21,7 @@ def network(inputs=2, outputs=3, **options):
 
 def standardize(shape, per, mean, deviation):
     layer = Standardize(shape, per)
-    layer.mean.copy_(torch.tensor(mean).view_as(layer.mean))
-    layer.deviation.copy_(torch.tensor(deviation).view_as(layer.deviation))
+    layer.take(torch.tensor(mean).view_as(layer.mean), torch.tensor(deviation).view_as(layer.deviation))
     return layer
 
 

@@ -71,6 +71,21 @@ def test_rates_by_hand():
     assert Rates(lr, [half, third, half])(1).tolist() == [0.5, 0.5, 2.0]
 
 
+@pytest.mark.parametrize("size", [32, 90])
+def test_a_table_of_more_digits_trains_as_each_run_does_alone(bench_of, bench, spec, size):
+    near = Examples(bench.examples.inputs.mul(1024).round() / 1024, bench.examples.targets)
+    specs = [spec.but(seed=run) for run in range(3)]
+    found = []
+    for offset in (0.0, 1e6):
+        single = bench_of(near, torch.float32)
+        single.settings["batch_size"] = size
+        single.examples = Examples(near.inputs + offset, near.targets)
+        single.features.fit(single.examples.inputs)
+        assert single.apart(specs, validation=single.examples) < 1e-4
+        found.append([[record.metrics for record in records] for records in single.together(specs)])
+    assert found[0] == found[1]
+
+
 # ---------------------------------------------------------------- runs that diverge
 
 

@@ -54,7 +54,7 @@ class EqualizeConfig(ExamplesConfig):
             for name, pixels, (left, right) in ((title, picture, row[:2]), (f"equalized{same}", after, row[2:])):
                 left.imshow(as_rgb(pixels).numpy())
                 picture_axes(left)
-                left.set_title(name, fontsize=8, fontweight="normal", pad=3, parse_math=False)
+                left.set_title(name, fontsize=8, fontweight="normal", pad=3)
                 levels_of(right, pixels)
         for axes in grid[-1, 1::2]:
             axes.set_xlabel("level", fontsize=8)

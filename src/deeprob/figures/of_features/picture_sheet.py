@@ -189,4 +189,4 @@ def sheet(canvas: FigureBase, height: float, title: str, remark: str = "") -> Ax
 def caption(axes: Axes, x: float, y: float, text: str, *, faint: bool = False, middle: bool = False) -> None:
     """Write a line of text on a sheet, whose lower edge is at y."""
     ink, side = FAINT if faint else INK, "center" if middle else "left"
-    axes.text(x, y, text, fontsize=8, color=ink, va="bottom", ha=side, parse_math=False)
+    axes.text(x, y, text, fontsize=8, color=ink, va="bottom", ha=side)

@@ -17,7 +17,7 @@ from deeprob.config import number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.of_layers.stages import INPUT, Stage, frame_of, joined, stage_names, stage_title, stages_of
 from deeprob.figures.of_models.decision_boundary import draw_boundaries, needs_classes_of_the_plane
-from deeprob.figures.style import INK, LEVEL, PALE, UPRIGHT, palette_color
+from deeprob.figures.style import INK, LEVEL, PALE, UPRIGHT, label_axes, palette_color, shortened
 
 NAMED, LONGEST = 10, 18
 """Up to so many classes are named, with so many letters."""
@@ -122,7 +122,7 @@ def draw_stage(axes: Axes, stage: Stage, points: int, network: Scores | None = N
         axes.plot(*joined(stage.boundary).T.numpy(), color=INK, lw=1.3)
     else:
         draw_boundaries(axes, network(grid(limits, 300)), limits, INK)
-    axes.set(xlabel=stage.projection.labels[0], ylabel=stage.projection.labels[1])
+    label_axes(axes, *stage.projection.labels)
     axes.locator_params(nbins=4)
     if stage.train.inputs.shape[1] == 1:
         axes.set_yticks([])
@@ -159,19 +159,15 @@ def legend(canvas: FigureBase, classes: Sequence[str], columns: int, remark: str
     marks = [Line2D([], [], color=INK, lw=1.3, label="boundary")]
     marks += [Line2D([], [], color=ink, lw=1.2, label=f"constant {x}") for ink, x in ((UPRIGHT, "x₁"), (LEVEL, "x₂"))]
     marks += class_marks(classes)
-    names = canvas.legend(
-        handles=marks, loc="outside lower center", ncols=min(len(marks), 2 * columns), handletextpad=0.4, title=remark
-    )
-    for text in names.get_texts():
-        text.set_parse_math(False)  # a name may have a $
+    across = min(len(marks), 2 * columns)
+    canvas.legend(handles=marks, loc="outside lower center", ncols=across, handletextpad=0.4, title=remark)
 
 
 def class_marks(classes: Sequence[str]) -> list[Line2D]:
     """Return a colored point for each class, under its name, if there are not too many to distinguish."""
-    names = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in classes]
     marks = [
-        Line2D([], [], marker="o", ls="", ms=5, color=palette_color(place), label=name)
-        for place, name in enumerate(names)
+        Line2D([], [], marker="o", ls="", ms=5, color=palette_color(place), label=shortened(name, LONGEST))
+        for place, name in enumerate(classes)
     ]
     return marks if len(marks) <= NAMED else []
 

@@ -149,8 +149,10 @@ def stage_outcomes(run: Run, pieces: Sequence[Tensor]) -> Iterator[tuple[str, li
 def grid_lines(limits: Limits, lines: int) -> Tensor:
     """Return a grid over a part of the plane: (2·lines, S, 2), the lines of constant x₁ before those of constant x₂."""
     left, right, bottom, top = limits
-    x, y = torch.linspace(left, right, lines), torch.linspace(bottom, top, lines)
-    along_x, along_y = torch.linspace(left, right, SAMPLES), torch.linspace(bottom, top, SAMPLES)
+    (x, along_x), (y, along_y) = (
+        [torch.linspace(*ends, count, dtype=torch.float64) for count in (lines, SAMPLES)]
+        for ends in ((left, right), (bottom, top))
+    )
     upright = torch.stack(torch.meshgrid(x, along_y, indexing="ij"), dim=-1)
     level = torch.stack(torch.meshgrid(y, along_x, indexing="ij"), dim=-1).flip(-1)
     return torch.cat([upright, level])

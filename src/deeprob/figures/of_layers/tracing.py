@@ -27,7 +27,7 @@ def trace(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -
     Returns
     -------
     list[Tensor]
-        Lines (m, 2) of float32. Each point lies between two neighbours of the grid, where the two highest scores tie;
+        Lines (m, 2) of float64. Each point lies between two neighbours of the grid, where the two highest scores tie;
         of more than two classes each line is there twice, as the boundary of either class.
     """
     left, right, bottom, top = limits
@@ -38,8 +38,8 @@ def trace(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -
             winners.append(torch.full((len(line), 1), winner))
     if not lines:
         return []
-    corner = torch.tensor([left, bottom]).double()
-    step = (torch.tensor([right, top]).double() - corner) / (resolution - 1)
+    corner = torch.tensor([left, bottom], dtype=torch.float64)
+    step = (torch.tensor([right, top], dtype=torch.float64) - corner) / (resolution - 1)
     sharp = sharpened(scores, torch.cat(lines), torch.cat(winners), corner, step)
     return list(torch.split(sharp, [len(line) for line in lines]))
 
@@ -63,11 +63,11 @@ def sharpened(
     Returns
     -------
     Tensor
-        (M, 2) of float32.
+        (M, 2) of float64.
     """
 
     def positive(places: Tensor) -> Tensor:
-        return margins(scores(places.float()).cpu()).gather(1, winners) > 0
+        return margins(scores(places).cpu()).gather(1, winners) > 0
 
     cells = (points - corner) / step
     start, end = corner + (cells + NEAR).floor() * step, corner + (cells - NEAR).ceil() * step
@@ -77,4 +77,4 @@ def sharpened(
         middle = (start + end) / 2
         same = positive(middle) == side
         start, end = torch.where(same, middle, start), torch.where(same, end, middle)
-    return torch.where(crossed, (start + end) / 2, points).float()
+    return torch.where(crossed, (start + end) / 2, points)

@@ -18,6 +18,7 @@ from deeprob.assembly.finished import Run
 from deeprob.config import name_of, number, register
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.gif import gif
+from deeprob.figures.letters import make_legible
 from deeprob.figures.of_layers.feature_space import (
     class_marks,
     cloud,
@@ -28,7 +29,7 @@ from deeprob.figures.of_layers.feature_space import (
 from deeprob.figures.of_layers.scenes import Scene, played, scenes_of
 from deeprob.figures.of_layers.stages import stage_names, stages_of
 from deeprob.figures.of_models.decision_boundary import needs_classes_of_the_plane
-from deeprob.figures.style import INK, LEVEL, PALE, STYLE, UPRIGHT, picture_axes
+from deeprob.figures.style import INK, LEVEL, PALE, STYLE, UPRIGHT, label_axes, picture_axes
 from deeprob.tracking.files import write_whole
 
 DPI = 120
@@ -101,6 +102,7 @@ class WarpFilmConfig(FigureConfig):
             figure = Figure(figsize=(self.pixels / DPI, self.pixels / DPI), dpi=DPI)
             canvas: Any = FigureCanvasAgg(figure)  # has no type hints
             below = class_row(figure, run.classes)
+            make_legible(figure)
             canvas.draw()
             still = canvas.copy_from_bbox(figure.bbox)  # of what is the same in all pictures
             axes = figure.add_axes((0.06, below + 0.07, 0.9, 0.85 - below))
@@ -129,9 +131,7 @@ def class_row(figure: Figure, classes: Sequence[str]) -> float:
     """Say at the bottom of a square figure which color is which class, and return its share of the height."""
     marks = class_marks(classes)
     columns = max(1, min(len(marks), 5))
-    names = figure.legend(handles=marks, loc="lower center", ncols=columns, fontsize=7, handletextpad=0)
-    for text in names.get_texts():
-        text.set_parse_math(False)
+    figure.legend(handles=marks, loc="lower center", ncols=columns, fontsize=7, handletextpad=0)
     return 0.05 * -(-len(marks) // columns)
 
 
@@ -160,7 +160,7 @@ class SceneScreen:
     def show(self, scene: Scene) -> None:
         """Show a scene in place of what was shown."""
         self.axes.set_title(scene.title)
-        self.axes.set(xlabel=scene.labels[0], ylabel=scene.labels[1])
+        label_axes(self.axes, *scene.labels)
         self.upright.set_data(*scene.upright.T)
         self.level.set_data(*scene.level.T)
         self.boundary.set_data(*scene.boundary.T)

@@ -15,7 +15,7 @@ from torch import Tensor
 from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, register
 from deeprob.figures.base import FigureConfig
-from deeprob.figures.style import INK, LETTER, SEQUENTIAL, palette_color, shortened
+from deeprob.figures.style import INK, LETTER, SEQUENTIAL, breadth, palette_color, shortened
 
 NUMBERED, NAMED = 20, 40
 """Up to so many classes there is room for numbers in the cells, and for the classes' names."""
@@ -49,7 +49,7 @@ class ConfusionConfig(FigureConfig):
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""
         names, side = shown_names(run.classes), matrix_side(len(run.classes))
-        longest = max(map(len, names), default=0) * LETTER
+        longest = max(map(breadth, names), default=0) * LETTER
         below = longest * 0.75 if is_slanted(names) else 0.1
         beside = 2.6 if numbered(run.classes) else 3.2
         return longest + side + beside, side + below + 0.9
@@ -113,9 +113,9 @@ def matrix(axes: Axes, counts: Tensor, classes: Sequence[str]) -> AxesImage:
     if names:
         rows = [f"{name} ({total})" for name, total in zip(names, totals, strict=True)]
         slant: Any = {"rotation": 45.0, "ha": "right", "rotation_mode": "anchor"} if is_slanted(names) else {}
-        letters: Any = {"fontsize": 8.0 if numbered(classes) else 6.5, "parse_math": False}  # a name may have a $
-        axes.set_yticks(range(len(names)), rows, **letters)
-        axes.set_xticks(range(len(names)), names, **letters, **slant)
+        size = 8.0 if numbered(classes) else 6.5
+        axes.set_yticks(range(len(names)), rows, fontsize=size)
+        axes.set_xticks(range(len(names)), names, fontsize=size, **slant)
         axes.tick_params(length=0)
         axes.set(xlabel="predicted class", ylabel="true class (examples)")
     else:
@@ -169,7 +169,7 @@ def shown_names(classes: Sequence[str]) -> list[str]:
 
 def is_slanted(names: Sequence[str]) -> bool:
     """Tell whether names are too long to stand side by side under their columns."""
-    return max(map(len, names), default=0) * LETTER > 0.9 * matrix_side(len(names)) / max(1, len(names))
+    return max(map(breadth, names), default=0) * LETTER > 0.9 * matrix_side(len(names)) / max(1, len(names))
 
 
 def matrix_side(classes: int) -> float:

@@ -16,7 +16,7 @@ from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, number, register
 from deeprob.data import Examples
 from deeprob.figures.base import FigureConfig
-from deeprob.figures.style import INK, palette_color, plane_axes, rgb, shortened
+from deeprob.figures.style import INK, breadth, palette_color, plane_axes, rgb, shortened
 
 
 @register("figure", "decision_boundary")
@@ -126,5 +126,5 @@ def class_legend(axes: Axes, classes: Sequence[str], most: int = 10) -> None:
     marks = [
         axes.plot([], [], "o", color=palette_color(place), ms=5, label=name)[0] for place, name in enumerate(names)
     ]
-    columns = min(len(classes), 4 if max(map(len, names)) < 9 else 2)
+    columns = min(len(classes), 4 if max(map(breadth, names)) < 9 else 2)
     axes.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns, handletextpad=0.2)

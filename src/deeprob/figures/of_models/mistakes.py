@@ -186,7 +186,7 @@ def line(axes: Axes, sides: tuple[float, float], top: float, name: str, probabil
     """Write a class and its probability to the left and the right of a card's line."""
     left, right = sides
     y, name = top + LINE / 2, shortened(name, int((right - left - 0.3) / 0.068))
-    axes.text(left, y, name, fontsize=7, fontweight=weight, va="center_baseline", parse_math=False)
+    axes.text(left, y, name, fontsize=7, fontweight=weight, va="center_baseline")
     axes.text(right, y, f"{probability:.2f}", fontsize=7, fontweight=weight, va="center_baseline", ha="right")
 
 

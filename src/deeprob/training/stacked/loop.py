@@ -59,8 +59,8 @@ class StackedLoop:
         )
         self.per_epoch = self._draws.per_epoch
         extracted = features
-        if self._draws.together:
-            features, self._draws.examples = made_ready(features, examples)
+        if settings.augment is None:
+            features, self._draws.examples = made_ready(features, examples, whole=self._draws.together)
         self._features = features
         varying = () if compiler is None else compiler.varying
         self._stack = Stack(states, [learner.optimizer for learner in learners], varying)

@@ -1,0 +1,99 @@
+"""Raw inputs as people hand them over, and in one line what is wrong with them."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from deeprob.errors import UserError
+
+Inputs = Tensor | npt.ArrayLike
+"""A tensor, or what NumPy takes for an array of numbers: arrays, nested lists, tables of pandas."""
+
+
+def as_tensor(inputs: Inputs, shape: tuple[int, ...]) -> Tensor:
+    """Return raw inputs (N, …) as features take them.
+
+    Parameters
+    ----------
+    inputs
+        Numbers of any type. Pictures have whole ones from 0 to 255.
+    shape
+        Of one input: (C, H, W) for pictures, (D,) for all else.
+
+    Returns
+    -------
+    Tensor
+        (N, C, H, W) uint8, or (N, D) finite floats, as float64 where that keeps digits.
+
+    Raises
+    ------
+    UserError
+        Says which shape, type or value is wrong, and what would be right.
+    """
+    values = inputs.detach() if isinstance(inputs, Tensor) else _from_numpy(inputs)
+    if values.layout != torch.strided or values.is_complex() or values.is_quantized:
+        raise UserError(f"inputs of {_kind(values)}: expected a dense tensor of real numbers")
+    if values.shape[1:] != shape or values.dim() != len(shape) + 1:
+        raise UserError(f"inputs of shape {list(values.shape)}: {_right_shape(tuple(values.shape), shape)}")
+    return _levels(values) if len(shape) == 3 else _numbers(values)
+
+
+def _from_numpy(inputs: Any) -> Tensor:
+    """Return what NumPy makes of something, or torch of a list of tensors, without a copy where it can be."""
+    try:
+        if isinstance(inputs, list | tuple) and inputs and all(isinstance(one, Tensor) for one in inputs):
+            return torch.stack([one.detach() for one in inputs])
+        array = np.asarray(inputs)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise UserError("inputs: no array of numbers; expected rows of one length") from error
+    if array.dtype.kind not in "biuf":
+        raise UserError(f"inputs of {array.dtype}: expected numbers")
+    if np.ma.is_masked(inputs):
+        raise UserError("inputs: some are masked; fill them in, or leave their rows out")
+    kind = np.dtype(np.float64) if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
+    return torch.from_numpy(np.require(array, kind, ["C", "W"]))  # torch takes no other order, and warns of others
+
+
+def _right_shape(found: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """Return which shape would be right."""
+    expected = f"expected [N, {', '.join(map(str, shape))}]"
+    if found == shape:
+        return f"{expected}; this is a single input, and inputs[None] a batch of one"
+    if len(shape) == 3 and found[-3:] == (*shape[1:], shape[0]):
+        return f"{expected}; channels come before rows and columns"
+    return expected
+
+
+def _levels(pictures: Tensor) -> Tensor:
+    """Return pictures (N, C, H, W) of any whole numbers from 0 to 255 as uint8."""
+    if pictures.dtype == torch.uint8:
+        return pictures
+    if pictures.is_floating_point() or pictures.dtype == torch.bool:
+        advice = "; if from 0 to 1, give (255 * inputs).round().to(torch.uint8)" if pictures.is_floating_point() else ""
+        raise UserError(f"inputs of {_kind(pictures)}: expected pictures of uint8, from 0 to 255{advice}")
+    whole = pictures.long()
+    if len(whole):
+        low, high = (int(bound) for bound in whole.aminmax())
+        if not 0 <= low <= high <= 255:
+            raise UserError(f"inputs from {low} to {high}: expected pictures of levels from 0 to 255")
+    return whole.to(torch.uint8)
+
+
+def _numbers(rows: Tensor) -> Tensor:
+    """Return rows (N, D) of any numbers as float32, or as float64 if their type has more digits."""
+    if rows.dtype != torch.float32:
+        rows = rows.float() if rows.is_floating_point() and rows.dtype.itemsize < 4 else rows.double()
+    wrong = (~rows.isfinite()).nonzero()
+    if len(wrong):
+        place = wrong[0].tolist()
+        value = rows[tuple(place)].item()
+        raise UserError(f"inputs{place} is {value}: expected finite numbers; correct it, or leave the row out")
+    return rows
+
+
+def _kind(values: Tensor) -> str:
+    """Return ``float32``, ``sparse_coo`` and the like."""
+    return str(values.dtype if values.layout == torch.strided else values.layout).removeprefix("torch.")

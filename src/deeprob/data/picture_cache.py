@@ -1,0 +1,232 @@
+"""Decoded pictures, kept beside their files: one is decoded again when its file has changed, and only then."""
+
+import hashlib
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL
+import torch
+from PIL import Image
+from torch import Tensor
+
+from deeprob.data import picture_files
+from deeprob.data.picture_files import DIGEST, Pixels, decode
+from deeprob.errors import UserError, one_line
+from deeprob.tracking.cache import LIMIT, Cache, Damaged, user_cache
+from deeprob.tracking.console import note, track
+
+FRESH = 2 * 10**9
+"""Nanoseconds: a file that changed so lately may change once more without another time of change."""
+
+_BLOCK = 256  # pictures a task: large enough that threads do not wait for each other's interpreter lock
+
+
+@dataclass(frozen=True)
+class Files:
+    """The pictures of a folder, not opened yet.
+
+    Attributes
+    ----------
+    root, paths
+        The folder, and the N files relative to it.
+    stamps
+        (N, 4) int64 of `stamp`.
+    """
+
+    root: Path
+    paths: Sequence[str]
+    stamps: Tensor
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Decoded pictures of M out of N files.
+
+    Attributes
+    ----------
+    rows
+        (N,) int64: where the picture of each file is; −1 if it is not there.
+    stamps, digests
+        (M, 4) int64 and (M, 16) uint8: each file's `stamp` and hash when it was decoded.
+    pixels
+        (M, 3, H, W) uint8.
+    """
+
+    rows: Tensor
+    stamps: Tensor
+    digests: Tensor
+    pixels: Tensor
+
+    @classmethod
+    def none(cls, count: int, shape: Sequence[int] = (0, 0)) -> "Pictures":
+        """Return pictures (3, *shape) of none of so many files: one row of no file."""
+        rows, stamps, digests = torch.full((count,), -1), torch.zeros(1, 4).long(), torch.zeros(1, DIGEST).byte()
+        return cls(rows, stamps, digests, torch.empty(1, 3, *shape, dtype=torch.uint8))
+
+    def __getitem__(self, places: Tensor) -> Tensor:
+        """Return the pictures (n, 3, H, W) of files (n,), as a view where they lie side by side."""
+        rows = self.rows[places]
+        first = int(rows[0])
+        if torch.equal(rows, torch.arange(first, first + len(rows))):
+            return self.pixels[first : first + len(rows)]
+        return self.pixels.index_select(0, rows)
+
+    def current(self, stamps: Tensor) -> Tensor:
+        """Tell (N,) which files are there and, by their stamps (N, 4), have not changed since."""
+        return (self.rows >= 0) & stamps.any(1) & (self.stamps[self.rows] == stamps).all(1)
+
+    def same_as(self, other: "Pictures") -> bool:
+        """Tell whether the same versions of the same files are there."""
+        pairs = zip((self.rows, self.stamps, self.digests), (other.rows, other.stamps, other.digests), strict=True)
+        return all(torch.equal(one, two) for one, two in pairs)
+
+
+def stamp(stat: os.stat_result, now: int) -> tuple[int, int, int, int]:
+    """Return a file's size, its two times of change, and its inode: another file or content has others.
+
+    Programs cannot set the second time. (FAT has none: there a change that keeps size and time goes unnoticed.) Zeros
+    stand for a file that changed within `FRESH` before `now`: only its content tells whether it changes once more.
+    """
+    if stat.st_ctime_ns > now - FRESH:
+        return 0, 0, 0, 0
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino & (2**63 - 1)
+
+
+def decoded(files: Files, wanted: Tensor, size: int | None) -> Pictures:
+    """Return the pictures of some files, out of the cache where their files have not changed.
+
+    The cache lies in ``root/.deeprob-cache``, or in the user's cache folder where the root cannot be written. For each
+    size it has one file, with every picture of the folder that was ever wanted.
+
+    Parameters
+    ----------
+    files, wanted
+        The folder's files, and positions (n,) of those that are wanted.
+    size
+        Crop and scale to this many pixels square; None takes the pictures as they are, all of one size.
+
+    Raises
+    ------
+    UserError
+        Names a file that is no picture, or of another size than the others.
+    """
+    name = "whole" if size is None else f"square-{size}"
+    own = hashlib.blake2b(bytes(files.root.resolve()), digest_size=8).hexdigest()
+    key_in = {files.root / ".deeprob-cache": name, user_cache() / "pictures": f"{own}-{name}"}
+    kept, most = Pictures.none(len(files.paths)), (0, 0)
+    for folder, key in key_in.items():
+        found = _read(Cache(folder), key, files.paths)
+        there, current = found.rows[wanted] >= 0, found.current(files.stamps)[wanted]
+        if current.all():
+            return found
+        if (count := (int(current.sum()), int(there.sum()))) > most:
+            kept, most = found, count
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of Pillow, about a file's metadata
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        pictures = _updated(files, wanted, size, kept)
+    if not pictures.same_as(kept):
+        _write(key_in, pictures, files.paths)
+    return pictures
+
+
+def _code() -> bytes:
+    """Return a hash of the code that decodes and keeps pictures: what another version wrote is worthless."""
+    modules = [Path(__file__), Path(picture_files.__file__)]
+    words = PIL.__version__.encode() + b"".join(module.read_bytes() for module in modules)
+    return hashlib.blake2b(words, digest_size=DIGEST).digest()
+
+
+def _read(cache: Cache, key: str, paths: Sequence[str]) -> Pictures:
+    """Return what a cache has of some files; of what is damaged nothing is left but a line."""
+    try:
+        content = cache.get(key)
+    except Damaged as error:
+        note(f"{one_line(error)}, and not used")
+        content = None
+    if content is None or "code" not in content or bytes(content["code"].numpy()) != _code():
+        return Pictures.none(len(paths))
+    row_of = {name: row for row, name in enumerate(bytes(content["paths"].numpy()).decode().split("\n"))}
+    rows = torch.tensor([row_of.get(path, -1) for path in paths])
+    return Pictures(rows, content["stamps"], content["digests"], content["pixels"])
+
+
+def _write(key_in: Mapping[Path, str], pictures: Pictures, paths: Sequence[str]) -> None:
+    """Write pictures, which lie in the order of their files, to the first place that takes them."""
+    names = "\n".join(path for path, row in zip(paths, pictures.rows.tolist(), strict=True) if row >= 0)
+    content = {
+        "code": torch.tensor(list(_code()), dtype=torch.uint8),
+        "paths": torch.frombuffer(bytearray(names.encode()), dtype=torch.uint8),
+        "stamps": pictures.stamps,
+        "digests": pictures.digests,
+        "pixels": pictures.pixels,
+    }
+    reasons = []
+    for folder, key in key_in.items():
+        try:
+            Cache(folder, max(LIMIT, 2 * pictures.pixels.numel())).put(key, content)
+            for old in (*folder.glob("*.npy"), *folder.glob("tmp*")):  # of earlier versions
+                old.unlink()
+            return
+        except OSError as error:
+            reasons.append(f"{folder} ({error.strerror})")
+    note(f"the decoded pictures cannot be kept in {' or '.join(reasons)}; they will be decoded anew each time")
+
+
+def _updated(files: Files, wanted: Tensor, size: int | None, kept: Pictures) -> Pictures:
+    """Return the pictures that are wanted, and what is `kept` of others, in the order of their files.
+
+    Files that may have changed are read, and those that have are decoded, in parallel.
+    """
+    first = int(wanted[0])
+    _, picture = decode(files.root / files.paths[first], size, bytes(kept.digests[kept.rows[first]].numpy()))
+    if picture is not None and picture.shape != kept.pixels.shape[1:]:
+        kept = Pictures.none(len(files.paths), picture.shape[1:])
+    needed = torch.zeros(len(files.paths), dtype=torch.bool)
+    needed[wanted] = True
+    doubtful = needed & ~kept.current(files.stamps)
+    places = (needed | (kept.rows >= 0)).nonzero().flatten()
+    rows = torch.full_like(kept.rows, -1)
+    rows[places] = torch.arange(len(places))
+    old = kept.rows[places]
+    pictures = Pictures(rows, kept.stamps[old], kept.digests[old], kept.pixels[old])
+    pictures.stamps[rows[doubtful]] = files.stamps[doubtful]
+    _fill(pictures, files, doubtful.nonzero().flatten().tolist(), size, files.paths[first])
+    return pictures
+
+
+def _fill(pictures: Pictures, files: Files, places: Sequence[int], size: int | None, first: str) -> None:
+    """Decode the files whose hash is not that of their row, into the row; all are to be of the size of `first`."""
+    rows, digests, pixels = pictures.rows.tolist(), pictures.digests.numpy(), pictures.pixels.numpy()
+
+    def block(start: int) -> int:
+        chosen = places[start : start + _BLOCK]
+        for place in chosen:
+            path, row = files.root / files.paths[place], rows[place]
+            digest, picture = decode(path, size, digests[row].tobytes())
+            if picture is not None:
+                if picture.shape != pixels.shape[1:]:
+                    raise _other_size(path, picture, first, pixels[0])
+                digests[row], pixels[row] = np.frombuffer(digest, np.uint8), picture
+        return len(chosen)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            for count in track(pool.map(block, range(0, len(places), _BLOCK)), len(places), "reading pictures"):
+                del count
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _other_size(path: Path, picture: Pixels, first: str, pixels: Pixels) -> UserError:
+    (height, width), (rows, columns) = picture.shape[1:], pixels.shape[1:]
+    return UserError(
+        f"{path}: {width}×{height} pixels, but {first} has {columns}×{rows}; "
+        f"dataset.image_size={min(rows, columns)} would crop and scale all to one size"
+    )

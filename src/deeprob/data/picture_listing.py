@@ -1,0 +1,167 @@
+"""What lies in a folder of pictures: its splits, its classes and its files, none of which is opened."""
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deeprob.data.picture_cache import Files, stamp
+from deeprob.data.picture_files import SUFFIXES
+from deeprob.errors import UserError
+from deeprob.tracking.console import note
+
+_NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What a name may not have that is to stand in tables and pictures: control characters, line breaks, broken UTF-8."""
+
+_SPLIT_OF = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_MISNAMED = {"training": "train", "testing": "test"}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pictures of a folder.
+
+    Attributes
+    ----------
+    files
+        N files: those of the training split first, then validation and test; in each by class, by name.
+    targets
+        (N,) int64 class numbers.
+    classes
+        The classes' names.
+    splits
+        Where the files of ``train``, ``test`` and, if it is there, ``val`` are; empty for class folders alone.
+    """
+
+    files: Files
+    targets: Tensor
+    classes: tuple[str, ...]
+    splits: Mapping[str, slice]
+
+
+def scan(root: Path) -> Listing:
+    """List a folder of pictures without opening them; name what is of no use in it.
+
+    Raises
+    ------
+    UserError
+        Names the folder or the file that is missing, empty, misplaced, or no picture by its name.
+    """
+    if root.is_file():
+        raise UserError(f"dataset.root={root} is a file; unpack it and give the folder with the class folders")
+    if not root.is_dir():
+        raise UserError(f"dataset.root={root}: no such folder")
+    folder_of = split_folders(root)
+    classes = _classes(root, list(folder_of.values()))
+    now = time.time_ns()
+    paths: list[str] = []
+    stamps: list[tuple[int, ...]] = []
+    targets: list[int] = []
+    splits = {}
+    for split, folder in folder_of.items() or [("", "")]:
+        start = len(paths)
+        for number, name in enumerate(classes):
+            for entry in _pictures(root / folder / name):
+                paths.append(f"{folder}/{name}/{entry.name}".lstrip("/"))
+                stamps.append(stamp(entry.stat(), now))
+                targets.append(number)
+        splits[split] = slice(start, len(paths))
+    files = Files(root, paths, torch.from_numpy(np.array(stamps, np.int64)))
+    return Listing(files, torch.tensor(targets), tuple(classes), splits if folder_of else {})
+
+
+def split_folders(root: Path) -> dict[str, str]:
+    """Return the folder of each split, ``train`` first; nothing where the class folders lie in the root itself.
+
+    A folder that has a split's name and pictures in it, beside other class folders, is a class.
+
+    Raises
+    ------
+    UserError
+        Names a split's folder that has another name than it should, that there are two of, or that is missing.
+    """
+    top = _folders(root)
+    apart = "train" in top or "test" in top
+    found: dict[str, str] = {}
+    for name in top:
+        split = (_SPLIT_OF | _MISNAMED).get(name.lower())
+        if split is None or not (apart or _folders(root / name)):
+            continue
+        if name not in _SPLIT_OF:
+            raise UserError(
+                f"dataset.root={root}: {name}/ is named like a split; rename it to {split}/, or move it elsewhere"
+            )
+        if split in found:
+            raise UserError(f"dataset.root={root} has {found[split]}/ and {name}/; keep one as the validation split")
+        found[split] = name
+    if missing := [f"{split}/" for split in ("train", "test") if found and split not in found]:
+        there = " and ".join(f"{name}/" for name in found.values())
+        raise UserError(
+            f"dataset.root={root} has {there} but no {' and no '.join(missing)}; it needs train/ and test/, "
+            "or class folders alone"
+        )
+    return {split: found[split] for split in ("train", "val", "test") if split in found}
+
+
+def _classes(root: Path, folders: list[str]) -> list[str]:
+    """Return the classes, which are the same in the folders of all splits, and name what is in none of them."""
+    top, unused = _folders(root), _stray(root)
+    if folders:
+        unused = [f"{name}/" for name in top if name not in folders] + unused
+        unused += [f"{folder}/{name}" for folder in folders for name in _stray(root / folder)]
+    first, *others = folders or ["."]
+    classes = _folders(root / first)
+    if len(classes) < 2:
+        raise UserError(f"dataset.root={root / first}: {len(classes)} class folder(s); it needs two or more")
+    for other in others:
+        if odd := sorted(set(classes) ^ set(_folders(root / other))):
+            raise UserError(f"dataset.root={root}: the class folder {odd[0]}/ is in only one of {first}/ and {other}/")
+    if unused:
+        more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
+        note(f"dataset.root={root}: of no split or class, and so not used: {', '.join(unused[:3])}{more}")
+    return classes
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield what is visible in a folder, in the order of names."""
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith("."):
+                continue
+            if _NO_NAME.search(entry.name):
+                raise UserError(f"{entry.path}: a name with a control character, or not in UTF-8; rename it")
+            if entry.is_symlink() and not Path(entry).exists():
+                raise UserError(f"{entry.path}: a link to nothing; correct or remove it")
+            yield entry
+
+
+def _folders(folder: Path) -> list[str]:
+    return [entry.name for entry in _entries(folder) if entry.is_dir()]
+
+
+def _stray(folder: Path) -> list[str]:
+    """Return the pictures that lie beside class folders."""
+    return [entry.name for entry in _entries(folder) if entry.is_file() and _is_picture(entry)]
+
+
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    return entry.name.lower().endswith(SUFFIXES)
+
+
+def _pictures(folder: Path) -> list[os.DirEntry[str]]:
+    """Return the files of one class folder."""
+    entries = list(_entries(folder))
+    for entry in entries:
+        if not _is_picture(entry):
+            raise UserError(f"{entry.path}: not a picture by its name ({', '.join(SUFFIXES)}); move it elsewhere")
+        if not entry.is_file():
+            raise UserError(f"{entry.path}: no file; a class folder has pictures alone, so move it elsewhere")
+    if not entries:
+        raise UserError(f"{folder}: a class folder with no picture; add some or remove the folder")
+    return entries

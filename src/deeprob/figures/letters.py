@@ -1,0 +1,133 @@
+"""Letters of names: from another font where the usual one lacks them, boxes where no font here has them."""
+
+import contextlib
+import dataclasses
+import unicodedata
+from collections.abc import Iterator, Sequence, Set
+
+from matplotlib.artist import Artist
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontEntry, findfont, findSystemFonts, fontManager
+from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator
+
+from deeprob.tracking.console import note
+
+BOX = "□"
+"""What stands for a letter that no font here has."""
+
+NAMED = 10
+"""Letters in the note at most."""
+
+WEIGHTS = {400, 700}
+"""Those of texts in figures: normal and bold."""
+
+_families: dict[str, str] = {}
+"""For each letter that was looked for: a family of fonts on this machine that has it, empty if none does."""
+
+_told: set[str] = set()
+"""Letters that the note was about."""
+
+
+def make_legible(figure: Figure) -> None:
+    """Give the texts of a figure fonts that have their letters, so that matplotlib misses none when it draws them.
+
+    A letter that no font here has becomes a box, which a note says once a process.
+    """
+    parts = list(_parts(figure))
+    missing = {part: letters for part in parts if isinstance(part, Text) and (letters := _missing(part))}
+    _look_for(set().union(*missing.values()) - _families.keys())
+    nowhere: set[str] = set()
+    for text, letters in missing.items():
+        others = {_families[letter] for letter in letters} - {""}
+        text.set_fontfamily([*text.get_fontfamily(), *sorted(others)])
+        weight, lacking = text.get_fontweight(), _missing(text)
+        text.set_fontweight("normal")  # bold fonts have fewer letters
+        if _missing(text) == lacking:
+            text.set_fontweight(weight)
+        nowhere |= _missing(text)
+    if nowhere:
+        _box(parts, nowhere)
+
+
+def _parts(artist: Artist) -> Iterator[Text | Axis]:
+    """Yield the texts of a figure, and its axes with ticks that have names; those of numbers take long to find."""
+    if isinstance(artist, Text):
+        yield artist
+    elif isinstance(artist, Axis):
+        yield artist.label
+        if isinstance(artist.get_major_locator(), FixedLocator):
+            yield artist
+            yield from artist.get_majorticklabels()
+    else:
+        for part in artist.get_children():
+            yield from _parts(part)
+
+
+def _missing(text: Text) -> set[str]:
+    """Return the letters of a text that none of its fonts has."""
+    missing = {letter for letter in text.get_text() if not letter.isascii()}
+    for family in text.get_fontfamily() if missing else ():
+        font = text.get_fontproperties().copy()
+        font.set_family(family)
+        missing -= _had(missing, findfont(font))
+    return missing
+
+
+def _had(letters: Set[str], path: str) -> set[str]:
+    """Return those of some letters that a font has; none if its file is gone or damaged."""
+    try:
+        face = FT2Font(path)
+    except (OSError, RuntimeError):
+        return set()
+    return {letter for letter in letters if face.get_char_index(ord(letter))}
+
+
+def _look_for(letters: Set[str]) -> None:
+    """Find families for some letters among the fonts of this machine: as few as possible, and plain ones."""
+    if not letters:
+        return
+    for path in set(findSystemFonts()) - {entry.fname for entry in fontManager.ttflist}:
+        with contextlib.suppress(Exception):  # newer than matplotlib's list, or one that it cannot draw
+            fontManager.addfont(path)
+    plainest: dict[str, FontEntry] = {}
+    for entry in sorted(fontManager.ttflist, key=_oddity):
+        if "lastresort" not in entry.name.replace(" ", "").lower():  # which has boxes for all
+            plainest.setdefault(entry.name, entry)
+    had = {family: _had(letters, entry.fname) for family, entry in plainest.items()}
+    left = set(letters)
+    _families.update(dict.fromkeys(letters, ""))
+    while found := had[family := max(had, key=lambda name: len(had[name] & left))] & left:
+        _families.update(dict.fromkeys(found, family))
+        _complete(plainest[family])
+        left -= found
+
+
+def _complete(entry: FontEntry) -> None:
+    """Let a font stand for the normal and the bold ones that its family lacks, which matplotlib would warn of."""
+    there = {other.weight for other in fontManager.ttflist if other.name == entry.name}
+    for weight in WEIGHTS - there:
+        fontManager.ttflist.append(dataclasses.replace(entry, weight=weight))
+
+
+def _oddity(entry: FontEntry) -> tuple[bool, bool, bool, str]:
+    """Return how far a font is from one for labels: upright, without serifs, neither bold nor light."""
+    serifs = "Sans" not in entry.name or "Mono" in entry.name
+    return entry.style != "normal", serifs, entry.weight not in (400, "normal"), entry.fname
+
+
+def _box(parts: Sequence[Text | Axis], letters: Set[str]) -> None:
+    """Put boxes in place of letters that no font here has, and say so once a process."""
+    shapeless = {letter for letter in letters if unicodedata.category(letter) == "Cf"}  # such as a joiner of others
+    table = str.maketrans(dict.fromkeys(letters, BOX) | dict.fromkeys(shapeless, ""))
+    for part in parts:
+        if isinstance(part, Text):
+            part.set_text(part.get_text().translate(table))
+        else:
+            part.set_ticklabels([label.get_text().translate(table) for label in part.get_majorticklabels()])
+    if (boxed := sorted(letters - shapeless)) and not _told:
+        _told.update(boxed)
+        some = ", ".join(boxed[:NAMED]) + (", …" if len(boxed) > NAMED else "")
+        note(f"no font here has {some}; figures show boxes in place of such letters (install one, such as a Noto font)")
