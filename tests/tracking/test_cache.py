@@ -3,6 +3,7 @@
 import fcntl
 import os
 import stat
+from pathlib import Path
 
 import pytest
 import torch
@@ -113,7 +114,7 @@ def test_a_full_disk_leaves_nothing(store, monkeypatch):
         raise OSError(28, "No space left on device")
 
     store.put("k", {"x": torch.ones(1)})
-    monkeypatch.setattr(os, "fchmod", full)
+    monkeypatch.setattr(Path, "chmod", full)
     with pytest.raises(OSError, match="No space left"):
         store.put("l", TENSORS)
     assert list(store.folder.iterdir()) == [store.path("k")]

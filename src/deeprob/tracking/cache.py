@@ -1,7 +1,6 @@
 """Tensors that took long to compute, kept on the disk for later runs: sealed files, of which the oldest make room."""
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from typing import IO
 
 import numpy as np
 import torch
+from filelock import lock_descriptor
 from torch import Tensor
 
 LIMIT = 8 * 2**30
@@ -113,9 +113,12 @@ class Cache:
                 file.seek(_aligned(len(head)) + start)
                 file.write(content)
             file.truncate(size)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)  # temporary files are for their owner's eyes alone
-            path.replace(self.path(key))
+        try:
+            path.chmod(0o644)  # temporary files are for their owner's eyes alone
+            path.replace(self.path(key))  # Windows moves no open file
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
 
     def _make_room(self, size: int) -> None:
         """Remove files, the least recently read first, until `size` bytes more are within the limit."""
@@ -131,8 +134,9 @@ class Cache:
         for _, bytes_of, path in sorted(known):
             if total <= self.limit:
                 break
-            path.unlink(missing_ok=True)
-            total -= bytes_of
+            with suppress(PermissionError):  # Windows keeps what is open
+                path.unlink(missing_ok=True)
+                total -= bytes_of
 
 
 @contextmanager
@@ -141,7 +145,7 @@ def _unfinished(folder: Path) -> Iterator[tuple[IO[bytes], Path]]:
     while True:
         descriptor, name = tempfile.mkstemp(".tmp", ".", folder)
         with suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock_descriptor(descriptor, blocking=False)
         path = Path(name)
         if path.exists():
             break
@@ -150,15 +154,18 @@ def _unfinished(folder: Path) -> Iterator[tuple[IO[bytes], Path]]:
         try:
             yield file, path
         except BaseException:
-            path.unlink()
+            file.close()
+            path.unlink(missing_ok=True)
             raise
 
 
 def _remove_abandoned(path: Path) -> None:
     """Remove an unfinished file that nobody holds the lock of: the process that wrote it was killed."""
-    with suppress(OSError), path.open("r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
+    with suppress(OSError):
+        with path.open("r+b") as file:
+            abandoned = lock_descriptor(file.fileno(), blocking=False)
+        if abandoned:
+            path.unlink()
 
 
 def _opened(whole: "np.memmap[tuple[int], np.dtype[np.uint8]]", key: str) -> dict[str, Tensor]:
