@@ -1,11 +1,14 @@
 """A sweep from its overrides to its table: validate every job, launch them all, write ``summary.csv``."""
 
 import dataclasses
+import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import TaskFunction
@@ -14,7 +17,7 @@ from deeprob.assembly.config import RunConfig
 from deeprob.config import digest, read
 from deeprob.config.application import own_directory
 from deeprob.config.loader import BasicSweeper
-from deeprob.errors import CheckFailed, Skipped, UserError, one_line
+from deeprob.errors import CheckFailed, DeeprobError, Interrupted, Skipped, UserError, one_line
 from deeprob.running.resume import begun, complete
 from deeprob.sweeps.conclusion import Conclusion
 from deeprob.sweeps.job import Job, failure, outcome
@@ -26,6 +29,7 @@ from deeprob.sweeps.validation import validate
 from deeprob.tracking import console
 from deeprob.tracking.ownership import Ownership
 from deeprob.tracking.run_dir import RunDirectory
+from deeprob.tracking.signals import Interruption
 
 
 def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -> list[JobReturn]:
@@ -62,7 +66,7 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
             table.take(job, outcome(summary))
         task.jobs, task.on_end = dict(enumerate(jobs)), table.take
         try:
-            results = launch(sweeper.launcher, jobs, table)
+            results = launch(sweeper.launcher, task, jobs, table)
             refuted, failed = conclusion.conclude(table, directory, [job.folder for job in jobs])
         except KeyboardInterrupt:
             interrupt(table)
@@ -120,25 +124,57 @@ def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[s
             yield dataclasses.replace(job, folder=folder), summary
 
 
-def launch(launcher: Launcher, jobs: Sequence[Job], table: SweepTable) -> list[JobReturn]:
-    """Run what is open of a table's jobs, whatever becomes of each."""
+def launch(launcher: Launcher, task: SweepTask, jobs: Sequence[Job], table: SweepTable) -> list[JobReturn]:
+    """Run what is open of a table's jobs, whatever becomes of each.
+
+    A launcher of other processes that loses one of them ends the others too. Then what they have left is read, and the
+    jobs that had begun go on one by one, so that the next process that is lost is known by its job. A signal, which
+    such processes get too, ends the sweep after they have saved what they were doing.
+    """
     results: list[JobReturn] = []
+    alone = isinstance(launcher, BasicLauncher)
     while open_jobs := table.open:
-        first = open_jobs[0]
-        count = next((place for place, number in enumerate(open_jobs) if number != first + place), len(open_jobs))
+        first = next((number for number in open_jobs if number in task.going_on), open_jobs[0])
+        batch = [number for place, number in enumerate(open_jobs) if number == open_jobs[0] + place]
+        if first in task.going_on:
+            batch = [first]
         try:
-            batch = launcher.launch([list(job.words) for job in jobs[first : first + count]], initial_job_idx=first)
-        except Exception as error:  # of what Hydra does around a job, such as making its folder
-            number = table.open[0]
-            print(f"error: job {number}: {one_line(error)}", file=sys.stderr)
-            table.set_outcome(number, failure(error))
-            table.print_job(number)
+            with nullcontext() if alone else Interruption() as interruption:
+                ended = launcher.launch([list(jobs[number].words) for number in batch], initial_job_idx=first)
+        except Exception as error:
+            take_stock(error, task, [jobs[number] for number in batch], table)
             continue
-        for number, result in enumerate(batch, first):
+        for number, result in zip(batch, ended, strict=True):
             # a launcher of other processes has changed their tables, not this one
-            table.set_outcome(number, outcome(result._return_value))
-        results += batch
+            if not (interruption is not None and interruption() and isinstance(result._return_value, Skipped)):
+                table.set_outcome(number, outcome(result._return_value))
+        results += ended
+        if interruption is not None and interruption.number is not None:
+            raise Interrupted(interruption.number)
     return results
+
+
+def take_stock(error: Exception, task: SweepTask, jobs: Sequence[Job], table: SweepTable) -> None:
+    """Take what jobs have left of which the launcher ended with an error, and decide which of them failed by it."""
+    for job in jobs:
+        summary = RunDirectory(job.folder).read_json("summary")
+        if job.number in table.open and complete(summary, job.config.trainer.epochs):
+            table.take(job, outcome(summary))
+    open_jobs = [job for job in jobs if job.number in table.open]
+    cut_short = [job.number for job in open_jobs if begun(job.folder)]
+    if len(jobs) > 1 and cut_short:
+        console.note(f"{cause(error)}; jobs {', '.join(map(str, cut_short))} had begun, and go on one by one")
+        task.going_on |= set(cut_short)
+    elif open_jobs:  # or it is of what Hydra does around a job, such as making its folder
+        task.going_on.discard(open_jobs[0].number)
+        print(f"error: job {open_jobs[0].number}: {cause(error)}", file=sys.stderr)
+        table.take(open_jobs[0], failure(DeeprobError(cause(error))))
+
+
+def cause(error: Exception) -> str:
+    """Return in one line why a launcher ended; joblib says on a later line how its process did."""
+    codes = re.search(r"exit codes of the workers are \{(.*?)\}", str(error))
+    return f"a process of the launcher ended by {codes[1]}" if codes else one_line(error)
 
 
 def shortfall(failed: Sequence[int], table: SweepTable, total: int) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """What is done for one job of a sweep."""
 
+import dataclasses
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +14,7 @@ from omegaconf import DictConfig
 from deeprob.assembly.config import TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.config import load
-from deeprob.errors import DeeprobError, Skipped, one_line
+from deeprob.errors import DeeprobError, Interrupted, Skipped, one_line
 from deeprob.running.run import run_or_go_on
 from deeprob.sweeps.isolation import isolated
 from deeprob.sweeps.job import Job, Result, outcome
@@ -20,6 +22,16 @@ from deeprob.tracking import console
 
 OnEnd = Callable[[Job, Mapping[str, Any]], None]
 """Takes a job that has ended, and what became of it: status, error, metrics."""
+
+
+class CutShort(DeeprobError):
+    """A job in another process was interrupted, and has saved its state."""
+
+    outcome = "interrupted"
+
+
+_interrupted: list[Interrupted] = []
+"""What ended a job of this process, one of several that a launcher has started: it begins no other job."""
 
 
 def searches(sweeper: DictConfig) -> bool:
@@ -49,6 +61,8 @@ class SweepTask:
         Those that were validated before the first of them began, by number.
     failed
         The numbers of jobs that have failed.
+    going_on
+        The numbers of jobs that go on with what an earlier attempt has left, since its process was lost.
     """
 
     def __init__(self, command: Sequence[str], searching: bool = False) -> None:
@@ -57,6 +71,8 @@ class SweepTask:
         self.on_end: OnEnd = _nothing
         self.jobs: Mapping[int, Job] = {}
         self.failed: list[int] = []
+        self.going_on: set[int] = set()
+        self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what goes to another process: one job is composed there, and the others are not needed."""
@@ -73,6 +89,8 @@ class SweepTask:
         hydra = HydraConfig.get()
         words, folder = list(hydra.overrides.task), Path(hydra.runtime.output_dir)
         job = Job(hydra.job.num, words, load(TrainConfig, config), folder)
+        if job.number in self.going_on:
+            job = dataclasses.replace(job, config=dataclasses.replace(job.config, resume="auto"))
         try:
             self.check(job.config)
             name = f"job {job.number}"
@@ -81,6 +99,11 @@ class SweepTask:
             else:
                 summary = run_or_go_on(job.config, folder, words, self.command, name, self.shared)
             result = Result(summary, job.config.run, needed=self.searching)
+        except Interrupted as error:
+            if os.getpid() == self._process:
+                raise
+            _interrupted.append(error)  # a launcher of other processes kills them all when one raises this
+            raise CutShort(str(error)) from error
         except (Exception, SystemExit) as error:
             self.end(job, error)
             if isinstance(error, SystemExit):
@@ -91,6 +114,8 @@ class SweepTask:
 
     def check(self, config: TrainConfig) -> None:
         """Raise `Skipped` if a job has failed and no other is to start after that."""
+        if _interrupted:
+            raise Skipped(str(_interrupted[0]))
         if self.failed and config.sweep.fail_fast:
             raise Skipped(f"job {self.failed[0]} failed, and sweep.fail_fast=true")
 
