@@ -1,5 +1,6 @@
 """The installed wheel, away from the checkout: commands, configs and the sweeper plugin come with it."""
 
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -11,13 +12,38 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.slow
-def test_an_installed_wheel_trains_evaluates_and_sweeps(tmp_path):
-    def run(*words, folder=tmp_path) -> str:
-        done = subprocess.run([str(word) for word in words], cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+@pytest.fixture
+def run(tmp_path):
+    """Run a program in an empty folder, and return what it prints."""
 
+    def done(*words) -> str:
+        result = subprocess.run(
+            [str(word) for word in words], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    return done
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_the_wheel_and_all_that_it_needs_install_and_the_default_run_works(tmp_path, run, version):
+    """With whatever interpreters there are; each installs some gigabytes for the time of the test."""
+    python = shutil.which(f"python{version}")
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip(f"no Python {version} here")
+    run(python, "-m", "venv", "venv")
+    binaries = tmp_path / "venv" / "bin"
+    run(binaries / "pip", "install", "--quiet", ROOT)
+    assert f"Python {version}." in run(binaries / "python", "--version")
+    run(binaries / "deeprob-train", "hydra.run.dir=run")
+    assert "test" in run(binaries / "deeprob-evaluate", "run=run")
+    shutil.rmtree(tmp_path / "venv")
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_trains_evaluates_and_sweeps(tmp_path, run):
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, ROOT)
     venv.create(tmp_path / "venv", with_pip=True)
     binaries = tmp_path / "venv" / "bin"
