@@ -207,11 +207,11 @@ def test_the_summary_of_an_unfinished_run_is_of_its_last_whole_epoch(deeprob, sm
 
 
 HEADINGS = {
-    "epoch 3 of 3": (),
-    "epoch 1 of 6, the best by val/accuracy; stopped: val/loss no better for 2 epochs": (
+    "epoch 3 of 3; completed": (),
+    "epoch 1 of 20, the best by val/accuracy; stopped: val/loss no better for 2 epochs": (
         "dataset.val_fraction=0.4", "optimizer.lr=3", "trainer.epochs=20", "trainer.patience=2",
     ),
-    "epoch 3 of 3, the best by val/loss": ("dataset.val_fraction=0.2", "trainer.monitor=val/loss"),
+    "epoch 3 of 3, the best by val/loss; completed": ("dataset.val_fraction=0.2", "trainer.monitor=val/loss"),
 }  # fmt: skip
 
 
