@@ -45,10 +45,11 @@ class Diverged(DeeprobError):
 
     def __init__(self, quantity: str, step: int, epoch: int | None = None, batch: int | None = None) -> None:
         place = "" if epoch is None or batch is None else f" (epoch {epoch + 1}, batch {batch + 1})"
-        advice = "correct the data" if quantity == "input" else "try a smaller optimizer.lr"
+        advice = "correct the data" if quantity.startswith("input") else "try a smaller optimizer.lr"
         super().__init__(f"diverged: the {quantity} became NaN or infinite at step {step}{place}; {advice}")
         self.quantity = quantity
         self.step = step
+        self.in_update = epoch is not None
         self._words = (quantity, step, epoch, batch)
 
     def __reduce__(self) -> tuple[Any, ...]:  # exceptions travel between processes by what made them

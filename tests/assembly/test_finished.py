@@ -232,3 +232,19 @@ def test_features_learned_in_float32_by_earlier_versions(deeprob, small):
     result = deeprob("resume=run", "trainer.epochs=4")
     assert result.status == 0, result.err
     assert load_run("run").metrics["epochs"] == 4
+
+
+def test_data_that_changed_since_is_told(deeprob, pictures):
+    words = (
+        "dataset=image_folder",
+        f"dataset.root={pictures}",
+        "model=linear",
+        "trainer.epochs=1",
+        "hydra.run.dir=run",
+    )
+    assert deeprob(*words, "trainer.figures=[]").status == 0
+    assert deeprob("run=run", command="evaluate").err == ""
+    picture = next((pictures / "train/cats").iterdir())
+    picture.write_bytes(next((pictures / "train/dogs").iterdir()).read_bytes())
+    line = "note: run: the training inputs are no longer those that the run was trained on\n"
+    assert deeprob("run=run", command="evaluate").err == line

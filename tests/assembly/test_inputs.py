@@ -104,8 +104,11 @@ WRONG_ROWS = [
     (torch.zeros(4, 3, dtype=torch.complex64), "inputs of complex64: expected a dense tensor of real numbers"),
     (torch.zeros(4, 3).to_sparse(), "inputs of sparse_coo: expected a dense tensor of real numbers"),
     (np.ma.masked_greater(ROWS, 5), "inputs: some are masked; fill them in, or leave their rows out"),
-    (with_value(np.nan), "inputs[2, 1] is nan: expected finite numbers; correct it, or leave the row out"),
-    (with_value(-np.inf), "inputs[2, 1] is -inf: expected finite numbers; correct it, or leave the row out"),
+    (with_value(np.nan), "inputs[2, 1] is nan: expected finite numbers (up to 3e38); correct it, or leave the row out"),
+    (
+        with_value(-np.inf),
+        "inputs[2, 1] is -inf: expected finite numbers (up to 3e38); correct it, or leave the row out",
+    ),
 ]
 
 

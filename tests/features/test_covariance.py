@@ -49,3 +49,19 @@ def test_inputs_of_too_many_numbers():
     with pytest.raises(UserError, match="features=pca: inputs have 150528 numbers, and it takes 8192 at most"):
         fit_covariance("pca", (3, 224, 224))
     assert fit_covariance("whiten", (9000,), 2**14) == 9000
+
+
+def test_columns_of_any_size_have_their_moments():
+    rng = torch.Generator().manual_seed(3)
+    plain = torch.randn(500, 3, generator=rng, dtype=torch.float64)
+    plain[:, 2] += plain[:, 0]
+    sizes = torch.tensor([1e25, 1e-7, 1.0], dtype=torch.float64)
+    mean, covariance = moments(plain * sizes)
+    expected = torch.cov(plain.T, correction=0)
+    torch.testing.assert_close(mean, plain.mean(0) * sizes)
+    torch.testing.assert_close(covariance / sizes / sizes[:, None], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_axes_that_cannot_be_found_are_one_line():
+    with pytest.raises(UserError, match="differ so much in size"):
+        axes(torch.full((3, 3), torch.nan, dtype=torch.float64))

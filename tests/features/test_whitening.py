@@ -51,3 +51,20 @@ def test_values_that_do_not_vary_become_zero(method):
     whitening = Whitening(3, method)
     whitening.fit(torch.full((10, 3), 7.0), 1.0)
     assert whitening(torch.full((2, 3), 7.0)).abs().max() == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("unit", [1e-7, 1.0, 1e7])
+def test_what_comes_out_does_not_depend_on_the_unit(method, unit):
+    rng = torch.Generator().manual_seed(3)
+    rows = torch.randn(400, 2, generator=rng, dtype=torch.float64) @ torch.tensor([[1.0, 2.0], [0.0, 0.5]]).double()
+    whitening = Whitening(2, method)
+    whitening.fit(rows * unit, epsilon=0.0)
+    cov = torch.cov(whitening(rows * unit).T.double(), correction=0)
+    torch.testing.assert_close(cov, torch.eye(2).double(), rtol=1e-3, atol=1e-3)
+
+
+def test_constant_rows_stay_finite():
+    whitening = Whitening(2)
+    whitening.fit(torch.ones(5, 2), epsilon=0.1)
+    assert whitening(torch.ones(5, 2)).abs().max() == 0

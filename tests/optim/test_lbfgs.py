@@ -73,7 +73,7 @@ def test_a_run_ends_when_the_optimizer_has_converged_and_says_why(deeprob):
     assert content["reason"] in ("gradient small", "objective no longer falls")
     assert content["epochs"] == content["steps"] < 10
     end = f"stopped: {content['reason']} after {content['evaluations']} evaluations"
-    assert result.out.splitlines()[0] == f"epoch {content['epochs']} of {content['epochs']}; {end}"
+    assert result.out.splitlines()[0] == f"epoch {content['epochs']} of 50; {end}"
     again = deeprob("resume=run")
     assert (again.status, summary()) == (0, content)
     assert end in again.out

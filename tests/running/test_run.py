@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from deeprob import config as configs
 from deeprob import load_run
 from deeprob.assembly.config import RunConfig
+from deeprob.data import CSVConfig
 from deeprob.tracking import checkpoint_file
 from deeprob.tracking.signals import Interruption
 
@@ -205,11 +207,11 @@ def test_the_summary_of_an_unfinished_run_is_of_its_last_whole_epoch(deeprob, sm
 
 
 HEADINGS = {
-    "epoch 3 of 3": (),
-    "epoch 1 of 6, the best by val/accuracy; stopped: val/loss no better for 2 epochs": (
+    "epoch 3 of 3; completed": (),
+    "epoch 1 of 20, the best by val/accuracy; stopped: val/loss no better for 2 epochs": (
         "dataset.val_fraction=0.4", "optimizer.lr=3", "trainer.epochs=20", "trainer.patience=2",
     ),
-    "epoch 3 of 3, the best by val/loss": ("dataset.val_fraction=0.2", "trainer.monitor=val/loss"),
+    "epoch 3 of 3, the best by val/loss; completed": ("dataset.val_fraction=0.2", "trainer.monitor=val/loss"),
 }  # fmt: skip
 
 
@@ -300,6 +302,49 @@ def test_a_last_update_that_was_too_large_is_noticed(deeprob, small):
     assert (content["status"], content["steps"], last["step"]) == ("diverged", 1, 1)  # which is the state that it is in
     again = deeprob("resume=run")
     assert (again.status, again.err) == (3, err)
+
+
+def table_with(split: str) -> str:
+    """Write a table of which one row, of the test or the validation split, is infinite once it is standardised."""
+    rng = random.Random(0)
+    rows = [(rng.gauss(0, 1e-3), rng.gauss(0, 1)) for _ in range(60)]
+    config = CSVConfig(root="huge.csv", val_fraction=0.2)
+    lines = [f"{a!r},{b!r},{'ab'[a + b / 1e3 > 0]}" for a, b in rows]
+    Path("huge.csv").write_text("\n".join(["x,y,c", *lines]))
+    first = getattr(config.load(), split).inputs[0, 0].item()
+    (place,) = [place for place, (a, _) in enumerate(rows) if a == first]
+    lines[place] = "3e38," + lines[place].partition(",")[2]
+    Path("huge.csv").write_text("\n".join(["x,y,c", *lines]))
+    return "huge.csv"
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("sweep", [(), ("-m", "seed=0"), ("-m", "seed=0,1", "hydra/launcher=vectorized")], ids=str)
+def test_a_split_that_overflows_leaves_the_state_as_it_was_and_says_the_same_again(deeprob, split, sweep):
+    words = (
+        *sweep, "dataset=csv", f"dataset.root={table_with(split)}", "dataset.val_fraction=0.2", "model.width=4",
+        "trainer.batch_size=8", "scheduler=constant", "trainer.epochs=6", "hydra.run.dir=run", "hydra.sweep.dir=s",
+    )  # fmt: skip
+    results = [deeprob(*words), deeprob(*words, "resume=auto")]
+    assert [result.status for result in results] == [4 if sweep else 3] * 2
+    if (
+        "hydra/launcher=vectorized" not in words or split == "test"
+    ):  # a stack writes no checkpoint before its first update
+        assert results[0].err == results[1].err
+    assert f"the input of the {split} split became NaN or infinite" in results[0].err
+    assert "correct the data" in results[0].err
+    directory = next(Path("s").glob("0*")) if sweep else Path("run")
+    last, content = (checkpoint_file.load(directory / f"checkpoints/{name}.pt") for name in ("last", "best"))
+    assert summary(directory)["status"] == "diverged"
+    if split == "test":
+        assert last["step"] == summary(directory)["steps"] == 5 * 6
+        assert f"at step {content['step']};" in results[0].err  # that of the best weights, which were measured
+        plain = [word for word in words if not word.startswith(("hydra", "-m", "seed", "dataset.root"))]
+        Path("huge.csv").write_text(Path("huge.csv").read_text().replace("3e38", "1.0"))
+        assert deeprob(*plain, "dataset.root=huge.csv", "hydra.run.dir=other").status == 0
+        other = checkpoint_file.load(Path("other/checkpoints/last.pt"))["model"]
+        for name, tensor in other.items():
+            torch.testing.assert_close(last["model"][name], tensor, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -52,7 +52,7 @@ def test_a_search_needs_that_metric():
             "the data loss became NaN or infinite at step 4; try a smaller optimizer.lr",
         ),
         (Skipped("job 0 failed"), "skipped", "job 0 failed"),
-        (Interrupted(2), "interrupted", "interrupted by SIGINT"),
+        (Interrupted(2), "interrupted", ""),
         (RuntimeError("one\ntwo"), "failed", "one"),
     ],
 )

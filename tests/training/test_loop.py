@@ -14,7 +14,7 @@ from deeprob.features.raw import Raw
 from deeprob.models.linear import LinearConfig
 from deeprob.models.mlp import MLPConfig
 from deeprob.objective import CrossEntropyConfig, L1Config, L2Config, NoneConfig, Objective, SquaredErrorConfig
-from deeprob.optim import AdamWConfig, ASGDConfig, LBFGSConfig, RMSpropConfig, Schedule, SGDConfig
+from deeprob.optim import AdamWConfig, ASGDConfig, LBFGSConfig, PlateauConfig, RMSpropConfig, Schedule, SGDConfig
 from deeprob.training import TrainState, train
 from deeprob.training.loop import Learner, LoopSettings
 from deeprob.training.update import Update, total_norm
@@ -246,6 +246,27 @@ def test_a_state_whose_parameters_overflowed_unnoticed_is_found(interval):
     with pytest.raises(Diverged, match="the updated parameters became NaN or infinite at step 4 ") as caught:
         list(run(state, examples(), log_every=interval))
     assert (caught.value.step, state.step, state.evaluations) == (4, 3, 3)
+    other.meters.reset()
+    assert_same(state, other)
+
+
+@pytest.mark.parametrize("interval", [1, 100])
+def test_updates_before_a_drop_of_the_rate_are_made_again_at_the_rate_before(interval):
+    def observed(state, **changes):
+        state.schedule = PlateauConfig(patience=0, gamma=0.5).build(15)
+        for record in run(state, examples(), log_every=interval, epochs=9, **changes):
+            if record.epoch_metrics:
+                state.schedule.observe(1.0)  # no better, so the rate is halved after each epoch but the first
+
+    def fail(update, finite):
+        check(update, finite & torch.tensor(update.state.step != 22))
+
+    other, state, check = start(), start(), Update.check
+    observed(other, interrupted=lambda: other.step == 22)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Update, "check", fail)
+        with pytest.raises(Diverged, match="step 23 "):
+            observed(state)
     other.meters.reset()
     assert_same(state, other)
 

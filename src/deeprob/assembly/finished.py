@@ -20,7 +20,9 @@ from deeprob.errors import UserError, memory_errors
 from deeprob.features import extraction
 from deeprob.models import Model
 from deeprob.tracking import checkpoint_file
+from deeprob.tracking.cache import fingerprint
 from deeprob.tracking.checkpoint_file import alike
+from deeprob.tracking.console import note
 from deeprob.tracking.device import resolve_device
 from deeprob.training import Predictor, TrainerConfig, evaluate
 from deeprob.training.metrics import regularized
@@ -41,6 +43,8 @@ class Run:
         Features and model with the checkpoint's values.
     raw, extracted
         The dataset, if it is loaded already, and its features, if they are computed already.
+    seal
+        The `fingerprint` of the training inputs that the run has seen, if it is known.
     """
 
     directory: Path
@@ -49,6 +53,7 @@ class Run:
     predictor: Predictor
     raw: Splits | None = field(default=None, repr=False)
     extracted: Splits | None = field(default=None, repr=False)
+    seal: str | None = field(default=None, repr=False)
 
     @property
     def model(self) -> Model:
@@ -86,6 +91,8 @@ class Run:
                 f"{names if self.classes else f'{self.predictor.outputs} target(s)'} "
                 f"of inputs {list(self.predictor.input_shape)}"
             )
+        if self.seal not in (None, fingerprint(data.train.inputs)):
+            note(f"{self.directory}: the training inputs are no longer those that the run was trained on")
         return data
 
     def examples(self, split: str) -> Examples:
@@ -235,7 +242,7 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
         raise UserError(f"{path}: does not belong to {directory / 'config.yaml'}") from error
     predictor.to(resolve_device(device), config.trainer.dtype)
     predictor.model.eval()
-    return Run(directory, config, _summary(directory / "summary.json"), predictor)
+    return Run(directory, config, _summary(directory / "summary.json"), predictor, seal=content.get("inputs"))
 
 
 def _summary(path: Path) -> dict[str, Any]:

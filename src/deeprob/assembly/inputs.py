@@ -34,7 +34,7 @@ def as_tensor(inputs: Inputs, shape: tuple[int, ...]) -> Tensor:
         Says which shape, type or value is wrong, and what would be right.
     """
     values = inputs.detach() if isinstance(inputs, Tensor) else _from_numpy(inputs)
-    if values.layout != torch.strided or values.is_complex() or values.is_quantized:
+    if values.layout != torch.strided or values.is_complex() or values.is_quantized or values.is_meta:
         raise UserError(f"inputs of {_kind(values)}: expected a dense tensor of real numbers")
     if values.shape[1:] != shape or values.dim() != len(shape) + 1:
         raise UserError(f"inputs of shape {list(values.shape)}: {_right_shape(tuple(values.shape), shape)}")
@@ -86,11 +86,13 @@ def _numbers(rows: Tensor) -> Tensor:
     """Return rows (N, D) of any numbers as float32, or as float64 if their type has more digits."""
     if rows.dtype != torch.float32:
         rows = rows.float() if rows.is_floating_point() and rows.dtype.itemsize < 4 else rows.double()
-    wrong = (~rows.isfinite()).nonzero()
+    wrong = (~rows.float().isfinite()).nonzero()
     if len(wrong):
         place = wrong[0].tolist()
         value = rows[tuple(place)].item()
-        raise UserError(f"inputs{place} is {value}: expected finite numbers; correct it, or leave the row out")
+        raise UserError(
+            f"inputs{place} is {value}: expected finite numbers (up to 3e38); correct it, or leave the row out"
+        )
     return rows
 
 

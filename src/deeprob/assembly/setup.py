@@ -190,7 +190,10 @@ class Setup:
         if name == "train":
             measured = regularized(measured, self.objective.regularizer, self.state.parameters)
         if not math.isfinite(measured["loss"]):
-            raise Diverged(f"loss on the {name} split", self.state.step)
+            inputs = (
+                self.predictor.features(part).isfinite().all() for part in torch.split(examples.inputs, self.chunk_size)
+            )
+            raise Diverged(f"{'loss on' if all(inputs) else 'input of'} the {name} split", self.state.step)
         return {f"{name}/{measure}": value for measure, value in measured.items()}
 
     def measure_all(self) -> dict[str, float]:

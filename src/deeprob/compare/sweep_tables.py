@@ -1,6 +1,7 @@
 """What a sweep's ``summary.csv`` knows beyond its jobs' directories: further measures, and jobs that left none."""
 
 import csv
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from deeprob.assembly.config import is_seed
 from deeprob.compare.command_words import value_of, word_of
 from deeprob.compare.past_runs import FINISHED, LOST, PastRun, metrics_in
 from deeprob.errors import UserError
+from deeprob.tracking.console import note
 
 Row = Mapping[str, str]
 UNKNOWN = "unfinished"
@@ -57,7 +59,7 @@ def add_table(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row])
     joined = _joined(runs, keys, rows)
     meanings = _meanings(joined, keys, rows)
     index = _Index(runs)
-    missing = []
+    missing, later = [], []
     for number, row in enumerate(rows):
         status, error = row["status"] or "not started", row["error"]
         run = joined.get(number)
@@ -72,7 +74,13 @@ def add_table(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row])
         if run.lost:
             run.error = run.error or error
         elif run.finished:
-            run.metrics = metrics_in(dict(_numeric_cells(row))) | run.metrics
+            known = metrics_in(dict(_numeric_cells(row)))
+            if all(math.isclose(known[name], run.metrics[name]) for name in known.keys() & run.metrics.keys()):
+                run.metrics = known | run.metrics
+            else:  # what else was measured was of another state
+                later.append(run)
+    if later:
+        note(f"{len(later)} run(s) went on after the sweep; what it has measured besides is left out")
     return missing
 
 

@@ -21,22 +21,25 @@ def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor,
     """Return the mean (D,) and the covariance (D, D) of rows (N, D) of any type, in double precision.
 
     Products are computed chunk by chunk as `dtype`, after the mean was taken off, and summed in double; of two that are
-    equal, above and below the diagonal, one.
+    equal, above and below the diagonal, one. Columns are divided by powers of two, which rounds nothing, so that no
+    product overflows.
     """
     parts = torch.split(values, _CHUNK)
     mean = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
     for part in parts:
         mean += part.sum(0, dtype=torch.float64)
     mean /= len(values)
+    farthest = torch.maximum(values.amax(0).double() - mean, mean - values.amin(0).double())
+    scale = torch.ldexp(torch.ones_like(mean), torch.frexp(farthest).exponent - 1)  # 1/2 where a column is constant
     covariance = torch.zeros(values.shape[1], values.shape[1], dtype=torch.float64, device=values.device)
     with Bar(len(values), "measuring covariances", "rows") as bar:
         for part in parts:
-            rows = centred(part, mean, dtype)
+            rows = centred(part, mean, dtype) / scale.to(dtype)
             for first in range(0, values.shape[1], _BLOCK):
                 columns = slice(first, first + _BLOCK)
                 covariance[first:, columns] += rows[:, first:].T @ rows[:, columns]
             bar.advance(len(part))
-    covariance.div_(len(values))
+    covariance.mul_(scale[:, None] * scale / len(values))
     return mean, covariance.tril_().add_(covariance.tril(-1).T)
 
 
@@ -44,8 +47,18 @@ def axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
     """Return variances (D,) from the largest on, and principal axes (D, D), one a column, of a covariance (D, D).
 
     An axis's entry of largest size is positive, so that there is one answer.
+
+    Raises
+    ------
+    UserError
+        When they cannot be found, as for columns that differ too much in size.
     """
-    variances, vectors = torch.linalg.eigh(covariance)
+    try:
+        variances, vectors = torch.linalg.eigh(covariance)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise UserError(
+            "features: principal axes of inputs that differ so much in size cannot be found; leave some of them out"
+        ) from error
     variances, vectors = variances.flip(0).clamp(min=0), vectors.flip(1)
     largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
     return variances, torch.where(largest < 0, -vectors, vectors)

@@ -40,7 +40,8 @@ class Whitening(Exact):
     def fit(self, values: Tensor, epsilon: float) -> None:
         """Measure rows (N, D); `epsilon` times the mean variance is added to variances."""
         mean, covariance = moments(values, self.matrix.dtype)
-        floor = (epsilon * covariance.diagonal().mean()).clamp(min=1e-12)
+        size = covariance.diagonal().mean()
+        floor = max(epsilon, 1e-12) * torch.where(size > 0, size, 1.0)
         self.mean.copy_(mean)
         if self.method == "cholesky":
             covariance.diagonal().add_(floor)

@@ -188,13 +188,7 @@ class Recorder:
                 self._write_checkpoint()
 
     def end(self, signal: int | None) -> Outcome:
-        """Write the last checkpoint, and measure the best one unless a signal cut the run short.
-
-        Raises
-        ------
-        Diverged
-            When the loss on a split is not finite.
-        """
+        """Write the last checkpoint, and measure the best one unless a signal cut the run short."""
         cut_short = signal is not None and self.state.step < self.setup.steps and not self.stopped
         if not cut_short:
             self.watch.look_at_end()
@@ -204,18 +198,26 @@ class Recorder:
             return Outcome("interrupted", self._unfinished(), seconds, Interrupted(signal))
         spent = {name: self.state.metrics[name] for name in SPENT if name in self.state.metrics}
         step, metrics = self.checkpoints.restore_best()
-        final = self.setup.measure_all()
+        try:
+            final = self.setup.measure_all()
+        except Diverged as error:  # of the best weights; the last checkpoint is written already
+            return Outcome("diverged", self._unfinished(), seconds, Diverged(error.quantity, step))
         self.events.scalars({name: value for name, value in final.items() if name.startswith("test/")}, step)
         self.events.best(final, step)
         return Outcome("stopped" if self.stopped else "completed", metrics | spent | final, seconds)
 
     def diverged(self, error: Diverged) -> Outcome:
-        """Keep the last finite state, which the loop has gone back to."""
+        """Keep the last finite state, which the loop has gone back to.
+
+        What the validation split shows leaves the checkpoint before, so that a run that goes on shows it again.
+        """
         self.state.metrics[EVALUATIONS] = self.state.evaluations
         self.watch.look_at_end()
-        if all(parameter.isfinite().all() for parameter in self.state.model.parameters()):
+        finite = all(parameter.isfinite().all() for parameter in self.state.model.parameters())
+        if finite and (error.in_update or not self.checkpoints.last.exists()):
             self._write_checkpoint()
         else:
+            self.watch.catch_up()
             self.checkpoints.write_best()
         return Outcome("diverged", self._unfinished(), self.state.seconds, error)
 

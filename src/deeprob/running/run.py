@@ -142,13 +142,10 @@ def report(summary: Mapping[str, Any], trainer: TrainerConfig, directory: Path) 
 
 
 def of_epoch(summary: Mapping[str, Any], trainer: TrainerConfig) -> str:
-    """Return ``epoch 16 of 21, the best by val/accuracy; stopped: val/loss no better for 5 epochs`` and the like."""
-    best, epochs = summary.get("best_epoch"), summary["epochs"]
-    line = f"epoch {best or epochs} of {epochs}"
-    if best:
-        line += f", the best by {trainer.monitor}"
-    if summary["status"] == "stopped":
-        line += f"; stopped: {summary.get('reason', 'nothing more to do')}"
-        if summary["evaluations"] > summary["steps"]:  # of an optimizer that has reasons of its own
-            line += f" after {summary['evaluations']} evaluations"
-    return line
+    """Return ``epoch 16 of 30, the best by val/accuracy; stopped: val/loss no better for 5 epochs`` and the like."""
+    best = summary.get("best_epoch")
+    chosen = f", the best by {trainer.monitor}" if best else ""
+    reason = f": {summary['reason']}" if summary["status"] == "stopped" and "reason" in summary else ""
+    if summary["evaluations"] > summary["steps"]:
+        reason += f" after {summary['evaluations']} evaluations"
+    return f"epoch {best or summary['epochs']} of {trainer.epochs}{chosen}; {summary['status']}{reason}"

@@ -69,4 +69,5 @@ def outcome(ending: Mapping[str, Any] | BaseException) -> dict[str, Any]:
 
 def failure(error: BaseException) -> dict[str, Any]:
     """Return the status of a job that ended with an exception, and the reason in one line."""
-    return {"status": getattr(error, "outcome", "failed"), "error": one_line(error).removeprefix("diverged: ")}
+    status = getattr(error, "outcome", "failed")
+    return {"status": status, "error": "" if status == "interrupted" else one_line(error).removeprefix("diverged: ")}

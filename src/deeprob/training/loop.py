@@ -170,7 +170,7 @@ def train(
         pauses = stopped or settings.paused_at(state.step)
         if settings.read_at(state.step, per_epoch) or (pauses and state.frozen):
             yield reading(learner, per_epoch, total_norm(update.parameters).item(), fault)
-            if guarded or state.step % settings.log_every == 0:
+            if guarded or state.step % settings.log_every == 0 or state.schedule.state_dict() != kept.schedule:
                 kept = state.snapshot(tensors=not guarded)
         elif pauses:  # read nothing: the interval goes on after it
             yield Record.empty(state.step, per_epoch)

@@ -48,10 +48,14 @@ class Best:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What an update changes, as it was after `step` updates: the states of model and optimizer, or None of both."""
+    """What an update changes, as it was after `step` updates: the states of model and optimizer, or None of both.
+
+    `schedule` is the state of the schedule then, which the end of an epoch may change.
+    """
 
     step: int
     evaluations: int
+    schedule: dict[str, Any]
     states: dict[str, Any] | None
 
 
@@ -137,7 +141,8 @@ class TrainState:
     def snapshot(self, *, tensors: bool) -> Snapshot:
         """Return what an update changes, with copies of the `tensors` or without."""
         states = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()["state"]}
-        return Snapshot(self.step, self.evaluations, copied(states) if tensors else None)
+        schedule = self.schedule.state_dict()
+        return Snapshot(self.step, self.evaluations, schedule, copied(states) if tensors else None)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Become what a snapshot has of the state."""
