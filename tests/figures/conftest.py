@@ -12,6 +12,7 @@ from deeprob.data import Examples, Splits
 from deeprob.features import FeaturesConfig, RawConfig
 from deeprob.models import LinearConfig
 from deeprob.objective import CrossEntropyConfig
+from deeprob.objective.regularizers import NoneConfig
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def run_on() -> Callable[..., Run]:
     def build(features: FeaturesConfig, pictures: Tensor, classes: Sequence[str] = ("cats", "dogs")) -> Run:
         targets = torch.arange(len(pictures)) % len(classes) if classes else torch.zeros(len(pictures), 1)
         examples = Examples(pictures, targets)
-        config = RunConfig(features=features, model=LinearConfig(), loss=CrossEntropyConfig())
+        config = RunConfig(features=features, model=LinearConfig(), loss=CrossEntropyConfig(), regularizer=NoneConfig())
         shape = pictures.shape[1:]
         built = features.make(tuple(shape))
         built.fit(pictures)
