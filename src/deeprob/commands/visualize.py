@@ -13,6 +13,7 @@ from deeprob.commands.command import Command
 from deeprob.config import choice, options, register
 from deeprob.errors import UserError
 from deeprob.figures import FigureConfig, figures_of_runs
+from deeprob.figures.base import tell_cut
 from deeprob.tracking.console import note
 
 
@@ -72,6 +73,8 @@ def draw(figures: list[FigureConfig], runs: Mapping[str, Run], folder: Path, *, 
         if reason and not skip:
             raise UserError(f"figure={configs.name_of(figure)} {reason}")
         if not reason:
+            if not skip:
+                tell_cut(figure, runs, "figure")
             first = next(iter(runs.values()))
             yield figure.save(first, folder) if len(runs) == 1 else figure.save_comparison(runs, folder)
 

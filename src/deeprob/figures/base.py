@@ -1,5 +1,6 @@
 """What every figure has: a config with its options, and how it is drawn of one run or of several side by side."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ from deeprob.assembly.finished import Run
 from deeprob.config import name_of, options
 from deeprob.config.one_option import chosen
 from deeprob.errors import UserError, did_you_mean
+from deeprob.figures import caps
+from deeprob.figures.caps import in_words, rows_within, some_of
 from deeprob.figures.style import drawn, save_figure, shortened
+from deeprob.tracking.console import note
 
 
 @dataclass(kw_only=True, slots=True)
@@ -58,28 +62,53 @@ class FigureConfig:
         """Draw a run on a figure, or on a part of one."""
         raise AssertionError("a figure defines panel()")
 
+    def columns(self, runs: Mapping[str, Run]) -> int:
+        """Return how many panels of several runs are in a row."""
+        return 4
+
+    def cut(self, run: Run) -> str:
+        """Return what part of a run is shown where that is not all, such as ``24 of 1,000 classes``; else nothing."""
+        return ""
+
+    def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
+        """Return what part of several runs is shown where that is not all."""
+        groups, shown = group_by_seed(list(runs)), self.shown(runs)
+        some = some_of(len(shown), len(groups), "runs", f"the best by {ranking(runs)}")
+        return in_words(some, *map(self.cut, shown.values()))
+
     def draw(self, run: Run | None) -> Figure:
         """Return the figure of one run, None where there is none to be of."""
         assert run is not None
-        return drawn(self.size(run), lambda figure: self.panel(figure, run))
+        return drawn(self.size(run), lambda figure: self.panel(figure, run), self.cut(run))
 
-    def compare(self, runs: Mapping[str, Run], columns: int = 4) -> Figure:
-        """Return the figure of several runs: a panel each under its title, `columns` in a row.
+    def shown(self, runs: Mapping[str, Run]) -> dict[str, Run]:
+        """Return the runs that have a panel each: of those that differ in nothing but a seed the first, and the best.
+
+        There are so many as limits allow, in the order of `runs`.
+        """
+        firsts = {title: runs[same[0]] for title, same in group_by_seed(list(runs)).items()}
+        _, height = self.size(next(iter(firsts.values())))
+        most = min(caps.RUNS, self.columns(runs) * rows_within(height + 0.3))
+        kept = best_first(firsts)[:most]
+        return {title: run for title, run in firsts.items() if title in kept}
+
+    def compare(self, runs: Mapping[str, Run]) -> Figure:
+        """Return the figure of several runs: a panel each under its title.
 
         Of runs that differ in nothing but a seed the first stands for all.
         """
-        chosen = {title: runs[same[0]] for title, same in group_by_seed(list(runs)).items()}
-        width, height = self.size(next(iter(chosen.values())))
-        columns = min(columns, len(chosen))
-        rows = -(-len(chosen) // columns)
+        shown = self.shown(runs)
+        width, height = self.size(next(iter(shown.values())))
+        columns = min(self.columns(runs), len(shown))
+        rows = -(-len(shown) // columns)
 
         def panels(figure: FigureBase) -> None:
             parts = figure.subfigures(rows, columns, squeeze=False).flat
-            for part, (title, run) in zip(parts, chosen.items(), strict=False):
+            for part, (title, run) in zip(parts, shown.items(), strict=False):
                 part.suptitle(shortened(title, 90))
                 self.panel(part, run)
 
-        return drawn((width * columns, (height + 0.3) * rows), panels)
+        return drawn((width * columns, (height + 0.3) * rows), panels, self.cut_of_runs(runs))
 
     def film(self, run: Run) -> Iterator[tuple[npt.NDArray[np.uint8], float]]:
         """Yield pictures (H, W, 3) of a figure that moves, and the seconds for which each is to be seen; here none."""
@@ -97,6 +126,29 @@ class FigureConfig:
         path = folder / f"{name_of(self)}.png"
         save_figure(figure, path)
         return path
+
+
+def tell_cut(figure: FigureConfig, runs: Mapping[str, Run], key: str) -> None:
+    """Print a note if a picture that was asked for under a key shows only part of a run, or of several."""
+    if cut := figure.cut_of_runs(runs):
+        note(f"{key}={name_of(figure)} shows {cut}")
+
+
+def best_first(runs: Mapping[str, Run]) -> list[str]:
+    """Return the titles of runs, the best first by their `ranking`; a diverged one is last."""
+    metric = ranking(runs)
+
+    def badness(title: str) -> float:
+        value = float(runs[title].metrics.get(metric, math.nan))
+        return math.inf if math.isnan(value) else value if metric.endswith("loss") else -value
+
+    return sorted(runs, key=badness)
+
+
+def ranking(runs: Mapping[str, Run]) -> str:
+    """Return by which metric runs are compared: ``trainer.monitor`` where all measured it, else ``train/loss``."""
+    monitor = next(iter(runs.values())).config.trainer.monitor
+    return monitor if all(monitor in run.metrics for run in runs.values()) else "train/loss"
 
 
 def group_by_seed(titles: Sequence[str]) -> dict[str, list[str]]:

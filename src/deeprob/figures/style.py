@@ -1,6 +1,7 @@
 """How all pictures look: dark text on white, a palette for all eyes, labels that are legible in a README."""
 
 import io
+import textwrap
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -110,11 +111,18 @@ def legend_columns(labels: Sequence[str], width: float) -> int:
     return max(1, min(len(labels), int(width / (LETTER * max(map(breadth, labels)) + 0.55))))
 
 
-def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None]) -> Figure:
-    """Return a figure of a size in inches, drawn on by a function, in this style."""
+def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None], cut: str = "") -> Figure:
+    """Return a figure of a size in inches, drawn on by a function, in this style; below it what part it `cut` to."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure)
+        lines = textwrap.wrap(f"shown: {cut}", max(20, int(size[0] / LETTER))) if cut else []
+        figure = Figure(figsize=(size[0], size[1] + 0.18 * len(lines)), layout="constrained")
+        if lines:
+            parts = figure.subfigures(2, 1, squeeze=False, height_ratios=[size[1], 0.18 * len(lines)])
+            above, below = parts.flat
+            draw(above)
+            below.text(0.5, 0.5, "\n".join(lines), fontsize=8, color=FAINT, ha="center", va="center")
+        else:
+            draw(figure)
         write_powers(figure)
         make_legible(figure)
         return figure

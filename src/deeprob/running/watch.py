@@ -111,9 +111,13 @@ class Watch:
     def draw_ending(self, metrics: Mapping[str, Any]) -> None:
         """Draw the run as it ended into its ``figures`` folder."""
         if self.looks:
+            from deeprob.figures.base import tell_cut
+
             run = dataclasses.replace(snapshot(self.setup, self.directory), metrics=metrics)
             for figure in self._in_time(self._figures(run, live=False)):
                 with never_mind(figure):
+                    if self.names is not None:
+                        tell_cut(figure, {"": run}, "trainer.figures")
                     figure.save(run, self.directory / "figures")
 
     def _figures(self, run: Run, *, live: bool) -> "list[FigureConfig]":

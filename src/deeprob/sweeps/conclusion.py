@@ -119,6 +119,9 @@ class Conclusion:
         reason = next(filter(None, map(figure.unsuited, runs.values())), "")
         if reason:
             raise UserError(f"sweep.figure={configs.name_of(figure)} {reason}")
+        from deeprob.figures.base import tell_cut
+
+        tell_cut(figure, runs, "sweep.figure")
         return figure.save_comparison(runs, directory / "figures")
 
 

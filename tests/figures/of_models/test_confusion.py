@@ -13,6 +13,7 @@ from deeprob.figures.of_models.confusion import (
     cell_text,
     confusion_matrix,
     matrix,
+    most_confused,
     shares,
 )
 from deeprob.figures.style import palette_color, png, shortened
@@ -34,9 +35,9 @@ def is_cut(figure):
 
 def test_counts_by_hand():
     scores = torch.tensor([[2.0, 1, 0], [0, 1, 0], [3, 1, 2], [0, 0, 5], [1, 0, 0]])  # predicted: 0, 1, 0, 2, 0
-    counts = confusion_matrix(scores, torch.tensor([0, 1, 1, 2, 2]), 3)
+    counts = confusion_matrix(scores.argmax(1), torch.tensor([0, 1, 1, 2, 2]), torch.arange(3))
     assert counts.tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
-    assert shares(counts).tolist() == [[100, 0, 0], [50, 50, 0], [50, 0, 50]]
+    assert shares(counts, counts.sum(1)).tolist() == [[100, 0, 0], [50, 50, 0], [50, 0, 50]]
 
 
 def test_counts_by_numpy_with_a_class_that_has_no_examples():
@@ -44,18 +45,20 @@ def test_counts_by_numpy_with_a_class_that_has_no_examples():
     scores, targets = rng.normal(size=(500, 7)), rng.integers(0, 6, 500)
     expected = np.zeros((7, 7), int)
     np.add.at(expected, (targets, scores.argmax(1)), 1)
-    counts = confusion_matrix(torch.from_numpy(scores), torch.from_numpy(targets), 7)
+    counts = confusion_matrix(torch.from_numpy(scores.argmax(1)), torch.from_numpy(targets), torch.arange(7))
     assert counts.dtype == torch.int64
     assert counts.tolist() == expected.tolist()
-    assert shares(counts)[6].tolist() == [0] * 7
-    np.testing.assert_allclose(shares(counts)[:6], 100 * expected[:6] / expected[:6].sum(1, keepdims=True))
+    assert shares(counts, counts.sum(1))[6].tolist() == [0] * 7
+    np.testing.assert_allclose(
+        shares(counts, counts.sum(1))[:6], 100 * expected[:6] / expected[:6].sum(1, keepdims=True)
+    )
 
 
 def test_cells_and_bars_by_hand():
     axes = Figure().subplots()
     counts = torch.tensor([[3, 1, 0], [0, 0, 0], [0, 1, 0]])
-    image = matrix(axes, counts, ("a", "b", "c"))
-    accuracy_bars(axes, counts)
+    image = matrix(axes, counts, ("a", "b", "c"), counts.sum(1))
+    accuracy_bars(axes, counts, counts.sum(1))
     assert image.get_array().tolist() == [[75, 25, 0], [0, 0, 0], [0, 100, 0]]
     assert texts(axes) == ["75.0", "25.0", "", "", "", "", "", "100", ""]
     assert labels(axes.yaxis) == ["a (4)", "b (0)", "c (1)"]
@@ -71,7 +74,7 @@ def test_cells_and_bars_by_hand():
 
 def test_numbers_are_readable_on_their_cells():
     axes = Figure().subplots()
-    image = matrix(axes, torch.tensor([[90, 10], [40, 60]]), ("a", "b"))
+    image = matrix(axes, torch.tensor([[90, 10], [40, 60]]), ("a", "b"), torch.tensor([100, 100]))
     for text, share in zip(axes.texts, (90, 10, 40, 60), strict=True):
         red, green, blue, _ = image.to_rgba([share])[0]
         is_dark = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 < 0.25
@@ -81,16 +84,18 @@ def test_numbers_are_readable_on_their_cells():
 @pytest.mark.parametrize(("classes", "numbers", "names"), [(20, 400, 20), (21, 0, 21), (40, 0, 40), (41, 0, 0)])
 def test_what_there_is_room_for(classes, numbers, names):
     axes = Figure().subplots()
-    matrix(axes, torch.eye(classes, dtype=torch.int64), [f"class {place}" for place in range(classes)])
+    matrix(
+        axes, torch.eye(classes, dtype=torch.int64), [f"class {place}" for place in range(classes)], torch.ones(classes)
+    )
     assert len(texts(axes)) == numbers
     assert sum(label.startswith("class") for label in labels(axes.yaxis)) == names
 
 
 def test_examples_a_class_are_counted_where_there_are_no_names():
     axes = Figure().subplots()
-    matrix(axes, torch.eye(50, dtype=torch.int64) * 3, ["x"] * 50)
+    matrix(axes, torch.eye(50, dtype=torch.int64) * 3, ["x"] * 50, torch.full((50,), 3))
     assert axes.get_ylabel() == "number of the true class (3 examples each)"
-    matrix(axes, torch.diag(torch.arange(50)), ["x"] * 50)
+    matrix(axes, torch.diag(torch.arange(50)), ["x"] * 50, torch.arange(50))
     assert axes.get_ylabel() == "number of the true class (0 to 49 examples each)"
 
 
@@ -151,3 +156,15 @@ def test_it_needs_classes(deeprob):
     words = ("dataset=random_regression", "loss=squared_error", "trainer.epochs=1", "hydra.run.dir=run")
     assert deeprob(*words).status == 0
     assert ConfusionConfig().unsuited(load_run("run")) == "needs classes, and the run predicts numbers"
+
+
+def test_the_classes_most_often_taken_for_each_other():
+    targets = torch.tensor([0, 0, 1, 2, 2, 3, 3, 4])
+    predicted = torch.tensor([0, 3, 1, 4, 4, 0, 3, 2])  # 2 and 4 three times, 0 and 3 twice
+    assert most_confused(predicted, targets, 5, 2).tolist() == [2, 4]
+    assert most_confused(predicted, targets, 5, 4).tolist() == [0, 2, 3, 4]
+    assert most_confused(predicted, targets, 5, 5).tolist() == [0, 1, 2, 3, 4]
+    assert most_confused(targets, targets, 5, 2).tolist() == [0, 1]
+    counts = confusion_matrix(predicted, targets, torch.tensor([0, 4]))
+    assert counts.tolist() == [[1, 0], [0, 0]]
+    assert shares(counts, torch.tensor([2, 1])).tolist() == [[50, 0], [0, 0]]

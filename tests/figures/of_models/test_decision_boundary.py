@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from deeprob import load_run
 from deeprob.data import Examples
-from deeprob.figures import DecisionBoundaryConfig
-from deeprob.figures.of_models.decision_boundary import draw_regions, evenly_spaced, scatter
+from deeprob.figures import DecisionBoundaryConfig, caps
+from deeprob.figures.of_models.decision_boundary import draw_regions, edges, evenly_spaced, scatter
 from deeprob.figures.style import palette_color, png, rgb
 
 
@@ -95,3 +95,19 @@ def test_the_users_own_style_has_no_part_in_it(one_run):
     before = png(DecisionBoundaryConfig().draw(run))
     with mpl.rc_context({"font.size": 20, "axes.grid": False, "lines.linewidth": 5}):
         assert png(DecisionBoundaryConfig().draw(run)) == before
+
+
+def test_edges_between_classes_by_hand():
+    winner = torch.tensor([[0, 0, 1], [0, 0, 1], [2, 2, 2]])
+    assert edges(winner).int().tolist() == [[0, 1, 0], [1, 1, 1], [0, 0, 0]]
+
+
+def test_boundaries_of_many_classes_are_dark_points_of_the_grid(monkeypatch):
+    monkeypatch.setattr(caps, "CLASSES", 1)
+    monkeypatch.setattr(caps, "NUMBERS", 10)  # five points at once
+    ax = Figure().subplots()
+    draw_regions(ax, halves, (-1, 1, -1, 1), 6)
+    dark = (ax.images[0].get_array() < 0.2).all(2)
+    assert dark.any(0).sum() == 1 or dark.any(1).sum() == 1
+    assert dark.sum() == 6
+    assert not ax.collections

@@ -168,7 +168,7 @@ def test_deeper_networks_are_ordered_by_training_examples(trained):
         second, last = second.double(), last.double()
         slope = (last(second(moved).relu()) - last(second(hidden).relu())).mean(0) / 1e-6
     run.model.float()
-    fed = feeds(run)
+    fed = feeds(run, range(3))
     assert fed.shape == (3, 8)
     torch.testing.assert_close(fed[:, 5], slope, atol=1e-5, rtol=1e-3)
 

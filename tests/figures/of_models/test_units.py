@@ -74,7 +74,9 @@ def test_a_maxout_unit_has_its_pieces():
 def test_in_two_layers_a_unit_feeds_a_score_by_w2(activation):
     model = network(layers=2, width=5, activation=activation)
     inputs = torch.randn(7, 2, generator=randomness.generator(0, "points"))
-    torch.testing.assert_close(mean_derivatives(model, inputs), model.layers[1].weight.detach().double())
+    torch.testing.assert_close(
+        mean_derivatives(model, inputs, range(len(model.layers[1].weight))), model.layers[1].weight.detach().double()
+    )
 
 
 def test_in_three_layers_by_the_paths_that_are_open_on_average():
@@ -85,7 +87,7 @@ def test_in_three_layers_by_the_paths_that_are_open_on_average():
         second.weight.copy_(torch.tensor([[1.0, -1.0], [2.0, 1.0]]))
         last.weight.copy_(torch.tensor([[10.0, 100.0]]))
     # h = (3, 1): both of the second layer are open, 10·(1, −1) + 100·(2, 1); h = (1, 3): only its second
-    found = mean_derivatives(model, torch.tensor([[3.0, 1.0], [1.0, 3.0]]))
+    found = mean_derivatives(model, torch.tensor([[3.0, 1.0], [1.0, 3.0]]), [0])
     assert found.tolist() == [[(210 + 200) / 2, (90 + 100) / 2]]
 
 
@@ -94,7 +96,7 @@ def test_stages_leave_a_training_model_as_it_was():
     before = model.norms[0].running_mean.clone()
     with torch.no_grad():
         differentiable_stages(model, torch.ones(6, 2))
-        assert mean_derivatives(model, torch.ones(6, 2)).shape == (3, 4)
+        assert mean_derivatives(model, torch.ones(6, 2), range(3)).shape == (3, 4)
     assert model.training
     assert torch.equal(model.norms[0].running_mean, before)
 

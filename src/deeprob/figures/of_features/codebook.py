@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from torch import Tensor
 
 from deeprob import randomness
@@ -66,9 +66,9 @@ class CodebookConfig(FigureConfig):
             order = order[hues(pixels_of(config, feature)[order]).argsort(stable=True)]
         self._bank(run, order).draw(canvas.subplots())
 
-    def compare(self, runs: Mapping[str, Run], columns: int = 1) -> Figure:
-        """Return the figure of several runs, one above the other: a sheet takes the whole width."""
-        return FigureConfig.compare(self, runs, columns)
+    def columns(self, runs: Mapping[str, Run]) -> int:
+        """Return how many panels are in a row: each takes the whole width."""
+        return 1
 
     def _bank(self, run: Run, order: Tensor) -> Bank:
         """Return the pictures of words in their order."""

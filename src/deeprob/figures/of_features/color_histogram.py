@@ -76,6 +76,10 @@ class ColorHistogramsConfig(ExamplesConfig):
         """Return width and height in inches."""
         return WIDTH + 0.16, HEAD + self._height(len(self.chosen(run)[1]))
 
+    def rows_of(self, run: Run) -> tuple[int, float]:
+        """Return how many examples are in a row, and its height in inches."""
+        return COLUMNS, self._step
+
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
         config, feature = the_part(run, ColorHistogramConfig)

@@ -44,6 +44,10 @@ class EqualizeConfig(ExamplesConfig):
         """Return width and height in inches."""
         return WIDTH + 0.16, HEAD + 0.2 + histogram_row_height(run) * len(self.chosen(run)[1])
 
+    def rows_of(self, run: Run) -> tuple[int, float]:
+        """Return how many examples are in a row, and its height in inches."""
+        return 1, histogram_row_height(run)
+
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
         examples, titles = self.chosen(run)

@@ -59,6 +59,10 @@ class HogStrokesConfig(ExamplesConfig):
         rows = -(-len(self.chosen(run)[1]) // pairs_of(run))
         return WIDTH + 0.16, HEAD + LINE + rows * row_height(run, square_side(run))
 
+    def rows_of(self, run: Run) -> tuple[int, float]:
+        """Return how many examples are in a row, and its height in inches."""
+        return pairs_of(run), row_height(run, square_side(run))
+
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
         config, hog = the_part(run, HogConfig)

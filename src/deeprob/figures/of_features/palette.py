@@ -62,6 +62,10 @@ class PaletteConfig(ExamplesConfig):
         """Return width and height in inches."""
         return WIDTH + 0.16, HEAD + self._height(run)
 
+    def rows_of(self, run: Run) -> tuple[int, float]:
+        """Return how many examples are in a row, and its height in inches."""
+        return PAIRS, row_height(run, SIDE)
+
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
         _, feature = the_part(run, ColorQuantizationConfig)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from matplotlib.image import AxesImage
 from torch import Tensor
 
@@ -19,10 +19,14 @@ from deeprob.features.chain import Chain
 from deeprob.features.concat import Concat
 from deeprob.features.picture_features import PictureFeatures, levels
 from deeprob.figures.base import FigureConfig
+from deeprob.figures.caps import rows_within, some_of
 from deeprob.figures.style import FAINT, INK, shortened
 
 WIDTH, HEAD, LINE, GAP = 8.0, 0.42, 0.18, 0.14
 """In inches: the width of a sheet, the height of its title, a line of text, and what is free between pictures."""
+
+SWATCHES_AND_HEAD = 2.9
+"""Inches at most of what is above the examples: a title, a remark, and the colors of a palette."""
 
 Config = TypeVar("Config", bound=FeaturesConfig)
 
@@ -43,9 +47,22 @@ class ExamplesConfig(FigureConfig):
     split: str = choice("test", among=SPLITS)
     seed: int = number(0, minimum=0)
 
-    def compare(self, runs: Mapping[str, Run], columns: int = 1) -> Figure:
-        """Return the figure of several runs, one above the other: each takes the whole width."""
-        return FigureConfig.compare(self, runs, columns)
+    def rows_of(self, run: Run) -> tuple[int, float]:
+        """Return how many examples are in a row, and its height in inches."""
+        return 1, 1.0
+
+    def most(self, run: Run) -> int:
+        """Return how many examples are shown at most: `examples`, or so many as fit on a sheet."""
+        across, height = self.rows_of(run)
+        return min(self.examples, across * rows_within(height, SWATCHES_AND_HEAD))
+
+    def cut(self, run: Run) -> str:
+        """Return how many examples are shown where that is less than were asked for and are there."""
+        return some_of(self.most(run), min(self.examples, len(run.examples(self.split))), "examples", "the first")
+
+    def columns(self, runs: Mapping[str, Run]) -> int:
+        """Return how many panels are in a row: each takes the whole width."""
+        return 1
 
     def chosen(self, run: Run) -> tuple[Examples, list[str]]:
         """Return the examples of a run, on the CPU, and a title for each: its class, or its number without classes.
@@ -58,7 +75,7 @@ class ExamplesConfig(FigureConfig):
         split = run.examples(self.split)
         rng = randomness.generator(self.seed, "examples")
         targets = split.targets.cpu() if run.classes else torch.zeros(len(split), dtype=torch.int64)
-        places = in_turn(targets, rng)[: self.examples]
+        places = in_turn(targets, rng)[: self.most(run)]
         some = split[places.to(split.targets.device)]
         some = Examples(some.inputs.cpu(), some.targets.cpu())
         if run.classes:

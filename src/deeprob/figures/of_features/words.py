@@ -64,6 +64,10 @@ class WordsConfig(ExamplesConfig):
         """Return width and height in inches."""
         return WIDTH + 0.16, HEAD + LINE + len(self.chosen(run)[1]) * self._step(run)
 
+    def rows_of(self, run: Run) -> tuple[int, float]:
+        """Return how many examples are in a row, and its height in inches."""
+        return 1, self._step(run)
+
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
         config, feature = bag_of(run)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 from torch import Tensor
 
@@ -14,8 +14,19 @@ from deeprob.analysis.plane import grid
 from deeprob.analysis.separability import separability
 from deeprob.assembly.finished import Run
 from deeprob.config import number, register
+from deeprob.data import Examples
+from deeprob.figures import caps
 from deeprob.figures.base import FigureConfig
-from deeprob.figures.of_layers.stages import INPUT, Stage, frame_of, joined, stage_names, stage_title, stages_of
+from deeprob.figures.of_layers.stages import (
+    INPUT,
+    Stage,
+    cut_of_stages,
+    frame_of,
+    joined,
+    stage_names,
+    stage_title,
+    stages_of,
+)
 from deeprob.figures.of_models.decision_boundary import draw_boundaries, needs_classes_of_the_plane
 from deeprob.figures.style import INK, LEVEL, PALE, UPRIGHT, label_axes, palette_color, shortened
 
@@ -66,26 +77,31 @@ class FeatureSpaceConfig(FigureConfig):
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""
-        rows, columns = stage_grid(1 + min(self.stages, len(stage_names(run)) - 1))
+        rows, columns = stage_grid(1 + min(self.stages, caps.STAGES, len(stage_names(run)) - 1))
         return 2.3 * columns + 0.1, 2.55 * rows + legend_height(run.classes, columns)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
         first, *others = stages_of(run, self.lines, self.resolution, self.units)
-        shown = [first, *others[-self.stages :]]
+        most = min(self.stages, caps.STAGES)
+        shown = [first, *others[-most:]]
         rows, columns = stage_grid(len(shown))
         cells = list(canvas.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.08}).flat)
         for axes, stage in zip(cells, shown, strict=False):
             draw_stage(axes, stage, self.points, scores_after(run, others, stage))
         for axes in cells[len(shown) :]:
             axes.set_axis_off()
-        left_out = [stage_title(stage.name) for stage in others[: -self.stages]]
+        left_out = [stage_title(stage.name) for stage in others[:-most]]
         ends = " to ".join(dict.fromkeys([*left_out[:1], *left_out[-1:]]))
         legend(canvas, run.classes, columns, f"left out after the input: {ends}" if left_out else "")
 
-    def compare(self, runs: Mapping[str, Run], columns: int = 1) -> Figure:
-        """Return the figure of several runs, one below the other."""
-        return FigureConfig.compare(self, runs, columns)
+    def cut(self, run: Run) -> str:
+        """Return what is shown where limits leave something out."""
+        return cut_of_stages(run, caps.STAGES if self.stages > caps.STAGES else None)
+
+    def columns(self, runs: Mapping[str, Run]) -> int:
+        """Return how many panels are in a row: each takes the whole width."""
+        return 1
 
 
 def stage_grid(panels: int) -> tuple[int, int]:
@@ -127,8 +143,15 @@ def draw_stage(axes: Axes, stage: Stage, points: int, network: Scores | None = N
     if stage.train.inputs.shape[1] == 1:
         axes.set_yticks([])
     axes.set_title(stage_title(stage.name), pad=15)
-    right = f"linear probe {100 * separability(stage.train, stage.train):.1f} %"
-    axes.text(0, 1.03, right, transform=axes.transAxes, fontsize=8)
+    axes.text(0, 1.03, probe_text(stage.train), transform=axes.transAxes, fontsize=8)
+
+
+def probe_text(train: Examples) -> str:
+    """Say how many examples a linear classifier gets right, or that finding out takes too long."""
+    classes = int(train.targets.max()) + 1
+    if train.inputs.numel() * classes > caps.NUMBERS:
+        return "no linear probe: too large"
+    return f"linear probe {100 * separability(train, train):.1f} %"
 
 
 def cloud(axes: Axes, points: Tensor, targets: Tensor) -> PathCollection:
@@ -156,7 +179,7 @@ def scores_after(run: Run, stages: list[Stage], stage: Stage) -> Scores | None:
 
 def legend(canvas: FigureBase, classes: Sequence[str], columns: int, remark: str = "") -> None:
     """Say below so many columns of panels what is what, under a remark if there is one."""
-    marks = [Line2D([], [], color=INK, lw=1.3, label="boundary")]
+    marks = [Line2D([], [], color=INK, lw=1.3, label="boundary")] if len(classes) <= caps.CLASSES else []
     marks += [Line2D([], [], color=ink, lw=1.2, label=f"constant {x}") for ink, x in ((UPRIGHT, "x₁"), (LEVEL, "x₂"))]
     marks += class_marks(classes)
     across = min(len(marks), 2 * columns)

@@ -1,5 +1,6 @@
 """Where a network takes the plane: points, a grid and the boundary after each stage, seen in two dimensions."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from deeprob.analysis.plane import Limits, limits_of
 from deeprob.assembly.finished import Run
 from deeprob.data import Examples
 from deeprob.errors import UserError
+from deeprob.figures import caps
+from deeprob.figures.caps import in_words, some_of
 from deeprob.figures.of_layers.tracing import trace
 
 INPUT, SCORES = "input", "scores"
@@ -93,7 +96,8 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
     Returns
     -------
     list[Stage]
-        The input plane, the features unless they are the inputs as they are, and the stages of the model.
+        The input plane, the features unless they are the inputs as they are, and the stages of the model; without a
+        boundary where there are more than `caps.CLASSES` classes.
 
     Raises
     ------
@@ -105,7 +109,8 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
     chosen = examples[order[:MOST]]
     train = chosen.inputs
     limits = limits_of(examples.inputs)
-    pieces = [train, grid_lines(limits, lines), *trace(run, limits, resolution)]
+    boundary = trace(run, limits, resolution) if len(run.classes) <= caps.CLASSES else []
+    pieces = [train, grid_lines(limits, lines), *boundary]
     torn: list[Tensor] = []
     stages = []
     for name, outcomes in stage_outcomes(run, pieces):
@@ -123,6 +128,14 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
     return stages
 
 
+def cut_of_stages(run: Run, most: int | None) -> str:
+    """Return what limits leave: of the stages after the input the last `most`, None for all; boundaries or none."""
+    total = len(stage_names(run)) - 1
+    most = total if most is None else most
+    drawn = "" if len(run.classes) <= caps.CLASSES else f"no boundary, for there are {len(run.classes):,} classes"
+    return in_words(some_of(min(most, total), total, "stages after the input", "the last"), drawn)
+
+
 def stage_names(run: Run) -> list[str]:
     """Return the names of the stages that `stages_of` finds."""
     return [name for name, _ in stage_outcomes(run, [run.examples("train").inputs[:1].cpu()])]
@@ -136,14 +149,11 @@ def stage_outcomes(run: Run, pieces: Sequence[Tensor]) -> Iterator[tuple[str, li
     training = model.training
     model.eval()
     features = run.features(raw)
-    stages = [(INPUT, raw)]
-    if not run.config.features.unchanged:
-        stages.append((configs.name_of(run.config.features), features.flatten(1)))
-    stages.extend(model.stages(features))
-    model.train(training)
-    for name, values in stages:
+    extracted = [] if run.config.features.unchanged else [(configs.name_of(run.config.features), features.flatten(1))]
+    for name, values in itertools.chain([(INPUT, raw)], extracted, model.stages(features)):
         parts = torch.split(values.double().cpu(), [piece.shape[:-1].numel() for piece in pieces])
         yield name, [part.view(*piece.shape[:-1], -1) for part, piece in zip(parts, pieces, strict=True)]
+    model.train(training)
 
 
 def grid_lines(limits: Limits, lines: int) -> Tensor:

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from deeprob.assembly.finished import Run
 from deeprob.config import name_of, number, register
+from deeprob.figures import caps
 from deeprob.figures.base import FigureConfig
+from deeprob.figures.caps import in_words, some_of
 from deeprob.figures.gif import gif
 from deeprob.figures.letters import make_legible
 from deeprob.figures.of_layers.feature_space import (
@@ -27,7 +29,7 @@ from deeprob.figures.of_layers.feature_space import (
     stage_grid,
 )
 from deeprob.figures.of_layers.scenes import Scene, played, scenes_of
-from deeprob.figures.of_layers.stages import stage_names, stages_of
+from deeprob.figures.of_layers.stages import Stage, cut_of_stages, stage_names, stages_of
 from deeprob.figures.of_models.decision_boundary import needs_classes_of_the_plane
 from deeprob.figures.style import INK, LEVEL, PALE, STYLE, UPRIGHT, label_axes, picture_axes
 from deeprob.tracking.files import write_whole
@@ -79,12 +81,12 @@ class WarpFilmConfig(FigureConfig):
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height of the still in inches."""
-        rows, columns = stage_grid(len(stage_names(run)))
+        rows, columns = stage_grid(min(len(stage_names(run)), 1 + caps.STAGES))
         return 2.4 * columns, 2.7 * rows + legend_height(run.classes, columns)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw the stages of a run as a still."""
-        stages = stages_of(run, self.lines, self.resolution)
+        stages = self._stages(run)
         targets, scenes = stages[0].train.targets[: self.points], scenes_of(stages)
         rows, columns = stage_grid(len(scenes))
         cells = list(canvas.subplots(rows, columns, squeeze=False).flat)
@@ -94,9 +96,24 @@ class WarpFilmConfig(FigureConfig):
             axes.set_axis_off()
         legend(canvas, run.classes, columns)
 
+    def _stages(self, run: Run) -> list[Stage]:
+        """Return the stages shown: the input, and the last ones after it."""
+        first, *others = stages_of(run, self.lines, self.resolution)
+        return [first, *others[-caps.STAGES :]]
+
+    def _frames(self, run: Run) -> int:
+        """Return how many pictures are between one stage and the next: so many as a film of its size holds."""
+        ways = min(len(stage_names(run)) - 1, caps.STAGES)
+        return min(self.frames, int(caps.FILM / self.pixels**2 / ways))
+
+    def cut(self, run: Run) -> str:
+        """Return what is shown where limits leave something out."""
+        frames = some_of(self._frames(run), self.frames, "pictures between two stages")
+        return in_words(cut_of_stages(run, caps.STAGES), frames)
+
     def film(self, run: Run) -> Iterator[tuple[np.ndarray, float]]:
         """Yield pictures (pixels, pixels, 3) of uint8, and the seconds for which each is to be seen."""
-        stages = stages_of(run, self.lines, self.resolution)
+        stages = self._stages(run)
         targets, scenes = stages[0].train.targets[: self.points], scenes_of(stages)
         with mpl.rc_context(STYLE):
             figure = Figure(figsize=(self.pixels / DPI, self.pixels / DPI), dpi=DPI)
@@ -107,7 +124,7 @@ class WarpFilmConfig(FigureConfig):
             still = canvas.copy_from_bbox(figure.bbox)  # of what is the same in all pictures
             axes = figure.add_axes((0.06, below + 0.07, 0.9, 0.85 - below))
             screen = SceneScreen(axes, targets)
-        for scene, seconds in played(scenes, self.frames, self.hold, 1 / self.fps):
+        for scene, seconds in played(scenes, self._frames(run), self.hold, 1 / self.fps):
             with mpl.rc_context(STYLE):  # never while others draw
                 screen.show(scene)
                 canvas.restore_region(still)
@@ -122,9 +139,9 @@ class WarpFilmConfig(FigureConfig):
         write_whole(path, gif(list(self.film(run))))
         return path
 
-    def compare(self, runs: Mapping[str, Run], columns: int = 1) -> Figure:
-        """Return the stills of several runs, one below the other."""
-        return FigureConfig.compare(self, runs, columns)
+    def columns(self, runs: Mapping[str, Run]) -> int:
+        """Return how many panels are in a row: each takes the whole width."""
+        return 1
 
 
 def class_row(figure: Figure, classes: Sequence[str]) -> float:

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from torch import Tensor
 
 from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, number, register
+from deeprob.figures import caps
 from deeprob.figures.base import FigureConfig
+from deeprob.figures.caps import evenly, some_of
 from deeprob.figures.of_models.activations import derivative
 from deeprob.figures.of_models.units import differentiable_stages
 from deeprob.figures.style import PALETTE
@@ -48,13 +50,14 @@ class ActivationStatisticsConfig(FigureConfig):
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""
-        layers = len(run.model.linear_layers) - 1
+        layers = min(len(run.model.linear_layers) - 1, caps.LAYERS)
         return 2.8 * min(layers, 3), 2.7 * -(-layers // 3)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
         inputs = run.features_of(self.split, slice(None, None, -(-len(run.examples(self.split)) // self.examples)))
         layers = list(hidden_layers(run.model, inputs))
+        layers = [layers[place] for place in evenly(len(layers), caps.LAYERS)]
         rows = -(-len(layers) // 3)
         panels = canvas.subplots(rows, -(-len(layers) // rows), squeeze=False)
         for axes in panels.flat[len(layers) :]:
@@ -65,10 +68,14 @@ class ActivationStatisticsConfig(FigureConfig):
         for axes in panels[:, 0]:
             axes.set_ylabel("share of values")
 
-    def compare(self, runs: Mapping[str, Run], columns: int = 3) -> Figure:
-        """Return the figure of several runs, those with several layers one above the other."""
-        deepest = max(len(run.model.linear_layers) - 1 for run in runs.values())
-        return FigureConfig.compare(self, runs, max(1, columns // deepest))
+    def cut(self, run: Run) -> str:
+        """Return how many of the hidden layers are shown where not all are."""
+        layers = len(run.model.linear_layers) - 1
+        return some_of(len(evenly(layers, caps.LAYERS)), layers, "hidden layers", "at even distances")
+
+    def columns(self, runs: Mapping[str, Run]) -> int:
+        """Return how many panels are in a row: those with several layers are one above the other."""
+        return max(1, 3 // max(len(run.model.linear_layers) - 1 for run in runs.values()))
 
 
 class Layer(NamedTuple):

@@ -8,13 +8,15 @@ from typing import Any, ClassVar
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from matplotlib.image import AxesImage
 from torch import Tensor
 
 from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, register
+from deeprob.figures import caps
 from deeprob.figures.base import FigureConfig
+from deeprob.figures.caps import some_of
 from deeprob.figures.style import INK, LETTER, SEQUENTIAL, breadth, palette_color, shortened
 
 NUMBERED, NAMED = 20, 40
@@ -48,30 +50,38 @@ class ConfusionConfig(FigureConfig):
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""
-        names, side = shown_names(run.classes), matrix_side(len(run.classes))
+        classes = sorted(run.classes, key=breadth)[-shown_count(run) :]
+        names, side = shown_names(classes), matrix_side(len(classes))
         longest = max(map(breadth, names), default=0) * LETTER
         below = longest * 0.75 if is_slanted(names) else 0.1
-        beside = 2.6 if numbered(run.classes) else 3.2
+        beside = 2.6 if numbered(classes) else 3.2
         return longest + side + beside, side + below + 0.9
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
-        targets = run.examples(self.split).targets.cpu()
-        counts = confusion_matrix(run.scores(self.split).cpu(), targets, len(run.classes))
+        targets, predicted = run.examples(self.split).targets.cpu(), run.scores(self.split).argmax(1).cpu()
+        places = most_confused(predicted, targets, len(run.classes), shown_count(run))
+        classes = [run.classes[place] for place in places.tolist()]
+        counts = confusion_matrix(predicted, targets, places)
+        totals = torch.bincount(targets, minlength=len(run.classes))[places]
         axes = canvas.subplots()
         axes.set_anchor("W")
-        cells = matrix(axes, counts, run.classes)
-        accuracy_bars(axes, counts)
-        if not numbered(run.classes):
-            side = matrix_side(len(run.classes))
+        cells = matrix(axes, counts, classes, totals)
+        accuracy_bars(axes, counts, totals)
+        if not numbered(classes):
+            side = matrix_side(len(classes))
             scale = axes.inset_axes((1 + 1.5 / side, 0, 0.12 / side, 1))
             canvas.colorbar(cells, cax=scale, ticks=[0, 5, 20, 50, 100], label="share of the true class (%)")
-        right = counts.diagonal().sum().item() / counts.sum().item()
+        right = (targets == predicted).sum().item() / len(targets)
         axes.set_title(f"{100 * right:.1f} % right ({self.split})")
 
-    def compare(self, runs: Mapping[str, Run], columns: int = 2) -> Figure:
-        """Return the figure of several runs; they are too wide for more than two in a row."""
-        return FigureConfig.compare(self, runs, columns)
+    def cut(self, run: Run) -> str:
+        """Return how many of the classes are shown where not all are."""
+        return some_of(shown_count(run), len(run.classes), "classes", "those most often taken for each other")
+
+    def columns(self, runs: Mapping[str, Run]) -> int:
+        """Return how many panels are in a row: they are too wide for more than two."""
+        return 2
 
 
 def needs_classes(run: Run) -> str:
@@ -79,36 +89,69 @@ def needs_classes(run: Run) -> str:
     return "" if run.classes else "needs classes, and the run predicts numbers"
 
 
-def confusion_matrix(scores: Tensor, targets: Tensor, classes_count: int) -> Tensor:
-    """Count how often each class is taken for each.
+def shown_count(run: Run) -> int:
+    """Return how many of a run's classes are shown: all, or of too many those for whose numbers there is room."""
+    return len(run.classes) if len(run.classes) <= caps.CLASSES else min(NUMBERED, caps.CLASSES)
+
+
+def most_confused(predicted: Tensor, targets: Tensor, classes_count: int, most: int) -> Tensor:
+    """Return up to so many classes (K,) in their order, beginning with the two most often taken for each other.
+
+    Small: of classes 0, 1, 2 of which a 2 is taken for a 1 and nothing else is wrong, two are 1 and 2.
 
     Parameters
     ----------
-    scores
-        (N, C), the highest of which is the prediction.
-    targets
-        True classes (N,).
-    classes_count
-        C.
+    predicted, targets
+        Predicted and true classes (N,).
+    classes_count, most
+        How many classes there are, and how many are returned.
+    """
+    if most >= classes_count:
+        return torch.arange(classes_count)
+    wrong = predicted != targets
+    low, high = torch.minimum(predicted, targets)[wrong], torch.maximum(predicted, targets)[wrong]
+    pairs, counts = torch.unique(low * classes_count + high, return_counts=True)
+    pairs = pairs[counts.argsort(descending=True, stable=True)]
+    both = torch.stack([pairs // classes_count, pairs % classes_count], 1).flatten().tolist()
+    ranked = dict.fromkeys(itertools.chain(both, range(classes_count)))
+    return torch.tensor(sorted(itertools.islice(ranked, most)))
+
+
+def confusion_matrix(predicted: Tensor, targets: Tensor, places: Tensor) -> Tensor:
+    """Count how often each of some classes is taken for each of them.
+
+    Parameters
+    ----------
+    predicted, targets
+        Predicted and true classes (N,).
+    places
+        The numbers (K,) of the classes counted.
 
     Returns
     -------
     Tensor
-        (C, C) int64 counts: in row i and column j, examples of class i that are predicted to be of class j.
+        (K, K) int64 counts: in row i and column j, examples of class ``places[i]`` predicted to be ``places[j]``.
     """
-    pairs = targets * classes_count + scores.argmax(1)
-    return torch.bincount(pairs, minlength=classes_count**2).view(classes_count, classes_count)
+    largest = int(torch.cat([predicted, targets, places]).max()) + 1
+    row = torch.full((largest,), -1)
+    row[places] = torch.arange(len(places))
+    inside = (row[predicted] >= 0) & (row[targets] >= 0)
+    pairs = row[targets[inside]] * len(places) + row[predicted[inside]]
+    return torch.bincount(pairs, minlength=len(places) ** 2).view(len(places), len(places))
 
 
-def shares(counts: Tensor) -> Tensor:
-    """Return counts (C, C) in % of their row, float64; 0 in the row of a class without examples."""
-    return 100 * counts.double() / counts.sum(1, keepdim=True).clamp(min=1)
+def shares(counts: Tensor, totals: Tensor) -> Tensor:
+    """Return counts (K, K) in % of each row's total (K,), float64; 0 in the row of a class without examples."""
+    return 100 * counts.double() / totals[:, None].clamp(min=1)
 
 
-def matrix(axes: Axes, counts: Tensor, classes: Sequence[str]) -> AxesImage:
-    """Draw counts (C, C) as shaded cells, with numbers and names as long as there is room for them."""
-    values, names = shares(counts), shown_names(classes)
-    totals = [int(total) for total in counts.sum(1)]
+def matrix(axes: Axes, counts: Tensor, classes: Sequence[str], examples: Tensor) -> AxesImage:
+    """Draw counts (K, K) as shaded cells, with numbers and names as long as there is room for them.
+
+    A cell is a share of all `examples` (K,) of its true class, also of those taken for a class that is not shown.
+    """
+    values, names = shares(counts, examples), shown_names(classes)
+    totals = examples.tolist()
     image = axes.imshow(values.numpy(), cmap=SEQUENTIAL, norm=SHADE)
     if names:
         rows = [f"{name} ({total})" for name, total in zip(names, totals, strict=True)]
@@ -131,18 +174,18 @@ def matrix(axes: Axes, counts: Tensor, classes: Sequence[str]) -> AxesImage:
     return image
 
 
-def accuracy_bars(axes: Axes, counts: Tensor) -> None:
-    """Draw each class's accuracy as a bar to the right of its row of the matrix (C, C) on `axes`."""
+def accuracy_bars(axes: Axes, counts: Tensor, examples: Tensor) -> None:
+    """Draw each class's accuracy as a bar to the right of its row of `matrix`, with its parameters."""
     classes = len(counts)
     side = matrix_side(classes)
-    accuracies = shares(counts).diagonal().tolist()
+    accuracies = shares(counts, examples).diagonal().tolist()
     bars = axes.inset_axes((1 + 0.12 / side, 0, 1.3 / side, 1))
     bars.barh(range(classes), accuracies, height=0.7, color=[palette_color(place) for place in range(classes)])
     bars.set(ylim=axes.get_ylim(), yticks=[], xticks=[0, 50, 100], xlim=(0, 132))
     bars.set_xlabel("accuracy (%)", x=50 / 132)
     bars.spines["left"].set_visible(False)
     bars.spines["bottom"].set_bounds(0, 100)
-    for place, (accuracy, total) in enumerate(zip(accuracies, counts.sum(1).tolist(), strict=True)):
+    for place, (accuracy, total) in enumerate(zip(accuracies, examples.tolist(), strict=True)):
         if total and classes <= NUMBERED:
             bars.text(accuracy + 3, place, cell_text(accuracy, classes) or "0", fontsize=7.5, va="center_baseline")
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import FigureBase
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from deeprob.analysis.plane import Limits, boundary_fields, grid, limits_of
 from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, number, register
 from deeprob.data import Examples
+from deeprob.figures import caps
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.style import INK, breadth, palette_color, plane_axes, rgb, shortened
 
@@ -74,7 +76,7 @@ def needs_classes_of_the_plane(run: Run) -> str:
 
 
 def draw_regions(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -> None:
-    """Draw the regions of classes, and a line between them.
+    """Draw the regions of classes, and a line between them, of more than `caps.CLASSES` as dark points of the grid.
 
     A region has the color of its class; the surer the model, the stronger: white where all classes are equally likely.
 
@@ -87,14 +89,31 @@ def draw_regions(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits,
     limits, resolution
         The part of the plane, and how many points it is sampled at in each direction.
     """
-    values = scores(grid(limits, resolution)).cpu()
-    sure, winner = values.softmax(1).max(1)
-    classes = values.shape[1]
+    points = grid(limits, resolution)
+    classes = scores(points[:1]).shape[1]
+    if classes > caps.CLASSES:
+        parts = torch.split(points, max(1, caps.NUMBERS // classes))
+        found = [scores(part).cpu().softmax(1).max(1) for part in parts]
+        sure, winner = (torch.cat(some) for some in zip(*found, strict=True))
+    else:
+        values = scores(points).cpu()
+        sure, winner = values.softmax(1).max(1)
     strength = 0.10 + 0.42 * ((sure - 1 / classes) / (1 - 1 / classes)).clamp(0, 1)
     colors = torch.tensor([rgb(place) for place in range(classes)])[winner]
     image = 1 - strength[:, None] * (1 - colors)
+    if classes > caps.CLASSES:
+        image[edges(winner.view(resolution, resolution)).flatten()] = image.new_tensor(to_rgb(INK))
     axes.imshow(image.view(resolution, resolution, 3).numpy(), extent=limits, origin="lower", aspect="equal")
-    draw_boundaries(axes, values, limits, INK)
+    if classes <= caps.CLASSES:
+        draw_boundaries(axes, values, limits, INK)
+
+
+def edges(winner: Tensor) -> Tensor:
+    """Return where on a grid (R, R) of classes the next one to the right or above is another, (R, R)."""
+    found = torch.zeros_like(winner, dtype=torch.bool)
+    found[:, :-1] |= winner[:, :-1] != winner[:, 1:]
+    found[:-1] |= winner[:-1] != winner[1:]
+    return found
 
 
 def draw_boundaries(axes: Axes, values: Tensor, limits: Limits, ink: str) -> None:

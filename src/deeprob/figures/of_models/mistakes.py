@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Rectangle
@@ -12,7 +13,9 @@ from deeprob.analysis.plane import limits_of
 from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, number, register
 from deeprob.data import Examples
+from deeprob.figures import caps
 from deeprob.figures.base import FigureConfig
+from deeprob.figures.caps import rows_within, some_of
 from deeprob.figures.of_models.confusion import needs_classes
 from deeprob.figures.of_models.decision_boundary import class_legend, draw_regions, scatter
 from deeprob.figures.style import FAINT, INK, PALE, palette_color, plane_axes, shortened
@@ -51,14 +54,14 @@ class MistakesConfig(FigureConfig):
         if is_plane(run):
             return 4.8, 4.7
         picture = is_pictures(run)
-        return ROW, HEAD + -(-self.count // columns_of(picture)) * card_height(picture)
+        return ROW, HEAD + -(-self._most(run) // columns_of(picture)) * card_height(picture)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
         examples = run.examples(self.split)
         scores = run.scores(self.split).cpu()
         wrong = mistakes(scores, examples.targets.cpu())
-        shown = wrong[: self.count]
+        shown = wrong[: self._most(run)]
         axes = canvas.subplots()
         axes.set_title(f"{len(wrong) or 'none'} of {len(examples)} wrong ({self.split})")
         if is_plane(run):
@@ -72,16 +75,27 @@ class MistakesConfig(FigureConfig):
         if len(wrong):
             axes.set_title(remark, loc="right", fontsize=8, fontweight="normal", color=FAINT)
 
+    def cut(self, run: Run) -> str:
+        """Return how many mistakes are shown at most where that is less than were asked for."""
+        return some_of(self._most(run), self.count, "mistakes", "at most")
+
+    def _most(self, run: Run) -> int:
+        """Return how many mistakes are shown at most: `count`, or so many as there is room for on cards."""
+        picture = is_pictures(run)
+        room = columns_of(picture) * rows_within(card_height(picture), 2 * HEAD)
+        return self.count if is_plane(run) else min(self.count, room)
+
     def draw(self, run: Run | None) -> Figure:
         """Return the figure of one run, no taller than its mistakes need."""
         figure = FigureConfig.draw(self, run)
         if run is not None and not is_plane(run):
-            figure.set_figheight(HEAD + figure.axes[0].get_ylim()[0])
+            below = figure.get_figheight() - self.size(run)[1]
+            figure.set_figheight(HEAD + figure.axes[0].get_ylim()[0] + below)
         return figure
 
-    def compare(self, runs: Mapping[str, Run], columns: int = 4) -> Figure:
-        """Return the figure of several runs; a row of cards takes the whole width."""
-        return FigureConfig.compare(self, runs, columns if is_plane(next(iter(runs.values()))) else 1)
+    def columns(self, runs: Mapping[str, Run]) -> int:
+        """Return how many panels are in a row; a row of cards takes the whole width."""
+        return 4 if is_plane(next(iter(runs.values()))) else 1
 
 
 def is_plane(run: Run) -> bool:
@@ -109,10 +123,15 @@ def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
     Tensor
         Places (M,) int64 of the M mistakes, sorted by the probability of the wrong answer minus that of the right one.
     """
-    probabilities = scores.double().softmax(1)
-    lead = probabilities.amax(1) - probabilities.gather(1, targets[:, None]).squeeze(1)
     places = (scores.argmax(1) != targets).nonzero().squeeze(1)
-    return places[lead[places].argsort(descending=True, stable=True)]
+    leads = [lead(scores[some], targets[some]) for some in torch.split(places, max(1, caps.NUMBERS // scores.shape[1]))]
+    return places[torch.cat(leads).argsort(descending=True, stable=True)]
+
+
+def lead(scores: Tensor, targets: Tensor) -> Tensor:
+    """Return by how much the largest probability exceeds that of the right class, (n,) of scores (n, C)."""
+    probabilities = scores.double().softmax(1)
+    return probabilities.amax(1) - probabilities.gather(1, targets[:, None]).squeeze(1)
 
 
 def plane(axes: Axes, run: Run, examples: Examples, shown: Tensor) -> None:

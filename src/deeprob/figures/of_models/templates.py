@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
@@ -14,8 +14,10 @@ from deeprob.analysis.plane import limits_of
 from deeprob.assembly.finished import Run
 from deeprob.config import number, register
 from deeprob.errors import UserError, did_you_mean
+from deeprob.figures import caps
 from deeprob.figures.bank import Bank
 from deeprob.figures.base import FigureConfig
+from deeprob.figures.caps import in_words, some_of
 from deeprob.figures.of_models.decision_boundary import class_legend, evenly_spaced, scatter
 from deeprob.figures.of_models.template_bank import bank_of_classes, bank_of_units, overview
 from deeprob.figures.of_models.unit_lines import draw_units
@@ -87,35 +89,57 @@ class TemplatesConfig(FigureConfig):
         else:
             self._table(canvas, axes, run)
 
-    def compare(self, runs: Mapping[str, Run], columns: int = 4) -> Figure:
-        """Return the figure of several runs; all but planes are wide, and stand one above the other."""
-        planes = next(iter(runs.values())).predictor.input_shape == (2,)
-        return FigureConfig.compare(self, runs, columns if planes else 1)
+    def columns(self, runs: Mapping[str, Run]) -> int:
+        """Return how many panels are in a row; all but planes take the whole width."""
+        return 4 if next(iter(runs.values())).predictor.input_shape == (2,) else 1
 
     def _bank(self, run: Run) -> Bank:
         """Return the pictures of a run on pictures."""
         v, _ = first_layer(run.model, run.predictor.features.standardize)
-        v, names, cls = v.view(*v.shape[:2], *run.predictor.input_shape), score_names(run), place_of(run, self.cls)
+        v, scores = v.view(*v.shape[:2], *run.predictor.input_shape), self._scores(run)
+        names = [score_names(run)[score] for score in scores]
         if not hidden(run):
-            return bank_of_classes(v, names) if cls is None else bank_of_classes(v[cls : cls + 1], names[cls : cls + 1])
+            return bank_of_classes(v[scores], names)
         two_layers = len(run.model.linear_layers) == 2
-        if cls is None and len(names) <= 12:
-            return overview(v, feeds(run), names, self.units, two_layers)
-        return bank_of_units(v, feeds(run), names, cls, self.units, two_layers)
+        if self.cls is None and len(names) <= 12:
+            return overview(v, feeds(run, scores), names, self._most(run), two_layers)
+        cls = None if self.cls is None else 0
+        return bank_of_units(v, feeds(run, scores), names, cls, self._most(run), two_layers)
+
+    def _scores(self, run: Run) -> list[int]:
+        """Return the scores that templates are of or units are ordered by: the class's, or the first ones."""
+        cls = place_of(run, self.cls)
+        return list(range(min(len(score_names(run)), caps.CLASSES))) if cls is None else [cls]
+
+    def _most(self, run: Run) -> int | None:
+        """Return how many units are shown at most where the options say so."""
+        return None if self.units is None else min(self.units, max(1, caps.UNITS // pieces_of(run)))
+
+    def cut(self, run: Run) -> str:
+        """Return what is shown where limits leave something out."""
+        total, shown = len(score_names(run)), len(self._scores(run))
+        what = "classes" if run.classes else "outputs"
+        classes = some_of(shown, total, what, "the first") if self.cls is None else ""
+        if not hidden(run):
+            return classes
+        units = run.model.linear_layers[0].weight.shape[0] // pieces_of(run)
+        wanted = min(units, self.units or 0)
+        return in_words(some_of(self._most(run) or 0, wanted, "units"), f"units by {classes}" if classes else "")
 
     def _plane(self, axes: Axes, run: Run) -> None:
         """Draw a run on the plane."""
         v, c = first_layer(run.model, run.predictor.features.standardize)
-        cls, names = place_of(run, self.cls), score_names(run)
+        scores = self._scores(run)
         if hidden(run):
-            fed = feeds(run).norm(dim=0) if cls is None else feeds(run)[cls].abs()
+            fed = feeds(run, scores)
+            fed = fed.norm(dim=0) if self.cls is None else fed[0].abs()
             strengths, colors = fed * v.norm(dim=2).amax(1), [INK] * len(v)
-            chosen = strengths.argsort(descending=True, stable=True)[: self.units or LINES]
-            what = "the scores" if cls is None else f"the score of {shortened(names[cls], 20)}"
+            chosen = strengths.argsort(descending=True, stable=True)[: self._most(run) or LINES]
+            what = "the scores" if self.cls is None else f"the score of {shortened(self.cls, 20)}"
             title = f"the line where each unit is 0, and where it grows;\nthe stronger, the more it bends {what}"
         else:
             strengths, colors = torch.ones(len(v)), [palette_color(place) for place in range(len(v))]
-            chosen = torch.arange(len(v)) if cls is None else torch.tensor([cls])
+            chosen = torch.tensor(scores)
             title = "the line where each score is 0, and where it grows"
         training = run.examples("train")
         limits = limits_of(training.inputs)
@@ -132,12 +156,11 @@ class TemplatesConfig(FigureConfig):
     def _rows(self, run: Run) -> tuple[Tensor, Sequence[str]]:
         """Return the rows (R, D) that a run on a table shows, and their names."""
         w, _ = first_layer(run.model)
-        names, cls = score_names(run), place_of(run, self.cls)
+        scores = self._scores(run)
         if not hidden(run):
-            return (w[:, 0], names) if cls is None else (w[cls], [names[cls]])
-        fed = feeds(run)
-        order = (fed.amax(0) if cls is None else fed[cls]).argsort(descending=True, stable=True)
-        units = order[: self.units or max(1, NAMED // w.shape[1])]
+            return w[scores, 0], [score_names(run)[score] for score in scores]
+        order = feeds(run, scores).amax(0).argsort(descending=True, stable=True)
+        units = order[: self._most(run) or max(1, NAMED // w.shape[1])]
         return w[units].flatten(0, 1), [f"unit {unit + 1}" for unit in units.tolist() for _ in range(w.shape[1])]
 
     def _table(self, canvas: FigureBase, axes: Axes, run: Run) -> None:
@@ -184,9 +207,15 @@ def place_of(run: Run, name: str | None) -> int | None:
     return None if name is None else names.index(name)
 
 
-def feeds(run: Run) -> Tensor:
-    """Return how much each first-layer unit of a run feeds each score, (C, U)."""
+def pieces_of(run: Run) -> int:
+    """Return how many pieces a unit of a run's first layer has: one, but of maxout."""
+    return getattr(run.model, "pieces", 1)
+
+
+def feeds(run: Run, scores: Sequence[int]) -> Tensor:
+    """Return how much each first-layer unit of a run feeds each of some scores, (S, U)."""
     layers = run.model.linear_layers
     if len(layers) == 2:
-        return layers[1].weight.detach().double().cpu()
-    return mean_derivatives(run.model, run.features_of("train", slice(None, None, -(-len(run.data().train) // SAMPLE))))
+        return layers[1].weight.detach().double().cpu()[scores]
+    inputs = run.features_of("train", slice(None, None, -(-len(run.data().train) // SAMPLE)))
+    return mean_derivatives(run.model, inputs, scores)

@@ -1,5 +1,7 @@
 """What the units of a first layer look for in raw inputs, and how much each feeds the scores."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -58,13 +60,14 @@ def differentiable_stages(model: Model, inputs: Tensor) -> list[tuple[str, Tenso
 
 
 @torch.enable_grad()
-def mean_derivatives(model: Model, inputs: Tensor) -> Tensor:
-    """Return how much each first-layer unit feeds each score: the derivative by its activation, on average, (C, U).
+def mean_derivatives(model: Model, inputs: Tensor, scores: Sequence[int]) -> Tensor:
+    """Return how much each first-layer unit feeds some scores: the derivative by its activation, on average, (S, U).
 
     In a network of two layers that is W₂ itself, whatever the inputs (N, …) that the model sees.
     """
-    _, (_, activations), *_, (_, scores) = differentiable_stages(model, inputs)
-    rows = [torch.autograd.grad(score.sum(), activations, retain_graph=True)[0].mean(0) for score in scores.unbind(1)]
+    _, (_, activations), *_, (_, found) = differentiable_stages(model, inputs)
+    sums = [found[:, score].sum() for score in scores]
+    rows = [torch.autograd.grad(score, activations, retain_graph=True)[0].mean(0) for score in sums]
     return torch.stack(rows).double().cpu()
 
 

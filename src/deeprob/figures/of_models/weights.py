@@ -12,7 +12,9 @@ from torch import Tensor
 
 from deeprob.assembly.finished import Run
 from deeprob.config import number, register
+from deeprob.figures import caps
 from deeprob.figures.base import FigureConfig
+from deeprob.figures.caps import evenly, some_of
 from deeprob.figures.style import PALETTE
 
 NEAR = 1e-3
@@ -44,25 +46,35 @@ class WeightsConfig(FigureConfig):
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""
-        return 2.8 * len(run.model.linear_layers), 3.2
+        return 2.8 * min(len(run.model.linear_layers), caps.LAYERS), 3.2
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
         weights = matrices(run)
-        panels = canvas.subplots(1, len(weights), squeeze=False)[0]
-        for place, (axes, weight) in enumerate(zip(panels, weights, strict=True)):
+        places = evenly(len(weights), caps.LAYERS)
+        panels = canvas.subplots(1, len(places), squeeze=False)[0]
+        for axes, place in zip(panels, places, strict=True):
+            weight = weights[place]
             draw_weights(axes, weight, self.bins, largest(weight) if self.reach is None else self.reach[place])
             axes.set_title(weights_title(weight, place + 1), fontsize=8, fontweight="normal")
         panels[0].set_ylabel("number of weights")
 
-    def compare(self, runs: Mapping[str, Run], columns: int = 3) -> Figure:
-        """Return the figure of several runs, with the same axes for the same layer; deep ones one above the other."""
+    def columns(self, runs: Mapping[str, Run]) -> int:
+        """Return how many panels are in a row: those of deep runs are one above the other."""
+        return max(1, 3 // max(len(run.model.linear_layers) for run in runs.values()))
+
+    def cut(self, run: Run) -> str:
+        """Return how many of the layers are shown where not all are."""
+        layers = len(run.model.linear_layers)
+        return some_of(len(evenly(layers, caps.LAYERS)), layers, "layers", "at even distances")
+
+    def compare(self, runs: Mapping[str, Run]) -> Figure:
+        """Return the figure of several runs, with the same axes for the same layer."""
         together = self
         if self.reach is None:
             layers = zip_longest(*(map(largest, matrices(run)) for run in runs.values()), fillvalue=0.0)
             together = dataclasses.replace(self, reach=[max(layer) for layer in layers])
-        deepest = max(len(run.model.linear_layers) for run in runs.values())
-        return FigureConfig.compare(together, runs, max(1, columns // deepest))
+        return FigureConfig.compare(together, runs)
 
 
 def matrices(run: Run) -> list[Tensor]:

@@ -9,13 +9,15 @@ from matplotlib.figure import Figure, FigureBase
 
 from deeprob.assembly.finished import Run
 from deeprob.config import register
-from deeprob.figures.base import FigureConfig, group_by_seed
+from deeprob.figures.base import FigureConfig
 from deeprob.figures.of_runs.learning_curves import (
     LearningCurvesConfig,
+    cut_of_curves,
     draw_curves,
     frame,
     group_color,
     group_labels,
+    groups_shown,
     legends,
     size_of,
 )
@@ -52,14 +54,20 @@ class OptimizerRaceConfig(FigureConfig):
         """Draw a run."""
         self.race(canvas, {"": [run]})
 
-    def compare(self, runs: Mapping[str, Run], columns: int = 3) -> Figure:
+    def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
+        """Return how many of the curves are shown where not all are."""
+        return cut_of_curves(runs)
+
+    def compare(self, runs: Mapping[str, Run]) -> Figure:
         """Return the figure of several runs, a color for all that differ in seeds alone."""
-        groups = {name: [runs[title] for title in same] for name, same in group_by_seed(list(runs)).items()}
+        groups = groups_shown(runs)
         width, height = self.size(next(iter(runs.values())))
         (_, alone), (_, with_legend) = (
             size_of(len(COURSES), labels, len(COURSES)) for labels in ([""], group_labels(groups))
         )
-        return drawn((width, height + with_legend - alone), lambda canvas: self.race(canvas, groups))
+        return drawn(
+            (width, height + with_legend - alone), lambda canvas: self.race(canvas, groups), cut_of_curves(runs)
+        )
 
     def race(self, canvas: FigureBase, groups: Mapping[str, Sequence[Run]]) -> None:
         """Draw groups of runs: a row a metric, a column for each way to count."""

@@ -16,7 +16,9 @@ from matplotlib.ticker import MaxNLocator
 from deeprob.assembly.finished import Run
 from deeprob.config import choice, register, some_words
 from deeprob.errors import UserError, did_you_mean
-from deeprob.figures.base import FigureConfig, group_by_seed
+from deeprob.figures import caps
+from deeprob.figures.base import FigureConfig, best_first, group_by_seed, ranking
+from deeprob.figures.caps import some_of
 from deeprob.figures.of_runs.recorded_metrics import Floats, Table, metric_curve, passes, quantity, read_metrics
 from deeprob.figures.style import INK, PALETTE, SEQUENTIAL, drawn, legend_columns, palette_color, shortened
 from deeprob.tracking.run_dir import COLUMNS
@@ -97,11 +99,15 @@ class LearningCurvesConfig(FigureConfig):
         """Draw a run."""
         self.curves(canvas, {"": [run]}, columns=2)
 
-    def compare(self, runs: Mapping[str, Run], columns: int = 2) -> Figure:
-        """Return the figure of several runs: a color for all that differ in seeds alone, `columns` panels in a row."""
-        groups = {name: [runs[title] for title in same] for name, same in group_by_seed(list(runs)).items()}
-        size = size_of(len(self.panels(list(runs.values()))), group_labels(groups), columns)
-        return drawn(size, lambda figure: self.curves(figure, groups, columns))
+    def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
+        """Return how many of the curves are shown where not all are."""
+        return cut_of_curves(runs)
+
+    def compare(self, runs: Mapping[str, Run]) -> Figure:
+        """Return the figure of several runs: a color for all that differ in seeds alone, two panels in a row."""
+        groups = groups_shown(runs)
+        size = size_of(len(self.panels([run for some in groups.values() for run in some])), group_labels(groups), 2)
+        return drawn(size, lambda figure: self.curves(figure, groups, 2), cut_of_curves(runs))
 
     def panels(self, runs: Sequence[Run]) -> dict[str, list[str]]:
         """Return the metrics that the runs measured of those to be drawn, by the quantity that they are values of.
@@ -132,6 +138,22 @@ class LearningCurvesConfig(FigureConfig):
         for axes in grid[len(panels) :]:
             axes.remove()
         legends(canvas, groups, panels, columns)
+
+
+def groups_shown(runs: Mapping[str, Run]) -> dict[str, list[Run]]:
+    """Return the runs of each curve, those together that differ in seeds alone; of too many curves those of the best.
+
+    They are in the order of `runs`.
+    """
+    groups, ranks = group_by_seed(list(runs)), {title: rank for rank, title in enumerate(best_first(runs))}
+    kept = sorted(groups, key=lambda name: min(ranks[title] for title in groups[name]))[: caps.CURVES]
+    return {name: [runs[title] for title in groups[name]] for name in groups if name in kept}
+
+
+def cut_of_curves(runs: Mapping[str, Run]) -> str:
+    """Return how many curves are shown of runs where not all are."""
+    count = len(group_by_seed(list(runs)))
+    return some_of(min(count, caps.CURVES), count, "curves", f"those with the best runs by {ranking(runs)}")
 
 
 def size_of(panels: int, labels: Sequence[str], columns: int) -> tuple[float, float]:
