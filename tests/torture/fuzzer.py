@@ -143,7 +143,8 @@ def report(all_results: list[Result], seconds: float) -> None:
     """Print how many draws there were of each kind, how their commands ended, and what was found."""
     print(f"\n{len(all_results)} draws in {seconds / 60:.1f} minutes")
     for kind in KINDS:
-        of_kind = [result for result in all_results if result.kind == kind]
+        if not (of_kind := [result for result in all_results if result.kind == kind]):
+            continue
         statuses = Counter(ran.status for result in of_kind for ran in result.ran)
         ended = "  ".join(f"{status}: {times}" for status, times in sorted(statuses.items()))
         found = sum(bool(result.broken or result.own_fault) for result in of_kind)

@@ -113,7 +113,7 @@ def mutate(draw: Draw, run: Path) -> None:
         "strange file": lambda: (
             run / rng.choice(["x.tmp", ".lock", ".owner", "events.out.tfevents.1", "a\nb"])
         ).write_text("x"),
-        "same again": lambda: shutil.copytree(run, run / "figures/run"),
+        "same again": lambda: shutil.copytree(run, run / "copy", ignore=lambda *_: ["copy"]),
         "future": lambda: os.utime(any_of_them, (4e9, 4e9)),
     }
     with suppress(OSError, ValueError, shutil.Error):  # where the file is not there, or no longer what it was

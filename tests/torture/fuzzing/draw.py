@@ -22,7 +22,11 @@ from deeprob.errors import UserError
 ROOT = Path(__file__).resolve().parents[3]
 LIMIT = 120.0  # seconds a draw
 OWN = ("cache", "tmp", "streams")  # folders of the draw in which a command may write as it likes
+LOCKS = (".lock", ".owner")
 SPLITS = ("train", "val", "test")
+
+IDLE = re.compile(r"-c|-h|--(?!config-|multirun)|\+*(resume=|trainer.preflight=only)")
+"""Words beside which a command may have nothing to train."""
 
 Main = Callable[[Sequence[str], str], int]
 
@@ -112,18 +116,20 @@ class Draw:
         places = [folder / place for place in (written(words, command) if within is None else within)]
         self._check_changes(result, changed, places)
         if command == "train" and result.status == 0 and whole:
-            for path in changed:
-                if path.name == "summary.json":
-                    self.check_run(self.folder / path.parent)
+            runs = [path.parent for path in changed if path.name == "summary.json"]
+            if not runs and not any(map(IDLE.match, words)):
+                self.find("a command that trains leaves a run", last_words(result))
+            for run in runs:
+                self.check_run(self.folder / run)
         return result
 
     def call(self, task: Callable[[], object], line: str) -> Ran:
-        """Run Python as a command is run: a `UserError` ends it with status 2."""
+        """Run Python as a command is run: what a command refuses, it refuses with status 2."""
 
         def guarded() -> int:
             try:
                 task()
-            except UserError as error:
+            except (UserError, PermissionError) as error:
                 print(f"error: {error}", file=sys.stderr)
                 return 2
             return 0
@@ -145,7 +151,8 @@ class Draw:
         foreign, own = [], []
         for relative in changed:
             path = self.folder / relative
-            if relative.parts[0] in OWN or ".deeprob-cache" in relative.parts:
+            lock_gone = path.name in LOCKS and not path.exists()  # that of a process that was killed
+            if relative.parts[0] in OWN or ".deeprob-cache" in relative.parts or lock_gone:
                 continue
             inside = any(path == place or place in path.parents or path in place.parents for place in [*places, *real])
             (own if inside else foreign).append(str(relative))

@@ -77,20 +77,22 @@ def interrupted(draw: Draw, words: list[str], seconds: float, folder: Path, real
         draw.find("a signal has its own exit status", f"{result.status} after {number.name}")
     if result.status == ends[number] and result.status > 0:
         for run in folder.glob("run/**/checkpoints"):
-            check_interrupted(draw, run.parent, many=len(moments) > 1)
+            check_interrupted(draw, run.parent)
     return result
 
 
-def check_interrupted(draw: Draw, run: Path, *, many: bool) -> None:
-    """Check what a run leaves that a signal ended."""
+def check_interrupted(draw: Draw, run: Path) -> None:
+    """Check what a run leaves that a signal ended, perhaps before its first checkpoint or in its first moments."""
+    last, summary = run / "checkpoints/last.pt", run / "summary.json"
     try:
-        checkpoint_file.load_newest(run / "checkpoints/last.pt")
-        if not many:
-            summary = json.loads((run / "summary.json").read_text())
-            if summary["status"] not in ("interrupted", "completed", "stopped", "diverged"):
-                draw.find("a run that a signal ended says so", f"{summary['status']}")
+        status = json.loads(summary.read_text())["status"] if summary.exists() else "interrupted"
+        if checkpoint_file.exists(last):
+            checkpoint_file.load_newest(last)
     except Exception as error:
-        draw.find("a run that a signal ended has a checkpoint and a summary", f"{run.name}: {error}")
+        draw.find("what a signal cut short can be read", f"{run.name}: {error}")
+        return
+    if status not in ("interrupted", "completed", "stopped", "diverged"):
+        draw.find("a run that a signal ended says so", status)
 
 
 # ---------------------------------------------------------------- the same as the whole

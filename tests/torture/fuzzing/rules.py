@@ -137,6 +137,19 @@ def of_summary(run: Path) -> Iterator[Broken]:
     return summary
 
 
+def of_sweep(sweep: Path) -> Iterator[Broken]:
+    """Compare ``summary.csv`` of a sweep that has ended with what its jobs left."""
+    with (sweep / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for path in sorted(sweep.glob("*_*/summary.json")):
+        summary, row = json.loads(path.read_text()), rows[int(path.parent.name.partition("_")[0])]
+        cells = {name: cell for name, cell in row.items() if "/" in name and cell and name in summary}
+        odd = [f"{name}: {cell} and {summary[name]}" for name, cell in cells.items() if float(cell) != summary[name]]
+        if odd or row["status"] != summary["status"]:
+            told = f"{row['status']} and {summary['status']}; {', '.join(odd)}"
+            yield Broken("summary.csv says what the jobs' summary.json say", f"{path.parent.name}: {told}")
+
+
 def of_rows(run: Path, epochs: int) -> Iterator[Broken]:
     """Check ``metrics.csv``."""
     with (run / "metrics.csv").open(newline="") as file:

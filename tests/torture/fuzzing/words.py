@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from fuzzing import rules
 from fuzzing.draw import Draw, quoted
 from fuzzing.stock import ALONE, SWEEPS
 from test_fuzzed_overrides import LINES, WRONG, Field, Grammar, fields_of
@@ -207,7 +208,20 @@ def a_sweep(draw: Draw) -> None:
         if changed := [path.parent.name for path, moment in ended.items() if moment != done[path]]:
             draw.find("a job that is complete is not run again", ", ".join(changed))
     if result.status in (0, 4) and (draw.work / "sweep").is_dir():
+        draw.broken += rules.of_sweep(draw.work / "sweep")
         draw.run("sweep=sweep", command="compare")
+
+
+def a_search(draw: Draw) -> None:
+    """Let Optuna search."""
+    rng = draw.rng
+    words = ["-m", "hydra/sweeper=optuna", f"hydra.sweeper.n_trials={rng.randint(1, 4)}", "hydra.sweeper.n_jobs=2"]
+    words.append(f"hydra.sweeper.sampler.seed={rng.randint(0, 99)}")
+    words += [f"hydra.sweeper.direction={rng.choice(['maximize', 'maximize', 'minimize', 'upwards'])}"]
+    words += ["optimizer.lr=tag(log,interval(1e-5,1e-1))", "model.width=choice(4,8)"][: rng.randint(1, 2)]
+    words += ["hydra/launcher=vectorized", "hydra.launcher.compile=false"] * (rng.random() < 0.5)
+    more = right_words(draw, 1, ["optimizer", "model", "trainer"])
+    draw.run(*words, *more, "dataset.val_fraction=0.3", "hydra.sweep.dir=sweep")
 
 
 def an_experiment(draw: Draw) -> None:
@@ -354,5 +368,5 @@ def paths(draw: Draw, names: list[str]) -> None:
 
 def commands(draw: Draw) -> None:
     """Draw a command line of any kind."""
-    kinds = [one_run] * 5 + [a_sweep] * 3 + [other_commands] * 3 + [wrong_lines] * 2 + [an_experiment, flags]
+    kinds = [one_run] * 5 + [a_sweep] * 3 + [other_commands] * 3 + [wrong_lines] * 2 + [an_experiment, a_search, flags]
     draw.rng.choice(kinds)(draw)
