@@ -18,6 +18,7 @@ MEMORY = 12 * 2**30  # bytes of addresses
 FILE = 2**30  # bytes of one file
 OVERRIDES_PERMISSIONS = (1, 2)  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, which root has
 PR_CAPBSET_DROP = 24
+ENDING = (signal.SIGINT, signal.SIGTERM)
 CAPABILITY_VERSION = 0x20080522
 
 
@@ -43,10 +44,14 @@ def ran(
     encoding: str = "utf-8",
 ) -> Ran:
     """Call a task, which may replace the process, in a folder; send it signals, each after so many seconds."""
+    for name in ("out", "err"):
+        (streams / name).write_bytes(b"")
     began = time.monotonic()
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # until the command begins
     pid = os.fork()
     if pid == 0:
         os._exit(_child(task, folder, streams, environment, encoding))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     status, late = _awaited(pid, began, limit, signals)
     out, err = ((streams / name).read_bytes().decode(errors="backslashreplace") for name in ("out", "err"))
     return Ran(line, status, out, err, time.monotonic() - began, late)
@@ -57,19 +62,21 @@ def _child(task: Callable[[], int], folder: Path, streams: Path, environment: Ma
         os.setsid()
         os.chdir(folder)
         os.environ.update(environment)
-        for descriptor, path, flags in (
-            (0, os.devnull, os.O_RDONLY),
-            (1, streams / "out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
-            (2, streams / "err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
-        ):
-            os.dup2(os.open(path, flags), descriptor)
+        for descriptor, path in enumerate((os.devnull, streams / "out", streams / "err")):
+            os.dup2(os.open(path, os.O_WRONLY if descriptor else os.O_RDONLY), descriptor)
         sys.stdout = open(1, "w", encoding=encoding, closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", encoding=encoding, errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_FSIZE, (FILE, FILE))
         obey_permissions()
         torch.set_num_threads(1)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        except KeyboardInterrupt:  # it came before the command began
+            return 130
         status = task()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.stdout.flush()
     except BaseException:
         traceback.print_exc()

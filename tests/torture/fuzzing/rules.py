@@ -40,7 +40,7 @@ def of_ending(ran: Ran, signals: frozenset[int] = frozenset()) -> Iterator[Broke
     if ran.late:
         yield Broken("a command ends in time", f"killed after {ran.seconds:.0f} s")
         return
-    if -ran.status in signals:
+    if -ran.status in signals or (ran.status == 130 and not ran.err):
         return
     allowed = STATUSES if signals else STATUSES - {130, 143}
     if ran.status not in allowed:
