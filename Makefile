@@ -7,7 +7,7 @@ READY = $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train preflight test test-slow torture mutants lint format dashboard benchmark clean
+.PHONY: help train preflight test test-slow torture fuzz mutants lint format dashboard benchmark clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ test-slow: $(READY) ## run the tests that take longer
 
 torture: $(READY) ## kill, damage, fill and fuzz, in full (about 10 minutes)
 	DEEPROB_TORTURE=1 $(BIN)/python -m pytest tests/torture $(ARGS)
+
+fuzz: $(READY) ## draw commands, data, runs and signals at random, check what must always hold: make fuzz ARGS="--minutes 60"
+	OMP_NUM_THREADS=1 $(BIN)/python tests/torture/fuzzer.py $(ARGS)
 
 mutants: $(READY) ## change objective, optim, models, randomness, grouping in 400 places, list what no test notices: make mutants ARGS="--count 100"
 	$(BIN)/python -m pip install --quiet --editable '.[test,mutation]'
