@@ -344,13 +344,13 @@ def test_what_earlier_versions_left_is_removed(root, three):
 
 
 KILLED = """
-import os, sys, threading
+import pathlib, sys, threading
 from deeprob.data import ImageFolderConfig
 
 def wait(*words):
     print("writing", flush=True)
     threading.Event().wait()
-os.fchmod = wait
+pathlib.Path.chmod = wait
 ImageFolderConfig(root=sys.argv[1], test_fraction=0.5).load()
 """
 
@@ -426,7 +426,7 @@ def test_a_disk_that_fills_up_leaves_no_part_of_a_cache(root, three, user_cache,
     def full(*words: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fchmod", full)
+    monkeypatch.setattr(Path, "chmod", full)
     np.testing.assert_array_equal(load(root), three)
     assert capsys.readouterr().err.startswith("note: the decoded pictures cannot be kept in ")
     for place in (root / ".deeprob-cache", user_cache):

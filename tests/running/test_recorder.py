@@ -112,6 +112,6 @@ def test_a_diverged_run_keeps_its_last_finite_state(setup, tmp_path, finite):
         if not finite:
             with torch.no_grad():
                 next(recorder.state.model.parameters()).fill_(torch.inf)
-        outcome = recorder.diverged(Diverged("data loss", 5))
+        outcome = recorder.diverged(Diverged("data loss", 5, 1, 1))
         assert (outcome.status, outcome.error.step) == ("diverged", 5)
     assert checkpoint_file.load(files.checkpoints / "last.pt")["step"] == (4 if finite else 0)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.types import Override
@@ -19,7 +20,7 @@ from omegaconf import DictConfig, Node, OmegaConf
 
 from deeprob.config.overrides import override_of
 
-__all__ = ["BasicSweeper", "CachingLoader", "apply_values", "combinations", "readable", "unresolved"]
+__all__ = ["BasicLauncher", "BasicSweeper", "CachingLoader", "apply_values", "combinations", "readable", "unresolved"]
 
 OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", replace=True)
 """For the names of job folders: ``${pad:7}`` is 007, so that they sort as they were numbered."""

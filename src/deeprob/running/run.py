@@ -146,6 +146,6 @@ def of_epoch(summary: Mapping[str, Any], trainer: TrainerConfig) -> str:
     best = summary.get("best_epoch")
     chosen = f", the best by {trainer.monitor}" if best else ""
     reason = f": {summary['reason']}" if summary["status"] == "stopped" and "reason" in summary else ""
-    if summary["evaluations"] > summary["steps"]:
+    if summary.get("evaluations", 0) > summary.get("steps", 0):
         reason += f" after {summary['evaluations']} evaluations"
-    return f"epoch {best or summary['epochs']} of {trainer.epochs}{chosen}; {summary['status']}{reason}"
+    return f"epoch {best or summary.get('epochs')} of {trainer.epochs}{chosen}; {summary['status']}{reason}"

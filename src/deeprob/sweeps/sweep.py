@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import TaskFunction
@@ -16,7 +15,7 @@ from hydra.types import TaskFunction
 from deeprob.assembly.config import RunConfig
 from deeprob.config import digest, read
 from deeprob.config.application import own_directory
-from deeprob.config.loader import BasicSweeper
+from deeprob.config.loader import BasicLauncher, BasicSweeper
 from deeprob.errors import CheckFailed, DeeprobError, Interrupted, Skipped, UserError, one_line
 from deeprob.running.resume import begun, complete
 from deeprob.sweeps.conclusion import Conclusion

@@ -113,12 +113,11 @@ class Cache:
                 file.seek(_aligned(len(head)) + start)
                 file.write(content)
             file.truncate(size)
-        try:
+            file.flush()
             path.chmod(0o644)  # temporary files are for their owner's eyes alone
-            path.replace(self.path(key))  # Windows moves no open file
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
+            if os.name == "nt":
+                file.close()  # Windows moves no open file
+            path.replace(self.path(key))
 
     def _make_room(self, size: int) -> None:
         """Remove files, the least recently read first, until `size` bytes more are within the limit."""

@@ -149,7 +149,7 @@ class EventFile:
 
     def flush(self) -> None:
         """Let TensorBoard see what was written; between two calls the file is closed, as stacks have thousands."""
-        if self._waiting:
+        if self._waiting and self._path.exists():  # not after a start that failed and left nothing
             with self._path.open("ab") as file:
                 file.write(self._waiting)
             self._waiting.clear()
