@@ -1,5 +1,6 @@
 """Command lines over the real schema: right ones that run, wrong ones, sweeps, experiments, and the other commands."""
 
+import dataclasses
 import functools
 import re
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from deeprob.commands.check_gradients import CheckConfig
 from deeprob.commands.optimizer_paths import OptimizerPathsConfig
 from deeprob.sweeps.measures import MEASURES
 from deeprob.sweeps.table import METRICS
+from deeprob.training import TrainerConfig
 
 MOST = {
     "points_per_class": 60, "test_points_per_class": 60, "distractors": 9, "classes": 7, "inputs": 9, "outputs": 5,
@@ -74,7 +76,8 @@ class SparingGrammar(Grammar):
 @functools.cache
 def the_grammar(run: Path) -> SparingGrammar:
     """Return the grammar of a process."""
-    return SparingGrammar(configs.read(RunConfig, run / "config.yaml"), run)
+    config = configs.read(RunConfig, run / "config.yaml")
+    return SparingGrammar(dataclasses.replace(config, trainer=TrainerConfig()), run)  # as typed, `auto` unresolved
 
 
 def grammar_of(draw: Draw) -> SparingGrammar:
