@@ -9,7 +9,7 @@ from typing import Any
 
 from deeprob.assembly.config import RunConfig, is_seed
 from deeprob.sweeps.job import Job
-from deeprob.tracking import console
+from deeprob.tracking import console, spreadsheet
 from deeprob.tracking.files import write_whole
 from deeprob.tracking.run_dir import COLUMNS
 
@@ -109,7 +109,7 @@ class SweepTable:
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, [*self.swept, "status", "error", *metrics], extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(self.rows)
+        writer.writerows(spreadsheet.escaped(row) for row in self.rows)
         write_whole(path, text.getvalue().encode())
 
     def print_means(self, numbers: Sequence[int] | None = None, heading: str = "") -> None:
