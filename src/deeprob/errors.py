@@ -1,7 +1,7 @@
 """What can end a command early, and the exit status that each end has.
 
 0 completed, 1 a bug of ours, 2 the user's mistake, 3 diverged, 4 a check or a job of a sweep failed, 130 and 143
-interrupted by SIGINT and SIGTERM.
+interrupted by SIGINT and SIGTERM, 141 nobody reads the output any longer.
 """
 
 import difflib

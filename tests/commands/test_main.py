@@ -1,11 +1,15 @@
 """The command line: exit status, one line for each mistake, nothing left behind."""
 
+import csv
 import os
+import re
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from deeprob.commands import main
 from deeprob.config import options
@@ -165,6 +169,13 @@ WRONG = {
     "hydra.verbose=3": "hydra.verbose=3",
     "hydra.searchpath=[nowhere]": "hydra.searchpath=[nowhere]",
     "+hydra.callbacks.a._target_=nope.x": "+hydra.callbacks.a._target_=nope.x: Error locating target",
+    "seed=1 +hydra.callbacks.a._target_=os.system": "error: +hydra.callbacks.a._target_=os.system: Target 'os.system' "
+    "is blocklisted because it allows config data to control executable behavior or belongs to an execution-capable "
+    "target family. It cannot be authorized with HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE.\n",
+    "-m seed=0,1 hydra.launcher._target_=os.system": "hydra.launcher._target_=os.system: Invalid plugin 'os.system'",
+    "-m seed=0,1 +hydra.launcher.x=3": "hydra.sweeper and hydra.launcher: Error in call to target 'hydra._internal",
+    "hydra.output_subdir=.": "error: hydra.output_subdir=.: a run has files of the same names there; set .hydra, say",
+    "hydra.output_subdir=a/..": "error: hydra.output_subdir=a/..: a run has files of the same names there",
     "--cfg job --package nope": "nope",
     "--shell-completion install=nope": "--shell-completion",
     "dataset=image_folder dataset.root=": "dataset.root is empty",
@@ -287,3 +298,121 @@ def test_every_command_has_its_script():
 def test_the_config_of_another_command_is_refused(deeprob):
     result = deeprob("--config-name", "evaluate", "--cfg", "job")
     assert result == (2, "", "error: --config-name evaluate: not a config of this command\n")
+
+
+STRANGE = {
+    "a callback": ("hydra:\n  callbacks:\n    a:\n      _target_: numpy.load\n      file: evil.npy\n", "has hydra, as"),
+    "a place": ("hydra:\n  run:\n    dir: /tmp/elsewhere\n", "has hydra, as"),
+    "an interpolation": ("seed: ${oc.env:DEEPROB_SECRET}\n", "has ${…}, as"),
+    "a part of another name": ("defaults: [train, _self_, model@hydra.callbacks: evil]\n", "has hydra, as"),
+    "a part by its header": ("defaults: [train, _self_, evil]\n", "has hydra, as"),
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_a_config_of_a_run_that_is_no_plain_one_is_refused(deeprob, one_run, strange):
+    text, said = STRANGE[strange]
+    lines = (one_run / "config.yaml").read_text()
+    (one_run / "config.yaml").write_text(text if "defaults" in text else re.sub("(?m)^seed: .*\n", "", lines) + text)
+    (one_run / "model").mkdir()
+    (one_run / "model" / "evil.yaml").write_text("a:\n  _target_: numpy.load\n")
+    (one_run / "evil.yaml").write_text("# @package hydra.callbacks.a\n_target_: numpy.load\n")
+    status, out, err = deeprob("--config-dir", "run", "--config-name", "config", "hydra.run.dir=again")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: {one_run}/")
+    assert f"{said} no config of a run does; take it out" in err
+    assert not Path("again").exists()
+
+
+def test_the_config_of_a_run_is_run_again_and_folders_of_ones_own_are_trusted(deeprob, one_run):
+    assert deeprob("--config-dir", "run", "--config-name", "config", "hydra.run.dir=again").status == 0
+    assert Path("again/config.yaml").read_bytes() == (one_run / "config.yaml").read_bytes()
+    Path("own").mkdir()
+    Path("own/mine.yaml").write_text((one_run / "config.yaml").read_text() + "hydra:\n  run:\n    dir: chosen\n")
+    assert deeprob("--config-dir", "own", "--config-name", "mine").status == 0
+    assert Path("chosen/summary.json").is_file()
+
+
+def test_what_hydra_refuses_in_a_config_is_told_with_its_part(deeprob):
+    Path("own").mkdir()
+    Path("own/mine.yaml").write_text("defaults: [train, _self_]\nhydra: {callbacks: {a: {_target_: os.system}}}\n")
+    status, _, err = deeprob("--config-dir", "own", "--config-name", "mine")
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith("error: hydra.callbacks: Target 'os.system' is blocklisted because it allows config data to ")
+
+
+@pytest.mark.parametrize("line", ["train seed=1", "train -m seed=1,2", "train resume=run", "evaluate run=run"])
+@pytest.mark.parametrize("size", ["2", "16", "0", "two"])
+def test_several_processes_are_refused(deeprob, one_run, monkeypatch, line, size):
+    command, *words = line.split()
+    before = sorted(one_run.rglob("*"))
+    monkeypatch.setenv("WORLD_SIZE", size)
+    status, out, err = deeprob(*words, command=command)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: WORLD_SIZE={size}: several processes are not supported")
+    assert [path.name for path in Path.cwd().iterdir()] == ["run"]
+    assert sorted(one_run.rglob("*")) == before
+    assert deeprob("--help", command=command).status == 0
+
+
+@pytest.mark.parametrize("size", ["1", ""])
+def test_a_launcher_that_starts_one_process(deeprob, small, monkeypatch, size):
+    for name, value in {"WORLD_SIZE": size, "RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}.items():
+        monkeypatch.setenv(name, value)
+    assert deeprob(*small, "hydra.run.dir=run").status == 0
+
+
+def status_with(streams: dict[int, int], *words: str, meanwhile: Callable[[], None] = lambda: None) -> int:
+    """Return the exit status of a command in a process of its own, some of whose descriptors are others."""
+    child = os.fork()
+    if child == 0:
+        status = 99
+        try:
+            for number, descriptor in streams.items():
+                os.dup2(descriptor, number)
+            os.closerange(3, 256)
+            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+            torch.set_num_threads(1)
+            status = main.main(words)
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()  # as Python does when it ends
+        finally:
+            os._exit(status)
+    meanwhile()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("words", [("--help",), ("hydra.run.dir=run",), ("-m", "seed=0,1", "hydra.sweep.dir=run")])
+def test_a_full_output_is_one_line(deeprob, small, words):
+    with Path("/dev/full").open("w") as full, Path("err").open("w") as err:
+        assert status_with({1: full.fileno(), 2: err.fileno()}, *small, *words) == 2
+    assert Path("err").read_text() == "error: standard output: No space left on device\n"
+    if words == ("hydra.run.dir=run",):  # the run itself has all it should
+        assert deeprob("run=run", command="evaluate").status == 0
+
+
+def test_errors_that_nobody_can_be_told_keep_their_status(deeprob, small):
+    with Path("/dev/full").open("w") as full, Path("out").open("w") as out:
+        assert status_with({1: out.fileno(), 2: full.fileno()}, "lr=1") == 2
+        words = ("-m", *small, "optimizer=sgd", "optimizer.lr=1e30,1e-3", "hydra.sweep.dir=s")
+        assert status_with({1: out.fileno(), 2: full.fileno()}, *words) == 4
+    assert [row.split()[2] for row in Path("out").read_text().splitlines()[1:3]] == ["diverged", "completed"]
+
+
+@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+def test_a_sweep_that_nobody_reads_ends_and_its_table_is_true(deeprob, small, launcher):
+    reader, writer = os.pipe()
+
+    def read_the_header():
+        os.close(writer)
+        assert os.read(reader, 3) == b"job"
+        os.close(reader)
+
+    words = ("-m", *small, "seed=range(4)", f"hydra/launcher={launcher}", "hydra.sweep.dir=s")
+    with Path("err").open("w") as err:
+        assert status_with({1: writer, 2: err.fileno()}, *words, meanwhile=read_the_header) == 141
+    assert Path("err").read_text() == ""
+    rows = list(csv.DictReader(Path("s/summary.csv").read_text().splitlines()))
+    done = {path.parent.name for path in Path("s").glob("*/summary.json")}
+    assert [row["status"] == "completed" for row in rows] == [f"00{job}_seed={job}" in done for job in range(4)]
+    assert len(done) == 4 or launcher == "basic"

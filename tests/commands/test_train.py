@@ -57,6 +57,26 @@ def test_a_directory_that_holds_something_is_not_written_to(deeprob, small):
     assert [path.name for path in Path("mine").iterdir()] == ["thesis.txt"]
 
 
+HYDRAS = ("hydra/job_logging=default", "hydra.output_subdir=.hydra")
+
+
+def test_files_of_hydra_beside_those_of_a_run(deeprob, small):
+    result = deeprob(*small, *HYDRAS, "hydra.run.dir=run")
+    assert (result.status, result.err) == (0, "")
+    assert {"deeprob.log", ".hydra", "summary.json"} <= {path.name for path in Path("run").iterdir()}
+    again = deeprob(*small, *HYDRAS, "hydra.run.dir=run")
+    assert (again.status, again.err) == (2, "error: run exists already; give another directory\n")
+
+
+@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+def test_files_of_hydra_beside_those_of_a_sweeps_runs(deeprob, small, launcher):
+    words = ("-m", "seed=0,1", f"hydra/launcher={launcher}", "hydra.sweep.dir=s")
+    result = deeprob(*small, *HYDRAS, *words)
+    assert (result.status, result.err) == (0, "")
+    assert len(list(Path("s").glob("*/summary.json"))) == 2
+    assert len(list(Path("s").glob("*/.hydra/config.yaml"))) == (2 if launcher == "basic" else 0)
+
+
 @pytest.mark.parametrize("directory", ["/proc/deeprob/run", "file/run"])
 def test_an_output_directory_that_cannot_be_made(deeprob, small, directory):
     Path("file").write_text("")

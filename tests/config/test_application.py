@@ -10,7 +10,9 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.default_element import ResultDefault
 from hydra.core.utils import JobReturn, run_job
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
 from deeprob.config import application
@@ -32,6 +34,9 @@ def test_internals_of_hydra_are_as_they_were():
     assert parameters(Hydra.hydra_help)[1:] == ["config_name", "args_parser", "args"]
     assert parameters(Hydra.show_info)[1:4] == ["info", "config_name", "overrides"]
     assert parameters(ConfigLoaderImpl.load_sweep_config)[1:] == ["master_config", "sweep_overrides"]
+    assert parameters(ConfigLoaderImpl._load_single_config) == ["self", "default", "repo"]
+    assert {"config", "path"} <= set(ConfigResult.__dataclass_fields__)
+    assert "config_path" in ResultDefault.__dataclass_fields__
     assert parameters(run_job)[:5] == ["task_function", "config", "job_dir_key", "job_subdir_key", "hydra_context"]
     assert parameters(BasicSweeper.split_arguments) == ["overrides", "max_batch_size"]
     assert {"sweep", "setup"} <= set(dir(BasicSweeper))
@@ -96,6 +101,15 @@ def test_what_was_written_stays_when_an_error_comes(tmp_path):
     with pytest.raises(KeyError):
         write_and_fail()
     assert (tmp_path / "a" / "b" / "file").exists()
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_a_directory_that_cannot_be_made_is_named_whole(tmp_path, monkeypatch, numbered):
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught, claimed(Path("file/run"), numbered=numbered):
+        pass
+    assert str(caught.value) == f"{tmp_path}/file/run cannot be made (Not a directory); give another directory"
 
 
 def test_a_name_that_is_taken_gets_a_number(tmp_path):

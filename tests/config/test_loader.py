@@ -1,6 +1,7 @@
 """The caching loader gives what Hydra's own gives, configs and errors alike."""
 
 import random
+from dataclasses import dataclass, field
 
 import pytest
 from hydra import version
@@ -13,7 +14,7 @@ from omegaconf import OmegaConf
 
 import deeprob.commands.main  # registers every option
 from deeprob.config.application import config_directory
-from deeprob.config.loader import CachingLoader, readable
+from deeprob.config.loader import CachingLoader, copies_of, readable
 
 assert deeprob.commands.main
 
@@ -81,3 +82,15 @@ def test_readable_names():
     assert readable(["optimizer.lr=0.001", "seed=2"]) == "optimizer.lr=0.001,seed=2"
     assert readable(["dataset.root=/a/../ü b", "x='y'"]) == "dataset.root=_a_.._b,x=_y_"
     assert len(readable(["x" * 500])) == 100
+
+
+def test_copies_of_a_config_whose_class_only_a_function_knows():
+    @dataclass
+    class Local:
+        rates: list[float] = field(default_factory=lambda: [0.5])
+
+    copies = copies_of(OmegaConf.structured(Local))
+    first = copies()
+    first.rates.append(1.0)
+    assert copies().rates == [0.5]
+    assert OmegaConf.get_type(copies()) is Local

@@ -211,3 +211,8 @@ def test_the_bounds_are_checked_before_contradictions():
 )
 def test_expected_says_what_a_field_accepts(cls, name, words):
     assert schema.expected(cls, name) == words
+
+
+def test_a_name_is_of_one_class():
+    with pytest.raises(ValueError, match=r"^wheel=wooden is \S+\.WoodenConfig; choose another name$"):
+        register("wheel", "wooden")(type("Other", (), {}))

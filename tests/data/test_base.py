@@ -1,4 +1,5 @@
 import math
+import os
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from omegaconf import OmegaConf
 
 from deeprob import config
 from deeprob.data import DatasetConfig, Examples
-from deeprob.data.base import draw_evenly
+from deeprob.data.base import draw_evenly, place
 from deeprob.errors import UserError
 
 
@@ -166,3 +167,12 @@ def test_a_seed_that_does_not_fit_64_bits_is_named(seed):
 
 def test_the_largest_seed_draws():
     assert len(finish(examples(5, 5), limit=4, seed=2**63 - 1).train) == 4
+
+
+@pytest.mark.parametrize("home", ["~", "~nobody-of-that-name"])
+def test_a_home_that_nobody_knows(monkeypatch, home):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    with pytest.raises(UserError) as caught:
+        place(f"{home}/x")
+    assert str(caught.value) == f"dataset.root={home}/x: no home directory known as {home}; give a path without it"

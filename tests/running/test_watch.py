@@ -2,16 +2,22 @@
 
 import dataclasses
 import json
+import re
 import struct
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import markdown
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
 
+from deeprob import config as configs
 from deeprob import load_run
+from deeprob.assembly.config import RunConfig
 from deeprob.assembly.setup import Setup
+from deeprob.config import options
 from deeprob.features.hog import Hog
 from deeprob.running import watch
 from deeprob.running.watch import Watch, suited
@@ -91,6 +97,30 @@ def test_config_and_provenance_are_texts(deeprob, small):
     assert text.decode() == f"```yaml\n{Path('run/config.yaml').read_text()}```"
     (text,) = strings(events, "provenance")[0]
     assert json.loads(text.decode().removeprefix("```json\n").removesuffix("```"))["seed"] == 0
+
+
+CHOICES = {
+    "dataset": "csv", "features": "raw", "model": "mlp", "loss": "cross_entropy", "regularizer": "none",
+    "optimizer": "adamw", "scheduler": "constant", "trainer": "default",
+}  # fmt: skip
+
+
+def test_no_value_leaves_its_text(tmp_path):
+    """A value that ends the block of code would be Markdown, with links and pictures from elsewhere."""
+    loose = "x\n```\n\n# big\r```\r[click](http://a.b)\u2028```\u2028<img src=http://a.b/c.png>\n```\n~~~\n"
+    long = "    ```\n" + 100 * "a " + loose
+    for value in (loose, loose.lstrip("x"), "```\n[click](http://a.b)", long, "\x02```\n\x03"):
+        config = RunConfig(**{group: options(group)[name]() for group, name in CHOICES.items()}, seed=0)
+        config.dataset.root, config.dataset.targets = value, [value, "y"]
+        (tmp_path / "config.yaml").write_bytes(configs.to_yaml(config))
+        texts: dict[str, str] = {}
+        told = SimpleNamespace(text=texts.__setitem__)
+        Watch.texts(SimpleNamespace(events=told), tmp_path / "config.yaml", {"command": value, value: [value]})
+        for text in texts.values():
+            shown = markdown.markdown(text, extensions=["tables", "fenced_code"])  # as TensorBoard does
+            assert re.match('<pre><code class="language-(yaml|json)">', shown)
+            assert shown.endswith("</code></pre>")
+            assert shown.count("<") == 4
 
 
 ENDS = {  # that come before the last of 30 epochs, or between two looks

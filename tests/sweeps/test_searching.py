@@ -74,6 +74,46 @@ def test_a_trial_that_diverges_has_failed(deeprob, small, launcher):
     assert [row["status"] for row in table()] == ["diverged"] * 6
 
 
+@pytest.mark.parametrize("launcher", ["vectorized", "basic"])
+def test_a_search_that_ends_for_its_failures_is_a_failed_check(deeprob, small, launcher):
+    result = deeprob(*WORDS, *small, VALIDATED, HIGHEST, "optimizer.lr=choice(1e30)", f"hydra/launcher={launcher}")
+    line = "error: all 3 jobs failed; the search ended there, see hydra.sweeper.max_failure_rate"
+    assert (result.status, result.err.splitlines()[-1]) == (4, line)
+    assert [row["status"] for row in table()] == ["diverged"] * 3
+
+
+def test_a_grid_whose_last_job_fails_comes_to_its_end(deeprob, small):
+    words = ("hydra/sweeper/sampler=grid", "hydra.sweeper.max_failure_rate=1.0", "optimizer.lr=choice(1e30)")
+    result = deeprob(*WORDS, *words, *small, VALIDATED, HIGHEST)
+    assert (result.status, result.err.splitlines()[-1]) == (4, "error: all 1 jobs failed")
+    assert [row["status"] for row in table()] == ["diverged"]
+
+
+@pytest.mark.parametrize("launcher", ["vectorized", "basic"])
+@pytest.mark.parametrize(("rate", "jobs"), [("0.0", 3), ("1.0", 6)])
+def test_a_job_that_is_not_valid_has_failed_and_the_others_count(deeprob, small, launcher, rate, jobs):
+    words = ("hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=1", f"hydra.sweeper.max_failure_rate={rate}")
+    space = ("model.dropout=choice(0.1,2.0)",)
+    result = deeprob(*WORDS, *words, *small, VALIDATED, HIGHEST, *space, f"hydra/launcher={launcher}")
+    assert result.status == 4, result.err
+    rows = table()
+    reason = "model.dropout=2.0: expected a number in [0, 1)"
+    assert {(row["model.dropout"], row["status"], row["error"]) for row in rows} == {
+        ("0.1", "completed", ""),
+        ("2.0", "failed", reason),
+    }
+    bad = [number for number, row in enumerate(rows) if row["error"]]
+    assert len(rows) == jobs
+    said = result.err.splitlines()
+    assert [line for line in said if reason in line and line.startswith("error")] == [
+        f"error: job {number}: {reason}" for number in bad
+    ]
+    early = "" if jobs == 6 else "; the search ended there, see hydra.sweeper.max_failure_rate"
+    assert said[-1] == f"error: {len(bad)} of {jobs} jobs failed: {', '.join(map(str, bad))}{early}"
+    assert "best       job " in result.out
+    assert Path("s/optimization_results.yaml").exists() == (jobs == 6)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -4,12 +4,18 @@ import csv
 import errno
 import json
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.config_store import ConfigStore
 
+from deeprob.config import options, register
 from deeprob.errors import UserError
+from deeprob.optim import SGDConfig
+from deeprob.optim.base import OptimizerConfig
 from deeprob.running.stacked import StackedRuns
 from deeprob.sweeps import grouping
 from deeprob.sweeps import stacks as launcher
@@ -99,6 +105,58 @@ def test_what_is_one_by_one_has_a_reason(deeprob, small, stacks, word, reason):
     assert (result.status, result.err) == (0, f"note: jobs 0, 1, 2 and 2 more one by one: {reason}\n")
     assert stacks == []
     assert statuses() == ["completed"] * 5
+
+
+@pytest.fixture
+def foreign(tmp_path) -> Iterator[Path]:
+    """A folder of configs with two optimizers from outside: one of its own, and SGD under another name."""
+    written = options("optimizer")
+
+    @dataclass(kw_only=True, slots=True)
+    class OppositeConfig(OptimizerConfig):
+        lr: float = 1e-3
+        flavour: str = "plain"
+
+        def build(self, parameters):
+            return torch.optim.SGD(list(parameters), lr=self.lr)
+
+    @dataclass(kw_only=True, slots=True)
+    class TenfoldConfig(SGDConfig):
+        def build(self, parameters):
+            return torch.optim.SGD(list(parameters), lr=self.lr, weight_decay=10.0)
+
+    folder = tmp_path / "own" / "optimizer"
+    folder.mkdir(parents=True)
+    for name, config in (("opposite", OppositeConfig), ("tenfold", TenfoldConfig)):
+        register("optimizer", name)(config)
+        (folder / f"{name}.yaml").write_text(f"defaults: [/schema/optimizer/{name}@_here_]\n")
+    yield folder.parent
+    for name in ("opposite", "tenfold"):
+        written.pop(name)
+        ConfigStore.instance().repo["schema"]["optimizer"].pop(f"{name}.yaml")
+
+
+def test_optimizers_from_outside_train_one_by_one_with_the_reason(deeprob, small, stacks, foreign):
+    words = ("--config-dir", str(foreign), "-m", *small, STACKED, "hydra.sweep.dir=s")
+    result = deeprob(*words, "optimizer=sgd,opposite,tenfold", "optimizer.lr=0.1", "seed=0,1")
+    assert result.status == 0, result.err
+    assert stacks == [["000", "001"]]
+    assert result.err.splitlines() == [
+        "note: jobs 2, 3 one by one: optimizer=opposite has no rule in deeprob.optim.rules",
+        "note: jobs 4, 5 one by one: optimizer=tenfold has no rule in deeprob.optim.rules",
+    ]
+    assert statuses() == ["completed"] * 6
+    sgd, opposite, tenfold = (float(row["params/norm"]) for row in table()[::2])
+    assert opposite == pytest.approx(sgd, rel=1e-6)  # the same updates, one by one
+    assert tenfold < 0.9 * sgd  # its own decay, and not the rule of the class above it
+
+
+def test_an_optimizer_from_outside_alone(deeprob, small, stacks, foreign):
+    words = ("--config-dir", str(foreign), "-m", *small, STACKED, "hydra.sweep.dir=s")
+    result = deeprob(*words, "optimizer=opposite", "optimizer.lr=1e-2,1e-3")
+    assert (result.status, stacks) == (0, [])
+    assert result.err == "note: jobs 0, 1 one by one: optimizer=opposite has no rule in deeprob.optim.rules\n"
+    assert statuses() == ["completed"] * 2
 
 
 def test_large_updates_are_one_by_one_unless_max_stack_says_how_many(deeprob, small, stacks, monkeypatch):

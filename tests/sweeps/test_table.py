@@ -8,6 +8,7 @@ import pytest
 
 from deeprob import config as configs
 from deeprob.assembly.config import RunConfig, TrainConfig
+from deeprob.compare.sweep_tables import read_table
 from deeprob.sweeps.job import Job
 from deeprob.sweeps.table import SweepTable, shown_metrics, spread
 
@@ -91,3 +92,29 @@ def test_the_file_grows_as_jobs_end(table, tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["test/accuracy"] for row in rows] == ["0.0", "", "0.25", "0.0"]
     assert "val/loss" not in rows[0]
+
+
+def test_no_cell_of_the_file_is_a_formula(config_of, tmp_path, capsys):
+    jobs = [["model.width=8", f"dataset.root={root}"] for root in ("+1;2", "-1", "'=1+1'", "data")]
+    run = config_of({})
+    plan = TrainConfig(**{name: getattr(run, name) for name in run.__slots__})
+    jobs = [Job(number, words, plan, tmp_path / str(number)) for number, words in enumerate(jobs)]
+    table = SweepTable(jobs, ["dataset.root"], [run], ["train/loss"], tmp_path / "summary.csv")
+    table.set_outcome(0, {"status": "failed", "error": "=cmd|'/C calc'!A0: no such folder"})
+    table.set_outcome(3, {"status": "completed", "train/loss": -0.5})
+    table.write()
+    rows = [
+        [*line.split(",")[:3], *line.split(",")[4:]] for line in (tmp_path / "summary.csv").read_text().splitlines()
+    ]
+    assert rows == [
+        ["dataset.root", "status", "error", "train/loss"],
+        ["'+1;2", "failed", "'=cmd|'/C calc'!A0: no such folder", ""],
+        ["-1", "", "", ""],
+        ["''=1+1'", "", "", ""],
+        ["data", "completed", "", "-0.5"],
+    ]
+    table.print_job(0)
+    assert "0    +1;2" in capsys.readouterr().out  # people see what they typed
+    keys, read = read_table(tmp_path)
+    assert [row[key] for row in read for key in keys] == ["+1;2", "-1", "'=1+1'", "data"]
+    assert read[0]["error"] == "=cmd|'/C calc'!A0: no such folder"

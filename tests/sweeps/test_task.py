@@ -87,3 +87,17 @@ def test_a_row_that_cannot_be_printed_is_no_failure_of_its_job(capsys, error, li
     task.end(job(1), {"status": "completed"})
     assert line in capsys.readouterr().err
     assert task.failed == []
+
+
+def test_a_job_that_is_not_valid_has_failed_whoever_asks(capsys):
+    task, ended = SweepTask([]), []
+    task.refuse(1, ["seed=x"], Path(), UserError("seed=x: expected a whole number"))
+    task.on_end = lambda job, outcome: ended.append((job.number, job.words, outcome["status"], outcome["error"]))
+    task.plan = Plan(fail_fast=False)
+    assert task.failed == [1]
+    task.refuse(2, ["seed=y"], Path("2"), UserError("seed=y: expected a whole number"))
+    assert ended == [(2, ["seed=y"], "failed", "seed=y: expected a whole number")]
+    assert capsys.readouterr().err.splitlines() == [
+        "error: job 1: seed=x: expected a whole number",
+        "error: job 2: seed=y: expected a whole number",
+    ]

@@ -199,3 +199,18 @@ def test_the_users_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert user_cache() == tmp_path / ".cache" / "deeprob"
+
+
+def test_a_user_without_a_home_has_a_folder_that_takes_nothing(monkeypatch, capsys):
+    for name in ("XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # whom the system does not know
+    cache._note_no_home.cache_clear()
+    folder = user_cache()
+    assert Cache(folder).get("a") is None
+    with pytest.raises(OSError, match="Not a directory"):
+        Cache(folder / "features").put("a", {"x": torch.zeros(1)})
+    user_cache()
+    assert capsys.readouterr().err.splitlines() == [
+        "note: no home directory: nothing is kept for later runs; set HOME, or XDG_CACHE_HOME to a folder for it"
+    ]

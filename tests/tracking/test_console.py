@@ -1,3 +1,5 @@
+import os
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -142,3 +144,23 @@ def test_an_invisible_bar_shows_nothing(capsys, monkeypatch):
 
 def test_track_passes_the_counts_on():
     assert list(track([1, 2, 3], 6, "task")) == [1, 2, 3]
+
+
+def test_a_narrow_terminal_hides_nothing(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1")
+    split_table({"train/loss": 0.5, "train/accuracy": 0.25, "test/loss": 1.0, "test/accuracy": 1.0})
+    assert "│ train │ 0.5000 │  25.00 % │" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "show", [lambda: print_rows([("a", "1")], ("name", "x")), lambda: console.LiveTable(["a"], [])]
+)
+def test_a_table_that_nobody_reads_ends_the_command(monkeypatch, show):
+    nobody, end = os.pipe()
+    os.close(nobody)
+    with os.fdopen(end, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        with pytest.raises(SystemExit) as caught:
+            show()
+        print("leads nowhere", flush=True)
+    assert caught.value.code == 141  # as SIGPIPE ends other programs

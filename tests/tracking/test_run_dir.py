@@ -53,11 +53,26 @@ def test_a_lock_that_its_owner_removed_is_not_the_lock(tmp_path, monkeypatch):
         assert second
 
 
-def test_files_of_another_run_are_not_written_over(tmp_path):
-    (tmp_path / "thesis.txt").write_text("years of work")
+@pytest.mark.parametrize(
+    "name",
+    ["config.yaml", "metrics.csv", "provenance.json", "summary.json", "events.out.tfevents.1", "checkpoints/a.pt"],
+)
+def test_files_of_another_run_are_not_written_over(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("days of work")
     with pytest.raises(UserError, match="exists already"), RunDirectory(tmp_path):
         pass
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()] == [name]
+
+
+def test_what_is_no_runs_is_left_alone(tmp_path):
+    for name in ("deeprob.log", ".hydra/config.yaml", "thesis.txt", "checkpoints/config.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("of Hydra, or years of work")
+    with RunDirectory(tmp_path) as files:
+        files.write_json("provenance", {})
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert names == {"deeprob.log", ".hydra/config.yaml", "thesis.txt", "checkpoints/config.yaml", "provenance.json"}
 
 
 def test_what_was_written_after_a_checkpoint_is_cut(tmp_path):

@@ -1,7 +1,6 @@
 """The console commands: `main` turns words into an exit status."""
 
 import importlib
-import io
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from deeprob.config.application import Application, parse_arguments, started
 from deeprob.config.overrides import explained
 from deeprob.errors import DeeprobError, Interrupted, UserError, one_line
 from deeprob.tracking.signals import ENDING
+from deeprob.tracking.streams import PIPE_CLOSED, guarded
 
 
 def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
@@ -30,26 +30,30 @@ def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
         The name of its file beside this one, and of its primary config.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without λ is no reason to fail
+    with guarded():
+        return _status(command, words)
+
+
+def _status(command: str, words: list[str]) -> int:
+    """Run a command, print why it ended if it did not end well, and return its exit status."""
     try:
         with terminable():
-            return _run(command, words)
+            _run(command, words)
+            sys.stdout.flush()
     except (DeeprobError, Interrupted) as error:
         return _fail(str(error), error.status)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
-    except SystemExit as end:  # argparse and Hydra's own commands
+    except SystemExit as end:  # argparse, Hydra's own commands, and a table that nobody reads
         return UserError.status if end.code == 1 else int(end.code or 0)
-    except BrokenPipeError:  # whoever read our output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except BrokenPipeError:
+        return PIPE_CLOSED
     except Exception as error:
         if isinstance(error, OSError) and error.filename:
             return _fail(one_line(error), UserError.status)
         traceback.print_exc()
         return 1
+    return 0
 
 
 @contextmanager
@@ -112,7 +116,17 @@ def _fail(line: str, status: int) -> int:
     return status
 
 
-def _run(name: str, words: list[str]) -> int:
+def _check_processes() -> None:
+    """Raise a `UserError` if a launcher such as torchrun has started several processes."""
+    size = os.environ.get("WORLD_SIZE", "")
+    if size not in ("", "1"):
+        raise UserError(
+            f"WORLD_SIZE={size}: several processes are not supported, as each would do the same; start one "
+            "(without torchrun, or with --nproc-per-node=1), or unset WORLD_SIZE"
+        )
+
+
+def _run(name: str, words: list[str]) -> None:
     command: Command = importlib.import_module(f"deeprob.commands.{name}").COMMAND  # only what draws imports matplotlib
     typed = [f"deeprob-{name.replace('_', '-')}", *words]
     arguments, parser = parse_arguments(words)
@@ -138,6 +152,7 @@ def _run(name: str, words: list[str]) -> int:
         elif arguments.cfg:
             application.compose(overrides, multirun=False, check=False)
             hydra.show_cfg(application.config_name, overrides, arguments.cfg, arguments.package, arguments.resolve)
-        elif not command.instead(application, arguments, typed):
-            command.action(application, application.compose(overrides, multirun=arguments.multirun), typed)
-    return 0
+        else:
+            _check_processes()
+            if not command.instead(application, arguments, typed):
+                command.action(application, application.compose(overrides, multirun=arguments.multirun), typed)

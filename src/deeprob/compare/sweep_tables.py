@@ -12,6 +12,7 @@ from deeprob.assembly.config import is_seed
 from deeprob.compare.command_words import value_of, word_of
 from deeprob.compare.past_runs import FINISHED, LOST, PastRun, metrics_in
 from deeprob.errors import UserError
+from deeprob.tracking import spreadsheet
 from deeprob.tracking.console import note
 
 Row = Mapping[str, str]
@@ -32,7 +33,7 @@ def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, restval="")
             names = list(reader.fieldnames or ())
-            rows = [{name: row[name] for name in names} for row in reader]
+            rows = [spreadsheet.unescaped({name: row[name] for name in names}) for row in reader]
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected the table of a sweep") from error
     except (csv.Error, ValueError) as error:

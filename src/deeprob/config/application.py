@@ -10,7 +10,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -96,6 +96,8 @@ def started(config_dir: str | None) -> Iterator[Hydra]:
         yield hydra
     finally:
         GlobalHydra.instance().hydra, HydraConfig.instance().cfg = before, before_config
+        for handler in set(root.handlers) - set(handlers):
+            handler.close()  # such as the file of hydra/job_logging=default
         root.handlers[:] = handlers
         root.setLevel(level)
 
@@ -146,6 +148,10 @@ class Application:
         if asked is None or multirun:
             config.hydra.mode = mode
         HydraConfig.instance().set_config(config)
+        with explained(words):
+            folder = config.hydra.output_subdir
+        if folder is not None and (not Path(folder).parts or ".." in Path(folder).parts):
+            raise UserError(f"hydra.output_subdir={folder}: a run has files of the same names there; set .hydra, say")
         if check and not sweeping:
             self.load(config, words)
         return config
@@ -173,7 +179,8 @@ class Application:
 
     def context(self, config: DictConfig) -> HydraContext:
         """Return what Hydra hands to launchers and jobs."""
-        return HydraContext(config_loader=self.hydra.config_loader, callbacks=Callbacks(config))
+        with explained(typed_words(config, "hydra"), Exception, part="hydra.callbacks"):
+            return HydraContext(config_loader=self.hydra.config_loader, callbacks=Callbacks(config))
 
     def run(self, config: DictConfig, task: TaskFunction) -> Any:
         """Run one job in a directory of its own, and return or raise what it does."""
@@ -198,7 +205,8 @@ class Application:
         """Hand all jobs to the chosen sweeper and launcher, and return what became of each."""
         context = self.context(config)
         context.callbacks.on_multirun_start(config=config, config_name=self.config_name)
-        sweeper = Plugins.instance().instantiate_sweeper(config=config, hydra_context=context, task_function=task)
+        with explained(typed_words(config, "hydra"), Exception, part="hydra.sweeper and hydra.launcher"):
+            sweeper = Plugins.instance().instantiate_sweeper(config=config, hydra_context=context, task_function=task)
         jobs = sweeper.sweep(arguments=typed_words(config, "task"))
         context.callbacks.on_multirun_end(config=config, config_name=self.config_name)
         return [job for batch in jobs or [] for job in (batch if isinstance(batch, list) else [batch])]
@@ -245,12 +253,13 @@ def claimed(wanted: Path, *, numbered: bool, resume: bool = False) -> Iterator[P
     try:
         for folder in reversed(wanted.parents):
             if not folder.exists():
-                folder.mkdir(exist_ok=True)
-                made.append(folder)
+                with suppress(FileExistsError):  # another process was quicker
+                    _make(folder)
+                    made.append(folder)
         directory = wanted
         for attempt in itertools.count(2):
             try:
-                directory.mkdir()
+                _make(directory)
                 made.append(directory)
                 break
             except FileExistsError:
@@ -266,3 +275,21 @@ def claimed(wanted: Path, *, numbered: bool, resume: bool = False) -> Iterator[P
                 folder.rmdir()  # refuses unless empty
             except OSError:
                 break
+
+
+def _make(folder: Path) -> None:
+    """Make a folder.
+
+    Raises
+    ------
+    FileExistsError
+        When there is something of its name.
+    UserError
+        When it cannot be made where it is to be.
+    """
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise UserError(f"{folder.absolute()} cannot be made ({error.strerror}); give another directory") from error

@@ -4,21 +4,28 @@ Parts of Hydra that are not public are used here, in `deeprob.config.application
 named in ``tests/config/test_application.py``.
 """
 
+import copy
+import functools
 import pickle
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_repository import IConfigRepository
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
+from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, Node, OmegaConf
 
 from deeprob.config.overrides import override_of
+from deeprob.errors import UserError
 
 __all__ = ["BasicLauncher", "BasicSweeper", "CachingLoader", "apply_values", "combinations", "readable", "unresolved"]
 
@@ -49,6 +56,14 @@ def unresolved(config: DictConfig, key: str) -> Any:
     return node._value()
 
 
+def copies_of(config: DictConfig) -> Callable[[], DictConfig]:
+    """Return what makes a copy of a config each time."""
+    try:
+        return functools.partial(pickle.loads, pickle.dumps(config))  # quicker than a deep copy
+    except (AttributeError, pickle.PicklingError):  # of a class that was registered inside a function
+        return functools.partial(copy.deepcopy, config)
+
+
 def readable(words: list[str]) -> str:
     """Return overrides as a part of a folder's name: letters, digits, ``.=,-`` and ``_``, at most 100 of them."""
     return re.sub(r"[^\w.=,-]+", "_", ",".join(words), flags=re.ASCII)[:100]
@@ -64,7 +79,7 @@ class CachingLoader(ConfigLoaderImpl):
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
-        self._composed: dict[tuple[str | None, RunMode, tuple[str, ...]], bytes] = {}  # a copy by pickle is quicker
+        self._composed: dict[tuple[str | None, RunMode, tuple[str, ...]], Callable[[], DictConfig]] = {}
 
     def load_configuration(
         self,
@@ -82,8 +97,8 @@ class CachingLoader(ConfigLoaderImpl):
         key = (config_name, run_mode, tuple(structural))
         if key not in self._composed:
             composed = super().load_configuration(config_name, structural, run_mode, from_shell, False)
-            self._composed[key] = pickle.dumps(composed)
-        config: DictConfig = pickle.loads(self._composed[key])
+            self._composed[key] = copies_of(composed)
+        config = self._composed[key]()
         for override in parsed:
             if self._is_value(override) and not override.is_sweep_override():
                 self._apply(override, config)
@@ -106,6 +121,29 @@ class CachingLoader(ConfigLoaderImpl):
         config.hydra.job.override_dirname = readable(swept)
         config.hydra.sweep.dir = unresolved(master_config.hydra.sweep, "dir")
         return config
+
+    def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
+        """Return the content of a config file at its place in the whole.
+
+        Raises
+        ------
+        UserError
+            When a file in the folder of a run, which may be a stranger's, has what can do more than set values: Hydra's
+            own part, which names functions to call, or interpolations, which read the environment.
+        """
+        result = super()._load_single_config(default, repo)
+        scheme, _, folder = result.path.partition("://")
+        file = Path(folder, f"{default.config_path}.yaml")
+        inside = (place for place in file.parents if place.is_relative_to(folder))
+        if scheme == "file" and any((place / "provenance.json").exists() for place in inside):
+            text = OmegaConf.to_yaml(result.config)
+            for foreign, found in (("hydra", "hydra" in result.config), ("${…}", "${" in text)):
+                if found:
+                    raise UserError(
+                        f"{file}: has {foreign}, as no config of a run does; take it out, or if you trust it like "
+                        "code, copy the file into a folder without provenance.json"
+                    )
+        return result
 
     def _apply(self, override: Override, config: DictConfig) -> None:
         try:

@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import Override, RangeSweep, Sweep
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
+    InstantiationException,
     MissingConfigException,
     OverrideParseException,
 )
@@ -112,8 +113,8 @@ def _resolved(field: BooleanNode, value: Any) -> Any:
         return True  # what cannot be resolved is reported with all else that cannot
 
 
-def explain(error: Exception, words: Sequence[str]) -> UserError:
-    """Return the one line that says what was wrong with the words, given what Hydra raised."""
+def explain(error: Exception, words: Sequence[str], part: str = "") -> UserError:
+    """Return the one line that says what was wrong with the words, or a part of the config, given what Hydra raised."""
     has_cause = str(error).startswith(MERGING) or isinstance(error.__cause__, OmegaConfBaseException)
     cause = error.__cause__ if has_cause and isinstance(error.__cause__, Exception) else error
     key = str(getattr(cause, "full_key", None) or "")
@@ -130,19 +131,22 @@ def explain(error: Exception, words: Sequence[str]) -> UserError:
     for override in parse(words):
         if options(override.key_or_group) and not override.is_delete() and not _is_choice(override.value()):
             return _wrong_option(str(override.input_line), override.key_or_group)
-    word = next(_blamed(error, key, words), key or " ".join(words))
+    word = next(_blamed(error, key, words), key or part or " ".join(words))
     reason = _only_expected(_key_in(word)) if word == _merged(error) and not word.startswith("~") else ""
-    return UserError(f"{word}: {reason or _first_line(cause) or type(cause).__name__}")
+    return UserError(f"{word}: {reason or _first_line(cause) or type(cause).__name__}".removeprefix(": "))
 
 
 @contextmanager
-def explained(words: Sequence[str], *others: type[Exception]) -> Iterator[None]:
-    """Explain what Hydra and OmegaConf raise over some words, and where there are words, `others`."""
-    kinds: tuple[type[Exception], ...] = (HydraException, OmegaConfBaseException, *(others if words else ()))
+def explained(words: Sequence[str], *others: type[Exception], part: str = "") -> Iterator[None]:
+    """Explain what Hydra and OmegaConf raise over some words or a part of the config; where there are any, `others`."""
+    known = others if words or part else ()
+    kinds: tuple[type[Exception], ...] = (HydraException, OmegaConfBaseException, *known)
     try:
         yield
+    except UserError:
+        raise
     except kinds as error:
-        raise explain(error, words) from error
+        raise explain(error, words, part) from error
 
 
 def _key_in(word: str) -> str:
@@ -161,12 +165,15 @@ def _blamed(error: Exception, key: str, words: Sequence[str]) -> Iterator[str]:
     yield from (word for word in words if word.lstrip("+~") in str(error))
     mentioned = re.findall(r"[\w$@/-]+(?:\.[\w$@-]+)*", str(error))
     yield from (word for word in words if _key_in(word) in mentioned)
+    yield from (word for word in words if "_target_=" in word and word.partition("=")[2] in mentioned)
     yield from (word for word in words if any(f"${{{name}" in word for name in mentioned))
 
 
 def _first_line(error: object) -> str:
-    """Return the first line of a message, with the next where the first ends in a colon."""
+    """Return the first line of a message, with the next where that ends in a colon; all of why a call is refused."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    if isinstance(error, InstantiationException):
+        return " ".join(line for line in lines if not line.startswith("full_key:"))
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 

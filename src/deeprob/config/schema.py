@@ -33,11 +33,21 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # Python's stand-in for bytes that a
 
 
 def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
-    """Make a dataclass the schema ``/schema/<group>/<name>`` of an option; without a group, of a whole config."""
+    """Make a dataclass the schema ``/schema/<group>/<name>`` of an option; without a group, of a whole config.
+
+    Raises
+    ------
+    ValueError
+        When another class has the name: what is known of that one, such as an update rule, would be used for this one.
+    """
 
     def decorate(cls: type[T]) -> type[T]:
         if group:
-            _OPTIONS.setdefault(group, {})[name] = cls
+            known = _OPTIONS.setdefault(group, {})
+            other = known.get(name, cls)
+            if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise ValueError(f"{group}={name} is {other.__module__}.{other.__qualname__}; choose another name")
+            known[name] = cls
         ConfigStore.instance().store(f"{name}.yaml", cls, group=f"schema/{group}".rstrip("/"), provider="deeprob")
         return cls
 

@@ -112,7 +112,8 @@ def place(root: str) -> Path:
     try:
         return Path(root).expanduser()
     except RuntimeError as error:
-        raise UserError(f"dataset.root={root}: {error}") from error
+        home = root.partition("/")[0]
+        raise UserError(f"dataset.root={root}: no home directory known as {home}; give a path without it") from error
 
 
 def draw_evenly(targets: Tensor, count: int, seed: int, name: str) -> Tensor:

@@ -11,7 +11,7 @@ from deeprob.assembly.config import TrainConfig
 from deeprob.config.application import Application, own_directory, typed_words
 from deeprob.config.overrides import parse
 from deeprob.errors import CheckFailed, UserError, one_line
-from deeprob.sweeps.job import Job
+from deeprob.sweeps.job import Job, failure
 from deeprob.sweeps.table import SweepTable
 from deeprob.sweeps.task import SweepTask
 from deeprob.tracking import console
@@ -28,7 +28,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
     UserError
         Before anything is written, for a setting with which there is nothing to search for.
     CheckFailed
-        When every job has failed.
+        When jobs have failed, diverged or were not valid; gives their numbers.
     """
     words = typed_words(config, "task")
     searched = [override.key_or_group for override in parse(words) if override.is_sweep_override()]
@@ -37,17 +37,24 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
     check(config, swept, plan)
     with own_directory(config, "sweep") as directory, Ownership(directory):
         found = Found(swept, plan.sweep.columns, directory / "summary.csv")
-        task.on_end = found.take
+        task.on_end, task.plan = found.take, plan
         try:
-            return application.sweep(config, task)
-        except ValueError as error:  # the sweeper's own
-            if found.table is None:
+            jobs = application.sweep(config, task)
+        except Exception as error:
+            if found.raised(error):
+                early = len(found.ended) != config.hydra.sweeper.get("n_trials")
+                line = "; the search ended there, see hydra.sweeper.max_failure_rate"
+                raise CheckFailed(found.shortfall + line * early) from error
+            if found.exhausted(error):
+                raise CheckFailed(found.shortfall) from error
+            if isinstance(error, ValueError) and found.table is None:  # the sweeper's own
                 raise UserError(f"{' '.join(words)}: {one_line(error)}") from error
-            if found.best is not None:
-                raise
-            raise CheckFailed(f"all {found.failed} jobs failed") from error
+            raise
         finally:
             found.conclude()
+        if found.failed:
+            raise CheckFailed(found.shortfall)
+        return jobs
 
 
 def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:
@@ -103,7 +110,33 @@ class Found:
         self.swept, self.columns, self.path = swept, columns, path
         self.table: SweepTable | None = None
         self.best: tuple[float, int, str] | None = None
-        self.failed = 0
+
+    @property
+    def ended(self) -> list[int]:
+        """The jobs that have ended."""
+        return [number for number, row in enumerate(self.table.rows) if row["status"]] if self.table else []
+
+    @property
+    def failed(self) -> list[int]:
+        """The jobs that ended with an error."""
+        return self.table.failed if self.table else []
+
+    @property
+    def shortfall(self) -> str:
+        """How many jobs failed, and which."""
+        if self.failed == self.ended:
+            return f"all {len(self.ended)} jobs failed"
+        return f"{len(self.failed)} of {len(self.ended)} jobs failed: {', '.join(map(str, self.failed))}"
+
+    def raised(self, error: Exception) -> bool:
+        """Tell whether an error is that of a job, which a sweeper raises when too many have failed."""
+        return self.table is not None and failure(error)["error"] in [self.table.rows[n]["error"] for n in self.failed]
+
+    def exhausted(self, error: Exception) -> bool:
+        """Tell whether an error is the sweeper's own at the end of a search in which jobs failed."""
+        end_of_grid = "Study.stop" in str(error)  # which Optuna's sweeper expects only after a job that ended well
+        none_left = isinstance(error, ValueError) and self.best is None
+        return bool(self.failed) and (end_of_grid or none_left)
 
     def take(self, job: Job, outcome: Mapping[str, Any]) -> None:
         """Take a job that has ended, and print its row."""
@@ -112,9 +145,7 @@ class Found:
             self.table = SweepTable([], self.swept, [config], self.columns, self.path)
         self.table.take(job, outcome)
         monitor = config.resolved().trainer.monitor
-        if outcome["error"]:
-            self.failed += 1
-        elif monitor in outcome:
+        if not outcome["error"] and monitor in outcome:
             score = outcome[monitor] if monitor.endswith("accuracy") else -outcome[monitor]
             if self.best is None or score > self.best[0]:
                 self.best = score, job.number, f"{monitor} {console.shown(monitor, outcome)}"

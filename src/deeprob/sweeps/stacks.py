@@ -53,13 +53,22 @@ def launch(launcher: Stacking, words: Sequence[Sequence[str]], first: int) -> li
     Raises
     ------
     UserError
-        When a sweeper that validates nothing hands over a job that is not valid; names it.
+        When a sweeper that neither validates nor searches hands over a job that is not valid; names it.
     """
     check_settings(launcher)
     task = launcher.task_function
     assert isinstance(task, SweepTask)
-    jobs = [task.jobs.get(number) or composed(launcher, number, job) for number, job in enumerate(words, first)]
-    return Launch(launcher, task, jobs).run()
+    jobs, refused = [], {}
+    for number, job in enumerate(words, first):
+        try:
+            jobs.append(task.jobs.get(number) or composed(launcher, number, job))
+        except UserError as error:
+            if not task.searching:
+                raise
+            reason = error.__cause__ or error  # without the job's number and words
+            task.refuse(number, job, sweep_folder(launcher), reason)
+            refused[number] = returned(job, "", reason)
+    return Launch(launcher, task, jobs, refused).run()
 
 
 def composed(launcher: Stacking, number: int, words: Sequence[str]) -> Job:
@@ -67,12 +76,29 @@ def composed(launcher: Stacking, number: int, words: Sequence[str]) -> Job:
     assert launcher.hydra_context is not None
     assert launcher.config is not None
     job = validate(launcher.hydra_context, launcher.config, number, words)
-    return dataclasses.replace(job, folder=Path(str(launcher.config.hydra.sweep.dir)) / job.folder)
+    return dataclasses.replace(job, folder=sweep_folder(launcher) / job.folder)
+
+
+def sweep_folder(launcher: Stacking) -> Path:
+    """Return the directory of a launcher's sweep."""
+    assert launcher.config is not None
+    return Path(str(launcher.config.hydra.sweep.dir))
+
+
+def returned(words: Sequence[str], directory: str, ending: Any) -> JobReturn:
+    """Return a job's result or error as Hydra has it."""
+    return JobReturn(
+        overrides=words,
+        working_dir=directory,
+        task_name="deeprob",
+        status=JobStatus.FAILED if isinstance(ending, BaseException) else JobStatus.COMPLETED,
+        _return_value=ending,
+    )
 
 
 @dataclass
 class Launch:
-    """The jobs of one call of a launcher, and what has become of them, by number."""
+    """The jobs of one call of a launcher, and what has become of these and of others of the call, by number."""
 
     launcher: Stacking
     task: SweepTask
@@ -86,7 +112,7 @@ class Launch:
             self._one_by_one(jobs, reason)
         for place, jobs in enumerate(together, 1):
             self._group(jobs, f"shape {place} of {len(together)}, " if len(together) > 1 else "")
-        return [self.results[job.number] for job in self.jobs]
+        return [self.results[number] for number in sorted(self.results)]
 
     def _one_by_one(self, jobs: Sequence[Job], reason: str = "") -> None:
         if reason:
@@ -162,9 +188,8 @@ class Launch:
             if enough:
                 runs.endings |= {place: error for place in range(len(jobs)) if place not in runs.endings}
         finally:
-            for place, job in enumerate(jobs):
-                if place in runs.endings:
-                    self._end(job, runs.endings[place])
+            for place in sorted(runs.endings):
+                self._end(jobs[place], runs.endings[place])
         return enough
 
     def _build(self, job: Job) -> Setup | Ending:
@@ -190,13 +215,7 @@ class Launch:
                 ending = Result(ending, job.config.run, needed=self.task.searching)
             except UserError as error:
                 ending = error
-        self.results[job.number] = JobReturn(
-            overrides=job.words,
-            working_dir=str(job.folder),
-            task_name="deeprob",
-            status=JobStatus.COMPLETED if isinstance(ending, dict) else JobStatus.FAILED,
-            _return_value=ending,
-        )
+        self.results[job.number] = returned(job.words, str(job.folder), ending)
         self.task.end(job, ending)
 
 

@@ -67,7 +67,7 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
         try:
             results = launch(sweeper.launcher, task, jobs, table)
             refuted, failed = conclusion.conclude(table, directory, [job.folder for job in jobs])
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # the second where nobody reads the table
             interrupt(table)
             raise
         finally:

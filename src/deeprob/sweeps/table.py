@@ -12,7 +12,7 @@ from deeprob.assembly.config import RunConfig, is_seed
 from deeprob.compare.groups import outcomes
 from deeprob.compare.past_runs import FINISHED
 from deeprob.sweeps.job import Job
-from deeprob.tracking import console
+from deeprob.tracking import console, spreadsheet
 from deeprob.tracking.files import write_whole
 from deeprob.tracking.run_dir import COLUMNS
 
@@ -142,7 +142,8 @@ class SweepTable:
             writer.writeheader()
         for row in rows:
             folder = row["directory"]
-            writer.writerow({**row, "directory": os.path.relpath(folder, self.path.parent) if folder else ""})
+            place = os.path.relpath(folder, self.path.parent) if folder else ""
+            writer.writerow(spreadsheet.escaped({**row, "directory": place}))
         return text.getvalue().encode()
 
     def print_means(self, numbers: Sequence[int] | None = None, heading: str = "") -> None:

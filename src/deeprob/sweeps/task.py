@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from deeprob.assembly.config import TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.config import load
-from deeprob.errors import DeeprobError, Interrupted, Skipped, one_line
+from deeprob.errors import DeeprobError, Interrupted, Skipped, UserError, one_line
 from deeprob.running.run import run_or_go_on
 from deeprob.sweeps.isolation import isolated
 from deeprob.sweeps.job import Job, Result, outcome
@@ -57,6 +57,8 @@ class SweepTask:
     ----------
     on_end
         Takes every job that has ended, whatever sweeper and launcher ran it.
+    plan
+        The config of jobs as far as it is the same in all, if known: it stands for that of a job that is not valid.
     jobs
         Those that were validated before the first of them began, by number.
     failed
@@ -69,6 +71,7 @@ class SweepTask:
         self.command, self.searching = command, searching
         self.shared = Shared()
         self.on_end: OnEnd = _nothing
+        self.plan: TrainConfig | None = None
         self.jobs: Mapping[int, Job] = {}
         self.failed: list[int] = []
         self.going_on: set[int] = set()
@@ -88,7 +91,12 @@ class SweepTask:
         """
         hydra = HydraConfig.get()
         words, folder = list(hydra.overrides.task), Path(hydra.runtime.output_dir)
-        job = Job(hydra.job.num, words, load(TrainConfig, config), folder)
+        try:
+            plan = load(TrainConfig, config)
+        except UserError as error:
+            self.refuse(hydra.job.num, words, folder, error)
+            raise
+        job = Job(hydra.job.num, words, plan, folder)
         if job.number in self.going_on:
             job = dataclasses.replace(job, config=dataclasses.replace(job.config, resume="auto"))
         try:
@@ -112,6 +120,13 @@ class SweepTask:
         self.end(job, result)
         return result
 
+    def refuse(self, number: int, words: Sequence[str], folder: Path, error: BaseException) -> None:
+        """Take a job whose config is not valid, as comes up where jobs are not known beforehand: it has failed."""
+        if self.plan is None:
+            self._fail(number, error)
+        else:
+            self.end(Job(number, list(words), self.plan, folder), error)
+
     def check(self, config: TrainConfig) -> None:
         """Raise `Skipped` if a job has failed and no other is to start after that."""
         if _interrupted:
@@ -122,13 +137,17 @@ class SweepTask:
     def end(self, job: Job, ending: Mapping[str, Any] | BaseException) -> None:
         """Take what became of a job, print why it failed if it did, and hand both on."""
         if isinstance(ending, Exception | SystemExit) and not isinstance(ending, Skipped):
-            if not isinstance(ending, DeeprobError | OSError):
-                traceback.print_exception(ending)
-            print(f"error: job {job.number}: {one_line(ending)}", file=sys.stderr)
-            self.failed.append(job.number)
+            self._fail(job.number, ending)
         try:
             self.on_end(job, outcome(ending))
         except OSError as error:  # a row that cannot be printed is no failure of its job
             console.note(f"job {job.number}: {one_line(error)}")
         except Exception:
             traceback.print_exc()
+
+    def _fail(self, number: int, error: BaseException) -> None:
+        """Print why a job failed, and remember it."""
+        self.failed.append(number)
+        if not isinstance(error, DeeprobError | OSError):
+            traceback.print_exception(error)
+        print(f"error: job {number}: {one_line(error)}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Tensors that took long to compute, kept on the disk for later runs: sealed files, of which the oldest make room."""
 
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -17,6 +18,8 @@ import torch
 from filelock import lock_descriptor
 from torch import Tensor
 
+from deeprob.tracking.console import note
+
 LIMIT = 8 * 2**30
 """Bytes of a folder; those read least recently go first."""
 
@@ -28,8 +31,17 @@ _BLOCK = 2**24  # bytes that one thread hashes at a time
 
 
 def user_cache() -> Path:
-    """Return the user's folder for what can be computed again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deeprob"
+    """Return the user's folder for what can be computed again; of a user without a home a place that takes nothing."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deeprob"
+    except RuntimeError:  # no HOME, and a user whom the system does not know, as in containers
+        _note_no_home()
+        return Path(os.devnull) / "deeprob"
+
+
+@functools.cache
+def _note_no_home() -> None:
+    note("no home directory: nothing is kept for later runs; set HOME, or XDG_CACHE_HOME to a folder for it")
 
 
 def fingerprint(tensor: Tensor) -> str:

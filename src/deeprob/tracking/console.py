@@ -5,23 +5,37 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from rich.console import Console
+import rich.console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from deeprob.tracking.streams import PIPE_CLOSED
+
 T = TypeVar("T")
 
 _LINE_EVERY = 2.0  # seconds between plain lines
+_NARROWEST = 12  # letters of a column and its borders: rich shows nothing of a table that does not fit
 
 
 def note(line: str) -> None:
     """Print a remark on standard error."""
     print(f"note: {line}", file=sys.stderr)
+
+
+class Console(rich.console.Console):
+    """Rich's, which ends a command whose output nobody reads with the status that other programs have then."""
+
+    def on_broken_pipe(self) -> None:
+        """Let further output lead nowhere, and end the command."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+        raise SystemExit(PIPE_CLOSED)
 
 
 class _Rate(ProgressColumn):
@@ -146,13 +160,18 @@ def progress_remark(metrics: Mapping[str, float]) -> str:
 
 
 def print_rows(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
-    """Print a table: text to the left, numbers to the right; [red] and :cat: are names like others."""
+    """Print a table: text to the left, numbers to the right; [red] and :cat: are names like others.
+
+    On a narrow terminal it has cells that still can be read.
+    """
     view = Table(header_style="bold")
     for position, name in enumerate(header):
         view.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
     for row in rows:
         view.add_row(*row)
-    Console(markup=False, emoji=False).print(view)
+    console = Console(markup=False, emoji=False)
+    console.width = max(console.width, _NARROWEST * len(header))
+    console.print(view)
 
 
 class LiveTable:

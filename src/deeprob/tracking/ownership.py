@@ -73,11 +73,6 @@ class Ownership:
             with suppress(OSError):  # the next owner may have it already
                 (self.directory / LOCK).unlink(missing_ok=True)
 
-    @property
-    def alone(self) -> bool:
-        """Whether there is nothing in the directory but what this class writes."""
-        return all(path.name in (LOCK, OWNER) for path in self.directory.iterdir())
-
 
 def owned(directory: Path) -> bool:
     """Tell whether a process that is still there owns a directory."""

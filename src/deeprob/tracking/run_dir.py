@@ -60,7 +60,7 @@ class RunDirectory:
     Raises
     ------
     UserError
-        On entering, when another process owns it, or when there are files and it is a new run's.
+        On entering, when another process owns it, or when there are files of a run and it is a new run's.
     """
 
     def __init__(self, path: Path, resume: bool = False) -> None:
@@ -72,7 +72,7 @@ class RunDirectory:
 
     def __enter__(self) -> Self:
         self._ownership.take()
-        if not self.resume and not self._ownership.alone:
+        if not self.resume and self._begun():
             self._ownership.give_up()
             raise UserError(f"{self.path} exists already; give another directory, or resume=auto")
         return self
@@ -113,13 +113,18 @@ class RunDirectory:
         earlier = self.read_json("provenance")
         self.write_json("provenance", earlier | {"resumed": [*earlier.get("resumed", []), content]})
 
+    def _started(self) -> Iterator[Path]:
+        """Yield every file that a start writes, as far as it is there."""
+        for pattern in ("config.yaml", "metrics.csv", "provenance.json", "events.out.tfevents.*", "checkpoints/*.pt*"):
+            yield from self.path.glob(pattern)
+
+    def _begun(self) -> bool:
+        """Tell whether there are files of a run; Hydra may have put its own there, a log or a copy of the config."""
+        return any(self._started()) or (self.path / "summary.json").exists()
+
     def clear(self, *, all: bool) -> None:
         """Remove half-written files; with `all` every file that a start writes, so that a failed one leaves nothing."""
-        leftovers = [*self.path.glob("*.tmp"), *self.checkpoints.glob("*.tmp")]
-        if all:
-            events = self.path.glob("events.out.tfevents.*")
-            leftovers += [self.config, self.metrics, self.path / "provenance.json", *events]
-            leftovers += self.checkpoints.glob("*.pt*")
+        leftovers = [*self.path.glob("*.tmp"), *self.checkpoints.glob("*.tmp"), *(self._started() if all else ())]
         for path in leftovers:
             path.unlink(missing_ok=True)
         if all and self.checkpoints.is_dir():
