@@ -14,14 +14,12 @@ from deeprob.tracking.ownership import LOCK, OWNER, Ownership, owned
 
 def test_it_is_of_one_at_a_time_and_leaves_nothing(tmp_path):
     folder = tmp_path / "new" / "folder"
-    with Ownership(folder) as first:
-        assert first.alone
+    with Ownership(folder):
         assert owned(folder)
         assert {path.name for path in folder.iterdir()} == {LOCK, OWNER}
         with pytest.raises(UserError, match=f"in use by process {os.getpid()} on {socket.gethostname()}; wait"):
             Ownership(folder).take()
         (folder / "file").touch()
-        assert not first.alone
     assert [path.name for path in folder.iterdir()] == ["file"]
     assert not owned(folder)
 

@@ -188,8 +188,14 @@ class Launch:
             if enough:
                 runs.endings |= {place: error for place in range(len(jobs)) if place not in runs.endings}
         finally:
+            closed: SystemExit | None = None
             for place in sorted(runs.endings):
-                self._end(jobs[place], runs.endings[place])
+                try:
+                    self._end(jobs[place], runs.endings[place])
+                except SystemExit as error:  # nobody reads the table any longer, but all of these jobs have ended
+                    closed = error
+            if closed is not None:
+                raise closed
         return enough
 
     def _build(self, job: Job) -> Setup | Ending:

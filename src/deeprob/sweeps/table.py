@@ -69,9 +69,9 @@ class SweepTable:
             self.rows.append(self._row())
         self.rows[job.number] = self._row(job.words, job.folder)
         self.set_outcome(job.number, outcome)
-        self.print_job(job.number)
         if os.getpid() == self._owner:  # not in the copy that another process has
             self._append(self.rows[job.number])
+        self.print_job(job.number)
 
     def set_outcome(self, number: int, outcome: Mapping[str, Any]) -> None:
         """Take what became of a job that is known."""
