@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -188,14 +189,9 @@ class Launch:
             if enough:
                 runs.endings |= {place: error for place in range(len(jobs)) if place not in runs.endings}
         finally:
-            closed: SystemExit | None = None
-            for place in sorted(runs.endings):
-                try:
-                    self._end(jobs[place], runs.endings[place])
-                except SystemExit as error:  # nobody reads the table any longer, but all of these jobs have ended
-                    closed = error
-            if closed is not None:
-                raise closed
+            with ExitStack() as endings:  # takes all of them, also where nobody reads the row of the first
+                for place in sorted(runs.endings, reverse=True):
+                    endings.callback(self._end, jobs[place], runs.endings[place])
         return enough
 
     def _build(self, job: Job) -> Setup | Ending:
