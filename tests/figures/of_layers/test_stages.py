@@ -41,3 +41,9 @@ def test_a_dead_layer_has_room_around_its_only_point():
 def test_a_jump_is_where_it_ends():
     line = torch.tensor([[0.0, 0.0], [0.1, 0.0], [0.2, 3.0], [0.3, 3.0]])
     assert tears(line).tolist() == [False, False, True, False]
+
+
+def test_one_example_has_two_axes():
+    projection = project("relu 1", torch.tensor([[1.0, 2.0, 4.0]]))
+    assert projection.labels == ("PC 1 (0 % of variance)", "PC 2 (0 % of variance)")
+    assert projection(torch.tensor([[1.0, 2.0, 4.0]])).tolist() == [[0.0, 0.0]]

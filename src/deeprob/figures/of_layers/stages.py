@@ -209,7 +209,8 @@ def project(name: str, train: Tensor, units: Sequence[int] | None = None) -> Pro
         centred = train - train.mean(0)
         if name == SCORES:
             centred = centred - centred.mean(1, keepdim=True)
-        _, values, rows = torch.linalg.svd(centred, full_matrices=False)
+        _, values, rows = torch.linalg.svd(centred, full_matrices=len(centred) < 2)  # of one example too two axes
+        values = torch.cat([values, values.new_zeros(max(0, 2 - len(values)))]).double()
         rows = rows[:2] * rows[:2].gather(1, rows[:2].abs().argmax(1, keepdim=True)).sign()
         shares = (100 * values.square() / values.square().sum().clamp(min=1e-300))[:2].tolist()
         labels = [f"PC {place} ({share:.0f} % of variance)" for place, share in enumerate(shares, 1)]
