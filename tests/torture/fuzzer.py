@@ -79,16 +79,6 @@ STOCK: dict[int, Stock] = {}
 
 
 def draw(plan: Plan, number: int) -> Result:
-    """Make a draw, and once more if it takes too long: a machine that others use stands still at times."""
-    result = draw_once(plan, number)
-    if any(ran.late for ran in result.ran):
-        unlock(result.folder)
-        shutil.rmtree(result.folder)
-        return draw_once(plan, number)
-    return result
-
-
-def draw_once(plan: Plan, number: int) -> Result:
     """Make a draw, in this process, and remove its folder unless something was found."""
     began, kind = time.monotonic(), plan.kind(number)
     folder = plan.root / f"{number}-{kind}"

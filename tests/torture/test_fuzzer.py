@@ -150,7 +150,7 @@ def test_a_run_without_a_fault_breaks_no_rule(fuzzing, tmp_path):
 
 
 def test_numbers_that_are_none_are_noticed_in_a_table(fuzzing):
-    ran = fuzzing.draw.Ran("", 0, "│ train │ nan │ 5.00 % │\n│ /a/nan/inf.csv │ information │", "", 0.0, False)
+    ran = fuzzing.draw.Ran("", 0, "│ train │ nan │ 5.00 % │\n│ /a/nan/inf.csv │ information │", "", 0.0, 0.0, False)
     (broken,) = fuzzing.rules.of_tables(ran)
     assert broken.found == "│ train │ nan │ 5.00 % │"
 

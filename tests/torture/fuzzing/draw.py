@@ -6,7 +6,6 @@ import random
 import re
 import shlex
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,6 @@ class Draw:
         self.seed, self.number, self.kind, self.folder = seed, number, kind, folder
         self.main, self.stock = main, stock
         self.rng = random.Random(f"{seed} {number}")
-        self.began = time.monotonic()
         self.ran: list[Ran] = []
         self.broken: list[Broken] = []
         for name in ("work", "home", "data", *OWN):
@@ -142,7 +140,7 @@ class Draw:
         return result
 
     def _timed(self, task: Callable[[], int], line: str, folder: Path, signals: Sequence[tuple[float, int]]) -> Ran:
-        left = max(1.0, LIMIT + self.began - time.monotonic())
+        left = max(1.0, LIMIT - sum(result.seconds - result.starved for result in self.ran))
         return ran(task, line, folder, self.folder / "streams", self.environment, left, signals, self.encoding)
 
     def _check_changes(self, result: Ran, changed: list[Path], places: list[Path]) -> None:

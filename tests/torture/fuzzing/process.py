@@ -23,13 +23,24 @@ CAPABILITY_VERSION = 0x20080522
 
 
 class Ran(NamedTuple):
-    """A command line and its end: an exit status, or below 0 a signal; `late` if it was killed for its time."""
+    """A command line and its end.
+
+    Attributes
+    ----------
+    status
+        Below 0 a signal.
+    seconds, starved
+        How long it took, and how long of that it waited for a core: others may use the machine.
+    late
+        Whether it was killed for its time.
+    """
 
     line: str
     status: int
     out: str
     err: str
     seconds: float
+    starved: float
     late: bool
 
 
@@ -43,7 +54,10 @@ def ran(
     signals: Sequence[tuple[float, int]] = (),
     encoding: str = "utf-8",
 ) -> Ran:
-    """Call a task, which may replace the process, in a folder; send it signals, each after so many seconds."""
+    """Call a task, which may replace the process, in a folder; send it signals, each after so many seconds.
+
+    It is killed when it has had a core, or slept, for longer than `limit` seconds.
+    """
     for name in ("out", "err"):
         (streams / name).write_bytes(b"")
     began = time.monotonic()
@@ -52,9 +66,9 @@ def ran(
     if pid == 0:
         os._exit(_child(task, folder, streams, environment, encoding))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-    status, late = _awaited(pid, began, limit, signals)
+    status, starved, late = _awaited(pid, began, limit, signals)
     out, err = ((streams / name).read_bytes().decode(errors="backslashreplace") for name in ("out", "err"))
-    return Ran(line, status, out, err, time.monotonic() - began, late)
+    return Ran(line, status, out, err, time.monotonic() - began, starved, late)
 
 
 def _child(task: Callable[[], int], folder: Path, streams: Path, environment: Mapping[str, str], encoding: str) -> int:
@@ -99,17 +113,26 @@ def obey_permissions() -> None:
     libc.capset(header, sets)
 
 
-def _awaited(pid: int, began: float, limit: float, signals: Sequence[tuple[float, int]]) -> tuple[int, bool]:
-    """Return the status of a process, and whether it had to be killed with all its children."""
+def _awaited(pid: int, began: float, limit: float, signals: Sequence[tuple[float, int]]) -> tuple[int, float, bool]:
+    """Return the status of a process, how long it waited for a core, and whether it was killed with its children."""
     ended, late = os.pidfd_open(pid), False
-    for moment, number in [*sorted(signals), (limit, None)]:
-        left = max(0.0, began + moment - time.monotonic())
-        if select.select([ended], [], [], left)[0]:
+    left = sorted(signals)
+    while not late:
+        moment, number = left.pop(0) if left else (limit + _starved(pid), 0)
+        if select.select([ended], [], [], max(0.0, began + moment - time.monotonic()))[0]:
             break
-        late = number is None
-        if late:
-            os.killpg(pid, signal.SIGKILL)
-        else:
+        if number:
             os.kill(pid, number)
+        else:
+            late = time.monotonic() - began - _starved(pid) > limit
+    if late:
+        os.killpg(pid, signal.SIGKILL)
+        select.select([ended], [], [])
+    starved = _starved(pid)
     os.close(ended)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), late
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), starved, late
+
+
+def _starved(pid: int) -> float:
+    """Return the seconds for which a process could have run, had others not."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9

@@ -38,7 +38,7 @@ class Broken(NamedTuple):
 def of_ending(ran: Ran, signals: frozenset[int] = frozenset()) -> Iterator[Broken]:
     """Check a command that was sent some signals; before it is itself and when it is done they end it at once."""
     if ran.late:
-        yield Broken("a command ends in time", f"killed after {ran.seconds:.0f} s")
+        yield Broken("a command ends in time", f"killed after {ran.seconds - ran.starved:.0f} s")
         return
     if -ran.status in signals or (ran.status == 130 and not ran.err):
         return
