@@ -414,5 +414,6 @@ def test_a_sweep_that_nobody_reads_ends_and_its_table_is_true(deeprob, small, la
     assert Path("err").read_text() == {"basic": "note: 3 of 4 jobs not started\n", "vectorized": ""}[launcher]
     rows = list(csv.DictReader(Path("s/summary.csv").read_text().splitlines()))
     done = {path.parent.name for path in Path("s").glob("*/summary.json")}
+    assert all(row["status"] for row in rows)
     assert [row["status"] == "completed" for row in rows] == [f"00{job}_seed={job}" in done for job in range(4)]
     assert len(done) == 4 or launcher == "basic"
