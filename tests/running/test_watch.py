@@ -154,7 +154,8 @@ def test_training_is_the_same_with_pictures_and_without(deeprob, small):
     assert "figures/decision_boundary" not in read("unseen").Tags()["tensors"]
 
 
-def test_a_run_that_goes_on_has_every_picture_once(deeprob, small, monkeypatch):
+@pytest.mark.parametrize("step", [12, 21])  # of its last checkpoint: between two pictures, and after the last one
+def test_a_run_that_goes_on_has_every_picture_once(deeprob, small, monkeypatch, step):
     from deeprob.training.checkpoint import Checkpoints
 
     words = (*small, *LIVE, "trainer.checkpoint_steps=4")
@@ -163,7 +164,7 @@ def test_a_run_that_goes_on_has_every_picture_once(deeprob, small, monkeypatch):
 
     def die(checkpoints: Checkpoints, lengths: dict[str, int]) -> None:
         write(checkpoints, lengths)
-        if checkpoints.state.step == 12:
+        if checkpoints.state.step == step:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

@@ -81,6 +81,7 @@ def recording(
         watch = Watch(setup, files.path, events, alone, interrupted)
         recorder = Recorder(setup, files, events, watch, checkpoints)
         if lengths:
+            watch.looked = lengths["looked"]
             recorder.go_on(origin, lengths["metrics"])
         else:
             recorder.begin(origin, first)
@@ -262,9 +263,10 @@ class Recorder:
         self.checkpoints.write(self._synced_lengths())
 
     def _synced_lengths(self) -> dict[str, int]:
-        """Return the lengths of the files that grow, once all that a checkpoint speaks of is on the disk."""
+        """Return how far the files that grow have got, once all that a checkpoint speaks of is on the disk."""
         self.watch.catch_up()
-        return {"metrics": self.files.synced_metrics_length(), "events": self.events.synced_length()}
+        metrics, events = self.files.synced_metrics_length(), self.events.synced_length()
+        return {"metrics": metrics, "events": events, "looked": self.watch.looked}
 
     def _end_of_epoch(self, record: Record, measured: dict[str, float]) -> None:
         splits, state, trainer = self.setup.splits, self.state, self.setup.config.trainer

@@ -49,6 +49,11 @@ class Watch:
         Whether the run is no job of a sweep, so that figures that suit it are drawn without being asked for.
     interrupted
         Tells whether the run is to end soon: then what is not drawn within `GRACE` seconds is left out.
+
+    Attributes
+    ----------
+    looked
+        The update of the newest snapshot, which every run that is looked at has of its start.
     """
 
     def __init__(
@@ -65,7 +70,7 @@ class Watch:
         self.looks = alone if trainer.figures is None else bool(trainer.figures)
         self.every = trainer.figures_every or -(-trainer.epochs // LOOKS)
         self._pending: list[tuple[int, Run]] = []
-        self._looked: int | None = None
+        self.looked = 0
         self._spent, self._longest = 0.0, 1.0  # the first picture imports matplotlib
         self._deadline = math.inf
 
@@ -81,12 +86,12 @@ class Watch:
 
     def look_at_end(self) -> None:
         """Remember the run as training left it, whether that was at its last epoch or before."""
-        if self.looks and self._looked != self.setup.state.step:
+        if self.looks and self.looked != self.setup.state.step:
             self._look()
 
     def _look(self) -> None:
-        self._looked = self.setup.state.step
-        self._pending.append((self._looked, snapshot(self.setup, self.directory)))
+        self.looked = self.setup.state.step
+        self._pending.append((self.looked, snapshot(self.setup, self.directory)))
         while self._pending and self._spent + self._longest <= SHARE * self.setup.state.seconds:
             self._show(*self._pending.pop(0))
 
