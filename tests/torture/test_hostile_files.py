@@ -572,7 +572,11 @@ OTHERS: dict[str, tuple[str, Build]] = {
     "config: a folder": ("both", instead("config.yaml", Path.mkdir)),
     "config: a device without end": ("both", instead("config.yaml", lambda path: path.symlink_to("/dev/zero"))),
     "config: a link to itself": ("both", instead("config.yaml", lambda path: path.symlink_to("config.yaml"))),
+    "events: a folder": ("resume", instead("events.out.tfevents.9", Path.mkdir)),
+    "provenance: a folder": ("resume", instead("provenance.json", Path.mkdir)),
     "checkpoints: a link": ("resume", moved("checkpoints")),
+    "checkpoints: the last a folder": ("resume", instead("checkpoints/last.pt", Path.mkdir)),
+    "checkpoints: a file": ("both", lambda run: (shutil.rmtree(run / "checkpoints"), (run / "checkpoints").touch())),
     "checkpoints: pipes": ("both", all_instead(os.mkfifo)),
     "checkpoints: folders": ("both", all_instead(Path.mkdir)),
     "checkpoints: a leftover that is a link": ("resume", linked("checkpoints/last.pt.tmp", "elsewhere/file")),
@@ -613,14 +617,18 @@ def unfinished(deeprob, small) -> tuple[Path, tuple[str, ...]]:
     return Path("run").resolve(), words
 
 
-def outside(run: Path) -> dict[str, object]:
-    """What lies around a run's directory: no link followed, no pipe opened."""
+def everything(folder: Path) -> dict[Path, object]:
+    """What lies in a folder: no link followed, no pipe opened."""
     found = {}
-    for path in run.parent.rglob("*"):
-        if path != run and run not in path.parents:
-            mode = path.lstat().st_mode
-            found[str(path)] = (stat.S_IFMT(mode), path.read_bytes() if stat.S_ISREG(mode) else None)
+    for path in folder.rglob("*"):
+        mode = path.lstat().st_mode
+        found[path] = (stat.S_IFMT(mode), path.read_bytes() if stat.S_ISREG(mode) else None)
     return found
+
+
+def outside(run: Path, found: dict[Path, object]) -> dict[Path, object]:
+    """What of all that was found lies around a run's directory."""
+    return {path: content for path, content in found.items() if path != run and run not in path.parents}
 
 
 def lines_are_fine(status: int, err: str) -> bool:
@@ -645,16 +653,20 @@ def test_nothing_is_run_and_one_line_says_what_is_wrong(deeprob, unfinished, tmp
         shutil.copytree(whole, run)
         kind, build = CASES[name]
         build(run)
-        before, began = outside(run), time.perf_counter()
+        before, began = everything(run.parent), time.perf_counter()
         status, out, err = ways[way](run)
-        seconds = time.perf_counter() - began
+        seconds, after = time.perf_counter() - began, everything(run.parent)
+        if status != 2:  # what is refused changes nothing at all
+            before, after = outside(run, before), outside(run, after)
         fine = status == REFUSED[kind][way != "evaluate"] and lines_are_fine(status, err) and seconds < 20
-        if not fine or outside(run) != before or (status == 2 and out):
-            faults.append((name, way, status, out, err, seconds, outside(run).items() ^ before.items()))
+        if not fine or after.keys() != before.keys() or after != before or (status == 2 and out):
+            faults.append(
+                (name, way, status, out, err, seconds, [k for k in before | after if before.get(k) != after.get(k)])
+            )
         if (way, status) == ("evaluate", 2):
             with pytest.raises(UserError):
                 load_run(run).data()
-    assert faults == []
+    assert faults == [], "\n".join(map(str, faults))
     assert list(tmp_path.rglob("sang")) == []
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 10**6  # kB
     tell(

@@ -95,9 +95,9 @@ def test_a_state_becomes_that_of_the_newest_or_of_the_update_wanted(tmp_path):
     for s.step in (2, 4):
         with torch.no_grad():
             s.model.layer.weight.fill_(float(s.step))
-        checkpoints.write({"metrics": s.step, "events": 10 * s.step})
+        checkpoints.write({"metrics": s.step, "events": 10 * s.step, "looked": 2})
     for at, step in ((None, 4), (2, 2), (4, 4), (3, 4)):
-        assert checkpoints.restore(9, at) == {"metrics": step, "events": 10 * step}
+        assert checkpoints.restore(9, at) == {"metrics": step, "events": 10 * step, "looked": 2}
         assert (s.step, s.model.layer.weight.unique().tolist()) == (step, [step])
 
 

@@ -29,6 +29,7 @@ from deeprob.training.metrics import regularized
 
 CHECKPOINTS = ("best", "last")
 SPLITS = ("train", "val", "test")
+MOST_DIMENSIONS = 64  # of an input: what PyTorch does takes time quadratic in them, and NumPy has no more
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,8 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
         shape, outputs, classes = content["input_shape"], content["outputs"], content["classes"]
         if not all(isinstance(name, str) for name in classes):
             raise TypeError("a class without a name")
+        if len(shape) > MOST_DIMENSIONS:
+            raise ValueError("inputs of more dimensions than anything has")
         with NoLargerThan([*content["features"].values(), *content["model"].values()]):
             predictor = build_predictor(config, config.features.make(tuple(shape)), shape, outputs, classes)
         predictor.to(torch.device("cpu"), config.trainer.dtype)

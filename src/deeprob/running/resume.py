@@ -102,11 +102,16 @@ def check_files(files: RunDirectory) -> None:
     ------
     UserError
         Names a link, through which writing would change a file elsewhere, what is neither file nor folder and would
-        never end, or what is not JSON of a run.
+        never end, a folder in a file's place, or what is not JSON of a run.
     """
     for path in files.path.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise UserError(f"{path}: no file of a run but a link, pipe or the like; remove it, or put a copy there")
+    for path in files.present():
+        if path.is_dir():
+            raise UserError(f"{path}: a folder where a run has a file; remove it, or put the file there")
+    if files.checkpoints.is_file():
+        raise UserError(f"{files.checkpoints}: a file where a run has a folder; remove it, or put the folder there")
     for name in ("summary", "provenance"):
         try:
             content = files.read_json(name)

@@ -113,6 +113,12 @@ class RunDirectory:
         earlier = self.read_json("provenance")
         self.write_json("provenance", earlier | {"resumed": [*earlier.get("resumed", []), content]})
 
+    def present(self) -> Iterator[Path]:
+        """Yield every file of a run that is there, or what bears its name."""
+        yield from self._started()
+        if (summary := self.path / "summary.json").exists():
+            yield summary
+
     def _started(self) -> Iterator[Path]:
         """Yield every file that a start writes, as far as it is there."""
         for pattern in ("config.yaml", "metrics.csv", "provenance.json", "events.out.tfevents.*", "checkpoints/*.pt*"):
@@ -120,7 +126,7 @@ class RunDirectory:
 
     def _begun(self) -> bool:
         """Tell whether there are files of a run; Hydra may have put its own there, a log or a copy of the config."""
-        return any(self._started()) or (self.path / "summary.json").exists()
+        return any(self.present())
 
     def clear(self, *, all: bool) -> None:
         """Remove half-written files; with `all` every file that a start writes, so that a failed one leaves nothing."""

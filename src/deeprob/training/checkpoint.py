@@ -56,12 +56,12 @@ class Checkpoints:
         Returns
         -------
         dict
-            The lengths that growing files had at that moment; empty when there is no checkpoint yet.
+            What `write` was given at that moment; empty when there is no checkpoint yet.
 
         Raises
         ------
         UserError
-            When no generation can be read, or it belongs to another config or dataset.
+            When no generation of the last or the best can be read, or it belongs to another config or dataset.
         """
         if not exists(self.last):
             return {}
@@ -75,13 +75,15 @@ class Checkpoints:
             self.state.load_state_dict(content)
             if not 0 <= self.state.step <= steps:
                 raise ValueError("a step outside of the run")
-            lengths: dict[str, int] = content["lengths"]
-            if not alike(lengths, {"metrics": 0, "events": 0}):
+            lengths: dict[str, int] = {"looked": 0} | content["lengths"]  # which older checkpoints lack
+            if not alike(lengths, {"metrics": 0, "events": 0, "looked": 0}):
                 raise ValueError("lengths of no files")
-            return lengths
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             config = self.last.parents[1] / "config.yaml"
             raise UserError(f"{self.last}: does not belong to {config}") from error
+        if self.state.best.epoch and not self.best_is_last:
+            self._read_best()
+        return lengths
 
     def keep_best(self) -> None:
         """Remember the present state as the best; the next `write` puts it into its file."""
@@ -93,7 +95,7 @@ class Checkpoints:
         Parameters
         ----------
         lengths
-            How much has been written to the files that grow with the run.
+            How much has been written to the files that grow with the run, and the update of the newest picture.
         """
         self.write_best()
         save({**self.constant, "lengths": dict(lengths), **copied(self.state.state_dict())}, self._place(self.last))
@@ -123,11 +125,16 @@ class Checkpoints:
         """
         if self.best_is_last:
             return self.state.step, self.state.metrics
+        content = self._read_best()
+        self.state.model.load_state_dict(content["model"])
+        return content["step"], content["metrics"]
+
+    def _read_best(self) -> dict[str, Any]:
+        """Return the best checkpoint, whose weights are those of this model."""
         content = load_newest(self.best)
         if not alike(content.get("model"), self.state.model.state_dict()):
             raise UserError(f"{self.best}: does not belong to {self.last}")
-        self.state.model.load_state_dict(content["model"])
-        return content["step"], content["metrics"]
+        return content
 
     def _place(self, path: Path) -> Path:
         """Return where a checkpoint is to be written, in a folder that is there."""
