@@ -114,6 +114,23 @@ def test_a_job_that_is_not_valid_has_failed_and_the_others_count(deeprob, small,
     assert Path("s/optimization_results.yaml").exists() == (jobs == 6)
 
 
+def test_a_job_that_cannot_be_composed_ends_the_search_of_a_launcher_that_composes_each_at_its_turn(deeprob, small):
+    words = ("hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=4", "model.layers=choice(2,two)")
+    result = deeprob(*WORDS, *words, *small, VALIDATED, HIGHEST, "hydra/launcher=basic", "hydra.sweeper.n_jobs=1")
+    assert result.status == 4
+    done = [row["status"] for row in table()]
+    assert set(done) == {"completed"}
+    wrong = "model.layers=two: expected a whole number in [1, 1000]; the search ended there"
+    assert result.err.splitlines()[-1] == f"error: job {len(done)}: {wrong}"
+
+
+def test_values_that_the_sweeper_cannot_order_are_named(deeprob, small):
+    words = (*WORDS, *small, VALIDATED, HIGHEST, "hydra/sweeper/sampler=grid", "model.layers=choice(2,two)")
+    result = deeprob(*words)
+    assert (result.status, result.err.count("Traceback")) == (2, 0)
+    assert "model.layers=choice(2,two)" in result.err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

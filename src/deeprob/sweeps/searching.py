@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from deeprob.assembly.config import TrainConfig
 from deeprob.config.application import Application, own_directory, typed_words
-from deeprob.config.overrides import parse
+from deeprob.config.overrides import explain, parse
 from deeprob.errors import CheckFailed, UserError, one_line
 from deeprob.sweeps.job import Job, failure
 from deeprob.sweeps.table import SweepTable
@@ -40,6 +42,9 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
         task.on_end, task.plan = found.take, plan
         try:
             jobs = application.sweep(config, task)
+        except (HydraException, OmegaConfBaseException) as error:  # of launchers that compose jobs, each at its turn
+            line = f"job {len(found.ended)}: {explain(error, words)}; the search ended there"
+            raise CheckFailed(line) from error
         except Exception as error:
             if found.raised(error):
                 early = len(found.ended) != config.hydra.sweeper.get("n_trials")
@@ -47,7 +52,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
                 raise CheckFailed(found.shortfall + line * early) from error
             if found.exhausted(error):
                 raise CheckFailed(found.shortfall) from error
-            if isinstance(error, ValueError) and found.table is None:  # the sweeper's own
+            if isinstance(error, TypeError | ValueError) and found.table is None:  # the sweeper's own
                 raise UserError(f"{' '.join(words)}: {one_line(error)}") from error
             raise
         finally:
