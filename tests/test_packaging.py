@@ -1,9 +1,11 @@
 """The installed wheel, away from the checkout: commands, configs and the sweeper plugin come with it."""
 
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 from pathlib import Path
 
@@ -43,6 +45,22 @@ def test_the_wheel_and_all_that_it_needs_install_and_the_default_run_works(tmp_p
 
 
 @pytest.mark.slow
+def test_the_oldest_versions_that_are_allowed_install_and_pass(tmp_path, run):
+    """A sample of the suite, in an environment whose libraries are all as old as they may be."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    allowed = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    oldest = [re.sub(r">=([\d.]+).*", r"==\1", requirement) for requirement in allowed]
+    assert [requirement for requirement in oldest if "==" not in requirement] == ["types-PyYAML"]
+    run(sys.executable, "-m", "venv", "venv")
+    binaries = tmp_path / "venv" / "bin"
+    run(binaries / "pip", "install", "--quiet", *oldest)
+    run(binaries / "pip", "install", "--quiet", "--no-deps", "--editable", ROOT)
+    sample = [ROOT / "tests" / room for room in ("training", "running", "tracking", "sweeps", "figures", "commands")]
+    run(binaries / "python", "-m", "pytest", "-q", "--rootdir", ROOT, "-c", ROOT / "pyproject.toml", *sample)
+    shutil.rmtree(tmp_path / "venv")
+
+
+@pytest.mark.slow
 def test_an_installed_wheel_trains_evaluates_and_sweeps(tmp_path, run):
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, ROOT)
     venv.create(tmp_path / "venv", with_pip=True)
@@ -58,4 +76,4 @@ def test_an_installed_wheel_trains_evaluates_and_sweeps(tmp_path, run):
     assert "test" in run(binaries / "deeprob-evaluate", "run=run")
     run(binaries / "deeprob-train", "-m", "seed=0,1", "trainer.epochs=1", "hydra.sweep.dir=sweep")
     assert (tmp_path / "sweep" / "summary.csv").exists()
-    assert "optimizer: adamw" in run(binaries / "deeprob-train", "--help")
+    assert "model: linear, mlp" in run(binaries / "deeprob-train", "--help")
