@@ -56,7 +56,19 @@ def test_the_oldest_versions_that_are_allowed_install_and_pass(tmp_path, run):
     run(binaries / "pip", "install", "--quiet", *oldest)
     run(binaries / "pip", "install", "--quiet", "--no-deps", "--editable", ROOT)
     sample = [ROOT / "tests" / room for room in ("training", "running", "tracking", "sweeps", "figures", "commands")]
-    run(binaries / "python", "-m", "pytest", "-q", "--rootdir", ROOT, "-c", ROOT / "pyproject.toml", *sample)
+    run(
+        binaries / "python",
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "default",
+        "--rootdir",
+        ROOT,
+        "-c",
+        ROOT / "pyproject.toml",
+        *sample,
+    )
     shutil.rmtree(tmp_path / "venv")
 
 

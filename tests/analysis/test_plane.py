@@ -11,6 +11,14 @@ def test_limits_hold_the_points_and_a_margin():
     assert limits_of(points, margin=0.25) == pytest.approx((-0.5, 2.5, -2.0, 4.0))
 
 
+def test_points_in_a_line_have_room_beside_it():
+    constant = torch.tensor([[3.0, 0.0], [3.0, 10.0]])
+    assert limits_of(constant) == pytest.approx((2.0, 4.0, -1.0, 11.0))
+    left, right, bottom, top = limits_of(torch.tensor([[1e30, -5e20]]))
+    assert left < right
+    assert bottom < top
+
+
 def test_a_grid_goes_row_by_row_from_the_bottom():
     assert grid((0, 1, 10, 12), 2).tolist() == [[0, 10], [1, 10], [0, 12], [1, 12]]
     assert grid((0, 1, 10, 12), 5).shape == (25, 2)

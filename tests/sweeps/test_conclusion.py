@@ -89,7 +89,10 @@ def test_what_does_not_exist_is_named_before_anything_starts(deeprob, narrow, wo
 
 
 def test_a_figure_that_does_not_suit_the_jobs(deeprob, narrow):
-    status, _, err = deeprob(*narrow, *SWEEP, "dataset.distractors=1", "sweep.figure=decision_boundary")
-    assert status == 2
+    status, out, err = deeprob(
+        *narrow, *SWEEP, "dataset.distractors=1", "sweep.figure=decision_boundary", "sweep.claims=['train/loss > 0']"
+    )
+    assert status == 4
+    assert "\nholds     train/loss > 0" in out
     assert err.startswith("error: sweep.figure=decision_boundary needs points of the plane")
     assert len(rows()) == 4

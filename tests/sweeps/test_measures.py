@@ -1,5 +1,6 @@
 """What is measured on a job that has ended."""
 
+import pytest
 import torch
 
 from deeprob import load_run
@@ -37,3 +38,12 @@ def test_slices_of_a_run_are_those_of_its_loss_in_double_precision(one_run, monk
     names = ("convex_ish_above", "non_convex_above", "local_minima", "wild_minima", "wild_travel")
     assert found == {f"slices/{name}": value for name, value in kind_measures(short(landscape).found).items()}
     assert list(found) == [f"slices/{name}" for name in names]
+
+
+@pytest.mark.parametrize("measure", ["boundary", "probe"])
+def test_what_has_no_classes_cannot_be_measured(deeprob, measure):
+    words = ("dataset=random_regression", "loss=squared_error", "model.width=4", "trainer.epochs=1", "seed=0,1")
+    result = deeprob("-m", *words, f"sweep.measures=[{measure}]", "hydra.sweep.dir=s")
+    assert result.status == 4
+    assert result.err.startswith(f"error: sweep.measures=[{measure}] needs ")
+    assert result.err.count("\n") == 1

@@ -203,6 +203,24 @@ def test_rows_name_the_folders_of_their_jobs(deeprob, small):
     assert [row["directory"] for row in table("t")] == ["001_seed=1", "001_seed=2"]  # the first ran as another number
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "summary.json", "metrics.csv"])
+def test_a_pipe_among_the_files_of_a_job_is_not_waited_for(deeprob, small, name):
+    words = ("-m", "seed=0,1", *small, "trainer.figures=[]", "hydra.sweep.dir=s")
+    assert deeprob(*words).status == 0
+    Path("s/001_seed=1", name).unlink()
+    os.mkfifo(Path("s/001_seed=1", name))
+    for command, way in (
+        ("compare", ("sweep=s", "html=false")),
+        ("visualize", ("run=s", "figure=learning_curves")),
+        ("train", (*words, "resume=auto")),
+    ):
+        signal.alarm(30)  # ends the process of the tests
+        result = deeprob(*way, command=command)
+        signal.alarm(0)
+        assert result.status in (0, 2, 4)
+        assert all(line.startswith(("error: ", "note: ")) for line in result.err.splitlines())
+
+
 SIGNALLED = """
 import os, signal, sys
 from deeprob.commands.main import main
@@ -243,6 +261,29 @@ def test_jobs_that_never_ran_are_not_counted_as_completed(deeprob, small):
     shutil.rmtree("s/001_model.width=4,seed=1")  # as if the signal had come before this job, too
     assert deeprob("-m", *words, "resume=auto").status == 0
     assert {row["status"] for row in table("s")} == {"completed"}
+
+
+BEFORE_THE_FIRST = """
+import os, signal, sys
+from deeprob.assembly.prepare import Shared
+from deeprob.commands.main import main
+original = Shared.prepare
+def prepare(*arguments):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return original(*arguments)
+Shared.prepare = prepare
+sys.exit(main(sys.argv[1:], "train"))
+"""
+
+
+@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+def test_a_signal_before_the_first_job_trains_ends_the_sweep(small, tmp_path, launcher):
+    words = [*small, "seed=0,1", "trainer.figures=[]", "hydra.sweep.dir=s", f"hydra/launcher={launcher}"]
+    command = [sys.executable, "-c", BEFORE_THE_FIRST, "-m", *words]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (
+        143, "note: 2 of 2 jobs not started\nerror: interrupted by SIGTERM\n"
+    )  # fmt: skip
 
 
 KILLED = SIGNALLED.replace("SIGINT)\n    original", "SIGKILL)\n    original")

@@ -12,9 +12,12 @@ Limits = tuple[float, float, float, float]
 
 
 def limits_of(points: Tensor, margin: float = 0.1) -> Limits:
-    """Return the part of the plane that holds points (N, 2), with a `margin` as a share of their extent around it."""
-    low, high = points.amin(0), points.amax(0)
-    frame = margin * (high - low).clamp(min=1e-6)
+    """Return the part of the plane that holds points (N, 2), with a `margin` as a share of their extent around it.
+
+    Where all points have the same coordinate, it reaches from 1 below to 1 above, or further for large numbers.
+    """
+    low, high = points.amin(0).double(), points.amax(0).double()
+    frame = torch.where(high > low, margin * (high - low), (1e-3 * high.abs()).clamp(min=1.0))
     (left, bottom), (right, top) = (low - frame).tolist(), (high + frame).tolist()
     return left, right, bottom, top
 

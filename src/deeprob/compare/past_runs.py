@@ -15,6 +15,7 @@ import yaml
 from deeprob.compare.command_words import word_of
 from deeprob.errors import UserError
 from deeprob.tracking.console import note
+from deeprob.tracking.files import read_text
 from deeprob.tracking.ownership import owned
 from deeprob.tracking.run_dir import RunDirectory
 
@@ -101,7 +102,7 @@ def read_run(directory: Path) -> PastRun:
     try:
         if path.stat().st_size > _LARGEST:
             raise UserError(f"{path}: larger than any config of a run")
-        values = values_in(path.read_text(encoding="utf-8"))
+        values = values_in(read_text(path))
         summary = RunDirectory(directory).read_json("summary")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected the config.yaml of a run") from error
@@ -166,7 +167,7 @@ def last_metrics(directory: Path) -> dict[str, float]:
 def epochs(path: Path) -> Iterator[dict[str, float]]:
     """Yield the whole rows of numbers in a ``metrics.csv``, without empty cells; none where it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, ValueError):
         return
     whole = text[: text.rfind("\n") + 1]  # a run that goes on may have written half a row

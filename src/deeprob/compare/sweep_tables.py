@@ -1,6 +1,7 @@
 """What a sweep's ``summary.csv`` knows beyond its jobs' directories: further measures, and jobs that left none."""
 
 import csv
+import io
 import math
 import os
 import re
@@ -14,6 +15,7 @@ from deeprob.compare.past_runs import FINISHED, LOST, PastRun, metrics_in
 from deeprob.errors import UserError
 from deeprob.tracking import spreadsheet
 from deeprob.tracking.console import note
+from deeprob.tracking.files import read_text
 
 Row = Mapping[str, str]
 UNKNOWN = "unfinished"
@@ -30,10 +32,9 @@ def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
     """
     path = folder / "summary.csv"
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            names = list(reader.fieldnames or ())
-            rows = [spreadsheet.unescaped({name: row[name] for name in names}) for row in reader]
+        reader = csv.DictReader(io.StringIO(read_text(path, newline=""), newline=""), restval="")
+        names = list(reader.fieldnames or ())
+        rows = [spreadsheet.unescaped({name: row[name] for name in names}) for row in reader]
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected the table of a sweep") from error
     except (csv.Error, ValueError) as error:

@@ -72,6 +72,8 @@ def read(cls: type[T], path: Path) -> T:
         When the file is missing, no YAML, or names options, keys or values that do not exist.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path}: a pipe or a device; expected the config.yaml of a finished run")
         if path.stat().st_size > _LARGEST:
             raise UserError(f"{path}: larger than any config of a run")
         content = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import yaml
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep, Sweep
@@ -118,6 +119,9 @@ def explain(error: Exception, words: Sequence[str], part: str = "") -> UserError
     has_cause = str(error).startswith(MERGING) or isinstance(error.__cause__, OmegaConfBaseException)
     cause = error.__cause__ if has_cause and isinstance(error.__cause__, Exception) else error
     key = str(getattr(cause, "full_key", None) or "")
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return UserError(f"{mark.name}, line {mark.line + 1}: no YAML of a config ({error.problem}); correct it")
     if isinstance(error, MissingConfigException):
         return _missing_option(error, words)
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from deeprob import config as configs
 from deeprob.assembly.config import RunConfig, SweepConfig
 from deeprob.assembly.finished import Run, load_run
-from deeprob.errors import UserError, did_you_mean
+from deeprob.errors import CheckFailed, UserError, did_you_mean
 from deeprob.sweeps.claims import Claim, Finding, read
 from deeprob.sweeps.fusing import Fusing
 from deeprob.sweeps.measures import MEASURES
@@ -105,20 +105,26 @@ class Conclusion:
         else:
             table.print_means(shown, f"the best {', '.join(self.tuning.keys)} of each by {self.tuning.metric}")
             print(*remarks, sep="\n", end="\n" * bool(remarks))
+        findings = [claim.check([table.rows[number] for number in shown]) for claim in self.claims]
+        print_findings(findings)
         if self.figure is not None and ended:
             runs = {table.title(number): load_run(folders[number]) for number in ended}
             path = self.draw(self.figure, runs, directory)
             print(f"\nfigure     {path}")
-        findings = [claim.check([table.rows[number] for number in shown]) for claim in self.claims]
-        print_findings(findings)
         return [finding.claim for finding in findings if finding.holds is False], failed
 
     @staticmethod
     def draw(figure: "FigureConfig", runs: Mapping[str, Run], directory: Path) -> Path:
-        """Draw runs side by side into a sweep's folder of figures."""
+        """Draw runs side by side into a sweep's folder of figures.
+
+        Raises
+        ------
+        CheckFailed
+            When it does not suit them, which is known once they have ended.
+        """
         reason = next(filter(None, map(figure.unsuited, runs.values())), "")
         if reason:
-            raise UserError(f"sweep.figure={configs.name_of(figure)} {reason}")
+            raise CheckFailed(f"sweep.figure={configs.name_of(figure)} {reason}")
         from deeprob.figures.base import tell_cut
 
         tell_cut(figure, runs, "sweep.figure")

@@ -10,10 +10,19 @@ from deeprob.analysis.separability import separability
 from deeprob.assembly.finished import Run
 from deeprob.assembly.landscape_of import landscape_of
 from deeprob.data import Examples
+from deeprob.errors import CheckFailed
 
 
 def boundary(run: Run) -> dict[str, float]:
-    """Return the length of the boundary between classes in the part of the plane where the training data lie."""
+    """Return the length of the boundary between classes in the part of the plane where the training data lie.
+
+    Raises
+    ------
+    CheckFailed
+        When the run's inputs are no points of the plane, or have no classes.
+    """
+    if not run.classes or run.predictor.input_shape != (2,):
+        raise CheckFailed("sweep.measures=[boundary] needs points of the plane with classes")
     return {"boundary/length": boundary_length(run, limits_of(run.examples("train").inputs))}
 
 
@@ -22,7 +31,14 @@ def probe(run: Run) -> dict[str, float]:
     """Return the test accuracy of a linear classifier on what each stage of the model makes of the inputs.
 
     Stages bear names that models with different activations share: ``linear_1``, ``hidden_1``, …, ``scores``.
+
+    Raises
+    ------
+    CheckFailed
+        When the run predicts numbers.
     """
+    if not run.classes:
+        raise CheckFailed("sweep.measures=[probe] needs classes, and the runs predict numbers")
     train, test = (run.examples(split) for split in ("train", "test"))
     stages = zip(*(run.model.stages(run.features_of(split)) for split in ("train", "test")), strict=True)
     return {

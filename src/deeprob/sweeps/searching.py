@@ -1,10 +1,13 @@
 """Sweeps that search, as Optuna does: each job follows from what became of those before."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -41,7 +44,8 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
         found = Found(swept, plan.sweep.columns, directory / "summary.csv")
         task.on_end, task.plan = found.take, plan
         try:
-            jobs = application.sweep(config, task)
+            with without_chatter():
+                jobs = application.sweep(config, task)
         except (HydraException, OmegaConfBaseException) as error:  # of launchers that compose jobs, each at its turn
             line = f"job {len(found.ended)}: {explain(error, words)}; the search ended there"
             raise CheckFailed(line) from error
@@ -60,6 +64,28 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
         if found.failed:
             raise CheckFailed(found.shortfall)
         return jobs
+
+
+@contextmanager
+def without_chatter() -> Iterator[None]:
+    """Keep back what Hydra and its sweepers say of jobs: lines of our own have said it already."""
+
+    def quiet_result(job: JobReturn) -> Any:
+        if job.status is not JobStatus.COMPLETED:
+            raise job._return_value
+        return job._return_value
+
+    loggers = [logging.getLogger(name) for name in ("optuna.storages", "hydra_plugins.hydra_optuna_sweeper")]
+    before = [logger.level for logger in loggers]
+    loud: property = vars(JobReturn)["return_value"]  # writes to standard error
+    with mock.patch.object(JobReturn, "return_value", property(quiet_result, loud.fset)):
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
 
 
 def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:

@@ -131,7 +131,7 @@ def launch(launcher: Launcher, task: SweepTask, jobs: Sequence[Job], table: Swee
     such processes get too, ends the sweep after they have saved what they were doing.
     """
     results: list[JobReturn] = []
-    alone = isinstance(launcher, BasicLauncher)
+    alone = any(kind.__name__ == BasicLauncher.__name__ for kind in type(launcher).__mro__)  # Hydra imports it twice
     while open_jobs := table.open:
         first = next((number for number in open_jobs if number in task.going_on), open_jobs[0])
         batch = [number for place, number in enumerate(open_jobs) if number == open_jobs[0] + place]

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and are still there after the machine went down."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
@@ -32,6 +33,20 @@ def write_whole(path: Path, content: bytes, previous: Path | None = None) -> Non
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def read_text(path: Path, newline: str | None = None) -> str:
+    """Return the text of a regular file; `newline` is that of `open`.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read, or is a pipe or a device, from which reading might never end.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "a pipe or a device", str(path))
+    with path.open(encoding="utf-8", newline=newline) as file:
+        return file.read()
 
 
 def also(path: Path, other: Path) -> None:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from deeprob.errors import UserError
-from deeprob.tracking.files import sync, write_whole
+from deeprob.tracking.files import read_text, sync, write_whole
 from deeprob.tracking.ownership import Ownership
 
 COLUMNS = (
@@ -103,7 +103,7 @@ class RunDirectory:
     def read_json(self, name: str) -> dict[str, Any]:
         """Return what `write_json` wrote; empty where there is none, or a damaged one."""
         try:
-            content = json.loads((self.path / f"{name}.json").read_text(encoding="utf-8"))
+            content = json.loads(read_text(self.path / f"{name}.json"))
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}

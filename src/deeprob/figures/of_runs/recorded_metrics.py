@@ -1,6 +1,7 @@
 """What ``metrics.csv`` recorded epoch by epoch: read, and put together over runs that differ in their seeds."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprob.errors import UserError
+from deeprob.tracking.files import read_text
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,8 +29,7 @@ def read_metrics(path: Path) -> Table:
         When it is missing, damaged, or has no epoch in it.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            names, *rows = list(csv.reader(file)) or [[]]
+        names, *rows = list(csv.reader(io.StringIO(read_text(path, newline=""), newline=""))) or [[]]
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; {EXPECTED}") from error
     except (UnicodeDecodeError, csv.Error) as error:
