@@ -4,6 +4,7 @@ import csv
 import os
 import re
 import runpy
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ import torch
 
 from deeprob.commands import main
 from deeprob.config import options
+from deeprob.config.application import Application
+from deeprob.errors import UserError
 from deeprob.models.activations import ACTIVATIONS
 
 WRONG = {
@@ -268,6 +271,20 @@ def test_a_bug_of_ours_shows_its_traceback(deeprob, monkeypatch):
     assert status == 1
     assert "ZeroDivisionError" in err
     assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_a_library_has_caught_is_the_cause_of_what_fails_then(deeprob, monkeypatch, number):
+    def swallow(*_, **__):
+        try:
+            os.kill(os.getpid(), number)
+        except BaseException:
+            raise UserError("defaults: no such key") from None
+
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.default_int_handler)  # ignored behind a shell's &
+    monkeypatch.setattr(Application, "compose", swallow)
+    result = deeprob()
+    assert (result.status, result.err) == (128 + number, f"error: interrupted by {number.name}\n")
 
 
 def test_tracebacks_of_mistakes_on_demand(deeprob, monkeypatch):

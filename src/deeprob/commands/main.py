@@ -58,17 +58,28 @@ def _status(command: str, words: list[str]) -> int:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does: cleaning up, with its own exit status."""
+    """Let SIGTERM end a command as Ctrl-C does: cleaning up, with its own exit status.
+
+    A library may catch what a signal raises and fail in another way for it; then the signal is the cause.
+    """
+    received: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         raise Interrupted(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, end) for number in ENDING if number != signal.SIGINT}
+    ignored = signal.getsignal(signal.SIGINT) is not signal.default_int_handler  # as in the background of a shell
+    caught = [number for number in ENDING if not (number == signal.SIGINT and ignored)]
+    before = {number: signal.signal(number, end) for number in caught}
     try:
         yield
+    except Exception as error:
+        if received:
+            raise Interrupted(received[0]) from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
