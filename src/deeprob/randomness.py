@@ -78,12 +78,20 @@ def keep_mask(stream: Tensor, shape: torch.Size, rate: Tensor) -> Tensor:
     """
     words = bits(stream, -(-shape.numel() // 4))
     if _tracing.get():
-        lanes = torch.stack([words, words >> 16, words >> 32, words >> 48], -1).to(torch.int16).flatten()
+        lanes = shifted(words)
     else:
-        lanes = words.view(torch.int16)
+        try:
+            lanes = words.view(torch.int16)
+        except RuntimeError:  # torch 2.11 has no such view of a stack
+            lanes = shifted(words)
     lanes = lanes[: shape.numel()].view(shape)
     threshold = ((rate * 65536).round() - 32768).clamp(max=32767).to(torch.int16)
     return lanes >= threshold
+
+
+def shifted(words: Tensor) -> Tensor:
+    """Return what ``words.view(torch.int16)`` is of (N,) 64-bit words, (4N,), in more steps."""
+    return torch.stack([words, words >> 16, words >> 32, words >> 48], -1).to(torch.int16).flatten()
 
 
 _tracing = ContextVar("tracing", default=False)

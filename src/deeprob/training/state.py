@@ -91,6 +91,7 @@ class TrainState:
     best: Best = Best()
     improved: Best = Best()
     metrics: dict[str, float] = field(default_factory=dict)
+    _fresh: dict[str, Any] = field(default_factory=dict)
     _began: float = field(default_factory=time.perf_counter)
     _earlier: float = 0.0
 
@@ -114,7 +115,11 @@ class TrainState:
         """Return the state before the first update; keeps each group's rate as the one that schedules multiply."""
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
-        return cls(model, optimizer, schedule, Meters(device, accuracy), torch.zeros((), device=device))
+        state = cls(model, optimizer, schedule, Meters(device, accuracy), torch.zeros((), device=device))
+        state._fresh = copied(
+            {"state": optimizer.state_dict()["state"]}
+        )  # empty, but for optimizers that fill it at once
+        return state
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -159,6 +164,7 @@ class TrainState:
         self.frozen.zero_()
         if step == 0:
             self.optimizer.state.clear()
+            self._set_optimizer(copied(self._fresh)["state"])
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self.schedule(max(0, step - 1))  # that of the last update
 

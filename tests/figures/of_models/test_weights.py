@@ -88,3 +88,8 @@ def test_a_reach_for_each_layer(one_run, reach):
     if reach == [1.0, 2.0, 3.0]:
         limits = [axes.get_xlim()[1] for axes in WeightsConfig(reach=reach).draw(run).axes]
         np.testing.assert_allclose(limits, [1.03, 2.06, 3.09])
+
+
+def test_a_reach_without_any_weight_in_it(deeprob, one_run):
+    result = deeprob(f"run={one_run}", "figure=weights", "figure.reach=[1e-300,1,1]", command="visualize")
+    assert (result.status, result.err) == (0, "")

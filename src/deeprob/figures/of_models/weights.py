@@ -111,8 +111,9 @@ def draw_weights(axes: Axes, weight: Tensor, bins: int, reach: float) -> None:
     values = weight.flatten()
     counts, edges = torch.histogram(values[values != 0], bins, range=(-reach, reach))
     width = 2 * reach / bins
-    axes.bar((edges[:-1] + edges[1:]).numpy() / 2, counts.numpy(), 0.9 * width, color=PALETTE[0])
     zeros = int((values == 0).sum())
+    if zeros or counts.any():  # matplotlib warns of a logarithmic scale with nothing on it
+        axes.bar((edges[:-1] + edges[1:]).numpy() / 2, counts.numpy(), 0.9 * width, color=PALETTE[0])
     if zeros:
         axes.bar([0.0], [zeros], 0.9 * width, color=PALETTE[5])
         axes.annotate("exactly 0", (0, zeros), (0, 2), textcoords="offset points", ha="center", color=PALETTE[5])
