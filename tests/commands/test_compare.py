@@ -90,7 +90,7 @@ def test_runs_by_name_and_a_file_by_name(deeprob, make_run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "sweep is missing: add sweep=DIR to the command, or runs=[DIR,DIR]"),
+        ([], "sweep is missing: add the directory of a sweep to the command, or those of several runs"),
         (["sweep=g", "runs=[g]"], "sweep and runs exclude each other"),
         (["runs=[g]"], "runs=[g]: expected two runs or more, each once"),
         (["runs=[g,./g]"], "runs=[g,./g]: expected two runs or more, each once"),
@@ -148,3 +148,18 @@ def test_a_thousand_runs_take_a_moment(deeprob, make_run, tmp_path):
     assert time.process_time() - start < 6
     assert status == 0
     assert out.startswith("1024 runs in 257 groups: 1024 completed")
+
+
+def test_directories_as_they_are(deeprob, small):
+    words = ("-m", *small, "model.width=4,8", "trainer.figures=[]", "hydra.sweep.dir=g")
+    assert deeprob(*words).status == 0
+    one = deeprob("g", "html=false", command="compare")
+    assert (one.status, one.out) == (0, deeprob("sweep=g", "html=false", command="compare").out)
+    jobs = sorted(map(str, Path("g").glob("*_*")))  # their names have = in them
+    two = deeprob(*jobs, "html=false", command="compare")
+    assert (two.status, two.out.splitlines()[0].startswith("2 runs")) == (0, True)
+    assert deeprob("nowhere", command="compare").err == (
+        "error: sweep=nowhere: no such folder; expected one with run directories below it\n"
+    )
+    assert deeprob(*jobs, command="visualize").err == f"error: {' '.join(jobs)}: expected one directory\n"
+    assert deeprob(jobs[0], command="evaluate").out.endswith(f"run        {jobs[0]} (best checkpoint)\n")

@@ -131,9 +131,9 @@ def test_regressions_are_averaged(deeprob):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ((), "run is missing: add run=DIR to the command, or runs=[DIR,DIR] to fuse several"),
+        ((), "run is missing: add its directory to the command, or several to fuse"),
         (("runs=[run]",), "runs=[run]: expected two runs or more, each once; run=DIR measures one"),
-        (("runs=run",), "runs=run: expected a list of words, as in [a,b]"),
+        (("runs=run",), "runs=[run]: expected two runs or more, each once; run=DIR measures one"),
         (("runs=[run,./run]",), "runs=[run,./run]: expected two runs or more, each once; run=DIR measures one"),
         (("run=run", "runs=[run,b]"), "run and runs exclude each other: run=DIR measures one, runs=[DIR,DIR] fuses"),
         (("runs=[run,none]",), "none: no run there (no config.yaml); expected a directory that deeprob-train made"),

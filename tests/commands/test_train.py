@@ -124,9 +124,11 @@ def test_a_full_disk_names_the_file(deeprob, small, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        ("resume=auto", "resume=auto: which run? add hydra.run.dir=DIR, or give resume=DIR"),
+        ("-m seed=0,1 resume=auto", "resume=auto: which sweep? add hydra.sweep.dir=DIR, or give resume=DIR"),
         ("++resume=nowhere", "resume=nowhere: no run there"),
         ("resume=a resume=b", "resume=b: no run there"),
-        ("-m resume=auto,nowhere", "resume=DIR is for one run"),
+        ("-m resume=auto,nowhere", "resume=auto,nowhere: resume takes one directory"),
         ("resume=nowhere sweep.fail_fast=3", "sweep.fail_fast=3: expected true or false"),
     ],
 )

@@ -68,8 +68,8 @@ def test_a_sheet_needs_no_run(deeprob):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("", "error: run is missing: add run=DIR to the command"),
-        ("figure=decision_boundary", "error: run is missing: add run=DIR to the command"),
+        ("", "error: run is missing: add its directory to the command"),
+        ("figure=decision_boundary", "error: run is missing: add its directory to the command"),
         ("run=nowhere", "error: run=nowhere: no run there (no config.yaml), nor any in its folders"),
         ("run=RUN figure=decision_bondary", "error: figure=decision_bondary: no such option; did you mean decision_b"),
         ("run=RUN figure=decision_boundary figure.resolution=1", "error: figure.resolution=1: expected a whole number"),

@@ -2,8 +2,10 @@
 
 import random
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
+import yaml
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
@@ -94,3 +96,18 @@ def test_copies_of_a_config_whose_class_only_a_function_knows():
     first.rates.append(1.0)
     assert copies().rates == [0.5]
     assert OmegaConf.get_type(copies()) is Local
+
+
+@pytest.mark.parametrize(("word", "value"), [("64", [64]), ("null", None), ("[8,4]", [8, 4]), ("8,4", [[8], [4]])])
+def test_a_single_value_serves_as_a_list_of_one(deeprob, small, word, value):
+    words = [word for word in small if not word.startswith("model")]
+    sweep = "," in word and "[" not in word
+    place = ("-m", "hydra.sweep.dir=s") if sweep else ("hydra.run.dir=s/r",)
+    assert deeprob(*words, f"model.hidden={word}", *place).status == 0
+    found = [yaml.safe_load(path.read_text())["model"]["hidden"] for path in sorted(Path("s").glob("*/config.yaml"))]
+    assert found == (value if sweep else [value])
+
+
+def test_a_single_word_does_too_for_a_run_that_goes_on(deeprob, small):
+    assert deeprob(*small, "trainer.figures=[]", "hydra.run.dir=r").status == 0
+    assert deeprob("resume=r", "trainer.figures=weights", "trainer.epochs=3").status == 0

@@ -116,7 +116,7 @@ REFUSED = {
     "resume=run +foo=1": "error: foo: no such key",
     "resume=run hydra.run.dir=x": "error: hydra.run.dir=x: has no meaning beside resume=run",
     "resume=run seed=1,2": "error: seed=1,2: has no meaning beside resume=run",
-    "-m resume=run seed=1,2": "error: resume=DIR is for one run; for a sweep give resume=auto and its hydra.sweep.dir",
+    "-m resume=run seed=1,2": "error: resume=run: one run goes on without -m; a sweep is named by its own directory",
     "resume=nowhere": "error: resume=nowhere: no run there (no config.yaml); expected a directory",
     "resume=auto hydra.run.dir=run seed=3": "seed=3 (was 0): may not change in the run in",
     "resume=auto hydra.run.dir=run experiment=twenty_lines": "may not change in the run in",

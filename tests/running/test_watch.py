@@ -342,7 +342,7 @@ def test_what_suits_a_run_depends_on_its_data(deeprob, small, pictures):
     ("words", "line"),
     [
         ("trainer.figures=[templats]", "error: trainer.figures: no figure is called templats; "),
-        ("trainer.figures=decision_boundary", "error: trainer.figures=decision_boundary: expected a list of words"),
+        ("trainer.figures={a:1}", "error: trainer.figures={a:1}: expected a list of words"),
         (
             "trainer.figures=[decision_boundary] dataset.distractors=1",
             "error: trainer.figures: decision_boundary needs points of the plane, and the run's inputs have the shape",

@@ -41,7 +41,8 @@ def test_each_variant_is_crossed_with_all_else(deeprob, small):
             "seed=range(0) sweep.variants=",
         ),
         (["seed=1,2,1"], "seed=1: job 2 would be job 0 again; give each value once"),
-        (["sweep.variants=3"], "sweep.variants=3"),
+        (["sweep.variants=3"], "3: cannot be read as key=value (no =)"),
+        (["sweep.variants={a:3}"], "sweep.variants={a:3}"),
     ],
 )
 def test_variants_that_cannot_be(deeprob, words, error):

@@ -50,11 +50,11 @@ def test_optuna_is_told_the_monitored_metric(deeprob, small, launcher):
     assert {
         f"{number:03}_optimizer.lr={row['optimizer.lr']}": float(row["val/accuracy"]) for number, row in enumerate(rows)
     } == accuracies
-    *_, told, where = result.out.splitlines()
+    *_, told, _, where, compare = result.out.splitlines()
     assert told.startswith(
         f"best       job {int(best[0][:3])}: optimizer.lr={chosen()['best_params']['optimizer.lr']}  val/accuracy"
     )
-    assert where == "sweep      s"
+    assert (where, compare) == ("sweep      s", "compare    deeprob-compare s")
 
 
 def test_a_val_folder_is_searched_by(deeprob, validated_pictures):

@@ -250,6 +250,7 @@ def test_jobs_that_never_ran_are_not_counted_as_completed(deeprob, small):
         130, "note: 4 of 6 jobs not started\nerror: interrupted by SIGINT\n"
     )  # fmt: skip
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines[-3:] == ["sweep s", "go on deeprob-train resume=s", "compare deeprob-compare s"]
     assert "8 0 of 3, 3 not started" in lines
     (four,) = [line for line in lines if line.startswith("4 1 of 3, ")]
     assert four.startswith("4 1 of 3, 1 interrupted, 1 not started ")

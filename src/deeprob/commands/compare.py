@@ -51,7 +51,7 @@ class CompareConfig:
     def problems(self) -> Iterator[str]:
         """Yield what is missing, or does not go together."""
         if self.sweep is None and not self.runs:
-            yield "sweep is missing: add sweep=DIR to the command, or runs=[DIR,DIR]"
+            yield "sweep is missing: add the directory of a sweep to the command, or those of several runs"
         if self.sweep is not None and self.runs:
             yield "sweep and runs exclude each other: sweep=DIR finds all runs below a folder, runs=[DIR,DIR] are some"
         places = [Path(run).resolve() for run in self.runs]
@@ -103,4 +103,4 @@ def write(comparison: Comparison, path: Path) -> None:
         raise UserError(f"{path}: {error.strerror}; give another file with out=FILE, or html=false") from error
 
 
-COMMAND = Command.once(CompareConfig, compare)
+COMMAND = Command.once(CompareConfig, compare, one="sweep", several="runs")

@@ -28,7 +28,7 @@ class EvaluateConfig:
     def problems(self) -> Iterator[str]:
         """Yield what is missing, or does not go together."""
         if self.run is None and not self.runs:
-            yield "run is missing: add run=DIR to the command, or runs=[DIR,DIR] to fuse several"
+            yield "run is missing: add its directory to the command, or several to fuse"
         if self.run is not None and self.runs:
             yield "run and runs exclude each other: run=DIR measures one, runs=[DIR,DIR] fuses several"
         places = [Path(run).resolve() for run in self.runs]
@@ -61,4 +61,4 @@ def _evaluate_fusion(config: EvaluateConfig) -> dict[str, float]:
     return {f"{config.split}/{name}": value for name, value in rows[-1].measured.items()}
 
 
-COMMAND = Command.once(EvaluateConfig, evaluate_run)
+COMMAND = Command.once(EvaluateConfig, evaluate_run, one="run", several="runs")

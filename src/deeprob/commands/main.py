@@ -141,7 +141,7 @@ def _run(name: str, words: list[str]) -> None:
     command: Command = importlib.import_module(f"deeprob.commands.{name}").COMMAND  # only what draws imports matplotlib
     typed = [f"deeprob-{name.replace('_', '-')}", *words]
     arguments, parser = parse_arguments(words)
-    overrides = arguments.overrides
+    overrides = arguments.overrides = command.overrides(arguments.overrides)
     others = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__", "command", "main", name}
     if arguments.config_name in others:
         raise UserError(f"--config-name {arguments.config_name}: not a config of this command")

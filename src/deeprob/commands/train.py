@@ -12,13 +12,16 @@ from omegaconf import DictConfig
 
 from deeprob.assembly.config import TrainConfig
 from deeprob.commands.command import Command
+from deeprob.compare.command_words import word_of
 from deeprob.config import load
 from deeprob.config.application import Application
-from deeprob.config.overrides import parse
+from deeprob.config.loader import unresolved
+from deeprob.config.overrides import explained, parse
 from deeprob.errors import CheckFailed, UserError
-from deeprob.running.resume import resumed
+from deeprob.running.resume import begun, resumed
 from deeprob.running.run import run, run_or_go_on
 from deeprob.sweeps import SweepTask, search, searches
+from deeprob.sweeps.resumption import words_of_sweep
 
 
 def train_or_sweep(application: Application, config: DictConfig, command: list[str]) -> None:
@@ -29,7 +32,11 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
     CheckFailed
         When jobs of a sweep have failed; gives their numbers.
     """
-    if config.hydra.mode != RunMode.MULTIRUN:
+    sweeping = config.hydra.mode == RunMode.MULTIRUN
+    kind = "sweep" if sweeping else "run"
+    if config.get("resume") == "auto" and "${now:" in str(unresolved(config.hydra[kind], "dir")):
+        raise UserError(f"resume=auto: which {kind}? add hydra.{kind}.dir=DIR, or give resume=DIR")
+    if not sweeping:
 
         def task(job: DictConfig) -> dict[str, Any]:
             hydra = HydraConfig.get()
@@ -47,21 +54,30 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
 
 
 def go_on(application: Application, arguments: argparse.Namespace, command: list[str]) -> bool:
-    """Go on with the run that ``resume=DIR`` names, whose config is its own; return whether there is one.
+    """Go on with the run or the sweep that ``resume=DIR`` names; return whether the words name one.
 
     Raises
     ------
     UserError
-        For a sweep, and for words that the run's config has no place for.
+        For several directories, a directory without a run, and words that have no place in the run's config.
     """
     resume = _resume_word(arguments.overrides)
     if resume is None:
         return False
-    if arguments.multirun or resume.is_sweep_override():
-        raise UserError("resume=DIR is for one run; for a sweep give resume=auto and its hydra.sweep.dir")
+    if resume.is_sweep_override():
+        raise UserError(f"{resume.input_line}: resume takes one directory")
+    directory = Path(str(resume.value()))
+    if not begun(directory) and (began := words_of_sweep(directory)) is not None:
+        others = [word for word in arguments.overrides if word != resume.input_line]
+        words = [*began, *others, f"hydra.sweep.dir={word_of(str(directory))}", "resume=auto"]
+        with explained(words):
+            config = application.compose(words, multirun=True)
+            train_or_sweep(application, config, [command[0], "-m", *words])
+        return True
+    if arguments.multirun:
+        raise UserError(f"{resume.input_line}: one run goes on without -m; a sweep is named by its own directory")
     if beside := [word for word in arguments.overrides if word.lstrip("+").startswith("sweep.")]:
         application.compose(beside, multirun=False)  # they have no part in the run, but are checked like others
-    directory = Path(str(resume.value()))
     plan = resumed(directory, arguments.overrides)
     run(plan, directory.resolve(), command, resume=True)
     return True

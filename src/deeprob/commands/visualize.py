@@ -54,7 +54,7 @@ def visualize(config: VisualizeConfig) -> list[Path]:
     every = isinstance(config.figure, AllConfig)
     if config.run is None:
         if config.figure.of_run or every:
-            raise UserError("run is missing: add run=DIR to the command")
+            raise UserError("run is missing: add its directory to the command")
         paths = [config.figure.save(None, Path("outputs/figures"))]
     else:
         directory = Path(config.run)
@@ -113,4 +113,4 @@ def titled(runs: list[Run]) -> dict[str, Run]:
     }
 
 
-COMMAND = Command.once(VisualizeConfig, visualize)
+COMMAND = Command.once(VisualizeConfig, visualize, one="run")

@@ -5,6 +5,7 @@ named in ``tests/config/test_application.py``.
 """
 
 import copy
+import dataclasses
 import functools
 import pickle
 import re
@@ -18,11 +19,11 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import ResultDefault
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
-from omegaconf import DictConfig, Node, OmegaConf
+from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 
 from deeprob.config.overrides import override_of
 from deeprob.errors import UserError
@@ -34,8 +35,19 @@ OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", repla
 
 
 def apply_values(overrides: Sequence[Override], config: DictConfig) -> None:
-    """Set values of a config as Hydra does, with Hydra's errors."""
-    ConfigLoaderImpl._apply_overrides_to_config(list(overrides), config)
+    """Set values of a config as Hydra does, with Hydra's errors; a single value serves as a list of one."""
+    ConfigLoaderImpl._apply_overrides_to_config([_as_list(override, config) for override in overrides], config)
+
+
+def _as_list(override: Override, config: DictConfig) -> Override:
+    """Return an override with its value in a list, if it is a single word or number and its key takes a list."""
+    value, (parent, _, name) = override._value, override.key_or_group.rpartition(".")
+    single = isinstance(value, str | int | float | QuotedString) and not isinstance(value, bool)
+    if override.is_hydra_override() or not single:
+        return override
+    holder = OmegaConf.select(config, parent, throw_on_missing=False) if parent else config
+    node = holder._get_node(name, validate_access=False) if isinstance(holder, DictConfig) else None
+    return dataclasses.replace(override, _value=[value]) if isinstance(node, ListConfig) else override
 
 
 def combinations(overrides: list[Override]) -> list[list[str]]:

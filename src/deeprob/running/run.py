@@ -7,7 +7,7 @@ from typing import Any
 from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.assembly.setup import Setup
-from deeprob.errors import memory_errors
+from deeprob.errors import Diverged, Interrupted, memory_errors
 from deeprob.running.preflight import preflight
 from deeprob.running.recorder import Outcome, Recorder, recording
 from deeprob.running.resume import begun, complete_summary, learned_features, resumed
@@ -67,7 +67,14 @@ def run(
             setup = Setup.build(resolved, shared, learned_features(files))
         check_figures(setup, directory)
         with named_errors(directory), files:
-            summary = run_setup(setup, files, command, job)
+            try:
+                summary = run_setup(setup, files, command, job)
+            except (Diverged, Interrupted) as error:
+                if not job:
+                    print(f"run        {console.near(directory)}")
+                    if isinstance(error, Interrupted):
+                        console.print_resume(directory)
+                raise
     elif not job:
         console.note(f"{directory} is complete already")
     if not job and summary["status"] != CHECKED:
@@ -138,7 +145,7 @@ def report(summary: Mapping[str, Any], trainer: TrainerConfig, directory: Path) 
     """Print a finished run's table, under the epoch that it is of and why the run ended, and where the run lies."""
     print(of_epoch(summary, trainer))
     console.split_table(summary)
-    console.where(directory)
+    console.print_run(directory, figures if (figures := directory / "figures").is_dir() else None)
 
 
 def of_epoch(summary: Mapping[str, Any], trainer: TrainerConfig) -> str:

@@ -191,4 +191,4 @@ class Found:
             print(f"best       job {number}: {self.table.title(number)}  {value}")
         self.table.rows = [row for row in self.table.rows if row["status"]]  # without those that were interrupted
         self.table.write()
-        print(f"sweep      {self.path.parent}")
+        console.print_sweep(self.path.parent, finished=True)

@@ -30,6 +30,9 @@ from deeprob.tracking.ownership import Ownership
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
 
+UNFINISHED = ("", "interrupted", "not started")
+"""The statuses of jobs that a sweep goes on with."""
+
 
 def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -> list[JobReturn]:
     """Run every combination of some overrides, and return what became of the jobs that ended well.
@@ -72,7 +75,7 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
             raise
         finally:
             table.write()
-            print(f"\nsweep      {directory}")
+            console.print_sweep(directory, finished=not any(row["status"] in UNFINISHED for row in table.rows))
     if failed:
         raise CheckFailed("; ".join(shortfall(failed, table, len(jobs))))
     if refuted:

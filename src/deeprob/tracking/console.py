@@ -226,12 +226,38 @@ def shown(name: str, metrics: Mapping[str, float]) -> str:
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
 
 
-def where(directory: Path) -> None:
-    """Print where a run lies and how to look at it."""
+def print_run(directory: Path, figures: Path | None = None) -> None:
+    """Print where a run lies, and the commands that look at it; `figures` is the folder of its pictures, if any."""
     above = next((parent for parent in directory.parents if parent.name == "outputs"), directory)
-    word = f"run={directory}"
+    print(f"run        {near(directory)}")
+    if figures is not None:
+        print(f"figures    {near(figures)}")
+    print(f"curves     tensorboard --logdir {shlex.quote(near(above))}")
+    print(f"again      deeprob-evaluate {typed(directory)}")
+
+
+def print_sweep(directory: Path, *, finished: bool) -> None:
+    """Print where a sweep lies, and the command that compares its runs; of an unfinished one that which goes on."""
+    print(f"\nsweep      {near(directory)}")
+    if not finished:
+        print_resume(directory)
+    print(f"compare    deeprob-compare {typed(directory)}")
+
+
+def print_resume(directory: Path) -> None:
+    """Print the command that goes on with a run or a sweep."""
+    word = f"resume={near(directory)}"
     if not re.fullmatch(r"[\w./:=+-]+", word, re.ASCII):  # more than Hydra reads without quotes
-        word = shlex.quote(f'run="{directory}"')
-    print(f"run        {directory}")
-    print(f"curves     tensorboard --logdir {shlex.quote(str(above))}")
-    print(f"again      deeprob-evaluate {word}")
+        word = shlex.quote(f'resume="{near(directory)}"')
+    print(f"go on      deeprob-train {word}")
+
+
+def near(path: Path) -> str:
+    """Return a path as seen from the current folder, if it lies below that."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) and path != here else str(path)
+
+
+def typed(path: Path) -> str:
+    """Return a path as it is to be typed in a shell."""
+    return shlex.quote(near(path))

@@ -1,0 +1,50 @@
+"""Going on with a sweep: the words that began it, which its jobs have kept."""
+
+import re
+import shlex
+from pathlib import Path
+
+from deeprob.config.application import parse_arguments
+from deeprob.config.overrides import parse
+from deeprob.errors import UserError
+from deeprob.tracking.run_dir import RunDirectory
+
+_HARMLESS = re.compile(r"hydra/launcher=\w+|hydra\.launcher\.[a-z]\w*=[\w.+-]+|hydra\.sweep\.subdir=[^$]+")
+"""Words about Hydra that only choose a launcher, its numbers and names of folders; others could call any function."""
+
+
+def words_of_sweep(directory: Path) -> list[str] | None:
+    """Return the overrides with which the sweep in a directory began; None if no job of a sweep has begun there.
+
+    Raises
+    ------
+    UserError
+        When the command has parts that are not repeated because a file says so.
+    """
+    commands = (
+        RunDirectory(path.parent).read_json("provenance").get("command")
+        for path in sorted(directory.glob("*/provenance.json"))
+    )
+    command = next((command for command in commands if isinstance(command, str)), None)
+    if command is None:
+        return None
+    by_hand = f"resume={directory}: type the sweep's command again, with hydra.sweep.dir={directory} resume=auto"
+    try:
+        arguments, _ = parse_arguments(shlex.split(command)[1:])
+        words: list[str] = arguments.overrides
+        parsed = list(zip(parse(words), words, strict=True))
+    except (UserError, ValueError) as error:
+        raise UserError(f"{by_hand} (its provenance.json has none)") from error
+    if not (arguments.multirun or (directory / "summary.csv").exists()):
+        return None
+    kept = [word for override, word in parsed if override.key_or_group not in ("resume", "hydra.sweep.dir")]
+    asked = {"--config-dir": arguments.config_dir, "--config-name": arguments.config_name}
+    refused = [f"{flag} {value}" for flag, value in asked.items() if value is not None]
+    refused += [
+        word
+        for override, word in parsed
+        if word in kept and ("${" in word or (override.is_hydra_override() and not _HARMLESS.fullmatch(word)))
+    ]
+    if refused:
+        raise UserError(f"{by_hand} (it has {refused[0]}, which is not done because a file says so)")
+    return kept
