@@ -1,4 +1,4 @@
-"""Pictures flipped and shifted at random, a whole batch at once on its device."""
+"""Random flips and shifts of pictures, a whole batch at once on its device."""
 
 from dataclasses import dataclass
 
@@ -13,22 +13,22 @@ from deeprob.data.base import DatasetConfig
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn anew for each picture of each update.
+    """A random flip and shift, drawn anew for each picture in each update.
 
     Attributes
     ----------
     flip
-        Mirror half of the pictures, left to right.
+        Whether each picture is mirrored left to right with probability ½.
     crop
-        Shift by up to so many pixels in each direction; what comes in from outside is black. The same as a random crop
-        of the picture with a black frame of so many pixels.
+        Largest shift in pixels in each direction; pixels from outside the picture are black. This equals a random crop
+        of the picture with a black frame of that width.
     """
 
     flip: bool
     crop: int
 
     def __call__(self, pictures: Tensor, key: Tensor) -> Tensor:
-        """Return other versions of pictures (B, C, H, W); `key` names the random numbers of the update."""
+        """Return pictures (B, C, H, W) flipped and shifted; `key` names the random numbers of the update."""
         count, channels, height, width = pictures.shape
         words = randomness.bits(key, count)[:, None]
         shifts = 2 * self.crop + 1
@@ -49,9 +49,9 @@ class PicturesConfig(DatasetConfig):
     crop: int = number(0, minimum=0, maximum=1024)
 
     def augmentation(self) -> Augmentation | None:
-        """Return what changes the training pictures, if anything does."""
+        """Return the augmentation of training pictures, or None if there is none."""
         return Augmentation(self.flip, self.crop) if self.noise_sources() else None
 
     def noise_sources(self) -> list[str]:
-        """Return the overrides that switch it off."""
+        """Return the overrides that switch the augmentation off."""
         return ["dataset.flip=false"] * self.flip + ["dataset.crop=0"] * (self.crop > 0)

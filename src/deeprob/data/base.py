@@ -20,7 +20,7 @@ from deeprob.errors import UserError
 class DatasetConfig:
     """Fields of every dataset.
 
-    `seed` draws generated points and splits, so that runs with other seeds of their own see the same examples.
+    `seed` draws generated points and splits. Runs whose own seeds differ therefore see the same examples.
     """
 
     batch_size_hint: ClassVar[int] = 128
@@ -31,7 +31,7 @@ class DatasetConfig:
 
     @property
     def regression(self) -> bool:
-        """Whether targets are numbers to be hit."""
+        """Whether targets are numbers, not classes."""
         return False
 
     @property
@@ -44,7 +44,7 @@ class DatasetConfig:
         raise AssertionError("a dataset defines load()")
 
     def resolved(self) -> Self:
-        """Return the config with a root, if it is of a dataset that has one, that holds from any folder."""
+        """Return the config with its `root`, if it has one, as an absolute path."""
         root = getattr(self, "root", None)
         if root is None:
             return self
@@ -52,20 +52,20 @@ class DatasetConfig:
         return dataclasses.replace(self, **changes)
 
     def noise_sources(self) -> list[str]:
-        """Return what draws random numbers in training, each as the override that switches it off."""
+        """Return the overrides that switch off random changes of the training inputs, one per source."""
         return []
 
     def augmentation(self) -> Callable[[Tensor, Tensor], Tensor] | None:
-        """Return what changes a batch of training inputs, given a key for its random numbers; None for nothing."""
+        """Return a function that changes a batch of training inputs, given a random key; None for no changes."""
         return None
 
     def hold_out(self, everything: Examples, fraction: float, classes: tuple[str, ...]) -> Splits:
-        """Draw the test split from examples that come without one, and finish.
+        """Draw the test split from examples that come without one, then apply `finish`.
 
         Raises
         ------
         UserError
-            When either side would be empty.
+            If one of the splits would be empty.
         """
         count = round(fraction * len(everything))
         if not 0 < count < len(everything):
@@ -77,7 +77,7 @@ class DatasetConfig:
         return self.finish(train, test, classes)
 
     def finish(self, train: Examples, test: Examples, classes: tuple[str, ...], val: Examples | None = None) -> Splits:
-        """Apply `limit` to the training examples, and `val_fraction` unless `val` comes with the data."""
+        """Apply `limit` to the training examples, and draw a validation split unless `val` comes with the data."""
         if self.limit is not None and self.limit < len(train):
             train = train[draw_evenly(train.targets, self.limit, self.seed, "limit")]
         if val is not None or self.val_fraction == 0:
@@ -92,7 +92,7 @@ class DatasetConfig:
         return Splits(train, val, test, classes)
 
     def _divide(self, examples: Examples, count: int, name: str) -> tuple[Examples, Examples]:
-        """Return the rest, and `count` examples drawn from all."""
+        """Draw `count` examples; return the rest and the drawn ones."""
         drawn = draw_evenly(examples.targets, count, self.seed, name)
         rest = torch.ones(len(examples), dtype=torch.bool)
         rest[drawn] = False
@@ -100,12 +100,12 @@ class DatasetConfig:
 
 
 def place(root: str) -> Path:
-    """Return the path that `dataset.root` gives, with ``~`` filled in.
+    """Return `dataset.root` as a path, with ``~`` expanded.
 
     Raises
     ------
     UserError
-        When it is empty, or the home of somebody unknown.
+        If it is empty, or names the home directory of an unknown user.
     """
     if not root:
         raise UserError("dataset.root is empty: give the file or the folder with the data")
@@ -117,16 +117,16 @@ def place(root: str) -> Path:
 
 
 def draw_evenly(targets: Tensor, count: int, seed: int, name: str) -> Tensor:
-    """Draw `count` examples at random with the classes in (nearly) the proportions of the whole.
+    """Draw `count` examples at random, with the classes in (nearly) the same proportions as in all examples.
 
     Parameters
     ----------
     targets
-        (N,) int64 class numbers, or (N, K) floats, which are drawn without regard to their values.
+        (N,) int64 class numbers; or (N, K) floats, whose values do not affect the draw.
     count
-        How many to draw, at most N.
+        Number of examples to draw, at most N.
     seed, name
-        The draw's name: the same pair draws the same examples.
+        The same seed and name draw the same examples.
 
     Returns
     -------

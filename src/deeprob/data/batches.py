@@ -1,4 +1,4 @@
-"""Which examples a batch holds: a function of the seed, the epoch and the batch's number."""
+"""The examples of each batch, a function of the seed, the epoch and the batch's number."""
 
 from torch import Tensor
 
@@ -13,9 +13,9 @@ class Batches:
     count
         Examples in the training split.
     batch_size
-        Examples a batch; the last batch of an epoch holds what is left.
+        Examples per batch; the last batch of an epoch holds the remaining examples.
     order
-        The key of the stream that shuffles, on the data's device.
+        The key of the random numbers that shuffle, on the data's device.
     """
 
     def __init__(self, count: int, batch_size: int, order: Tensor) -> None:
@@ -27,7 +27,7 @@ class Batches:
         self._order: Tensor
 
     def __getitem__(self, step: int) -> Tensor | slice:
-        """Return the examples of the batch of an update (counted from 0 over the run)."""
+        """Return the positions of an update's examples; `step` counts the run's updates from 0."""
         if self.per_epoch == 1:
             return slice(0, self.count)
         epoch, batch = divmod(step, self.per_epoch)

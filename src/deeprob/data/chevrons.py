@@ -1,4 +1,4 @@
-"""Two chevrons, one above the other, which two rectifiers fold into straight stripes."""
+"""Two chevrons, one above the other; two rectifiers fold them into straight stripes."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -28,11 +28,11 @@ class CIFAR10Config(PicturesConfig):
     Attributes
     ----------
     root
-        The folder that holds ``cifar-10-python.tar.gz`` or what was unpacked from it.
+        The folder with ``cifar-10-python.tar.gz`` or the files unpacked from it.
     download
         Whether to fetch the archive (163 MB) when it is not there.
     url
-        Another address than the official one, for the same archive.
+        Another address for the same archive; null uses the official one.
     """
 
     root: str = "~/.cache/deeprob/cifar10"
@@ -88,7 +88,7 @@ def _fault(culprit: Path, reason: str, root: Path) -> UserError:
 
 
 def _fetch(url: str, archive: Path) -> None:
-    """Fetch the archive, which takes its place once it is whole."""
+    """Fetch the archive into a temporary file, and rename that file once it is complete."""
     from torchvision.datasets import CIFAR10
     from torchvision.datasets.utils import download_url
 
@@ -109,7 +109,7 @@ def _fetch(url: str, archive: Path) -> None:
 
 
 def _unpack(archive: Path) -> None:
-    """Take the known files, and no others, out of the official archive."""
+    """Unpack only the known files from the official archive."""
     known = _files(archive.parent)
     with tarfile.open(archive) as content:
         for entry in content:

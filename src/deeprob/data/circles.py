@@ -1,4 +1,4 @@
-"""Rings around each other, which Cartesian coordinates cannot separate by a line and polar ones can."""
+"""Concentric rings: a line separates them in polar coordinates, but not in Cartesian ones."""
 
 import math
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class CirclesConfig(PlanarConfig):
         return circles(self.classes, points_per_class, self.noise, rng)
 
     def class_names(self) -> tuple[str, ...]:
-        """Return ``ring 0``, the innermost, to the outermost."""
+        """Return ``ring 0``, ``ring 1``, …, from the innermost ring to the outermost."""
         return tuple(f"ring {ring}" for ring in range(self.classes))
 
 

@@ -1,4 +1,4 @@
-"""A table of one's own: a CSV file with columns of numbers to predict from and a column to be predicted."""
+"""The user's own table: a CSV file with columns of numbers to predict from, and columns to predict."""
 
 import csv
 import io
@@ -22,20 +22,21 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " "}
 @register("dataset", "csv")
 @dataclass(kw_only=True, slots=True)
 class CSVConfig(DatasetConfig):
-    """A table, of which `test_fraction` is held out for the test.
+    """A table; the share `test_fraction` of its rows is held out for the test.
 
     Attributes
     ----------
     root
-        The file, in UTF-8.
+        The CSV file, in UTF-8.
     task
-        ``classification`` by a column of labels, ``regression`` to columns of numbers.
+        ``classification`` predicts a column of labels, ``regression`` predicts columns of numbers.
     targets, inputs
-        Columns by name, or without a header by place, from 0; null: the last one, and all others.
+        Columns to predict, and columns to predict from: by name, or by position from 0 if there is no header. null
+        means the last column as target, and all others as inputs.
     header
-        Whether the first line has names; null: if no cell of it is a number.
+        Whether the first line holds the columns' names; null: it does if none of its cells is a number.
     delimiter
-        What lies between cells; ``auto``: what occurs most in the first line.
+        The character between cells; ``auto``: the one that occurs most in the first line.
     """
 
     root: str = MISSING
@@ -48,7 +49,7 @@ class CSVConfig(DatasetConfig):
 
     @property
     def regression(self) -> bool:
-        """Whether targets are numbers to be hit."""
+        """Whether targets are numbers, not classes."""
         return self.task == "regression"
 
     def load(self) -> Splits:
@@ -83,9 +84,9 @@ class Table:
     Attributes
     ----------
     names
-        The columns' names, or their places.
+        The columns' names, or their positions.
     rows, lines
-        Cells without the spaces around them, and the number of the line where each row ends in the file.
+        The cells of each row, without surrounding spaces, and the number of the file's line where each row ends.
     """
 
     path: Path
@@ -94,7 +95,7 @@ class Table:
     lines: list[int]
 
     def column(self, key: str, name: str) -> int:
-        """Return the place of a column that the config `key` names."""
+        """Return the position of the column `name`, which stands in the config's `key`."""
         if name not in self.names:
             raise UserError(f"dataset.{key}: {self.path} has no column {name}; {did_you_mean(name, self.names)}")
         return self.names.index(name)
@@ -113,7 +114,7 @@ class Table:
         return values
 
     def labels(self, column: int) -> tuple[Tensor, tuple[str, ...]]:
-        """Return class numbers (N,) and the classes' names, in the order of numbers if all are numbers."""
+        """Return class numbers (N,) and the sorted class names; names that are all numbers are sorted as numbers."""
         cells = [row[column] for row in self.rows]
         for cell, line in zip(cells, self.lines, strict=True):
             if not cell:
@@ -133,7 +134,7 @@ class Table:
 
 
 def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
-    """Read a table; see `CSVConfig` for what may be given and what is found out."""
+    """Read a table; `CSVConfig` describes `delimiter` and `header`."""
     rows, lines = _rows(path, delimiter)
     if not rows:
         raise UserError(f"{path}: empty; expected a table")
@@ -156,7 +157,7 @@ def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
 
 
 def _rows(path: Path, delimiter: str) -> tuple[list[list[str]], list[int]]:
-    """Return the cells of each row that has some, and the number of the line where it ends."""
+    """Return the cells of each row that is not empty, and the number of the line where each row ends."""
     if path.exists() and not path.is_file():
         raise UserError(f"dataset.root={path}: no file; expected a CSV file")
     try:
@@ -183,7 +184,7 @@ def _rows(path: Path, delimiter: str) -> tuple[list[list[str]], list[int]]:
 
 
 def _number(cell: str) -> float:
-    """Return the number in a cell, NaN if there is none."""
+    """Return the number in a cell, or NaN if there is none."""
     try:
         return math.nan if "_" in cell else float(cell)
     except ValueError:

@@ -8,14 +8,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs and what is to be predicted from them.
+    """Inputs, and the targets to predict from them.
 
     Attributes
     ----------
     inputs
         (N, D) floats for points of the plane or a table, (N, 3, H, W) uint8 for pictures.
     targets
-        (N,) int64 class numbers, or (N, K) floats to be hit by K outputs (regression).
+        (N,) int64 class numbers, or (N, K) floats for K outputs (regression).
     """
 
     inputs: Tensor
@@ -35,9 +35,9 @@ class Examples:
         return Examples(self.inputs.to(device), self.targets.to(device))
 
     def for_batches(self, dtype: torch.dtype) -> "Examples":
-        """Return the examples with floats of this type, but inputs of more digits keep them.
+        """Return the examples with floats of type `dtype`, except that inputs of higher precision keep it.
 
-        So a mean can be taken off in a batch before digits are; pictures stay integers until then.
+        This way a mean can be subtracted from a batch before the inputs are rounded. Pictures stay integers until then.
         """
         inputs = self.inputs
         if inputs.is_floating_point():
@@ -45,19 +45,19 @@ class Examples:
         return Examples(inputs, self.targets.to(dtype) if self.targets.is_floating_point() else self.targets)
 
     def as_floats(self, dtype: torch.dtype) -> "Examples":
-        """Return the examples with what are floats as floats of this type; pictures and classes stay integers."""
+        """Return the examples with all floats of type `dtype`; pictures and classes stay integers."""
         inputs, targets = (t.to(dtype) if t.is_floating_point() else t for t in (self.inputs, self.targets))
         return Examples(inputs, targets)
 
 
 @dataclass(frozen=True)
 class Splits:
-    """A dataset: examples to train on, to choose by, and to report on.
+    """A dataset: examples for training, for validation and for the test.
 
     Attributes
     ----------
     train, val, test
-        The training split; the validation split if one was held out; the test split.
+        The training split; the validation split, or None; the test split.
     classes
         The classes' names; a target is a position in this tuple. Empty for regression.
     """
@@ -69,5 +69,5 @@ class Splits:
 
     @property
     def outputs(self) -> int:
-        """How many numbers a model gives for an example: a score a class, or a prediction a target."""
+        """Number of a model's outputs per example: one score per class, or one prediction per target."""
         return len(self.classes) or self.train.targets.shape[1]

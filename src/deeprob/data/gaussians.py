@@ -14,7 +14,7 @@ from deeprob.data.examples import Examples, Splits
 @register("dataset", "gaussians")
 @dataclass(kw_only=True, slots=True)
 class GaussiansConfig(DatasetConfig):
-    """`classes` standard normal clouds of so many `inputs`, whose centres are normal too, of deviation `separation`.
+    """`classes` standard normal clouds in `inputs` dimensions; their centres are normal with deviation `separation`.
 
     Two centres are about separation·√(2·inputs) apart: the more inputs, the easier the classes are to separate.
     """

@@ -1,4 +1,4 @@
-"""Pictures in folders: ``root/train/<class>/*.jpg``, ``root/test/…``, maybe ``root/val/…``; or class folders alone."""
+"""Pictures in folders: ``root/train/<class>/*.jpg``, ``root/test/…``, maybe ``root/val/…``; or only class folders."""
 
 from dataclasses import dataclass
 
@@ -25,17 +25,17 @@ class ImageFolderConfig(PicturesConfig):
 
     @property
     def has_validation(self) -> bool:
-        """Whether a validation split is drawn, or lies in a folder of its own."""
+        """Whether a validation split is drawn, or has its own folder."""
         root = place(self.root)
         return self.val_fraction > 0 or (root.is_dir() and "val" in split_folders(root))
 
     def load(self) -> Splits:
-        """Read the pictures that belong to a split, from their cache when there is one.
+        """Read the pictures that belong to a split, from the cache if they are in it.
 
         Raises
         ------
         UserError
-            Names the folder or the file that is missing, empty, no picture, damaged, or of another size.
+            Names the folder or the file that is missing, empty, not a picture, damaged, or of another size.
         """
         listing = scan(place(self.root))
         drawn = self._draw(listing)
@@ -49,7 +49,7 @@ class ImageFolderConfig(PicturesConfig):
         return Splits(read(drawn.train), val, read(drawn.test), drawn.classes)
 
     def _draw(self, listing: Listing) -> Splits:
-        """Return splits whose inputs are positions (n,) in the list of files, so that no other picture is decoded."""
+        """Return splits whose inputs are positions (n,) in the list of files, so that only these files are decoded."""
         files = Examples(torch.arange(len(listing.targets)), listing.targets)
         if not listing.splits:
             return self.hold_out(files, self.test_fraction, listing.classes)

@@ -1,4 +1,4 @@
-"""Two half circles that reach into each other."""
+"""Two interleaved half circles."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Decoded pictures, kept beside their files: one is decoded again when its file has changed, and only then."""
+"""A cache of decoded pictures beside their files; a picture is decoded again only if its file has changed."""
 
 import hashlib
 import os
@@ -21,21 +21,21 @@ from deeprob.tracking.cache import LIMIT, Cache, Damaged, user_cache
 from deeprob.tracking.console import note, track
 
 FRESH = 2 * 10**9
-"""Nanoseconds: a file that changed so lately may change once more without another time of change."""
+"""Nanoseconds. A file that changed so recently may change again without getting a new time of change."""
 
-_BLOCK = 256  # pictures a task: large enough that threads do not wait for each other's interpreter lock
+_BLOCK = 256  # pictures per task: enough that threads do not wait for each other's interpreter lock
 
 
 @dataclass(frozen=True)
 class Files:
-    """The pictures of a folder, not opened yet.
+    """The picture files of a folder, not opened yet.
 
     Attributes
     ----------
     root, paths
-        The folder, and the N files relative to it.
+        The folder, and the paths of the N files relative to it.
     stamps
-        (N, 4) int64 of `stamp`.
+        (N, 4) int64: the `stamp` of each file.
     """
 
     root: Path
@@ -50,7 +50,7 @@ class Pictures:
     Attributes
     ----------
     rows
-        (N,) int64: where the picture of each file is; −1 if it is not there.
+        (N,) int64: the row of each file's picture; −1 if there is none.
     stamps, digests
         (M, 4) int64 and (M, 16) uint8: each file's `stamp` and hash when it was decoded.
     pixels
@@ -64,12 +64,12 @@ class Pictures:
 
     @classmethod
     def none(cls, count: int, shape: Sequence[int] = (0, 0)) -> "Pictures":
-        """Return pictures (3, *shape) of none of so many files: one row of no file."""
+        """Return no pictures of `count` files; the one row of pixels (3, *shape) belongs to no file."""
         rows, stamps, digests = torch.full((count,), -1), torch.zeros(1, 4).long(), torch.zeros(1, DIGEST).byte()
         return cls(rows, stamps, digests, torch.empty(1, 3, *shape, dtype=torch.uint8))
 
     def __getitem__(self, places: Tensor) -> Tensor:
-        """Return the pictures (n, 3, H, W) of files (n,), as a view where they lie side by side."""
+        """Return the pictures (n, 3, H, W) of files (n,), as a view if their rows are consecutive."""
         rows = self.rows[places]
         first = int(rows[0])
         if torch.equal(rows, torch.arange(first, first + len(rows))):
@@ -77,20 +77,20 @@ class Pictures:
         return self.pixels.index_select(0, rows)
 
     def current(self, stamps: Tensor) -> Tensor:
-        """Tell (N,) which files are there and, by their stamps (N, 4), have not changed since."""
+        """Return (N,) whether each file has a picture and, by its stamp (N, 4), has not changed since."""
         return (self.rows >= 0) & stamps.any(1) & (self.stamps[self.rows] == stamps).all(1)
 
     def same_as(self, other: "Pictures") -> bool:
-        """Tell whether the same versions of the same files are there."""
+        """Return whether both have the same versions of the same files."""
         pairs = zip((self.rows, self.stamps, self.digests), (other.rows, other.stamps, other.digests), strict=True)
         return all(torch.equal(one, two) for one, two in pairs)
 
 
 def stamp(stat: os.stat_result, now: int) -> tuple[int, int, int, int]:
-    """Return a file's size, its two times of change, and its inode: another file or content has others.
+    """Return a file's size, mtime, ctime and inode, which change with the file or its content.
 
-    Programs cannot set the second time. (FAT has none: there a change that keeps size and time goes unnoticed.) Zeros
-    stand for a file that changed within `FRESH` before `now`: only its content tells whether it changes once more.
+    Programs cannot set the ctime. (FAT has no ctime: there a change that keeps size and mtime goes unnoticed.) For a
+    file that changed within `FRESH` before `now`, return zeros: only its content shows whether it changes again.
     """
     if stat.st_ctime_ns > now - FRESH:
         return 0, 0, 0, 0
@@ -98,22 +98,22 @@ def stamp(stat: os.stat_result, now: int) -> tuple[int, int, int, int]:
 
 
 def decoded(files: Files, wanted: Tensor, size: int | None) -> Pictures:
-    """Return the pictures of some files, out of the cache where their files have not changed.
+    """Return the pictures of the `wanted` files, from the cache if the files have not changed.
 
-    The cache lies in ``root/.deeprob-cache``, or in the user's cache folder where the root cannot be written. For each
-    size it has one file, with every picture of the folder that was ever wanted.
+    The cache is in ``root/.deeprob-cache``, or in the user's cache folder if the root cannot be written. It has one
+    file for each `size`, with every picture of the folder that was ever wanted.
 
     Parameters
     ----------
     files, wanted
-        The folder's files, and positions (n,) of those that are wanted.
+        The folder's files, and the positions (n,) of the wanted ones.
     size
-        Crop and scale to this many pixels square; None takes the pictures as they are, all of one size.
+        Crop and scale pictures to a square with sides of this many pixels; None keeps them, all of one size.
 
     Raises
     ------
     UserError
-        Names a file that is no picture, or of another size than the others.
+        Names a file that is not a picture, or has another size than the others.
     """
     name = "whole" if size is None else f"square-{size}"
     own = hashlib.blake2b(bytes(files.root.resolve()), digest_size=8).hexdigest()
@@ -127,7 +127,7 @@ def decoded(files: Files, wanted: Tensor, size: int | None) -> Pictures:
         if (count := (int(current.sum()), int(there.sum()))) > most:
             kept, most = found, count
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of Pillow, about a file's metadata
+        warnings.simplefilter("ignore", UserWarning)  # from Pillow, about a file's metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         pictures = _updated(files, wanted, size, kept)
     if not pictures.same_as(kept):
@@ -136,14 +136,14 @@ def decoded(files: Files, wanted: Tensor, size: int | None) -> Pictures:
 
 
 def _code() -> bytes:
-    """Return a hash of the code that decodes and keeps pictures: what another version wrote is worthless."""
+    """Return a hash of the code that decodes and keeps pictures; a cache written by other code is not used."""
     modules = [Path(__file__), Path(picture_files.__file__)]
     words = PIL.__version__.encode() + b"".join(module.read_bytes() for module in modules)
     return hashlib.blake2b(words, digest_size=DIGEST).digest()
 
 
 def _read(cache: Cache, key: str, paths: Sequence[str]) -> Pictures:
-    """Return what a cache has of some files; of what is damaged nothing is left but a line."""
+    """Return a cache's pictures of some files; if the cache is damaged, print a note and return no pictures."""
     try:
         content = cache.get(key)
     except Damaged as error:
@@ -157,7 +157,7 @@ def _read(cache: Cache, key: str, paths: Sequence[str]) -> Pictures:
 
 
 def _write(key_in: Mapping[Path, str], pictures: Pictures, paths: Sequence[str]) -> None:
-    """Write pictures, which lie in the order of their files, to the first place that takes them."""
+    """Write pictures, in the order of their files, to the first folder of `key_in` that can be written."""
     names = "\n".join(path for path, row in zip(paths, pictures.rows.tolist(), strict=True) if row >= 0)
     content = {
         "code": torch.tensor(list(_code()), dtype=torch.uint8),
@@ -170,7 +170,7 @@ def _write(key_in: Mapping[Path, str], pictures: Pictures, paths: Sequence[str])
     for folder, key in key_in.items():
         try:
             Cache(folder, max(LIMIT, 2 * pictures.pixels.numel())).put(key, content)
-            for old in (*folder.glob("*.npy"), *folder.glob("tmp*")):  # of earlier versions
+            for old in (*folder.glob("*.npy"), *folder.glob("tmp*")):  # files of earlier versions
                 old.unlink()
             return
         except OSError as error:
@@ -179,9 +179,9 @@ def _write(key_in: Mapping[Path, str], pictures: Pictures, paths: Sequence[str])
 
 
 def _updated(files: Files, wanted: Tensor, size: int | None, kept: Pictures) -> Pictures:
-    """Return the pictures that are wanted, and what is `kept` of others, in the order of their files.
+    """Return the wanted pictures and the `kept` pictures of other files, in the order of their files.
 
-    Files that may have changed are read, and those that have are decoded, in parallel.
+    Wanted files that may have changed are read, and decoded if they have changed, in parallel.
     """
     first = int(wanted[0])
     _, picture = decode(files.root / files.paths[first], size, bytes(kept.digests[kept.rows[first]].numpy()))
@@ -201,7 +201,7 @@ def _updated(files: Files, wanted: Tensor, size: int | None, kept: Pictures) -> 
 
 
 def _fill(pictures: Pictures, files: Files, places: Sequence[int], size: int | None, first: str) -> None:
-    """Decode the files whose hash is not that of their row, into the row; all are to be of the size of `first`."""
+    """Decode each file whose hash differs from its row's, into that row; all must have the size of `first`."""
     rows, digests, pixels = pictures.rows.tolist(), pictures.digests.numpy(), pictures.pixels.numpy()
 
     def block(start: int) -> int:

@@ -1,4 +1,4 @@
-"""One picture from one file: its pixels, and a hash of its bytes by which a change is noticed."""
+"""Read one picture file: its pixels, and a hash of its bytes that shows whether the file has changed."""
 
 import hashlib
 import io
@@ -14,13 +14,13 @@ Pixels = npt.NDArray[np.uint8]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 DIGEST = 16  # bytes
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # others of Pillow's start programs, or are unsafe
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # Pillow's others start programs, or are unsafe
 
 
 def decode(path: Path, size: int | None, known: bytes = b"") -> tuple[bytes, Pixels | None]:
-    """Return the hash of a file's bytes, and its picture (3, H, W); None for the picture if the hash is `known`.
+    """Return the hash of a file's bytes, and its picture (3, H, W); the picture is None if the hash is `known`.
 
-    Of an animation, its first picture. `size` crops and scales it to so many pixels square.
+    An animation gives its first picture. With `size` the picture is cropped and scaled to a square of that side.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What lies in a folder of pictures: its splits, its classes and its files, none of which is opened."""
+"""List a folder of pictures: its splits, its classes and its files, without opening a file."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from deeprob.errors import UserError
 from deeprob.tracking.console import note
 
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""What a name may not have that is to stand in tables and pictures: control characters, line breaks, broken UTF-8."""
+"""Not allowed in names, which appear in tables and pictures: control characters, line breaks, broken UTF-8."""
 
 _SPLIT_OF = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _MISNAMED = {"training": "train", "testing": "test"}
@@ -30,13 +30,13 @@ class Listing:
     Attributes
     ----------
     files
-        N files: those of the training split first, then validation and test; in each by class, by name.
+        N files: the training split first, then validation and test; within a split by class, then by name.
     targets
         (N,) int64 class numbers.
     classes
         The classes' names.
     splits
-        Where the files of ``train``, ``test`` and, if it is there, ``val`` are; empty for class folders alone.
+        The positions of the files of ``train``, ``test`` and, if it exists, ``val``; empty if there are no splits.
     """
 
     files: Files
@@ -46,12 +46,12 @@ class Listing:
 
 
 def scan(root: Path) -> Listing:
-    """List a folder of pictures without opening them; name what is of no use in it.
+    """List a folder of pictures without opening them; print a note about unused folders and pictures.
 
     Raises
     ------
     UserError
-        Names the folder or the file that is missing, empty, misplaced, or no picture by its name.
+        Names the folder or the file that is missing, empty, misplaced, or not named like a picture.
     """
     if root.is_file():
         raise UserError(f"dataset.root={root} is a file; unpack it and give the folder with the class folders")
@@ -77,14 +77,14 @@ def scan(root: Path) -> Listing:
 
 
 def split_folders(root: Path) -> dict[str, str]:
-    """Return the folder of each split, ``train`` first; nothing where the class folders lie in the root itself.
+    """Return the folder of each split, ``train`` first; an empty dict if the class folders lie in the root itself.
 
-    A folder that has a split's name and pictures in it, beside other class folders, is a class.
+    If there is neither ``train`` nor ``test``, a folder with a split's name but no subfolders is a class.
 
     Raises
     ------
     UserError
-        Names a split's folder that has another name than it should, that there are two of, or that is missing.
+        Names a split's folder that has a wrong name, exists twice, or is missing.
     """
     top = _folders(root)
     apart = "train" in top or "test" in top
@@ -110,7 +110,7 @@ def split_folders(root: Path) -> dict[str, str]:
 
 
 def _classes(root: Path, folders: list[str]) -> list[str]:
-    """Return the classes, which are the same in the folders of all splits, and name what is in none of them."""
+    """Return the classes, which must be the same in all splits; print a note about unused folders and pictures."""
     top, unused = _folders(root), _stray(root)
     if folders:
         unused = [f"{name}/" for name in top if name not in folders] + unused
@@ -129,7 +129,7 @@ def _classes(root: Path, folders: list[str]) -> list[str]:
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield what is visible in a folder, in the order of names."""
+    """Yield the visible entries of a folder, sorted by name."""
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.name.startswith("."):

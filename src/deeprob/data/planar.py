@@ -1,4 +1,4 @@
-"""What generated points of the plane share: training and test points drawn on their own, a class at a time."""
+"""The base class of generated points of the plane: training and test points are drawn separately, class by class."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class PlanarConfig(DatasetConfig):
     Attributes
     ----------
     name
-        What the draws are called.
+        Name of the random streams that draw the points.
     distractors
-        Columns of standard normal noise beside the two coordinates: inputs that say nothing about the class.
+        Number of columns of standard normal noise beside the two coordinates; they say nothing about the class.
     """
 
     batch_size_hint: ClassVar[int] = 32

@@ -1,4 +1,4 @@
-"""Random numbers to be predicted from random numbers: what the lecture's network in 20 lines is trained on."""
+"""Random targets of random inputs, as in the lecture's network in 20 lines."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from deeprob.data.examples import Examples, Splits
 @register("dataset", "random_regression")
 @dataclass(kw_only=True, slots=True)
 class RandomRegressionConfig(DatasetConfig):
-    """`examples` of so many `inputs` and `outputs`, all standard normal: nothing to learn, only to remember."""
+    """`examples` with `inputs` and `outputs` numbers each, all standard normal: a network can only memorize them."""
 
     examples: int = number(64, minimum=2)
     test_examples: int = number(64, minimum=1)
@@ -22,7 +22,7 @@ class RandomRegressionConfig(DatasetConfig):
 
     @property
     def regression(self) -> bool:
-        """Whether targets are numbers to be hit."""
+        """Whether targets are numbers, not classes."""
         return True
 
     def load(self) -> Splits:

@@ -14,7 +14,7 @@ from deeprob.data.planar import PlanarConfig
 @register("dataset", "spirals")
 @dataclass(kw_only=True, slots=True)
 class SpiralsConfig(PlanarConfig):
-    """Spirals: `turns` in whole turns of an arm, `noise` in radians, points per class and arm."""
+    """Spirals with one arm per class: each arm makes `turns` whole turns, and `noise` is in radians."""
 
     name: ClassVar[str] = "spirals"
 

@@ -1,4 +1,4 @@
-"""Exclusive or: four squares of the plane, opposite ones of one class."""
+"""Exclusive or: four squares of the plane; diagonally opposite squares have the same class."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -29,7 +29,7 @@ class XorConfig(PlanarConfig):
 
 
 def xor(points_per_class: int, noise: float, rng: torch.Generator) -> Examples:
-    """Draw uniform points, of class 0 where both coordinates have the same sign and of class 1 where not.
+    """Draw uniform points: class 0 if both coordinates have the same sign, otherwise class 1.
 
     Returns (2n, 2) float32 inputs and (2n,) targets, class by class.
     """

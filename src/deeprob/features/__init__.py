@@ -1,4 +1,4 @@
-"""Features: what turns raw inputs into what the model sees, fitted on the training split alone."""
+"""Features turn raw inputs into the model's inputs; they are fitted on the training split alone."""
 
 from deeprob.features.bag_of_words import BagOfWordsConfig
 from deeprob.features.base import Features, FeaturesConfig, Standardize

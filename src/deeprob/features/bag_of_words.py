@@ -1,4 +1,4 @@
-"""Bags of words: which words of a codebook a picture's patches are like, and how much, region by region."""
+"""Bags of words: how similar a picture's patches are to each word of a codebook, region by region."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,16 +26,18 @@ class BagOfWordsConfig(PatchFeaturesConfig):
     Attributes
     ----------
     words
-        In the codebook.
+        Number of words in the codebook.
     code
-        ``hard``: a patch counts for the nearest word; ``triangle``: for all that are nearer than the mean distance;
-        ``threshold``: for all words, and their opposites, in whose direction it goes far enough.
+        ``hard``: a patch counts for the nearest word. ``triangle``: it counts for all words that are nearer than the
+        mean distance. ``threshold``: it counts for all words, and opposites of words, in whose direction it goes
+        farther than `threshold`.
     threshold
-        Of that code: how far, in the units of whitened patches.
+        For ``code=threshold``: the distance in a word's direction from which on a patch counts, in the units of
+        whitened patches.
     epsilon
-        Of whitening: times the mean variance, is added to variances along principal axes; null does not whiten.
+        Whitening adds this times the mean variance to the variances along principal axes; null switches whitening off.
     iterations
-        How often learning moves the words.
+        Number of iterations in which learning moves the words.
     """
 
     words: int = number(1600, minimum=2)
@@ -45,7 +47,7 @@ class BagOfWordsConfig(PatchFeaturesConfig):
     iterations: int = number(10, minimum=0)
 
     def problems(self) -> Iterator[str]:
-        """Yield what contradicts itself."""
+        """Yield a message for each contradiction between fields."""
         yield from PatchFeaturesConfig.problems(self)
         if self.words > self.samples:
             yield f"words={self.words}: need as many patches to learn from; raise samples={self.samples}"
@@ -56,7 +58,7 @@ class BagOfWordsConfig(PatchFeaturesConfig):
         Raises
         ------
         UserError
-            For inputs that are no pictures, or smaller than a patch, or have fewer patches than the grid has regions.
+            If inputs are not pictures, are smaller than a patch, or have fewer patches along a side than `grid`.
         """
         return BagOfWords(
             self.patches(input_shape),
@@ -72,9 +74,9 @@ class BagOfWordsConfig(PatchFeaturesConfig):
 class BagOfWords(PatchFeatures):
     """Coates, Ng & Lee, "An analysis of single-layer networks in unsupervised feature learning", 2011.
 
-    With K words and a grid of g × g regions a picture has K·g² numbers, each the mean over a region's patches of how
-    much they are like a word; and 2K·g² with ``code=threshold``, which takes words of length 1 and their opposites
-    (see `thresholded`).
+    With K words and a grid of g × g regions a picture has K·g² numbers: for each region and word, the mean of the
+    patches' codes. With ``code=threshold`` it has 2K·g² numbers, for words of length 1 and their opposites (see
+    `thresholded`).
 
     Parameters
     ----------
@@ -111,12 +113,12 @@ class BagOfWords(PatchFeatures):
         self.register_buffer("regions", regions_of(regions(rows, grid), regions(columns, grid)), persistent=False)
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Learn whitening and words from training pictures (N, C, H, W), and return them extracted.
+        """Learn whitening and words from training pictures (N, C, H, W), and return their features.
 
         Raises
         ------
         UserError
-            When the pictures have fewer patches than there are to be words.
+            If the pictures have fewer patches than the codebook has words.
         """
         available = len(inputs) * self.regions.shape[1]
         if available < len(self.words):
@@ -134,13 +136,13 @@ class BagOfWords(PatchFeatures):
         self.words.copy_(find(patches, len(self.words), rng, self.iterations))
 
     def describe_patches(self, patches: Tensor) -> Tensor:
-        """Return (B, g²·K), or (B, g²·2K), of patches (B, P, D): by region and word."""
+        """Return features (B, g²·K), or (B, g²·2K), of patches (B, P, D), by region and word."""
         return self.codes(patches, self.regions).flatten(1)
 
     def codes(self, patches: Tensor, regions: Tensor) -> Tensor:
         """Return the mean codes (B, R, K), or (B, R, 2K) with each word's opposite, of patches (B, P, D).
 
-        `regions` (R, P) has the weights of a mean in each row; the unit matrix gives each patch's own code.
+        Each row of `regions` (R, P) holds the weights of a mean; the identity matrix gives each patch's own code.
         """
         whitened = self.whitening(patches) if self.epsilon is not None else patches
         if self.code == "threshold":

@@ -1,4 +1,4 @@
-"""What every feature has: a part computed once an example, and standardisation computed once a batch."""
+"""The base classes of features: a part computed once per example, and standardisation computed in each batch."""
 
 import math
 from abc import ABC, abstractmethod
@@ -14,23 +14,23 @@ from deeprob.features.exact import Exact, narrows
 
 STANDARDIZE = ("feature", "channel", "none")
 _ROUNDING = 8
-"""Units in the last place of its mean by which a constant may vary."""
+"""A constant may vary by so many units in the last place of its mean."""
 
 
 @dataclass(kw_only=True, slots=True)
 class FeaturesConfig:
-    """Fields of every feature: what `standardize` takes a mean and a deviation of (see `Standardize`)."""
+    """Fields of every feature: `standardize` chooses which numbers share a mean and deviation (see `Standardize`)."""
 
-    unchanged: ClassVar[bool] = False  # whether inputs pass as they are, so that they can be augmented batch by batch
+    unchanged: ClassVar[bool] = False  # whether `extract` changes nothing, so that batches can be augmented
 
     standardize: str = choice("feature", among=STANDARDIZE)
 
     def build(self, input_shape: tuple[int, ...]) -> "Features":
-        """Return the feature, not yet fitted, for raw inputs of a shape."""
+        """Return the feature, not yet fitted, for raw inputs of shape `input_shape`."""
         raise AssertionError("a feature defines build()")
 
     def make(self, input_shape: tuple[int, ...]) -> "Features":
-        """Return what `build` does, with a note of this config, by which computed features are kept and found."""
+        """Return the result of `build`, with this config's name and hash, which identify computed features."""
         features = self.build(input_shape)
         features.name, features.unchanged = name_of(self), self.unchanged
         features.settings = f"{type(self).__qualname__} {digest(self)}"
@@ -46,15 +46,15 @@ class Standardize(Exact):
         An input's shape without the batch.
     per
         ``channel``: one mean and deviation for each entry of the first dimension (a color channel of a picture, a
-        column of a table); ``feature``: one for each entry; ``none``: leave the numbers alone, only make them floats.
+        column of a table); ``feature``: one for each entry; ``none``: only convert the numbers to floats.
 
     Attributes
     ----------
     mean, deviation
-        Float64 of the shape of an input, or (C, 1, …) for each channel.
+        Float64 of the shape of an input for ``feature``, else (C, 1, …).
     near, scale, rest
-        What batches are computed with, in their type of numbers: `mean` and `deviation` rounded, and what rounding took
-        from the mean, in deviations.
+        Used to standardise batches, in the batches' dtype: the rounded `mean`, the rounded `deviation`, and the
+        rounding error of the mean in deviations.
     """
 
     exact = ("mean", "deviation")
@@ -79,8 +79,9 @@ class Standardize(Exact):
     def fit(self, values: Tensor, chunk: int = 256, *, computed: bool = False) -> None:
         """Measure the training split (N, …) in double precision; a constant entry keeps deviation 1.
 
-        What varies by no more than rounding is constant: that of float64, or of their own type if values are `computed`
-        in it. An entry is measured between its extremes, from 0 to 1, so that no square overflows or vanishes.
+        An entry is constant if it varies by no more than rounding: the rounding of float64, or of the values' own dtype
+        if they are `computed` in it. Each entry is first scaled to [0, 1] by its extremes, so that no square overflows
+        or vanishes.
         """
         if self.per == "none":
             return
@@ -101,16 +102,16 @@ class Standardize(Exact):
         self.take(mean[0], torch.where(varies, deviation, 1.0)[0])
 
     def take(self, mean: Tensor, deviation: Tensor) -> None:
-        """Standardise by these from now on."""
+        """Set the mean and deviation to standardise by."""
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
         self._round()
 
     def _round(self, _: object = None) -> None:
-        """Compute anew what batches are computed with."""
+        """Recompute `near`, `scale` and `rest` from `mean` and `deviation`."""
         self.near.copy_(self.mean)
         self.scale.copy_(self.deviation)
-        self.scale.masked_fill_(self.scale == 0, 1.0)  # of what varies by less than this type can say
+        self.scale.masked_fill_(self.scale == 0, 1.0)  # a deviation too small for this dtype
         self.rest.copy_((self.near - self.mean) / self.scale)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
@@ -119,7 +120,7 @@ class Standardize(Exact):
         return self
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return floats of the shape of `values` (B, …)."""
+        """Return standardised floats of the shape of `values` (B, …)."""
         near = self.near
         if self.per == "none":
             return values.to(near.dtype)
@@ -135,9 +136,8 @@ class Standardize(Exact):
 class Features(nn.Module, ABC):
     """Everything between raw inputs and the model.
 
-    `extract` is computed once an example and kept; the module itself, called on what `extract` returned, is computed
-    once a batch. Both together are what the model sees. All that is fitted lies in buffers, so the state of a run
-    holds it.
+    `extract` runs once per example, and its results are kept. Calling the module on these results gives the model's
+    inputs; this runs for each batch. All fitted values are buffers, so a run's state holds them.
 
     Parameters
     ----------
@@ -149,8 +149,7 @@ class Features(nn.Module, ABC):
     Attributes
     ----------
     name, settings, unchanged
-        The option's name, a hash of its values, and whether inputs pass as they are: of the config
-        whose `FeaturesConfig.make` made it.
+        Set by `FeaturesConfig.make`: the config's name, a hash of its values, and whether `extract` changes nothing.
     """
 
     name, settings = "", ""
@@ -164,11 +163,11 @@ class Features(nn.Module, ABC):
 
     @property
     def like(self) -> Tensor:
-        """A tensor with the device and the type of numbers that all is computed with."""
+        """A tensor with the device and the dtype of the computations."""
         return self.standardize.near
 
     def widened(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the state of such features with float64 for what is `Exact`: earlier versions wrote float32."""
+        """Return a state of these features with `Exact` buffers as float64: earlier versions wrote float32."""
         parts = self.named_modules(remove_duplicate=False)
         exact = {f"{place}.{name}" for place, part in parts if isinstance(part, Exact) for name in part.exact}
         return {
@@ -178,10 +177,10 @@ class Features(nn.Module, ABC):
 
     @abstractmethod
     def extract(self, inputs: Tensor) -> Tensor:
-        """Return (N, *output_shape) from raw inputs (N, …)."""
+        """Return features (N, *output_shape) of raw inputs (N, …)."""
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Learn from the raw training inputs alone, and return them extracted."""
+        """Learn from the raw training inputs alone, and return their features."""
         extracted = self.extract(inputs)
         self.standardize.fit(extracted, computed=extracted is not inputs)
         return extracted

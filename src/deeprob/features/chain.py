@@ -1,4 +1,4 @@
-"""Features of features: each sees what the one before makes of its inputs."""
+"""Features of features: each takes the output of the one before."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from deeprob.config import register
 from deeprob.features.base import Features
 from deeprob.features.parts import PARTS, PartsConfig
 
-_CHUNK = 4096  # examples that are in memory at each part
+_CHUNK = 4096  # examples in memory at once, at each part
 
 
 @register("features", "chain")
 @dataclass(kw_only=True, slots=True)
 class ChainConfig(PartsConfig):
-    """Features one after another: the first sees the inputs, each other what the one before returned, standardised."""
+    """Features one after another: each part takes the standardised output of the part before."""
 
     parts: list[Any] = field(default_factory=lambda: ["hog", "whiten"], metadata={"accepted": PARTS})
 
@@ -27,7 +27,7 @@ class ChainConfig(PartsConfig):
         Raises
         ------
         UserError
-            For inputs that the first part cannot take, or a part that cannot take what the one before returns.
+            If the first part cannot take the inputs, or a part cannot take the output of the one before.
         """
         parts = []
         for config in self.features():
@@ -37,12 +37,12 @@ class ChainConfig(PartsConfig):
 
 
 class Chain(Features):
-    """The composition fₙ(… f₂(f₁(x))) of features; its shape and its way to standardise are those of the last.
+    """The composition fₙ(… f₂(f₁(x))) of features; its output shape and standardisation are those of the last part.
 
     Parameters
     ----------
     parts
-        The features, each built for what the one before returns.
+        The features, each built for the output shape of the one before.
     """
 
     def __init__(self, parts: Sequence[Features]) -> None:
@@ -56,7 +56,7 @@ class Chain(Features):
         return torch.cat([self._extract(chunk) for chunk in torch.split(inputs, _CHUNK)])
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Fit each part to what those before make of the raw training inputs, and return them extracted by all."""
+        """Fit each part to the output of the part before, and return the last part's features of the raw inputs."""
         *before, last = self.steps()
         for part in before:
             inputs = standardized(part, part.fit(inputs))
@@ -74,6 +74,6 @@ class Chain(Features):
 
 
 def standardized(part: Features, extracted: Tensor) -> Tensor:
-    """Return what the next part sees of what a part extracted (N, …), on the part's device."""
+    """Return a part's `extracted` features (N, …) standardised, on the part's device, as inputs of the next part."""
     inputs: Tensor = part(extracted.to(part.like.device))
     return inputs

@@ -11,20 +11,20 @@ from deeprob.tracking.console import Bar
 def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) -> Tensor:
     """Return centres of many points, by Lloyd's algorithm from points drawn at random.
 
-    As `deeprob.features.kmeans.kmeans` but for the start, which among so many has no need to be chosen with care, and
-    for the number of moves, of which the first few bring nearly all that there is to win. A centre that has lost all
-    its points stays where it is.
+    This differs from `deeprob.features.kmeans.kmeans` in two ways. The start is not chosen with care, because there are
+    so many points. The number of moves is fixed, because the first few bring nearly all of the improvement. A centre
+    that loses all its points stays where it is.
 
     Parameters
     ----------
     points
         (N, D) floats, N at least `count`.
     count
-        How many centres.
+        Number of centres.
     rng
         Draws the start, on the CPU.
     iterations
-        How many moves.
+        Number of moves.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) 
             for part in parts:
                 owners = nearest(part, centres)
                 sizes += torch.bincount(owners, minlength=count)
-                sums.index_add_(0, owners, part.double())  # in double, so that their order leaves no trace
+                sums.index_add_(0, owners, part.double())  # in double precision, so that their order does not matter
                 bar.advance(len(part))
             means = (sums / sizes.clamp(min=1)[:, None]).to(points.dtype)
             centres = torch.where(sizes[:, None] > 0, means, centres)
@@ -49,12 +49,12 @@ def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) 
 
 
 def directions(points: Tensor, count: int, rng: torch.Generator, iterations: int) -> Tensor:
-    """Return words c of length 1 such that each of many points is nearly s·c for one of them, with s of either sign.
+    """Return words c of length 1 such that each point is nearly s·c for one word c, with s of either sign.
 
     Coates & Ng, "The importance of encoding versus training with sparse coding and vector quantization", 2011 (OMP-1):
     a point z belongs to the word of largest |z·c|, with s = z·c, and a word becomes the direction of Σ s z over its
-    points. It starts from points drawn at random; a word that has lost all its points stays as it is. Small: of (3, 0),
-    (−1, 0) and (0, 2) and two words one is (±1, 0), the other (0, ±1).
+    points. The words start from points drawn at random. A word that loses all its points stays unchanged. Example: for
+    the points (3, 0), (−1, 0) and (0, 2), words that start from the last two become (−1, 0) and (0, 1).
 
     Parameters
     ----------

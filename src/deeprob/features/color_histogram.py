@@ -21,15 +21,15 @@ class ColorHistogramConfig(PictureFeaturesConfig):
     Attributes
     ----------
     space
-        ``hsv``: hue, an angle whose last bin is the first one's neighbour, saturation and value; or ``rgb``.
+        ``hsv`` (hue, saturation and value) or ``rgb``. Hue is an angle, so its last bin is a neighbour of its first.
     bins
-        Of each channel.
+        Number of bins for each channel.
     joint
-        Count triples of bins, bins³ of them, in place of each channel on its own.
+        Whether to count the bins³ combinations of the three channels' bins, instead of each channel separately.
     soft
-        A pixel between the centres of two bins counts for both, the more the nearer it is.
+        Whether a pixel between the centres of two bins counts for both, and more for the nearer one.
     grid
-        A histogram for each of grid × grid regions; 1 takes the whole picture, so that place does not matter.
+        Each of grid × grid regions has its own histogram; 1 uses the whole picture, so that place does not matter.
     """
 
     space: str = choice("hsv", among=SPACES)
@@ -44,7 +44,7 @@ class ColorHistogramConfig(PictureFeaturesConfig):
         Raises
         ------
         UserError
-            For inputs that are no pictures in color, or have fewer pixels than the grid has regions.
+            If inputs are not pictures in color, or have fewer pixels along a side than `grid`.
         """
         _, height, width = self.shape(input_shape, color=True)
         self.check_grid(self.grid, height, width)
@@ -63,13 +63,13 @@ class ColorHistogramConfig(PictureFeaturesConfig):
 class ColorHistogram(PictureFeatures):
     """Swain & Ballard, "Color indexing", 1991.
 
-    Each channel is cut into bins of one width, [0, 1/bins) to [1 − 1/bins, 1]. A histogram's numbers are shares of a
+    Each channel is cut into bins of equal width, [0, 1/bins) to [1 − 1/bins, 1]. A histogram's numbers are shares of a
     region's pixels. With b bins and a grid of g × g regions there are 3·b·g² numbers, or b³·g² joint ones.
 
     Parameters
     ----------
     size
-        Of a picture, (H, W).
+        Size of a picture, (H, W).
     standardize, before
         See `PictureFeatures`.
     space, bins, joint, soft, grid
@@ -103,7 +103,7 @@ class ColorHistogram(PictureFeatures):
         self.register_buffer("columns", regions(width, grid), persistent=False)
 
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return (B, D) of pictures (B, 3, H, W): by channel, bin and region, or by bins of the three and region."""
+        """Return (B, D) of pictures (B, 3, H, W): by channel, bin and region, or by joint bin and region."""
         colors = pictures / 255
         if self.space == "hsv":
             colors = hsv(colors)

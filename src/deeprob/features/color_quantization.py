@@ -1,4 +1,4 @@
-"""Color quantization: a palette of a few colors learned from the training pictures, and how much each has of them."""
+"""Color quantization: a small palette learned from the training pictures, and each picture's shares of its colors."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from deeprob.features.votes import pooled, regions
 
 _PICTURES = 2048
 _PIXELS = 2**16
-"""A palette is learned from so many training pictures, drawn at random, and so many of their pixels."""
+"""A palette is learned from at most this many random training pictures, and about this many of their pixels."""
 
 
 @register("features", "color_quantization")
@@ -24,11 +24,11 @@ class ColorQuantizationConfig(PictureFeaturesConfig):
     Attributes
     ----------
     colors
-        In the palette.
+        Number of colors in the palette.
     grid
-        Count in each of grid × grid regions; 1 takes the whole picture.
+        Pixels are counted in each of grid × grid regions; 1 uses the whole picture.
     seed
-        Draws the pixels from which the palette is learned.
+        Seed that draws the pixels from which the palette is learned.
     """
 
     colors: int = number(16, minimum=2, maximum=4096)
@@ -41,7 +41,7 @@ class ColorQuantizationConfig(PictureFeaturesConfig):
         Raises
         ------
         UserError
-            For inputs that are no pictures in color, or have fewer pixels than the grid has regions.
+            If inputs are not pictures in color, or have fewer pixels along a side than `grid`.
         """
         _, height, width = self.shape(input_shape, color=True)
         self.check_grid(self.grid, height, width)
@@ -59,7 +59,7 @@ class ColorQuantization(PictureFeatures):
     Parameters
     ----------
     size
-        Of a picture, (H, W).
+        Size of a picture, (H, W).
     standardize, before
         See `PictureFeatures`.
     colors, grid, seed
@@ -81,20 +81,20 @@ class ColorQuantization(PictureFeatures):
         self.register_buffer("columns", regions(width, grid), persistent=False)
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Learn the palette from training pictures (N, 3, H, W), and return them extracted."""
+        """Learn the palette from training pictures (N, 3, H, W), and return their features."""
         rng = randomness.generator(self.seed, "palette")
         sample = inputs[torch.randperm(len(inputs), generator=rng)[:_PICTURES].sort().values.to(inputs.device)]
-        share = -(-_PIXELS // len(sample))  # pixels of each picture, some of them twice where it has not so many
+        share = -(-_PIXELS // len(sample))  # pixels of each picture, drawn with replacement
         pixels = []
         for _, pictures in self.prepared(sample):
             places = torch.randint(pictures[0, 0].numel(), (len(pictures), 1, share), generator=rng)
-            flat = pictures.flatten(2).cpu()  # here sums have one order, so the same pictures have the same palette
+            flat = pictures.flatten(2).cpu()  # on a CPU sums have a fixed order: same pictures, same palette
             pixels.append(flat.gather(2, places.expand(-1, 3, -1)).transpose(1, 2).flatten(0, 1))
         self.palette.copy_(kmeans(torch.cat(pixels), len(self.palette), rng))
         return super().fit(inputs)
 
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return (B, K·g²) of pictures (B, 3, H, W): by color and region."""
+        """Return features (B, K·g²) of pictures (B, 3, H, W), by color and region."""
         numbers = torch.arange(len(self.palette), device=pictures.device)
         planes = (self._nearest(pictures)[:, None] == numbers[:, None, None]).to(pictures.dtype)
         return pooled(planes, self.rows, self.columns).flatten(1)

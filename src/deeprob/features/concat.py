@@ -1,4 +1,4 @@
-"""Several features of the same inputs, one after another in a row."""
+"""Several features of the same inputs, side by side in a row."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,15 +28,15 @@ class ConcatConfig(PartsConfig):
         Raises
         ------
         UserError
-            For inputs that a part cannot take.
+            If a part cannot take the inputs.
         """
         return Concat([config.build(input_shape) for config in self.features()])
 
 
 class Concat(Features):
-    """The numbers of each part in turn, D₁ + D₂ + … of them, whatever their shape was.
+    """The numbers of all parts in turn, flattened to D₁ + D₂ + … numbers per example.
 
-    The whole's means and deviations are those that each part measured, so a part keeps its own way to standardise.
+    The means and deviations are those that each part measured, so each part keeps its own `standardize`.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Concat(Features):
         return whole
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Fit each part to the raw training inputs, and return them extracted."""
+        """Fit each part to the raw training inputs, and return their features."""
         whole = self._empty_for(inputs)
         means, deviations = [], []
         for part, columns in self._columns(whole):
@@ -70,7 +70,7 @@ class Concat(Features):
         return whole
 
     def _columns(self, whole: Tensor) -> Iterator[tuple[Features, Tensor]]:
-        """Yield each part, and its columns (N, D) of the whole."""
+        """Yield each part, and its columns (N, D) of `whole`."""
         start = 0
         for part in self.parts:
             assert isinstance(part, Features)
@@ -78,6 +78,6 @@ class Concat(Features):
             start += part.output_count
 
     def _empty_for(self, inputs: Tensor) -> Tensor:
-        """Return room (N, D₁ + D₂ + …) for all parts of inputs (N, …), with as many digits as these have."""
+        """Return an empty tensor (N, D₁ + D₂ + …) for all parts; float64 if a narrower dtype would round inputs."""
         dtype = torch.float64 if narrows(self.like.dtype, inputs) else self.like.dtype
         return torch.empty((len(inputs), self.output_count), dtype=dtype, device=self.like.device)

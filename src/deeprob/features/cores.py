@@ -1,4 +1,4 @@
-"""Work on chunks, each on a CPU core of its own."""
+"""Process chunks in parallel, each on its own CPU core."""
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 def on_all_cores(work: Callable[[slice], T], chunks: Sequence[slice], device: torch.device) -> Generator[T, None, None]:
-    """Yield what `work` makes of each chunk, in their order; on a CPU in as many threads as PyTorch may use.
+    """Yield the result of `work` for each chunk, in order; on a CPU in as many threads as PyTorch may use.
 
-    Cores that share an operation wait for each other after it, and fetch its numbers from each other's caches. One that
-    has a chunk of its own does neither, and rounds as if it were alone: the results are those of a single thread.
+    Cores that share one operation wait for each other after it, and read its numbers from each other's caches. A core
+    with its own chunk does neither. It also rounds like a single thread, so the results are those of a single thread.
     """
     threads = min(torch.get_num_threads(), len(chunks)) if device.type == "cpu" else 1
     if threads <= 1:
@@ -24,4 +24,4 @@ def on_all_cores(work: Callable[[slice], T], chunks: Sequence[slice], device: to
         yield from pool.map(work, chunks)
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(torch.get_num_threads())  # what was set in them is the default of later threads
+        torch.set_num_threads(torch.get_num_threads())  # the pool's setting would be the default of later threads

@@ -10,9 +10,9 @@ from deeprob.features.exact import centred
 from deeprob.tracking.console import Bar
 
 MOST = 2**13
-"""The principal axes of more numbers than this take too much time."""
+"""Most numbers per row whose principal axes are computed; more would take too much time."""
 MOST_TO_FACTOR = 2**14
-"""The covariance of more numbers than this takes too much memory (2 GB, three times)."""
+"""Most numbers per row whose covariance is computed; more would take too much memory (here it is 2 GB, three times)."""
 _CHUNK = 2**12  # rows whose products are summed in single precision
 _BLOCK = 2**10  # columns whose products are computed at once
 
@@ -20,9 +20,9 @@ _BLOCK = 2**10  # columns whose products are computed at once
 def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     """Return the mean (D,) and the covariance (D, D) of rows (N, D) of any type, in double precision.
 
-    Products are computed chunk by chunk as `dtype`, after the mean was taken off, and summed in double; of two that are
-    equal, above and below the diagonal, one. Columns are divided by powers of two, which rounds nothing, so that no
-    product overflows.
+    The mean is subtracted first. Products are computed chunk by chunk as `dtype`, and summed in double precision. The
+    products above the diagonal are copies of the equal ones below it. Columns are divided by powers of two so that no
+    product overflows; this causes no rounding.
     """
     parts = torch.split(values, _CHUNK)
     mean = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
@@ -44,14 +44,14 @@ def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor,
 
 
 def axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Return variances (D,) from the largest on, and principal axes (D, D), one a column, of a covariance (D, D).
+    """Return the variances (D,), largest first, and the principal axes (D, D), one per column, of a covariance (D, D).
 
-    An axis's entry of largest size is positive, so that there is one answer.
+    The entry of largest absolute value in each axis is positive, so that signs are unique.
 
     Raises
     ------
     UserError
-        When they cannot be found, as for columns that differ too much in size.
+        If the axes cannot be found, for example because columns differ too much in size.
     """
     try:
         variances, vectors = torch.linalg.eigh(covariance)

@@ -1,4 +1,4 @@
-"""Means that are taken off before digits are rounded away: 1,700,000,003 is a number of its own in float64 alone."""
+"""Subtract means before numbers are rounded: float64 can represent 1,700,000,003, but float32 cannot."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -10,7 +10,7 @@ _WIDE = (torch.float64, torch.int64, torch.int32)
 
 
 class Exact(nn.Module):
-    """A module with buffers, named in `exact`, that stay float64 when the others take another type of numbers."""
+    """A module whose buffers named in `exact` stay float64 when the other buffers change their dtype."""
 
     exact: ClassVar[tuple[str, ...]] = ("mean",)
 
@@ -23,14 +23,14 @@ class Exact(nn.Module):
 
 
 def narrows(dtype: torch.dtype, values: Tensor) -> bool:
-    """Tell whether values may have digits that a type of numbers has not."""
+    """Return whether converting `values` to `dtype` may lose digits."""
     return dtype != torch.float64 and values.dtype in _WIDE
 
 
 def centred(values: Tensor, mean: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return values (…) of any type less a float64 mean, as new numbers of a type, with all the digits that it has.
+    """Return values (…) of any type minus a float64 mean, as a new tensor of type `dtype`, in its full precision.
 
-    Small: of 100,000.02 and a mean of 100,000 it is 0.02, also in float32, whose neighbours of 100,000 are 0.008 apart.
+    Example: 100,000.02 minus a mean of 100,000 is 0.02, also in float32, where numbers near 100,000 are 0.008 apart.
     """
     if narrows(dtype, values):
         return (values - mean).to(dtype)

@@ -1,4 +1,4 @@
-"""Features computed once: what took long is kept in the user's cache folder, and read from there by later runs."""
+"""Compute features once: results that took long are kept in the user's cache folder for later runs."""
 
 import functools
 import hashlib
@@ -19,13 +19,13 @@ from deeprob.tracking.console import note
 from deeprob.tracking.device import device_name
 
 WORTH = 1.0
-"""Seconds of computing from which on a result is kept."""
+"""A result is kept if computing it took at least so many seconds."""
 
 _EXTRACTED = "extracted"
 
 
 def fit(features: Features, inputs: Tensor) -> Tensor:
-    """Fit features to the raw training inputs, and return them extracted (see `Features.fit`).
+    """Fit features to the raw training inputs, and return the extracted features (see `Features.fit`).
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ def fit(features: Features, inputs: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (N, …) as computed, bit by bit, wherever it comes from.
+        (N, …), the same bits whether computed now or read from the cache.
     """
-    if isinstance(features, Chain):  # part by part, so that a change in a later one leaves those before in the cache
+    if isinstance(features, Chain):  # part by part: earlier parts stay in the cache when a later part changes
         *before, last = features.steps()
         for part in before:
             inputs = standardized(part, fit(part, inputs))
@@ -59,7 +59,7 @@ def fit(features: Features, inputs: Tensor) -> Tensor:
 
 
 def extract(features: Features, inputs: Tensor) -> Tensor:
-    """Return what fitted features extract (N, …) of raw inputs (N, …), the same bit by bit wherever it comes from."""
+    """Return features (N, …) of raw inputs (N, …), the same bits whether computed now or read from the cache."""
     if isinstance(features, Chain):
         *before, last = features.steps()
         for part in before:
@@ -68,10 +68,11 @@ def extract(features: Features, inputs: Tensor) -> Tensor:
     if features.unchanged:
         return features.extract(inputs)
     state = features.state_dict()
-    fitted = _read(_cache_key("fit", features, inputs))  # of a training split, if these features were fitted to it
+    fitted = _read(_cache_key("fit", features, inputs))  # exists if these inputs are the training split
     if fitted is not None and all(torch.equal(fitted[f"state.{name}"], value.cpu()) for name, value in state.items()):
         return fitted[_EXTRACTED]
-    learned = {name: value for name, value in state.items() if not name.startswith("standardize.")}  # comes after it
+    # standardisation comes after `extract`, so the key leaves it out
+    learned = {name: value for name, value in state.items() if not name.startswith("standardize.")}
     words = [f"{name}={fingerprint(value)}" for name, value in learned.items()]
     key = _cache_key("extract", features, inputs, *words)
     with memory_errors(advice=_size(features, inputs)):
@@ -79,13 +80,13 @@ def extract(features: Features, inputs: Tensor) -> Tensor:
 
 
 def _size(features: Features, inputs: Tensor) -> str:
-    """Return what to lower where memory does not suffice."""
+    """Return advice on what to lower if memory does not suffice."""
     numbers = f"{features.output_count:,} numbers for each of {len(inputs):,} inputs"
     return f"features={features.name} has {numbers}; lower them, or dataset.limit"
 
 
 def _read(key: str) -> dict[str, Tensor] | None:
-    """Return what the cache has under a key; of what is damaged nothing is left but a line."""
+    """Return what the cache has under a key, or None; if that is damaged, print a note and return None."""
     try:
         return Cache(user_cache() / "features").get(key)
     except Damaged as error:
@@ -94,9 +95,9 @@ def _read(key: str) -> dict[str, Tensor] | None:
 
 
 def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Return what the cache has under a key, or else compute it, and keep it if that took long.
+    """Return what the cache has under a key; if it has nothing, compute the content, and keep it if that took long.
 
-    A cache that is damaged or cannot be written costs time, and a line that says so.
+    If the cache is damaged or cannot be written, print a note and compute anyway.
     """
     content = _read(key)
     if content is not None:
@@ -114,7 +115,7 @@ def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
 
 
 def _cache_key(purpose: str, features: Features, inputs: Tensor, *state: str) -> str:
-    """Return a name for what is computed, different if anything that the numbers follow from is."""
+    """Return a cache key that changes with everything that the computed numbers depend on."""
     assert features.settings, "made by build() and not by make(): its settings are unknown"
     like = features.like
     machine = f"{device_name(like.device)} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"
@@ -124,7 +125,7 @@ def _cache_key(purpose: str, features: Features, inputs: Tensor, *state: str) ->
 
 
 def _code(features: Features) -> str:
-    """Return a hash of the code that computes features: a change in it makes what was kept worthless."""
+    """Return a hash of the code that computes features; results that were kept by other code are not used."""
     modules = {sys.modules[type(part).__module__] for part in features.modules()}
     files = {Path(file) for module in modules if (file := getattr(module, "__file__", None))}
     package_files = Path(__file__).parent.glob("*.py")

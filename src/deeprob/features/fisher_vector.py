@@ -1,4 +1,4 @@
-"""Fisher vectors: in which direction a picture's patches would pull a mixture of Gaussians."""
+"""Fisher vectors: the direction in which a picture's patches would change a mixture of Gaussians."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -21,11 +21,11 @@ class FisherVectorConfig(PatchFeaturesConfig):
     Attributes
     ----------
     components
-        Principal components of a patch that are kept.
+        Number of a patch's principal components that are kept.
     gaussians
-        In the mixture.
+        Number of Gaussians in the mixture.
     iterations
-        Of expectation and maximisation.
+        Number of iterations of expectation and maximisation.
     """
 
     components: int = number(64, minimum=1)
@@ -38,8 +38,8 @@ class FisherVectorConfig(PatchFeaturesConfig):
         Raises
         ------
         UserError
-            For inputs that are no pictures, or smaller than a patch, or have fewer patches than the grid has regions,
-            or fewer numbers a patch than components.
+            If inputs are not pictures, are smaller than a patch, have fewer patches along a side than `grid`, or fewer
+            numbers per patch than `components`.
         """
         patches = self.patches(input_shape)
         fit_components("fisher_vector", self.components, patches.descriptor.count, "patches")
@@ -56,8 +56,8 @@ class FisherVector(PatchFeatures):
     """Sánchez, Perronnin, Mensink & Verbeek, "Image classification with the Fisher vector", 2013.
 
     With N Gaussians over K components and a grid of R = g × g regions a picture has 2·N·R·K numbers: the gradients of
-    the log-likelihood of a region's patches to each mean and deviation, scaled so that they vary alike. Of each the
-    root is taken, with its sign, and a region's numbers are divided by their length.
+    the log-likelihood of a region's patches with respect to each mean and deviation, scaled to similar variances. Each
+    gradient is replaced by its signed square root, and a region's numbers are divided by their length.
 
     Parameters
     ----------
@@ -85,12 +85,12 @@ class FisherVector(PatchFeatures):
         self.mixture = Mixture(gaussians, components)
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Learn projection and mixture from training pictures (N, C, H, W), and return them extracted.
+        """Learn projection and mixture from training pictures (N, C, H, W), and return their features.
 
         Raises
         ------
         UserError
-            When the pictures have fewer patches than there are to be Gaussians.
+            If there are fewer patches to learn from than Gaussians.
         """
         rows, columns = self.patches.grid
         available, gaussians = min(self.samples, len(inputs) * rows * columns), len(self.mixture.shares)
@@ -121,7 +121,7 @@ class FisherVector(PatchFeatures):
 
 
 def power_normalized(gradients: Tensor) -> Tensor:
-    """Return sign(v)·√|v| of vectors (B, N, 2K), scaled to length 1; a vector of zeros stays one."""
+    """Return sign(v)·√|v| of vectors (B, N, 2K), scaled to length 1; a vector of zeros stays zero."""
     flat = gradients.flatten(1)
     roots = flat.sign() * flat.abs().sqrt()
     lengths: Tensor = torch.linalg.vector_norm(roots, dim=1, keepdim=True)

@@ -12,7 +12,7 @@ from deeprob.features.picture_features import PictureFeatures, PictureFeaturesCo
 from deeprob.features.votes import cells, pooled, votes
 
 NORMS = ("none", "l2", "l2_hys")
-_EPSILON = 1e-5  # as scikit-image has it, for levels from 0 to 255
+_EPSILON = 1e-5  # scikit-image's value, for levels from 0 to 255
 _CLIP = 0.2
 
 
@@ -26,16 +26,16 @@ class HogConfig(PictureFeaturesConfig):
     cell
         Pixels along a cell's side.
     directions
-        Bins of a cell's histogram, over half a turn.
+        Number of bins of a cell's histogram, over half a turn.
     signed
-        Over a whole turn instead: from dark to light is another direction than from light to dark.
+        Whether directions cover a whole turn, so that dark to light and light to dark are different directions.
     soft
-        Votes are shared between neighbouring directions and cells by linear interpolation.
+        Whether votes are shared between neighbouring directions and cells by linear interpolation.
     norm
-        What makes contrasts alike, for each block of cells: ``l2``, ``l2_hys`` (then entries above 0.2 are cut and it
-        is done again), or ``none``, which keeps the strengths of the cells.
+        How the contrast of each block of cells is normalized: ``l2``; ``l2_hys``, which then cuts entries above 0.2 and
+        normalizes again; or ``none``, which keeps the strengths of the cells.
     block
-        Cells along a block's side; blocks overlap, so that a cell is in several. Without a norm there are no blocks.
+        Cells along a block's side. Blocks overlap, so a cell is in several. With ``norm=none`` there are no blocks.
     """
 
     cell: int = number(4, minimum=1)
@@ -51,7 +51,7 @@ class HogConfig(PictureFeaturesConfig):
         Raises
         ------
         UserError
-            For inputs that are no pictures, or too small for one cell or block.
+            If inputs are not pictures, or are too small for one cell or block.
         """
         channels, height, width = self.shape(input_shape)
         in_blocks = self.norm != "none"
@@ -80,13 +80,13 @@ class Hog(PictureFeatures):
 
     A pixel votes for the direction of its gradient with the gradient's length; a cell's histogram is the mean of the
     votes over its pixels. With R × C cells of d directions, norm ``none`` gives R·C·d numbers, and blocks of b × b
-    cells give (R − b + 1)(C − b + 1)·b²·d. Small: 2 × 3 cells of 9 directions are 54 numbers, and two blocks of 2 × 2
-    cells 72. With ``soft=False`` and unsigned directions it is scikit-image's ``hog``.
+    cells give (R − b + 1)(C − b + 1)·b²·d. Example: 2 × 3 cells of 9 directions are 54 numbers, and two blocks of 2 × 2
+    cells are 72. With ``soft=False`` and unsigned directions the result is that of scikit-image's ``hog``.
 
     Parameters
     ----------
     shape
-        Of a picture, (C, H, W).
+        Shape of a picture, (C, H, W).
     standardize, before
         See `PictureFeatures`.
     cell, directions, signed, soft, norm, block
@@ -137,10 +137,10 @@ class Hog(PictureFeatures):
 
 
 def gradients(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how a picture changes downwards and to the right, at each pixel.
+    """Return how much pictures change downwards and to the right, at each pixel.
 
-    A change is the difference of a pixel's two neighbours, and 0 at the border. Of several channels the one that
-    changes most counts, the first of equals.
+    A change is the difference of a pixel's two neighbours, and 0 at the border. The channel with the largest change
+    counts; of equal channels, the first.
 
     Parameters
     ----------

@@ -7,9 +7,9 @@ from torch import Tensor
 def hsv(pictures: Tensor) -> Tensor:
     """Return hue, saturation and value of red, green and blue.
 
-    Value is V = max of the three; saturation is S = (max − min)/max; hue is an angle, in turns: 0 red, 1/3 green, 2/3
-    blue, and 1 would be red again. Grey has hue 0, and black saturation 0 too. (Smith, "Color gamut transform pairs",
-    1978; Python's ``colorsys.rgb_to_hsv``.) Small: (1, ½, ½) is (0, ½, 1), and (0, ½, ½) is (½, 1, ½).
+    Value is V = max of the three; saturation is S = (max − min)/max; hue is an angle, in turns: 0 is red, 1/3 green,
+    2/3 blue, and 1 would be red again. Grey has hue 0. Black has hue 0 and saturation 0. (Smith, "Color gamut transform
+    pairs", 1978; Python's ``colorsys.rgb_to_hsv``.) Example: (1, ½, ½) is (0, ½, 1), and (0, ½, ½) is (½, 1, ½).
 
     Parameters
     ----------
@@ -31,5 +31,5 @@ def hsv(pictures: Tensor) -> Tensor:
         torch.where(green == value, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
     )
     hue = torch.where(spread > 0, sixths / 6, 0).remainder_(1)
-    hue = torch.where(hue < 1, hue, 0)  # a red just below 0 may be rounded to a whole turn
+    hue = torch.where(hue < 1, hue, 0)  # a hue just below 0 may be rounded to a whole turn
     return torch.stack([hue, spread / torch.where(value > 0, value, 1), value], dim=1)

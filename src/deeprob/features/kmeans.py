@@ -7,27 +7,28 @@ _CHUNK = 2**24  # distances in memory at once
 
 
 def kmeans(points: Tensor, count: int, rng: torch.Generator, iterations: int = 100) -> Tensor:
-    """Return centres such that points are near the nearest of them.
+    """Return centres such that each point is near its nearest centre.
 
-    Lloyd's algorithm, "Least squares quantization in PCM", 1982: a centre moves to the mean of the points nearest to
-    it, until none changes hands. It starts from points drawn far from one another (Arthur & Vassilvitskii, "k-means++",
-    2007). A centre that has lost all its points stays where it is. Small: 0, 1, 10, 11 and two centres: ½ and 10½.
+    Lloyd's algorithm, "Least squares quantization in PCM", 1982: each centre moves to the mean of the points nearest to
+    it, until no point changes its centre. The centres start from points drawn far from one another (Arthur &
+    Vassilvitskii, "k-means++", 2007). A centre that loses all its points stays where it is. Example: the points 0, 1,
+    10, 11 have the two centres ½ and 10½.
 
     Parameters
     ----------
     points
         (N, D) floats.
     count
-        How many centres; where there are fewer distinct points, some centres are alike.
+        Number of centres; if there are fewer distinct points, some centres are equal.
     rng
         Draws the start, on the CPU.
     iterations
-        At most so many moves.
+        Maximum number of moves.
 
     Returns
     -------
     Tensor
-        (count, D), in the order in which they were drawn.
+        (count, D), in the order in which their starting points were drawn.
     """
     centres = _start(points, count, rng)
     owners = torch.full((len(points),), -1, device=points.device)
@@ -44,9 +45,9 @@ def kmeans(points: Tensor, count: int, rng: torch.Generator, iterations: int = 1
 
 
 def nearest(points: Tensor, centres: Tensor) -> Tensor:
-    """Return the number of the nearest centre (K, D) of each point (N, D), the first of equals: (N,) int64.
+    """Return (N,) int64, the number of the centre (K, D) nearest to each point (N, D), the first of equals.
 
-    ‖p − c‖² = ‖p‖² − 2·p·c + ‖c‖², of which the first term is the same for all centres.
+    ‖p − c‖² = ‖p‖² − 2·p·c + ‖c‖². The first term is the same for all centres, so it is left out.
     """
     half_squares = centres.square().sum(1) / 2
     chunks = torch.split(points, max(1, _CHUNK // len(centres)))
@@ -54,7 +55,7 @@ def nearest(points: Tensor, centres: Tensor) -> Tensor:
 
 
 def _start(points: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """Draw points (count, D), each with a chance that grows with the square of its distance from those before."""
+    """Draw points (count, D), with chances proportional to the squared distance from the nearest point drawn before."""
     drawn = int(torch.randint(len(points), (), generator=rng))
     centres = [points[drawn]]
     squares = (points - centres[0]).square().sum(1)

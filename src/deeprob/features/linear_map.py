@@ -1,4 +1,4 @@
-"""Many inputs mapped row by row, in chunks, so that only the outcome is in memory as a whole."""
+"""Map many inputs row by row, in chunks, so that only the results are in memory as a whole."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,20 +13,20 @@ _CHUNK = 4096
 def mapped(
     function: Callable[[Tensor], Tensor], doing: str, like: Tensor, inputs: Tensor, shape: Sequence[int]
 ) -> Tensor:
-    """Return (N, *shape) of inputs (N, …).
+    """Return the results (N, *shape) of `function` for inputs (N, …).
 
     Parameters
     ----------
     function
-        From rows (B, D), of the inputs' type of numbers, to rows of as many numbers as `shape` holds.
+        Takes rows (B, D) of the inputs' dtype, and returns rows with as many numbers as `shape` holds.
     doing
-        What is shown while it takes its time.
+        The text before the progress bar.
     like
-        Has the device to work on, and the type of numbers of the results.
+        A tensor with the device to work on, and the dtype of the results.
     inputs
         Of any type, on any device.
     shape
-        Of one result.
+        Shape of one result.
     """
     outcome = torch.empty((len(inputs), *shape), dtype=like.dtype, device=like.device)
     with Bar(len(inputs), doing, "inputs") as bar:

@@ -9,8 +9,8 @@ from deeprob.features.codebook_learning import codebook
 from deeprob.tracking.console import Bar
 
 _CHUNK = 2**14  # rows in memory with all their likelihoods
-_START = 5  # moves of the k-means that the means start from
-_FLOOR = 1e-3  # of a column's variance: a Gaussian that has one point alone does not shrink to it
+_START = 5  # moves of the k-means that finds the initial means
+_FLOOR = 1e-3  # least share of a column's variance, so that a Gaussian with a single point does not shrink to it
 
 
 class Mixture(nn.Module):
@@ -21,7 +21,7 @@ class Mixture(nn.Module):
     count
         N.
     numbers
-        D, of a point.
+        D, the numbers of a point.
     """
 
     shares: Tensor
@@ -38,7 +38,7 @@ class Mixture(nn.Module):
         """Fit to points (M, D), M at least N, and return the mean log-likelihood before each iteration.
 
         Dempster, Laird & Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977: the likelihood
-        never falls, but for variances that are held at a thousandth of the points' own. Means start from k-means.
+        never falls, except where a variance is held at a thousandth of the points' variance. Means start from k-means.
         """
         count, numbers = self.means.shape
         spread = points.double().var(0, correction=0)
@@ -61,7 +61,7 @@ class Mixture(nn.Module):
         return likelihoods
 
     def _maximize(self, sums: Tensor, floor: Tensor) -> None:
-        """Set all to what is likeliest given sums over points (N, 1 + 2D); a Gaussian without points stays as it is."""
+        """Set the likeliest parameters given sums over points (N, 1 + 2D); a Gaussian without points is unchanged."""
         numbers = self.means.shape[1]
         size = sums[:, :1]
         means, squares = torch.split(sums[:, 1:] / size.clamp(min=1e-12), numbers, 1)
@@ -75,7 +75,7 @@ class Mixture(nn.Module):
     def logs(self, points: Tensor) -> Tensor:
         """Return log πₙ N(x; μₙ, σₙ²) of points (…, D): (…, N).
 
-        −½ Σ (x − μ)²/σ² is written out, so that it is one product of matrices of the points and their squares.
+        −½ Σ (x − μ)²/σ² is expanded, so that it is one matrix product with the points and their squares.
         """
         precisions = self.variances.reciprocal()
         constant = self.shares.log() - 0.5 * (
@@ -85,13 +85,14 @@ class Mixture(nn.Module):
         return both @ torch.cat([self.means * precisions, -0.5 * precisions], 1).T + constant
 
     def gradients(self, posteriors: Tensor, points: Tensor) -> Tensor:
-        """Return the gradients of a picture's mean log-likelihood to means and deviations: (B, N, 2D).
+        """Return the gradients (B, N, 2D) of a picture's mean log-likelihood with respect to means and deviations.
 
         Each is divided by the root of its Fisher information, nearly √πₙ/σₙ for a mean and √(2πₙ)/σₙ for a deviation
-        (Perronnin & Dance, "Fisher kernels on visual vocabularies for image categorization", 2007), so for M points
+        (Perronnin & Dance, "Fisher kernels on visual vocabularies for image categorization", 2007). For M points this
+        gives
 
-        - to a mean: 1/(M√πₙ) Σ γ (x − μₙ)/σₙ,
-        - to a deviation: 1/(M√(2πₙ)) Σ γ ((x − μₙ)²/σₙ² − 1).
+        - for a mean: 1/(M√πₙ) Σ γ (x − μₙ)/σₙ,
+        - for a deviation: 1/(M√(2πₙ)) Σ γ ((x − μₙ)²/σₙ² − 1).
 
         Parameters
         ----------
@@ -114,7 +115,7 @@ def sums_of(posteriors: Tensor, points: Tensor) -> Tensor:
     Parameters
     ----------
     posteriors
-        γ (…, M, N): how likely each point comes from each Gaussian.
+        γ (…, M, N): the probability that each point comes from each Gaussian.
     points
         (…, M, D).
     """

@@ -21,14 +21,14 @@ class PartsConfig(FeaturesConfig):
     Attributes
     ----------
     parts
-        Names of features, or the values to set in one: ``{name: hog, cell: 8}``. A part that gives no `standardize` has
-        that of the whole.
+        Features, each a name, or a name with values to set: ``{name: hog, cell: 8}``. A part without its own
+        `standardize` uses that of the whole.
     """
 
     parts: list[Any] = field(default_factory=list, metadata={"accepted": PARTS})
 
     def problems(self) -> Iterator[str]:
-        """Yield what is wrong with a part."""
+        """Yield a message if a part is invalid."""
         try:
             self.features()
         except UserError as error:
@@ -51,7 +51,7 @@ def part_config(part: Any, key: str, standardize: str) -> FeaturesConfig:
     Raises
     ------
     UserError
-        For what is no name of a feature, and keys or values that it does not have.
+        If the part does not name a feature, or has a key or a value that is invalid for it.
     """
     values = dict(part) if isinstance(part, Mapping) else {"name": part}
     known = options("features")

@@ -1,4 +1,4 @@
-"""What features of patches share: which patches, samples of them to learn from, and the regions they belong to."""
+"""The base classes of features of patches: how patches are cut, sampled to learn from, and pooled over regions."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from deeprob.features.picture_features import PictureFeatures, PictureFeaturesCo
 
 DESCRIPTORS = ("levels", "edges")
 _PICTURES = 10_000
-"""Patches to learn from come from so many training pictures, drawn at random."""
+"""Patches to learn from come from at most this many training pictures, drawn at random."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -25,20 +25,21 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
     Attributes
     ----------
     descriptor
-        What a patch is: ``levels`` of its pixels, or ``edges``, a histogram of their directions.
+        What describes a patch: the ``levels`` of its pixels, or ``edges``, a histogram of edge directions.
     patch, stride
         Pixels along a patch's side, and from one patch to the next.
     contrast
-        Of levels: added to a patch's variance before it is divided by the root of it; null leaves levels as they are.
+        For ``levels``: added to a patch's variance before the patch is divided by its root; null leaves levels
+        unchanged.
     grid
-        Patches are pooled over each of grid × grid regions; 1 takes the whole picture.
+        Patches are pooled over each of grid × grid regions; 1 uses the whole picture.
     mirror
-        Take the mean of a picture's numbers and its mirror image's: for a linear classifier the same as training on
-        both, for twice the time.
+        Whether to average the features of a picture and of its mirror image. A linear classifier's scores are then the
+        mean of its scores for both. It takes twice the time.
     samples
-        Patches to learn from.
+        Number of patches to learn from.
     seed
-        Draws them, and what learning starts from.
+        Seed that draws these patches, and the start of learning.
     """
 
     descriptor: str = choice("levels", among=DESCRIPTORS)
@@ -51,18 +52,18 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
     seed: int = number(0, minimum=0)
 
     def problems(self) -> Iterator[str]:
-        """Yield what contradicts itself."""
+        """Yield a message for each contradiction between fields."""
         if self.descriptor == "edges" and self.patch % Edges.cells:
             cells, larger = Edges.cells, self.patch + -self.patch % Edges.cells
             yield f"patch={self.patch}: descriptor=edges cuts a patch into {cells}×{cells} cells; set patch={larger}"
 
     def patches(self, input_shape: tuple[int, ...]) -> "PatchSettings":
-        """Return which patches there are, how they are described, and how many of them are learned from.
+        """Return how patches are cut and described for inputs of a shape, and how many are learned from.
 
         Raises
         ------
         UserError
-            For inputs that are no pictures, or smaller than a patch, or have fewer patches than the grid has regions.
+            If inputs are not pictures, are smaller than a patch, or have fewer patches along a side than `grid`.
         """
         shape = self.shape(input_shape)
         _, height, width = shape
@@ -88,7 +89,7 @@ class PatchSettings:
     Attributes
     ----------
     descriptor
-        What describes them.
+        Describes the patches of a picture.
     standardize, before
         See `PictureFeatures`.
     mirror, samples, seed
@@ -104,14 +105,14 @@ class PatchSettings:
 
 
 class PatchFeatures(PictureFeatures):
-    """A feature of the patches of pictures, which first learns from some of them.
+    """A feature of the patches of pictures; it first learns from some patches of the training pictures.
 
     Parameters
     ----------
     settings
         How patches are cut and described, and how many are learned from.
     output_count
-        How many numbers a picture has.
+        Number of features per picture.
     """
 
     def __init__(self, settings: PatchSettings, output_count: int) -> None:
@@ -131,10 +132,10 @@ class PatchFeatures(PictureFeatures):
 
     @abstractmethod
     def describe_patches(self, patches: Tensor) -> Tensor:
-        """Return (B, output_count) of the patches (B, P, D) of pictures."""
+        """Return features (B, output_count) of the patches (B, P, D) of pictures."""
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Learn from training pictures (N, C, H, W), and return them extracted."""
+        """Learn from training pictures (N, C, H, W), and return their features."""
         rng = randomness.generator(self.seed, "patches")
         chosen = inputs[choose(len(inputs), _PICTURES, rng).to(inputs.device)]
         share = -(-self.samples // len(chosen))
@@ -142,7 +143,7 @@ class PatchFeatures(PictureFeatures):
         return super().fit(inputs)
 
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return (B, output_count) of pictures (B, C, H, W), floats from 0 to 255."""
+        """Return features (B, output_count) of pictures (B, C, H, W), floats from 0 to 255."""
         described = self.describe_patches(self.patches(pictures))
         if self.mirror:
             described.add_(self.describe_patches(self.patches(pictures.flip(3)))).div_(2)

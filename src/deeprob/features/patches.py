@@ -1,4 +1,4 @@
-"""Patches: all the little windows of a picture, each described by a row of numbers."""
+"""Patches: small windows of a picture, each described by a row of numbers."""
 
 from abc import ABC, abstractmethod
 
@@ -16,7 +16,7 @@ class Descriptor(ABC):
     Attributes
     ----------
     count
-        D, the numbers of a description.
+        D, how many numbers describe a patch.
     grid
         How many patches there are downwards and to the right.
     """
@@ -26,24 +26,24 @@ class Descriptor(ABC):
 
     @abstractmethod
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Return (B, P, D) of pictures (B, C, H, W), floats from 0 to 255; patches go row by row."""
+        """Describe the patches of pictures (B, C, H, W), floats from 0 to 255: (B, P, D), patches row by row."""
 
 
 class Levels(Descriptor):
-    """The levels of a patch's pixels, D = C·size² of them, with brightness and contrast taken away.
+    """The D = C·size² levels of a patch's pixels, with brightness and contrast removed.
 
     A patch x becomes (x − x̄)/√(var x + contrast), with the unbiased variance: Coates, Ng & Lee, "An analysis of
-    single-layer networks in unsupervised feature learning", 2011. Small: [0, 2] and contrast 2 give [−½, ½]. A patch of
-    one level becomes 0.
+    single-layer networks in unsupervised feature learning", 2011. Example: [0, 2] and contrast 2 give [−½, ½]. A patch
+    of one level becomes 0.
 
     Parameters
     ----------
     shape
-        Of a picture, (C, H, W).
+        Shape of a picture, (C, H, W).
     size, stride
         Pixels along a patch's side, and from one patch to the next.
     contrast
-        Is added to variances, so that faint noise does not become an edge; None leaves levels as they are.
+        Added to variances, so that faint noise does not become an edge; None leaves levels unchanged.
     """
 
     def __init__(self, shape: tuple[int, int, int], size: int, stride: int, contrast: float | None) -> None:
@@ -67,14 +67,14 @@ class Levels(Descriptor):
 class Edges(Descriptor):
     """A patch's histogram of oriented gradients: 4 × 4 cells of 8 directions over a whole turn, 128 numbers.
 
-    Lowe, "Distinctive image features from scale-invariant keypoints", 2004, without looking for keypoints. The patch's
-    numbers have length 1, and the square root is taken of each (Arandjelović & Zisserman, "Three things everyone should
-    know to improve object retrieval", 2012, with the length that hog has in place of the sum).
+    Lowe, "Distinctive image features from scale-invariant keypoints", 2004, without the search for keypoints. A patch's
+    numbers are scaled to length 1, then the square root of each is taken. (Arandjelović & Zisserman, "Three things
+    everyone should know to improve object retrieval", 2012, divide by the sum instead of the length.)
 
     Parameters
     ----------
     shape
-        Of a picture, (C, H, W).
+        Shape of a picture, (C, H, W).
     size, stride
         Pixels along a patch's side, a multiple of 4, and from one patch to the next.
     """
@@ -102,12 +102,12 @@ class Edges(Descriptor):
 
 
 def choose(count: int, picked: int, rng: torch.Generator) -> Tensor:
-    """Return the numbers of `picked` out of `count` examples in their order, or of all if there are fewer."""
+    """Return the positions of `picked` out of `count` examples in ascending order, or of all if there are fewer."""
     return torch.randperm(count, generator=rng)[:picked].sort().values
 
 
 def pick(described: Tensor, share: int, rng: torch.Generator) -> Tensor:
-    """Return `share` random patches of each picture, some of them twice if there are fewer: (B·share, D) of (B, P, D).
+    """Return `share` random patches of each picture, drawn with replacement: (B·share, D) of (B, P, D).
 
     Places are drawn on the CPU, so they are the same on every device.
     """

@@ -16,12 +16,12 @@ from deeprob.features.linear_map import mapped
 @register("features", "pca")
 @dataclass(kw_only=True, slots=True)
 class PcaConfig(FeaturesConfig):
-    """Inputs along principal axes; ``standardize=feature`` makes them vary alike, ``none`` keeps their variances.
+    """Inputs along principal axes: ``standardize=feature`` scales them to variance 1, ``none`` keeps their variances.
 
     Attributes
     ----------
     components
-        How many axes, those of largest variance.
+        Number of axes, those of largest variance.
     """
 
     components: int = number(64, minimum=1)
@@ -32,14 +32,14 @@ class PcaConfig(FeaturesConfig):
         Raises
         ------
         UserError
-            For inputs of too many numbers, or of fewer than components.
+            If inputs have too many numbers, or fewer than `components`.
         """
         fit_components("pca", self.components, fit_covariance("pca", input_shape), "inputs")
         return Pca(input_shape, self.standardize, self.components)
 
 
 def fit_components(name: str, components: int, count: int, what: str) -> None:
-    """Raise a `UserError` if there are to be more components than numbers."""
+    """Raise a `UserError` if there are more components than numbers."""
     if components > count:
         raise UserError(f"features={name} components={components}: {what} have {count} numbers, so {count} at most")
 
@@ -47,8 +47,8 @@ def fit_components(name: str, components: int, count: int, what: str) -> None:
 class PrincipalAxes(Exact):
     """z = Vᵀ (x − x̄) for the first K principal axes V (D, K) of a covariance.
 
-    Pearson, "On lines and planes of closest fit to systems of points in space", 1901. Small: points on a line keep
-    their place on it with K = 1.
+    Pearson, "On lines and planes of closest fit to systems of points in space", 1901. Example: with K = 1, points on a
+    line keep their place on the line.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class PrincipalAxes(Exact):
         self.register_buffer("matrix", torch.eye(count, components))
 
     def fit(self, values: Tensor) -> None:
-        """Measure rows (N, D); along an axis on which they vary only by rounding, every z is 0."""
+        """Find the axes of rows (N, D); if rows vary along an axis only by rounding, every z on it is 0."""
         mean, covariance = moments(values, self.matrix.dtype)
         variances, vectors = axes(covariance)
         rounding = torch.finfo(self.matrix.dtype).eps * variances[0]
@@ -73,7 +73,7 @@ class PrincipalAxes(Exact):
         self.matrix.copy_(torch.where(variances > rounding, vectors, 0.0)[:, : self.matrix.shape[1]])
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return (…, K) of rows (…, D)."""
+        """Return z (…, K) of rows (…, D)."""
         return centred(values, self.mean, self.matrix.dtype) @ self.matrix
 
 
@@ -83,7 +83,7 @@ class Pca(Features):
     Parameters
     ----------
     input_shape
-        Of an input.
+        Shape of an input.
     standardize
         See `Features`.
     components

@@ -1,4 +1,4 @@
-"""What features of pictures share: steps that come before, and work in chunks of bounded memory."""
+"""The base classes of features of pictures: steps that come before, and work in chunks of bounded memory."""
 
 import dataclasses
 from abc import abstractmethod
@@ -21,7 +21,7 @@ _KNOWN_STEPS = Accepted(
     lambda value: all(name in STEPS for name in value), f"a list of {', '.join(STEPS)}, as in [equalize]"
 )
 NUMBERS = {"cpu": 640_000, "cuda": 2**27}
-"""How many numbers a chunk may take: on a CPU they stay in its cache, a GPU wants work for all of its cores."""
+"""How many numbers a chunk may take. On a CPU so few stay in its cache; a GPU needs work for all of its cores."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -36,7 +36,7 @@ class PictureFeaturesConfig(FeaturesConfig):
         Raises
         ------
         UserError
-            For inputs that are no pictures, or have no `color` where it is needed.
+            If inputs are not pictures, or not in color although `color` is needed.
         """
         if len(input_shape) != 3:
             raise UserError(f"features={name_of(self)} needs pictures, not inputs of shape {list(input_shape)}")
@@ -56,7 +56,7 @@ class PictureFeaturesConfig(FeaturesConfig):
 
 
 class PictureFeatures(Features):
-    """A feature of pictures, which sees them as floats from 0 to 255 on the features' device.
+    """A feature of pictures; `describe` gets them as floats from 0 to 255 on the features' device.
 
     Parameters
     ----------
@@ -65,12 +65,12 @@ class PictureFeatures(Features):
     before
         Names of the steps that pictures go through first.
     numbers
-        About how many numbers describing one picture takes.
+        About how many numbers are in memory to describe one picture.
 
     Attributes
     ----------
     doing
-        What stands before the progress bar.
+        The text before the progress bar.
     """
 
     doing: ClassVar[str] = "extracting features"
@@ -82,21 +82,21 @@ class PictureFeatures(Features):
 
     @abstractmethod
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return (B, *output_shape) of pictures (B, C, H, W), floats from 0 to 255."""
+        """Return features (B, *output_shape) of pictures (B, C, H, W), floats from 0 to 255."""
 
     def extract(self, inputs: Tensor) -> Tensor:
-        """Return (N, *output_shape) of pictures (N, C, H, W), with a bar.
+        """Return features (N, *output_shape) of pictures (N, C, H, W), with a progress bar.
 
         Raises
         ------
         UserError
-            For floats that are not in [0, 1].
+            If pictures are floats that are not in [0, 1].
         """
         like = self.like
         extracted = torch.empty((len(inputs), *self.output_shape), dtype=like.dtype, device=like.device)
         chunks = self._chunks(len(inputs))
 
-        def describe(chunk: slice) -> int:  # stores what it found, as a core that waits to do so would disturb others
+        def describe(chunk: slice) -> int:  # stores its result at once: a core that waits to do so would disturb others
             found = self.describe(self._prepare(inputs[chunk]))
             extracted[chunk] = found
             return len(found)
@@ -110,7 +110,7 @@ class PictureFeatures(Features):
         return extracted
 
     def prepared(self, inputs: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Yield chunks of pictures after the steps: which they are, and floats (B, C, H, W) from 0 to 255."""
+        """Yield chunks of pictures after the steps: the chunk's slice, and floats (B, C, H, W) from 0 to 255."""
         for chunk in self._chunks(len(inputs)):
             yield chunk, self._prepare(inputs[chunk])
 
@@ -127,12 +127,12 @@ class PictureFeatures(Features):
 
 
 def in_range(pictures: Tensor) -> Tensor:
-    """Return pictures as they are.
+    """Return pictures unchanged.
 
     Raises
     ------
     UserError
-        For floats that are not in [0, 1], NaN among them.
+        If pictures are floats and a value is not in [0, 1], or is NaN.
     """
     if pictures.is_floating_point():
         low, high = (bound.item() for bound in pictures.aminmax())

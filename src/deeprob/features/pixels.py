@@ -19,7 +19,7 @@ class PixelsConfig(PictureFeaturesConfig):
         Raises
         ------
         UserError
-            For inputs that are no pictures.
+            If inputs are not pictures.
         """
         return Pixels(self.shape(input_shape), self.standardize, self.before)
 
@@ -30,7 +30,7 @@ class Pixels(PictureFeatures):
     Parameters
     ----------
     shape
-        Of a picture after the steps, (C, H, W).
+        Shape of a picture after the steps, (C, H, W).
     standardize, before
         See `PictureFeatures`.
     """

@@ -21,7 +21,7 @@ class PolarConfig(FeaturesConfig):
         Raises
         ------
         UserError
-            For inputs that are not points of the plane.
+            If inputs are not points of the plane.
         """
         if input_shape != (2,):
             raise UserError(f"features=polar needs points of the plane, not inputs of shape {list(input_shape)}")

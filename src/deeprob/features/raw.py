@@ -1,4 +1,4 @@
-"""The inputs as they are: coordinates, columns of a table, pixels."""
+"""The unchanged inputs: coordinates, columns of a table, pixels."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,7 @@
 """Histograms as sums of votes: which bin a number falls into, and which region of the picture it belongs to.
 
-A bin's votes are a plane of the picture's size, and a region's sum is a product with a small matrix. So sums have
-one order, and the same picture has the same histogram each time, on a GPU too, where scattered additions have none.
+A bin's votes are a plane of the picture's size, and a region's sum is a product with a small matrix. So sums have a
+fixed order, and the same picture has the same histogram each time. On a GPU, scattered additions have no fixed order.
 """
 
 import torch
@@ -9,21 +9,22 @@ from torch import Tensor
 
 
 def votes(places: Tensor, bins: int, *, circular: bool, soft: bool, weights: Tensor | None = None) -> Tensor:
-    """Return how much each number counts in each of some bins.
+    """Return how much each number counts in each bin.
 
     Parameters
     ----------
     places
         (B, H, W) floats in [0, bins]: bin k reaches from k to k + 1.
     bins
-        How many, at least 2.
+        Number of bins, at least 2.
     circular
         Whether the last bin is a neighbour of the first, as for angles.
     soft
-        A number between the centres of two bins counts for both, the more the nearer it is (linear interpolation), so
-        that a small change of the number is a small change of the histogram. Otherwise it counts for its own bin.
+        Whether a number between the centres of two bins counts for both, and more for the nearer one (linear
+        interpolation). Then a small change of the number is a small change of the histogram. Otherwise a number counts
+        only for its own bin.
     weights
-        (B, H, W) what each number counts; 1 if not given.
+        (B, H, W): how much each number counts; 1 if not given.
 
     Returns
     -------
@@ -43,14 +44,14 @@ def votes(places: Tensor, bins: int, *, circular: bool, soft: bool, weights: Ten
                 torch.minimum(plane, bins - plane, out=plane)
             plane.neg_().add_(1).clamp_(min=0)
         else:
-            torch.sub(places, k, out=plane).eq_(0)  # in place it stays a float
+            torch.sub(places, k, out=plane).eq_(0)  # in place, so that it stays a float
         if weights is not None:
             plane.mul_(weights)
     return planes
 
 
 def regions(length: int, count: int) -> Tensor:
-    """Return (count, length): each row takes the mean over one of `count` parts of a side, as even as they can be."""
+    """Return weights (count, length): each row computes the mean over one of `count` nearly equal parts of a side."""
     edges = torch.arange(count + 1) * length // count
     pixel = torch.arange(length)
     inside = (pixel >= edges[:-1, None]) & (pixel < edges[1:, None])
@@ -58,10 +59,11 @@ def regions(length: int, count: int) -> Tensor:
 
 
 def cells(length: int, size: int, *, soft: bool) -> Tensor:
-    """Return (length // size, length): each row sums over one cell of `size` pixels, divided by `size`.
+    """Return weights (length // size, length): each row computes the sum over one cell of `size` pixels, over `size`.
 
-    With `soft` a pixel between the centres of two cells counts for both, the more the nearer it is, so a cell reaches
-    to the centres of its neighbours; else for its own alone. What is left over at the end belongs to no cell.
+    With `soft` a pixel between the centres of two cells counts for both, and more for the nearer one, so a cell reaches
+    to the centres of its neighbours. Otherwise a pixel counts only for its own cell. Pixels left over at the end have
+    no cell of their own.
     """
     count = length // size
     if not soft:
@@ -71,5 +73,5 @@ def cells(length: int, size: int, *, soft: bool) -> Tensor:
 
 
 def pooled(planes: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return (…, R, C) of planes (…, H, W), given which rows (R, H) and columns (C, W) go together."""
+    """Return weighted sums (…, R, C) of planes (…, H, W); the weights are `rows` (R, H) and `columns` (C, W)."""
     return rows @ (planes @ columns.T)

@@ -19,10 +19,11 @@ class WhitenConfig(FeaturesConfig):
     Attributes
     ----------
     epsilon
-        Times the mean variance, is added to variances along principal axes: those of far less stay faint.
+        This times the mean variance is added to the variances along principal axes, so that axes with a far smaller
+        variance stay faint.
     method
-        ``zca`` changes inputs least, so that whitened pictures look like pictures; ``cholesky`` finds a rotation of
-        that, which to a linear model with L2 is the same, and takes seconds where ``zca`` takes minutes.
+        ``zca`` changes inputs least, so that whitened pictures look like pictures. ``cholesky`` finds a rotation of the
+        same result, which makes no difference to a linear model with L2, and takes seconds where ``zca`` takes minutes.
     """
 
     epsilon: float = number(0.1, above=0)
@@ -34,7 +35,7 @@ class WhitenConfig(FeaturesConfig):
         Raises
         ------
         UserError
-            For inputs of too many numbers.
+            If inputs have too many numbers.
         """
         fit_covariance("whiten", input_shape, MOST if self.method == "zca" else MOST_TO_FACTOR)
         return Whiten(input_shape, self.standardize, self.epsilon, self.method)
@@ -46,7 +47,7 @@ class Whiten(Features):
     Parameters
     ----------
     input_shape
-        Of an input.
+        Shape of an input.
     standardize
         See `Features`.
     epsilon, method

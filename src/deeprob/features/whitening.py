@@ -1,4 +1,4 @@
-"""Whitening: a linear map after which numbers have mean 0, vary alike, and no two of them are correlated."""
+"""Whitening: a linear map after which numbers have mean 0, similar variances, and no correlation."""
 
 import torch
 from torch import Tensor
@@ -12,18 +12,18 @@ METHODS = ("zca", "cholesky")
 class Whitening(Exact):
     """z = W (x − x̄) with WᵀW = (C + εI)⁻¹ for a covariance C = V Λ Vᵀ.
 
-    Along axes of a variance far below ε nothing is blown up, be it noise or what JPEG has left over. Small:
-    uncorrelated numbers of variances 4 and 1, with ε = 0, are divided by 2 and by 1. Any two such W differ by a
-    rotation alone (Kessy, Lewin & Strimmer, "Optimal whitening and decorrelation", 2018):
+    Axes with a variance far below ε are not amplified, so noise and what JPEG has left over stay small. Example:
+    uncorrelated numbers of variances 4 and 1, with ε = 0, are divided by 2 and by 1. Any two such W differ only by a
+    rotation (Kessy, Lewin & Strimmer, "Optimal whitening and decorrelation", 2018):
 
     - ``zca``: W = V (Λ + εI)^(−½) Vᵀ changes numbers least, so that pictures still look like pictures (Bell &
       Sejnowski, "The 'independent components' of natural scenes are edge filters", 1997);
-    - ``cholesky``: W = L⁻¹ with L Lᵀ = C + εI, lower triangular; of thousands of numbers much faster to find.
+    - ``cholesky``: W = L⁻¹ with L Lᵀ = C + εI, L lower triangular; for thousands of numbers much faster to find.
 
     Parameters
     ----------
     count
-        D.
+        D, the numbers of a row.
     method
         One of `METHODS`; the buffer `matrix` holds W, or L.
     """
@@ -38,7 +38,7 @@ class Whitening(Exact):
         self.register_buffer("matrix", torch.eye(count))
 
     def fit(self, values: Tensor, epsilon: float) -> None:
-        """Measure rows (N, D); `epsilon` times the mean variance is added to variances."""
+        """Find the map for rows (N, D); ε is `epsilon` times their mean variance."""
         mean, covariance = moments(values, self.matrix.dtype)
         size = covariance.diagonal().mean()
         floor = max(epsilon, 1e-12) * torch.where(size > 0, size, 1.0)

@@ -1,4 +1,4 @@
-"""Activation functions and the scale of initial weights that suits each."""
+"""Activation functions, each with a suitable scale of the initial weights."""
 
 import math
 from collections.abc import Callable
@@ -13,18 +13,19 @@ LEAK = 0.1  # the lecture's leaky ReLU: max(0.1x, x)
 
 @dataclass(frozen=True)
 class Activation:
-    """A function of each pre-activation on its own.
+    """An activation function, applied to each pre-activation separately.
 
     Attributes
     ----------
     name
-        What configs call it.
+        The name in configs.
     function
-        Any shape in, the same shape out.
+        Takes a tensor of any shape, and returns one of the same shape.
     gain
-        Standard deviation of the weights before it, times √(fan in), that keeps the signal's size from layer to layer.
+        The weights before the activation have standard deviation gain/√(fan in). This keeps the signal's size from
+        layer to layer.
     formula
-        What a figure writes beside the name.
+        The formula that figures show beside the name.
     """
 
     name: str
@@ -34,7 +35,7 @@ class Activation:
 
 
 def identity(values: Tensor) -> Tensor:
-    """Return `values`: layers without an activation are one linear layer."""
+    """Return `values` unchanged: all layers together are then one linear function."""
     return values
 
 
@@ -44,16 +45,17 @@ def leaky_relu(values: Tensor) -> Tensor:
 
 
 def maxout(values: Tensor, pieces: int) -> Tensor:
-    """Return the largest of every `pieces` neighbours: (B, H·pieces) → (B, H).
+    """Return the maximum of each group of `pieces` neighbours: (B, H·pieces) → (B, H).
 
-    max(w₁ᵀx + b₁, w₂ᵀx + b₂) for two pieces (Goodfellow et al., "Maxout networks", 2013).
+    With two pieces a unit is max(w₁ᵀx + b₁, w₂ᵀx + b₂) (Goodfellow et al., "Maxout networks", 2013).
     """
     return values.view(len(values), values.shape[1] // pieces, pieces).amax(2)
 
 
-# Rectifiers: gain² = 1/E[φ(z)²] with z standard normal keeps the second moment (He et al., "Delving deep into
-# rectifiers", 2015, equations 10 and 15; the last three by quadrature). Functions that are nearly linear at 0: gain 1,
-# variance 1/fan_in (LeCun et al., "Efficient backprop", 1998; Glorot & Bengio 2010 for equal fans).
+# For rectifiers, gain² = 1/E[φ(z)²] with z standard normal keeps the second moment (He et al., "Delving deep into
+# rectifiers", 2015, equations 10 and 15). The gains of elu, gelu and silu were computed by quadrature. Functions that
+# are nearly linear at 0 have gain 1, so the weights have variance 1/fan_in (LeCun et al., "Efficient backprop", 1998;
+# Glorot & Bengio 2010 for equal fans).
 ACTIVATIONS = {
     activation.name: activation
     for activation in (

@@ -1,4 +1,4 @@
-"""What every model has: a config that builds it, a forward pass that may be given noise, and its stages."""
+"""The base classes of models: the config that builds a model, and the model with its forward pass and stages."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -10,22 +10,22 @@ from torch import Tensor, nn
 
 @dataclass(kw_only=True, slots=True)
 class ModelConfig:
-    """A model's fields are its own."""
+    """Base class of model configs; each model adds its own fields."""
 
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "Model":
-        """Return a model from `inputs` numbers to `outputs` scores, its weights drawn from `rng`.
+        """Return a model with `inputs` input numbers and `outputs` scores; `rng` draws its weights.
 
-        Layers may draw their own weights: torch's generator is seeded by the run's seed meanwhile, on the CPU.
+        Layers may also draw weights from torch's own CPU generator: the caller seeds it from the run's seed.
         """
         raise AssertionError("a model defines build()")
 
     @property
     def compares_examples(self) -> bool:
-        """Whether training normalizes by the variance over a batch, which a single example does not have."""
+        """Whether training normalizes by the variance over a batch; a batch of one example has no variance."""
         return False
 
     def noise_sources(self) -> list[str]:
-        """Return what in it draws random numbers in training, each as the override that switches it off."""
+        """Return the overrides that switch off the model's noise in training, one per source."""
         return []
 
 
@@ -43,21 +43,21 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield the name and the outcome (B, H) of each step of the forward pass without noise.
+        """Yield the name and the output (B, H) of each step of the forward pass without noise.
 
-        The sums of the first layer are ``linear 1``, their activations ``relu 1``, and so on; ``scores`` come last.
+        ``linear 1`` is Wx + b of the first layer, ``relu 1`` its activations, and so on; ``scores`` come last.
         """
 
     @property
     @abstractmethod
     def linear_layers(self) -> Sequence[nn.Linear]:
-        """The layers Wx + b, from the inputs on."""
+        """The layers Wx + b, in order from input to output."""
 
 
 def dense(inputs: int, outputs: int, deviation: float, rng: torch.Generator, bias: bool = True) -> nn.Linear:
-    """Return a layer Wx + b with W (outputs, inputs) drawn from a normal distribution and b = 0, or none."""
+    """Return a layer Wx + b; W (outputs, inputs) is drawn from a normal distribution, b is 0 or left out."""
     kind = FewOutputs if inputs >= FewOutputs.INPUTS and outputs <= FewOutputs.OUTPUTS else nn.Linear
-    layer = kind(inputs, outputs, bias, device="meta").to_empty(device="cpu")  # torch would draw weights of its own
+    layer = kind(inputs, outputs, bias, device="meta").to_empty(device="cpu")  # torch would draw its own weights
     with torch.no_grad():
         layer.weight.normal_(0.0, deviation, generator=rng)
         if bias:
@@ -66,7 +66,7 @@ def dense(inputs: int, outputs: int, deviation: float, rng: torch.Generator, bia
 
 
 class FewOutputs(nn.Linear):
-    """Wx + b computed as (W·xᵀ + b)ᵀ: on a CPU a fifth to a third faster where inputs are many and outputs few."""
+    """Wx + b, computed as (W·xᵀ + b)ᵀ; on a CPU this is a fifth to a third faster for many inputs and few outputs."""
 
     INPUTS, OUTPUTS = 1024, 32
 

@@ -1,4 +1,4 @@
-"""The linear classifier: one template a class."""
+"""The linear classifier: one template per class."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,10 +38,10 @@ class Linear(Model):
         return scores
 
     def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield the scores, which are all there is."""
+        """Yield the scores, the only stage."""
         yield "scores", self(inputs)
 
     @property
     def linear_layers(self) -> Sequence[nn.Linear]:
-        """The one layer."""
+        """The only layer."""
         return [self.layer]

@@ -21,9 +21,9 @@ DEFAULT_LAYERS = 3
 class MLPConfig(ModelConfig):
     """An N-layer network has N weight matrices, so N − 1 hidden layers of `width` units.
 
-    `hidden` gives the width of each hidden layer instead, and then decides the number of layers. `pieces` is for maxout
-    alone. One layer with an `output_activation` is the perceptron. `init` is how weights start: ``scaled`` to the
-    number of inputs, for signals of one size throughout, or ``standard_normal``.
+    `hidden` lists the width of each hidden layer instead, and so also sets the number of layers. `pieces` matters only
+    for maxout. One layer with an `output_activation` is a perceptron. `init` chooses the initial weights: ``scaled`` by
+    the number of inputs, so that signals keep their size from layer to layer, or ``standard_normal``.
     """
 
     layers: int = number(DEFAULT_LAYERS, minimum=1, maximum=1000)
@@ -38,13 +38,13 @@ class MLPConfig(ModelConfig):
     init: str = choice("scaled", among=("scaled", "standard_normal"))
 
     def problems(self) -> Iterator[str]:
-        """Yield what contradicts itself."""
+        """Yield a message for each contradiction between fields."""
         if self.hidden is not None and self.layers not in (DEFAULT_LAYERS, len(self.hidden) + 1):
             hidden = str(self.hidden).replace(" ", "")
             yield f"layers={self.layers}: hidden={hidden} makes {len(self.hidden) + 1} layers; give one of the two"
 
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "MLP":
-        """Return the network with weights drawn for its activation."""
+        """Return the network with random initial weights."""
         maxout = self.activation == "maxout"
         return MLP(
             [inputs, *self.hidden_sizes(), outputs],
@@ -64,21 +64,22 @@ class MLPConfig(ModelConfig):
 
     @property
     def compares_examples(self) -> bool:
-        """Whether it has batch norm."""
+        """Whether the network has batch norm."""
         return self.norm == "batch" and bool(self.hidden_sizes())
 
     def noise_sources(self) -> list[str]:
-        """Return the overrides that switch off what differs between evaluations: dropout, running means."""
+        """Return the overrides that switch off what makes evaluations differ: dropout and batch norm."""
         if not self.hidden_sizes():
             return []
         return ["model.dropout=0"] * (self.dropout > 0) + ["model.norm=none"] * self.compares_examples
 
 
 class MLP(Model):
-    """f(x) = W₂ φ(W₁x + b₁) + b₂ and deeper, with dropout after each hidden activation.
+    """f(x) = W₂ φ(W₁x + b₁) + b₂, or more such layers, with dropout after each hidden activation.
 
-    Hidden weights have variance gain²/fan_in for the activation's gain; the last layer's have standard deviation
-    1/fan_in, so that initial scores are near 0 whatever the width (Yang et al., "Tensor Programs V", 2021, table 3).
+    Hidden weights have variance gain²/fan_in, with the gain of the activation. The last layer's weights have standard
+    deviation 1/fan_in, so that initial scores are near 0 at any width (Yang et al., "Tensor Programs V", 2021,
+    table 3).
 
     Parameters
     ----------
@@ -87,19 +88,19 @@ class MLP(Model):
     activation
         φ.
     dropout
-        Probability that a hidden unit is silenced for one example of one training step.
+        Probability that a hidden unit is set to 0, drawn for each example in each training step.
     rng
         Draws the weights; biases start at 0.
     pieces
-        Linear functions a hidden unit takes the largest of (maxout), before the activation.
+        Number of linear functions per hidden unit; the unit takes their maximum (maxout) before the activation.
     output_activation
-        Of the scores.
+        The activation of the scores.
     bias
         Whether layers have biases.
     norm
-        A key of `NORMS`: what normalizes the sums of a hidden layer before its activation.
+        A key of `NORMS`: the normalization of Wx + b in each hidden layer, before the activation.
     scaled
-        False draws all weights from the standard normal distribution instead.
+        Whether weights are scaled as above; if False, all are drawn from the standard normal distribution.
     """
 
     def __init__(
@@ -141,12 +142,12 @@ class MLP(Model):
         return self.output_activation.function(self.layers[-1](hidden))
 
     def _sums(self, hidden: Tensor, depth: int) -> Tensor:
-        """Return the sums of a hidden layer, normalized if they are."""
+        """Return Wx + b of a hidden layer, after its norm if it has one."""
         sums: Tensor = self.norms[depth](self.layers[depth](hidden))
         return sums
 
     def _activations(self, sums: Tensor) -> Tensor:
-        """Return what a hidden layer makes of its sums."""
+        """Return a hidden layer's activations, given its `sums`."""
         return self.activation.function(maxout(sums, self.pieces) if self.pieces > 1 else sums)
 
     def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -168,17 +169,17 @@ class MLP(Model):
 
 
 class Dropout(nn.Module):
-    """Silence units at random and scale the others up, so that the expected sum stays the same.
+    """Set random units to 0, and scale the others up so that the expected sum stays the same.
 
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014 (inverted form). The
-    rate is a buffer, so that a stack of runs can give each run its own.
+    rate is a buffer, so that in a stack each run can have its own rate.
     """
 
     rate: Tensor
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        steps = min(round(rate * 65536), 65535)  # the resolution of the mask, so that the scale fits it
+        steps = min(round(rate * 65536), 65535)  # the mask's resolution, so that the scale matches the mask
         self.register_buffer("rate", torch.tensor(steps / 65536), persistent=False)
 
     def forward(self, units: Tensor, key: Tensor) -> Tensor:

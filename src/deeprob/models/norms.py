@@ -1,4 +1,4 @@
-"""Normalization of hidden layers, between a layer's sums and its activation."""
+"""Normalization of hidden layers, between Wx + b and the activation."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Each unit over the batch: (h − mean)/√(variance + ε)·γ + β (Ioffe & Szegedy, "Batch normalization", 2015).
+    """Normalize over the batch: (h − mean)/√(variance + ε)·γ + β (Ioffe & Szegedy, "Batch normalization", 2015).
 
-    Running means are used in evaluation, and for a training batch of a single example, which has no variance.
+    Evaluation uses running means and variances. So does a training batch of one example, which has no variance.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -22,5 +22,5 @@ class BatchNorm(nn.BatchNorm1d):
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda units: nn.Identity(),
     "batch": BatchNorm,
-    "layer": nn.LayerNorm,  # each example over its units (Ba, Kiros & Hinton, "Layer normalization", 2016)
+    "layer": nn.LayerNorm,  # over the units of each example (Ba, Kiros & Hinton, "Layer normalization", 2016)
 }

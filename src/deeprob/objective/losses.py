@@ -1,4 +1,4 @@
-"""Data losses: what one example costs, L_i(f(x_i, W), y_i)."""
+"""Data losses: the loss of one example, L_i(f(x_i, W), y_i)."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from deeprob.config import number, register
 
 @dataclass(kw_only=True, slots=True)
 class LossConfig:
-    """A loss's fields are its own.
+    """Base class of loss configs; each loss adds its own fields.
 
     Attributes
     ----------
     regression
-        Whether it takes numbers as targets too.
+        Whether the loss also accepts numbers as targets.
     """
 
     regression: ClassVar[bool] = False
@@ -29,19 +29,19 @@ class LossConfig:
 
 
 class Loss(ABC):
-    """A function of scores and targets, each example on its own.
+    """A function of scores and targets, computed for each example separately.
 
     Attributes
     ----------
     numbers
-        Its attributes that are numbers; in a stack of runs each may be a tensor, with a number for each run.
+        Names of the attributes that are numbers. In a stack of runs each may be a tensor, with one number per run.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return losses (B,) of scores (B, C) and class numbers (B,), or numbers (B, C) where a loss takes them."""
+        """Return losses (B,) for scores (B, C); targets are class numbers (B,), or numbers (B, C) if accepted."""
 
 
 @register("loss", "cross_entropy")
@@ -70,7 +70,7 @@ class CrossEntropy(Loss):
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return losses (B,)."""
-        if isinstance(self.label_smoothing, Tensor):  # which torch's own function does not take
+        if isinstance(self.label_smoothing, Tensor):  # torch's own function does not accept a tensor
             logs = scores.log_softmax(1)
             right = logs.gather(1, targets[:, None])[:, 0]
             return (self.label_smoothing - 1) * right - self.label_smoothing * logs.mean(1)
@@ -152,6 +152,6 @@ class SquaredError(Loss):
     """L_i = Σ_j (s_j − y_j)², summed over outputs."""
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return losses (B,) of targets (B, C), or of class numbers (B,), which stand for their one-hot codes."""
+        """Return losses (B,) for targets (B, C), or for class numbers (B,), which are one-hot encoded."""
         wanted = targets if torch.is_floating_point(targets) else F.one_hot(targets, scores.shape[1])
         return (scores - wanted).square().sum(1)

@@ -1,4 +1,4 @@
-"""The loss function that training makes small: L(W) = (1/N) Σ L_i(f(x_i, W), y_i) + λR(W)."""
+"""The loss function that training minimizes: L(W) = (1/N) Σ L_i(f(x_i, W), y_i) + λR(W)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Parts(NamedTuple):
 class Objective:
     """L(W) as a pure function of scores, targets and parameters.
 
-    It asks nothing of where the scores come from: a run alone calls its module, a stack of runs
+    It does not depend on how the scores are computed: a single run calls its module, a stack of runs calls
     ``torch.func.functional_call`` under ``vmap``.
     """
 
@@ -37,9 +37,9 @@ class Objective:
         scores
             (B, C).
         targets
-            (B,) class numbers, or (B, C) numbers.
+            Class numbers (B,), or numbers (B, C) for regression.
         parameters
-            Name → tensor; `weights` picks those that R(W) acts on.
+            Tensors by name. R(W) acts only on the weight matrices among them (see `weights`).
         """
         data_loss = self.loss(scores, targets).mean()
         regularization = self.regularizer(weights(parameters).values())
@@ -49,5 +49,5 @@ class Objective:
 
 
 def weights(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weight matrices: what has two dimensions or more; biases and norm parameters have one."""
+    """Return the weight matrices: parameters of two dimensions or more; biases and norm parameters have one."""
     return {name: tensor for name, tensor in parameters.items() if tensor.dim() >= 2}

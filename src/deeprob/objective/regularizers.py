@@ -1,4 +1,4 @@
-"""Regularizers: R(W), what the weights themselves cost."""
+"""Regularizers R(W): penalties on the weights."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from deeprob.config import number, register
 
 @dataclass(kw_only=True, slots=True)
 class RegularizerConfig:
-    """A regularizer's fields are its own."""
+    """Base class of regularizer configs; each regularizer adds its own fields."""
 
     def build(self) -> "Regularizer":
         """Return the regularizer."""
@@ -21,12 +21,12 @@ class RegularizerConfig:
 
     @property
     def has_proximal_step(self) -> bool:
-        """Whether part of it acts in a step of its own after each update."""
+        """Whether part of the regularizer acts as a separate step after each update."""
         return False
 
     @property
     def selects(self) -> bool:
-        """Whether it can make weights exactly 0, so that their share is worth a look."""
+        """Whether the regularizer can make weights exactly 0, so that runs report the share of zeros."""
         return False
 
 
@@ -36,24 +36,24 @@ class Regularizer(ABC):
     Attributes
     ----------
     numbers
-        Its attributes that are numbers; in a stack of runs each may be a tensor, with a number for each run.
+        Names of the attributes that are numbers. In a stack of runs each may be a tensor, with one number per run.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, weights: Iterable[Tensor]) -> Tensor | None:
-        """Return λR(W) as a 0-d tensor, None for no regularization at all."""
+        """Return λR(W) as a 0-d tensor, or None without regularization."""
 
     def shrink(self, weight: Tensor, lr: float | Tensor) -> Tensor:
-        """Return a weight matrix after the proximal step that follows an update of rate `lr`: here unchanged."""
+        """Return a weight matrix after the proximal step of learning rate `lr`; the base class changes nothing."""
         return weight
 
 
 @register("regularizer", "none")
 @dataclass(kw_only=True, slots=True)
 class NoneConfig(RegularizerConfig):
-    """Nothing but the data loss."""
+    """No regularization: L(W) is the data loss alone."""
 
     def build(self) -> "NoRegularizer":
         """Return the regularizer."""
@@ -93,12 +93,12 @@ class L1Config(RegularizerConfig):
 
     @property
     def has_proximal_step(self) -> bool:
-        """Whether the L1 term acts in a step of its own."""
+        """Whether the L1 term acts as a separate step after each update."""
         return self.proximal
 
     @property
     def selects(self) -> bool:
-        """Whether it can make weights exactly 0: L1 does with a proximal step, and only nearly without."""
+        """True: L1 makes weights exactly 0 with a proximal step, and nearly 0 without."""
         return True
 
 
@@ -117,29 +117,30 @@ class ElasticNetConfig(RegularizerConfig):
 
     @property
     def has_proximal_step(self) -> bool:
-        """Whether the L1 term acts in a step of its own."""
+        """Whether the L1 term acts as a separate step after each update."""
         return self.proximal
 
     @property
     def selects(self) -> bool:
-        """Whether it can make weights exactly 0: L1 does with a proximal step, and only nearly without."""
+        """True: L1 makes weights exactly 0 with a proximal step, and nearly 0 without."""
         return True
 
 
 class ElasticNet(Regularizer):
     """λ₁ Σ|W| + λ₂ ΣW² (Zou & Hastie, "Regularization and variable selection via the elastic net", 2005).
 
-    λ₂ has no ½: its gradient is 2λ₂W, that of ``weight_decay = 2λ₂`` for plain SGD. The lecture's w₁ = [1, 0, 0, 0]
-    has ΣW² = 1, w₂ = [¼, ¼, ¼, ¼] has ΣW² = ¼; both have Σ|W| = 1.
+    There is no ½ before λ₂: the gradient of that term is 2λ₂W, the same as ``weight_decay = 2λ₂`` in plain SGD. The
+    lecture's w₁ = [1, 0, 0, 0] has ΣW² = 1, w₂ = [¼, ¼, ¼, ¼] has ΣW² = ¼; both have Σ|W| = 1.
 
     Parameters
     ----------
     l1, l2
         λ₁ and λ₂.
     proximal
-        Leave the L1 term out of the gradient, and take its proximal step after each update instead:
-        W ← sign(W)·max(|W| − αλ₁, 0) with the update's learning rate α (an adaptive optimizer's before its scaling)
-        (Beck & Teboulle, "A fast iterative shrinkage-thresholding algorithm", 2009). The value of the loss is the same.
+        Whether the L1 term is left out of the gradient, and acts as a proximal step after each update instead:
+        W ← sign(W)·max(|W| − αλ₁, 0) with the update's learning rate α, which for an adaptive optimizer is the rate
+        before scaling (Beck & Teboulle, "A fast iterative shrinkage-thresholding algorithm", 2009). The value of the
+        loss does not change.
     """
 
     numbers = ("l1", "l2")

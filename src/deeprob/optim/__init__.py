@@ -1,6 +1,6 @@
 """Optimizers, one config class each, and learning-rate schedules.
 
-Of what torch.optim exports, SparseAdam is left out (it takes sparse gradients only) and Muon (matrices only).
+Two optimizers of torch.optim are left out: SparseAdam (sparse gradients only) and Muon (matrices only).
 """
 
 from deeprob.optim.adadelta import AdadeltaConfig

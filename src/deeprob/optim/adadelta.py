@@ -1,4 +1,4 @@
-"""Adadelta: RMSProp in units of the weights."""
+"""Adadelta: RMSProp whose steps have the units of the weights."""
 
 from dataclasses import dataclass
 from typing import ClassVar

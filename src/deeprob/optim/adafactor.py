@@ -1,4 +1,4 @@
-"""Adafactor: second moments of rows and columns alone."""
+"""Adafactor: second moments per row and column instead of per weight."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "adafactor")
 @dataclass(kw_only=True, slots=True)
 class AdafactorConfig(OptimizerConfig):
-    """Adam without momentum, whose second moments of a matrix are the product of a row and a column.
+    """Adam without momentum; the second moments of a matrix are the product of a column and a row.
 
-    β₂ = 1 − t^beta2_decay, the step is relative to the size of the weights (at least `eps2`) and clipped at `d`
-    (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018). `eps1` null takes the
-    precision's smallest step, as torch does.
+    β₂ is 1 − t^beta2_decay. The step is relative to the size of the weights (at least `eps2`) and clipped at `d`
+    (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018). With `eps1` null it is
+    the machine epsilon of the parameters' precision, as in torch.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adafactor

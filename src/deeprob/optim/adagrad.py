@@ -1,4 +1,4 @@
-"""AdaGrad: steps damped where gradients were steep."""
+"""AdaGrad: smaller steps for weights whose gradients were large."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -12,11 +12,11 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "asgd")
 @dataclass(kw_only=True, slots=True)
 class ASGDConfig(OptimizerConfig):
-    """Gradient descent whose weights' average is kept beside them.
+    """Gradient descent that also keeps an average of the weights.
 
-    η_t = lr/(1 + lambd·lr·t)^alpha, w ← (1 − lambd·η)w − η∇L; after `t0` updates the average of w is kept in the state
+    η_t = lr/(1 + lambd·lr·t)^alpha, w ← (1 − lambd·η)w − η∇L; from update `t0` on the state holds the average of w
     (Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992). `lambd` shrinks every parameter,
-    as in torch, `weight_decay` weight matrices alone.
+    as in torch; `weight_decay` shrinks only weight matrices.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.ASGD

@@ -1,4 +1,4 @@
-"""What every optimizer has: torch's own fields, and weight decay that spares biases."""
+"""The base class of optimizer configs: torch's own arguments, and weight decay that spares biases."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -11,19 +11,19 @@ from torch.optim import Optimizer
 
 @dataclass(kw_only=True, slots=True)
 class OptimizerConfig:
-    """An optimizer's fields are the arguments of the class that it builds, of torch.optim with its names and defaults.
+    """Base class of optimizer configs; fields are the arguments of a torch.optim class, with its names and defaults.
 
-    A config names the class, or overrides `build`. Every parameter group of what is built has an ``lr``, which the
-    schedule multiplies.
+    A subclass names the torch class, or overrides `build`. Every parameter group of the built optimizer has an ``lr``,
+    which the schedule multiplies.
 
     Attributes
     ----------
     torch_class
-        The class; not needed where `build` is overridden.
+        The class in torch.optim; not needed if `build` is overridden.
     pairs
-        Arguments of torch that are pairs, each with the two fields that make it (tuples have no place in a config).
+        Arguments of torch that are pairs, each mapped to the two fields that hold it (a config cannot hold tuples).
     fused
-        Whether the class has one kernel for all tensors on every device; execution flags are no fields.
+        Whether the class has one kernel for all tensors on every device. Execution flags are not config fields.
     """
 
     torch_class: ClassVar[type[Optimizer]]
@@ -31,7 +31,7 @@ class OptimizerConfig:
     fused: ClassVar[bool] = False
 
     def build(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        """Return the optimizer of some parameters, in which `weight_decay` acts on weight matrices alone."""
+        """Return an optimizer of `parameters` whose `weight_decay` acts only on weight matrices."""
         arguments = self.arguments()
         if self.fused:
             arguments["fused"] = True
@@ -48,17 +48,17 @@ class OptimizerConfig:
 
     @property
     def deterministic(self) -> bool:
-        """Whether it needs the same L(W) at each call: the full batch, and no noise."""
+        """Whether the optimizer needs the same L(W) at every call: the full batch, and no noise."""
         return False
 
     @property
     def scheduled(self) -> bool:
-        """Whether its step length follows the schedule."""
+        """Whether the step length follows the learning-rate schedule."""
         return True
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Return parameter groups in which `weight_decay` acts on weight matrices and on nothing else."""
+    """Return parameter groups in which `weight_decay` acts only on weight matrices."""
     everything = list(parameters)
     groups = [
         {"params": [p for p in everything if p.dim() >= 2], "weight_decay": weight_decay},

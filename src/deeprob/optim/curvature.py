@@ -1,4 +1,4 @@
-"""The memory of L-BFGS: the last few steps and changes of gradient, and the direction that they give."""
+"""The memory of L-BFGS: the last steps and gradient changes, and the search direction computed from them."""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -8,31 +8,31 @@ from torch import Tensor
 
 
 class Curvature:
-    """The last m pairs of a step s and the change of gradient y along it, in rows that are written over in turn.
+    """The last m pairs of a step s and the gradient change y over that step; a new pair overwrites the oldest row.
 
-    The inverse Hessian H that BFGS would build of the pairs is applied in its compact form, with S and Y the pairs as
-    columns from old to new, R the upper triangle of SᵀY, D its diagonal and γ = sᵀy/yᵀy of the newest pair:
+    BFGS builds an inverse Hessian H from these pairs. Here H is applied in its compact form. The columns of S and Y are
+    the pairs from old to new, R is the upper triangle of SᵀY, D its diagonal, and γ = sᵀy/yᵀy of the newest pair:
 
         u  = R⁻¹Sᵀg
         Hg = γg + S·R⁻ᵀ(Du + γYᵀYu − γYᵀg) − γYu
 
-    These are two passes over the memory on the device and small systems in double precision; nothing is waited for.
-    (Byrd, Nocedal and Schnabel, "Representations of quasi-Newton matrices and their use in limited memory methods",
-    1994, equation 3.1.)
+    This takes two passes over the memory on the device, and small systems in double precision. It never waits for the
+    device (Byrd, Nocedal and Schnabel, "Representations of quasi-Newton matrices and their use in limited memory
+    methods", 1994, equation 3.1).
 
     Parameters
     ----------
     memory
-        Where everything is kept, which is what a checkpoint holds: ``steps`` and ``changes`` (m, n), of which pair k
-        has row k mod m; ``step_change`` and ``change_change`` (m, m), which are SᵀY and YᵀY in double precision; and
-        ``pairs``, how many have come since the memory was empty.
+        The dict that holds everything, and that checkpoints save: ``steps`` and ``changes`` (m, n), with pair k in row
+        k mod m; ``step_change`` and ``change_change`` (m, m), which are SᵀY and YᵀY in double precision; and ``pairs``,
+        the number of pairs added since the memory was empty.
     """
 
     def __init__(self, memory: MutableMapping[str, Any]) -> None:
         self.memory = memory
 
     def allocate(self, size: int, like: Tensor) -> None:
-        """Make room for `size` pairs of vectors like a given one (n,), unless there is."""
+        """Allocate `size` pairs of vectors like `like` (n,), unless the memory is allocated already."""
         if "steps" not in self.memory:
             for name in ("steps", "changes"):
                 self.memory[name] = like.new_zeros(size, like.numel())
@@ -49,9 +49,9 @@ class Curvature:
         self.memory["pairs"] = 0
 
     def add(self, step: Tensor, change: Tensor) -> bool:
-        """Remember a pair (n,), (n,) if its curvature is positive beyond rounding, and return whether it was.
+        """Store a pair of vectors (n,) if its curvature is positive beyond rounding; return whether it was stored.
 
-        The condition is sᵀy > ε‖s‖‖y‖ with ε the spacing of the vectors' numbers at 1; without it H would not be
+        The condition is sᵀy > ε‖s‖‖y‖ with ε the machine epsilon of the vectors' dtype. Without it H would not be
         positive definite.
         """
         s, y = step.double(), change.double()
@@ -73,7 +73,7 @@ class Curvature:
         return True
 
     def direction(self, gradient: Tensor) -> Tensor:
-        """Return −Hg (n,) of a gradient g (n,); −g when the memory is empty."""
+        """Return −Hg (n,) for a gradient g (n,); −g if the memory is empty."""
         count = len(self)
         if count == 0:
             return gradient.neg()

@@ -15,12 +15,11 @@ from deeprob.optim.quasi_newton import QuasiNewton
 @register("optimizer", "lbfgs")
 @dataclass(kw_only=True, slots=True)
 class LBFGSConfig(OptimizerConfig):
-    """Quasi-Newton steps with a strong-Wolfe line search (torch's own default is none).
+    """Quasi-Newton steps with a strong-Wolfe line search (torch's default is no line search).
 
-    One update of the run is up to `max_iter` iterations, each of which may evaluate L(W) and its gradient several
-    times (Nocedal & Wright, "Numerical optimization", 2006, sections 7.2 and 3.5). The fields are torch's;
-    what is built is a class of our own (`QuasiNewton`), whose tolerances are relative, and a run ends when it has
-    converged.
+    One update of the run is up to `max_iter` iterations. Each iteration may evaluate L(W) and its gradient several
+    times (Nocedal & Wright, "Numerical optimization", 2006, sections 7.2 and 3.5). The fields are torch's, but the
+    optimizer is our own class `QuasiNewton`, with relative tolerances. A run ends when the optimizer has converged.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.LBFGS
@@ -35,14 +34,14 @@ class LBFGSConfig(OptimizerConfig):
 
     @property
     def deterministic(self) -> bool:
-        """True: curvature is measured between evaluations, which noise would spoil."""
+        """True: curvature is measured between evaluations, and noise would spoil the measurement."""
         return True
 
     @property
     def scheduled(self) -> bool:
-        """Only without a line search, which finds the step length itself."""
+        """Whether there is no line search; a line search finds the step length itself."""
         return self.line_search_fn is None
 
     def build(self, parameters: Iterable[nn.Parameter]) -> QuasiNewton:
-        """Return the optimizer of some parameters, which is our own with torch's arguments (see `QuasiNewton`)."""
+        """Return a `QuasiNewton` optimizer of `parameters`."""
         return QuasiNewton(list(parameters), **self.arguments())

@@ -1,4 +1,4 @@
-"""L along a direction, as a function of the step."""
+"""The loss L along a direction, as a function of the step."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,12 +10,12 @@ from deeprob.optim.wolfe import Trial
 
 
 class Line:
-    """φ(t) = L(x + t·d) of parameters x taken as one vector (n,) and a direction d (n,).
+    """φ(t) = L(x + t·d), with all parameters as one vector x (n,) and a direction d (n,).
 
     Parameters
     ----------
     parameters
-        Are moved along the line.
+        The parameters, which are moved along the line in place.
     closure
         Computes L at the parameters and leaves its gradient in them.
     """
@@ -29,12 +29,12 @@ class Line:
         self._direction = torch.zeros_like(self._place)
 
     def __call__(self, step: float) -> Trial:
-        """Move to a step, and return what is known there."""
+        """Move the parameters to `step`, and evaluate L there."""
         self.move(step)
         return self.evaluate(step)[0]
 
     def evaluate(self, step: float = 0.0) -> tuple[Trial, Any]:
-        """Return what is known where the parameters are, which is at a step, and L as the closure has it."""
+        """Evaluate L at the parameters, which are at `step`; return the trial, and L as the closure returned it."""
         self.evaluations += 1
         loss = self.closure()
         gradient = self._gradient()
@@ -45,7 +45,7 @@ class Line:
         return Trial(step, height, slope_there, largest, gradient), loss
 
     def aim(self, direction: Tensor, gradient: Tensor) -> tuple[float, float]:
-        """Take a direction (n,) from where the parameters are; return its 1-norm and 2-norm, and keep the slope."""
+        """Start a line at the parameters in a direction (n,), store its slope, and return its 1-norm and 2-norm."""
         self._direction, self.at = direction, 0.0
         self._place = self._current()
         d = direction.double()
@@ -62,7 +62,7 @@ class Line:
                 parameter.copy_(part.view_as(parameter))
 
     def moved(self) -> Tensor:
-        """Return how far (n,) the parameters are from x, as rounding has it."""
+        """Return the parameters minus x (n,), which is t·d after rounding."""
         return self._current() - self._place
 
     def _current(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""The minimum of a smooth loss, by L-BFGS over as many evaluations as it takes."""
+"""Minimize a smooth loss by L-BFGS."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,20 +10,20 @@ from deeprob.optim.lbfgs import LBFGSConfig
 
 
 def minimize(loss: Callable[[], Tensor], parameters: Iterable[nn.Parameter], iterations: int) -> None:
-    """Move parameters to where a smooth loss is smallest, in place.
+    """Minimize a smooth loss by moving `parameters` in place.
 
     Parameters
     ----------
     loss
-        Returns a 0-d tensor that follows from the parameters, and the same one each time.
+        Returns the loss as a 0-d tensor; the same parameters must always give the same loss.
     parameters
-        Of any shapes; those that need no gradient stay.
+        Parameters of any shapes. Parameters that need no gradient stay unchanged.
     iterations
-        Of L-BFGS at most; it ends sooner where it has converged.
+        Maximum number of L-BFGS iterations; fewer if it converges sooner.
     """
     optimizer = LBFGSConfig(max_iter=iterations).build(parameters)
 
-    def closure() -> Any:  # a 0-d tensor, which torch's own hints do not foresee
+    def closure() -> Any:  # a 0-d tensor, which torch's type hints do not allow
         optimizer.zero_grad()
         value = loss()
         torch.autograd.backward(value)

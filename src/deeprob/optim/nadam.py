@@ -1,4 +1,4 @@
-"""NAdam: Adam that looks ahead."""
+"""NAdam: Adam whose momentum looks one update ahead."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from deeprob.optim.base import OptimizerConfig
 class NAdamConfig(OptimizerConfig):
     """Adam with Nesterov's momentum.
 
-    Steps along a mix of m̂ one step ahead and the gradient, with μ_t = β₁(1 − ½·0.96^(t·momentum_decay))
+    The step goes along a mix of the gradient and m̂ one update ahead, with μ_t = β₁(1 − ½·0.96^(t·momentum_decay))
     (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
     """
 

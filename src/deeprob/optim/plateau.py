@@ -1,4 +1,4 @@
-"""The schedule that waits for the loss to stop falling."""
+"""The schedule that lowers the learning rate when the loss stops falling."""
 
 import math
 from collections.abc import Callable
@@ -12,10 +12,11 @@ from deeprob.optim.schedules import Schedule, SchedulerConfig
 @register("scheduler", "plateau")
 @dataclass(kw_only=True, slots=True)
 class PlateauConfig(SchedulerConfig):
-    """The rate multiplied by `gamma` whenever the loss has not fallen for more than `patience` epochs.
+    """The rate is multiplied by `gamma` whenever the loss has not fallen for more than `patience` epochs.
 
-    The loss is that of the validation split, or without one that of training. It has fallen when it is below the lowest
-    so far by more than the share `threshold`. torch calls it ReduceLROnPlateau; the defaults are torch's.
+    The loss is the validation loss, or the training loss if there is no validation split. It has fallen if it is below
+    its lowest value so far by more than the share `threshold`. torch calls this schedule ReduceLROnPlateau; the
+    defaults are torch's.
     """
 
     gamma: float = number(0.1, above=0, below=1)
@@ -24,11 +25,11 @@ class PlateauConfig(SchedulerConfig):
 
     @property
     def extendable(self) -> bool:
-        """Whether a run may become longer than it was planned."""
+        """Whether a run may become longer than planned."""
         return self.warmup == 0
 
     def factor(self, progress: float) -> float:
-        """Return 1: the run itself decides."""
+        """Return 1: the drops depend on the losses, not on `progress`."""
         return 1.0
 
     def build(self, steps: int) -> "Plateau":
@@ -50,7 +51,7 @@ class Plateau(Schedule):
         return self.factor(step) * self.gamma**self.drops
 
     def observe(self, loss: float) -> None:
-        """Count an epoch; drop the rate if it is one too many."""
+        """Count an epoch with its loss; drop the rate after more than `patience` epochs without a fall."""
         if loss < self.lowest * (1 - self.threshold):
             self.lowest, self.waited = loss, 0
             return
@@ -59,9 +60,9 @@ class Plateau(Schedule):
             self.drops, self.waited = self.drops + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return drops, the lowest loss and the epochs waited since."""
+        """Return the drops so far, the lowest loss and the epochs waited."""
         return {"drops": self.drops, "lowest": self.lowest, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Restore a state that `state_dict` returned."""
         self.drops, self.lowest, self.waited = state["drops"], state["lowest"], state["waited"]

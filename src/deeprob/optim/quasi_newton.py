@@ -1,4 +1,4 @@
-"""L-BFGS that says why it stops, never accepts what is not finite, and starts afresh when a line search fails."""
+"""L-BFGS that reports why it stops, accepts only finite points, and clears its memory when a line search fails."""
 
 import dataclasses
 from collections.abc import Callable
@@ -22,40 +22,42 @@ REASONS = {
     MAX_EVAL: "max_eval",
 }
 FINAL = (GRADIENT, CHANGE, SEARCH)
-ROUNDING = 4  # spacings of floating-point numbers by which two evaluations of the same L may differ
+ROUNDING = 4  # two evaluations of the same L may differ by so many spacings of floating-point numbers
 
 
 class QuasiNewton(torch.optim.LBFGS):
-    """Limited-memory BFGS with torch's arguments: x ← x − tHg with H an inverse Hessian made of the last pairs.
+    """Limited-memory BFGS with torch's arguments: x ← x − tHg, with an inverse Hessian H built from the last pairs.
 
-    Torch's own class may end in NaN, and without a line search at a step that is too long; its criteria are absolute,
-    so that in single precision, or for a large L, it goes on or stops by chance. Here
+    Torch's own class may end in NaN. Without a line search it may also end at a step that is too long. Its stopping
+    criteria are absolute, so that in single precision, or for a large L, it is chance whether it stops. In this class
 
-    * the first step is 1/‖g‖ long, as SciPy's is, and so is the first after the memory was cleared;
-    * a step is accepted where L and its gradient are finite and the strong Wolfe conditions hold (`wolfe.search`), and
-      a pair is remembered where its curvature is positive (`Curvature.add`);
-    * when a search finds no such step the memory is cleared and steepest descent tried; when this finds none either,
-      the parameters stay at the last point, the best one up to rounding;
-    * products that decide something are computed in double precision; an evaluation waits for the device once.
+    * the first step that a search tries is t = 1/‖g‖, as in SciPy; so is the first one after the memory was cleared;
+    * a step is accepted if L and its gradient are finite and it meets the strong Wolfe conditions, or at least the
+      first of them (`wolfe_search`); a pair is stored if its curvature is positive (`Curvature.add`);
+    * if a search finds no such step, the memory is cleared and steepest descent is tried; if that fails too, the
+      parameters stay at the last accepted point, the best one up to rounding;
+    * dot products that a decision depends on are computed in double precision; each evaluation waits for the device
+      once.
 
     Parameters
     ----------
     lr
-        What the first trial of each search is multiplied by; without a search, the step length.
+        Factor on the first step that each line search tries; without a line search, the step length.
     max_iter
-        Iterations a call of `step`.
+        Maximum number of iterations per call of `step`.
     max_eval
-        Evaluations a call of `step`, which a line search under way may exceed (default: 5/4 of `max_iter`).
+        Maximum number of evaluations per call of `step` (default: 5/4 of `max_iter`). A line search that has begun may
+        exceed it.
     tolerance_grad
-        Stop when max|gᵢ| ≤ tolerance_grad·size, with size = max(|L|, min(1, |L₀|)) and L₀ the first value ever.
+        Stop when max|gᵢ| ≤ tolerance_grad·size, with size = max(|L|, min(1, |L₀|)) and L₀ the first value of L.
     tolerance_change
-        Stop when an iteration lowers L by tolerance_change·size or less. A fall that is smaller than L's rounding is
-        taken from the slopes instead, −½t(φ'(0) + φ'(t)).
+        Stop when an iteration lowers L by tolerance_change·size or less. If the fall is smaller than L's rounding
+        error, it is computed from the slopes instead, as −½t(φ'(0) + φ'(t)).
     history_size
-        Pairs in the memory.
+        Maximum number of pairs in the memory.
     line_search_fn
-        ``strong_wolfe``, or None for steps of fixed length `lr` (the first one lr·min(1, 1/‖g‖₁), as torch's), which
-        are made shorter only where L is not finite.
+        ``strong_wolfe``, or None for steps of fixed length `lr`. The first fixed step is lr·min(1, 1/‖g‖₁), as in
+        torch. Fixed steps are shortened only if L is not finite.
     """
 
     def __init__(
@@ -73,12 +75,12 @@ class QuasiNewton(torch.optim.LBFGS):
 
     @property
     def reason(self) -> str:
-        """Why the last step ended; empty before the first."""
+        """Why the last call of `step` ended; empty before the first call."""
         return REASONS.get(self.state.get(self._params[0], {}).get("ended", 0), "")
 
     @property
     def finished(self) -> bool:
-        """Whether the last step found nothing to do, as another one would."""
+        """Whether the last call of `step` found nothing to do; further calls would find nothing either."""
         return bool(self.state.get(self._params[0], {}).get("finished", 0))
 
     @property
@@ -99,7 +101,7 @@ class QuasiNewton(torch.optim.LBFGS):
         Returns
         -------
         Tensor or float
-            What the closure returned first, at the parameters as they were.
+            The closure's first return value, which is L at the parameters before the call.
         """
         group, memory = self.param_groups[0], self._memory
         line = Line(self._params, torch.enable_grad()(closure))
@@ -139,14 +141,14 @@ class QuasiNewton(torch.optim.LBFGS):
         return first_loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a state, every number in its own precision, where torch would take the parameters'."""
+        """Load a state and keep each tensor's own precision; torch would convert it to the parameters' precision."""
         super().load_state_dict(state_dict)
         for values in state_dict["state"].values():
             device = self._params[0].device
             self._memory.update({k: v.to(device, copy=True) for k, v in values.items() if isinstance(v, Tensor)})
 
     def _next(self, line: Line, curvature: Curvature, now: Trial) -> Trial | None:
-        """Return the accepted point along the next direction, where the parameters are then; None if there is none."""
+        """Move the parameters to the next accepted point and return it; if there is none, return None."""
         group = self.param_groups[0]
         norm_1, norm_2 = line.aim(curvature.direction(now.gradient), now.gradient)
         if not line.slope < 0:
@@ -161,7 +163,7 @@ class QuasiNewton(torch.optim.LBFGS):
         return found
 
     def _fall(self, line: Line, now: Trial, found: Trial) -> float:
-        """Return by how much L fell from a point to the next, or by how much it changed where no search saw to it."""
+        """Return how much L fell from `now` to `found`; without a line search, how much it changed."""
         fall = now.value - found.value
         if self.param_groups[0]["line_search_fn"] is None:
             return abs(fall)
@@ -170,15 +172,15 @@ class QuasiNewton(torch.optim.LBFGS):
         return -0.5 * found.step * (line.slope + found.slope)
 
     def _rounding(self, now: Trial) -> float:
-        """Return by how much two evaluations of L at one point may differ."""
+        """Return how far two evaluations of L at one point may differ by rounding."""
         return ROUNDING * torch.finfo(self._params[0].dtype).eps * abs(now.value)
 
     def _size(self, now: Trial) -> float:
-        """Return what a change of L is compared with."""
+        """Return the size that both tolerances are multiplied by: max(|L|, min(1, |L₀|))."""
         first: float = abs(self._memory["first_loss"])
         return max(abs(now.value), min(1.0, first))
 
     def _small(self, now: Trial) -> bool:
-        """Tell whether the gradient is small."""
+        """Return whether the gradient is within `tolerance_grad`."""
         small: bool = now.largest <= self.param_groups[0]["tolerance_grad"] * self._size(now)
         return small

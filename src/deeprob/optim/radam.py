@@ -1,4 +1,4 @@
-"""RAdam: Adam that waits for its second moment."""
+"""RAdam: Adam that uses its second moment only once that is reliable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "radam")
 @dataclass(kw_only=True, slots=True)
 class RAdamConfig(OptimizerConfig):
-    """Adam with its variance rectified.
+    """Adam with rectified variance.
 
-    As long as too few gradients were seen for v̂ to be trusted, steps go along m̂ alone; afterwards along r·m̂/√v̂ with a
+    While v̂ averages too few gradients to be reliable, steps go along m̂ alone. Afterwards they go along r·m̂/√v̂, with a
     factor r that rises to 1 (Liu et al., "On the variance of the adaptive learning rate and beyond", 2020).
     """
 

@@ -13,10 +13,11 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "rprop")
 @dataclass(kw_only=True, slots=True)
 class RpropConfig(OptimizerConfig):
-    """A step length for each weight, which grows while its gradient keeps its sign and shrinks when it flips.
+    """A step length for each weight, which grows while the gradient keeps its sign and shrinks when the sign flips.
 
-    Steps start at `lr`, are multiplied by `eta1` after a flip and by `eta2` otherwise, and stay within `step_size1` and
-    `step_size2` (Riedmiller & Braun, "The RPROP algorithm", 1993). Made for full batches: trainer.batch_size=full.
+    Step lengths start at `lr`. They are multiplied by `eta1` when the sign flips and by `eta2` while it stays the same,
+    and remain between `step_size1` and `step_size2` (Riedmiller & Braun, "The RPROP algorithm", 1993). Rprop is made
+    for full batches: trainer.batch_size=full.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Rprop

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: a factor on the optimizer's `lr` for each update of the run, known from the start."""
+"""Learning-rate schedules: a factor on the optimizer's `lr` for each update, known when the run starts."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -9,14 +9,14 @@ from deeprob.config import number, register
 
 
 class Schedule:
-    """From an update's number (counted from 0) to the factor on `lr`.
+    """A function from an update's number (counted from 0) to the factor on `lr`.
 
-    Most are functions of that number alone; one that learns from the run as it goes on has a state.
+    Most schedules depend on that number alone. A schedule that also depends on the run's losses has a state.
 
     Parameters
     ----------
     factor
-        The function.
+        Returns the factor for an update's number.
     """
 
     def __init__(self, factor: Callable[[int], float] = lambda step: 1.0) -> None:
@@ -27,14 +27,14 @@ class Schedule:
         return self.factor(step)
 
     def observe(self, loss: float) -> None:
-        """Learn the loss of an epoch: that of the validation split, or without one that of training."""
+        """Take the loss of an epoch: the validation loss, or the training loss without a validation split."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was learned, as plain values."""
+        """Return the schedule's state, as plain values."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Restore a state that `state_dict` returned."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -45,15 +45,15 @@ class SchedulerConfig:
 
     @property
     def extendable(self) -> bool:
-        """Whether a run may become longer than it was planned: whether the factors so far do not depend on its end."""
+        """Whether a run may become longer than planned, because the factors do not depend on its planned length."""
         return False
 
     def factor(self, progress: float) -> float:
-        """Return the factor at a place in [0, 1) of the run after its warm-up."""
+        """Return the factor at `progress` in [0, 1), the share done of the run after its warm-up."""
         raise AssertionError("a schedule defines factor()")
 
     def build(self, steps: int) -> Schedule:
-        """Return the schedule of a run of so many updates."""
+        """Return the schedule of a run with `steps` updates."""
         rising = round(self.warmup * steps)
 
         def at(step: int) -> float:
@@ -69,7 +69,7 @@ class ConstantConfig(SchedulerConfig):
 
     @property
     def extendable(self) -> bool:
-        """Whether a run may become longer than it was planned."""
+        """Whether a run may become longer than planned."""
         return self.warmup == 0
 
     def factor(self, progress: float) -> float:
@@ -90,7 +90,7 @@ class CosineConfig(SchedulerConfig):
 @register("scheduler", "step")
 @dataclass(kw_only=True, slots=True)
 class StepConfig(SchedulerConfig):
-    """The rate multiplied by `gamma` at `drops` moments that divide the run evenly."""
+    """The rate is multiplied by `gamma` at `drops` moments that divide the run evenly."""
 
     gamma: float = number(0.1, above=0, maximum=1)
     drops: int = number(2, minimum=1)
@@ -103,7 +103,7 @@ class StepConfig(SchedulerConfig):
 @register("scheduler", "exponential")
 @dataclass(kw_only=True, slots=True)
 class ExponentialConfig(SchedulerConfig):
-    """The rate falling by the same ratio at each update, to the share `final` of itself at the end of the run."""
+    """The rate falls by the same ratio at each update, and ends at `final` times its first value."""
 
     final: float = number(1e-2, above=0, maximum=1)
 
@@ -115,9 +115,10 @@ class ExponentialConfig(SchedulerConfig):
 @register("scheduler", "one_cycle")
 @dataclass(kw_only=True, slots=True)
 class OneCycleConfig(SchedulerConfig):
-    """Up from `start` to 1 until `peak` of the run and down to `final`, both along half a cosine.
+    """The factor rises from `start` to 1 until the share `peak` of the run, then falls to `final`, along half cosines.
 
-    Smith & Topin, "Super-convergence", 2018; the defaults are those of torch's OneCycleLR. It warms up by itself.
+    Smith & Topin, "Super-convergence", 2018; the defaults are those of torch's OneCycleLR. This schedule warms up by
+    itself, so `warmup` must be 0.
     """
 
     peak: float = number(0.3, above=0, below=1)
@@ -125,7 +126,7 @@ class OneCycleConfig(SchedulerConfig):
     final: float = number(4e-6, minimum=0, maximum=1)
 
     def problems(self) -> Iterator[str]:
-        """Yield what contradicts itself."""
+        """Yield a message for each contradiction between fields."""
         if self.warmup:
             yield f"warmup={self.warmup}: one_cycle warms up by itself; use scheduler.peak and scheduler.start"
 

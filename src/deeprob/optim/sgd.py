@@ -29,6 +29,6 @@ class SGDConfig(OptimizerConfig):
     nesterov: bool = False
 
     def problems(self) -> Iterator[str]:
-        """Yield what contradicts itself."""
+        """Yield a message for each contradiction between fields."""
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             yield "nesterov=true: needs optimizer.momentum > 0 and optimizer.dampening=0"

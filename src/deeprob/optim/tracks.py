@@ -1,6 +1,6 @@
-"""What each optimizer tracks: the lecture's table, found by watching the update rules.
+"""The lecture's table of what each optimizer tracks, measured on the update rules.
 
-A single weight is led along a few made-up sequences of gradients; how it moves shows what its optimizer remembers.
+A single weight is updated with short made-up sequences of gradients. Its steps show what the optimizer remembers.
 """
 
 import math
@@ -15,21 +15,21 @@ from deeprob.optim.rules import RULES, Scalar, State
 LR = 0.1
 MEMORY, LONGER_MEMORY = 0.9, 0.99  # after n updates a running mean keeps 0.9ⁿ of a gradient
 LARGE = 1000.0
-MANY = 200  # updates that make a leaky mean forget: 0.9²⁰⁰·1000² < 0.001
+MANY = 200  # after so many updates a leaky mean has forgotten: 0.9²⁰⁰·1000² < 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """An optimizer to be watched.
+    """An optimizer whose memory is tested.
 
     Attributes
     ----------
     rule
         The name of its rule.
     memories
-        The hyper-parameters that say how long it remembers.
+        The hyperparameters that set how long the optimizer remembers.
     flags
-        Its rule's other hyper-parameters, where they are not at their default.
+        The rule's other hyperparameters that differ from their defaults.
     """
 
     rule: str
@@ -51,10 +51,10 @@ FAMILY: Mapping[str, Watched] = {
     "RMSProp+Momentum": Watched("rmsprop", ("alpha", "momentum")),
     "Adam without bias correction": Watched("adam", BETAS, {"bias_correction": False}),
     "AMSGrad": Watched("adam", BETAS, {"amsgrad": True}),
-    "AdamW": Watched("adamw", BETAS, {"weight_decay": 0.0}),  # which would move a weight without any gradient
+    "AdamW": Watched("adamw", BETAS, {"weight_decay": 0.0}),  # weight decay would move a weight without a gradient
     "Adamax": Watched("adamax", BETAS),
 }
-"""Relatives, of which the same questions make sense."""
+"""Relatives of the lecture's optimizers, for which the same table makes sense."""
 
 
 class Tracks(NamedTuple):
@@ -85,10 +85,10 @@ def table_text(optimizers: Mapping[str, Watched] = LECTURE) -> str:
 def tracks(watched: Watched) -> Tracks:
     """Return what an optimizer tracks.
 
-    First moments: it still moves when the gradient is 0, for it remembers the one before. Second moments: the
-    gradient's scale does not change its step, for it is divided out; leaky ones: an old large gradient is forgotten
-    after many small ones. Bias correction: the length of its memory changes what the first gradient leaves in the
-    state, but not the step.
+    - First moments: the weight still moves when the gradient is 0, because the optimizer remembers the one before.
+    - Second moments: the gradient's scale does not change the step, because it is divided out.
+    - Leaky second moments: in addition, a large old gradient is forgotten after many small ones.
+    - Bias correction: a longer memory changes the state after the first gradient, but not the step.
     """
     after_one, state = walk(watched, [1.0])
     second = nearly_equal(walk(watched, [LARGE])[0], after_one)
@@ -104,7 +104,7 @@ def tracks(watched: Watched) -> Tracks:
 
 
 def state_of(watched: Watched) -> list[str]:
-    """Return the names of the numbers that an optimizer keeps for each weight: those on which its next step depends."""
+    """Return the names of the state tensors, kept for each weight, that an optimizer's next step depends on."""
     rule, hyper = RULES[watched.rule], hyper_with_memory(watched)
     weight, gradient = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
     _, state = walk(watched, [1.0, 2.0])
@@ -116,7 +116,7 @@ def state_of(watched: Watched) -> list[str]:
 
 
 def walk(watched: Watched, gradients: Iterable[float], memory: float = MEMORY) -> tuple[float, State]:
-    """Lead a weight along gradients; return its last step, and the state after it."""
+    """Update a weight with each gradient in turn; return its last step, and the state afterwards."""
     rule, hyper = RULES[watched.rule], hyper_with_memory(watched, memory)
     weight, step = torch.zeros(1, dtype=torch.float64), 0.0
     state = rule.init(weight, LR, **hyper)
@@ -128,10 +128,10 @@ def walk(watched: Watched, gradients: Iterable[float], memory: float = MEMORY) -
 
 
 def hyper_with_memory(watched: Watched, memory: float = MEMORY) -> dict[str, Scalar]:
-    """Return the hyper-parameters of an optimizer with so long a memory."""
+    """Return an optimizer's hyperparameters, with `memory` as the value of those in `memories`."""
     return {**dict.fromkeys(watched.memories, memory), **watched.flags}
 
 
 def nearly_equal(a: float, b: float) -> bool:
-    """Tell whether two steps are equal within a hundredth."""
+    """Return whether two steps are equal within 1 %."""
     return math.isclose(a, b, rel_tol=0.01)

@@ -1,4 +1,4 @@
-"""How far to go along a direction: a line search for the strong Wolfe conditions that rounding cannot mislead."""
+"""A line search for the strong Wolfe conditions that rounding errors cannot mislead."""
 
 import dataclasses
 import math
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-DECREASE = 1e-4  # the share of the fall that the slope promises which a step must bring
-CURVATURE = 0.9  # the share of the slope that may be left after it
-NARROW = 0.01  # of a bracket's high end: where it is no wider, at a kink, a step that brings enough will do
-SHRINK = 0.1  # of a step that ends where L is not finite
-LIMIT = 25  # evaluations a search
+DECREASE = 1e-4  # a step must bring at least this share of the fall that the slope predicts
+CURVATURE = 0.9  # at most this share of the slope may be left after a step
+NARROW = 0.01  # of a bracket's high end: a bracket this narrow holds a kink, and a step that brings enough is accepted
+SHRINK = 0.1  # factor on a step that ends where L is not finite
+LIMIT = 25  # evaluations per search
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is known at one step along a direction.
+    """L, its slope and its gradient at one step along a direction.
 
     Attributes
     ----------
     step
-        How far it is, in multiples of the direction.
+        The step t, in multiples of the direction.
     value, slope
-        φ(t), which is L there, and φ'(t).
+        φ(t), which is L at the step, and φ'(t).
     largest
-        The gradient's largest entry by size.
+        The gradient's largest absolute entry.
     gradient
-        The gradient (n,), which the search hands back untouched.
+        The gradient (n,), which the search returns unchanged.
     """
 
     step: float
@@ -38,36 +38,38 @@ class Trial:
 
     @property
     def finite(self) -> bool:
-        """Whether L, the slope and the gradient are numbers."""
+        """Whether L, the slope and the gradient are finite."""
         return math.isfinite(self.value + self.slope + self.largest)
 
 
 def wolfe_search(evaluate: Callable[[float], Trial], start: Trial, step: float, rounding: float) -> Trial | None:
     """Return a step that meets the strong Wolfe conditions, or the best one seen if none does.
 
-    The conditions are φ(t) ≤ φ(0) + c₁tφ'(0) and |φ'(t)| ≤ c₂|φ'(0)|, with c₁ = 10⁻⁴ and c₂ = 0.9. Where L changes by
-    less than its rounding the first says nothing, and φ(t) ≤ φ(0) + rounding takes its place: the approximate
-    conditions of Hager and Zhang ("A new conjugate gradient method with guaranteed descent and an efficient line
-    search", 2005, equations 4.1 and 4.2), which rest on slopes. The search keeps a bracket with such a step inside:
-    its low end falls still, its high end lies too high, rises, or is not finite. It is made smaller by cubic
-    interpolation with safeguards (Nocedal and Wright, "Numerical optimization", 2006, section 3.5).
+    The conditions are φ(t) ≤ φ(0) + c₁tφ'(0) and |φ'(t)| ≤ c₂|φ'(0)|, with c₁ = 10⁻⁴ and c₂ = 0.9. If L changes by no
+    more than its rounding error, the first condition means nothing, and |φ(t) − φ(0)| ≤ rounding replaces it. These
+    are the approximate conditions of Hager and Zhang ("A new conjugate gradient method with guaranteed descent and an
+    efficient line search", 2005, equations 4.1 and 4.2), which rest on slopes.
+
+    The search keeps a bracket that contains such a step. At its low end, L still falls. At its high end, L is too high,
+    rises, or is not finite. Cubic interpolation with safeguards makes the bracket smaller (Nocedal and Wright,
+    "Numerical optimization", 2006, section 3.5).
 
     Parameters
     ----------
     evaluate
-        From a step to what is known there.
+        Returns the trial at a step.
     start
-        Step 0, where the slope is negative.
+        The trial at step 0, where the slope is negative.
     step
-        The first to try.
+        The first step to try.
     rounding
-        By how much two values of L may differ that are the same.
+        How much two evaluations of the same L may differ.
 
     Returns
     -------
     Trial or None
-        One that meets both conditions; else the lowest that meets the first, which at a kink of L may be all there is;
-        None if there is none among `LIMIT` evaluations.
+        The first trial that meets both conditions. If there is none among `LIMIT` evaluations, or the bracket holds a
+        kink of L, the lowest trial that meets the first condition; None if no trial does.
     """
     low, high, before = start, None, start
     best: Trial | None = None
@@ -100,7 +102,7 @@ def wolfe_search(evaluate: Callable[[float], Trial], start: Trial, step: float, 
 
 
 def finite_step(evaluate: Callable[[float], Trial], step: float) -> Trial | None:
-    """Return what is known at a step, made ten times shorter until it is finite; None if `LIMIT` of them are not."""
+    """Return the trial at a step, made ten times shorter until it is finite; None if it is not after `LIMIT` trials."""
     for _ in range(LIMIT):
         trial = evaluate(step)
         if trial.finite:
@@ -110,7 +112,7 @@ def finite_step(evaluate: Callable[[float], Trial], step: float) -> Trial | None
 
 
 def interpolated(low: Trial, high: Trial, rounding: float) -> float:
-    """Return the next step to try inside a bracket, a tenth of its width away from both ends or more."""
+    """Return the next step to try inside a bracket, at least a tenth of its width away from both ends."""
     width = high.step - low.step
     if not math.isfinite(high.value):
         return low.step + SHRINK * width
@@ -119,16 +121,17 @@ def interpolated(low: Trial, high: Trial, rounding: float) -> float:
 
 
 def extrapolated(before: Trial, low: Trial, rounding: float) -> float:
-    """Return the next step to try beyond one that falls still: 2 to 10 times as far from the one before it."""
+    """Return the next step beyond `low`, where L still falls: 2.1 to 10 times as far from `before` as `low` is."""
     width = low.step - before.step
     step = minimum(before, low, rounding)
     return min(max(step, low.step + 1.1 * width), low.step + 9 * width) if step > low.step else low.step + 4 * width
 
 
 def minimum(one: Trial, two: Trial, rounding: float) -> float:
-    """Return where the cubic through two values and slopes is lowest; NaN-free, the middle if it has no minimum.
+    """Return the step where the cubic through two values and slopes is lowest, or the middle if it has no minimum.
 
-    Between values that differ by their rounding alone it is the place where a straight line through the slopes is 0.
+    If the values differ only by rounding, return the step where a straight line through the slopes is 0. The result is
+    never NaN.
     """
     width = two.step - one.step
     if abs(two.value - one.value) <= rounding:

@@ -1,14 +1,14 @@
-"""Update rules as formulas: (parameter, gradient, state, lr, hyper-parameters) → (parameter, state).
+"""Update rules as formulas: (parameter, gradient, state, lr, hyperparameters) → (parameter, state).
 
-Each is a pure function in plain tensor operations, for one parameter of one dimension or more (its shape never
-matters but to Adafactor). A number among the hyper-parameters is a float or a 0-d float64 tensor, so that under
-``torch.func.vmap`` every run of a stack has its own; a flag is a bool, the same for all. The state is a dict under
-torch's own names, with its numbers as 0-d tensors in float64 (torch has NAdam's ∏μ and ASGD's η and μ in the default
-precision). `weight_decay` is that of the parameter: the caller gives 0 for all but weight matrices, as
-`deeprob.optim.base.decay_groups` does. Every rule is torch.optim's, step by step.
+Each rule is a pure function in plain tensor operations, for one parameter of one dimension or more. Only Adafactor
+depends on the parameter's shape. Numeric hyperparameters are floats or 0-d float64 tensors, so that under
+``torch.func.vmap`` every run of a stack has its own. Flags are bools, the same for all runs. The state is a dict with
+torch's own names. Its scalars are 0-d tensors in float64 (torch keeps NAdam's ∏μ and ASGD's η and μ in the default
+precision). The caller gives `weight_decay` 0 for all parameters except weight matrices, as
+`deeprob.optim.base.decay_groups` does. Every rule equals torch.optim's, step by step.
 
-In the formulas w is the parameter, ∇L or g its gradient (with the decay, where that is a part of it), α the rate `lr`,
-t the number of the update, counted from 1; squares, roots and quotients are of each entry.
+In the formulas w is the parameter, ∇L or g its gradient (with weight decay, if that is part of it), α the learning rate
+`lr`, and t the number of the update, counted from 1. Squares, roots and quotients are computed for each entry.
 """
 
 import dataclasses
@@ -55,9 +55,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 
 
 def hyper_of(config: OptimizerConfig, dtype: torch.dtype = torch.float32) -> dict[str, float | bool]:
-    """Return a config's fields but `lr` as its rule's hyper-parameters.
+    """Return a config's fields, except `lr`, as the hyperparameters of its rule.
 
-    Where null stands for the smallest step of the parameters' precision (Adafactor's `eps1`), it is that of `dtype`.
+    A field that is null (Adafactor's `eps1`) becomes the machine epsilon of `dtype`.
     """
     fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name != "lr"}
     smallest = torch.finfo(dtype).eps

@@ -1,4 +1,4 @@
-"""Rules that give each weight a rate of its own, from the size or the sign of its gradients."""
+"""Rules that give each weight its own learning rate, from the size or the sign of its gradients."""
 
 import torch
 from torch import Tensor
@@ -62,7 +62,7 @@ def rmsprop(
     """Leaky AdaGrad: s ← ρs + (1 − ρ)∇L², v ← μv + ∇L/(√s + ε), w ← w − lr·v.
 
     ρ = `alpha`, ε = `eps`, μ = `momentum`. `weight_decay` λ adds λw to the gradient. If `centered`, the square of the
-    mean gradient a ← ρa + (1 − ρ)∇L is taken off s, which leaves the variance
+    mean gradient a ← ρa + (1 − ρ)∇L is subtracted from s, which leaves the variance
     (Tieleman & Hinton, "Lecture 6.5: RMSProp", 2012; Graves, "Generating sequences", 2013).
 
     Examples
@@ -97,7 +97,7 @@ def adadelta(
     eps: Scalar = 1e-6,
     weight_decay: Scalar = 0.0,
 ) -> tuple[Tensor, State]:
-    """RMSProp in units of the weights: d = √(u + ε)/√(s + ε)·∇L, w ← w − lr·d.
+    """RMSProp with steps in units of the weights: d = √(u + ε)/√(s + ε)·∇L, w ← w − lr·d.
 
     s ← ρs + (1 − ρ)∇L² before the step, u ← ρu + (1 − ρ)d² after it, with ρ = `rho` and ε = `eps`. `weight_decay` λ
     adds λw to the gradient (Zeiler, "Adadelta: an adaptive learning rate method", 2012).
@@ -129,9 +129,9 @@ def adafactor(
     d: Scalar = 1.0,
     weight_decay: Scalar = 0.0,
 ) -> tuple[Tensor, State]:
-    """Adam without momentum, whose second moments of a matrix come from a row and a column.
+    """Adam without momentum; the second moments of a matrix come from one number per row and one per column.
 
-    r ← βr + (1 − β)·(mean of ∇L² along each row), c likewise of each column, v = r·c/mean(r), x = ∇L/max(√v, ε₁),
+    r ← βr + (1 − β)·(mean of ∇L² along each row), c likewise along each column, v = r·c/mean(r), x = ∇L/max(√v, ε₁),
     w ← (1 − lr·λ)w − α·x/max(1, rms(x)/d), where α = max(ε₂, rms(w))·min(lr, 1/√t), β = 1 − t^beta2_decay and rms is
     the root of the mean square. A vector has v ← βv + (1 − β)∇L². ε₁ = `eps1`, ε₂ = `eps2`, λ = `weight_decay`
     (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018).
@@ -159,7 +159,7 @@ def _rms(values: Tensor) -> Tensor:
 
 
 def init_rprop(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
-    """Return steps of length `lr`, and no gradient before."""
+    """Return step lengths `lr`, and 0 as the previous gradient."""
     return {"prev": torch.zeros_like(parameter), "step_size": torch.zeros_like(parameter) + lr}
 
 
@@ -174,11 +174,11 @@ def rprop(
     step_size1: Scalar = 1e-6,
     step_size2: Scalar = 50.0,
 ) -> tuple[Tensor, State]:
-    """Only signs count: w ← w − Δ·sign(∇L), with a length Δ for each weight.
+    """Only signs count: w ← w − Δ·sign(∇L), with a step length Δ for each weight.
 
-    Δ is multiplied by `eta2` where the gradient has the sign it had before and by `eta1` where that flips, and stays
-    within `step_size1` and `step_size2`. After a flip the weight waits for one update. `lr` is Δ at first and nothing
-    afterwards (Riedmiller & Braun, "The RPROP algorithm", 1993).
+    Δ is multiplied by `eta2` if the gradient keeps its sign and by `eta1` if the sign flips, and stays between
+    `step_size1` and `step_size2`. In an update where the sign flips, the weight does not move. `lr` is only the initial
+    Δ (Riedmiller & Braun, "The RPROP algorithm", 1993).
 
     Examples
     --------

@@ -17,11 +17,11 @@ class Rule:
     Attributes
     ----------
     init
-        ``init(parameter, lr, **hyper)`` → the state before the first update, of which `lr` is the rate.
+        ``init(parameter, lr, **hyper)`` returns the state before the first update; `lr` is that update's learning rate.
     update
-        ``update(parameter, gradient, state, lr, **hyper)`` → the parameter and the state after an update.
+        ``update(parameter, gradient, state, lr, **hyper)`` returns the parameter and the state after an update.
     flags
-        The hyper-parameters that are a plain bool and choose the formula; all others are numbers in it.
+        Names of the hyperparameters that are bools and choose the formula; all others are numbers in it.
     shaped
         Whether a parameter's shape matters; otherwise several parameters may be updated as one vector.
     """
@@ -33,17 +33,17 @@ class Rule:
 
 
 def zero(parameter: Tensor) -> Tensor:
-    """Return 0 as a number of a state: 0-d and float64, whatever the precision of `parameter`."""
+    """Return 0 as a state's scalar: 0-d and float64, whatever the precision of `parameter`."""
     return torch.zeros((), dtype=torch.float64, device=parameter.device)
 
 
 def decayed(
     parameter: Tensor, gradient: Tensor, lr: Scalar, weight_decay: Scalar, decoupled: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return w and ∇L with weight decay λ in one of them.
+    """Return w and ∇L with weight decay λ applied to one of them.
 
-    It is a part of the gradient, ∇L + λw, or if `decoupled` a step of its own, (1 − αλ)w: for w = 2, ∇L = 1, λ = 0.5
-    and α = 0.1 that is 2 and 2, or 1.9 and 1.
+    Weight decay changes the gradient to ∇L + λw, or, if `decoupled`, the weight to (1 − αλ)w. For w = 2, ∇L = 1,
+    λ = 0.5 and α = 0.1 the results are 2 and 2, or 1.9 and 1.
     """
     if decoupled:
         return (1 - lr * weight_decay) * parameter, gradient

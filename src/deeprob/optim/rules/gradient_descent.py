@@ -24,11 +24,11 @@ def sgd(
 ) -> tuple[Tensor, State]:
     """Gradient descent with momentum: v ← ρv + ∇L, w ← w − αv.
 
-    α = `lr`, ρ = `momentum`; without momentum v is ∇L. `weight_decay` λ adds λw to the gradient. `dampening` d makes it
-    v ← ρv + (1 − d)∇L from the second update on, if there is momentum.
+    α = `lr`, ρ = `momentum`; without momentum v is ∇L. `weight_decay` λ adds λw to the gradient. With
+    momentum, `dampening` d makes this v ← ρv + (1 − d)∇L from the second update on.
 
-    With `nesterov` the step goes along ∇L + ρv: with the gradient's new part in v, it looks one update ahead. It is
-    v ← ρv − α∇L(w + ρv), w ← w + v, written for the place w + ρv at which the gradient is taken
+    With `nesterov` the step goes along ∇L + ρv with the new v, so it looks one update ahead. This is the rule
+    v ← ρv − α∇L(w + ρv), w ← w + v, rewritten for the point w + ρv at which the gradient is taken
     (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
 
     Examples
@@ -63,11 +63,12 @@ def asgd(
     t0: Scalar = 1e6,
     weight_decay: Scalar = 0.0,
 ) -> tuple[Tensor, State]:
-    """Gradient descent that averages: w ← (1 − lambd·η)w − η∇L, w̄ ← w̄ + μ(w − w̄).
+    """Gradient descent that averages w: w ← (1 − lambd·η)w − η∇L, w̄ ← w̄ + μ(w − w̄).
 
-    After update t, η = lr/(1 + lambd·lr·t)^alpha and μ = 1/max(1, t − t0): up to `t0` the average ``ax`` is w itself,
-    afterwards the mean of what w was (Polyak & Juditsky, "Acceleration of stochastic approximation by averaging",
-    1992; Bottou's form of η). As in torch, an update has the η that the one before it left.
+    After update t, η = lr/(1 + lambd·lr·t)^alpha and μ = 1/max(1, t − t0). Up to update `t0` the average ``ax`` is w
+    itself; afterwards it is the mean of w over the later updates (Polyak & Juditsky, "Acceleration of stochastic
+    approximation by averaging", 1992; Bottou's form of η). As in torch, an update uses the η that the previous update
+    computed.
     """
     g = gradient + weight_decay * parameter
     w = (1 - lambd * state["eta"]) * parameter - state["eta"] * g

@@ -7,7 +7,7 @@ from deeprob.optim.rules.base import Scalar, State, decayed, zero
 
 
 def init_adam(parameter: Tensor, lr: Scalar, *, amsgrad: bool = False, **hyper: Scalar) -> State:
-    """Return m = 0 and v = 0, and if `amsgrad` the largest v so far."""
+    """Return m = 0 and v = 0, and if `amsgrad` also 0 as the largest v so far."""
     names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if amsgrad else ()))
     return {"step": zero(parameter)} | {name: torch.zeros_like(parameter) for name in names}
 
@@ -28,10 +28,10 @@ def adam(
 ) -> tuple[Tensor, State]:
     """RMSProp with momentum and bias correction: w ← w − α·m̂/(√v̂ + ε).
 
-    m ← β₁m + (1 − β₁)∇L and v ← β₂v + (1 − β₂)∇L² are means that start at 0, too small at first: m̂ = m/(1 − β₁ᵗ) and
-    v̂ = v/(1 − β₂ᵗ) make up for it. Without `bias_correction` this is "almost Adam", m̂ = m and v̂ = v. `weight_decay` λ
-    adds λw to the gradient, or shrinks w if decoupled (see `adamw`)
-    (Kingma & Ba, "Adam: a method for stochastic optimization", 2015). `amsgrad` takes the largest v so far in v's place
+    The means m ← β₁m + (1 − β₁)∇L and v ← β₂v + (1 − β₂)∇L² start at 0, so they are too small at first. Bias correction
+    by m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ) makes up for this. Without `bias_correction` the rule is "almost Adam", with
+    m̂ = m and v̂ = v. `weight_decay` λ adds λw to the gradient, or shrinks w if decoupled (see `adamw`)
+    (Kingma & Ba, "Adam: a method for stochastic optimization", 2015). `amsgrad` uses the largest v so far in place of v
     (Reddi, Kale & Kumar, "On the convergence of Adam and beyond", 2018).
 
     Examples
@@ -66,9 +66,9 @@ def adamw(
     weight_decay: Scalar = 1e-2,
     amsgrad: bool = False,
 ) -> tuple[Tensor, State]:
-    """Adam with decoupled weight decay λ: w ← (1 − αλ)w, and from there Adam's step.
+    """Adam with decoupled weight decay λ: w ← (1 − αλ)w, then Adam's step.
 
-    In Adam λw would be a part of the gradient and be divided by √v̂ with it; here every weight shrinks by the same share
+    In Adam λw is part of the gradient and is divided by √v̂ too. Here every weight shrinks by the same share
     (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019).
 
     Examples
@@ -82,7 +82,7 @@ def adamw(
 
 
 def init_nadam(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
-    """Return m = 0, v = 0 and a product of all μ so far of 1."""
+    """Return m = 0, v = 0, and 1 as the product of all μ so far."""
     return init_adam(parameter, lr) | {"mu_product": zero(parameter) + 1}
 
 
@@ -109,7 +109,7 @@ def nadam(
     m = beta1 * state["exp_avg"] + (1 - beta1) * g
     v = beta2 * state["exp_avg_sq"] + (1 - beta2) * g * g
     mu, ahead = (beta1 * (1 - 0.5 * 0.96 ** (time * momentum_decay)) for time in (t, t + 1))
-    single = torch.get_default_dtype()  # in which torch has the product
+    single = torch.get_default_dtype()  # torch keeps the product in this precision
     product = (state["mu_product"] * mu.to(single)).to(single).double()
     m_hat = ahead / (1 - product * ahead) * m + (1 - mu) / (1 - product) * g
     v_hat = v / (1 - beta2**t)
@@ -128,9 +128,9 @@ def radam(
     weight_decay: Scalar = 0.0,
     decoupled_weight_decay: bool = False,
 ) -> tuple[Tensor, State]:
-    """Adam with its variance rectified: w ← w − α·r·m̂/√v̂, or w ← w − α·m̂ while v̂ is not to be trusted.
+    """Adam with rectified variance: w ← w − α·r·m̂/√v̂, or w ← w − α·m̂ while v̂ is unreliable.
 
-    v̂ is a mean of about ρₜ = ρ − 2tβ₂ᵗ/(1 − β₂ᵗ) squares, in the end of ρ = 2/(1 − β₂) − 1. It counts once ρₜ > 5, and
+    v̂ averages about ρₜ = ρ − 2tβ₂ᵗ/(1 − β₂ᵗ) squares, in the end ρ = 2/(1 − β₂) − 1. v̂ is used once ρₜ > 5, and
     r = √((ρₜ − 4)(ρₜ − 2)ρ / ((ρ − 4)(ρ − 2)ρₜ)) rises to 1. As in torch, √v̂ is (√v + ε)/√(1 − β₂ᵗ)
     (Liu et al., "On the variance of the adaptive learning rate and beyond", 2020).
     """
