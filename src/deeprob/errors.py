@@ -1,7 +1,7 @@
-"""What can end a command early, and the exit status that each end has.
+"""The errors that end a command early, and their exit statuses.
 
-0 completed, 1 a bug of ours, 2 the user's mistake, 3 diverged, 4 a check or a job of a sweep failed, 130 and 143
-interrupted by SIGINT and SIGTERM, 141 nobody reads the output any longer.
+0: completed. 1: a bug in deeprob. 2: the user's mistake. 3: training diverged. 4: a check or a job of a sweep failed.
+130: interrupted by SIGINT. 143: interrupted by SIGTERM. 141: the reader of the output has closed it.
 """
 
 import difflib
@@ -12,32 +12,32 @@ from typing import Any
 
 
 class DeeprobError(Exception):
-    """An expected end of a command: one line for people, one exit status for scripts."""
+    """An expected error that ends a command with one line for people and one exit status for scripts."""
 
     status = 1
-    outcome = "failed"  # what a sweep's table calls it
+    outcome = "failed"  # its name in a sweep's table
 
     def __str__(self) -> str:
         return printable(super().__str__())
 
 
 class UserError(DeeprobError):
-    """The user's mistake: the line names the key or the file, what is wrong and what would be right."""
+    """The user's mistake. The message names the key or the file, what is wrong, and what would be right."""
 
     status = 2
 
 
 class Diverged(DeeprobError):
-    """A number of the training run became NaN or infinite.
+    """A number in the training run became NaN or infinite.
 
     Parameters
     ----------
     quantity
-        What was not finite, such as ``data loss`` or ``gradient of layers.0.weight``.
+        The name of the number, such as ``data loss`` or ``gradient of layers.0.weight``.
     step
-        The update (counted from 1) in which it first appeared.
+        The update in which the number first was NaN or infinite, counted from 1.
     epoch, batch
-        Where that was, both counted from 0; None for what was measured after an update.
+        The epoch and the batch of that update, both counted from 0. None if the number was measured after an update.
     """
 
     status = 3
@@ -52,7 +52,7 @@ class Diverged(DeeprobError):
         self.in_update = epoch is not None
         self._words = (quantity, step, epoch, batch)
 
-    def __reduce__(self) -> tuple[Any, ...]:  # exceptions travel between processes by what made them
+    def __reduce__(self) -> tuple[Any, ...]:  # pickle rebuilds an exception from its arguments
         return Diverged, self._words
 
 
@@ -69,7 +69,7 @@ class Skipped(DeeprobError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to end by a signal and wrote its checkpoint first; a sweep does not go on after it."""
+    """A signal ended the run, which wrote its checkpoint first. A sweep ends too."""
 
     outcome = "interrupted"
 
@@ -85,13 +85,16 @@ LONGEST_LINE = 2000
 
 
 def printable(text: str) -> str:
-    """Return a text as one line for a terminal: control characters escaped, the middle of a very long one left out."""
+    """Return a text as one line for a terminal.
+
+    Control characters are escaped. A line longer than `LONGEST_LINE` loses its middle.
+    """
     line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 4 :]}"
 
 
 def one_line(error: BaseException) -> str:
-    """Return what an exception says, in one line that is never empty."""
+    """Return the message of an exception as one line that is never empty."""
     if isinstance(error, OSError) and error.filename:
         return printable(f"{error.filename}: {error.strerror}")
     if isinstance(error, SystemExit):
@@ -100,7 +103,7 @@ def one_line(error: BaseException) -> str:
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """Return ``did you mean X?`` for the option closest to `word`, or a list of the options if none is close."""
+    """Return ``did you mean X?`` with the option closest to `word`, or a list of all options if none is close."""
     known = list(options)
     if not known:
         return "there are none"
@@ -117,14 +120,14 @@ _NO_MEMORY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an exception means that memory ran out, on any device."""
+    """Return whether an exception means that memory ran out, on any device."""
     known = isinstance(error, MemoryError | OverflowError) or type(error).__name__ == "OutOfMemoryError"
     return known or (isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY))
 
 
 @contextmanager
 def memory_errors(batch_size: int | None = None, advice: str = "") -> Iterator[None]:
-    """Turn running out of memory into one line that says what to lower, and what the batch size was, or `advice`."""
+    """Raise a `UserError` with `advice` when memory runs out; by default it says which settings to lower."""
     try:
         yield
     except Exception as error:

@@ -1,9 +1,10 @@
-"""Random numbers that have names and no state.
+"""Named streams of random numbers without state.
 
-Every draw of a run is a function of (seed, name, step): nothing needs saving to resume, changing one thing does not
-reshuffle another, and a stack of runs draws exactly what each would draw alone. The generator is SplitMix64 (Steele,
-Lea & Flood, "Fast splittable pseudorandom number generators", 2014) run as a hash over a counter, in int64 tensor
-operations that give the same bits on every device and under ``torch.vmap``.
+Every random number of a run is a function of (seed, name, step). A checkpoint therefore stores no generator state. A
+change to one stream leaves all others the same. A run draws the same numbers alone and in a stack of runs.
+
+The generator is SplitMix64 (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014), used as a
+hash of a counter. It uses int64 tensor operations, which give the same bits on every device and under ``torch.vmap``.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from torch import Tensor
 
 
 def _signed(word: int) -> int:
-    """Read an unsigned 64-bit word as two's complement, as int64 tensors store it."""
+    """Return an unsigned 64-bit word as the int64 with the same bits (two's complement)."""
     return word - (1 << 64) if word >> 63 else word
 
 
@@ -26,7 +27,10 @@ _MIX2 = _signed(0x94D049BB133111EB)
 
 
 def _mix(word: Tensor) -> Tensor:
-    """SplitMix64's finalizer, a bijection of 64-bit words; the masks turn arithmetic shifts into logical ones."""
+    """Apply SplitMix64's finalizer, a bijection of 64-bit words.
+
+    The masks turn int64's arithmetic shifts into logical shifts.
+    """
     word = (word ^ ((word >> 30) & 0x3_FFFF_FFFF)) * _MIX1
     word = (word ^ ((word >> 27) & 0x1F_FFFF_FFFF)) * _MIX2
     return word ^ ((word >> 31) & 0x1_FFFF_FFFF)
@@ -38,16 +42,16 @@ def key(seed: int | Tensor, name: str, device: torch.device | None = None) -> Te
     Parameters
     ----------
     seed
-        The run's seed, or an int64 tensor with one seed a run.
+        The run's seed, or an int64 tensor with one seed per run.
     name
-        What the numbers are for, such as ``"dropout"``.
+        The purpose of the numbers, such as ``"dropout"``.
     device
-        Where the key lies when `seed` is a plain integer.
+        The device of the key if `seed` is a plain integer.
 
     Returns
     -------
     Tensor
-        int64 of the seed's shape (0-d for a plain integer).
+        The key: int64, in the seed's shape (0-d for a plain integer).
     """
     digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
     salt = int.from_bytes(digest, "little", signed=True)
@@ -56,7 +60,7 @@ def key(seed: int | Tensor, name: str, device: torch.device | None = None) -> Te
 
 
 def fold(stream: Tensor, number: int) -> Tensor:
-    """Return the key of the `number`-th member of a family of streams, such as one for each step or layer."""
+    """Return the key of stream `number` of a family of streams, such as one stream per step or per layer."""
     return _mix(stream + _signed((number + 1) * 0x9E3779B97F4A7C15 % (1 << 64)))
 
 
@@ -72,9 +76,9 @@ def permutation(stream: Tensor, count: int) -> Tensor:
 
 
 def keep_mask(stream: Tensor, shape: torch.Size, rate: Tensor) -> Tensor:
-    """Return a boolean mask that is False with probability `rate`, each entry on its own.
+    """Return a boolean mask whose entries are independent and False with probability `rate`.
 
-    One 64-bit word serves four entries of 16 bits, so `rate` is effective in steps of 1/65536.
+    Each 64-bit word gives four entries of 16 bits, so `rate` is rounded to a multiple of 1/65536.
     """
     words = bits(stream, -(-shape.numel() // 4))
     if _tracing.get():
@@ -90,7 +94,7 @@ def keep_mask(stream: Tensor, shape: torch.Size, rate: Tensor) -> Tensor:
 
 
 def shifted(words: Tensor) -> Tensor:
-    """Return what ``words.view(torch.int16)`` is of (N,) 64-bit words, (4N,), in more steps."""
+    """Return the result (4N,) of ``words.view(torch.int16)`` for 64-bit words (N,), without a view."""
     return torch.stack([words, words >> 16, words >> 32, words >> 48], -1).to(torch.int16).flatten()
 
 
@@ -99,10 +103,10 @@ _tracing = ContextVar("tracing", default=False)
 
 @contextmanager
 def tracing() -> Iterator[None]:
-    """Let masks be drawn by shifts, for what is traced meanwhile.
+    """Draw masks by shifts instead of by a view, for functions that are traced inside this context.
 
-    They are the same bits; a view as another type is four times as fast, but torch's compiler (2.14) lets what it makes
-    of one write outside of its memory.
+    Both ways give the same bits. The view as another type is four times as fast, but code that torch's compiler (2.14)
+    makes from such a view writes outside of its memory.
     """
     token = _tracing.set(True)
     try:
@@ -112,13 +116,16 @@ def tracing() -> Iterator[None]:
 
 
 def generator(seed: int, name: str) -> torch.Generator:
-    """Return a CPU generator seeded by (seed, name), for what is drawn once: points, splits, initial weights."""
+    """Return a CPU generator seeded by (seed, name), for one-time draws: points, splits, initial weights."""
     return torch.Generator().manual_seed(_number(seed, name))
 
 
 @contextmanager
 def seeded(seed: int, name: str) -> Iterator[None]:
-    """Seed torch's own CPU generator by (seed, name) meanwhile, for code that draws from no other, as layers do."""
+    """Seed torch's global CPU generator by (seed, name) inside this context, and restore its state afterwards.
+
+    This is for code that accepts no generator, such as torch's layers.
+    """
     before = torch.get_rng_state()
     torch.default_generator.manual_seed(_number(seed, name))
     try:

@@ -1,1 +1,1 @@
-"""What is measured of losses and models beyond training: gradients, landscapes, surfaces, planes, separability."""
+"""Measurements of losses and models beyond training: gradients, landscapes, surfaces, planes, separability."""

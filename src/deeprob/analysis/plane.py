@@ -1,4 +1,4 @@
-"""The plane on which points and boundaries lie: a grid of it, the lines between classes, their length."""
+"""Decision boundaries in the plane: grids of points, the lines between classes, and their length."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ Limits = tuple[float, float, float, float]
 
 
 def limits_of(points: Tensor, margin: float = 0.1) -> Limits:
-    """Return the part of the plane that holds points (N, 2), with a `margin` as a share of their extent around it.
+    """Return the part of the plane that holds points (N, 2), with a `margin` around them as a share of their extent.
 
-    Where all points have the same coordinate, it reaches from 1 below to 1 above, or further for large numbers.
+    If all points have the same coordinate, the part reaches from 1 below to 1 above it, or further for large numbers.
     """
     low, high = points.amin(0).double(), points.amax(0).double()
     frame = torch.where(high > low, margin * (high - low), (1e-3 * high.abs()).clamp(min=1.0))
@@ -23,16 +23,17 @@ def limits_of(points: Tensor, margin: float = 0.1) -> Limits:
 
 
 def grid(limits: Limits, resolution: int) -> Tensor:
-    """Return (resolution², 2) float64 points that cover a part of the plane, row by row from the bottom."""
+    """Return a grid of points (resolution², 2) over a part of the plane, float64, row by row from the bottom."""
     left, right, bottom, top = limits
     x, y = (torch.linspace(*ends, resolution, dtype=torch.float64) for ends in ((left, right), (bottom, top)))
     return torch.stack([x.repeat(resolution), y.repeat_interleave(resolution)], dim=1)
 
 
 def margins(scores: Tensor) -> Tensor:
-    """Return by how much each of (N, C) scores leads the best of the others, (N, C): the winner's alone is positive.
+    """Return each score (N, C) less the highest score of the other classes, (N, C).
 
-    It is 0 on the boundary between two classes and changes smoothly across it, which the winner's number does not.
+    Only the margin of the winning class is positive. A margin is 0 on the boundary between two classes and changes
+    smoothly across it; the index of the winning class does not.
     """
     two, places = scores.topk(2, dim=1)
     best_other = two[:, :1].expand_as(scores).scatter(1, places[:, :1], two[:, 1:])
@@ -45,13 +46,13 @@ def boundary_fields(scores: Tensor) -> Tensor:
     Parameters
     ----------
     scores
-        (R², C) on a `grid`.
+        (R², C) scores on a `grid`.
 
     Returns
     -------
     Tensor
-        (K, R, R) margins of each class, K = C, so that each boundary is there twice, as that of either class; of two
-        classes, which have the same boundary, those of the first alone, K = 1.
+        (K, R, R) margins. With more than two classes K = C, and each boundary occurs twice, once for either class. Two
+        classes share one boundary, so only the margins of the first class are returned, K = 1.
     """
     resolution = round(len(scores) ** 0.5)
     fields = margins(scores).T.reshape(-1, resolution, resolution)
@@ -59,7 +60,7 @@ def boundary_fields(scores: Tensor) -> Tensor:
 
 
 def zero_lines(field: Tensor, limits: Limits) -> list[Tensor]:
-    """Return the lines (m, 2) of float64 along which a function (R, R) on the grid of a part of the plane is 0."""
+    """Return the lines (m, 2) in float64 along which a function is 0; `field` (R, R) has its values on a grid."""
     left, right, bottom, top = limits
     x, y = (np.linspace(*ends, len(field)) for ends in ((left, right), (bottom, top)))
     values = field.double().cpu().numpy()
@@ -67,7 +68,7 @@ def zero_lines(field: Tensor, limits: Limits) -> list[Tensor]:
 
 
 def boundary_length(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int = 200) -> float:
-    """Return the length of all boundaries between classes within a part of the plane, in units of the inputs."""
+    """Return the total length of the boundaries between classes in a part of the plane, in units of the inputs."""
     fields = boundary_fields(scores(grid(limits, resolution)))
     lines = [line for field in fields for line in zero_lines(field, limits)]
     length: float = sum(line.diff(dim=0).norm(dim=1).sum().item() for line in lines)

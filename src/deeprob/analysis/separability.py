@@ -1,4 +1,4 @@
-"""How well a linear classifier separates classes: a measure of what a layer makes of them."""
+"""How well a linear classifier separates classes: a measure of the features that a layer computes."""
 
 import torch
 from torch import Tensor
@@ -12,15 +12,15 @@ from deeprob.tracking.device import threads
 
 
 def separability(train: Examples, test: Examples, iterations: int = 500, limit: int = 10_000) -> float:
-    """Return the share of test examples that a linear classifier gets right, fitted to the training examples.
+    """Fit a linear classifier to the training examples, and return its accuracy on the test examples.
 
-    It is softmax regression on standardised inputs, brought to its optimum by L-BFGS with a little L2 (1e-6) so that
-    there is one; of a larger training set it sees `limit` examples drawn at random.
+    The classifier is softmax regression on standardised inputs, fitted by L-BFGS. A small L2 term (1e-6) ensures that a
+    minimum exists. If the training set is larger than `limit`, a random sample of `limit` examples is used.
 
     Parameters
     ----------
     train, test
-        Any (N, D) inputs, such as the outcome of a hidden layer, and class numbers (N,).
+        Inputs (N, D), such as the activations of a hidden layer, and class numbers (N,).
     """
     if len(train) > limit:
         train = train[randomness.permutation(randomness.key(0, "separability"), len(train))[:limit]]

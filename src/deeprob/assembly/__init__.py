@@ -1,1 +1,1 @@
-"""What a config names, built and wired; finished runs loaded again and fused."""
+"""Build a run from its config; load finished runs and fuse them."""

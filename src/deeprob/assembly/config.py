@@ -1,4 +1,4 @@
-"""A run's config and a sweep's: a choice in each group, what goes together, what may differ or change."""
+"""The configs of a run and of a sweep, the checks of invalid combinations, and the keys that may change or differ."""
 
 import dataclasses
 import os
@@ -20,7 +20,7 @@ from deeprob.training import TrainerConfig
 
 @dataclass(kw_only=True, slots=True)
 class RunConfig:
-    """A whole run: a choice in each group, and a seed for weights, batch order, dropout and augmentation."""
+    """A whole run: one option of each group, and a seed for weights, batch order, dropout and augmentation."""
 
     dataset: DatasetConfig = MISSING
     features: FeaturesConfig = MISSING
@@ -33,7 +33,7 @@ class RunConfig:
     seed: int = number(0, minimum=0)
 
     def problems(self) -> Iterator[str]:
-        """Yield choices that do not go together."""
+        """Yield a message for each invalid combination of options."""
         if self.optimizer.deterministic:
             name = configs.name_of(self.optimizer)
             noise = ["trainer.batch_size=full"] if self.trainer.batch_size not in ("auto", "full") else []
@@ -54,7 +54,7 @@ class RunConfig:
                     yield f"trainer.{key}=val/accuracy: there is no accuracy where targets are numbers; set val/loss"
 
     def resolved(self) -> "RunConfig":
-        """Return the config with what ``auto`` stands for, and paths that hold from any folder."""
+        """Return the config with ``auto`` replaced by values, and with absolute paths."""
         size = self.trainer.batch_size
         if size == "auto":
             size = "full" if self.optimizer.deterministic else self.dataset.batch_size_hint
@@ -68,33 +68,35 @@ class RunConfig:
 
 @dataclass(kw_only=True, slots=True)
 class SweepConfig:
-    """How the jobs of a sweep go together.
+    """The settings of a sweep.
 
     Attributes
     ----------
     fail_fast
-        Start no other job after the first that fails.
+        Start no further job after one has failed.
     isolate
-        Give each job a process of its own, so that one that is killed, for its memory say, is just one that failed.
+        Run each job in a process of its own. If the system kills that process, for example because memory ran out, only
+        this job fails.
     measures
-        What else is measured on each job when all have ended: ``boundary``, ``probe``, ``slices`` (see
+        Further measurements of each job after all jobs have ended: ``boundary``, ``probe``, ``slices`` (see
         `deeprob.sweeps.measures`).
     figure
-        The figure that is drawn then of all jobs side by side.
+        The figure of all jobs side by side, drawn after all have ended.
     claims
-        What the jobs are to show, in words that are checked (see `deeprob.sweeps.claims`).
+        Statements about the results of the jobs, which are checked at the end (see `deeprob.sweeps.claims`).
     variants
-        Overrides of which each makes the sweep once: ``optimizer=adam optimizer.lr=1e-3,1e-2``, say. So what is
-        compared may differ in several keys, and try values of its own.
+        A list of overrides. The sweep is repeated with each entry, such as ``optimizer=adam optimizer.lr=1e-3,1e-2``.
+        So a comparison can change several keys at once, and each variant can sweep its own values.
     tune, tune_by
-        Keys that are tuned: of jobs that differ in these and in seeds alone, those with the best value stay for table,
-        figure and claims, by a metric's mean over seeds.
+        `tune`: the keys to tune. Jobs that differ only in these keys and in seeds form one contender. `tune_by`: the
+        metric to tune by, as a mean over seeds. The final table, the figure and the claims show each contender with its
+        best value.
     fuse
-        A key: the best job with each of its values, by the validation split, is fused with the others when all have
-        ended, for each seed, with weights fitted there (see `deeprob.assembly.fusion`). What comes of it is a row with
-        the value ``fused`` in tables and claims: ``sweep.fuse=features`` fuses what was trained on different features.
+        A key. After all jobs have ended, the best jobs with each of its values are fused, for each seed. The validation
+        split chooses the best jobs and the fusion weights (see `deeprob.assembly.fusion`). Tables and claims get a row
+        with the value ``fused``. Example: ``sweep.fuse=features`` fuses jobs with different features.
     columns
-        The metrics that tables show; none for accuracy, or loss where there are no classes.
+        The metrics that tables show. An empty list shows accuracy, or the loss if there are no classes.
     """
 
     fail_fast: bool = False
@@ -109,31 +111,34 @@ class SweepConfig:
     claims: list[str] = field(default_factory=list)
 
     def problems(self) -> Iterator[str]:
-        """Yield what cannot be done on this system."""
+        """Yield a message for each setting that this system does not support."""
         if self.isolate and not hasattr(os, "fork"):
             yield f"isolate=true needs fork, which this system ({sys.platform}) lacks; leave it out"
 
 
 LONE_EXAMPLE = "batch norm compares the examples of a batch, and has nothing to learn from a single one"
-"""Why some runs are refused."""
+"""The reason in the errors for batch norm with a single example."""
 
 
 @register("", "train")
 @dataclass(kw_only=True, slots=True)
 class TrainConfig(RunConfig):
-    """The config of ``deeprob-train``: a run, and what is no part of one.
+    """The config of ``deeprob-train``: a run, and the settings of resumption and sweeps.
 
     Attributes
     ----------
     resume
-        A run's directory to go on in; ``auto`` for the run's own, if it has begun there.
+        The directory of a run to resume; ``auto`` resumes the run in its own directory, if it has begun there.
     """
 
     resume: str | None = None
     sweep: SweepConfig = field(default_factory=SweepConfig)
 
     def problems(self) -> Iterator[str]:
-        """Yield those of the run, and what makes no sense to begin; a finished run may have lost its data since."""
+        """Yield the problems of the run, and those that prevent only a new training.
+
+        The latter do not matter for a finished run, so `RunConfig` does not check them.
+        """
         yield from RunConfig.problems(self)
         if self.trainer.patience and not self.dataset.has_validation:
             yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
@@ -143,12 +148,12 @@ class TrainConfig(RunConfig):
 
     @property
     def run(self) -> RunConfig:
-        """The run alone."""
+        """The config of the run alone."""
         return RunConfig(**{f.name: getattr(self, f.name) for f in dataclasses.fields(RunConfig)})
 
 
 def is_seed(key: str) -> bool:
-    """Tell whether a key draws anew what is otherwise the same: ``seed``, ``dataset.seed``."""
+    """Return whether a key is a seed: ``seed`` or ``dataset.seed``."""
     return key.rpartition(".")[2] == "seed"
 
 
@@ -165,7 +170,7 @@ MAY_CHANGE = (
     "trainer.device",
     "trainer.threads",
 )
-"""What has no part in the numbers of a run (but for rounding, which differs between devices and counts of threads)."""
+"""The keys that may change when a run is resumed. They change its numbers only by rounding (device and threads)."""
 
 
 VARY = frozenset(
@@ -186,4 +191,4 @@ VARY = frozenset(
         "trainer.checkpoint_epochs",
     }
 )
-"""Keys in which the runs of a stack may differ, beside numbers of the optimizer, the regularizer and the schedule."""
+"""Keys in which the runs of a stack may differ, besides numbers of the optimizer, the regularizer and the schedule."""

@@ -1,4 +1,4 @@
-"""Finished runs: load one, use its predictor on new inputs, measure it again."""
+"""Finished runs: load a run, apply its model to new inputs, and measure it again."""
 
 import functools
 import json
@@ -29,7 +29,7 @@ from deeprob.training.metrics import regularized
 
 CHECKPOINTS = ("best", "last")
 SPLITS = ("train", "val", "test")
-MOST_DIMENSIONS = 64  # of an input: what PyTorch does takes time quadratic in them, and NumPy has no more
+MOST_DIMENSIONS = 64  # of an input: NumPy allows no more, and PyTorch's time grows with their square
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Run:
     Attributes
     ----------
     directory, config, metrics
-        Its directory, its config, and the content of its ``summary.json``.
+        The directory, the config, and the content of ``summary.json``.
     predictor
-        Features and model with the checkpoint's values.
+        Features and model, loaded from the checkpoint.
     raw, extracted
-        The dataset, if it is loaded already, and its features, if they are computed already.
+        The raw dataset and its extracted features; None if they are not loaded or computed yet.
     seal
-        The `fingerprint` of the training inputs that the run has seen, if it is known.
+        The `fingerprint` of the inputs that the run was trained on; None if it is not known.
     """
 
     directory: Path
@@ -58,7 +58,7 @@ class Run:
 
     @property
     def model(self) -> Model:
-        """The model alone, which expects what `features` returns."""
+        """The model alone; its inputs are the result of `features`."""
         return self.predictor.model
 
     @property
@@ -68,16 +68,16 @@ class Run:
 
     @property
     def frame(self) -> tuple[int, tuple[str, ...], tuple[int, ...]]:
-        """The outputs, classes and inputs that the model was made for."""
+        """The number of outputs, the class names and the input shape of the model."""
         return self.predictor.outputs, self.classes, self.predictor.input_shape
 
     def data(self) -> Splits:
-        """Load the run's dataset, raw, as it was split for the run; the second time it is still there.
+        """Load the run's raw dataset, split as for the run; further calls return the same object.
 
         Raises
         ------
         UserError
-            When it is no longer the run's.
+            If the dataset has other classes or inputs than the run's.
         """
         return self.raw or self._loaded
 
@@ -102,7 +102,7 @@ class Run:
         Raises
         ------
         UserError
-            When the run held out no such split.
+            If the run has no such split.
         """
         if split not in SPLITS:
             raise UserError(f"split={split}: expected one of {', '.join(SPLITS)}")
@@ -113,50 +113,51 @@ class Run:
 
     @torch.no_grad()
     def features_of(self, split: str, places: Tensor | slice = slice(None)) -> Tensor:
-        """Return what the model sees (n, …) of a split, or of its examples at some places: a slice or an index (n,).
+        """Return the model's inputs (n, …) for a split, or for some of its examples.
 
-        The same as `features` of the raw inputs, but what was computed for the run or is in the cache is not again.
+        `places` is a slice or an index (n,). The result is that of `features` of the raw inputs, but extracted features
+        are reused from the run or from the cache.
 
         Raises
         ------
         UserError
-            When the run held out no such split.
+            If the run has no such split.
         """
         seen: Tensor = self.predictor.features(self._extracted(split, places).inputs)
         return seen
 
     @torch.no_grad()
     def features(self, inputs: Inputs) -> Tensor:
-        """Return what the model sees of raw inputs (N, …), standardisation included.
+        """Return the model's inputs for raw inputs (N, …): extracted and standardised.
 
         Raises
         ------
         UserError
-            When their shape, type or values are not those of the run's (see `as_tensor`).
+            If the shape, type or values of the inputs are invalid for the run (see `as_tensor`).
         """
         seen: Tensor = self.predictor.features(self._extract(inputs))
         return seen
 
     @torch.no_grad()
     def __call__(self, inputs: Inputs) -> Tensor:
-        """Return scores (N, C), one a class or predicted number, of raw inputs (N, …).
+        """Return scores (N, C) of raw inputs (N, …): one per class, or one per predicted number.
 
         Raises
         ------
         UserError
-            As `features` does.
+            See `features`.
         """
         return self.predictor.scores(self._extract(inputs))
 
     def evaluate(self, split: str = "test") -> dict[str, float]:
-        """Measure a split again: ``loss``, and ``accuracy`` where there are classes.
+        """Measure a split again: ``loss``, and ``accuracy`` if there are classes.
 
-        Of the training split the loss is L(W), as in ``summary.json`` (see `deeprob.training.metrics.regularized`).
+        For the training split, ``loss`` is L(W), as in ``summary.json`` (see `deeprob.training.metrics.regularized`).
 
         Raises
         ------
         UserError
-            When the run held out no such split.
+            If the run has no such split.
         """
         measured = evaluate(self.predictor.scores, self._extracted(split), self.config.loss.build(), self._chunk)
         if split != "train":
@@ -165,23 +166,23 @@ class Run:
 
     @torch.no_grad()
     def scores(self, split: str = "test") -> Tensor:
-        """Return scores (N, C) of a split.
+        """Return the scores (N, C) of a split.
 
         Raises
         ------
         UserError
-            When the run held out no such split.
+            If the run has no such split.
         """
         chunks = torch.split(self._extracted(split).inputs, self._chunk)
         return torch.cat([self.predictor.scores(chunk) for chunk in chunks])
 
     def _extract(self, inputs: Inputs) -> Tensor:
-        """Return what the features extract of raw inputs (N, …), on the device."""
+        """Return the extracted features of raw inputs (N, …), on the device."""
         raw = as_tensor(inputs, self.predictor.input_shape)
         return self.predictor.features.extract(raw).to(self._device)
 
     def _extracted(self, split: str, places: Tensor | slice = slice(None)) -> Examples:
-        """Return a split, or some of its examples, as the features extract it, on the device."""
+        """Return the extracted features of a split, or of some of its examples, on the device."""
         examples = self.examples(split)
         known: Examples | None = None if self.extracted is None else getattr(self.extracted, split)
         chosen = examples if known is None else known
@@ -193,7 +194,7 @@ class Run:
 
     @property
     def _chunk(self) -> int:
-        """How many examples go through the model at once."""
+        """The number of examples that go through the model at once."""
         chunk = self.config.trainer.chunk_size
         return chunk if isinstance(chunk, int) else self.predictor.chunk_size()
 
@@ -208,7 +209,7 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
     Parameters
     ----------
     directory
-        A run's directory.
+        The directory of a run.
     checkpoint_name
         ``best`` or ``last``.
     device
@@ -217,7 +218,7 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
     Raises
     ------
     UserError
-        When the directory holds no run, or its files are damaged or do not belong together.
+        If the directory holds no run, or its files are damaged or do not belong together.
     """
     directory = Path(directory)
     for problem in TrainerConfig(device=device).problems():
@@ -249,7 +250,7 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
 
 
 def _summary(path: Path) -> dict[str, Any]:
-    """Return the content of ``summary.json``; empty where there is none yet."""
+    """Return the content of ``summary.json``; empty if there is no such file yet."""
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if not isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""Late fusion: what finished runs say of the same examples, put together after each has learned on its own."""
+"""Late fusion: combine the scores of finished runs, trained separately, on the same examples."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -22,18 +22,18 @@ FUSIONS = ("mean", "weights")
 
 @dataclass(frozen=True)
 class Part:
-    """What one run says.
+    """The scores of one run.
 
     Attributes
     ----------
     name, features
         The run's directory, and the name of its features.
     scores
-        (N, C) of the examples that fusion is judged by.
+        (N, C) scores of the examples on which fusion is measured.
     held_out
-        (M, C) of the validation split; None if nothing is fitted on it.
+        (M, C) scores of the validation split; None if nothing is fitted on it.
     logits
-        Whether scores are meant for the softmax as they are, as cross-entropy has them.
+        Whether the softmax of the scores gives probabilities, because the run was trained with cross-entropy.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a run or a fusion of all, with its ``loss`` and ``accuracy``."""
+    """One row of the table: a run, or a fusion of all runs, with its ``loss`` and ``accuracy``."""
 
     name: str
     features: str
@@ -56,19 +56,20 @@ class Row:
 def check_same(
     names: Sequence[str], data: Sequence[Splits], settings: Sequence[Mapping[str, Any]], splits: Sequence[str]
 ) -> None:
-    """Compare the datasets of runs.
+    """Check that runs have the same dataset.
 
     Parameters
     ----------
     names, data, settings
-        Of each run its directory, its dataset, and the dataset's config by dotted key.
+        For each run: its directory, its dataset, and the dataset's config by dotted key.
     splits
-        The splits that must be there, and the same in all.
+        The splits that every run must have, with the same examples.
 
     Raises
     ------
     UserError
-        Names the run whose classes or examples are not those of the first, and what its config has that differs.
+        If a run has no validation split, but needs one, or has other classes or examples than the first run. The
+        message names the run and the keys that differ.
     """
     for name, part, setting in zip(names, data, settings, strict=True):
         if "val" in splits and part.val is None:
@@ -97,27 +98,27 @@ def _named(classes: tuple[str, ...]) -> str:
 
 
 def fuse(parts: Sequence[Part], targets: Tensor, held_out: Tensor | None, how: str) -> list[Row]:
-    """Measure each run, the mean of all, and if asked for the mean with fitted weights.
+    """Measure each run, the mean of all runs, and with `how` "weights" also the mean with fitted weights.
 
-    What is put together is Σₖ wₖ sₖ(x): numbers as predicted, classes as scores, a product of experts p(y|x) ∝
-    Πₖ pₖ(y|x)^wₖ (Hinton, "Products of experts", 1999), which suits runs that see different features: what one of them
-    excludes is excluded. A run of cross-entropy has scores s = log pₖ + const as they are; one of any other loss, whose
-    scores are of no known scale, s/T with the `temperature` T of the validation split. Fitted weights are those of
-    `fit_weights`; shown are their shares, w/Σw.
+    Fusion computes Σₖ wₖ sₖ(x). Predicted numbers are used as sₖ directly. For classes, sₖ are log-probabilities, so
+    the result is a product of experts p(y|x) ∝ Πₖ pₖ(y|x)^wₖ (Hinton, "Products of experts", 1999). A product suits
+    runs with different features: a class that one run excludes is excluded. The scores of a run with cross-entropy are
+    log pₖ + const already. Those of other losses have an unknown scale, so they are divided by the `temperature` T of
+    the validation split. `fit_weights` fits the weights, and the rows show their shares w/Σw.
 
     Parameters
     ----------
     parts
-        The runs' scores.
+        The scores of the runs.
     targets, held_out
-        Of the examples, and of the validation split: (N,) class numbers, or (N, C) floats.
+        The targets of the examples and of the validation split: class numbers (N,), or floats (N, C).
     how
         One of `FUSIONS`.
 
     Returns
     -------
     list of Row
-        The runs in their order, the mean, and the weighted mean: the last is what was asked for.
+        The runs in their order, the mean, and the weighted mean if there is one. The last row is the fusion `how`.
     """
     numbers = targets.is_floating_point()
     outputs = torch.stack([_comparable(part, part.scores, held_out, numbers) for part in parts])
@@ -135,7 +136,7 @@ def fuse(parts: Sequence[Part], targets: Tensor, held_out: Tensor | None, how: s
 
 
 def _comparable(part: Part, scores: Tensor | None, held_out: Tensor | None, numbers: bool) -> Tensor:
-    """Return a run's log-probabilities (N, C) for its scores (N, C), or these themselves if they predict `numbers`."""
+    """Return the log-probabilities (N, C) for a run's scores (N, C), or the scores if they are predicted `numbers`."""
     assert scores is not None
     values = scores.double().cpu()
     if not values.isfinite().all():
@@ -150,13 +151,16 @@ def _comparable(part: Part, scores: Tensor | None, held_out: Tensor | None, numb
 
 
 def mixed(outputs: Tensor, weights: Tensor, numbers: bool) -> Tensor:
-    """Return the weighted sum (N, C) over K runs of predicted `numbers` (K, N, C), or of log-probabilities, as such."""
+    """Return the weighted sum (N, C) over K runs of their outputs (K, N, C).
+
+    The outputs are predicted `numbers`, or log-probabilities. The sum of log-probabilities is normalised again.
+    """
     pooled = torch.einsum("k,knc->nc", weights, outputs)
     return pooled if numbers else pooled.log_softmax(1)
 
 
 def measure(outputs: Tensor, targets: Tensor) -> dict[str, float]:
-    """Return ``loss`` of log-probabilities (N, C) and class numbers (N,), with ``accuracy``; or of numbers (N, C)."""
+    """Return ``loss`` and ``accuracy`` of log-probabilities (N, C) for classes (N,), or ``loss`` of numbers (N, C)."""
     loss = _loss(outputs, targets).item()
     if targets.is_floating_point():
         return {"loss": loss}
@@ -172,13 +176,13 @@ def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
 def temperature(scores: Tensor, targets: Tensor) -> float:
     """Return the T > 0 for which softmax(s/T) has the smallest cross-entropy.
 
-    Guo et al., "On calibration of modern neural networks", 2017. The order of the scores, and so which is highest, is
-    the same for any T.
+    See Guo et al., "On calibration of modern neural networks", 2017. T changes neither the order of the scores nor the
+    predicted class.
 
     Parameters
     ----------
     scores, targets
-        (M, C), and class numbers (M,), of examples that were not learned from.
+        Scores (M, C) and class numbers (M,) of examples that the run was not trained on.
     """
     scale = scores.std().clamp(min=1e-12)
 
@@ -189,15 +193,16 @@ def temperature(scores: Tensor, targets: Tensor) -> float:
 
 
 def fit_weights(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return w (K,), w ≥ 0, for which `mixed` has the smallest loss; of runs that predict numbers, Σ w = 1.
+    """Return the weights w (K,), w ≥ 0, for which `mixed` has the smallest loss.
 
-    For classes Σ w is free: it says how sharp the product is, and does not change which class is likeliest. The loss is
-    convex in w = exp(z), or softmax(z) for numbers, and where its gradient in z is 0 with w > 0, it is smallest.
+    If runs predict numbers, Σ w = 1. For classes Σ w is free: it sets how sharp the product is, and does not change the
+    predicted class. The search is over z, with w = exp(z) for classes and w = softmax(z) for numbers. The loss is
+    convex in w, so a point with w > 0 where the gradient in z is 0 is the minimum.
 
     Parameters
     ----------
     outputs, targets
-        (K, M, C) log-probabilities or predictions of the validation split, and what is right there.
+        Log-probabilities or predictions (K, M, C) for the validation split, and its targets.
     """
     numbers = targets.is_floating_point()
 
@@ -211,14 +216,14 @@ def fit_weights(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _minimum(loss: Callable[[Tensor], Tensor], count: int) -> Tensor:
-    """Return the numbers (count,) at which a smooth function is smallest, found by L-BFGS from 0."""
+    """Return the minimum (count,) of a smooth function, found by L-BFGS from 0."""
     numbers = nn.Parameter(torch.zeros(count, dtype=torch.float64))
     minimize(lambda: loss(numbers), [numbers], 500)
     return numbers.detach()
 
 
 def print_table(rows: Sequence[Row]) -> None:
-    """Print what `fuse` returned."""
+    """Print the rows of `fuse` as a table."""
     weighted = any(row.weight is not None for row in rows)
     classes = "accuracy" in rows[0].measured
     header = ["run", "features", *["weight"] * weighted, "cross-entropy" if classes else "squared error"]
@@ -231,15 +236,15 @@ def print_table(rows: Sequence[Row]) -> None:
 
 
 def fuse_runs(runs: Sequence[Run], split: str, how: str) -> list[Row]:
-    """Return what `deeprob.assembly.fusion.fuse` makes of the scores of runs on a split.
+    """Fuse the scores of runs on a split (see `fuse`).
 
     Raises
     ------
     UserError
-        When the runs' datasets are not the same, or have no validation split to fit numbers on.
+        If the datasets of the runs differ, or there is no validation split to fit weights or temperatures on.
     """
     first, *others = runs
-    for place, run in enumerate(others):  # a dataset that is the same by its config is loaded once
+    for place, run in enumerate(others):  # datasets with equal configs are loaded once
         if (run.config.dataset, *run.frame) == (first.config.dataset, *first.frame):
             others[place] = dataclasses.replace(run, raw=first.data())
     runs = [first, *others]

@@ -1,4 +1,4 @@
-"""Raw inputs as people hand them over, and in one line what is wrong with them."""
+"""Convert a user's raw inputs to tensors, with one clear error line for invalid inputs."""
 
 from typing import Any
 
@@ -10,28 +10,28 @@ from torch import Tensor
 from deeprob.errors import UserError
 
 Inputs = Tensor | npt.ArrayLike
-"""A tensor, or what NumPy takes for an array of numbers: arrays, nested lists, tables of pandas."""
+"""A tensor, or anything that NumPy converts to an array of numbers: arrays, nested lists, pandas tables."""
 
 
 def as_tensor(inputs: Inputs, shape: tuple[int, ...]) -> Tensor:
-    """Return raw inputs (N, …) as features take them.
+    """Return raw inputs (N, …) as a tensor for the features.
 
     Parameters
     ----------
     inputs
-        Numbers of any type. Pictures have whole ones from 0 to 255.
+        Numbers of any type. Pictures must have whole numbers from 0 to 255.
     shape
-        Of one input: (C, H, W) for pictures, (D,) for all else.
+        The shape of one input: (C, H, W) for pictures, (D,) for all others.
 
     Returns
     -------
     Tensor
-        (N, C, H, W) uint8, or (N, D) finite floats, as float64 where that keeps digits.
+        (N, C, H, W) uint8, or (N, D) finite floats: float64 if float32 would lose digits.
 
     Raises
     ------
     UserError
-        Says which shape, type or value is wrong, and what would be right.
+        If a shape, type or value is wrong. The message also says what would be right.
     """
     values = inputs.detach() if isinstance(inputs, Tensor) else _from_numpy(inputs)
     if values.layout != torch.strided or values.is_complex() or values.is_quantized or values.is_meta:
@@ -42,7 +42,7 @@ def as_tensor(inputs: Inputs, shape: tuple[int, ...]) -> Tensor:
 
 
 def _from_numpy(inputs: Any) -> Tensor:
-    """Return what NumPy makes of something, or torch of a list of tensors, without a copy where it can be."""
+    """Convert inputs to a tensor with NumPy, or a list of tensors with torch, if possible without a copy."""
     try:
         if isinstance(inputs, list | tuple) and inputs and all(isinstance(one, Tensor) for one in inputs):
             return torch.stack([one.detach() for one in inputs])
@@ -54,11 +54,12 @@ def _from_numpy(inputs: Any) -> Tensor:
     if np.ma.is_masked(inputs):
         raise UserError("inputs: some are masked; fill them in, or leave their rows out")
     kind = np.dtype(np.float64) if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
-    return torch.from_numpy(np.require(array, kind, ["C", "W"]))  # torch takes no other order, and warns of others
+    # torch needs native byte order, and warns if an array is not writable
+    return torch.from_numpy(np.require(array, kind, ["C", "W"]))
 
 
 def _right_shape(found: tuple[int, ...], shape: tuple[int, ...]) -> str:
-    """Return which shape would be right."""
+    """Return the part of an error message that says which shape is right."""
     expected = f"expected [N, {', '.join(map(str, shape))}]"
     if found == shape:
         return f"{expected}; this is a single input, and inputs[None] a batch of one"
@@ -68,7 +69,7 @@ def _right_shape(found: tuple[int, ...], shape: tuple[int, ...]) -> str:
 
 
 def _levels(pictures: Tensor) -> Tensor:
-    """Return pictures (N, C, H, W) of any whole numbers from 0 to 255 as uint8."""
+    """Convert pictures (N, C, H, W), whole numbers from 0 to 255 of any integer type, to uint8."""
     if pictures.dtype == torch.uint8:
         return pictures
     if pictures.is_floating_point() or pictures.dtype == torch.bool:
@@ -83,7 +84,7 @@ def _levels(pictures: Tensor) -> Tensor:
 
 
 def _numbers(rows: Tensor) -> Tensor:
-    """Return rows (N, D) of any numbers as float32, or as float64 if their type has more digits."""
+    """Convert rows (N, D) of any numeric type to float32, or to float64 if the type has more digits."""
     if rows.dtype != torch.float32:
         rows = rows.float() if rows.is_floating_point() and rows.dtype.itemsize < 4 else rows.double()
     wrong = (~rows.float().isfinite()).nonzero()
@@ -97,5 +98,5 @@ def _numbers(rows: Tensor) -> Tensor:
 
 
 def _kind(values: Tensor) -> str:
-    """Return ``float32``, ``sparse_coo`` and the like."""
+    """Return the dtype or the layout of a tensor in words, such as ``float32`` or ``sparse_coo``."""
     return str(values.dtype if values.layout == torch.strided else values.layout).removeprefix("torch.")

@@ -1,4 +1,4 @@
-"""The loss landscape of a finished run: its L(W), and the points where it began, ended, or another run did."""
+"""The loss landscape of a finished run: L(W), and the weights at its start, at its end, and of other runs."""
 
 import dataclasses
 
@@ -16,7 +16,10 @@ from deeprob.objective import Objective
 
 
 def landscape_of(run: Run, split: str, examples: int, seed: int, dtype: torch.dtype | None = None) -> Landscape:
-    """Return a run's L(W) over up to so many examples of a split, drawn by a seed, in a type of numbers or its own."""
+    """Return a run's L(W) over up to `examples` random examples of a split.
+
+    `seed` decides which examples are drawn. `dtype` is the dtype of the landscape; None keeps the run's.
+    """
     raw = run.examples(split)
     order = randomness.permutation(randomness.key(seed, "landscape/examples"), len(raw))[:examples]
     seen, targets = run.features_of(split, order), raw.targets[order.to(raw.targets.device)]
@@ -26,26 +29,30 @@ def landscape_of(run: Run, split: str, examples: int, seed: int, dtype: torch.dt
 
 
 def enough(run: Run, points: int, most: int = 1000, operations: float = 4e10) -> int:
-    """Return how many examples so many points can be computed on in about a second, at least 32 and at most `most`."""
+    """Return how many examples allow `points` losses in about one second, at least 32 and at most `most`."""
     later = sum(layer.weight.numel() for layer in run.model.linear_layers[1:])
     widest = max(layer.out_features for layer in run.model.linear_layers)
     return max(32, min(most, int(operations / (2 * points * (later + 8 * widest)))))
 
 
 def start_of(run: Run) -> dict[str, Tensor]:
-    """Return the weights that a run began with: those that its model draws from its seed."""
+    """Return the initial weights of a run, drawn again from its seed."""
     model = initial_model(run.config, run.predictor.features.output_count, run.predictor.outputs)
     like = next(run.model.parameters())
     return {name: tensor.detach().to(like) for name, tensor in model.named_parameters()}
 
 
 def weights_of(run: Run, like: Point) -> dict[str, Tensor]:
-    """Return a run's weights with the device and the type of numbers of another point's."""
+    """Return a run's weights with the device and dtype of the point `like`."""
     return {name: tensor.detach().to(like[name]) for name, tensor in run.model.named_parameters()}
 
 
 def other_architecture(run: Run, other: Run) -> str:
-    """Return in which keys the models of two runs differ, or what they are given; empty if a line can join them."""
+    """Return a message that says how the models of two runs differ.
+
+    The message names keys of ``model`` or ``features``, or the number of inputs or classes. It is empty if the weights
+    of both runs have the same shapes, so that a line can join them.
+    """
     one, two = (
         configs.flat(dataclasses.replace(r.config, loss=run.config.loss, optimizer=run.config.optimizer))
         for r in (run, other)
@@ -62,5 +69,5 @@ def other_architecture(run: Run, other: Run) -> str:
 
 
 def has_running_means(run: Run) -> bool:
-    """Tell whether a run's batch norm has means and variances that hold near its own weights alone."""
+    """Return whether a run has batch norm with running means, which are only valid near the run's own weights."""
     return any("running_mean" in name for name, _ in run.model.named_buffers())

@@ -1,4 +1,4 @@
-"""Data and features made ready to train on, once for all the runs that share them."""
+"""Load data and fit features for training, once for all the runs that share them."""
 
 import functools
 import time
@@ -16,18 +16,18 @@ from deeprob.tracking.checkpoint_file import alike
 
 @dataclass(frozen=True)
 class Prepared:
-    """A dataset as the model's inputs.
+    """A dataset and its extracted features.
 
     Attributes
     ----------
     raw
-        Every split as it was loaded.
+        The raw splits, as they were loaded.
     features
-        Fitted on the training split alone, on the device.
+        The features, fitted on the training split only, on the device.
     splits
-        Every split extracted, on the device.
+        The extracted features of every split, on the device.
     seconds
-        How long fitting and extracting took.
+        The time for fitting and extraction.
     """
 
     raw: Splits
@@ -37,7 +37,7 @@ class Prepared:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """One raw input's shape."""
+        """The shape of one raw input."""
         return tuple(self.raw.train.inputs.shape[1:])
 
     @functools.cached_property
@@ -53,15 +53,15 @@ def prepare(
     dtype: torch.dtype,
     learned: Mapping[str, Tensor] | None = None,
 ) -> Prepared:
-    """Load a dataset, fit features on its training split, and extract all of it, from the cache what is there.
+    """Load a dataset, fit features on its training split, and extract the features of all splits.
 
-    `learned` holds fitted features from a checkpoint. They are reused, because refitting on another device rounds
-    differently; features of other shapes are fitted anew.
+    Features in the cache are not computed again. `learned` holds fitted features from a checkpoint; they are reused,
+    because refitting on another device rounds differently. If their shapes differ, the features are fitted anew.
 
     Raises
     ------
     UserError
-        When the dataset cannot be read or split, or has inputs that the features cannot take.
+        If the dataset cannot be read or split, or the features do not support its inputs.
     """
     raw = dataset.load()
     began = time.perf_counter()
@@ -84,12 +84,12 @@ def prepare(
 
 
 class Shared:
-    """What several runs of one process have in common: `prepare`, which remembers its last few results.
+    """Data and features shared by several runs of one process: `prepare` with a memory of its last results.
 
     Parameters
     ----------
     limit
-        How many it keeps.
+        The number of results to keep.
     """
 
     def __init__(self, limit: int = 4) -> None:
@@ -104,7 +104,7 @@ class Shared:
         dtype: torch.dtype,
         learned: Mapping[str, Tensor] | None = None,
     ) -> Prepared:
-        """Return what `prepare` does, from memory if it was asked before."""
+        """Return the result of the function `prepare`, from memory if the arguments were the same before."""
         state = [(name, fingerprint(value)) for name, value in (learned or {}).items()]
         key = repr((dataset, features, device, dtype, state))
         if key not in self._kept:

@@ -1,4 +1,4 @@
-"""The one place where everything that a config names is built and wired."""
+"""Build all parts of a run from its config and connect them."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from deeprob.training.loop import Learner, LoopSettings, share_of_zeros
 from deeprob.training.metrics import regularized
 from deeprob.training.update import total_norm
 
-# Floating-point operations of an update below which a second CPU thread costs more than it brings (docs/results.md).
+# With fewer floating-point operations per update than this, a second CPU thread makes it slower (docs/results.md).
 SMALL_UPDATE = 1e7
 ALL_THREADS = torch.get_num_threads()
 
@@ -32,28 +32,28 @@ ALL_THREADS = torch.get_num_threads()
 def build_predictor(
     config: RunConfig, features: Features, input_shape: Sequence[int], outputs: int, classes: Sequence[str]
 ) -> Predictor:
-    """Return features together with a model that has its initial weights."""
+    """Return a predictor: the features, and a model with its initial weights."""
     model = initial_model(config, features.output_count, outputs)
     bf16 = config.trainer.precision == "bf16"
     return Predictor(features, model, tuple(input_shape), outputs, tuple(classes), bf16)
 
 
 def initial_model(config: RunConfig, inputs: int, outputs: int) -> Model:
-    """Return a run's model with its initial weights, the same for the same seed."""
+    """Return a run's model with its initial weights, which depend on the seed only."""
     with randomness.seeded(config.seed, "layers"):
         return config.model.build(inputs, outputs, randomness.generator(config.seed, "weights"))
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything that a run needs, built and on its device, with nothing written yet.
+    """All parts of a run, built and on their device. Nothing is written to the disk yet.
 
     Attributes
     ----------
     prepared
-        The dataset, and its extracted features.
+        The dataset and its extracted features.
     batch_size, chunk_size, steps
-        Examples an update and examples in memory at once; updates of the whole run.
+        Examples per update, examples in memory at once, and the number of updates in the whole run.
     """
 
     config: RunConfig
@@ -69,14 +69,16 @@ class Setup:
     def build(
         cls, config: RunConfig, shared: Shared | None = None, learned: Mapping[str, Tensor] | None = None
     ) -> "Setup":
-        """Load, fit and build what a config names; what is `shared` with other runs only once.
+        """Load the dataset, fit the features and build the model of a config.
 
-        `learned` holds fitted features from a checkpoint, which are reused.
+        `shared` keeps datasets and features that other runs use too. `learned` holds fitted features from a checkpoint,
+        which are reused.
 
         Raises
         ------
         UserError
-            When the dataset cannot be read or split as the config says, or leaves a single example to batch norm.
+            If the dataset cannot be read or split as the config says, or if a model with batch norm has only one
+            training example.
         """
         trainer = config.trainer
         device = resolve_device(trainer.device)
@@ -110,56 +112,56 @@ class Setup:
 
     @property
     def raw(self) -> Splits:
-        """Each split as it was loaded."""
+        """The raw splits, as they were loaded."""
         return self.prepared.raw
 
     @property
     def splits(self) -> Splits:
-        """Each split's extracted features."""
+        """The extracted features of each split."""
         return self.prepared.splits
 
     @property
     def operations(self) -> float:
-        """About how many floating-point operations an update takes: 6 for each parameter and example."""
+        """About how many floating-point operations an update needs: 6 per parameter and example."""
         return 6.0 * self.batch_size * self.parameters
 
     def threads(self, runs: int = 1) -> int:
-        """Return how many CPU threads to use for so many runs at once."""
+        """Return how many CPU threads to use for `runs` runs at once."""
         if isinstance(self.config.trainer.threads, int):
             return self.config.trainer.threads
         return 1 if self.operations * runs < SMALL_UPDATE else ALL_THREADS
 
     @property
     def parameters(self) -> int:
-        """How many numbers are learned."""
+        """The number of parameters of the model."""
         return sum(parameter.numel() for parameter in self.predictor.model.parameters())
 
     @property
     def epochs_done(self) -> int:
-        """How many whole epochs the state has behind it."""
+        """The number of complete epochs that the state has been trained for."""
         return self.state.step * self.config.trainer.epochs // self.steps
 
     def identity(self) -> dict[str, Any]:
-        """Return what identifies the run's data and features."""
+        """Return the values that identify the run's data and features."""
         counts = [0 if part is None else len(part) for part in (self.splits.train, self.splits.val, self.splits.test)]
         return {"examples": counts, "inputs": self.prepared.fingerprint, **self.predictor.state_dict()}
 
     @property
     def label(self) -> str:
-        """The run in three words."""
+        """The names of dataset, model and optimizer, joined by hyphens."""
         return "-".join(
             configs.name_of(part) for part in (self.config.dataset, self.config.model, self.config.optimizer)
         )
 
     @property
     def learner(self) -> Learner:
-        """What the run has of its own."""
+        """The parts that belong to this run alone, for the training loop."""
         config = self.config
         return Learner(self.state, self.objective, config.optimizer, config.seed, config.regularizer.selects)
 
     @property
     def settings(self) -> LoopSettings:
-        """How long and in which portions to train."""
+        """The settings of the training loop."""
         trainer = self.config.trainer
         return LoopSettings(
             epochs=trainer.epochs,
@@ -172,18 +174,18 @@ class Setup:
         )
 
     def train(self, interrupted: Callable[[], bool]) -> Iterator[Record]:
-        """Train from wherever the state is to the end."""
+        """Train from the state's step to the end of the run."""
         return train(self.learner, self.predictor.features, self.splits.train, self.settings, interrupted)
 
     def measure(self, name: str, examples: Examples, measured: Mapping[str, float] | None = None) -> dict[str, float]:
-        """Return ``name/loss`` of a split, and ``name/accuracy`` where there are classes; see also `regularized`.
+        """Return ``name/loss`` of a split, and ``name/accuracy`` if there are classes (see also `regularized`).
 
-        What was `measured` by others already is only checked.
+        `measured` holds the result of `evaluate` if it is known already; the split is then not measured again.
 
         Raises
         ------
         Diverged
-            When the loss is not finite: the last update was too large.
+            If the loss is not finite: the last update was too large, or an input is not finite.
         """
         if measured is None:
             measured = evaluate(self.predictor.scores, examples, self.objective.loss, self.chunk_size)
@@ -197,12 +199,14 @@ class Setup:
         return {f"{name}/{measure}": value for measure, value in measured.items()}
 
     def measure_all(self) -> dict[str, float]:
-        """Return the metrics of the present weights: each split, the norm of the parameters, and the zeros in them.
+        """Return the metrics of the present weights: each split, the parameters' norm, and the share of zero weights.
+
+        The share of zeros is measured only if the regularizer can make weights 0.
 
         Raises
         ------
         Diverged
-            When a loss is not finite.
+            If a loss is not finite.
         """
         metrics: dict[str, float] = {}
         for name in ("train", "val", "test"):

@@ -1,1 +1,1 @@
-"""What a run leaves behind and shows: its directory, TensorBoard's file, progress and tables."""
+"""The output of a run: its directory, the TensorBoard file, progress and tables."""

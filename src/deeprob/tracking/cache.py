@@ -1,4 +1,4 @@
-"""Tensors that took long to compute, kept on the disk for later runs: sealed files, of which the oldest make room."""
+"""A disk cache of tensors that take long to compute: files with hashes; the least recently read are removed first."""
 
 import errno
 import functools
@@ -21,20 +21,20 @@ from torch import Tensor
 from deeprob.tracking.console import note
 
 LIMIT = 8 * 2**30
-"""Bytes of a folder; those read least recently go first."""
+"""The most bytes in the folder of a cache."""
 
 _MAGIC = b"deeprob tensors\n"
 _SEAL = 16  # bytes
-_HEAD = struct.Struct(f"<{len(_MAGIC)}s{_SEAL}sQ")  # what the file is; the header's seal and length
+_HEAD = struct.Struct(f"<{len(_MAGIC)}s{_SEAL}sQ")  # the kind of file, the header's seal, the header's length
 _ALIGNED = 64
 _BLOCK = 2**24  # bytes that one thread hashes at a time
 
 
 def user_cache() -> Path:
-    """Return the user's folder for what can be computed again; of a user without a home a place that takes nothing."""
+    """Return the user's cache folder; for a user without a home directory, a path that cannot be written."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deeprob"
-    except RuntimeError:  # no HOME, and a user whom the system does not know, as in containers
+    except RuntimeError:  # there is no HOME and the system does not know the user, as in containers
         _note_no_home()
         return Path(os.devnull) / "deeprob"
 
@@ -45,28 +45,28 @@ def _note_no_home() -> None:
 
 
 def fingerprint(tensor: Tensor) -> str:
-    """Return what distinguishes a tensor's type, shape and values from all others: a hash, computed on all cores."""
+    """Return a hash of a tensor's dtype, shape and values, computed on all cores."""
     return f"{_name(tensor.dtype)}{list(tensor.shape)}{_seal(_bytes(tensor)).hex()}"
 
 
 class Damaged(Exception):
-    """A file that is not what `Cache.put` wrote under its name: cut short, changed, or another one."""
+    """A file differs from what `Cache.put` wrote under its name: it is cut short, changed, or another file."""
 
 
 class Cache:
-    """A folder of files, one a key, each with named tensors.
+    """A folder with one file per key; each file holds named tensors.
 
-    A file is a line that says what it is, the header's seal and length, the header, and the tensors' bytes. The header
-    is JSON of the file's key and, by name, each tensor's type, shape, place and seal; a seal is a hash, and all of them
-    are checked whenever a file is read. Files are replaced and removed, never changed, so several processes may use a
-    folder at once.
+    A file consists of a line that names the kind of file, the header's seal and length, the header, and the tensors'
+    bytes. The header is JSON: the file's key and, by name, each tensor's dtype, shape, position and seal. A seal is a
+    hash; every read of a file checks all its seals. Files are replaced or removed, but never changed, so several
+    processes may use one folder at once.
 
     Parameters
     ----------
     folder
-        Made when the first file is written.
+        The folder; it is made when the first file is written.
     limit
-        Bytes of all files together.
+        The most bytes of all files together. The least recently read files are removed first.
     """
 
     def __init__(self, folder: Path, limit: int = LIMIT) -> None:
@@ -74,16 +74,18 @@ class Cache:
         self.limit = limit
 
     def path(self, key: str) -> Path:
-        """Return where the file of a key lies; keys are plain words, hexadecimal numbers for example."""
+        """Return the path of a key's file. Keys must be plain words, such as hexadecimal numbers."""
         return self.folder / f"{key}.tensors"
 
     def get(self, key: str) -> dict[str, Tensor] | None:
-        """Return the tensors of a key, mapped into memory, where changes stay; None if there are none.
+        """Return the tensors of a key; None if there is no file.
+
+        The file is mapped into memory. Changes of the tensors are not written to the file.
 
         Raises
         ------
         Damaged
-            When there is something else in the place of the file.
+            If the file is not what `put` wrote.
         """
         path = self.path(key)
         try:
@@ -95,16 +97,16 @@ class Cache:
         except (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, struct.error) as error:
             raise Damaged(f"{path}: damaged, or of something else") from error
         with suppress(OSError):
-            os.utime(path)  # read now, so the last to make room
+            os.utime(path)  # the time of the last read: this file is now removed last
         return tensors
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
-        """Write the tensors of a key, after older files have made room.
+        """Write the tensors of a key, after removing older files if the limit requires it.
 
         Raises
         ------
         OSError
-            When the folder cannot be written or has no room; nothing is left of the attempt.
+            If the folder cannot be written or has no room. No part of the file is left.
         """
         parts, entries, end = [], {}, 0
         for name, tensor in tensors.items():
@@ -126,16 +128,16 @@ class Cache:
                 file.write(content)
             file.truncate(size)
             file.flush()
-            path.chmod(0o644)  # temporary files are for their owner's eyes alone
+            path.chmod(0o644)  # temporary files can be read by their owner only
             if os.name == "nt":
-                file.close()  # Windows moves no open file
+                file.close()  # Windows does not rename open files
             path.replace(self.path(key))
 
     def _make_room(self, size: int) -> None:
-        """Remove files, the least recently read first, until `size` bytes more are within the limit."""
+        """Remove files, the least recently read first, until `size` further bytes fit into the limit."""
         known = []
         for path in self.folder.iterdir():
-            with suppress(FileNotFoundError):  # another process makes room too
+            with suppress(FileNotFoundError):  # another process removes files too
                 found = path.lstat()
                 if path.suffix == ".tensors":
                     known.append((found.st_mtime, found.st_size, path))
@@ -145,14 +147,17 @@ class Cache:
         for _, bytes_of, path in sorted(known):
             if total <= self.limit:
                 break
-            with suppress(PermissionError):  # Windows keeps what is open
+            with suppress(PermissionError):  # Windows does not remove open files
                 path.unlink(missing_ok=True)
                 total -= bytes_of
 
 
 @contextmanager
 def _unfinished(folder: Path) -> Iterator[tuple[IO[bytes], Path]]:
-    """Open a new file, which its lock shows to be in use; the lock goes with the process, however that ends."""
+    """Open a new temporary file and lock it, to show that it is in use.
+
+    The system releases the lock when the process ends, also if it is killed.
+    """
     while True:
         descriptor, name = tempfile.mkstemp(".tmp", ".", folder)
         with suppress(OSError):  # a file system without locks
@@ -171,7 +176,7 @@ def _unfinished(folder: Path) -> Iterator[tuple[IO[bytes], Path]]:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove an unfinished file that nobody holds the lock of: the process that wrote it was killed."""
+    """Remove a temporary file without a lock: the process that wrote it was killed."""
     with suppress(OSError):
         with path.open("r+b") as file:
             abandoned = lock_descriptor(file.fileno(), blocking=False)
@@ -180,12 +185,12 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def _opened(whole: "np.memmap[tuple[int], np.dtype[np.uint8]]", key: str) -> dict[str, Tensor]:
-    """Return the tensors of a file's bytes (n,).
+    """Return the tensors in the bytes (n,) of a file.
 
     Raises
     ------
     ValueError
-        And others, when it is not whole or of another key.
+        If the file is damaged or belongs to another key. Other errors are possible too.
     """
     magic, seal, length = _HEAD.unpack(whole[: _HEAD.size].tobytes())
     after = _HEAD.size + length
@@ -207,12 +212,12 @@ def _opened(whole: "np.memmap[tuple[int], np.dtype[np.uint8]]", key: str) -> dic
 
 
 def _bytes(tensor: Tensor) -> memoryview:
-    """Return a tensor's numbers as they lie in memory."""
+    """Return the bytes of a tensor in memory."""
     return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
 
 
 def _seal(content: memoryview) -> bytes:
-    """Return a hash of bytes: that of the hashes of blocks, so that all cores can work on it."""
+    """Return a hash of bytes. For more than one block it is the hash of the blocks' hashes, computed on all cores."""
     blocks = [content[start : start + _BLOCK] for start in range(0, len(content), _BLOCK)]
 
     def one(block: memoryview) -> bytes:

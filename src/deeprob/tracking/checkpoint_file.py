@@ -1,4 +1,4 @@
-"""Checkpoint files: whole or not at all, with a checksum, two generations of each; nothing in one is trusted."""
+"""Checkpoint files: written completely or not at all, with a checksum and two generations, and loaded safely."""
 
 import hashlib
 import io
@@ -19,21 +19,24 @@ from deeprob.tracking.files import write_whole
 
 
 def save(content: dict[str, Any], path: Path) -> None:
-    """Write tensors and plain values; the file that was there becomes the generation before, ``NAME.prev.pt``."""
-    buffer = io.BytesIO()  # torch.save to a file hides why writing failed
+    """Write tensors and plain values; an existing file becomes the previous generation, ``NAME.prev.pt``."""
+    buffer = io.BytesIO()  # torch.save to a file hides the reason of a write error
     torch.save(content, buffer)
     write_whole(path, seal(buffer.getvalue()), previous(path))
 
 
 @torch.no_grad()
 def copied(content: dict[str, Any]) -> dict[str, Any]:
-    """Return plain values, and of each tensor a copy of its own: a view is saved with all that it is a view of."""
+    """Return the content with a copy of each tensor.
+
+    torch.save would write a view together with the whole tensor below it.
+    """
     copies: dict[str, Any] = tree_map_only(torch.Tensor, torch.clone, content)
     return copies
 
 
 def previous(path: Path) -> Path:
-    """Return the name of the generation before: ``last.prev.pt`` for ``last.pt``."""
+    """Return the path of the previous generation: ``last.prev.pt`` for ``last.pt``."""
     return path.with_suffix(f".prev{path.suffix}")
 
 
@@ -42,21 +45,21 @@ _SEAL_LENGTH = len(_SEAL) + hashlib.sha256().digest_size * 2
 
 
 def seal(archive: bytes) -> bytes:
-    """Return what torch.save wrote, a ZIP archive, with its checksum as the archive's comment.
+    """Return the ZIP archive that torch.save wrote, with its checksum as the archive's comment.
 
-    A comment lies at the very end, after its length in two bytes, and torch.load does not mind it.
+    The comment is the end of the archive, after two bytes with its length; torch.load ignores it.
     """
     comment = _SEAL + hashlib.sha256(archive).hexdigest().encode()
     return archive[:-2] + len(comment).to_bytes(2, "little") + comment
 
 
 def unseal(content: bytes) -> bytes:
-    """Return what `seal` was given.
+    """Return the archive that was passed to `seal`.
 
     Raises
     ------
     ValueError
-        When a byte of it is another one.
+        If any byte has changed.
     """
     archive = content[: -_SEAL_LENGTH - 2] + b"\0\0"
     if seal(archive) != content:
@@ -65,17 +68,17 @@ def unseal(content: bytes) -> bytes:
 
 
 def exists(path: Path) -> bool:
-    """Tell whether there is any generation of a checkpoint."""
+    """Return whether any generation of a checkpoint exists."""
     return path.exists() or previous(path).exists()
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return what `save` wrote, on the CPU; runs no code from the file.
+    """Return the content that `save` wrote, with tensors on the CPU. No code from the file is run.
 
     Raises
     ------
     UserError
-        When the file is missing, damaged or no checkpoint.
+        If the file is missing, damaged or not a checkpoint.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
@@ -87,12 +90,12 @@ def load(path: Path) -> dict[str, Any]:
             raise TypeError("no dictionary")
     except OSError:
         raise
-    except Exception as error:  # a damaged archive fails in as many ways as it has bytes
+    except Exception as error:  # a damaged archive may raise any kind of error
         raise UserError(f"{path}: not a checkpoint, or a damaged one") from error
     return content
 
 
-_SHARED = 16  # tuples that are used again, as optimizers do with betas
+_SHARED = 16  # the most reuses of tuples; optimizers reuse the tuple betas
 _STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 _NAMES = {
     "collections OrderedDict",
@@ -102,17 +105,18 @@ _NAMES = {
 
 
 def inspect(archive: bytes) -> None:
-    """Refuse what `save` never writes before torch.load takes time or memory for it.
+    """Refuse an archive that `save` cannot have written, before torch.load spends time or memory on it.
 
-    torch.load runs no code from a file, but it lets the file call a few functions with any arguments; here there are
-    fewer: those that make plain tensors.
+    torch.load runs no code from a file, but it lets the file call some functions with any arguments. This check allows
+    only the functions that make plain tensors.
 
     Raises
     ------
     ValueError, RuntimeError
-        Says what.
+        If the archive is refused. The message gives the reason.
     """
-    reader = torch._C.PyTorchFileReader(io.BytesIO(archive))  # by which torch.load reads, so that both see the same
+    # torch.load uses the same reader, so both read the same content
+    reader = torch._C.PyTorchFileReader(io.BytesIO(archive))
     if archive[:4] != b"PK\3\4" or size_when_read(reader, archive) > len(archive):
         raise ValueError("no archive, or one that grows when it is read")
     tuples: set[Any] = set()
@@ -132,7 +136,7 @@ def size_when_read(reader: Any, archive: bytes) -> int:
     """Return the size of all records of an archive once they are unpacked, in bytes."""
     if hasattr(reader, "get_record_size"):
         return sum(map(reader.get_record_size, reader.get_all_records()))
-    try:  # torch 2.11 does not tell it
+    try:  # the reader of torch 2.11 does not return sizes
         with zipfile.ZipFile(io.BytesIO(archive)) as file:
             return sum(info.file_size for info in file.infolist())
     except (NotImplementedError, zipfile.BadZipFile) as error:
@@ -140,19 +144,19 @@ def size_when_read(reader: Any, archive: bytes) -> int:
 
 
 def generations(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what can be read of a checkpoint and the generation before."""
+    """Yield the content of each readable generation of a checkpoint, the newest first."""
     for each in (path, previous(path)):
         with suppress(UserError):
             yield load(each)
 
 
 def load_newest(path: Path) -> dict[str, Any]:
-    """Return a checkpoint, or the generation before if it is damaged, with a remark.
+    """Return the content of a checkpoint; if it is missing or damaged, print a note and return the previous generation.
 
     Raises
     ------
     UserError
-        When neither can be read; names the newest.
+        If no generation can be read. The message names the newest.
     """
     try:
         return load(path)
@@ -168,9 +172,9 @@ def load_newest(path: Path) -> dict[str, Any]:
 
 
 def alike(value: Any, example: Any) -> bool:
-    """Tell whether a value has the structure, types and shapes of an example, and no count in it is negative.
+    """Return whether a value has the structure, types and shapes of an example, and no negative integers.
 
-    A number may stand for a tensor without dimensions, as optimizers have it.
+    A number may replace a 0-d tensor, because some optimizers store numbers.
     """
     if isinstance(example, Tensor):
         if isinstance(value, Tensor):
@@ -185,7 +189,7 @@ def alike(value: Any, example: Any) -> bool:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Tell whether two plain values are equal, tensors in them bit by bit."""
+    """Return whether two values are equal; the tensors in them are compared number by number."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return torch.equal(one.cpu(), other.cpu())
     if isinstance(one, dict) and isinstance(other, dict):

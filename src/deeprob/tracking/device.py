@@ -1,4 +1,4 @@
-"""Devices: the one that a name stands for, its name in words, and how many CPU threads compute."""
+"""Devices: resolve a device's name, describe a device, and set the number of CPU threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,20 @@ import torch
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device that ``auto``, ``cpu`` or ``cuda`` stands for."""
+    """Return the device for ``auto``, ``cpu`` or ``cuda``; ``auto`` is CUDA if it is available, else the CPU."""
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
 def device_name(device: torch.device) -> str:
-    """Return the device in words: ``cpu``, or the name that CUDA gives it."""
+    """Return the name of a device: ``cpu``, or the GPU's name from CUDA."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Compute with so many CPU threads, and afterwards with as many as before.
+    """Compute with `count` CPU threads inside this context, and restore the earlier number afterwards.
 
-    Over many small operations two threads wait for each other more than they help.
+    For many small operations one thread is faster, because several threads spend their time waiting for each other.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(count)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and are still there after the machine went down."""
+"""Write files completely or not at all, and sync them to the disk, so that they survive a crash of the machine."""
 
 import errno
 import os
@@ -11,14 +11,15 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes, previous: Path | None = None) -> None:
-    """Write a file under another name, sync it, and put it in its place.
+    """Write a temporary file, sync it, and rename it to `path`.
 
-    At each moment `path` is the old file or the new one; `previous`, if given, becomes a second name of the old one.
+    At every moment, `path` is either the old file or the new one. If `previous` is given, it becomes a second name of
+    the old file.
 
     Raises
     ------
     OSError
-        Names `path`; what was there is still there, and nothing else is left.
+        If the file cannot be written. The error names `path`. The old file is kept, and the temporary file is removed.
     """
     temporary = path.with_name(f"{path.name}.tmp")
     try:
@@ -36,12 +37,12 @@ def write_whole(path: Path, content: bytes, previous: Path | None = None) -> Non
 
 
 def read_text(path: Path, newline: str | None = None) -> str:
-    """Return the text of a regular file; `newline` is that of `open`.
+    """Return the text of a regular file; `newline` is passed to `open`.
 
     Raises
     ------
     OSError
-        When it cannot be read, or is a pipe or a device, from which reading might never end.
+        If the file cannot be read, or is a pipe or a device. Reading from these might never end.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(errno.EINVAL, "a pipe or a device", str(path))
@@ -50,35 +51,39 @@ def read_text(path: Path, newline: str | None = None) -> str:
 
 
 def also(path: Path, other: Path) -> None:
-    """Give a file a second name, in place of what bears it; files here are replaced, never changed."""
+    """Give a file a second name, which replaces any file of that name.
+
+    Both names are the same file, so it must be replaced and never changed in place.
+    """
     temporary = other.with_name(f"{other.name}.tmp")
     temporary.unlink(missing_ok=True)
     try:
         os.link(path, temporary)
-    except (AttributeError, OSError):  # a system or a disk without hard links
+    except (AttributeError, OSError):  # the system or the disk has no hard links
         shutil.copyfile(path, temporary)
     temporary.replace(other)
-    temporary.unlink(missing_ok=True)  # renaming leaves both names where they are of the same file already
+    temporary.unlink(missing_ok=True)  # a rename between two names of the same file keeps both
 
 
 _waiting: ContextVar[set[Path] | None] = ContextVar("waiting", default=None)
 _AT_ONCE = 16
-"""Files synced at the same time: a disk writes its journal once for all that wait."""
+"""The number of files synced at the same time. The disk writes its journal once for all of these."""
 
 
 @contextmanager
 def synced_together(failed: Callable[[OSError], None] | None = None) -> Iterator[None]:
-    """Let all that is written meanwhile be on the disk at the end, which for hundreds of files is much sooner done.
+    """Sync all files that are written inside this context together at its end. For hundreds of files this is faster.
 
     Parameters
     ----------
     failed
-        Takes the error of each file that could not be written to the disk, which names the file; None raises the first.
+        Called with the error of each file that could not be synced; the error names the file. With None, the first
+        error is raised.
 
     Raises
     ------
     OSError
-        Names a file that could not be written to the disk.
+        If a file could not be synced. The error names the file.
     """
     waiting: set[Path] = set()
     token = _waiting.set(waiting)
@@ -93,7 +98,7 @@ def synced_together(failed: Callable[[OSError], None] | None = None) -> Iterator
 
 
 def _sync_errors(paths: Collection[Path]) -> list[OSError]:
-    """Wait until files and folders are on the disk, and return what went wrong."""
+    """Sync files and folders to the disk, and return the errors."""
 
     def error_of(path: Path) -> OSError | None:
         try:
@@ -109,14 +114,14 @@ def _sync_errors(paths: Collection[Path]) -> list[OSError]:
 
 
 def sync(descriptor: int, path: Path) -> None:
-    """Wait until what was written to an open file is on the disk, or leave that to `synced_together`.
+    """Sync an open file to the disk, at once or at the end of `synced_together`.
 
     Parameters
     ----------
     descriptor
-        Of the file.
+        The descriptor of the file.
     path
-        The name that the file has in the end; it may have another one now.
+        The final name of the file, which may still have a temporary name.
     """
     waiting = _waiting.get()
     if waiting is None:
@@ -126,7 +131,7 @@ def sync(descriptor: int, path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk, or leave that to `synced_together`."""
+    """Sync the names in a folder to the disk, at once or at the end of `synced_together`."""
     waiting = _waiting.get()
     if waiting is None:
         _sync_path(folder)
@@ -135,11 +140,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def _sync_path(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk; what was removed meanwhile needs nothing."""
+    """Sync a file, or the names in a folder, to the disk; ignore a file or folder that has been removed."""
     if os.name == "nt" and path.is_dir():  # Windows syncs no folders
         return
     try:
-        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows syncs what may be written
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows syncs only writable files
     except FileNotFoundError:
         return
     try:
@@ -151,9 +156,9 @@ def _sync_path(path: Path) -> None:
 
 
 def open_files() -> int:
-    """Return how many files this process may hold open beside those that it needs for a moment.
+    """Return how many files this process may keep open, with a reserve for files that it opens briefly.
 
-    The limit is raised as far as the system lets a process do so itself.
+    The process's limit is raised first, as far as the system allows and up to `_ENOUGH`.
     """
     try:
         import resource
@@ -162,7 +167,7 @@ def open_files() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):  # macOS has another limit below the one that it names
+        with suppress(OSError, ValueError):  # the real limit of macOS is lower than the reported one
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
     return max(1, (wanted if soft == resource.RLIM_INFINITY else soft) - _SPARE)

@@ -1,4 +1,4 @@
-"""Who owns a directory: one process at a time, which names itself there."""
+"""Ownership of a directory: only one process at a time owns it, and writes its name there."""
 
 import os
 import re
@@ -14,17 +14,19 @@ from filelock import FileLock, Timeout
 from deeprob.errors import UserError
 
 LOCK, OWNER = ".lock", ".owner"
-"""The file that is locked, and the one that says by whom: Windows lets nobody read a file that is locked."""
+"""The file that is locked, and the file that names the owner, because a locked file cannot be read on Windows."""
 ATTEMPTS = 100
 
 
 class Ownership:
-    """The ownership of a directory, for as long as a ``with``; the lock goes with the process, however it ends.
+    """The ownership of a directory inside a ``with`` block.
+
+    The system releases the lock when the process ends, also if it is killed.
 
     Parameters
     ----------
     directory
-        Made when it is taken, if need be.
+        The directory; `take` makes it if it is missing.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -39,12 +41,12 @@ class Ownership:
         self.give_up()
 
     def take(self) -> None:
-        """Own the directory, and say so there.
+        """Take the ownership of the directory, and write this process's name there.
 
         Raises
         ------
         UserError
-            When another process owns it; names that.
+            If another process owns it. The message names that process.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         for attempt in range(ATTEMPTS):
@@ -56,7 +58,7 @@ class Ownership:
                 if owner or attempt == ATTEMPTS - 1:
                     line = f"{self.directory} is in use by {owner or 'another process'}"
                     raise UserError(f"{line}; wait for it, or give another directory") from None
-            time.sleep(0.01)  # its owner is just coming or going
+            time.sleep(0.01)  # the owner is about to write its name, or to leave
         try:
             (self.directory / OWNER).write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         except BaseException:
@@ -64,9 +66,9 @@ class Ownership:
             raise
 
     def give_up(self) -> None:
-        """Leave the directory to others."""
+        """Release the ownership."""
         (self.directory / OWNER).unlink(missing_ok=True)
-        with suppress(PermissionError):  # Windows keeps what is open
+        with suppress(PermissionError):  # Windows does not remove open files
             (self.directory / LOCK).unlink(missing_ok=True)
         self._lock.release()
         if os.name == "nt":
@@ -75,13 +77,13 @@ class Ownership:
 
 
 def owned(directory: Path) -> bool:
-    """Tell whether a process that is still there owns a directory."""
+    """Return whether a process that still runs owns a directory; True for any owner on another machine."""
     owner = re.fullmatch(r"process (\d+) on (.+)", _text(directory))
     if owner is None:
         return False
     if owner[2] != socket.gethostname():
         return True
-    if os.name == "nt":  # where os.kill would end the process
+    if os.name == "nt":  # os.kill would end the process there
         try:
             FileLock(directory / LOCK).acquire(blocking=False).lock.release()
         except Timeout:
@@ -89,7 +91,7 @@ def owned(directory: Path) -> bool:
         return False
     try:
         os.kill(int(owner[1]), 0)
-    except PermissionError:  # of another user
+    except PermissionError:  # the process belongs to another user
         return True
     except (OSError, OverflowError):
         return False

@@ -1,4 +1,4 @@
-"""Where a run came from: what was typed, which code, which packages, which device."""
+"""The provenance of a run: command, code version, packages and device."""
 
 import functools
 import platform
@@ -18,7 +18,7 @@ _PACKAGES = ("deeprob", "torch", "torchvision", "hydra-core", "omegaconf", "tens
 
 
 def provenance(command: Sequence[str], device: torch.device, seed: int) -> dict[str, Any]:
-    """Return what ``provenance.json`` holds."""
+    """Return the content of ``provenance.json``."""
     return {
         "command": shlex.join(command),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -39,7 +39,7 @@ def _versions() -> dict[str, str]:
 
 @functools.cache
 def _git() -> dict[str, Any]:
-    """Return the commit of the checkout that this code lies in; None in an installed package."""
+    """Return the git commit of this code, and whether files differ from it; None for an installed package."""
 
     def git(*words: str) -> str | None:
         try:
@@ -50,7 +50,7 @@ def _git() -> dict[str, Any]:
             return None
         return done.stdout.strip()
 
-    # a package installed into an environment inside some other repository is not that repository's code
+    # an environment may lie inside another repository, whose commit says nothing about this package
     tracked = git("ls-files", "--error-unmatch", Path(__file__).name) is not None
     status = git("status", "--porcelain") if tracked else None
     return {

@@ -1,4 +1,4 @@
-"""The directory of a run: who owns it, its files' names, and the small ones' contents."""
+"""The directory of a run: its owner, the names of its files, and the content of the small files."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ ROWS_EVERY = 2.0
 
 @contextmanager
 def named_errors(path: Path) -> Iterator[None]:
-    """Let an error of writing that names no file (a full disk does not) name the run's directory."""
+    """Add the run's directory to errors that name no file, such as those of a full disk."""
     try:
         yield
     except OSError as error:
@@ -48,19 +48,19 @@ def named_errors(path: Path) -> Iterator[None]:
 
 
 class RunDirectory:
-    """A run's files, which one process at a time may write; enter it to own it.
+    """The files of a run. Only one process at a time may write them; a ``with`` block takes the ownership.
 
     Parameters
     ----------
     path
-        The directory; made if need be.
+        The directory; it is made if it is missing.
     resume
-        Whether there may be files of the run in it already.
+        Whether the directory may hold files of the run already.
 
     Raises
     ------
     UserError
-        On entering, when another process owns it, or when there are files of a run and it is a new run's.
+        On entering, if another process owns the directory, or if it holds files of a run and `resume` is False.
     """
 
     def __init__(self, path: Path, resume: bool = False) -> None:
@@ -83,12 +83,12 @@ class RunDirectory:
 
     @property
     def config(self) -> Path:
-        """The resolved config."""
+        """The file of the resolved config."""
         return self.path / "config.yaml"
 
     @property
     def metrics(self) -> Path:
-        """The table with a row an epoch."""
+        """The table of metrics, with one row per epoch."""
         return self.path / "metrics.csv"
 
     @property
@@ -97,11 +97,11 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write ``provenance.json`` or ``summary.json``, whole or not at all."""
+        """Write ``provenance.json`` or ``summary.json``, completely or not at all."""
         write_whole(self.path / f"{name}.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Return what `write_json` wrote; empty where there is none, or a damaged one."""
+        """Return the content that `write_json` wrote; empty if the file is missing or damaged."""
         try:
             content = json.loads(read_text(self.path / f"{name}.json"))
         except (OSError, ValueError):
@@ -109,27 +109,27 @@ class RunDirectory:
         return content if isinstance(content, dict) else {}
 
     def add_provenance(self, content: Mapping[str, Any]) -> None:
-        """Add to ``provenance.json``, under ``resumed``, where a session of a run that goes on came from."""
+        """Add the provenance of a resumed session to the list ``resumed`` in ``provenance.json``."""
         earlier = self.read_json("provenance")
         self.write_json("provenance", earlier | {"resumed": [*earlier.get("resumed", []), content]})
 
     def present(self) -> Iterator[Path]:
-        """Yield every file of a run that is there, or what bears its name."""
+        """Yield every existing path with the name of a run's file."""
         yield from self._started()
         if (summary := self.path / "summary.json").exists():
             yield summary
 
     def _started(self) -> Iterator[Path]:
-        """Yield every file that a start writes, as far as it is there."""
+        """Yield every existing path that the start of a run writes."""
         for pattern in ("config.yaml", "metrics.csv", "provenance.json", "events.out.tfevents.*", "checkpoints/*.pt*"):
             yield from self.path.glob(pattern)
 
     def _begun(self) -> bool:
-        """Tell whether there are files of a run; Hydra may have put its own there, a log or a copy of the config."""
+        """Return whether there are files of a run. Hydra's own files, such as a log or a config, do not count."""
         return any(self.present())
 
     def clear(self, *, all: bool) -> None:
-        """Remove half-written files; with `all` every file that a start writes, so that a failed one leaves nothing."""
+        """Remove temporary files; with `all`, also every file that a start writes, to clean up after a failed start."""
         leftovers = [*self.path.glob("*.tmp"), *self.checkpoints.glob("*.tmp"), *(self._started() if all else ())]
         for path in leftovers:
             path.unlink(missing_ok=True)
@@ -137,16 +137,16 @@ class RunDirectory:
             self.checkpoints.rmdir()
 
     def append_metrics(self, row: Mapping[str, float]) -> None:
-        """Add an epoch's row to ``metrics.csv``; what an epoch did not measure stays empty.
+        """Add the row of an epoch to ``metrics.csv``; missing metrics stay empty.
 
-        Rows of quick epochs wait for each other up to `ROWS_EVERY` seconds.
+        Rows are written together if less than `ROWS_EVERY` seconds have passed since the last write.
         """
         self._rows.append(row)
         if time.monotonic() - self._written > ROWS_EVERY:
             self.write_rows()
 
     def write_rows(self) -> None:
-        """Write the rows that wait."""
+        """Write the rows that have not been written yet."""
         if not self._rows:
             return
         text = io.StringIO(newline="")
@@ -160,12 +160,12 @@ class RunDirectory:
         self._written = time.monotonic()
 
     def metrics_length(self) -> int:
-        """Return the length of ``metrics.csv`` in bytes, rows that wait included."""
+        """Write all rows, and return the length of ``metrics.csv`` in bytes."""
         self.write_rows()
         return self.metrics.stat().st_size if self.metrics.exists() else 0
 
     def synced_metrics_length(self) -> int:
-        """Return the length of ``metrics.csv`` once all of it is on the disk."""
+        """Write all rows, sync ``metrics.csv`` to the disk, and return its length in bytes."""
         self.write_rows()
         if self.metrics.exists():
             with self.metrics.open("rb") as file:
@@ -173,7 +173,7 @@ class RunDirectory:
         return self.metrics_length()
 
     def begin_again(self, length: int) -> None:
-        """Forget a summary, and rows of ``metrics.csv`` after a length that it once had."""
+        """Remove ``summary.json``, and cut ``metrics.csv`` to an earlier length in bytes."""
         (self.path / "summary.json").unlink(missing_ok=True)
         if self.metrics_length() > length:
             os.truncate(self.metrics, length)

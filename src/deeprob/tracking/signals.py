@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first asks the run to end after its current update, the second ends it at once."""
+"""SIGINT and SIGTERM: the first signal ends the run after its current update, the second ends it at once."""
 
 import signal
 import threading
@@ -8,22 +8,22 @@ from typing import Any, Self
 from deeprob.errors import Interrupted
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name))
-"""The signals that ask a process to end, of those that the system has."""
+"""The signals that ask a process to end, if the system has them."""
 
 
 class Interruption:
-    """Remember the first signal while a run goes on; call it to ask whether one came."""
+    """Remember the first signal inside a ``with`` block; calling the object returns whether one came."""
 
     def __init__(self) -> None:
         self.number: int | None = None
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
-        """Tell whether a signal came."""
+        """Return whether a signal came."""
         return self.number is not None
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers only in the main thread
             for number in ENDING:
                 self._before[number] = signal.signal(number, self._handle)
         return self

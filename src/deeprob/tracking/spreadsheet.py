@@ -1,15 +1,15 @@
-"""Rows of a table that spreadsheets may open: no cell is a formula there, and each is read back as it was."""
+"""Escape table cells so that spreadsheets compute no formulas, and restore the cells exactly when reading."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
-"""What a spreadsheet computes, behind any apostrophes: one before it makes it a text."""
+"""The start of a formula, after any number of apostrophes. An apostrophe before a formula makes it text."""
 
 
 def escaped(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row with an apostrophe before each text that a spreadsheet would compute; numbers stay as they are."""
+    """Return a row with an apostrophe before each text that a spreadsheet would compute; numbers do not change."""
     return {name: f"'{cell}" if _computed(cell) else cell for name, cell in row.items()}
 
 

@@ -1,4 +1,4 @@
-"""The standard streams while a command runs, where they are closed, full, or nobody reads them."""
+"""The standard streams of a command, also when they are closed, full, or have no reader."""
 
 import io
 import os
@@ -8,21 +8,22 @@ from contextlib import AbstractContextManager, contextmanager, redirect_stderr, 
 from typing import Any, TextIO, cast
 
 PIPE_CLOSED = 141
-"""The exit status of a command whose output nobody reads any longer: that of a process ended by SIGPIPE."""
+"""The exit status when the reader of the output has closed it, as for a process that SIGPIPE ends."""
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Let no stream fail for what has nothing to do with the work, and each failure say that it was a stream's.
+    """Protect a command from errors of its standard streams inside this context.
 
-    A letter that a stream cannot write becomes a question mark. A closed stream leads nowhere, so that no file gets the
-    number to which libraries in C print their warnings. What standard error does not take is lost.
+    A character that a stream cannot encode becomes a question mark. A closed stream is replaced by the null device;
+    otherwise a file could get its descriptor, to which C libraries print warnings. Output that standard error does not
+    accept is lost.
 
     Raises
     ------
     OSError
-        When standard output takes no more: names it, so that no file of a run is blamed. A `BrokenPipeError` where
-        nobody reads it.
+        If standard output accepts no more. The error names standard output, so that no file of a run is blamed. It is a
+        `BrokenPipeError` if the reader has closed the pipe.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -41,7 +42,7 @@ def guarded() -> Iterator[None]:
 
 
 class _Stream:
-    """A stream that writes within a context; all else is as in the stream below it."""
+    """A stream that writes inside a context; everything else is as in the stream below it."""
 
     def __init__(self, below: TextIO, context: Callable[[], AbstractContextManager[Any]]) -> None:
         self._below, self._context = below, context
@@ -68,7 +69,10 @@ def _named() -> Iterator[None]:
 
 
 def _settle(stream: TextIO) -> None:
-    """Write what waits in a stream, or let it lead nowhere: Python would try again at its end, and exit with 120."""
+    """Flush a stream; if this fails, redirect the stream to the null device.
+
+    Otherwise Python would flush it again at exit, fail, and exit with status 120.
+    """
     try:
         stream.flush()
     except OSError:

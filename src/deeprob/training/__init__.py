@@ -1,4 +1,4 @@
-"""Training: the loop, its state, what it measures, and checkpoints."""
+"""Training: the loop, the training state, metrics and checkpoints."""
 
 from deeprob.training.loop import Record, train
 from deeprob.training.metrics import evaluate

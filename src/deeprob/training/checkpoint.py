@@ -1,4 +1,4 @@
-"""The checkpoints of a run: when its state is written, restored and rewound."""
+"""The checkpoints of a run: write and restore its training state."""
 
 import time
 from collections.abc import Mapping
@@ -21,18 +21,18 @@ from deeprob.training.state import TrainState
 
 
 class Checkpoints:
-    """The checkpoints of a run: ``last.pt`` to go on from, ``best.pt`` to keep.
+    """The checkpoints of a run: ``last.pt`` to resume from, and ``best.pt`` to keep.
 
     Parameters
     ----------
     directory
-        Where they lie; made by the first that is written.
+        The folder of the checkpoints. It is made when the first checkpoint is written.
     state
-        What they hold, at the moment of writing.
+        The training state that is written.
     constant
-        What they hold besides, the same throughout the run.
+        Further values that every checkpoint of the run holds unchanged.
     best_is_last
-        Without a validation split nothing chooses, and the best state is the last.
+        Whether the last state counts as the best, because there is no validation split to choose by.
     """
 
     def __init__(self, directory: Path, state: TrainState, constant: Mapping[str, Any], best_is_last: bool) -> None:
@@ -44,24 +44,24 @@ class Checkpoints:
         self._written = time.monotonic()
 
     def restore(self, steps: int, at: int | None = None) -> dict[str, int]:
-        """Let the state become that of the newest checkpoint, or that of the update `at` if there is one.
+        """Load the newest checkpoint into the state, or the checkpoint of update `at` if there is one.
 
         Parameters
         ----------
         steps
-            Updates of the whole run.
+            The number of updates in the whole run.
         at
-            The update wanted.
+            The update whose checkpoint is wanted.
 
         Returns
         -------
         dict
-            What `write` was given at that moment; empty when there is no checkpoint yet.
+            The `lengths` that `write` stored in this checkpoint; empty if there is no checkpoint yet.
 
         Raises
         ------
         UserError
-            When no generation of the last or the best can be read, or it belongs to another config or dataset.
+            If ``last.pt`` or ``best.pt`` cannot be read in any generation, or belongs to another config or dataset.
         """
         if not exists(self.last):
             return {}
@@ -75,7 +75,7 @@ class Checkpoints:
             self.state.load_state_dict(content)
             if not 0 <= self.state.step <= steps:
                 raise ValueError("a step outside of the run")
-            lengths: dict[str, int] = {"looked": 0} | content["lengths"]  # which older checkpoints lack
+            lengths: dict[str, int] = {"looked": 0} | content["lengths"]  # older checkpoints lack "looked"
             if not alike(lengths, {"metrics": 0, "events": 0, "looked": 0}):
                 raise ValueError("lengths of no files")
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -86,16 +86,16 @@ class Checkpoints:
         return lengths
 
     def keep_best(self) -> None:
-        """Remember the present state as the best; the next `write` puts it into its file."""
+        """Keep a copy of the present state as the best; the next `write` saves it to ``best.pt``."""
         self._kept = copied(self.state.state_dict())
 
     def write(self, lengths: Mapping[str, int]) -> None:
-        """Write what there is: first the best, so that the last never speaks of a best that is not there.
+        """Write the best state and then the last one, so that ``last.pt`` never refers to a missing ``best.pt``.
 
         Parameters
         ----------
         lengths
-            How much has been written to the files that grow with the run, and the update of the newest picture.
+            The lengths of the files that grow during the run, and the update of the newest snapshot for figures.
         """
         self.write_best()
         save({**self.constant, "lengths": dict(lengths), **copied(self.state.state_dict())}, self._place(self.last))
@@ -106,22 +106,22 @@ class Checkpoints:
         self._written = time.monotonic()
 
     def write_best(self) -> None:
-        """Write the state that `keep_best` remembered, if there is one since the last time."""
+        """Write the state that `keep_best` copied, unless it has been written already."""
         if self._kept is not None:
             save({**self.constant, **self._kept}, self._place(self.best))
         self._kept = None
 
     def due(self, minutes: float) -> bool:
-        """Tell whether the last was written so many minutes ago or more; never for 0."""
+        """Return whether ``last.pt`` is at least `minutes` old; False if `minutes` is 0."""
         return minutes > 0 and time.monotonic() - self._written >= 60 * minutes
 
     def restore_best(self) -> tuple[int, dict[str, float]]:
-        """Give the model the best weights; return the step at which it had them, and the metrics of that epoch.
+        """Load the best weights into the model; return the best checkpoint's step and its epoch's metrics.
 
         Raises
         ------
         UserError
-            When they are another model's.
+            If the best checkpoint belongs to another model.
         """
         if self.best_is_last:
             return self.state.step, self.state.metrics
@@ -130,14 +130,14 @@ class Checkpoints:
         return content["step"], content["metrics"]
 
     def _read_best(self) -> dict[str, Any]:
-        """Return the best checkpoint, whose weights are those of this model."""
+        """Return the content of the best checkpoint; raise a `UserError` if it belongs to another model."""
         content = load_newest(self.best)
         if not alike(content.get("model"), self.state.model.state_dict()):
             raise UserError(f"{self.best}: does not belong to {self.last}")
         return content
 
     def _place(self, path: Path) -> Path:
-        """Return where a checkpoint is to be written, in a folder that is there."""
+        """Make the folder of a checkpoint's path if it is missing, and return the path."""
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
         return path

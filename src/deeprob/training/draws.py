@@ -1,4 +1,4 @@
-"""What each update of a run sees: a batch, changed at random if it is augmented, and a key for what else is drawn."""
+"""The input of each update of a run: a batch, augmented if wanted, and a key for other random numbers."""
 
 from collections.abc import Callable
 
@@ -11,20 +11,20 @@ Augment = Callable[[Tensor, Tensor], Tensor]
 
 
 class Draws:
-    """The batches and random numbers of a run: functions of its seed and of the update.
+    """The batches and random numbers of a run, as functions of its seed and the update.
 
     Parameters
     ----------
     examples
         The training split, on the model's device.
     batch_size
-        Examples a batch.
+        Examples per batch.
     seed
-        Names the order of batches, the dropout masks and what augmentation draws.
+        Decides the order of the batches, the dropout masks and the random numbers of augmentation.
     noisy
         Whether the model draws random numbers.
     augment
-        Changes a batch of inputs, given a key for its random numbers.
+        Changes a batch of inputs; its second argument is a key for random numbers.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Draws:
         self._augment = augment
 
     def __getitem__(self, step: int) -> tuple[Examples, Tensor | None]:
-        """Return the examples of an update (counted from 0), and the key of its random numbers."""
+        """Return the examples of an update (counted from 0) and the key of its dropout masks, None if not `noisy`."""
         drawn = self.examples[self.batches[step]]
         if self._augment is not None:
             inputs = self._augment(drawn.inputs, randomness.fold(self._augmentation, step))

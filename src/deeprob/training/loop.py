@@ -1,4 +1,4 @@
-"""The training loop: a generator that updates the state and yields a record whenever something can be read."""
+"""The training loop: a generator that updates the state and yields a record at each reading."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -20,23 +20,23 @@ from deeprob.training.update import Update, total_norm
 
 @dataclass(frozen=True)
 class Record:
-    """What the loop knows at a moment when it has waited for the device anyway.
+    """The measurements at one moment of the loop, when it has waited for the device.
 
     Attributes
     ----------
     step
         Updates done.
     epoch
-        Epochs done, the current one counted from its first update.
+        Epochs begun: an epoch counts from its first update.
     metrics
-        Means over the updates since the last reading, under the names of TensorBoard's tags; empty in a record in the
-        middle of an interval, which an interruption causes or a checkpoint that is due.
+        Means over the updates since the last reading, by TensorBoard tag. Empty if there was no reading: the record
+        was yielded for an interruption or for a checkpoint that is due.
     examples
-        How many examples those updates saw.
+        The number of examples in the updates since the last reading.
     epoch_metrics
-        At the end of an epoch the means over all its updates, else None.
+        At the end of an epoch, means over all its updates; else None.
     validation
-        What the validation split has there, if the loop measured it: ``loss`` and ``accuracy``.
+        ``loss`` and ``accuracy`` of the validation split, if the loop measured them.
     """
 
     step: int
@@ -48,27 +48,27 @@ class Record:
 
     @classmethod
     def empty(cls, step: int, per_epoch: int) -> "Record":
-        """Return a record of a moment at which nothing is read."""
+        """Return a record without measurements."""
         return cls(step, epoch_of(step, per_epoch), {}, 0, None)
 
 
 @dataclass(frozen=True)
 class Learner:
-    """What a run has of its own, alone or among others of a stack.
+    """The parts that belong to one run, whether it trains alone or in a stack.
 
     Attributes
     ----------
     state
-        Is changed in place; between two records it can be written down and loaded to go on bit for bit. In a stack its
-        tensors become views of the stack's.
+        The training state, updated in place. It can be saved at any record; a run that loads it goes on bit for bit.
+        In a stack its tensors become views of the stack's tensors.
     objective
         L(W).
     optimizer
         The config of the state's optimizer.
     seed
-        Names the order of batches, the dropout masks and what augmentation draws.
+        Decides the order of the batches, the dropout masks and the random numbers of augmentation.
     zeros
-        Measure the share of weights that are exactly 0.
+        Whether to measure the share of weights that are exactly 0.
     """
 
     state: TrainState
@@ -80,18 +80,18 @@ class Learner:
 
 @dataclass(frozen=True, kw_only=True)
 class LoopSettings:
-    """How long and in which portions to train.
+    """The length of the training, and the sizes of its parts.
 
     Attributes
     ----------
     epochs, batch_size, chunk_size, log_every
-        See `TrainerConfig`, resolved to numbers.
+        See `TrainerConfig`; words such as ``auto`` are replaced by numbers here.
     bf16
-        Compute products of matrices in bfloat16; parameters, loss and updates stay as they are.
+        Whether to compute matrix products in bfloat16. Parameters, loss and updates keep their precision.
     pause_every
-        Yield an empty record every so many updates, if there is no other; 0 for never.
+        Updates between two empty records; 0 for none. A record with a reading replaces an empty one.
     augment
-        Changes a batch of inputs, given a key for its random numbers.
+        Changes a batch of inputs; its second argument is a key for random numbers.
     """
 
     epochs: int
@@ -103,21 +103,21 @@ class LoopSettings:
     augment: Augment | None = None
 
     def read_at(self, step: int, per_epoch: int) -> bool:
-        """Tell whether a reading is due after so many updates."""
+        """Return whether a reading is due after `step` updates."""
         return step % per_epoch == 0 or step % self.log_every == 0
 
     def paused_at(self, step: int) -> bool:
-        """Tell whether an empty record is due after so many updates."""
+        """Return whether an empty record is due after `step` updates."""
         return self.pause_every > 0 and step % self.pause_every == 0
 
 
 def epoch_of(step: int, per_epoch: int) -> int:
-    """Return how many epochs so many updates have begun: 3 updates of 2 an epoch have begun the second."""
+    """Return how many epochs have begun after `step` updates: 2 after 3 updates with 2 updates per epoch."""
     return -(-step // per_epoch)
 
 
 def draws_of(learner: Learner, examples: Examples, settings: LoopSettings) -> Draws:
-    """Return what each update of a run sees."""
+    """Return the batches and random numbers of a run."""
     noisy = learner.state.model.noisy
     return Draws(examples, settings.batch_size, learner.seed, noisy=noisy, augment=settings.augment)
 
@@ -129,26 +129,26 @@ def train(
     settings: LoopSettings,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Record]:
-    """Train from wherever the state is to the end of the last epoch, or until the optimizer has nothing more to do.
+    """Train from the state's step to the end of the last epoch, or until the optimizer is finished.
 
-    Nothing waits for the device between two records. Once a number is not finite the state goes back to a snapshot, and
-    makes the updates again that went well.
+    The loop does not wait for the device between two records. When a number is not finite, the state goes back to a
+    snapshot and repeats the updates up to the failed one.
 
     Parameters
     ----------
     learner
         The run.
     features, examples
-        What prepares a batch for the model, and the extracted training split on the model's device.
+        The module that prepares a batch for the model, and the extracted training split on the model's device.
     settings
-        How long and in which portions.
+        The length of the training, and the sizes of its parts.
     interrupted
-        Is asked after each update; when it says so the loop yields a last record and ends.
+        Called after each update. If it returns True, the loop yields a last record and ends.
 
     Raises
     ------
     Diverged
-        At the next record after a number was not finite; the state is that before the update at fault.
+        At the next record after a number was not finite. The state is then the one before the failed update.
     """
     state = learner.state
     if settings.augment is None:
@@ -157,7 +157,7 @@ def train(
     per_epoch = draws.batches.per_epoch
     update = Update(state, learner.objective, features, settings.chunk_size, settings.bf16, halving=per_epoch == 1)
 
-    guarded = learner.optimizer.deterministic  # it never leaves a finite point, and its memory is large
+    guarded = learner.optimizer.deterministic  # it keeps its parameters finite, and a copy of its state is large
     kept, stopped = state.snapshot(tensors=not guarded), state.finished
 
     def fault(first: int) -> tuple[int, str]:
@@ -172,12 +172,12 @@ def train(
             yield reading(learner, per_epoch, total_norm(update.parameters).item(), fault)
             if guarded or state.step % settings.log_every == 0 or state.schedule.state_dict() != kept.schedule:
                 kept = state.snapshot(tensors=not guarded)
-        elif pauses:  # read nothing: the interval goes on after it
+        elif pauses:  # without a reading: the means go on to the next one
             yield Record.empty(state.step, per_epoch)
 
 
 def make(update: Update, draws: Draws) -> None:
-    """Make the next update of a state."""
+    """Run the next update, with the scheduled learning rate."""
     state = update.state
     factor = state.schedule(state.step)
     for group in state.optimizer.param_groups:
@@ -187,17 +187,17 @@ def make(update: Update, draws: Draws) -> None:
 
 
 def go_back(update: Update, draws: Draws, kept: Snapshot, first: int) -> int:
-    """Let a state be the last one that is finite, made again from a snapshot, and return its step.
+    """Restore a snapshot, repeat its updates up to the last finite state, and return the step of that state.
 
     Parameters
     ----------
     update, draws
-        What made the updates since the snapshot.
+        The update and the draws of the training so far.
     kept
         The snapshot.
     first
-        The first update, counted from 0, with a loss or gradient that is not finite; the parameters may have been so
-        before.
+        The first update, counted from 0, whose loss or gradient is not finite. The parameters may have become NaN or
+        infinite in an earlier update.
     """
     state = update.state
     last = max(first, kept.step)
@@ -212,24 +212,25 @@ def go_back(update: Update, draws: Draws, kept: Snapshot, first: int) -> int:
 
 
 def reading(learner: Learner, per_epoch: int, norm: float, fault: Callable[[int], tuple[int, str]]) -> Record:
-    """Return what was measured since the last reading.
+    """Return the measurements since the last reading.
 
     Parameters
     ----------
     learner
         The run after an update.
     per_epoch
-        Updates an epoch.
+        Updates per epoch.
     norm
-        Of the parameters.
+        The norm of the parameters.
     fault
-        From the first update (counted from 0) with a loss or gradient that is not finite to the first update at fault,
-        which may be earlier, and what was not finite in it; lets the state be that before it.
+        Called when a number is not finite, with the first update (counted from 0) whose loss or gradient is not finite.
+        It returns the first failed update, which may be earlier, and the name of the number. It puts the state back
+        to the moment before that update.
 
     Raises
     ------
     Diverged
-        When a number has not been finite; names the first.
+        If a number was not finite. The error names the first one.
     """
     state = learner.state
     metrics, count = state.meters.read()

@@ -1,4 +1,4 @@
-"""What is measured: sums kept on the device while training, and a pass over a split."""
+"""Metrics: sums kept on the device during training, and the evaluation of a split."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,14 +15,14 @@ SUMS = ("train/loss", "train/data_loss", "train/regularization", "train/accuracy
 class Meters:
     """Sums over the updates since the last reading, and over the epoch.
 
-    Adding costs a few operations on the device and never waits for it; `read` fetches everything at once.
+    `add` needs a few operations on the device and does not wait for it. `read` fetches all sums at once.
 
     Parameters
     ----------
     device
         The model's device.
     accuracy
-        Whether there are classes, so that being right can be counted.
+        Whether the targets are classes, so that correct examples can be counted.
     """
 
     def __init__(self, device: torch.device, accuracy: bool = True) -> None:
@@ -31,14 +31,14 @@ class Meters:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything added so far."""
+        """Set all sums and counts to 0."""
         self._sums.zero_()
         self._examples = self._updates = 0
         self._epoch = [0.0] * len(SUMS)
         self._epoch_examples = self._epoch_updates = 0
 
     def count(self, examples: int, updates: int) -> None:
-        """Note updates whose sums were added to the tensor of `sums` by whoever it is shared with."""
+        """Count updates whose sums the other owner of the shared tensor has added (see `share`)."""
         self._examples += examples
         self._updates += updates
 
@@ -50,9 +50,9 @@ class Meters:
         parts
             Means over the batch.
         correct
-            How many examples of the batch have their highest score in the right class, 0-d.
+            The number of examples in the batch whose highest score is that of the correct class, 0-d.
         grad_norm
-            Norm of L(W)'s gradient, 0-d.
+            The norm of L(W)'s gradient, 0-d.
         frozen
             1 if updates are frozen because a number was not finite, else 0.
         examples
@@ -66,12 +66,12 @@ class Meters:
         self.count(examples, 1)
 
     def share(self, sums: Tensor) -> None:
-        """Keep the sums in a tensor of someone else (6,) float64, from where they are now."""
+        """Copy the sums into `sums` (6,) float64, a tensor of another owner, and keep them there from now on."""
         sums.copy_(self._sums)
         self._sums = sums
 
     def read(self) -> tuple[dict[str, float], int]:
-        """Return means since the last reading, with the number of ``frozen`` updates, and how many examples."""
+        """Return the means since the last reading with the number of ``frozen`` updates, and the number of examples."""
         *sums, frozen = self._sums.tolist()
         means = self._means(sums, self._examples, self._updates) | {"frozen": frozen}
         examples = self._examples
@@ -83,14 +83,14 @@ class Meters:
         return means, examples
 
     def read_epoch(self) -> dict[str, float]:
-        """Return the means over all readings since the last call; start anew."""
+        """Return the means over all readings since the last call, and set their sums to 0."""
         means = self._means(self._epoch, self._epoch_examples, self._epoch_updates)
         self._epoch = [0.0] * len(SUMS)
         self._epoch_examples = self._epoch_updates = 0
         return means
 
     def state_dict(self) -> dict[str, object]:
-        """Return all that is needed to go on in the middle of an interval."""
+        """Return the sums and counts, from which a run can go on between two readings."""
         return {
             "sums": self._sums.clone(),
             "counts": [self._examples, self._updates, self._epoch_examples, self._epoch_updates],
@@ -98,7 +98,7 @@ class Meters:
         }
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Load the sums and counts that `state_dict` returned."""
         sums, counts, epoch = state["sums"], state["counts"], state["epoch"]
         assert isinstance(sums, Tensor)
         assert isinstance(counts, list)
@@ -116,7 +116,10 @@ class Meters:
 
 
 def correct_count(scores: Tensor, targets: Tensor) -> Tensor:
-    """Return how many of (B, C) scores are highest at their target (B,), 0-d; 0 where targets are numbers (B, C)."""
+    """Return the number of correct examples (0-d), given scores (B, C) and target classes (B,).
+
+    An example is correct if its highest score is that of its target class. If targets are numbers (B, C), return 0.
+    """
     if targets.is_floating_point():
         return targets.new_zeros(())
     return (scores.argmax(dim=1) == targets).sum()
@@ -129,18 +132,18 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
     Parameters
     ----------
     scores
-        From the split's inputs (B, …) to scores (B, C), without noise.
+        A function from the split's inputs (B, …) to scores (B, C), without dropout.
     examples
         The split.
     loss
-        The data loss (R(W) is no part of what a split is judged by).
+        The data loss, without the regularization term R(W).
     chunk_size
         Examples in memory at once.
 
     Returns
     -------
     dict
-        ``loss``, and ``accuracy`` where targets are classes: means over the split.
+        Means over the split: ``loss``, and ``accuracy`` if targets are classes.
     """
     device = examples.targets.device
     sums = torch.zeros(2, dtype=torch.float64, device=device)
@@ -156,7 +159,10 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
 
 @torch.no_grad()
 def regularized(measured: Mapping[str, float], regularizer: Regularizer, parameters: Mapping[str, Tensor]) -> Metrics:
-    """Return what `evaluate` measured of the training split with L(W) for its ``loss``, and the two terms of it."""
+    """Return the metrics of the training split with L(W) as ``loss``, and add its two terms.
+
+    `measured` is the result of `evaluate`; the terms are ``data_loss`` and ``regularization``.
+    """
     penalty = regularizer(weights(parameters).values())
     regularization = 0.0 if penalty is None else penalty.item()
     data_loss = measured["loss"]

@@ -1,4 +1,4 @@
-"""Inputs that are made ready for the model once, where they fit, and not at each evaluation."""
+"""Prepare inputs for the model once, if they fit in memory, instead of at each evaluation."""
 
 import torch
 
@@ -7,23 +7,23 @@ from deeprob.features import Features
 from deeprob.features.exact import narrows
 from deeprob.features.raw import Raw
 
-LIMIT = 2**30  # bytes of memory that may be spent on it
+LIMIT = 2**30  # bytes: the largest size of the prepared inputs
 
 
 @torch.no_grad()
 def made_ready(features: Features, examples: Examples, whole: bool, limit: int = LIMIT) -> tuple[Features, Examples]:
-    """Return features that leave numbers as they are, and examples that hold what `features` makes of the given ones.
+    """Return examples already prepared by `features`, and features that change them no further.
 
-    Pictures of bytes become floats and are standardised at each evaluation otherwise, which for a linear model takes
-    longer than its products, and tables of float64 are standardised as such. What would take more than `limit` bytes is
-    returned as it is; results are the same bit for bit.
+    Otherwise each evaluation would convert pictures from bytes to floats and standardise them; for a linear model this
+    takes longer than its matrix products. Tables of float64 would be standardised in float64 each time. Inputs that
+    would take more than `limit` bytes are returned unprepared. The results of training are the same bit for bit.
 
     Parameters
     ----------
     features, examples
-        What prepares a batch (B, …), and the extracted training split (N, …).
+        The module that prepares a batch (B, …), and the extracted training split (N, …).
     whole
-        Whether all of it is one batch. Otherwise only inputs of more digits than the model takes are made ready.
+        Whether the whole split is one batch. If not, only inputs with more precision than the model's are prepared.
     """
     dtype = features.like.dtype
     exact = narrows(dtype, examples.inputs)

@@ -1,4 +1,4 @@
-"""All that a run is at one moment: what a checkpoint holds and resumption needs."""
+"""The training state of a run, from which a checkpoint can resume it."""
 
 import copy
 import math
@@ -25,9 +25,9 @@ class Best:
     Attributes
     ----------
     value, loss
-        The metric, and the validation loss, which decides between equals; None before the first epoch.
+        The metric, and the validation loss, which decides between equal metrics. None before the first epoch.
     epoch
-        Epochs done at that moment.
+        The number of the best epoch, counted from 1; 0 before the first epoch.
     """
 
     value: float | None = None
@@ -35,7 +35,7 @@ class Best:
     epoch: int = 0
 
     def or_better(self, monitor: str, metrics: Mapping[str, float], epoch: int) -> "Best":
-        """Return an epoch if it is better by a metric (a loss is better when lower), else this one."""
+        """Return `epoch` with its metrics if its `monitor` is better (a loss is better if lower), else this one."""
         value, loss = metrics[monitor], metrics["val/loss"]
         if self.value is None or self.loss is None:
             better = True
@@ -48,9 +48,10 @@ class Best:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What an update changes, as it was after `step` updates: the states of model and optimizer, or None of both.
+    """The part of the training state that an update changes, copied after `step` updates.
 
-    `schedule` is the state of the schedule then, which the end of an epoch may change.
+    `states` holds the states of model and optimizer, or is None. `schedule` is the state of the schedule, which may
+    change at the end of an epoch.
     """
 
     step: int
@@ -61,24 +62,24 @@ class Snapshot:
 
 @dataclass
 class TrainState:
-    """Parameters, buffers, optimizer, schedule, counters, sums under way, and the best so far.
+    """Parameters, buffers, optimizer, schedule, counters, sums since the last reading, and the best epoch so far.
 
-    The order of batches and all that is drawn at random are functions of `step`, so there is nothing more.
+    This is the whole state: the order of batches and all random numbers are functions of `step`.
 
     Attributes
     ----------
     frozen
-        0-d float on the device: 1 from the first update on in which a number was not finite.
+        0-d float on the device: 0, or 1 since an update in which a number was not finite.
     step
         Updates done.
     evaluations
-        Times that L(W) and its gradient were computed.
+        How often L(W) and its gradient were computed.
     best
-        The epoch of the best checkpoint, by ``trainer.monitor``.
+        The best epoch by ``trainer.monitor``.
     improved
-        The last epoch that was better than all before it by ``trainer.patience_monitor``.
+        The best epoch by ``trainer.patience_monitor``.
     metrics
-        Those of the last whole epoch, and what the run has cost.
+        The metrics of the last complete epoch, and the cost of the run so far.
     """
 
     model: Model
@@ -97,28 +98,30 @@ class TrainState:
 
     @property
     def seconds(self) -> float:
-        """How long the run has trained, over all its sessions."""
+        """The training time of the run in seconds, over all its sessions."""
         return self._earlier + time.perf_counter() - self._began
 
     def start_clock(self) -> None:
-        """Let this session's seconds begin now."""
+        """Start to count this session's seconds now."""
         self._began = time.perf_counter()
 
     def leave_out(self, seconds: float) -> None:
-        """Do not count seconds that went into something else."""
+        """Do not count `seconds` as training time."""
         self._began += seconds
 
     @classmethod
     def start(
         cls, model: Model, optimizer: Optimizer, schedule: Schedule, device: torch.device, *, accuracy: bool = True
     ) -> "TrainState":
-        """Return the state before the first update; keeps each group's rate as the one that schedules multiply."""
+        """Return the state before the first update.
+
+        Each parameter group keeps its learning rate as ``initial_lr``, which the schedule multiplies.
+        """
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
         state = cls(model, optimizer, schedule, Meters(device, accuracy), torch.zeros((), device=device))
-        state._fresh = copied(
-            {"state": optimizer.state_dict()["state"]}
-        )  # empty, but for optimizers that fill it at once
+        # some optimizers fill their state before the first update
+        state._fresh = copied({"state": optimizer.state_dict()["state"]})
         return state
 
     @property
@@ -128,29 +131,29 @@ class TrainState:
 
     @property
     def finished(self) -> bool:
-        """Whether another update would change nothing, because the optimizer has converged or cannot go on."""
+        """Whether the optimizer has converged or cannot go on, so that another update would change nothing."""
         return bool(getattr(self.optimizer, "finished", False))
 
     @property
     def reason(self) -> str:
-        """Why the optimizer ended its last update, if it is one that has reasons."""
+        """Why the optimizer ended its last update; empty if the optimizer gives no reason."""
         return str(getattr(self.optimizer, "reason", ""))
 
     def observe(self, monitor: str, patience_monitor: str, metrics: Mapping[str, float], epoch: int) -> bool:
-        """Tell whether an epoch is the best so far by a metric, and remember that of both metrics."""
+        """Update `best` and `improved` with the metrics of an epoch; return whether it is the best by `monitor`."""
         before = self.best
         self.best = before.or_better(monitor, metrics, epoch)
         self.improved = self.improved.or_better(patience_monitor, metrics, epoch)
         return self.best is not before
 
     def snapshot(self, *, tensors: bool) -> Snapshot:
-        """Return what an update changes, with copies of the `tensors` or without."""
+        """Return a snapshot of the state; with `tensors`, it holds copies of the states of model and optimizer."""
         states = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()["state"]}
         schedule = self.schedule.state_dict()
         return Snapshot(self.step, self.evaluations, schedule, copied(states) if tensors else None)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Become what a snapshot has of the state."""
+        """Restore the state from a snapshot."""
         if snapshot.states is not None:
             states = copied(snapshot.states)
             self.model.load_state_dict(states["model"])
@@ -158,7 +161,7 @@ class TrainState:
         self.go_back(snapshot.step, snapshot.evaluations)
 
     def go_back(self, step: int, evaluations: int) -> None:
-        """Count so many updates and evaluations, and nothing measured since the last reading."""
+        """Set the counts of updates and evaluations, and clear the measurements since the last reading."""
         self.step, self.evaluations = step, evaluations
         self.meters.reset()
         self.frozen.zero_()
@@ -166,7 +169,7 @@ class TrainState:
             self.optimizer.state.clear()
             self._set_optimizer(copied(self._fresh)["state"])
         for group in self.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * self.schedule(max(0, step - 1))  # that of the last update
+            group["lr"] = group["initial_lr"] * self.schedule(max(0, step - 1))  # the rate of the last update
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as tensors and plain values."""
@@ -185,19 +188,19 @@ class TrainState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the state that `state_dict` returned; the optimizer's settings stay those of the config.
+        """Load the state that `state_dict` returned; the optimizer keeps the settings of the config.
 
         Raises
         ------
         ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError
-            When it is the state of something else.
+            If the state does not belong to this run.
         """
         own = self.state_dict()
         for name in ("model", "schedule", "meters", "frozen", "step", "evaluations", "seconds"):
             if not alike(state[name], own[name]):
                 raise ValueError(f"{name} of another run")
         meters, metrics = state["meters"], state["metrics"]
-        sums = [] if state["frozen"] else meters["sums"].tolist()  # a run that diverges is noticed at the next reading
+        sums = [] if state["frozen"] else meters["sums"].tolist()  # the next reading notices a run that diverges
         numbers = [*sums, *meters["epoch"], *metrics.values(), state["seconds"]]
         if not all(map(math.isfinite, numbers)) or not set(metrics) <= set(COLUMNS):
             raise ValueError("metrics of no run")
@@ -206,20 +209,20 @@ class TrainState:
         for group, saved in zip(self.optimizer.param_groups, state["optimizer"]["param_groups"], strict=True):
             if type(saved["lr"]) is not float or not math.isfinite(saved["lr"]):
                 raise ValueError("lr of no run")
-            group["lr"] = saved["lr"]  # that of the last update, which the next one replaces
+            group["lr"] = saved["lr"]  # the rate of the last update; the next update replaces it
         self.schedule.load_state_dict(state["schedule"])
         self.meters.load_state_dict(state["meters"])
         self.frozen.copy_(state["frozen"])
         self.step, self.evaluations = state["step"], state["evaluations"]
         self.best = _best(state["best"])
-        # checkpoints of earlier versions: patience counts from the best epoch, whatever its metric was
+        # checkpoints of earlier versions lack "improved": patience then counts from the best epoch
         self.improved = _best(state.get("improved", [None, None, self.best.epoch]))
         self.metrics = {str(name): float(value) for name, value in state["metrics"].items()}
         self._earlier = state["seconds"]
         self.start_clock()
 
     def _load_optimizer(self, state: dict[int, dict[str, Any]]) -> None:
-        """Take each parameter's part of the optimizer's state; kernels trust the shapes in it."""
+        """Load each parameter's part of the optimizer's state, after a check of its shapes, which kernels trust."""
         expected = self.optimizer_after_an_update()
         for index, values in state.items():
             for name, value in values.items():
@@ -229,10 +232,13 @@ class TrainState:
                 if not plain or (isinstance(example, Tensor) and not alike(value, example)):
                     raise ValueError(f"{name} of another optimizer")
         self._set_optimizer(state)
-        self.optimizer_after_an_update()  # whatever else is wrong with it shows here
+        self.optimizer_after_an_update()  # raises for anything else that is wrong with the state
 
     def optimizer_after_an_update(self) -> dict[int, dict[str, Any]]:
-        """Return what the optimizer's state would be after one more update, by gradients that are the weights."""
+        """Return the state that the optimizer would have after one more update, and leave everything unchanged.
+
+        The gradients of this update are the weights themselves.
+        """
         parameters = list(self.model.parameters())
         weights, state = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()["state"]))
 
@@ -249,7 +255,10 @@ class TrainState:
         return after
 
     def _set_optimizer(self, state: dict[int, dict[str, Any]]) -> None:
-        """Give the optimizer a state, every number in its own precision, where torch would take the parameter's."""
+        """Load a state into the optimizer, with every tensor in its own precision.
+
+        torch would convert the tensors to the precision of the parameters.
+        """
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         for index, values in state.items():

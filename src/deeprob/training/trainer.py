@@ -1,4 +1,4 @@
-"""How long to train, on what, in which batches, and what to keep."""
+"""Settings of the training loop: length, device, batches and checkpoints."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,38 +15,39 @@ MONITORS = ("auto", "val/accuracy", "val/loss")
 @register("trainer", "default")
 @dataclass(kw_only=True, slots=True)
 class TrainerConfig:
-    """Fields of the training loop.
+    """Settings of the training loop.
 
     Attributes
     ----------
     epochs
-        Passes over the training split; with a full batch, updates.
+        Passes over the training split. With a full batch, each epoch is one update.
     batch_size
-        Examples an update; ``full``, or ``auto`` for what suits dataset and optimizer.
+        Examples per update; ``full`` for the whole training split; ``auto`` chooses by dataset and optimizer.
     chunk_size
-        Examples in memory at once within a batch (the gradient is summed over chunks); ``auto`` for about 256 MB. The
-        result is that of the whole batch; but dropout draws other masks for another size, and batch norm sees a chunk.
+        Examples in memory at once within a batch; ``auto`` for about 256 MB. The gradients of the chunks are summed, so
+        the result is that of the whole batch. Two exceptions: another chunk size gives other dropout masks, and batch
+        norm takes its statistics from one chunk.
     device
-        ``auto`` takes CUDA where there is one.
+        ``cpu``, ``cuda``, or ``auto`` for CUDA if the machine has it.
     precision
-        Of all numbers; ``bf16`` keeps float32 but for products of matrices (autocast).
+        The precision of all numbers. ``bf16`` computes matrix products in bfloat16 (autocast), all else in float32.
     threads
-        CPU threads; ``auto`` takes one for small networks, where two are slower.
+        CPU threads; ``auto`` chooses one thread for small networks, where two are slower.
     log_every
-        Updates between two points of a training curve; the end of an epoch always is one.
+        Updates between two points of a training curve. The end of an epoch always adds a point.
     checkpoint_minutes, checkpoint_epochs, checkpoint_steps
-        A checkpoint is written when the last one is so many minutes old, every so many epochs, and every so many
-        updates (0: not for that reason); the start and the end of a run always write one.
+        Write a checkpoint when the last one is this many minutes old, and after every this many epochs or updates; 0
+        switches a rule off. The start and the end of a run always write one.
     monitor
-        The validation metric that chooses the best checkpoint; ``auto``: accuracy, where there are classes.
+        The validation metric that chooses the best checkpoint; ``auto``: accuracy if there are classes, else loss.
     patience, patience_monitor
-        The epochs without a better value of a validation metric after which the run stops (0: never), and that metric;
-        ``auto``: the loss, which still falls when accuracy has reached its highest value.
+        Stop after `patience` epochs without a better value of the validation metric `patience_monitor`; 0 never stops.
+        ``auto`` is the loss, which may still fall when accuracy no longer rises.
     figures, figures_every
-        Pictures for TensorBoard and the run's ``figures`` folder, by name (null: those that suit the run, but none in a
-        sweep; ``[]``: none), and the epochs between two looks at the run (0: a fifth of the run).
+        The names of figures for TensorBoard and the run's ``figures`` folder; null: those that suit the run, and none
+        in a sweep; ``[]``: none. `figures_every`: epochs between two snapshots of the run; 0: a fifth of the run.
     preflight
-        Check data, device, initial loss and gradient before the first update; ``only`` does not train after it.
+        Check data, device, initial loss and gradient before the first update; ``only`` checks and does not train.
     """
 
     epochs: int = number(30, minimum=1)
@@ -69,15 +70,15 @@ class TrainerConfig:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of parameters and features."""
+        """The dtype of parameters and features."""
         return torch.float64 if self.precision == "float64" else torch.float32
 
     def noise_sources(self) -> list[str]:
-        """Return the override that makes rounding finer, if products are rounded to 8 bits."""
+        """Return the override that gives finer rounding, if products are rounded to 8 bits (bfloat16)."""
         return ["trainer.precision=float32"] if self.precision == "bf16" else []
 
     def problems(self) -> Iterator[str]:
-        """Yield what cannot be done on this machine."""
+        """Yield a message for each setting that this machine does not support."""
         if self.device == "cuda" and not torch.cuda.is_available():
             yield "device=cuda: no CUDA device here; use auto or cpu"
         if self.device not in DEVICES:

@@ -1,4 +1,4 @@
-"""A trial of a model before it trains: the norm of its gradient, and whether it can learn a few examples by heart."""
+"""Checks of a model before training: its gradient norm, and whether it can overfit a few examples."""
 
 import copy
 
@@ -10,11 +10,11 @@ from deeprob.training.state import TrainState
 from deeprob.training.update import Update, total_norm
 
 STEPS = 200
-"""Of L-BFGS, after which a few examples must be known by heart."""
+"""L-BFGS iterations in which a model must overfit a few examples."""
 
 
 def gradient_norm(state: TrainState, objective: Objective, features: Features, examples: Examples) -> float:
-    """Return the norm of ∇L(W) over some extracted examples; the state stays as it is."""
+    """Return the norm of ∇L(W) over some extracted examples; the state does not change."""
     update = Update(copy.deepcopy(state), objective, features, len(examples))
     update.gradient(examples, None)
     return total_norm([p.grad for p in update.parameters if p.grad is not None]).item()

@@ -1,4 +1,4 @@
-"""One update of the parameters from a batch."""
+"""One update of the parameters from a batch of examples."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,10 +20,10 @@ from deeprob.training.state import TrainState
 class Update:
     """One update of the parameters, the same for every optimizer.
 
-    The optimizer is handed a closure that computes L(W) and its gradient; most call it once, L-BFGS as often as its
-    line search likes. A batch larger than `chunk_size` is summed over chunks: with n_k of N examples in chunk k,
-    L(W) = Σ_k (n_k/N)·L_k(W), so the result is that of the whole batch. With `halving`, chunks get smaller when memory
-    runs out.
+    The optimizer calls a closure that computes L(W) and its gradient. Most optimizers call it once; L-BFGS calls it as
+    often as its line search needs. A batch larger than `chunk_size` is split into chunks, and their losses are summed:
+    with n_k of N examples in chunk k, L(W) = Σ_k (n_k/N)·L_k(W), which is the loss of the whole batch. With `halving`,
+    the chunk size is halved when memory runs out.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class Update:
         self.named_parameters = state.parameters
 
     def __call__(self, batch: Examples, key: Tensor | None) -> None:
-        """Update the parameters from a batch, with `key` for the step's random numbers."""
+        """Update the parameters from a batch; `key` is the key of the update's random numbers."""
         state = self.state
         first: tuple[Parts, Tensor, Tensor] | None = None
 
-        def closure() -> Any:  # a 0-d tensor, which torch's own hints do not foresee
+        def closure() -> Any:  # returns a 0-d tensor, but torch's type hints expect a float
             nonlocal first
             parts, correct = self.gradient(batch, key)
             if first is None:
@@ -65,7 +65,7 @@ class Update:
 
     @torch.no_grad()
     def proximal_step(self) -> None:
-        """Let the regularizer shrink the weight matrices, if it has a step of its own."""
+        """Apply the regularizer's proximal step, if it has one, to the weight matrices."""
         lr = self.state.optimizer.param_groups[0]["lr"]
         for weight in weights(self.named_parameters).values():
             shrunk = self.objective.regularizer.shrink(weight, lr)
@@ -73,11 +73,11 @@ class Update:
                 weight.copy_(shrunk)
 
     def check(self, finite: Tensor) -> None:
-        """Remember on the device if a 0-d boolean is False, without reading it."""
+        """Set the state's `frozen` to 1 if a 0-d boolean is False, without waiting for the device."""
         self.state.frozen.copy_(torch.maximum(self.state.frozen, (~finite).to(self.state.frozen.dtype)))
 
     def first_not_finite(self, batch: Examples, key: Tensor | None) -> str:
-        """Return what is first to be NaN or infinite in an update of the present parameters."""
+        """Return the name of the first number that is NaN or infinite in an update of the present parameters."""
         if batch.inputs.is_floating_point() and not batch.inputs.isfinite().all():
             return "input"
         buffers = {name: buffer.clone() for name, buffer in self.state.model.named_buffers()}
@@ -93,12 +93,12 @@ class Update:
         return "updated parameters"
 
     def gradient(self, batch: Examples, key: Tensor | None) -> tuple[Parts, Tensor]:
-        """Compute L(W) of a batch and leave its gradient in the parameters.
+        """Compute L(W) of a batch, and store its gradient in the parameters.
 
         Returns
         -------
         Parts, Tensor
-            L(W) and its terms, detached; how many examples were right.
+            L(W) and its terms, detached, and the number of correct examples.
         """
         self.state.evaluations += 1
         while True:
@@ -140,6 +140,6 @@ class Update:
 
 @torch.no_grad()
 def total_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the Euclidean norm of several tensors taken as one vector, as a 0-d tensor."""
+    """Return the Euclidean norm of several tensors as if they were one vector, 0-d."""
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
     return norm

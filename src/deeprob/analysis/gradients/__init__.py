@@ -1,1 +1,1 @@
-"""The gradient of L(W) held against finite differences."""
+"""Check the gradient of L(W) against finite differences."""

@@ -1,4 +1,4 @@
-"""The gradient of L(W) held against finite differences, entry by entry."""
+"""Check the gradient of L(W) against finite differences, entry by entry."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,32 +10,32 @@ from deeprob import randomness
 from deeprob.analysis.gradients.slopes import STEP, Ray, Slopes, examine, relative
 
 Parameters = Mapping[str, Tensor]
-"""Tensors of float64 by their names."""
+"""float64 tensors by name."""
 
 Loss = Callable[[Parameters], Tensor]
-"""L(W), a 0-d tensor."""
+"""A function that returns L(W) as a 0-d tensor."""
 
 Gradient = Callable[[Parameters], Parameters]
-"""∇L(W), by the same names."""
+"""A function that returns ∇L(W) by the names of the parameters."""
 
 AROUND, NEARBY = 64, 1e-4
-"""At how many points around one at most a slope that seems wrong is looked at again, and how far away they are."""
+"""A slope that seems wrong is checked again at up to `AROUND` points nearby, at relative distances up to `NEARBY`."""
 
 
 @dataclass(frozen=True)
 class EntryCheck:
-    """The slope of L along one entry of a tensor, or along all of them moved at once.
+    """The check of one slope of L: along one entry of a tensor, or along all its entries at once.
 
     Attributes
     ----------
     tensor, place
-        The tensor's name and the entry's index; None stands for all entries, each with a sign drawn at random.
+        The tensor's name and the entry's index. None stands for all entries, each with a random sign.
     scale
-        max(1, |w|) of the entry w: what steps are relative to.
+        max(1, |w|) for an entry w. Steps are multiples of it.
     ray
-        L on this line, and the slope that is claimed.
+        L on this line, and the claimed slope.
     first, best
-        The differences of the first h, and those that the verdict goes by.
+        The differences with the first step h, and the differences on which the verdict is based.
     tolerance, verdict
         See `deeprob.analysis.gradients.slopes.examine`.
     """
@@ -51,7 +51,7 @@ class EntryCheck:
 
     @property
     def analytic(self) -> float:
-        """What is claimed."""
+        """The claimed slope."""
         return self.ray.slope
 
     @property
@@ -61,7 +61,7 @@ class EntryCheck:
 
     @property
     def floor(self) -> float:
-        """The slope below which errors are relative to this floor."""
+        """The smallest slope to which errors are relative; for smaller slopes the error is relative to the floor."""
         return self.best.noise / self.tolerance
 
     @property
@@ -71,7 +71,7 @@ class EntryCheck:
 
     @property
     def one_sided_error(self) -> float:
-        """The relative error of the lecture's difference, with the first h."""
+        """The relative error of the lecture's one-sided difference with the first step h."""
         return relative(self.first.right, self.analytic, self.first.noise / self.tolerance)
 
     @property
@@ -81,7 +81,7 @@ class EntryCheck:
 
 
 def analytic(loss: Loss, parameters: Parameters) -> dict[str, Tensor]:
-    """Return the gradient by automatic differentiation."""
+    """Return the gradient of L at `parameters`, by automatic differentiation."""
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
     with torch.enable_grad():
         value = loss(leaves)
@@ -99,21 +99,21 @@ def check_entries(
     tolerance: float = 1e-6,
     seed: int = 0,
 ) -> Iterator[EntryCheck]:
-    """Yield comparisons of every entry, tensor by tensor.
+    """Yield the checks of the gradient's entries, tensor by tensor.
 
     Parameters
     ----------
     loss, gradient, parameters
-        L(W), what is claimed of it, and the point.
+        L(W), its claimed gradient, and the point at which to check it.
     entries
-        Of a tensor with more entries so many are drawn, and then all are moved at once too, which shows an error in
-        those that were not drawn; None for every entry.
+        The number of entries to check per tensor; None for all. If a tensor has more, this many are drawn at random,
+        and a last check moves all entries at once, to detect errors in the entries that were not drawn.
     step
-        h of an entry w is this times max(1, |w|).
+        The step h for an entry w is `step` · max(1, |w|).
     tolerance
         The largest relative error that is ``ok``.
     seed
-        Draws entries, signs, and the points around one that seems wrong.
+        The seed for the choice of entries, the signs, and the points around a slope that seems wrong.
     """
     point = {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in parameters.items()}
     value, gradients = loss_at(loss, point), gradient(point)
@@ -133,13 +133,13 @@ def check_entries(
 
 
 def loss_at(loss: Loss, point: Parameters) -> float:
-    """Return L at a point, as a number."""
+    """Return L at a point, as a float."""
     with torch.no_grad():
         return loss(point).item()
 
 
 def points_around(point: Parameters, seed: int) -> Iterator[dict[str, Tensor]]:
-    """Yield points at which every entry is another one: there is hardly a kink at all of them."""
+    """Yield random points around a point. Every entry is moved, so it is unlikely that all points lie at a kink."""
     rng = randomness.generator(seed, "points around")
     for _ in range(AROUND):
         yield {
@@ -151,14 +151,14 @@ def points_around(point: Parameters, seed: int) -> Iterator[dict[str, Tensor]]:
 
 @dataclass(frozen=True)
 class Way:
-    """A direction: along one entry of a tensor, or all of them with signs (numel,)."""
+    """A direction: along one entry of a tensor, or along all its entries with signs (numel,)."""
 
     tensor: str
     entry: int | None
     signs: Tensor
 
     def ray(self, loss: Loss, point: Parameters, value: float, gradients: Parameters) -> Ray:
-        """Return L in this direction through a point, with the slope that gradients claim."""
+        """Return L on the line through a point in this direction, with the slope that `gradients` claims."""
         spot = slice(None) if self.entry is None else slice(self.entry, self.entry + 1)
         moved = point[self.tensor].view(-1)[spot]
         centre = moved.clone()
@@ -174,7 +174,10 @@ class Way:
 
 
 def ways(stream: Tensor, name: str, count: int, entries: int | None) -> Iterator[Way]:
-    """Yield the directions of a tensor of `count` entries: so many drawn and then all at once, or each one."""
+    """Yield the directions to check for a tensor with `count` entries.
+
+    If `entries` is smaller than `count`, yield that many random entries and then all entries at once; else every entry.
+    """
     sampled = entries is not None and entries < count
     drawn = randomness.permutation(stream, count)[:entries].sort().values if sampled else torch.arange(count)
     for entry in drawn.tolist():

@@ -1,8 +1,9 @@
-"""Is this the slope of L here? A claimed slope held against finite differences, with kinks distinguished from errors.
+"""Check a claimed slope of L against finite differences, and distinguish kinks from errors.
 
-φ(t) = L(w + t·v) is L on a line through a point. The central difference (φ(h) − φ(−h))/2h is off by h²φ‴/6 and by the
-rounding of L, about ε|L|/h; h = ∛ε makes both small. The lecture's (φ(h) − φ(0))/h is off by hφ″/2. At a kink (of ReLU,
-|w| or the hinge, or a tie in maxout) the left and the right difference stay apart however small h gets.
+φ(t) = L(w + t·v) is L on a line through the point w. The central difference (φ(h) − φ(−h))/2h has two errors: h²φ‴/6,
+and about ε|L|/h from the rounding of L. With h = ∛ε both are small. The lecture's difference (φ(h) − φ(0))/h has the
+error hφ″/2. At a kink (of ReLU, |w| or the hinge, or a tie in maxout) the left and the right difference do not approach
+each other as h shrinks.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,20 +18,20 @@ TINY = torch.finfo(torch.float64).tiny
 STEP = EPSILON ** (1 / 3)
 
 ROUNDING = 2.0
-"""Rounding moves L by less than so many ε|L|; in 30,000 differences of networks of all kinds it was never over 1."""
+"""The assumed rounding error of L in units of ε|L|. It was at most 1 in 30,000 differences of all kinds of networks."""
 
 BENT = 1e-4
-"""What share of a slope left and right may differ by without a second look."""
+"""If the left and right differences differ by at most this share of the slope, no search for a kink follows."""
 
 ENOUGH = 4
-"""At so many points around a kink a slope must be right."""
+"""How many points around must have correct slopes before a wrong slope at the point counts as a kink."""
 
 RUNGS = 10
-"""How many steps are tried at most, each a quarter of the one before."""
+"""The largest number of steps h to try; each is a quarter of the one before."""
 
 
 class Slopes(NamedTuple):
-    """The slope of a line from its left, from its right, and across, and how far rounding may have moved the last."""
+    """The left, right and central differences with one step, and the largest rounding error of the central one."""
 
     step: float
     left: float
@@ -40,26 +41,26 @@ class Slopes(NamedTuple):
 
     @property
     def gap(self) -> float:
-        """How far left and right are apart: hφ″ where the line is smooth."""
+        """The distance between the left and right differences: hφ″ if φ is smooth."""
         return abs(self.right - self.left)
 
 
 class Ray(NamedTuple):
-    """φ, its value at 0, and the slope that it is said to have there."""
+    """φ, its value at 0, and its claimed slope at 0."""
 
     along: Callable[[float], float]
     value: float
     slope: float
 
     def slopes(self, step: float) -> Slopes:
-        """Return the differences at a step."""
+        """Return the differences with one step."""
         above, below = self.along(step), self.along(-step)
         noise = ROUNDING * EPSILON * abs(self.value) / step
         left, right = (self.value - below) / step, (above - self.value) / step
         return Slopes(step, left, right, (above - below) / (2 * step), noise)
 
     def off(self, seen: Slopes) -> float:
-        """Return by how much the slope differs from the central difference."""
+        """Return the distance between the claimed slope and the central difference."""
         return abs(seen.central - self.slope)
 
     def error(self, seen: Slopes, tolerance: float) -> float:
@@ -70,32 +71,34 @@ class Ray(NamedTuple):
 def relative(numeric: float, analytic: float, floor: float = 0.0) -> float:
     """Return |n − a| / max(|n|, |a|, floor).
 
-    The floor is the slope of which the tolerance is just what rounding may do to n: the error of a smaller one cannot
-    be distinguished from rounding, and is relative to the floor.
+    The floor is the slope at which rounding alone may cause an error as large as the tolerance. Errors of smaller
+    slopes cannot be distinguished from rounding, so they are relative to the floor.
     """
     return abs(numeric - analytic) / max(abs(numeric), abs(analytic), floor, TINY)
 
 
 def examine(here: Ray, around: Iterable[Ray], step: float, tolerance: float) -> tuple[Slopes, Slopes, str]:
-    """Judge a slope.
+    """Check a claimed slope.
 
     Parameters
     ----------
     here, around
-        L through the point, and in the same direction through points around it, asked for only if need be.
+        L on a line through the point, and on parallel lines through points around it. `around` is used only if the
+        slope seems wrong.
     step, tolerance
-        The first h, and the largest relative error that is ``ok``.
+        The first step h, and the largest relative error that is ``ok``.
 
     Returns
     -------
     Slopes, Slopes, str
-        The first differences; those that show best what is the case; and the verdict:
+        The first differences, the differences on which the verdict is based, and the verdict:
 
-        - ``ok``: the central difference agrees with the slope, if not at the first h then at another, or where falling
-          h lead.
-        - ``kink``: they agree, but left and right stay apart as h shrinks, or did until h no longer reached a kink. Or
-          they never agree here but at points all around: the kink is at the point itself, and the slope a subgradient,
-          no further from the slopes on its sides and around it than those are apart.
+        - ``ok``: the central difference agrees with the slope, at the first h, at another h, or when it is extrapolated
+          to h = 0.
+        - ``kink``: the central difference agrees with the slope, but the left and right differences stay apart as h
+          shrinks, at least until h no longer reaches a kink. Or it agrees only at the points around: then the kink is
+          at the point itself, and the slope is a subgradient. Its distance from the slopes on both sides and around is
+          at most the distance between those slopes.
         - ``wrong``: anything else.
     """
     first = here.slopes(step)
@@ -115,15 +118,16 @@ def examine(here: Ray, around: Iterable[Ray], step: float, tolerance: float) -> 
 
 
 def settled(here: Ray, first: Slopes, tolerance: float) -> tuple[Slopes, str]:
-    """Return the differences that agree with a slope, with ``ok`` or ``kink``; the last ones and ``wrong`` if none do.
+    """Return the differences that agree with the slope, and ``ok`` or ``kink``.
 
-    There is a kink if the gap between left and right does not shrink in proportion to h, as curvature makes it.
+    If none agree, return the last differences and ``wrong``. There is a kink if the gap between the left and right
+    differences does not shrink in proportion to h, as it does where φ is smooth.
     """
     agrees = here.error(first, tolerance) <= tolerance
     if agrees and first.gap <= BENT * max(abs(first.central), abs(here.slope), first.noise / tolerance):
         return first, "ok"
     signal = max(here.off(first), first.gap)
-    rungs = [first]  # down to where what is to be seen drowns in noise
+    rungs = [first]  # stop when the rounding noise hides the signal
     while len(rungs) < RUNGS and 40 * rungs[-1].noise <= signal:
         rungs.append(here.slopes(rungs[-1].step / 4))
     bent = any(
@@ -133,7 +137,7 @@ def settled(here: Ray, first: Slopes, tolerance: float) -> tuple[Slopes, str]:
     sound = "kink" if bent else "ok"
     if agrees:
         return first, sound
-    wider = [here.slopes(16 * first.step), here.slopes(4 * first.step)]  # where there is less noise
+    wider = [here.slopes(16 * first.step), here.slopes(4 * first.step)]  # larger steps have less noise
     for before, after in pairwise([*wider, *rungs]):
         for seen in (after, *richardson(before, after)):
             clear = seen.noise <= tolerance * abs(here.slope) or 10 * seen.noise <= here.off(before)
@@ -143,7 +147,10 @@ def settled(here: Ray, first: Slopes, tolerance: float) -> tuple[Slopes, str]:
 
 
 def richardson(before: Slopes, after: Slopes) -> Iterator[Slopes]:
-    """Yield where differences go whose h was quartered, if their error falls with h (a jump of φ″), or with h² (φ‴)."""
+    """Yield central differences extrapolated to h = 0, from two whose steps differ by a factor of 4.
+
+    The first assumes an error in proportion to h (a jump of φ″), the second an error in proportion to h² (φ‴).
+    """
     for factor in (4, 16):
         central = (factor * after.central - before.central) / (factor - 1)
         yield after._replace(central=central, noise=(factor * after.noise + before.noise) / (factor - 1))

@@ -1,1 +1,1 @@
-"""The loss around a run's weights: on lines and planes, searched for what is not convex and for the kinds of slices."""
+"""The loss landscape of a run: losses on lines and planes, convexity, and a search for kinds of slices."""

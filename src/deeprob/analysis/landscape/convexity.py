@@ -1,7 +1,7 @@
-"""Is it convex? A search for two points between which a function rises above its chord.
+"""Is a function convex? A search for two points between which it rises above its chord.
 
 f is convex if f(t·x₁ + (1 − t)·x₂) ≤ t·f(x₁) + (1 − t)·f(x₂) for all x₁, x₂ and t in [0, 1]. One violation proves that
-it is not; a search that finds none proves nothing, but says in how many places it looked.
+f is not convex. A search without a violation proves nothing, so the number of checked inequalities is reported too.
 """
 
 from collections.abc import Sequence
@@ -13,27 +13,27 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 
 TOLERANCE = 1e-9
-"""A value is above its chord if it is by more than this share of the largest magnitude on the line: a mean over some
-thousand examples in float64 is right to about 1e-13 of it."""
+"""A value counts as above its chord if the excess is more than this share of the largest magnitude on the line. The
+rounding error of a mean over some thousand examples in float64 is about 1e-13 of that magnitude."""
 
 
 class Violation(NamedTuple):
-    """Where a function on a line is above its chord.
+    """A place where a function on a line is above its chord.
 
     Attributes
     ----------
     line
-        The line's number.
+        The line's number, counted from 0.
     left, middle, right
         Positions on the line: x₂, the point between, and x₁.
     ends
         f(x₂) and f(x₁).
     t
-        How far the point has gone from x₂ to x₁.
+        The position of the middle between x₂ (0) and x₁ (1).
     value, chord
         f(t·x₁ + (1 − t)·x₂), and t·f(x₁) + (1 − t)·f(x₂).
     excess
-        Their difference, as a share of the largest |f| on the line.
+        `value` less `chord`, as a share of the largest |f| on the line.
     """
 
     line: int
@@ -48,16 +48,16 @@ class Violation(NamedTuple):
 
 
 def worst_violation(positions: Numbers, values: Numbers) -> Violation | None:
-    """Return where lines rise highest above their chords, relative to their largest magnitude; None if none does.
+    """Return the place where a line rises highest above a chord, as a share of its largest magnitude.
 
-    Every three points of each line are looked at.
+    Return None if no line rises above a chord. All triples of points on each line are checked.
 
     Parameters
     ----------
     positions
         (P,) ascending positions, the same on every line.
     values
-        (L, P) values; a line that has one that is not finite is left out.
+        (L, P) values. Lines with a value that is not finite are left out.
     """
     finite: npt.NDArray[np.bool_] = np.all(np.isfinite(values), axis=1, keepdims=True)
     size = np.abs(np.where(finite, values, 0.0)).max(axis=1, keepdims=True)
@@ -88,6 +88,6 @@ def worst_violation(positions: Numbers, values: Numbers) -> Violation | None:
 
 
 def triples(positions: Sequence[float] | Numbers, lines: int) -> int:
-    """Return how many inequalities `worst_violation` looks at."""
+    """Return how many inequalities `worst_violation` checks."""
     count = len(positions)
     return lines * count * (count - 1) * (count - 2) // 6

@@ -1,4 +1,4 @@
-"""Directions in which a model's weights may be moved: at random, scaled unit by unit, or from one model to another."""
+"""Directions in which to move a model's weights: random, scaled per unit, or from one model to another."""
 
 import math
 from collections.abc import Mapping
@@ -9,21 +9,21 @@ from torch import Tensor
 from deeprob import randomness
 
 Point = Mapping[str, Tensor]
-"""A model's parameters by name, or a direction in which they are moved."""
+"""A model's parameters by name, or a direction in which to move them."""
 
 
 def random_direction(like: Point, stream: Tensor, number: int) -> dict[str, Tensor]:
-    """Return the `number`-th standard normal direction of a stream, the same on every device.
+    """Return a direction of standard normal numbers, the same on every device.
 
-    Weight matrices move alone: biases and norm parameters keep their values (as in Li et al., "Visualizing the loss
+    Only weight matrices move; the direction is 0 for biases and norm parameters (as in Li et al., "Visualizing the loss
     landscape of neural nets", 2018).
 
     Parameters
     ----------
     like
-        Parameters whose names, shapes and types the direction has.
+        Parameters with the names, shapes and dtypes that the direction gets.
     stream, number
-        A key of `deeprob.randomness`, and which direction of it.
+        A key of `deeprob.randomness`, and the number of the direction in this stream.
     """
     seed = int(randomness.fold(stream, number)) & 0x7FFF_FFFF_FFFF_FFFF
     rng = torch.Generator().manual_seed(seed)
@@ -36,11 +36,12 @@ def random_direction(like: Point, stream: Tensor, number: int) -> dict[str, Tens
 
 
 def filter_normalised(direction: Point, point: Point) -> dict[str, Tensor]:
-    """Return a direction each row of whose weight matrices has the norm of the point's row (Li et al., 2018).
+    """Scale each row of the direction's weight matrices to the norm of the same row of the point (Li et al., 2018).
 
-    A row is what one unit reads, the "filter" of a network without convolutions. With ReLU a row may be scaled up and
-    the weights that read the unit down without any change of the function; relative to the row's norm a step is the
-    same in both. Of [3, 4] and a point's row [0, 10] it makes [6, 8]. Rows of zeros stay where they are.
+    A row holds the weights of one unit, the "filter" of a network without convolutions. With ReLU, a row can be scaled
+    up and the unit's outgoing weights scaled down without a change of the function. Steps relative to the row's norm
+    are the same for both networks. Example: the row [3, 4] at a point's row [0, 10] becomes [6, 8]. Rows of zeros stay
+    zero.
     """
     scaled = {}
     for name, tensor in direction.items():
@@ -54,23 +55,23 @@ def filter_normalised(direction: Point, point: Point) -> dict[str, Tensor]:
 
 
 def norm_of(point: Point) -> float:
-    """Return the norm of all numbers of a point or a direction together."""
+    """Return the Euclidean norm over all numbers of a point or a direction."""
     return math.sqrt(inner(point, point))
 
 
 def scaled_to(direction: Point, norm: float) -> dict[str, Tensor]:
-    """Return a direction of a norm; one of zeros stays."""
+    """Scale a direction to a norm; a direction of zeros stays zero."""
     length = norm_of(direction)
     return {name: tensor * (norm / length if length else 0.0) for name, tensor in direction.items()}
 
 
 def scaled(direction: Point, factor: float) -> dict[str, Tensor]:
-    """Return a direction so many times as long."""
+    """Return `factor` times a direction."""
     return {name: factor * tensor for name, tensor in direction.items()}
 
 
 def difference(end: Point, start: Point) -> dict[str, Tensor]:
-    """Return the direction that leads in one step from a point to another."""
+    """Return `end` less `start`: the direction whose step 1 leads from `start` to `end`."""
     return {name: tensor - start[name] for name, tensor in end.items()}
 
 

@@ -1,7 +1,7 @@
-"""The shape of a loss slice in a word: convex-ish, non-convex, with local minima, or wild, each defined on its numbers.
+"""The kinds of loss slices: convex-ish, non-convex, local minima, and wild. Each is defined by numbers.
 
-A slice is L at equal distances on a line. Its range is its highest less its lowest value. A minimum counts if L falls
-by at least 5 % of the range on the way to it and rises by as much on the way out. How far L is above a chord is the
+A slice is L at equal distances on a line. Its range is its highest value less its lowest. A minimum counts if L falls
+by at least 5 % of the range before it and rises by at least as much after it. How far L is above a chord is the
 largest f(b) − (t·f(c) + (1 − t)·f(a)) with a < b < c on the line and b = t·c + (1 − t)·a: 0 for a convex function.
 """
 
@@ -14,13 +14,14 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 
 BARRIER = 0.05
-"""What share of the range a minimum lies below what surrounds it."""
+"""The least depth of a minimum below both its sides, as a share of the range."""
 
 ISH, CLEARLY = 0.02, 0.15
-"""What share of the range a convex-ish slice is above a chord at most, and a non-convex one at least."""
+"""As shares of the range: the most that a convex-ish slice is above a chord, and the least that a non-convex one is."""
 
 FEW, MANY, TRAVEL = 2, 4, 4.0
-"""Minima of a slice with local minima and of a wild one at least, and in how many ranges that goes up and down."""
+"""The least number of minima of a slice of kind "local minima", the least number of minima of a wild slice, and the
+least travel of a wild slice, in ranges."""
 
 KINDS: Mapping[str, str] = {
     "convex-ish": f"nowhere above a chord by more than {ISH:.0%} of its range",
@@ -28,20 +29,20 @@ KINDS: Mapping[str, str] = {
     "local minima": f"{FEW} minima or more, each at least {BARRIER:.0%} of the range deep, but not wild",
     "wild": f"{MANY} such minima or more; goes up and down by {TRAVEL:g} times its range or more in total",
 }
-"""The kinds and their definitions. What is a little non-convex and has one minimum is none of them."""
+"""The kinds and their definitions. A slice that is slightly non-convex and has at most one minimum is of no kind."""
 
 
 class Shape(NamedTuple):
-    """What of a slice the kinds are defined on.
+    """The numbers of a slice that define its kind.
 
     Attributes
     ----------
     above
-        How far it is above a chord, as a share of its range.
+        How far the slice is above a chord, as a share of its range.
     minima
-        How many minima it has, not counting its ends.
+        The number of minima, without the ends.
     travel
-        How far it goes up and down in total, in ranges: 1 if it only falls, 2 for a bowl with ends of one height.
+        The total length of all rises and falls, in ranges: 1 if the slice only falls, 2 for a bowl with equal ends.
     """
 
     above: float
@@ -50,7 +51,7 @@ class Shape(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """A key of `KINDS`, empty for a slice that is none of them."""
+        """A key of `KINDS`; empty for a slice of no kind."""
         if self.minima >= MANY and self.travel >= TRAVEL:
             return "wild"
         if self.minima >= FEW:
@@ -61,7 +62,7 @@ class Shape(NamedTuple):
 
 
 def shape_of(values: Numbers) -> Shape | None:
-    """Return the shape of a slice (P,); None if it is flat or holds a number that is not finite."""
+    """Return the shape of a slice (P,); None if the slice is flat or has a value that is not finite."""
     if not np.isfinite(values).all() or (extent := float(np.ptp(values))) <= 1e-9 * np.abs(values).max():
         return None
     scaled = (values - values.min()) / extent
@@ -69,9 +70,9 @@ def shape_of(values: Numbers) -> Shape | None:
 
 
 def above_a_chord(values: Numbers) -> float:
-    """Return how far values (P,) at equal distances are above a chord at most."""
+    """Return the largest height of values (P,) at equal distances above a chord; 0 if no value is above one."""
     best, places = 0.0, np.arange(len(values))
-    for reach in range(2, len(values)):  # a chord from each place to the one so far away
+    for reach in range(2, len(values)):  # chords from each place to the place `reach` later
         t = places[1:reach] / reach
         chords = (1 - t) * values[:-reach, None] + t * values[reach:, None]
         between = np.lib.stride_tricks.sliding_window_view(values, reach - 1)[1 : len(chords) + 1]
@@ -80,7 +81,7 @@ def above_a_chord(values: Numbers) -> float:
 
 
 def minima(values: Numbers) -> int:
-    """Return how many minima values of range 1 have: falls and rises of `BARRIER` or more, one after the other."""
+    """Return the number of minima in values of range 1: a fall of `BARRIER` or more, and then such a rise."""
     count, falling = 0, False
     high = low = values[0]
     for value in values[1:]:

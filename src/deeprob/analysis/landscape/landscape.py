@@ -1,8 +1,8 @@
-"""The loss at many weights at once: on the lines and planes W₀ + a·D₁ + b·D₂ of a model's weights.
+"""The loss at many weights at once: on lines and planes W₀ + a·D₁ + b·D₂ of a model's weights.
 
-On such a plane the sums of the first layer are x·W₀ + a·x·D₁ + b·x·D₂: three products, computed once for some
-examples, whatever the number of points; a point then costs a sum of three numbers a unit in place of a product with all
-inputs. The other layers are evaluated for many points together, by ``vmap`` over the weights.
+On such a plane the sums of the first layer are x·W₀ + a·x·D₁ + b·x·D₂. The three products are computed once per batch
+of examples, for any number of points. Each point then needs a sum of three numbers per unit instead of a product with
+all inputs. The other layers are evaluated for many points together, by ``vmap`` over the weights.
 """
 
 import copy
@@ -20,11 +20,11 @@ from deeprob.objective import Objective
 from deeprob.objective.objective import weights
 
 EXAMPLES, CHUNK = 256, 2**20
-"""How many examples go through a network together, and how many numbers a layer's activations of these at some points
-are at most: larger ones would leave the caches, smaller ones be more calls (tests/benchmarks/loss_plane.py)."""
+"""Examples per batch, and the most activations of a layer that are held at once. Larger values would not fit into the
+CPU caches, and smaller ones would need more calls (tests/benchmarks/loss_plane.py)."""
 
 MEMORY = 2**25
-"""How many numbers are in memory at once at most, where it is not activations that decide: 256 MB of float64."""
+"""The most weights that are held in memory at once: 256 MB of float64."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Landscape:
     Attributes
     ----------
     model
-        In evaluation mode: no dropout, and batch norm with the running means that it has, whatever the weights.
+        The model in evaluation mode: without dropout, and with the batch norm's present running means at all weights.
     objective
         The data loss and λR(W).
     examples
-        What the model sees, (N, …) floats, and targets, on the model's device and of its type of numbers.
+        The model's inputs (N, …), floats, and the targets, on the model's device and with its dtype.
     """
 
     model: Model
@@ -51,7 +51,7 @@ class Landscape:
         return {name: tensor.detach() for name, tensor in self.model.named_parameters()}
 
     def to(self, dtype: torch.dtype) -> "Landscape":
-        """Return the same landscape in a type of numbers."""
+        """Return the same landscape with another dtype."""
         return Landscape(copy.deepcopy(self.model).to(dtype).eval(), self.objective, self.examples.as_floats(dtype))
 
     def gradient(self) -> dict[str, Tensor]:
@@ -64,21 +64,21 @@ class Landscape:
 
     @torch.no_grad()
     def losses(self, origin: Point, directions: Sequence[Point], steps: Tensor) -> Tensor:
-        """Return L at P points of a line or a plane, or of a space of more dimensions.
+        """Return L at P points on a line, on a plane, or in a space of more dimensions.
 
         Parameters
         ----------
         origin
-            W₀, by the names of the model's parameters.
+            W₀, by the names of the parameters.
         directions
             K directions with the same names.
         steps
-            (P, K) numbers a, b, …: how far each point lies in each direction.
+            (P, K) numbers a, b, …: the coordinates of each point along the directions.
 
         Returns
         -------
         Tensor
-            (P,) float64 on the CPU. Where numbers overflow they are infinite or NaN.
+            (P,) float64 on the CPU, infinite or NaN where numbers overflow.
         """
         spanned = {
             name: torch.stack([tensor, *(direction[name] for direction in directions)])
@@ -102,7 +102,7 @@ class Landscape:
     def _sum_of_losses(
         self, layer: "Sums", rest: Mapping[str, Tensor], products: Tensor, targets: Tensor, mixing: Tensor
     ) -> Tensor:
-        """Return the examples' losses, summed, at some points (P,)."""
+        """Return the sum of the examples' losses at each point (P,)."""
 
         def at(mix: Tensor) -> Tensor:
             point = {name: torch.tensordot(mix, tensor, 1) for name, tensor in rest.items()}
@@ -114,7 +114,7 @@ class Landscape:
         return summed
 
     def _regularization(self, spanned: Mapping[str, Tensor], mixing: Tensor) -> Tensor:
-        """Return λR(W) at every point (P,), 0 where there is none."""
+        """Return λR(W) at every point (P,); a 0-d zero without a regularizer."""
         matrices = {name: spanned[name] for name in weights({name: t[0] for name, t in spanned.items()})}
         none = mixing.new_zeros((), dtype=torch.float64)
         if self.objective.regularizer(tensor[0] for tensor in matrices.values()) is None:
@@ -130,21 +130,21 @@ class Landscape:
 
 
 def chunks(count: int, size: int) -> Iterator[slice]:
-    """Yield slices of at most `size` that together are ``range(count)``."""
+    """Yield slices of at most `size` items that together cover ``range(count)``."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
 
 
 @dataclass(frozen=True)
 class Sums:
-    """A model without its first layer, which is given the layer's sums in place of inputs.
+    """A model without its first layer; its inputs are the sums of that layer.
 
     Attributes
     ----------
     name
         The name of the first layer.
     model
-        A copy of the model that does nothing in place of the first layer.
+        A copy of the model with an identity in place of the first layer.
     """
 
     name: str
@@ -160,7 +160,7 @@ class Sums:
         return cls(name, copied)
 
     def products(self, inputs: Tensor, spanned: Mapping[str, Tensor]) -> Tensor:
-        """Return what the first layer makes of inputs (B, …) with W₀ and with each direction: (1 + K, B, H)."""
+        """Return the first layer's sums for inputs (B, …) with W₀ and with each direction as weights: (1 + K, B, H)."""
         weight, bias = spanned[f"{self.name}.weight"], spanned.get(f"{self.name}.bias")
         products = inputs.flatten(1) @ weight.transpose(1, 2)
         return products if bias is None else products + bias[:, None]

@@ -1,7 +1,7 @@
 """A search of the loss landscape around a model for a slice of each kind.
 
-Lines in random directions nearly all look convex-ish. The other kinds are there too, but rare: so a direction is
-turned, by gradient ascent, until the slice along it has the shape that is looked for.
+Nearly all slices in random directions are convex-ish. The other kinds exist too, but are rare. So a direction is turned
+by gradient ascent until the slice along it has the wanted kind.
 """
 
 import math
@@ -22,13 +22,13 @@ from deeprob.analysis.landscape.landscape import Landscape
 Numbers = npt.NDArray[np.float64]
 
 WAVES = {"convex-ish": 0.5, "non-convex": 1.5, "local minima": 3.0, "wild": 5.0}
-"""For each kind the ω of a slice −cos(ωπx), x from −1 to 1, that is of it."""
+"""For each kind, the ω for which the slice −cos(ωπx), x from −1 to 1, is of this kind."""
 
 DIRECTIONS, STEPS, EXAMPLES = 64, 250, 128
-"""How many random directions, steps of turning for each kind, and training examples, if nothing else is said."""
+"""Defaults: the numbers of random directions, of ascent steps for each kind, and of training examples."""
 
 RATE, SAMPLES, CHECK = 0.05, 41, 10
-"""The rate at which a direction is turned, the points of its slice meanwhile, and steps between looks at all of it."""
+"""For the ascent: the learning rate, the points of a slice, and the steps between two checks of the full slice."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Slice:
     Attributes
     ----------
     values
-        (P,) losses from x = −1 to 1; the run is at 0.
+        (P,) losses from x = −1 to 1. The run's weights are at 0.
     shape
-        What they look like.
+        The shape of the values.
     turned
-        Whether the direction was turned until the slice was of its kind, or is as it was drawn.
+        Whether the direction was turned by gradient ascent, instead of drawn at random.
     """
 
     values: Numbers
@@ -52,16 +52,16 @@ class Slice:
 
 @dataclass(frozen=True)
 class Search:
-    """A search for a slice of each kind.
+    """The result of a search for a slice of each kind.
 
     Attributes
     ----------
     counts
-        How many of the random directions gave a slice of which kind; "" of none.
+        The number of random directions with a slice of each kind; "" counts slices of no kind.
     found
-        The clearest slice of each kind that there was.
+        The clearest slice of each kind that was found.
     examples
-        How many L was a mean over.
+        The number of examples in L.
     """
 
     counts: dict[str, int]
@@ -78,21 +78,21 @@ def search_kinds(
     radius: float = 1.0,
     seed: int = 0,
 ) -> Search:
-    """Search the lines through a model's own weights for slices of every kind.
+    """Search lines through a model's own weights for slices of every kind.
 
-    First directions are drawn at random, filter-normalised. For each kind that none of them shows, one is then turned:
-    gradient ascent on the correlation between its slice and a wave of that kind (`WAVES`).
+    First, slices in random filter-normalised directions are measured. For each kind that none of them has, a new
+    direction is then turned: gradient ascent maximizes the correlation of its slice with a wave of that kind (`WAVES`).
 
     Parameters
     ----------
     landscape
-        In float64.
+        The landscape, in float64.
     directions, steps
-        Directions drawn, and steps of ascent at most for each kind that they did not show.
+        The number of random directions, and the most ascent steps for each missing kind.
     points, radius
-        Of the slices: `points` from −radius to radius times the direction.
+        A slice has `points` losses, from −radius to radius times the direction.
     seed
-        Draws the directions.
+        The seed of the random directions.
     """
     here = landscape.here
     stream = randomness.key(seed, "landscape/kinds")
@@ -115,7 +115,7 @@ def search_kinds(
 
 
 def slice_along(landscape: Landscape, direction: Point, points: int, *, turned: bool) -> Slice | None:
-    """Return the slice from −1 to 1 times a direction; None if it has no shape."""
+    """Return the slice from −1 to 1 times a direction; None if it is flat or not finite."""
     steps = torch.linspace(-1, 1, points, dtype=torch.float64)[:, None]
     here = landscape.here
     exact = {name: tensor.to(here[name]) for name, tensor in direction.items()}
@@ -125,10 +125,14 @@ def slice_along(landscape: Landscape, direction: Point, points: int, *, turned: 
 
 
 def keep(found: dict[str, Slice], seen: Slice) -> None:
-    """Remember a slice if it is the clearest of its kind: the most convex, the furthest above a chord, the longest."""
+    """Put a slice into `found` if it is the clearest of its kind.
+
+    The clearest convex-ish slice has the highest ends, the clearest non-convex slice is furthest above a chord, and the
+    clearest slice of another kind has the longest travel.
+    """
 
     def clarity(one: Slice) -> float:
-        ends = min(one.values[0], one.values[-1]) - one.values.min()  # of a bowl both are high
+        ends = min(one.values[0], one.values[-1]) - one.values.min()  # the lower end: in a bowl both ends are high
         return {
             "convex-ish": float(ends / np.ptp(one.values)),
             "non-convex": one.shape.above,
@@ -140,9 +144,9 @@ def keep(found: dict[str, Slice], seen: Slice) -> None:
 
 
 def turned(landscape: Landscape, direction: Point, waves: float, steps: int) -> Iterator[dict[str, Tensor]]:
-    """Yield a direction now and then as it is turned so that its slice comes to look like −cos(ωπx).
+    """Turn a direction until its slice looks like −cos(ωπx), with ω = `waves`; yield it every `CHECK` steps.
 
-    What is made large by Adam is the correlation of slice and wave, so that height and range are free.
+    Adam maximizes the correlation of slice and wave, which does not depend on the slice's height and range.
     """
     here, examples = landscape.here, landscape.examples
     leaves = {name: tensor.to(here[name], copy=True).requires_grad_() for name, tensor in direction.items()}
@@ -172,9 +176,9 @@ def standard(values: Tensor) -> Tensor:
 
 
 def kind_measures(found: Mapping[str, Slice]) -> dict[str, float]:
-    """Return the numbers on which the kinds of found slices are defined, by names for a table.
+    """Return the numbers that define the kinds of the found slices, by names for a table.
 
-    A kind that was not found has numbers that no slice of it has: above a chord by its whole range, or 0.
+    A kind that was not found gets numbers that no slice of this kind can have: 1 for ``convex_ish_above``, else 0.
     """
 
     def number(kind: str, measure: str, missing: float) -> float:

@@ -1,4 +1,4 @@
-"""Surfaces that show what optimizers do: functions of two variables, and the paths of optimizers down them."""
+"""Surfaces that show how optimizers differ: functions of two variables, and the paths of optimizers on them."""
 
 from deeprob.analysis.surfaces.base import Limits, Point, SurfaceConfig, all_surfaces
 from deeprob.analysis.surfaces.beale import BealeConfig

@@ -1,4 +1,4 @@
-"""What every surface has: a formula, where its minima are, and how it is raced on."""
+"""The base of all surfaces: a formula, its minima, and the settings of a race of optimizers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ Limits = tuple[float, float, float, float]
 
 @dataclass(kw_only=True, slots=True)
 class SurfaceConfig:
-    """A function f of the plane, smooth enough to descend; its parameters are fields.
+    """A differentiable function f of the plane; its parameters are fields.
 
     Attributes
     ----------
     start
-        Where every optimizer starts by default.
+        The default start of every optimizer.
     limits
-        The part of the plane that shows what the surface is about.
+        The part of the plane that is shown.
     steps
-        Updates that show how the optimizers differ.
+        The number of updates after which the optimizers differ clearly.
     lrs
-        An optimizer in words (see `deeprob.analysis.surfaces.racers`), and the learning rate that suits it while
-        parameters are at their defaults.
+        For each optimizer in words (see `deeprob.analysis.surfaces.racers`), a good learning rate at the default
+        parameters of the surface.
     spacing
-        Contours lie at heights (k/n)^spacing of the range of f: 2 spaces those of a quadratic evenly, more brings out
-        the floor of a deep valley.
+        Contours lie at heights (k/n)^spacing of the range of f. 2 spaces the contours of a quadratic evenly; larger
+        values draw more contours near the floor of a deep valley.
     """
 
     start: ClassVar[Point]
@@ -53,18 +53,19 @@ class SurfaceConfig:
         return self.value(torch.tensor(self.minima()[0], dtype=torch.float64)).item()
 
     def steepness(self) -> float:
-        """Return the steepest curvature that its parameters make, as a multiple of that of their defaults."""
+        """Return the largest curvature with the given parameters, as a multiple of that with the defaults."""
         return 1.0
 
     def race(self) -> list[str]:
-        """Return the optimizers of the lecture, each with the learning rate that suits it, in words.
+        """Return the optimizers of the lecture in words, each with a good learning rate.
 
-        Gradient descent is stable up to a learning rate that falls as the steepest curvature grows.
+        The learning rates of SGD are divided by `steepness`, because gradient descent is stable only up to a learning
+        rate in proportion to 1 / (largest curvature).
         """
         steepness = {"sgd": self.steepness()}
         return [f"{words} lr={lr / steepness.get(words.split()[0], 1):g}" for words, lr in self.lrs.items()]
 
 
 def all_surfaces() -> dict[str, SurfaceConfig]:
-    """Return every surface by its name, with its defaults."""
+    """Return every surface by name, with default parameters."""
     return {name: cls() for name, cls in options("surface").items() if hasattr(cls, "start")}

@@ -1,4 +1,4 @@
-"""A bowl that is steep one way and flat the other."""
+"""A bowl that is steep in one direction and flat in the other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ CONDITION = 40.0
 @register("surface", "bowl")
 @dataclass(kw_only=True, slots=True)
 class BowlConfig(SurfaceConfig):
-    """f = ½(x² + κy²) with κ = `condition`, the ratio of the steepest to the flattest curvature.
+    """f = ½(x² + κy²) with κ = `condition`, the ratio of the largest to the smallest curvature.
 
-    Gradient descent multiplies x by 1 − α and y by 1 − ακ: it converges for α < 2/κ alone, and crosses the floor y = 0
-    in every update for α > 1/κ (Goh, "Why momentum really works", 2017).
+    Each update of gradient descent multiplies x by 1 − α and y by 1 − ακ. It converges only if α < 2/κ, and for α > 1/κ
+    every update crosses the floor y = 0 (Goh, "Why momentum really works", 2017).
     """
 
     start: ClassVar[Point] = (-4.0, 1.0)

@@ -1,4 +1,4 @@
-"""The path of an optimizer down a surface, and what it cost."""
+"""The path of an optimizer on a surface, and its cost."""
 
 import time
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ class Descent:
     Attributes
     ----------
     racer
-        Whose path it is.
+        The optimizer.
     points
         (n + 1, 2) points, all finite.
     losses
-        (n + 1,) values of f there, all finite.
+        (n + 1,) values of f at the points, all finite.
     evaluations
-        (n + 1,) evaluations of f and its gradient that it took to get there.
+        (n + 1,) numbers of evaluations of f and its gradient up to each point.
     seconds
-        (n + 1,) seconds that it took.
+        (n + 1,) seconds up to each point.
     diverged
-        Whether the next update would have left the finite numbers.
+        Whether the next update led to a point or a value of f that is not finite.
     """
 
     racer: Racer
@@ -45,7 +45,7 @@ class Descent:
 
     @property
     def updates(self) -> int:
-        """How many updates there were."""
+        """The number of updates."""
         return len(self.points) - 1
 
     @property
@@ -55,7 +55,7 @@ class Descent:
         return lengths
 
     def distance(self, goals: list[Point]) -> float:
-        """Return how far its end is from the nearest of some points."""
+        """Return the distance from the end of the path to the nearest of some points."""
         return float(min(np.hypot(*(self.points[-1] - goal)) for goal in goals))
 
 
@@ -77,23 +77,23 @@ def descend(
     noise: float = 0.0,
     seed: int = 0,
 ) -> Descent:
-    """Let an optimizer go down a surface, in float64.
+    """Run an optimizer on a surface, in float64.
 
     Parameters
     ----------
     surface, racer, start
-        The function, the optimizer and where it begins.
+        The function, the optimizer and the starting point.
     steps
-        Updates at most; L-BFGS may find earlier that there is nothing left to do.
+        The most updates. L-BFGS may finish earlier.
     evaluations
-        No update begins after so many evaluations; None: as many as `steps`.
+        The number of evaluations after which no update begins; None: `steps`.
     noise
-        The standard deviation of what is added to each coordinate of each gradient.
+        The standard deviation of the normal noise that is added to each coordinate of each gradient.
     seed
-        Of the noise, which is the same for all optimizers at the same evaluation.
+        The seed of the noise. All optimizers get the same noise at the same evaluation.
     """
     most = steps if evaluations is None else evaluations
-    point = nn.Parameter(torch.tensor([start], dtype=torch.float64))  # a matrix, so that weight_decay acts on it
+    point = nn.Parameter(torch.tensor([start], dtype=torch.float64))  # a matrix: weight_decay acts on matrices only
     optimizer = racer.optimizer.build([point])
     generator = randomness.generator(seed, "noise")
     calls = 0
@@ -114,7 +114,7 @@ def descend(
         times.append(times[-1] + time.perf_counter() - before)
         points.append(point.detach().clone())
         counts.append(calls)
-        done = getattr(optimizer, "finished", False)  # of L-BFGS
+        done = getattr(optimizer, "finished", False)  # only L-BFGS has it
         if done or not points[-1].isfinite().all():
             break
     path = torch.cat(points)

@@ -15,8 +15,8 @@ from deeprob.config import register
 class LocalMinimaConfig(SurfaceConfig):
     """f = ¼x⁴ − ⅕x³ − 6/5·x² − ⅘x + y²: two minima with a barrier between them.
 
-    ∂f/∂x = (x + 1)(x + ⅖)(x − 2). The local minimum (−1, 0) has f = 0.05; a barrier 0.0972 high at (−⅖, 0) parts it
-    from the global one (2, 0), where f = −4.
+    ∂f/∂x = (x + 1)(x + ⅖)(x − 2). The local minimum is (−1, 0), where f = 0.05. The global minimum is (2, 0), where
+    f = −4. A barrier at (−⅖, 0), 0.0972 above the local minimum, lies between them.
     """
 
     start: ClassVar[Point] = (-2.2, 0.8)

@@ -1,4 +1,4 @@
-"""Optimizers in words, such as ``sgd lr=0.01 momentum=0.9``: a choice in the group and its fields, as in train."""
+"""Optimizers in words, such as ``sgd lr=0.01 momentum=0.9``: an optimizer's name and its fields."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class Racer:
     Attributes
     ----------
     words
-        What it was called.
+        The words that describe the optimizer.
     optimizer
-        Its config.
+        The config of the optimizer.
     """
 
     words: str
@@ -30,20 +30,20 @@ class Racer:
 
 
 def racers_of(entries: Sequence[str], noise: float = 0.0) -> list[Racer]:
-    """Return the racers that words describe, in order.
+    """Return the racers that `entries` describe, in the same order.
 
     Parameters
     ----------
     entries
-        Such as ``sgd lr=0.01 momentum=0.9``.
+        Optimizers in words, such as ``sgd lr=0.01 momentum=0.9``.
     noise
-        Whether gradients will be noisy, which some optimizers cannot bear.
+        The noise of the gradients. L-BFGS needs gradients without noise.
 
     Raises
     ------
     UserError
-        For the first entry with an unknown name or field or a wrong value, an entry given twice, or one that needs
-        gradients without noise.
+        For the first invalid entry: an unknown name or field, a wrong value, an entry given twice, or an optimizer that
+        needs gradients without noise.
     """
     racers: list[Racer] = []
     for entry in entries:

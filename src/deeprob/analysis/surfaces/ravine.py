@@ -1,4 +1,4 @@
-"""A bowl whose steep and flat directions are not those of the coordinates."""
+"""A bowl whose steep and flat directions do not lie along the coordinates."""
 
 import math
 from collections.abc import Mapping
@@ -16,10 +16,11 @@ CONDITION = 100.0
 @register("surface", "ravine")
 @dataclass(kw_only=True, slots=True)
 class RavineConfig(SurfaceConfig):
-    """f = ½(u² + κv²) with κ = `condition`, u along and v across a floor that is turned by `angle` degrees.
+    """f = ½(u² + κv²) with κ = `condition`; u runs along the floor and v across it, turned by θ = `angle` degrees.
 
-    u = x cos θ + y sin θ, v = y cos θ − x sin θ. A learning rate for each coordinate evens out a bowl, but no ravine,
-    where each coordinate is as steep as the other (Sutton, "Two problems with backpropagation", 1986).
+    u = x cos θ + y sin θ, v = y cos θ − x sin θ. One learning rate per coordinate can even out the curvatures of a
+    bowl, but not those of a ravine, which is steep along both coordinates (Sutton, "Two problems with
+    backpropagation", 1986).
     """
 
     start: ClassVar[Point] = (-3.2, -1.4)

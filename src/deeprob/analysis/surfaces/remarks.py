@@ -1,4 +1,4 @@
-"""The lecture's remarks on surfaces, measured: each with settings of its own, on the surface that shows it."""
+"""The lecture's remarks on optimizers, measured. Each remark has its own surface and settings."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ CONDITIONS = 1, 10, 100
 
 
 class Remark(NamedTuple):
-    """A remark, whether it holds, and the numbers that show it."""
+    """A remark, whether it is true here, and the numbers that show it."""
 
     text: str
     holds: bool
@@ -24,7 +24,7 @@ class Remark(NamedTuple):
 
 
 def local_minimum() -> Iterator[Remark]:
-    """Yield what momentum does at a small local minimum."""
+    """Yield the remark on momentum at a small local minimum."""
     surface = LocalMinimaConfig()
     sgd, momentum = path_of(surface, "sgd lr=0.05"), path_of(surface, "sgd lr=0.05 momentum=0.9")
     ends = {"sgd": sgd, "momentum": momentum}
@@ -36,7 +36,10 @@ def local_minimum() -> Iterator[Remark]:
 
 
 def saddle() -> Iterator[Remark]:
-    """Yield who leaves a saddle, and how soon: when y is half way from the ridge to a minimum."""
+    """Yield the remark on optimizers at a saddle.
+
+    An optimizer has left the saddle when y is half way from the ridge to a minimum.
+    """
     surface = SaddleConfig()
     words = {"sgd": "sgd lr=0.2", "momentum": "sgd lr=0.2 momentum=0.9"}
     words |= {"rmsprop": "rmsprop lr=0.01", "adam": "adam lr=0.05"}
@@ -49,11 +52,11 @@ def saddle() -> Iterator[Remark]:
 
 
 def zigzag() -> Iterator[Remark]:
-    """Yield how often paths cross the floor of a bowl while f falls to a thousandth, and what conditioning costs.
+    """Yield the remarks on a bowl: zigzags while f falls to a thousandth, and the cost of poor conditioning.
 
-    Of a quadratic with curvatures 1 and κ the best learning rate of gradient descent is 2/(1 + κ), those of momentum
-    are α = (2/(1 + √κ))² and ρ = ((√κ − 1)/(√κ + 1))² (Polyak, "Some methods of speeding up the convergence of
-    iteration methods", 1964).
+    For a quadratic with curvatures 1 and κ, the best learning rate of gradient descent is 2/(1 + κ). The best settings
+    of momentum are α = (2/(1 + √κ))² and ρ = ((√κ − 1)/(√κ + 1))² (Polyak, "Some methods of speeding up the convergence
+    of iteration methods", 1964).
     """
     surface = BowlConfig()
     words = {"sgd": "sgd lr=0.045", "momentum": "sgd lr=0.02 momentum=0.9", "adam": "adam lr=0.15"}
@@ -78,10 +81,10 @@ def zigzag() -> Iterator[Remark]:
 
 
 def adagrad_slows() -> Iterator[Remark]:
-    """Yield what AdaGrad does to steep and flat directions, and to its steps in the long run.
+    """Yield the remarks on AdaGrad: its steps in steep and flat directions, and its steps after many updates.
 
-    Noise keeps gradients from vanishing, as mini-batches do, so that steps could go on for ever. Then AdaGrad's sum of
-    squares grows as t, and its step falls as 1/√t; RMSProp's mean settles, here in some hundred updates.
+    Noise in the gradients, like that of mini-batches, keeps them from vanishing. AdaGrad's sum of squares then grows in
+    proportion to t, and its steps shrink as 1/√t. RMSProp's mean of squares becomes stable after some hundred updates.
     """
     surface = BowlConfig()
     pace = {name: uneven(path_of(surface, word, 10), surface) for name, word in
@@ -105,7 +108,7 @@ REMARKS: Mapping[str, list[Callable[[], Iterator[Remark]]]] = {
     "saddle": [saddle],
     "bowl": [zigzag, adagrad_slows],
 }
-"""What is remarked on which surface."""
+"""The functions that yield the remarks on each surface."""
 
 
 def remarks_on(names: list[str]) -> Iterator[Remark]:
@@ -115,38 +118,38 @@ def remarks_on(names: list[str]) -> Iterator[Remark]:
             yield from remark()
 
 
-# ---------------------------------------------------------------- what is measured on a path
+# ---------------------------------------------------------------- measurements of a path
 
 
 def path_of(
     surface: BowlConfig | LocalMinimaConfig | SaddleConfig, words: str, steps: int = 0, noise: float = 0.0
 ) -> Descent:
-    """Return the path of an optimizer in words from a surface's start; 0 steps stand for the surface's own."""
+    """Return the path of an optimizer in words from the surface's start; with `steps` 0 the surface decides."""
     (racer,) = racers_of([words])
     return descend(surface, racer, surface.start, steps=steps or surface.steps, noise=noise)
 
 
 def first(reached: np.ndarray) -> int | None:
-    """Return the first update (n,) at which something is so; None if it never is."""
+    """Return the index of the first True in `reached` (n,); None if there is none."""
     return int(reached.argmax()) if reached.any() else None
 
 
 def until_thousandth(path: Descent) -> int:
-    """Return the updates until f is a thousandth of what it was at the start, above a minimum of 0; all if never."""
+    """Return the number of updates until f is a thousandth of its start value; if it never is, all updates."""
     at = first(path.losses < path.losses[0] / 1000)
     return path.updates if at is None else at
 
 
 def crossed(path: Descent, bowl: BowlConfig) -> float:
-    """Return the share of updates that change the sign of ∂f/∂y, until f is a thousandth of what it was."""
+    """Return the share of updates that change the sign of ∂f/∂y, until f is a thousandth of its start value."""
     steep = bowl.condition * path.points[: until_thousandth(path) + 1, 1]
     return float((steep[1:] * steep[:-1] < 0).mean())
 
 
 def uneven(path: Descent, bowl: BowlConfig) -> float:
-    """Return how much farther a path goes along the flat x for its gradient than along the steep y.
+    """Return the ratio of the effective learning rates along the flat x and the steep y.
 
-    It is Σ|Δx|/Σ|∂f/∂x| divided by the same of y: the ratio of the learning rates that both really have.
+    The effective learning rate of x is Σ|Δx|/Σ|∂f/∂x|, and that of y likewise.
     """
     moves = np.abs(np.diff(path.points, axis=0)).sum(0)
     slopes = np.abs(path.points[:-1] * [1.0, bowl.condition]).sum(0)
@@ -155,7 +158,7 @@ def uneven(path: Descent, bowl: BowlConfig) -> float:
 
 
 def exponent(path: Descent, begin: int) -> float:
-    """Return p of the power law t^p that fits the lengths of the updates t > `begin` best, by least squares of logs."""
+    """Fit a power law t^p to the lengths of the updates t > `begin`, by least squares of logarithms; return p."""
     lengths = path.step_lengths[begin:]
     times = np.arange(begin + 1, path.updates + 1)
     slope, _ = np.polyfit(np.log(times), np.log(lengths), 1)
@@ -163,5 +166,5 @@ def exponent(path: Descent, begin: int) -> float:
 
 
 def listed(numbers: Mapping[str, str]) -> str:
-    """Return names and what was measured of each, in one line."""
+    """Return names and their numbers as one line."""
     return "; ".join(f"{name} {number}" for name, number in numbers.items())

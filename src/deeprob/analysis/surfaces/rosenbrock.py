@@ -1,4 +1,4 @@
-"""Rosenbrock's function: a valley that bends."""
+"""Rosenbrock's function: a curved valley."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from deeprob.config import register
 @register("surface", "rosenbrock")
 @dataclass(kw_only=True, slots=True)
 class RosenbrockConfig(SurfaceConfig):
-    """f = (1 − x)² + 100(y − x²)²: the floor of the valley is the parabola y = x², nearly flat.
+    """f = (1 − x)² + 100(y − x²)²: the floor of the valley is the parabola y = x², and it is nearly flat.
 
-    The minimum is (1, 1), where f = 0 (Rosenbrock, "An automatic method for finding the greatest or least value of a
-    function", 1960, with the start that is given there).
+    The minimum is (1, 1), where f = 0. Function and start are from Rosenbrock, "An automatic method for finding the
+    greatest or least value of a function", 1960.
     """
 
     start: ClassVar[Point] = (-1.2, 1.0)

@@ -1,4 +1,4 @@
-"""A saddle: the gradient is 0, but there is a way down."""
+"""A saddle: a point with gradient 0 from which f falls in some directions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from deeprob.config import number, register
 @register("surface", "saddle")
 @dataclass(kw_only=True, slots=True)
 class SaddleConfig(SurfaceConfig):
-    """f = ½x² + κ(¼y⁴ − ½y²): a saddle in the origin; the smaller κ = `flatness`, the slower f falls to both sides.
+    """f = ½x² + κ(¼y⁴ − ½y²): a saddle at the origin. For a smaller κ = `flatness`, f falls more slowly on both sides.
 
-    The minima are (0, ±1), where f = −κ/4. The start lies a thousandth beside the ridge y = 0. There gradient descent
-    multiplies y by 1 + ακ in an update (Dauphin et al., "Identifying and attacking the saddle point problem in
+    The minima are (0, ±1), where f = −κ/4. The start is 0.001 beside the ridge y = 0. Near the ridge, each update of
+    gradient descent multiplies y by 1 + ακ (Dauphin et al., "Identifying and attacking the saddle point problem in
     high-dimensional non-convex optimization", 2014).
     """
 

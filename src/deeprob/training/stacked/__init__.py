@@ -1,1 +1,1 @@
-"""Many runs trained as one tensor program."""
+"""Train many runs together, as one tensor program."""

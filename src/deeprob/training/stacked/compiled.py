@@ -1,4 +1,4 @@
-"""Updates of stacks made faster: traced once into one graph, and compiled where that repays."""
+"""Faster updates of stacks: each is traced once into one graph, and compiled if that saves time."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -14,30 +14,30 @@ from deeprob.tracking.console import note
 from deeprob.training.stacked.update import StackedUpdate
 
 SECONDS = {"cpu": 12.0, "cuda": 30.0}
-"""About how long compiling takes."""
+"""About how many seconds compiling takes."""
 _START = {"cpu": 0.8e-3, "cuda": 3e-3}
 _NUMBER = {"cpu": 0.4e-9, "cuda": 1e-11}
-"""Of an update that is not compiled: seconds whatever its size, and seconds a number that it handles."""
+"""The time of an uncompiled update: a constant in seconds, and seconds per number that it handles."""
 _SAVED = 0.6
-"""The share of both that compiling saves."""
+"""The share of this time that compiling saves."""
 _ACTIVATION, _PARAMETER = 12, 25
-"""About how often an update reads or writes a number of each kind."""
+"""About how often an update reads or writes each activation and each parameter."""
 
 Function = Callable[..., object]
 
 
 class Compiler:
-    """Compiles the updates of stacks, and keeps what it compiled for stacks of the same structure.
+    """Compile the updates of stacks, and reuse each compiled update for other stacks of the same structure.
 
     Parameters
     ----------
     choice
-        Whether to compile; None where the estimate says that it repays.
+        Whether to compile; None to compile if the estimate says that it saves time.
     stacks
-        How many stacks of the structure there are.
+        The number of stacks with the same structure.
     varying
-        Names of numbers in which the runs of a stack may agree, but those of other stacks that are compiled once
-        differ: they are tensors in all of them.
+        Names of numbers that differ between the runs of all stacks. They become tensors in every stack, also if the
+        runs of one stack have equal values, so that all stacks share one compiled update.
     """
 
     def __init__(self, choice: bool | None, stacks: int = 1, varying: Collection[str] = ()) -> None:
@@ -47,11 +47,11 @@ class Compiler:
         self._made: dict[tuple[Any, ...], Function | None] = {}
 
     def of(self, update: StackedUpdate, updates: int) -> "CompiledUpdate":
-        """Return an update of one stack, of which there will be so many."""
+        """Return the update of one stack, which will be called `updates` times, with compilation if chosen."""
         return CompiledUpdate(self, update, updates * self.stacks)
 
     def function(self, update: StackedUpdate, updates: int, arguments: Sequence[Any]) -> Function | None:
-        """Return what takes the tensors in `arguments` one by one; None where an update stays as it is."""
+        """Return the compiled update, a function of the single tensors in `arguments`; None if it is not compiled."""
         inputs = arguments[2]
         key = len(update.stack), inputs.shape, update.constants
         if key not in self._made:
@@ -60,14 +60,14 @@ class Compiler:
         return self._made[key]
 
     def give_up(self, error: Exception) -> None:
-        """Go on without compiling, with a remark."""
+        """Print a note with the error, and compile nothing from now on."""
         note(f"cannot compile the updates of a stack ({one_line(error)}); going on without")
         self.choice = False
         self._made.clear()
 
 
 class CompiledUpdate:
-    """An update of a stack, called like `StackedUpdate`."""
+    """An update of a stack, compiled if the compiler chooses so; call it like `StackedUpdate`."""
 
     def __init__(self, compiler: Compiler, update: StackedUpdate, updates: int) -> None:
         self.compiler, self.update, self.updates = compiler, update, updates
@@ -77,7 +77,7 @@ class CompiledUpdate:
     def __call__(
         self, tensors: dict[str, Any], lr: Tensor, inputs: Tensor, targets: Tensor, keys: Tensor | None
     ) -> None:
-        """Update all runs that are not frozen; `tensors` are the same each time."""
+        """Update all runs that are not frozen; every call must pass the same `tensors`."""
         arguments = (tensors, lr, inputs, targets, keys)
         try:
             function = self.compiler.function(self.update, self.updates, arguments)
@@ -86,7 +86,7 @@ class CompiledUpdate:
                 function(*self._leaves, *leaves((lr, inputs, targets, keys)))
                 self._tried.add(inputs.shape)
                 return
-        except Exception as error:  # of torch, of a compiler that is not there: the first call compiles
+        except Exception as error:  # the first call compiles: torch fails, or a C++ compiler is missing
             if inputs.shape in self._tried or is_out_of_memory(error):
                 raise
             self.compiler.give_up(error)
@@ -99,7 +99,10 @@ def leaves(tree: Any) -> list[Tensor]:
 
 
 def static(tensors: list[Tensor]) -> list[Tensor]:
-    """Return tensors that stay where they are, and on a GPU say so, without which no CUDA graph may change them."""
+    """Mark the addresses of tensors on a GPU as static, and return the tensors.
+
+    CUDA graphs change tensors in place only if their addresses are marked so.
+    """
     for tensor in tensors:
         if tensor.is_cuda:
             torch._dynamo.mark_static_address(tensor)
@@ -107,9 +110,9 @@ def static(tensors: list[Tensor]) -> list[Tensor]:
 
 
 def repays(update: StackedUpdate, inputs: Tensor, updates: int) -> bool:
-    """Estimate whether so many updates are sooner done if compiled, the time for compiling included.
+    """Return whether `updates` updates are estimated to take less time compiled, including the time for compiling.
 
-    It follows from sizes alone, so that a run that goes on decides as before.
+    The estimate depends on sizes only, so that a resumed run decides as it did before.
     """
     device, stack = inputs.device.type, update.stack
     batch = len(inputs) if update.together else inputs.shape[1]
@@ -119,7 +122,7 @@ def repays(update: StackedUpdate, inputs: Tensor, updates: int) -> bool:
 
 
 def compiled(update: StackedUpdate, arguments: Sequence[Any]) -> Function:
-    """Return an update traced for the shapes of its arguments, which its first call compiles."""
+    """Return the update traced for the shapes of `arguments`; its first call compiles it."""
     flat, spec = tree_flatten(tuple(arguments))
     places = [place for place, leaf in enumerate(flat) if isinstance(leaf, Tensor)]
 
@@ -134,7 +137,7 @@ def compiled(update: StackedUpdate, arguments: Sequence[Any]) -> Function:
     with randomness.tracing():
         graph = make_fx(of_tensors, tracing_mode="fake", _allow_non_fake_inputs=True)(*values)
     options: dict[str, str | int | bool | Callable[..., Any]] = {
-        "cpp.vec_isa_ok": True,  # what the processor says of itself need not be tried out, which takes seconds
+        "cpp.vec_isa_ok": True,  # skip torch's test of the CPU's vector instructions, which takes seconds
         "triton.cudagraphs": values[0].is_cuda,
     }
     function: Function = torch.compile(graph, fullgraph=True, dynamic=False, options=options)

@@ -1,4 +1,4 @@
-"""The loop over a stack of runs: the same updates, draws and readings as each run has alone."""
+"""The training loop for a stack of runs. Each run has the same updates, draws and readings as alone."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -23,11 +23,11 @@ from deeprob.training.state import TrainState
 from deeprob.training.update import Update
 
 Readings = dict[int, Record | Diverged]
-"""Of each run that is under way its record at a moment, or the error that ended it, by its place in the stack."""
+"""The record of each run that still trains, or the error that ended it, by the run's place in the stack."""
 
 
 class StackedLoop:
-    """A stack with all that its updates and readings need.
+    """A stack of runs, with everything that its updates and readings need.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class StackedLoop:
     Attributes
     ----------
     per_epoch
-        Updates an epoch.
+        Updates per epoch.
     """
 
     def __init__(
@@ -79,16 +79,16 @@ class StackedLoop:
         self._seen = self._done = 0  # examples and updates since the last reading
 
     def update(self, step: int) -> None:
-        """Make the update (counted from 0) of all runs that are not frozen."""
+        """Run update `step` (counted from 0) for all runs that are not frozen."""
         self._lr = self._rates(step)
         self._update(self._tensors, self._lr, *self._draws[step])
         self._seen, self._done = self._seen + self._draws.count(step), self._done + 1
 
     def read(self, step: int, going: Sequence[int], validation: Examples | None) -> Readings:
-        """Return what the runs that are `going` have after so many updates.
+        """Return the records of the runs in `going` after `step` updates.
 
-        At the end of an epoch the validation split is measured too, if there is one. Where no reading is due, each has
-        an empty record.
+        At the end of an epoch, the records contain the metrics of the validation split, if there is one. If no reading
+        is due, the records are empty.
         """
         due = self.settings.read_at(step, self.per_epoch)
         frozen = self._stack.frozen.tolist()
@@ -111,18 +111,18 @@ class StackedLoop:
         return readings
 
     def freeze(self, runs: Sequence[int]) -> None:
-        """Let runs, by their place, change no more."""
+        """Freeze runs, given by their places in the stack: later updates do not change them."""
         self._stack.frozen[list(runs)] = 1
 
     def _count(self, state: TrainState, step: int, rate: float) -> None:
-        """Let a run's state know of the updates since the last reading."""
+        """Write the counts since the last reading and the learning rate into a run's state."""
         state.step, state.evaluations = step, state.evaluations + self._done
         state.meters.count(self._seen, self._done)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
 
     def _fault(self, run: int, first: int) -> tuple[int, str]:
-        """Let the state of a frozen run be that before the update at fault (see `reading`)."""
+        """Put the state of a frozen run back before its failed update; this is the `fault` of `reading`."""
         learner, settings = self.learners[run], self.settings
         state = learner.state
         state.go_back(first, state.evaluations - (state.step - first))
@@ -141,23 +141,24 @@ def train_stack(
     interrupted: Callable[[], bool] = lambda: False,
     ended: Callable[[int], bool] = lambda run: False,
 ) -> Iterator[Readings]:
-    """Train R runs from the step that all of them are at to the end of the last epoch.
+    """Train R runs from their common step to the end of the last epoch.
 
-    At each moment at which a run alone would yield a record, that of each run is yielded, or the error that ends it;
-    such a run stays as it was before the update at fault, and the others go on.
+    The loop yields readings at the same updates at which a run alone yields its records. A reading holds one record per
+    run, or the error that ends the run. A run with an error keeps its state from before the failed update, and the
+    others go on.
 
     Parameters
     ----------
     learners
-        The runs, which differ in nothing else; their optimizers are of one kind.
+        The runs. They share all the other parameters, and their optimizers are of one kind.
     features, examples, settings, interrupted
         See `deeprob.training.loop.train`.
     compiler
-        Compiles updates; None computes them as they are written.
+        Compiles the updates; None to run them uncompiled.
     validation
-        Is measured at the end of each epoch, if given.
+        The validation split, measured at the end of each epoch; None for no measurement.
     ended
-        Asked after each reading: whether a run, by its place, is to change no more.
+        Called after each reading with the place of each run. If it returns True, the run is frozen.
     """
     loop = StackedLoop(learners, features, examples, settings, compiler)
     step, last = learners[0].state.step, settings.epochs * loop.per_epoch
@@ -177,14 +178,14 @@ def train_stack(
 
 
 class Rates:
-    """The learning rates of several runs: from an update to (R,) float64.
+    """The learning rates of several runs, as a function of the update: (R,) float64.
 
     Parameters
     ----------
     lr
-        (R,) before any schedule.
+        (R,) learning rates before any schedule.
     schedules
-        Each run's; one that several have is asked once.
+        The schedule of each run. A schedule that several runs share is evaluated once per update.
     """
 
     def __init__(self, lr: Tensor, schedules: Sequence[Schedule]) -> None:
@@ -194,7 +195,7 @@ class Rates:
         self.places = torch.tensor([places[id(schedule)] for schedule in schedules], device=lr.device)
 
     def __call__(self, step: int) -> Tensor:
-        """Return the rates of an update."""
+        """Return the learning rates (R,) of update `step`."""
         factors = [schedule(step) for schedule in self.schedules]
         if len(factors) == 1:
             return self.lr * factors[0]
@@ -202,19 +203,19 @@ class Rates:
 
 
 class StackedDraws:
-    """What the updates of R runs see (see `Draws`).
+    """The batches and random numbers of R runs (see `Draws`).
 
     Parameters
     ----------
     examples, batch_size, noisy, augment
         See `Draws`.
     seeds
-        The runs'.
+        The seed of each run.
 
     Attributes
     ----------
     together
-        Whether all runs see all examples at each update, so that there is one batch for all.
+        Whether every batch is the whole training split without augmentation, so that all runs share one batch.
     """
 
     def __init__(
@@ -233,11 +234,14 @@ class StackedDraws:
         self._epoch, self._order = -1, words
 
     def count(self, step: int) -> int:
-        """Return how many examples a run sees in an update."""
+        """Return how many examples the batch of update `step` has."""
         return min(self.batch_size, len(self.examples) - step % self.per_epoch * self.batch_size)
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return inputs (R, B, …) and targets (R, B, …), without R if `together`, and the keys (R,) of an update."""
+        """Return the inputs (R, B, …), targets (R, B, …) and keys (R,) of update `step`.
+
+        If `together`, inputs and targets have no dimension R. Without `noisy`, the keys are None.
+        """
         keys = None if self._dropout is None else randomness.fold(self._dropout, step)
         if self.together:
             return self.examples.inputs, self.examples.targets, keys
@@ -251,7 +255,7 @@ class StackedDraws:
         return inputs, targets, keys
 
     def _orders(self, epoch: int) -> Tensor:
-        """Return each run's order of the examples in an epoch (R, N)."""
+        """Return the order of the examples in an epoch for each run, (R, N)."""
         if self.per_epoch == 1:
             return torch.arange(len(self.examples), device=self._order_key.device).expand(len(self._order_key), -1)
         different, places = torch.unique(self._order_key, return_inverse=True)

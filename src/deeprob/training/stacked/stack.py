@@ -1,7 +1,7 @@
-"""Several runs laid into one tensor each: parameters, buffers, optimizer states, and sums under way.
+"""The parameters, buffers, optimizer states and sums of several runs, stacked into shared tensors with one row per run.
 
-Every run keeps its own `TrainState`, whose tensors become views of its row, so that a checkpoint or a measure of it is
-that of a run alone.
+Every run keeps its own `TrainState`, whose tensors become views of its row. So a run can be measured and written to a
+checkpoint as if it trained alone.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,29 +27,31 @@ class Stack:
     Parameters
     ----------
     states
-        The runs', all after the same update. Their tensors are replaced by views.
+        The state of each run, all after the same update. Their tensors are replaced by views.
     configs
-        The config of each run's optimizer: of one kind, with the same flags.
+        The config of each run's optimizer. All are of one kind and have the same flags.
     varying
-        Numbers of the rule that are to be tensors even if all have the same.
+        Names of the rule's numbers that become tensors even if all runs have the same value.
 
     Attributes
     ----------
     parameters
-        (R, P): all parameters of a run, one after another.
+        (R, P): each row holds all parameters of one run, one after another.
     buffers
         Name → (R, …).
     optimizer
-        Block of parameters → name → (R, …). A block is what the rule sees as one tensor: all parameters of a run, or
-        one of them where its shape matters to the rule. What torch has as numbers is (R,), in torch's precision.
+        Block of parameters → name → (R, …). A block is one tensor for the rule: all parameters of a run together, or a
+        single parameter if the rule depends on its shape. State that torch keeps as numbers is (R,), in torch's
+        precision.
     lr
-        (R,) float64, before any schedule.
+        (R,) float64 learning rates before any schedule.
     hyper, fixed
-        The rule's other numbers: (R,) float64 those in which runs differ, and those that all share.
+        The rule's other numbers. `hyper`: those that differ between runs, each (R,) float64. `fixed`: those that all
+        runs share.
     decays
-        (P,) 1 for entries of weight matrices, which decay, else 0.
+        (P,): 1 for entries of weight matrices, which weight decay shrinks; 0 for all others.
     frozen
-        (R,) 1 for runs that change no more.
+        (R,): 1 for runs that updates no longer change.
     sums
         (R, 6) float64, see `Meters`.
     """
@@ -89,7 +91,7 @@ class Stack:
         return len(self.states)
 
     def named(self, flat: Tensor) -> dict[str, Tensor]:
-        """Return the parameters, or what has their order (…, P), by name and in their shapes."""
+        """Split a tensor (…, P) with one entry per parameter into tensors by name, each in its parameter's shape."""
         parts = torch.split(flat, [shape.numel() for shape in self.shapes.values()], -1)
         leading = flat.shape[:-1]
         return {
@@ -97,19 +99,19 @@ class Stack:
         }
 
     def blocks(self, flat: Tensor) -> dict[str, Tensor]:
-        """Return what has the parameters' order (…, P) as the tensors that the rule is to see."""
+        """Split a tensor (…, P) with one entry per parameter into the blocks of the rule."""
         return self.named(flat) if self.rule.shaped else {WHOLE: flat}
 
     def joined(self, blocks: Mapping[str, Tensor], runs: int) -> Tensor:
-        """Return what `blocks` took apart (R, P)."""
+        """Join the blocks of `blocks` to one tensor (R, P)."""
         return (
             torch.cat([block.reshape(runs, -1) for block in blocks.values()], 1) if self.rule.shaped else blocks[WHOLE]
         )
 
     def settings(self, varying: Mapping[str, Tensor], decays: Tensor) -> dict[str, Any]:
-        """Return the rule's hyper-parameters for a block, `varying` those of one run.
+        """Return the rule's hyperparameters for a block of one run; `varying` holds the run's own values.
 
-        Weight decay acts on weight matrices alone: of a block that has others it is a number an entry.
+        Weight decay acts on weight matrices only, so it becomes a tensor with one value per entry of the block.
         """
         settings = {**self.fixed, **varying}
         if isinstance(decay := settings.get("weight_decay", 0.0), Tensor) or decay:
@@ -117,7 +119,7 @@ class Stack:
         return settings
 
     def _optimizer_states(self) -> dict[str, State]:
-        """Return the states of the rule, with what the runs' optimizers have already."""
+        """Return the rule's states by block, filled from the runs' optimizers if these have made updates."""
         templates = self._templates
         first = self.lr * columns([state.schedule(0) for state in self.states], self.lr.device)
         states: dict[str, State] = {}
@@ -145,7 +147,7 @@ class Stack:
         return states
 
     def _row(self, states: Mapping[str, State], run: int, name: str, key: str) -> Tensor | None:
-        """Return where a run's entry of the optimizer's state of a parameter lies, if the rule has one like it."""
+        """Return the view of `states` with entry `key` of parameter `name` of a run; None if the rule has none."""
         block = states[name if self.rule.shaped else WHOLE]
         if key not in block:
             return None
@@ -153,7 +155,7 @@ class Stack:
         return row if self.rule.shaped or row.dim() == 0 else self.named(row)[name]
 
     def _adopt(self) -> None:
-        """Let every run's state be its row."""
+        """Replace the tensors of every run's state by views of its row."""
         for run, (state, templates) in enumerate(zip(self.states, self._templates, strict=True)):
             for (name, parameter), row in zip(
                 state.model.named_parameters(), self.named(self.parameters[run]).values(), strict=True
@@ -171,14 +173,14 @@ class Stack:
 
 
 def columns(values: Sequence[float | bool], device: torch.device, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Return a number a run (R,)."""
+    """Return a tensor (R,) with one number per run."""
     return torch.tensor(values, dtype=dtype, device=device)
 
 
 def templates(states: Sequence[TrainState], hyper: Mapping[str, Tensor]) -> list[dict[str, Template]]:
-    """Return of each run what torch's optimizer keeps for each parameter, by name, once it has made an update.
+    """Return for each run the state that torch's optimizer has after one update, by the parameter's name.
 
-    That depends on which of its numbers are 0: SGD without momentum keeps no sum of gradients.
+    The entries depend on which of the optimizer's numbers are 0: SGD without momentum keeps no sum of gradients.
     """
     known: dict[tuple[bool, ...], dict[str, Template]] = {}
     found = []
@@ -194,7 +196,7 @@ def templates(states: Sequence[TrainState], hyper: Mapping[str, Tensor]) -> list
 
 
 def _dtype(templates: Sequence[Mapping[str, Template]], member: str, name: str, like: Tensor) -> torch.dtype:
-    """Return the precision in which torch keeps an entry of a parameter's state; that of `like` if it has none."""
+    """Return the dtype in which torch keeps an entry of a parameter's state; that of `like` if torch keeps none."""
     for template in templates:
         if isinstance(value := template[member].get(name), Tensor):
             return value.dtype

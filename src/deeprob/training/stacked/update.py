@@ -1,4 +1,4 @@
-"""One update of all runs of a stack, as one function of tensors."""
+"""One update of all runs in a stack, as one function of tensors."""
 
 import copy
 from collections.abc import Collection, Mapping, Sequence
@@ -22,14 +22,14 @@ Numbers = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class StackedObjective:
-    """The objectives of several runs as one, with the numbers in which they differ.
+    """The objectives of several runs: one objective, and the numbers that differ between runs.
 
     Attributes
     ----------
     objective
-        That of one run.
+        The objective of one run.
     numbers
-        (R,) by name: ``l2``, ``label_smoothing`` and the like, where not all runs have the same.
+        The numbers that differ, by name, each (R,): ``l2``, ``label_smoothing`` and so on.
     """
 
     objective: Objective
@@ -37,20 +37,21 @@ class StackedObjective:
 
     @classmethod
     def of(cls, objectives: Sequence[Objective], like: Tensor, varying: Collection[str] = ()) -> "StackedObjective":
-        """Return the objectives put together, which differ in numbers alone.
+        """Stack objectives that differ in numbers only.
 
         Parameters
         ----------
         objectives
-            Of the runs.
+            The objective of each run.
         like
-            Has their device and precision.
+            A tensor with the device and dtype of the runs.
         varying
-            Numbers that are to be tensors even if all runs have the same.
+            Names of numbers that become tensors even if all runs have the same value.
         """
         losses = [objective.loss for objective in objectives]
         regularizers = [objective.regularizer for objective in objectives]
-        if len({type(r) for r in regularizers}) > 1 or set(ElasticNet.numbers) & set(varying):  # none: of strength 0
+        # `none` becomes an elastic net of strength 0
+        if len({type(r) for r in regularizers}) > 1 or set(ElasticNet.numbers) & set(varying):
             proximal = any(regularizer.proximal for regularizer in regularizers if isinstance(regularizer, ElasticNet))
             regularizers = [r if isinstance(r, ElasticNet) else ElasticNet(0.0, 0.0, proximal) for r in regularizers]
         numbers = {}
@@ -62,7 +63,7 @@ class StackedObjective:
         return cls(Objective(losses[0], regularizers[0]), numbers)
 
     def of_run(self, numbers: Mapping[str, Tensor]) -> Objective:
-        """Return the objective of a run with these numbers."""
+        """Return the objective of the run that has these numbers."""
         loss, regularizer = copy.copy(self.objective.loss), copy.copy(self.objective.regularizer)
         for part in (loss, regularizer):
             for name in numbers.keys() & set(part.numbers):
@@ -72,16 +73,16 @@ class StackedObjective:
 
 @dataclass(frozen=True)
 class StackedUpdate:
-    """One update of a stack, in place; see `deeprob.training.update.Update` for what is done to each run.
+    """One update of a stack, in place. Each run is updated as `deeprob.training.update.Update` would do it.
 
     Attributes
     ----------
     stack, objective
-        The runs.
+        The tensors and the objectives of the runs.
     model
-        Any run's, called with the tensors of each.
+        The model of any one run; it is called with the tensors of each run.
     features
-        What prepares a batch for the model.
+        The module that prepares a batch for the model.
     together
         Whether all runs see the same batch.
     bf16
@@ -97,14 +98,14 @@ class StackedUpdate:
 
     @property
     def constants(self) -> tuple[Any, ...]:
-        """What an update computes with that is no tensor: what is compiled serves for updates with the same alone."""
+        """The values in an update that are not tensors; a compiled update only serves updates with equal constants."""
         parts = self.objective.objective.loss, self.objective.objective.regularizer
         numbers = [(name, getattr(part, name)) for part in parts for name in part.numbers]
         kept = [(name, value) for name, value in numbers if name not in self.objective.numbers]
         return (*sorted(self.stack.fixed.items()), *kept, *map(type, parts), self.model.noisy)
 
     def tensors(self) -> dict[str, Any]:
-        """Return all that an update changes, and the numbers that it is given."""
+        """Return all tensors that an update changes, and the numbers that it uses."""
         stack = self.stack
         return {
             "parameters": stack.parameters,
@@ -125,13 +126,13 @@ class StackedUpdate:
         Parameters
         ----------
         tensors
-            What `tensors` returned.
+            The result of the method `tensors`.
         lr
-            (R,) float64.
+            (R,) float64 learning rates.
         inputs, targets
-            (R, B, …) and (R, B) or (R, B, K), as extracted; without R if all runs see the same.
+            Extracted inputs (R, B, …), and targets (R, B) or (R, B, K). Without R if all runs see the same batch.
         keys
-            (R,) of the random numbers of the update; None if the model draws none.
+            (R,) keys of the update's random numbers; None if the model draws none.
         """
         stack, runs = self.stack, len(lr)
         before = stack.named(tensors["parameters"])
@@ -164,7 +165,10 @@ class StackedUpdate:
 
     @torch.no_grad()
     def measure(self, tensors: dict[str, Any], examples: Examples, chunk_size: int) -> list[dict[str, float]]:
-        """Return for each run what `evaluate` does, `chunk_size` examples over all runs at once."""
+        """Return the metrics of a split for each run, as `deeprob.training.metrics.evaluate` does.
+
+        `chunk_size` is the number of examples in memory at once, summed over all runs.
+        """
 
         def of_run(
             parameters: dict[str, Tensor], buffers: dict[str, Tensor], numbers: Numbers, inputs: Tensor, targets: Tensor
@@ -193,7 +197,7 @@ class StackedUpdate:
         ]
 
     def _prepared(self, inputs: Tensor) -> Tensor:
-        """Return what the model sees of extracted inputs."""
+        """Return the inputs of the model for extracted inputs."""
         flat = inputs if self.together else inputs.flatten(0, 1)
         prepared: Tensor = self.features(flat)
         return prepared if self.together else prepared.view(*inputs.shape[:2], *prepared.shape[1:])
@@ -206,7 +210,7 @@ class StackedUpdate:
         targets: Tensor,
         keys: Tensor | None,
     ) -> tuple[Parts, Tensor, dict[str, Tensor]]:
-        """Return each run's L(W) and its terms (R,), how many examples were right (R,), and its new buffers."""
+        """Return L(W) and its terms (R,), the number of correct examples (R,), and the new buffers of each run."""
 
         def of_run(
             parameters: dict[str, Tensor],
@@ -216,7 +220,7 @@ class StackedUpdate:
             targets: Tensor,
             key: Tensor | None,
         ) -> tuple[Parts, Tensor, dict[str, Tensor]]:
-            buffers = {name: values.clone() for name, values in buffers.items()}  # norms write into theirs
+            buffers = {name: values.clone() for name, values in buffers.items()}  # norm layers write into their buffers
             with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
                 scores = functional_call(self.model, {**parameters, **buffers}, (inputs, key))
             scores = scores.to(inputs.dtype)
@@ -233,7 +237,7 @@ class StackedUpdate:
     def _rule(
         self, tensors: dict[str, Any], gradient: Tensor, lr: Tensor
     ) -> tuple[Tensor, dict[str, dict[str, Tensor]]]:
-        """Return parameters (R, P) and the states of the optimizer after its step."""
+        """Return the parameters (R, P) and the optimizer's states after its step."""
         stack, optimizer, after = self.stack, {}, {}
         gradients = stack.blocks(gradient)
         for block, parameters in stack.blocks(tensors["parameters"]).items():
@@ -258,7 +262,7 @@ class StackedUpdate:
         return stack.joined(after, len(lr)), optimizer
 
     def _shrunk(self, flat: Tensor, lr: Tensor, numbers: Numbers) -> Tensor:
-        """Return parameters (R, P) after the regularizer's proximal step, if it has one."""
+        """Return the parameters (R, P) after the regularizer's proximal step, if it has one."""
         if not getattr(self.objective.objective.regularizer, "proximal", False):
             return flat
         named = self.stack.named(flat)
