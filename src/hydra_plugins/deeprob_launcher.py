@@ -1,4 +1,4 @@
-"""Hydra finds launchers only in this package; all that this one does is in `deeprob.sweeps.stacks`."""
+"""The launcher of stacks, in the package where Hydra looks for launchers; `deeprob.sweeps.stacks` does the work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from hydra.core.utils import JobReturn
 
 
 class VectorizedLauncher(BasicLauncher):
-    """Trains jobs of one structure as stacks, and the others one by one.
+    """Trains jobs of one structure as stacks, and the other jobs one by one.
 
     Parameters
     ----------
     max_stack
-        The most runs in a stack; ``auto`` for what is fast and fits into memory, and one by one where a stack would be
-        of no use.
+        The most runs in a stack. With ``auto``, stacks are as large as is fast and fits into memory, and jobs train one
+        by one if a stack would not be faster.
     compile
-        Whether updates are compiled; ``auto`` where an estimate says that it repays.
+        Whether to compile the updates. With ``auto``, they are compiled if an estimate says that it saves time.
     """
 
     def __init__(self, max_stack: int | str = "auto", compile: bool | str = "auto") -> None:
@@ -26,7 +26,7 @@ class VectorizedLauncher(BasicLauncher):
         self.max_stack, self.compile = max_stack, compile
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run jobs, and return what became of each, in their order."""
+        """Run jobs, and return the result of each, in their order."""
         from deeprob.sweeps.stacks import launch
 
         return launch(self, job_overrides, initial_job_idx)
@@ -39,7 +39,7 @@ class VectorizedLauncher(BasicLauncher):
 
 @dataclass
 class VectorizedConfig:
-    """Of `VectorizedLauncher`."""
+    """The config of `VectorizedLauncher`."""
 
     _target_: str = "hydra_plugins.deeprob_launcher.VectorizedLauncher"
     max_stack: Any = "auto"

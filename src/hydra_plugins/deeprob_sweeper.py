@@ -1,4 +1,4 @@
-"""Hydra finds sweepers only in this package; all that it does is in `deeprob.sweeps`."""
+"""The sweeper, in the package where Hydra looks for sweepers; `deeprob.sweeps` does the work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from omegaconf import DictConfig
 
 
 class DeeprobSweeper(BasicSweeper):
-    """Every combination of the values given, validated before the first job starts."""
+    """Runs every combination of the given values, and validates all jobs before the first one starts."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what Hydra hands to a sweeper before it sweeps."""
+        """Keep the function that runs a job; Hydra calls this before `sweep`."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.task = task_function
 
     def sweep(self, arguments: list[str]) -> Sequence[Any]:
-        """Run the sweep of some overrides and return what became of each job."""
+        """Run the sweep of some overrides, and return the results of the jobs that ended well."""
         from deeprob.sweeps import sweep
 
         return sweep(self, self.task, arguments)
@@ -27,7 +27,7 @@ class DeeprobSweeper(BasicSweeper):
 
 @dataclass
 class DeeprobSweeperConfig:
-    """Fields of Hydra's basic sweeper."""
+    """The config of `DeeprobSweeper`, with the fields of Hydra's basic sweeper."""
 
     _target_: str = "hydra_plugins.deeprob_sweeper.DeeprobSweeper"
     max_batch_size: int | None = None

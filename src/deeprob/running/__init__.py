@@ -1,1 +1,1 @@
-"""Runs from configs to files: alone, as a stack, resumed, checked beforehand, watched."""
+"""Make runs from configs: train them alone or as a stack, resume them, check them beforehand, and watch them."""

@@ -1,4 +1,4 @@
-"""What a run was started with, for TensorBoard's HParams tab: every key has one type in all runs there can be."""
+"""The hyperparameters of a run for TensorBoard's HParams tab. A key has the same type in all possible runs."""
 
 import dataclasses
 from types import NoneType, UnionType
@@ -10,12 +10,13 @@ from deeprob.compare.command_words import word_of
 
 
 def hyperparameters(config: RunConfig, batch_size: int) -> dict[str, bool | float | str]:
-    """Return dotted key → value of a run's config, as the HParams tab can filter and sort by it.
+    """Return dotted key → value of a run's config, with types by which the HParams tab can filter and sort.
 
-    A key whose fields are numbers, or numbers with a word or null in their place, is a number. The word or null is left
-    out, and a filter passes runs without a value; but ``trainer.batch_size=full`` is `batch_size`, the examples of an
-    update. A key that is true, false or null is treated alike. All else is text, also a key under which two options of
-    a group mean different things.
+    - A key is a number if its values are numbers, or numbers besides some word or null. If the value is a word or null,
+      the key is left out; the tab's filters pass runs without a value. Only ``trainer.batch_size=full`` becomes the
+      number `batch_size`, the examples per update.
+    - A key is a truth value if its values are true and false. Null is left out.
+    - Every other key is text, also a key that has different types in two options of a group.
     """
     values = configs.flat(config)
     if not isinstance(values["trainer.batch_size"], int):
@@ -36,12 +37,12 @@ def hyperparameters(config: RunConfig, batch_size: int) -> dict[str, bool | floa
 
 
 def _kinds(cls: type, prefix: str) -> dict[str, set[type]]:
-    """Return key → what values of a dataclass's field are to be."""
+    """Return key → the types of its values (see `_kind`) for the fields of a dataclass."""
     return {f"{prefix}{f.name}": {_kind(f.type)} for f in dataclasses.fields(cls)}
 
 
 def _kind(hint: Any) -> type:
-    """Return bool, float or str for a field's type."""
+    """Return bool, float or str, the type of a field in the HParams tab."""
     parts = {part for part in (get_args(hint) if isinstance(hint, UnionType) else [hint]) if part is not NoneType}
     if parts == {bool}:
         return bool

@@ -1,4 +1,4 @@
-"""Checks before a long run: a line each, and an error if one fails."""
+"""Checks before a long run. Each prints one line; if one fails, the run ends with an error."""
 
 import math
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from deeprob.training.trial import gradient_norm, overfit
 
 
 def preflight(setup: Setup, directory: Path) -> None:
-    """Check a run that is built, before its first update, and print what was found.
+    """Check a run before its first update, and print the results.
 
     Raises
     ------
     CheckFailed
-        When a check fails; names all that do.
+        If a check fails. The message names all failed checks.
     """
     failed = []
     for name, holds, found in checks(setup, directory):
@@ -34,7 +34,7 @@ def preflight(setup: Setup, directory: Path) -> None:
 
 
 def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
-    """Yield each check's name, whether it holds, and what was found."""
+    """Yield the name of each check, whether it holds, and its measurement."""
     probe = directory / ".preflight"
     probe.write_bytes(bytes(1024))
     probe.unlink()
@@ -76,7 +76,10 @@ def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
 
 
 def few(train: Examples, classes: bool, inputs: int) -> Examples:
-    """Return so few examples that even a linear model can fit them: at most D + 1, of different classes."""
+    """Return so few examples that even a linear model can fit them: at most D + 1, and at most 8.
+
+    If there are classes, all examples have different classes. D is `inputs`, the number of features.
+    """
     count = min(len(train), inputs + 1, 8)
     order = randomness.permutation(randomness.key(0, "preflight", train.targets.device), len(train))
     if not classes:

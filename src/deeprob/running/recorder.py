@@ -1,4 +1,4 @@
-"""A run's files while it trains: every record goes to TensorBoard, tables, checkpoints and the progress bar."""
+"""The files of a run while it trains: TensorBoard's event file, ``metrics.csv``, checkpoints and ``summary.json``."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,13 +31,14 @@ class Outcome:
     Attributes
     ----------
     status
-        That of ``summary.json``.
+        The status for ``summary.json``.
     metrics
-        Of the best checkpoint, with its weights at rest; if training did not end well, those of the last whole epoch.
+        The metrics of the best checkpoint, measured again with its weights. If training did not end well, the metrics
+        of the last whole epoch.
     seconds
-        How long training took, checkpoints included.
+        The training time, including checkpoints.
     error
-        What is to be raised, if anything.
+        The error to raise, if any.
     """
 
     status: str
@@ -57,25 +58,27 @@ def recording(
     at: int | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator["Recorder"]:
-    """Begin a run in its directory, or go on with it, and yield what takes its records.
+    """Start or resume a run in its directory, and yield the recorder of the run.
 
     Parameters
     ----------
-    setup, files, command
-        The run, its directory, and the words that started it.
+    setup, files
+        The run and its directory.
+    command
+        The command that started the run.
     alone
-        Whether the run is no job of a sweep.
+        Whether the run is not a job of a sweep.
     first
-        Write a checkpoint before the first update, so that whatever happens the run goes on from there.
+        Whether to write a checkpoint before the first update, so that the run can be resumed from its start.
     at
-        The update from which to go on, if there is a checkpoint of it.
+        The update to resume from, if it has a checkpoint. Otherwise the newest checkpoint is used.
     interrupted
-        Tells whether the run is to end soon.
+        Returns whether the run must end soon.
     """
     constant = setup.identity()
     checkpoints = Checkpoints(files.checkpoints, setup.state, constant, best_is_last=setup.splits.val is None)
     lengths = checkpoints.restore(setup.steps, at) if files.resume else {}
-    files.clear(all=not lengths)  # what a start left that was killed before its first checkpoint
+    files.clear(all=not lengths)  # removes files of a start that was killed before its first checkpoint
     with EventFile(files.path, lengths.get("events", 0)) as events:
         origin = provenance(command, setup.state.frozen.device, setup.config.seed)
         watch = Watch(setup, files.path, events, alone, interrupted)
@@ -89,23 +92,23 @@ def recording(
 
 
 class Recorder:
-    """Owns the files of a run: takes its records, and writes how it ended.
+    """Writes the files of a run: its records during training, and its summary at the end.
 
     Parameters
     ----------
     setup, files, events
         The run, its directory and its event file.
     watch
-        Takes a snapshot of the run now and then; what is pending is drawn before a checkpoint is written.
+        Takes snapshots of the run and draws them. Pending snapshots are drawn before a checkpoint is written.
     checkpoints
-        Written with the lengths that the other files have at that moment.
+        The checkpoints of the run. Each stores the lengths of the other files at its time.
 
     Attributes
     ----------
     stopped
-        Whether the run has waited long enough for a better epoch.
+        Whether the run has stopped early: no better epoch came for ``trainer.patience`` epochs.
     metrics
-        The last of each, which people watch; those of `state` are of whole epochs.
+        The newest value of each metric, for the progress bar. The metrics in `state` are those of whole epochs.
     """
 
     def __init__(
@@ -115,10 +118,18 @@ class Recorder:
         self.files, self.events, self.watch, self.checkpoints = files, events, watch, checkpoints
         self.metrics = dict(setup.state.metrics)
         self.stopped = self._out_of_patience()
-        self._busy = 0.0  # seconds of the epoch that went into updates
+        self._busy = 0.0  # seconds of updates in this epoch
 
     def begin(self, origin: dict[str, Any], checkpoint: bool) -> None:
-        """Write what a run has before its first update, with a checkpoint or without; if that fails, nothing stays."""
+        """Write the files of a run before its first update. If that fails, remove them.
+
+        Parameters
+        ----------
+        origin
+            The provenance of this session.
+        checkpoint
+            Whether to write a checkpoint too.
+        """
         try:
             self._write_config()
             self.files.write_json("provenance", origin)
@@ -133,19 +144,19 @@ class Recorder:
         self.files.begin_again(0)
 
     def go_on(self, origin: dict[str, Any], metrics: int) -> None:
-        """Add where this session comes from to the files of a run whose ``metrics.csv`` had so many bytes."""
+        """Add the provenance of a resumed session, and cut ``metrics.csv`` to a length of `metrics` bytes."""
         self._write_config()
         self.files.add_provenance(origin)
         self.files.begin_again(metrics)
 
     def start(self) -> None:
-        """Let training begin: its time counts from now on, and its first picture is that of the start."""
+        """Start the clock of the training time. Before the first update, also take a snapshot of the run."""
         self.state.start_clock()
         if self.state.step == 0:
             self.watch.look(0)
 
     def follow(self, records: Iterator[Record], interruption: Interruption, bar: console.Bar) -> Outcome:
-        """Take all records of a run that trains alone, show them on a bar, and return how it ended."""
+        """Take all records of a run that trains alone, show them in a progress bar, and return the outcome."""
         self.start()
         clock = time.perf_counter()
         try:
@@ -160,19 +171,19 @@ class Recorder:
             return self.diverged(error)
 
     def take(self, record: Record, seconds: float) -> None:
-        """Take what the loop yields.
+        """Write a record of the training loop to the files.
 
         Parameters
         ----------
         record
             The record.
         seconds
-            How long its updates took.
+            The time of the updates since the record before.
 
         Raises
         ------
         Diverged
-            When the loss on the validation split is not finite.
+            If the loss on the validation split is not finite.
         """
         state = self.state
         self._busy += seconds
@@ -189,7 +200,10 @@ class Recorder:
                 self._write_checkpoint()
 
     def end(self, signal: int | None) -> Outcome:
-        """Write the last checkpoint, and measure the best one unless a signal cut the run short."""
+        """Write the last checkpoint, and measure the best one; return the outcome.
+
+        If `signal` ended the run early, the best checkpoint is not measured.
+        """
         cut_short = signal is not None and self.state.step < self.setup.steps and not self.stopped
         if not cut_short:
             self.watch.look_at_end()
@@ -201,16 +215,18 @@ class Recorder:
         step, metrics = self.checkpoints.restore_best()
         try:
             final = self.setup.measure_all()
-        except Diverged as error:  # of the best weights; the last checkpoint is written already
+        except Diverged as error:  # the best weights diverged; the last checkpoint is written already
             return Outcome("diverged", self._unfinished(), seconds, Diverged(error.quantity, step))
         self.events.scalars({name: value for name, value in final.items() if name.startswith("test/")}, step)
         self.events.best(final, step)
         return Outcome("stopped" if self.stopped else "completed", metrics | spent | final, seconds)
 
     def diverged(self, error: Diverged) -> Outcome:
-        """Keep the last finite state, which the loop has gone back to.
+        """Keep the last finite state of a run that diverged, and return the outcome.
 
-        What the validation split shows leaves the checkpoint before, so that a run that goes on shows it again.
+        After an error in an update, the training loop has gone back to the last finite state, and this is written as a
+        checkpoint. If instead the validation loss was not finite, the checkpoint before stays, so that a resumed run
+        meets the same error again.
         """
         self.state.metrics[EVALUATIONS] = self.state.evaluations
         self.watch.look_at_end()
@@ -223,11 +239,11 @@ class Recorder:
         return Outcome("diverged", self._unfinished(), self.state.seconds, error)
 
     def _unfinished(self) -> dict[str, float]:
-        """Return the metrics of the last whole epoch, or before there is one those of the last reading."""
+        """Return the metrics of the last whole epoch, or of the last reading if no epoch has ended."""
         return self.metrics | self.state.metrics
 
     def close(self, outcome: Outcome) -> None:
-        """Write into TensorBoard's file how the run ended."""
+        """Write the end of the run to the event file."""
         if outcome.error is None:
             self.watch.films()
         self.events.finished(completed=outcome.error is None)
@@ -235,7 +251,7 @@ class Recorder:
     def summarize(self, outcome: Outcome) -> dict[str, Any]:
         """Write ``summary.json``, and return its content."""
         setup, state = self.setup, self.state
-        early = outcome.status == "completed" and state.step < setup.steps  # the optimizer had nothing more to do
+        early = outcome.status == "completed" and state.step < setup.steps  # the optimizer could not go on
         trainer = setup.config.trainer
         waited = f"{trainer.patience_monitor} no better for {trainer.patience} epochs"
         reason = waited if self.stopped else state.reason
@@ -263,7 +279,7 @@ class Recorder:
         self.checkpoints.write(self._synced_lengths())
 
     def _synced_lengths(self) -> dict[str, int]:
-        """Return how far the files that grow have got, once all that a checkpoint speaks of is on the disk."""
+        """Draw pending snapshots, sync the growing files to the disk, and return their lengths for a checkpoint."""
         self.watch.catch_up()
         metrics, events = self.files.synced_metrics_length(), self.events.synced_length()
         return {"metrics": metrics, "events": events, "looked": self.watch.looked}
@@ -286,7 +302,7 @@ class Recorder:
         self.stopped = self._out_of_patience()
 
     def _checkpoint_asked(self, record: Record) -> bool:
-        """Tell whether the config asks for a checkpoint after so many updates or epochs."""
+        """Return whether the config asks for a checkpoint after the update or epoch of a record."""
         trainer = self.setup.config.trainer
         steps, epochs = trainer.checkpoint_steps, trainer.checkpoint_epochs
         by_epoch = epochs > 0 and record.epoch_metrics is not None and record.epoch % epochs == 0

@@ -1,4 +1,4 @@
-"""Going on with a run: its own config, and which of its values may change."""
+"""Resume a run: read its config, change the values that may change, and check its files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,32 +18,34 @@ from deeprob.tracking.run_dir import RunDirectory
 
 
 def begun(directory: Path) -> bool:
-    """Tell whether a directory holds a run that has begun."""
+    """Return whether a directory holds a run that has begun."""
     return (directory / "config.yaml").is_file()
 
 
 def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = None) -> RunConfig:
-    """Return the config of a run to go on with.
+    """Return the config of a run to resume.
 
     Parameters
     ----------
     directory
-        Where the run lies.
+        The directory of the run.
     words
-        Overrides of its config; a choice in a group must be the run's own.
+        Overrides of the run's config. An option of a group must be the one that the run has.
     composed
-        What the words make without the run, which is how an experiment among them is known to be the run's own.
+        The config that the words alone make. It is returned if the words choose an experiment; then its values must be
+        those of the run, except for keys that may change.
 
     Raises
     ------
     UserError
-        Names each key that may not change, and what it was.
+        If the directory holds no run, an override is invalid, or a value differs that may not change. The message names
+        each such key and its earlier value.
     """
     if not begun(directory):
         raise UserError(
             f"resume={directory}: no run there (no config.yaml); expected a directory that deeprob-train made"
         )
-    base = configs.read(RunConfig, directory / "config.yaml").resolved()  # which may lack keys that are new
+    base = configs.read(RunConfig, directory / "config.yaml").resolved()  # the file may lack new keys
     if composed is not None and any(word.startswith("experiment=") for word in words):
         refuse_changes(base, composed := composed.resolved(), directory)
         return composed
@@ -64,7 +66,7 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
     assert isinstance(node, DictConfig)
     try:
         apply_values(values, node)
-    except Exception as error:  # whatever Hydra makes of the words, the words are at fault
+    except Exception as error:  # whatever the exception, its cause is in the overrides
         raise explain(error, words) from error
     check_types(node, [str(override.input_line) for override in values])
     config = load(RunConfig, node).resolved()
@@ -73,14 +75,14 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
 
 
 def options_of(config: RunConfig) -> list[str]:
-    """Return the groups that a config has a choice in."""
+    """Return the keys of a config that are groups of options."""
     return [name for name in configs.flat(config) if "." not in name and options(name)]
 
 
 def refuse_changes(base: RunConfig, config: RunConfig, directory: Path) -> None:
-    """Raise a `UserError` if values differ that may not change in the middle of a run."""
+    """Raise a `UserError` if `config` differs from `base`, the config of the run, in values that may not change."""
     before, after = configs.flat(base), configs.flat(config)
-    both = [key for key in after if key in before]  # another choice in a group has other keys besides
+    both = [key for key in after if key in before]  # different options of a group have different keys
     changed = [f"{key}={after[key]} (was {before[key]})" for key in both if after[key] != before[key]]
     refused = [line for line in changed if line.partition("=")[0] not in MAY_CHANGE]
     if refused:
@@ -96,13 +98,14 @@ def refuse_changes(base: RunConfig, config: RunConfig, directory: Path) -> None:
 
 
 def check_files(files: RunDirectory) -> None:
-    """Look at a run that is to go on, before anything is written there.
+    """Check the files of a run to resume, before anything is written there.
 
     Raises
     ------
     UserError
-        Names a link, through which writing would change a file elsewhere, what is neither file nor folder and would
-        never end, a folder in a file's place, or what is not JSON of a run.
+        If a path is a link (writing would change a file elsewhere), or neither a file nor a folder (reading might never
+        end). If there is a folder in place of a file, or a file in place of a folder. If ``summary.json`` or
+        ``provenance.json`` does not have the content of a run. The message names the path.
     """
     for path in files.path.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -123,23 +126,23 @@ def check_files(files: RunDirectory) -> None:
 
 
 def learned_features(files: RunDirectory) -> dict[str, torch.Tensor] | None:
-    """Return what the features of a run that goes on have learned; None of one that begins."""
+    """Return the learned features from the last checkpoint of a run to resume; None if there are none."""
     last = files.checkpoints / "last.pt"
     if not files.resume or not exists(last):
         return None
     learned = next(generations(last), {}).get("features")
-    return learned if isinstance(learned, dict) else None  # other faults are errors when all of it is read
+    return learned if isinstance(learned, dict) else None  # other faults raise errors when the whole checkpoint is read
 
 
 def complete(summary: Mapping[str, Any], epochs: int) -> bool:
-    """Tell whether a run that left this summary has nothing more to do, if it is to train for so many epochs."""
+    """Return whether the run with this summary is complete, if it shall train for `epochs` epochs."""
     status, done = summary.get("status"), summary.get("epochs", 0)
     ended = status == "stopped" or (status == "completed" and done >= epochs)
     return ended and "test/loss" in summary
 
 
 def complete_summary(files: RunDirectory, epochs: int) -> dict[str, Any] | None:
-    """Return the summary of a run that is to go on, if it is complete already.
+    """Return the summary of a run to resume if the run is complete already, else None.
 
     Raises
     ------

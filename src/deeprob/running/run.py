@@ -1,4 +1,4 @@
-"""One run from its config to its files."""
+"""Train one run from its config, and write its files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from deeprob.tracking.signals import Interruption
 from deeprob.training import TrainerConfig
 
 CHECKED = "checked"
-"""The status of a run that was checked and not trained."""
+"""The status of a run that was only checked, not trained."""
 
 
 def run(
@@ -30,34 +30,35 @@ def run(
     shared: Shared | None = None,
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Train as a config says, and leave a complete run directory behind.
+    """Train a run with a config, and write its directory.
 
     Parameters
     ----------
     config
-        What to do.
+        The config of the run.
     directory
-        Where the run's files go; written to once everything that can fail for a wrong input is built.
+        The directory of the run. Nothing is written before all parts are built that can fail for an invalid input.
     command
-        The words that started the run, for ``provenance.json``.
+        The command that started the run, for ``provenance.json``.
     job
-        What a sweep calls the run; then no table is shown at its end, and progress only on a terminal.
+        The name of the run in a sweep; empty outside a sweep. With a name, no table is printed at the end, and progress
+        is shown only on a terminal.
     shared
-        What the run has in common with others of this process.
+        Data and features that several runs of this process share.
     resume
-        Go on from the newest checkpoint in the directory, if there is one; do nothing if the run is complete.
+        Whether to resume from the newest checkpoint in the directory, if there is one. A complete run is left alone.
 
     Returns
     -------
     dict
-        The content of ``summary.json``; after a preflight alone, which leaves no file, the status `CHECKED`.
+        The content of ``summary.json``. With ``trainer.preflight=only``, which writes no file, the status `CHECKED`.
 
     Raises
     ------
     UserError
-        Before anything is written.
+        If the config or the directory is invalid, before anything is written.
     Diverged, Interrupted
-        After ``summary.json`` is written.
+        If training ends early, after ``summary.json`` is written.
     """
     files = RunDirectory(directory, resume)
     summary = complete_summary(files, config.trainer.epochs) if resume else None
@@ -90,12 +91,12 @@ def run_or_go_on(
     job: str = "",
     shared: Shared | None = None,
 ) -> dict[str, Any]:
-    """Train as a config says, or with ``resume=auto`` go on with the run that has begun in the directory.
+    """Train a run with a config; with ``resume=auto``, resume the run that has begun in the directory.
 
     Parameters
     ----------
     words
-        The overrides that made the config, which a run that goes on applies to its own.
+        The overrides that made the config. A resumed run applies them to its own config.
     config, directory, command, job, shared
         See `run`.
     """
@@ -106,7 +107,7 @@ def run_or_go_on(
 
 
 def run_setup(setup: Setup, files: RunDirectory, command: Sequence[str], job: str) -> dict[str, Any]:
-    """Check and train what is built, and write the run's files (see `run`)."""
+    """Check and train a run from its setup, write its files, and return its summary (see `run`)."""
     with threads(setup.threads()):
         if setup.config.trainer.preflight:
             preflight(setup, files.path)
@@ -126,7 +127,7 @@ def run_setup(setup: Setup, files: RunDirectory, command: Sequence[str], job: st
 
 
 def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Outcome:
-    """Train a run, hand every record to its recorder, and show progress on a bar."""
+    """Train a run, pass every record to its recorder, and show a progress bar; return the outcome."""
     setup = recorder.setup
     count = len(setup.splits.train)
     bar = console.Bar(
@@ -142,14 +143,14 @@ def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Out
 
 
 def report(summary: Mapping[str, Any], trainer: TrainerConfig, directory: Path) -> None:
-    """Print a finished run's table, under the epoch that it is of and why the run ended, and where the run lies."""
+    """Print the measured epoch of a finished run, why the run ended, its table of metrics, and its directory."""
     print(of_epoch(summary, trainer))
     console.split_table(summary)
     console.print_run(directory, figures if (figures := directory / "figures").is_dir() else None)
 
 
 def of_epoch(summary: Mapping[str, Any], trainer: TrainerConfig) -> str:
-    """Return ``epoch 16 of 30, the best by val/accuracy; stopped: val/loss no better for 5 epochs`` and the like."""
+    """Return a text such as ``epoch 16 of 30, the best by val/accuracy; stopped: val/loss no better for 5 epochs``."""
     best = summary.get("best_epoch")
     chosen = f", the best by {trainer.monitor}" if best else ""
     reason = f": {summary['reason']}" if summary["status"] == "stopped" and "reason" in summary else ""

@@ -1,4 +1,4 @@
-"""Several runs from their configs to their files, trained as one stack; each leaves what it would have left alone."""
+"""Train several runs as one stack. Each run writes the same files as it would alone."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,26 +22,28 @@ from deeprob.training.stacked.loop import Readings, train_stack
 Ending = dict[str, Any] | BaseException
 """The content of a run's ``summary.json``, or the error that ended it."""
 OnProgress = Callable[[float, Sequence[Mapping[str, float]]], None]
-"""Takes how many runs' worth of updates were done, and the last metrics of each run."""
+"""Takes the progress since the last call, in whole runs, and the newest metrics of each run."""
 
 
 @dataclass
 class StackedRuns:
-    """Runs of one structure that are built and train together.
+    """Runs of one structure that train together.
 
     Parameters
     ----------
-    setups, directories
-        Each run, after as many updates as the others, and where its files go.
+    setups
+        The setup of each run.
+    directories
+        The directory of each run.
     command
-        The words that started the sweep.
+        The command that started the sweep.
     resume
-        Go on in directories that have files.
+        Whether to resume runs whose directories have files already.
 
     Attributes
     ----------
     endings
-        What became of the runs that have ended, by their place.
+        The summary or the error of each run that has ended, by the place of the run in `setups`.
     """
 
     setups: Sequence[Setup]
@@ -52,7 +54,7 @@ class StackedRuns:
     _open: dict[int, tuple[ExitStack, Recorder]] = field(default_factory=dict)
 
     def train(self, compiler: Compiler | None, on_progress: OnProgress) -> None:
-        """Train all to their end, and put what became of each into `endings`.
+        """Train all runs to their end, and put the summary or the error of each into `endings`.
 
         Parameters
         ----------
@@ -64,7 +66,7 @@ class StackedRuns:
         Raises
         ------
         Interrupted
-            When a signal came, after every run that was under way has its checkpoint and its summary.
+            If a signal came, after every unfinished run has written its checkpoint and its summary.
         """
         try:
             with threads(self.setups[0].threads(len(self.setups))), Interruption() as interruption:
@@ -87,7 +89,7 @@ class StackedRuns:
         return any(isinstance(ending, Interrupted) for ending in self.endings.values())
 
     def _begin(self, interruption: Interruption) -> None:
-        """Open every run's files."""
+        """Open the files of every run, and start its recorder."""
         at = common_step(
             [directory / "checkpoints" / "last.pt" for directory in self.directories] if self.resume else []
         )
@@ -102,7 +104,7 @@ class StackedRuns:
                 self._open[place] = resources.pop_all(), recorder
 
     def _by_step(self) -> list[list[int]]:
-        """Return the places of runs that have made as many updates, together."""
+        """Return the places of the runs, grouped by their updates so far. Runs that have stopped early end here."""
         steps: dict[int, list[int]] = {}
         for place, (_, recorder) in self._open.items():
             if recorder.stopped:
@@ -118,7 +120,7 @@ class StackedRuns:
         interruption: Interruption,
         on_progress: OnProgress,
     ) -> None:
-        """Hand every record on to its run, and end each when it is time."""
+        """Train the runs at some places; pass every record to the recorder of its run, and end each run."""
         recorders = [self._open[place][1] for place in places]
         clock = time.perf_counter()
         step, share = recorders[0].state.step, 1 / self.setups[0].steps
@@ -133,7 +135,7 @@ class StackedRuns:
             on_progress((done - step) * share * len(readings), [recorder.metrics for recorder in recorders])
             step = done
             spent = time.perf_counter() - clock
-            for run in readings:  # the others' part of the time is not a run's own
+            for run in readings:  # each run counts only its own share of the time
                 recorders[run].state.leave_out(spent * (1 - 1 / len(readings)))
             clock = time.perf_counter()
         with synced_together(self._not_on_disk):
@@ -160,7 +162,7 @@ class StackedRuns:
             )
 
     def _take(self, place: int, record: Record | Diverged, seconds: float) -> None:
-        """Hand a record to its run, and end the run if it is its last."""
+        """Pass a record to the recorder of its run, and end the run if the record is its last."""
         recorder = self._open[place][1]
         if isinstance(record, Diverged):
             self._end(place, recorder.diverged(record))
@@ -173,7 +175,7 @@ class StackedRuns:
             self._end(place, recorder.diverged(error))
 
     def _end(self, place: int, outcome: Outcome) -> None:
-        """Close a run's files and write its summary."""
+        """Write the summary of a run, and close its files."""
         resources, recorder = self._open[place]
         recorder.close(outcome)
         summary = recorder.summarize(outcome)
@@ -183,7 +185,7 @@ class StackedRuns:
         resources.close()
 
     def _not_on_disk(self, error: OSError) -> None:
-        """Let an error of syncing end the run whose file it names, also one that had ended well."""
+        """Record an error of syncing as the ending of the run whose file it names, also if the run had ended well."""
         for place, directory in enumerate(self.directories):
             if error.filename is not None and Path(error.filename).is_relative_to(directory):
                 self.endings[place] = error
@@ -192,7 +194,7 @@ class StackedRuns:
 
     @contextmanager
     def _failing(self, place: int) -> Iterator[None]:
-        """Let an error of one run end that run alone."""
+        """Record an error in this context as the ending of one run; the other runs go on."""
         try:
             with named_errors(self.directories[place]):
                 yield
@@ -201,10 +203,10 @@ class StackedRuns:
 
 
 def common_step(checkpoints: Sequence[Path]) -> int | None:
-    """Return the latest update of which all runs that have checkpoints have one; None if there is none.
+    """Return the latest update for which every run with checkpoints has a checkpoint; None if there is none.
 
-    A process that was killed while it wrote has some runs' newest checkpoint of one update, and others' of the one
-    before.
+    If a process is killed while it writes, only some runs get their newest checkpoint. The others then have only the
+    checkpoint before.
     """
     found = [{int(content["step"]) for content in generations(path)} for path in checkpoints]
     common = set.intersection(*found) if (found := [steps for steps in found if steps]) else set()

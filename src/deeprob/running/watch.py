@@ -1,4 +1,4 @@
-"""A run seen as it trains: texts, pictures and histograms for TensorBoard, and pictures of how it ended."""
+"""Watch a run as it trains: texts, pictures and histograms for TensorBoard, and pictures of the finished run."""
 
 import copy
 import dataclasses
@@ -27,33 +27,33 @@ from deeprob.tracking.events import EventFile
 if TYPE_CHECKING:
     from deeprob.figures import FigureConfig
 
-SHARE = 0.05  # of the time trained, which drawing may take before the run ends
-LOOKS = 5  # at a run unless it says otherwise, and one at its start
-SAMPLE = 1024  # examples whose activations are counted
-GRACE = 5.0  # seconds of drawing after a signal, and the picture that is begun then
+SHARE = 0.05  # the share of the training time that drawing may take while the run trains
+LOOKS = 5  # snapshots of a run by default, besides the one at its start
+SAMPLE = 1024  # examples for the statistics of activations
+GRACE = 5.0  # seconds for drawing after a signal; a picture that has begun is finished
 DPI = 100
-FRAMES = 10  # of a film: TensorBoard keeps so many pictures of a tag
+FRAMES = 10  # frames of a film: TensorBoard keeps this many pictures per tag
 
 
 class Watch:
     """Takes a snapshot of a run every few epochs, and draws it when there is time.
 
-    While a run trains, drawing takes at most `SHARE` of its time. What is left over is drawn at the next checkpoint, so
-    that a run that goes on from there has every picture once.
+    While a run trains, drawing takes at most `SHARE` of its time. The remaining snapshots are drawn at the next
+    checkpoint, so that a run resumed from there has every picture exactly once.
 
     Parameters
     ----------
     setup, directory, events
         The run, its directory, and its event file.
     alone
-        Whether the run is no job of a sweep, so that figures that suit it are drawn without being asked for.
+        Whether the run is not a job of a sweep. Then figures that suit the run are drawn by default.
     interrupted
-        Tells whether the run is to end soon: then what is not drawn within `GRACE` seconds is left out.
+        Returns whether the run must end soon. Then pictures that are not begun within `GRACE` seconds are left out.
 
     Attributes
     ----------
     looked
-        The update of the newest snapshot, which every run that is looked at has of its start.
+        The update of the newest snapshot; 0 at the start.
     """
 
     def __init__(
@@ -75,17 +75,17 @@ class Watch:
         self._deadline = math.inf
 
     def texts(self, config: Path, provenance: Mapping[str, Any]) -> None:
-        """Write the config of the run, and where it came from."""
+        """Write the config and the provenance of the run as texts."""
         self.events.text("config", f"```yaml\n{config.read_text(encoding='utf-8')}```")
         self.events.text("provenance", f"```json\n{json.dumps(provenance, indent=2)}\n```")
 
     def look(self, epoch: int) -> None:
-        """Remember the run as it is after so many epochs, if it is time, and draw what there is time for."""
+        """Take a snapshot after `epoch` epochs if one is due, and draw snapshots if there is time."""
         if self.looks and epoch % self.every == 0:
             self._look()
 
     def look_at_end(self) -> None:
-        """Remember the run as training left it, whether that was at its last epoch or before."""
+        """Take a snapshot of the end of training, also if training ended early."""
         if self.looks and self.looked != self.setup.state.step:
             self._look()
 
@@ -96,7 +96,7 @@ class Watch:
             self._show(*self._pending.pop(0))
 
     def catch_up(self) -> None:
-        """Draw all that was remembered, or what there is time for."""
+        """Draw all pending snapshots; after a signal, only as many as there is time for."""
         while self._pending and not self._late():
             self._show(*self._pending.pop(0))
         if self._pending:
@@ -104,7 +104,7 @@ class Watch:
             self._pending.clear()
 
     def films(self) -> None:
-        """Hand figures that move to TensorBoard, if the config names one: the slider over steps plays them."""
+        """Write the frames of films among the named figures to TensorBoard. Its slider over steps plays them."""
         run = snapshot(self.setup, self.directory)
         for figure in self._in_time(named(self.names or [], run)):
             with never_mind(figure):
@@ -114,7 +114,7 @@ class Watch:
                     self.events.image(f"figures/{name_of(figure)}_frames", png_of(pixels), step)
 
     def draw_ending(self, metrics: Mapping[str, Any]) -> None:
-        """Draw the run as it ended into its ``figures`` folder."""
+        """Draw the finished run into its ``figures`` folder."""
         if self.looks:
             from deeprob.figures.base import tell_cut
 
@@ -126,11 +126,11 @@ class Watch:
                     figure.save(run, self.directory / "figures")
 
     def _figures(self, run: Run, *, live: bool) -> "list[FigureConfig]":
-        """Return what to draw of a run: what its config names, or what suits it."""
+        """Return the figures to draw of a run: those that its config names, or else those that suit it."""
         return suited(run, live=live) if self.names is None else named(self.names, run)
 
     def _late(self) -> bool:
-        """Tell whether the run is to end, and `GRACE` seconds have passed since that was first seen here."""
+        """Return whether the run must end, and `GRACE` seconds have passed since this was first seen here."""
         if self.interrupted():
             self._deadline = min(self._deadline, time.monotonic() + GRACE)
         return time.monotonic() > self._deadline
@@ -140,7 +140,7 @@ class Watch:
         return itertools.takewhile(lambda figure: not self._late(), figures)
 
     def _show(self, step: int, run: Run) -> None:
-        """Hand pictures and histograms of a run to TensorBoard."""
+        """Write pictures, histograms and activation statistics of a run to TensorBoard."""
         began = time.perf_counter()
         from deeprob.figures import activation_statistics
         from deeprob.figures.style import png
@@ -171,7 +171,7 @@ def png_of(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def snapshot(setup: Setup, directory: Path) -> Run:
-    """Return a run as it is now, on the CPU."""
+    """Return a copy of the present run on the CPU."""
     predictor = copy.deepcopy(setup.predictor).to(torch.device("cpu"), setup.config.trainer.dtype)
     predictor.model.eval()
     state, data = setup.state, (setup.raw, setup.splits)
@@ -179,13 +179,13 @@ def snapshot(setup: Setup, directory: Path) -> Run:
 
 
 def check_figures(setup: Setup, directory: Path) -> None:
-    """Raise a `UserError` if a figure that a run's config names does not exist or does not suit it."""
+    """Raise a `UserError` if a figure in the run's config does not exist or does not suit the run."""
     if setup.config.trainer.figures:
         named(setup.config.trainer.figures, snapshot(setup, directory))
 
 
 def suited(run: Run, *, live: bool) -> "list[FigureConfig]":
-    """Return the figures that are drawn of a run without being asked for: while it trains, or when it ended."""
+    """Return the figures that are drawn of a run by default: with `live` while it trains, else when it has ended."""
     from deeprob.figures import figures_of_runs
 
     everything = figures_of_runs().values()
@@ -203,12 +203,12 @@ def check_names(names: list[str] | None) -> None:
 
 
 def named(names: list[str], run: Run) -> "list[FigureConfig]":
-    """Return figures of a run by their names.
+    """Return the figures with these names.
 
     Raises
     ------
     UserError
-        When one does not exist or does not suit the run.
+        If a figure does not exist or does not suit the run.
     """
     from deeprob.figures import figure_of_runs
 
@@ -221,7 +221,7 @@ def named(names: list[str], run: Run) -> "list[FigureConfig]":
 
 @contextmanager
 def never_mind(figure: "FigureConfig") -> Iterator[None]:
-    """Let a picture that cannot be drawn cost a remark and not the run."""
+    """Print a note if a picture cannot be drawn, and go on. Errors of files are raised."""
     try:
         yield
     except Exception as error:

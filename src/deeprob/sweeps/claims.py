@@ -1,14 +1,17 @@
-"""What a sweep is to show, in words that are checked: ``train/accuracy rises with model.width``.
+"""The claims of a sweep: checked sentences about its results, such as ``train/accuracy rises with model.width``.
 
-Four forms, with a column of the sweep's table where METRIC stands and a swept key where KEY stands:
+METRIC is a column of the sweep's table, and KEY is a swept key. A claim has one of four forms:
 
-- ``METRIC rises with KEY`` and ``METRIC falls with KEY``: from each value of KEY to the next, in the order given, the
-  median over the other jobs goes strictly up or down.
-- ``METRIC of KEY=VALUE exceeds KEY=VALUE``: every job of the first value is above every job of the second.
-- ``METRIC of KEY=VALUE equals KEY=VALUE``: job by job, the two agree to six digits.
-- ``METRIC >= NUMBER`` (``<=``, ``>``, ``<``), perhaps ``for KEY=VALUE``: so is the median over those jobs.
+- ``METRIC rises with KEY`` or ``METRIC falls with KEY``: the median over all jobs with one value of KEY is strictly
+  higher, or lower, for each next value, in the order of the jobs.
+- ``METRIC of KEY=VALUE exceeds KEY=VALUE``: every job with the first value is above every job with the second.
+- ``METRIC of KEY=VALUE equals KEY=VALUE``: the jobs with both values are compared pair by pair, in their order, and
+  agree to six digits.
+- ``METRIC >= NUMBER`` (or ``<=``, ``>``, ``<``): the median over all jobs satisfies this. With ``for KEY=VALUE`` at the
+  end, it is the median over the jobs with this value.
 
-For KEY=VALUE there may be several, joined by ``and``: ``params/norm of optimizer=adam and regularizer=l2 exceeds …``.
+In place of KEY=VALUE there may be several, joined by ``and``: ``params/norm of optimizer=adam and regularizer=l2
+exceeds …``.
 """
 
 import operator
@@ -23,7 +26,7 @@ from deeprob.errors import UserError
 
 Row = Mapping[str, Any]
 Verdict = bool | None
-"""Whether a claim holds; None if the sweep lacks the jobs to decide it."""
+"""Whether a claim holds; None if the sweep lacks the jobs that would decide it."""
 
 _METRIC, _VALUE = r"(?P<metric>\S+)", r"\S+=\S+(?: and \S+=\S+)*"
 _TREND = re.compile(rf"{_METRIC} (?P<trend>rises|falls) with (?P<key>\S+)")
@@ -37,7 +40,7 @@ _SIGNS: Mapping[str, Callable[[float, float], bool]] = {
 
 
 class Finding(NamedTuple):
-    """A claim, whether it holds, and the numbers that decide it."""
+    """The text of a claim, whether it holds, and the numbers that decide it, each with a description."""
 
     claim: str
     holds: Verdict
@@ -46,18 +49,18 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim, read.
+    """A claim in parsed form.
 
     Attributes
     ----------
     text
-        Its words.
+        The text of the claim.
     metric
-        The column that it is about.
+        The column of the table that the claim is about.
     keys
-        The swept keys that it speaks of.
+        The swept keys in the claim.
     check
-        From the table's rows to a finding.
+        Takes the rows of the table, and returns a finding.
     """
 
     text: str
@@ -67,12 +70,12 @@ class Claim:
 
 
 def read(text: str) -> Claim:
-    """Return a claim from its words.
+    """Return the claim that a text describes.
 
     Raises
     ------
     UserError
-        When they are of no form that is known.
+        If the text has none of the four forms.
     """
     if match := _TREND.fullmatch(text):
         return _trend(text, match["metric"], match["trend"] == "rises", match["key"])
@@ -132,23 +135,23 @@ def _bound(text: str, metric: str, sign: str, bound: float, chosen: str | None) 
 
 
 def conditions(chosen: str) -> dict[str, str]:
-    """Return the values that some keys are to have, in words such as ``a=1 and b=2``."""
+    """Return key → value of a condition such as ``a=1 and b=2``."""
     return dict(word.split("=", 1) for word in chosen.split(" and "))
 
 
 def keys_in(chosen: str) -> tuple[str, ...]:
-    """Return the keys of which such words speak."""
+    """Return the keys of a condition such as ``a=1 and b=2``."""
     return tuple(conditions(chosen))
 
 
 def _numbers(rows: Sequence[Row], metric: str, chosen: str | None) -> list[float]:
-    """Return a metric of the rows that have it, and the values if some are chosen."""
+    """Return the values of a metric in the rows that have it and, if `chosen` is given, satisfy this condition."""
     wanted = conditions(chosen) if chosen else {}
     return [row[metric] for row in rows if metric in row and all(_same(row.get(key), wanted[key]) for key in wanted)]
 
 
 def _same(value: str | None, wanted: str) -> bool:
-    """Tell whether two words are the same, or the same number."""
+    """Return whether two values are the same text or the same number."""
     if value is None or not _is_number(value) or not _is_number(wanted):
         return value == wanted
     return float(value) == float(wanted)

@@ -1,4 +1,4 @@
-"""How a sweep is concluded: further measures, one figure of all jobs, and its claims checked."""
+"""The conclusion of a sweep: further measures of its jobs, one figure of all jobs, and checked claims."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,18 +24,20 @@ WORDS = {True: "holds", False: "FAILS", None: "not told"}
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What is to be done when the jobs have ended.
+    """The tasks that remain when all jobs have ended.
 
     Attributes
     ----------
     measures
         Keys of `MEASURES`.
-    claims, figure
-        What is checked and drawn.
+    claims
+        The claims to check.
+    figure
+        The figure to draw; None for no figure.
     tuning
-        Which jobs stay for that, if not all.
+        Chooses the jobs for the claims and the figure; None to use all jobs.
     fusing
-        Which of these are fused, if any.
+        Fuses the chosen jobs; None for no fusion.
     """
 
     measures: Sequence[str]
@@ -46,12 +48,19 @@ class Conclusion:
 
     @classmethod
     def of(cls, plan: SweepConfig, config: RunConfig) -> "Conclusion":
-        """Return what a plan names, for runs like one with this config.
+        """Return the conclusion of a sweep.
+
+        Parameters
+        ----------
+        plan
+            The settings of the sweep.
+        config
+            The config of one run. It shows which keys exist.
 
         Raises
         ------
         UserError
-            When a measure, a figure, or what a claim speaks of does not exist.
+            If a claim has an unknown form, or if a measure, metric, key or figure in the plan does not exist.
         """
         for name in plan.measures:
             if name not in MEASURES:
@@ -81,12 +90,22 @@ class Conclusion:
         return cls(plan.measures, claims, figure_of_runs(plan.figure, "sweep.figure"), tuning, fusing)
 
     def conclude(self, table: SweepTable, directory: Path, folders: Sequence[Path]) -> tuple[list[str], list[int]]:
-        """Measure and draw the jobs that have ended well, each in its folder.
+        """Measure, tune, fuse and draw the jobs that ended well, and check the claims.
+
+        Parameters
+        ----------
+        table
+            The table of the sweep. It gets the measured columns and the fused rows.
+        directory
+            The directory of the sweep.
+        folders
+            The folder of each job, by its number.
 
         Returns
         -------
         list, list
-            The claims that fail, and the jobs that did and must not.
+            The texts of the claims that fail, and the numbers of the jobs that failed. A job that diverged because of a
+            tuned value does not count as failed if another value of its candidate ended well.
         """
         failed, ended = table.failed, table.ended
         for number in ended if self.measures else ():
@@ -115,12 +134,12 @@ class Conclusion:
 
     @staticmethod
     def draw(figure: "FigureConfig", runs: Mapping[str, Run], directory: Path) -> Path:
-        """Draw runs side by side into a sweep's folder of figures.
+        """Draw runs side by side into the folder ``figures`` of a sweep's directory, and return the path of the figure.
 
         Raises
         ------
         CheckFailed
-            When it does not suit them, which is known once they have ended.
+            If the figure does not suit a run. Only finished runs show this.
         """
         reason = next(filter(None, map(figure.unsuited, runs.values())), "")
         if reason:

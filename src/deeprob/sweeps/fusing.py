@@ -1,4 +1,4 @@
-"""The jobs of a sweep fused: the best job with each value of a key, seed by seed, as rows of their own."""
+"""Fusion of a sweep's jobs: for each seed, the best jobs with each value of a key are fused into one more row."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,20 +13,21 @@ from deeprob.errors import UserError, did_you_mean
 from deeprob.tracking import console
 
 VALUE = "fused"
-"""What stands in the key's column."""
+"""The value of the key in a row of fused jobs."""
 
 SUMMED = ("features/count", "time/features", "time/seconds", "parameters")
+"""The columns of a fused row that are sums over the fused jobs."""
 
 
 @dataclass(frozen=True)
 class Fusing:
-    """Which jobs are fused, and where scores are computed.
+    """The choice of the jobs to fuse, and the device that computes their scores.
 
     Attributes
     ----------
     key
-        Of the jobs with each of its values the best by validation accuracy is a part, or by loss where there are no
-        classes.
+        A key. For each of its values, the job with the best validation accuracy is fused. If there are no classes, it
+        is the job with the lowest validation loss.
     device
         ``cpu``, ``cuda`` or ``auto``.
     """
@@ -36,12 +37,12 @@ class Fusing:
 
     @classmethod
     def of(cls, key: str, config: RunConfig) -> "Fusing":
-        """Return what fuses the jobs of a sweep like one with this config.
+        """Return the fusion of a sweep's jobs by a key; `config` is the config of one job.
 
         Raises
         ------
         UserError
-            When there is no such key, or no validation split.
+            If the config lacks the key, or if there is no validation split.
         """
         keys = configs.flat(config)
         if key not in keys:
@@ -53,27 +54,29 @@ class Fusing:
     def rows(
         self, rows: Sequence[Mapping[str, Any]], swept: Sequence[str], numbers: Sequence[int], folders: Sequence[Path]
     ) -> Iterator[dict[str, Any]]:
-        """Fuse some jobs of a table with weights that are fitted on the validation split, and say what each weighs.
+        """Fuse jobs of a table with weights that are fitted on the validation split, and print the weights.
 
         Parameters
         ----------
-        rows, swept
-            The table's rows, and the keys in which they differ.
+        rows
+            The rows of the table.
+        swept
+            The keys in which the rows differ.
         numbers
-            The jobs that ended well.
+            The numbers of the jobs that ended well.
         folders
-            Where each job lies.
+            The folder of each job, by its number.
 
         Yields
         ------
         dict
-            A row for each seed that the jobs have, if the key has two values or more there: its loss and
-            accuracy on the test split, and sums of what each part took.
+            One row for each seed with two or more values of the key: loss and accuracy on the test split, and the sums
+            over the fused jobs of the columns in `SUMMED`. For other seeds a note is printed.
 
         Raises
         ------
         UserError
-            When the jobs' datasets are not the same.
+            If the jobs have different datasets.
         """
         for seed, parts in self.parts(rows, swept, numbers):
             named = " ".join(f"{key}={value}" for key, value in seed.items())
@@ -93,9 +96,9 @@ class Fusing:
     def parts(
         self, rows: Sequence[Mapping[str, Any]], swept: Sequence[str], numbers: Sequence[int]
     ) -> Iterator[tuple[dict[str, str], dict[str, int]]]:
-        """Yield each seed, by its keys, with the best job for each value of the key.
+        """Yield, for each seed, key → value of its seed keys, and the number of the best job for each value of the key.
 
-        A job that has no seed of its own goes with every seed of others.
+        A job without a seed of its own takes part in the fusion of every seed.
         """
         seeds = [key for key in swept if is_seed(key) and key != self.key]
         drawn = list(dict.fromkeys(tuple(rows[number][key] for key in seeds) for number in numbers))
@@ -112,6 +115,6 @@ class Fusing:
 
 
 def quality(row: Mapping[str, Any]) -> float:
-    """Return what is to be large: accuracy on the validation split, or minus its loss."""
+    """Return the validation accuracy, or minus the validation loss if there is no accuracy: the larger, the better."""
     value: float = row["val/accuracy"] if "val/accuracy" in row else -row["val/loss"]
     return value

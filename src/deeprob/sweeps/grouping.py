@@ -1,4 +1,4 @@
-"""Which jobs of a sweep can train as one stack, and how large stacks are."""
+"""Group the jobs of a sweep that can train as one stack, and choose the size of the stacks."""
 
 import itertools
 import os
@@ -16,15 +16,15 @@ from deeprob.sweeps.job import Job
 T = TypeVar("T")
 
 LARGEST = {"cpu": 256, "cuda": 4096}
-"""Runs in a stack: more than that take longer each, as what they compute with no longer fits the caches."""
+"""The most runs in a stack. In a larger stack each run takes longer, because the tensors no longer fit the caches."""
 UNKNOWN = 2**30
-"""Bytes that a stack may take where the system does not say how many are free."""
+"""The bytes that a stack may take if the system does not report its free memory."""
 LARGE_UPDATE = 1e8
-"""Floating-point operations of an update from which on one run alone keeps a CPU as busy as several do."""
+"""Floating-point operations per update. Above this number one run alone keeps the CPU as busy as a stack does."""
 
 
 def structure(config: RunConfig) -> tuple[tuple[str, Any], ...]:
-    """Return what must be the same in all runs of a stack."""
+    """Return the keys and values that must be the same in all runs of a stack."""
     flat = configs.flat(config)
     own = ("regularizer.", "scheduler.")
     kept = [
@@ -38,7 +38,7 @@ def structure(config: RunConfig) -> tuple[tuple[str, Any], ...]:
 
 
 def differences(plans: Sequence[RunConfig]) -> set[str]:
-    """Return the names of the numbers of optimizer, loss and regularizer in which runs differ."""
+    """Return the names of the hyperparameters of optimizer, loss and regularizer that differ between runs."""
     optimizers = [hyper_of(plan.optimizer) for plan in plans]
     names = {name for name in optimizers[0] if len({of_run[name] for of_run in optimizers}) > 1}
     for parts in ([plan.loss.build() for plan in plans], [plan.regularizer.build() for plan in plans]):
@@ -49,7 +49,7 @@ def differences(plans: Sequence[RunConfig]) -> set[str]:
 
 
 def hindrance(plan: TrainConfig) -> str:
-    """Return why a job must train alone, whatever the others are; empty if nothing is in the way."""
+    """Return why a job cannot train in any stack; empty if it can."""
     name = configs.name_of(plan.optimizer)
     if plan.optimizer.deterministic:
         return f"optimizer={name} searches along lines of its own"
@@ -63,7 +63,10 @@ def hindrance(plan: TrainConfig) -> str:
 
 
 def hindrance_of_size(setup: Setup, forced: bool) -> str:
-    """Return why runs of this size do not train as a stack; `forced` leaves out what would only be of no use."""
+    """Return why runs of this size do not train as a stack; empty if they do.
+
+    With `forced`, only reasons count that make a stack impossible; a stack that is merely no faster is allowed.
+    """
     if setup.batch_size > setup.chunk_size:
         return f"its batches of {setup.batch_size} are split into chunks of {setup.chunk_size}"
     work = setup.operations
@@ -73,13 +76,16 @@ def hindrance_of_size(setup: Setup, forced: bool) -> str:
 
 
 def fitting(setup: Setup) -> int:
-    """Return how many runs like one fit into a stack: by memory, and by what is fast."""
+    """Return how many runs like `setup` a stack may have: as many as fit into memory, and at most `LARGEST`."""
     device = setup.state.frozen.device
     return max(1, min(LARGEST[device.type], int(free_memory(device) // memory(setup))))
 
 
 def memory(setup: Setup) -> int:
-    """Return about how many bytes a run of a stack takes: parameters with gradient and states, and activations."""
+    """Return about how many bytes one run of a stack takes.
+
+    It counts the parameters with their gradients and optimizer states, and the activations.
+    """
     weights = [p for p in setup.predictor.model.parameters() if p.dim() >= 2]
     units = setup.predictor.features.output_count + sum(weight.shape[0] for weight in weights)
     numbers = 10 * setup.parameters + 6 * setup.batch_size * units + len(setup.splits.train)
@@ -87,10 +93,10 @@ def memory(setup: Setup) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Return half of the bytes that are free."""
+    """Return half of the free bytes. If only the total memory is known, return an eighth of it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // 2
-    for name, share in (("SC_AVPHYS_PAGES", 2), ("SC_PHYS_PAGES", 8)):  # macOS knows only how much there is in all
+    for name, share in (("SC_AVPHYS_PAGES", 2), ("SC_PHYS_PAGES", 8)):  # macOS reports only the total
         try:
             return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE") // share
         except (AttributeError, OSError, ValueError):
@@ -99,14 +105,17 @@ def free_memory(device: torch.device) -> int:
 
 
 def portions(members: Sequence[T], largest: int) -> list[Sequence[T]]:
-    """Split members into as few portions of at most so many as there can be, all about as large: 10 by 4 as 3, 3, 4."""
+    """Split members into portions of at most `largest`: as few as possible, and of about equal size.
+
+    Ten members with `largest` 4 become portions of 3, 3 and 4.
+    """
     count = -(-len(members) // largest)
     edges = [number * len(members) // count for number in range(count + 1)]
     return [members[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def grouped(jobs: Iterable[Job]) -> tuple[list[list[Job]], dict[str, list[Job]]]:
-    """Return the jobs that may train together, and by reason those that may not."""
+    """Return the groups of jobs that can train together, and the jobs that must train alone, by reason."""
     groups: dict[tuple[tuple[str, Any], ...], list[Job]] = {}
     alone: dict[str, list[Job]] = {}
     for job in jobs:

@@ -1,4 +1,4 @@
-"""A job in a process of its own, so that not even its death takes the sweep with it."""
+"""Run a job in a process of its own, so that the sweep goes on even if this process is killed."""
 
 import functools
 import multiprocessing
@@ -14,16 +14,17 @@ from deeprob.errors import DeeprobError, Interrupted
 
 
 def isolated(task: Callable[[], Any]) -> Any:
-    """Run a task in a fork of this process, and return or raise what it does.
+    """Run a task in a fork of this process, and return its result or raise its error.
 
-    Nothing of this process changes. It must not have computed anything with several threads: a fork has one.
+    The task changes nothing in this process. This process must not have computed with several threads before, because a
+    fork copies only one thread.
 
     Raises
     ------
     DeeprobError
-        When the process ends without an answer: killed, out of memory, or by its own exit.
+        If the fork ends without an answer: it was killed, ran out of memory, or exited.
     Interrupted
-        After the process has ended, on a signal that it got too.
+        On a signal, after the fork has ended. The fork gets the signal too.
     """
     _import_all()
     context = multiprocessing.get_context("fork")
@@ -37,7 +38,7 @@ def isolated(task: Callable[[], Any]) -> Any:
         except EOFError:
             value, error = None, None
         process.join()
-    except Interrupted:  # SIGTERM came here alone; Ctrl-C in a terminal reaches both
+    except Interrupted:  # SIGTERM reached only this process; Ctrl-C in a terminal reaches both
         process.terminate()
         process.join()
         raise
@@ -57,7 +58,7 @@ def isolated(task: Callable[[], Any]) -> Any:
 
 @functools.cache
 def _import_all() -> None:
-    """Make an optimizer: the first one imports for a second, here once and not in each process."""
+    """Make an optimizer. The first one imports modules for a second, which every fork would otherwise repeat."""
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
 
 
@@ -66,6 +67,6 @@ def _work(task: Callable[[], Any], answer: Connection) -> None:
         answer.send((task(), None))
     except (DeeprobError, Interrupted) as error:
         answer.send((None, error))
-    except Exception as error:  # a bug of ours, whose trace cannot be sent
+    except Exception as error:  # a bug in deeprob; its trace cannot be sent to the other process
         traceback.print_exc()
         answer.send((None, RuntimeError(f"{type(error).__name__}: {error}")))

@@ -1,4 +1,4 @@
-"""One job of a sweep: what was typed for it, its config, its folder, and what became of it."""
+"""One job of a sweep: its overrides, its config, its folder, and its outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ class Job:
     Attributes
     ----------
     number
-        Its place in the sweep, from 0 on.
+        The number of the job in the sweep, counted from 0.
     words
-        Its overrides.
+        The overrides of the job.
     config
-        What they make.
+        The config that the overrides make.
     folder
-        Where its run lies.
+        The folder of the job's run.
     """
 
     number: int
@@ -32,21 +32,21 @@ class Job:
 
 
 class Result(dict[str, Any]):
-    """The summary of a run; for a sweeper that searches also a number, the metric that chose its best epoch.
+    """The summary of a run. ``float(result)`` is the metric that chose the best epoch, for sweepers that search.
 
     Parameters
     ----------
     summary
-        Content of ``summary.json``.
+        The content of ``summary.json``.
     config
-        Of the run, for the name of the metric.
+        The config of the run, which names the metric.
     needed
-        Whether the sweeper searches.
+        Whether the sweeper searches, and so needs the metric.
 
     Raises
     ------
     UserError
-        When the metric is needed, and the run has not measured it, as without a validation split.
+        If the metric is needed but the run has not measured it, for example because it has no validation split.
     """
 
     def __init__(self, summary: Mapping[str, Any], config: RunConfig, *, needed: bool = False) -> None:
@@ -61,13 +61,13 @@ class Result(dict[str, Any]):
 
 
 def outcome(ending: Mapping[str, Any] | BaseException) -> dict[str, Any]:
-    """Return what became of a job, which ended with a summary or an exception: status, error, metrics."""
+    """Return the outcome of a job that ended with a summary or an exception: status, error and metrics."""
     if isinstance(ending, BaseException):
         return failure(ending)
     return {"status": ending["status"], "error": "", **ending}
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """Return the status of a job that ended with an exception, and the reason in one line."""
+    """Return the status of a job that ended with an exception, and the error in one line (empty if interrupted)."""
     status = getattr(error, "outcome", "failed")
     return {"status": status, "error": "" if status == "interrupted" else one_line(error).removeprefix("diverged: ")}

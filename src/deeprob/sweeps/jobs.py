@@ -1,4 +1,4 @@
-"""The jobs of a sweep: every combination of some overrides, once for each of its variants."""
+"""The jobs of a sweep: every combination of the overrides' values, for each variant of the sweep."""
 
 import shlex
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from deeprob.errors import UserError
 
 
 class Jobs(NamedTuple):
-    """What a sweep is to run.
+    """The jobs that a sweep runs.
 
     Attributes
     ----------
     overrides
-        The words of each job.
+        The overrides of each job.
     swept
         The keys in which jobs may differ.
     """
@@ -28,12 +28,15 @@ class Jobs(NamedTuple):
 
     @classmethod
     def of(cls, sweeper: BasicSweeper, arguments: Sequence[str]) -> "Jobs":
-        """Return the jobs of a command's arguments, of the sweeper's own parameters, and of ``sweep.variants``.
+        """Return the jobs from the arguments of a command, the sweeper's parameters, and ``sweep.variants``.
+
+        An argument takes precedence over a sweeper's parameter of the same key.
 
         Raises
         ------
         UserError
-            When there is no job, or the same one twice, or a word cannot be read.
+            If there is no job, if two jobs are equal, if an override cannot be parsed, or if an argument sets a key of
+            ``sweep.variants``.
         """
         assert sweeper.config is not None
         assert sweeper.hydra_context is not None
@@ -62,12 +65,12 @@ class Jobs(NamedTuple):
 
 
 def words_of(text: str) -> list[str]:
-    """Return the overrides in a variant's text, as a shell would split it.
+    """Return the overrides in the text of a variant, split as a shell does.
 
     Raises
     ------
     UserError
-        When a quote in it has no end.
+        If a quote is not closed.
     """
     try:
         return shlex.split(text)
@@ -76,12 +79,12 @@ def words_of(text: str) -> list[str]:
 
 
 def every_job(overrides: list[Override], text: str) -> list[list[str]]:
-    """Return every combination of the values of some overrides; `text` is what was typed.
+    """Return every combination of the overrides' values; `text` is their text, for errors.
 
     Raises
     ------
     UserError
-        When there is none.
+        If there is no combination.
     """
     try:
         jobs = combinations(overrides)

@@ -1,4 +1,4 @@
-"""What is measured on the jobs of a sweep once they have ended, beside loss and accuracy."""
+"""Measures of a sweep's finished jobs, besides loss and accuracy."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,12 +14,12 @@ from deeprob.errors import CheckFailed
 
 
 def boundary(run: Run) -> dict[str, float]:
-    """Return the length of the boundary between classes in the part of the plane where the training data lie.
+    """Return the length of the boundary between classes, within the part of the plane that holds the training data.
 
     Raises
     ------
     CheckFailed
-        When the run's inputs are no points of the plane, or have no classes.
+        If the run's inputs are not points in the plane, or if there are no classes.
     """
     if not run.classes or run.predictor.input_shape != (2,):
         raise CheckFailed("sweep.measures=[boundary] needs points of the plane with classes")
@@ -28,14 +28,14 @@ def boundary(run: Run) -> dict[str, float]:
 
 @torch.no_grad()
 def probe(run: Run) -> dict[str, float]:
-    """Return the test accuracy of a linear classifier on what each stage of the model makes of the inputs.
+    """Return the test accuracies of linear classifiers, one trained on the output of each stage of the model.
 
-    Stages bear names that models with different activations share: ``linear_1``, ``hidden_1``, …, ``scores``.
+    The stages are called ``linear_1``, ``hidden_1``, …, ``scores``, the same for models with different activations.
 
     Raises
     ------
     CheckFailed
-        When the run predicts numbers.
+        If the run predicts numbers.
     """
     if not run.classes:
         raise CheckFailed("sweep.measures=[probe] needs classes, and the runs predict numbers")
@@ -48,16 +48,16 @@ def probe(run: Run) -> dict[str, float]:
 
 
 def shared_name(stage: str) -> str:
-    """Return ``hidden_2`` for ``relu 2``, and other names of stages without the space."""
+    """Return ``hidden_2`` for ``relu 2``; replace the space in other names of stages by an underscore."""
     kind, _, depth = stage.partition(" ")
     return f"hidden_{depth}" if depth and kind != "linear" else stage.replace(" ", "_")
 
 
 def slices(run: Run) -> dict[str, float]:
-    """Return the numbers on which `deeprob.analysis.landscape.kinds` defines the kinds of a run's loss slices."""
+    """Return the numbers by which `deeprob.analysis.landscape.kinds` defines the kinds of a run's loss slices."""
     landscape = landscape_of(run, "train", EXAMPLES, 0, torch.float64)
     return {f"slices/{name}": value for name, value in kind_measures(search_kinds(landscape).found).items()}
 
 
 MEASURES: Mapping[str, Callable[[Run], dict[str, float]]] = {"boundary": boundary, "probe": probe, "slices": slices}
-"""The options of ``sweep.measures``: each makes columns of the table that begin with its name."""
+"""The options of ``sweep.measures``. Each adds columns to the table; their names begin with its own name."""

@@ -1,4 +1,4 @@
-"""Going on with a sweep: the words that began it, which its jobs have kept."""
+"""Resume a sweep: read its overrides from the files of its jobs."""
 
 import re
 import shlex
@@ -10,16 +10,19 @@ from deeprob.errors import UserError
 from deeprob.tracking.run_dir import RunDirectory
 
 _HARMLESS = re.compile(r"hydra/launcher=\w+|hydra\.launcher\.[a-z]\w*=[\w.+-]+|hydra\.sweep\.subdir=[^$]+")
-"""Words about Hydra that only choose a launcher, its numbers and names of folders; others could call any function."""
+"""The overrides of Hydra's own keys that are safe to repeat: a launcher, its settings, and the names of folders.
+
+Other overrides of Hydra could call any function.
+"""
 
 
 def words_of_sweep(directory: Path) -> list[str] | None:
-    """Return the overrides with which the sweep in a directory began; None if no job of a sweep has begun there.
+    """Return the overrides of the sweep in a directory; None if no job of a sweep has begun there.
 
     Raises
     ------
     UserError
-        When the command has parts that are not repeated because a file says so.
+        If the sweep's command cannot be parsed, or if it has parts that are not safe to repeat from a file.
     """
     commands = (
         RunDirectory(path.parent).read_json("provenance").get("command")

@@ -1,4 +1,4 @@
-"""Sweeps that search, as Optuna does: each job follows from what became of those before."""
+"""Sweeps that search, such as with Optuna: the results of earlier jobs choose the values of the next job."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,14 +26,14 @@ _COUNTS = {"n_trials": "how many jobs there are", "n_jobs": "how many of them tr
 
 
 def search(application: Application, config: DictConfig, task: SweepTask) -> list[JobReturn]:
-    """Run a sweep whose sweeper has a direction, and write ``summary.csv`` of the jobs that it came to.
+    """Run a sweep whose sweeper has a direction, and write a row for each of its jobs to ``summary.csv``.
 
     Raises
     ------
     UserError
-        Before anything is written, for a setting with which there is nothing to search for.
+        If a setting does not allow a search, before anything is written.
     CheckFailed
-        When jobs have failed, diverged or were not valid; gives their numbers.
+        If jobs failed, diverged or were invalid. The message gives their numbers.
     """
     words = typed_words(config, "task")
     searched = [override.key_or_group for override in parse(words) if override.is_sweep_override()]
@@ -46,7 +46,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
         try:
             with without_chatter():
                 jobs = application.sweep(config, task)
-        except (HydraException, OmegaConfBaseException) as error:  # of launchers that compose jobs, each at its turn
+        except (HydraException, OmegaConfBaseException) as error:  # some launchers compose each job just before it
             line = f"job {len(found.ended)}: {explain(error, words)}; the search ended there"
             raise CheckFailed(line) from error
         except Exception as error:
@@ -56,7 +56,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
                 raise CheckFailed(found.shortfall + line * early) from error
             if found.exhausted(error):
                 raise CheckFailed(found.shortfall) from error
-            if isinstance(error, TypeError | ValueError) and found.table is None:  # the sweeper's own
+            if isinstance(error, TypeError | ValueError) and found.table is None:  # from the sweeper itself
                 raise UserError(f"{' '.join(words)}: {one_line(error)}") from error
             raise
         finally:
@@ -68,7 +68,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
 
 @contextmanager
 def without_chatter() -> Iterator[None]:
-    """Keep back what Hydra and its sweepers say of jobs: lines of our own have said it already."""
+    """Suppress the messages of Hydra and its sweepers about jobs, because deeprob has printed the same already."""
 
     def quiet_result(job: JobReturn) -> Any:
         if job.status is not JobStatus.COMPLETED:
@@ -77,7 +77,7 @@ def without_chatter() -> Iterator[None]:
 
     loggers = [logging.getLogger(name) for name in ("optuna.storages", "hydra_plugins.hydra_optuna_sweeper")]
     before = [logger.level for logger in loggers]
-    loud: property = vars(JobReturn)["return_value"]  # writes to standard error
+    loud: property = vars(JobReturn)["return_value"]  # the original writes to standard error
     with mock.patch.object(JobReturn, "return_value", property(quiet_result, loud.fset)):
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
@@ -89,16 +89,18 @@ def without_chatter() -> Iterator[None]:
 
 
 def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:
-    """Raise a `UserError` if a sweep has no metric to search by, searches for the worst, or cannot do what is asked.
+    """Raise a `UserError` if a setting of a search is invalid.
+
+    A search needs a metric of the validation split, and a direction that fits this metric.
 
     Parameters
     ----------
     config
-        Of the sweep.
+        The config of the sweep.
     swept
-        The keys that it searches.
+        The keys that the sweep searches.
     plan
-        Of a job, as far as it is the same in all.
+        The part of the config that all jobs share.
     """
     sweeper, monitor = config.hydra.sweeper, plan.run.resolved().trainer.monitor
     for key, meaning in _COUNTS.items():
@@ -119,22 +121,22 @@ def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:
         raise UserError(f"a sweeper that searches needs {monitor}; set dataset.val_fraction=0.1, say")
     if plan.resume is not None:
         raise UserError("resume=auto: a sweep that searches is not resumed, as its jobs would be drawn anew")
-    for key in ("variants", "tune", "fuse", "measures", "figure", "claims"):  # for jobs that are known beforehand
+    for key in ("variants", "tune", "fuse", "measures", "figure", "claims"):  # they need jobs that are known beforehand
         if getattr(plan.sweep, key):
             raise UserError(f"sweep.{key}: is not for a sweep that searches; leave it out")
 
 
 class Found:
-    """The jobs that a sweep came to.
+    """The jobs that a search has run so far, and the best of them.
 
     Parameters
     ----------
     swept
-        The keys that it searches.
+        The keys that the sweep searches.
     columns
-        The metrics to show, see `SweepTable`.
+        The metrics to show (see `SweepTable`).
     path
-        Where the table is written.
+        The file of the table.
     """
 
     def __init__(self, swept: Sequence[str], columns: Sequence[str], path: Path) -> None:
@@ -144,33 +146,33 @@ class Found:
 
     @property
     def ended(self) -> list[int]:
-        """The jobs that have ended."""
+        """The numbers of the jobs that have ended."""
         return [number for number, row in enumerate(self.table.rows) if row["status"]] if self.table else []
 
     @property
     def failed(self) -> list[int]:
-        """The jobs that ended with an error."""
+        """The numbers of the jobs that ended with an error."""
         return self.table.failed if self.table else []
 
     @property
     def shortfall(self) -> str:
-        """How many jobs failed, and which."""
+        """A message: how many jobs failed, and their numbers."""
         if self.failed == self.ended:
             return f"all {len(self.ended)} jobs failed"
         return f"{len(self.failed)} of {len(self.ended)} jobs failed: {', '.join(map(str, self.failed))}"
 
     def raised(self, error: Exception) -> bool:
-        """Tell whether an error is that of a job, which a sweeper raises when too many have failed."""
+        """Return whether an error comes from a job: a sweeper raises it when too many jobs have failed."""
         return self.table is not None and failure(error)["error"] in [self.table.rows[n]["error"] for n in self.failed]
 
     def exhausted(self, error: Exception) -> bool:
-        """Tell whether an error is the sweeper's own at the end of a search in which jobs failed."""
-        end_of_grid = "Study.stop" in str(error)  # which Optuna's sweeper expects only after a job that ended well
+        """Return whether an error comes from the sweeper itself, at the end of a search with failed jobs."""
+        end_of_grid = "Study.stop" in str(error)  # Optuna's sweeper expects it only after a job that ended well
         none_left = isinstance(error, ValueError) and self.best is None
         return bool(self.failed) and (end_of_grid or none_left)
 
     def take(self, job: Job, outcome: Mapping[str, Any]) -> None:
-        """Take a job that has ended, and print its row."""
+        """Add the outcome of a job to the table, print its row, and update the best job."""
         config = job.config.run
         if self.table is None:
             self.table = SweepTable([], self.swept, [config], self.columns, self.path)
@@ -189,6 +191,6 @@ class Found:
         if self.best is not None:
             _, number, value = self.best
             print(f"best       job {number}: {self.table.title(number)}  {value}")
-        self.table.rows = [row for row in self.table.rows if row["status"]]  # without those that were interrupted
+        self.table.rows = [row for row in self.table.rows if row["status"]]  # leaves out interrupted jobs
         self.table.write()
         console.print_sweep(self.path.parent, finished=True)

@@ -1,4 +1,4 @@
-"""What the launcher of stacks does: group jobs, train each group as stacks that fit, end each job."""
+"""The work of the launcher of stacks: group the jobs, train each group as stacks that fit, and end each job."""
 
 import dataclasses
 from collections import Counter
@@ -28,7 +28,7 @@ from deeprob.training.stacked.compiled import Compiler
 
 @runtime_checkable
 class Stacking(Protocol):
-    """The launcher, which Hydra wants in a place of its own: see `hydra_plugins.deeprob_launcher`."""
+    """The type of the launcher. Its class is in `hydra_plugins.deeprob_launcher`, where Hydra finds it."""
 
     max_stack: int | str
     compile: bool | str
@@ -49,12 +49,21 @@ def check_settings(launcher: Stacking) -> None:
 
 
 def launch(launcher: Stacking, words: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-    """Run jobs, numbered from `first` on, and return what became of each, in their order.
+    """Run jobs, and return the result of each, in their order.
+
+    Parameters
+    ----------
+    launcher
+        The launcher that Hydra called.
+    words
+        The overrides of each job.
+    first
+        The number of the first job. The others have the next numbers.
 
     Raises
     ------
     UserError
-        When a sweeper that neither validates nor searches hands over a job that is not valid; names it.
+        If a job is invalid and the sweeper does not search. The message names the job.
     """
     check_settings(launcher)
     task = launcher.task_function
@@ -73,7 +82,7 @@ def launch(launcher: Stacking, words: Sequence[Sequence[str]], first: int) -> li
 
 
 def composed(launcher: Stacking, number: int, words: Sequence[str]) -> Job:
-    """Return a job of a sweeper that has composed nothing."""
+    """Compose and validate a job, for a sweeper that has not done this."""
     assert launcher.hydra_context is not None
     assert launcher.config is not None
     job = validate(launcher.hydra_context, launcher.config, number, words)
@@ -87,7 +96,7 @@ def sweep_folder(launcher: Stacking) -> Path:
 
 
 def returned(words: Sequence[str], directory: str, ending: Any) -> JobReturn:
-    """Return a job's result or error as Hydra has it."""
+    """Return the result or error of a job in Hydra's form."""
     return JobReturn(
         overrides=words,
         working_dir=directory,
@@ -99,7 +108,7 @@ def returned(words: Sequence[str], directory: str, ending: Any) -> JobReturn:
 
 @dataclass
 class Launch:
-    """The jobs of one call of a launcher, and what has become of these and of others of the call, by number."""
+    """The jobs of one call of a launcher, and the results by job number, also of jobs that were refused before."""
 
     launcher: Stacking
     task: SweepTask
@@ -107,7 +116,7 @@ class Launch:
     results: dict[int, JobReturn] = field(default_factory=dict)
 
     def run(self) -> list[JobReturn]:
-        """Train all, group by group."""
+        """Train all jobs, group by group, and return the results in the order of the job numbers."""
         together, alone = grouping.grouped(self.jobs)
         for reason, jobs in alone.items():
             self._one_by_one(jobs, reason)
@@ -122,13 +131,13 @@ class Launch:
             self.results[job.number] = self.launcher.alone(job.words, job.number)
 
     def _group(self, jobs: Sequence[Job], title: str) -> None:
-        """Train jobs of one structure, of which `title` says which it is, in stacks that fit."""
+        """Train jobs of one structure in stacks that fit into memory; `title` names it in the progress bar."""
         if len(jobs) == 1:
             self._one_by_one(jobs)
             return
         sample = self._build(jobs[0])
         if not isinstance(sample, Setup):
-            self._one_by_one(jobs)  # where each prints what is wrong with it
+            self._one_by_one(jobs)  # each job then prints its own error
             return
         largest = self.launcher.max_stack if isinstance(self.launcher.max_stack, int) else None
         if reason := grouping.hindrance_of_size(sample, forced=largest is not None):
@@ -143,14 +152,14 @@ class Launch:
             self._stack(portion, compilers[len(portion)], where)
 
     def _fitting(self, sample: Setup, wanted: int | None) -> int:
-        """Return how many runs a stack may have: each holds a file open, the lock of its directory."""
+        """Return how many runs a stack may have. Each run keeps one file open, the lock of its directory."""
         fitting, allowed = wanted or grouping.fitting(sample), open_files()
         if fitting > allowed:
             console.note(f"stacks of {allowed} runs, not {fitting}: the system allows no more open files (ulimit -n)")
         return min(fitting, allowed)
 
     def _stack(self, jobs: Sequence[Job], compiler: Compiler, title: str, *, again: bool = False) -> None:
-        """Train one stack, or smaller ones `again` if memory runs out."""
+        """Train one stack. If memory runs out, train its jobs in smaller stacks, with `again` set."""
         jobs, setups = self._build_all(jobs)
         if not jobs:
             return
@@ -160,12 +169,12 @@ class Launch:
             return
         half = -(-len(jobs) // 2)
         console.note(f"not enough memory for a stack of {len(jobs)} runs; going on with {half} at once")
-        del setups, runs  # all that holds the large stack in memory
+        del setups, runs  # nothing else keeps the large stack in memory
         for portion in grouping.portions(jobs, half):
             self._stack(portion, compiler, f"{len(portion)} runs of {title}", again=True)
 
     def _build_all(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Setup]]:
-        """Return the jobs that are to train with what is built of each; the others end here."""
+        """Return the jobs to train and their setups. Jobs that are complete or have an error end here."""
         built = [(job, self._build(job)) for job in jobs]
         for job, ending in built:
             if not isinstance(ending, Setup):
@@ -174,7 +183,10 @@ class Launch:
         return [job for job, _ in ready], [setup for _, setup in ready]
 
     def _train(self, runs: StackedRuns, jobs: Sequence[Job], compiler: Compiler, title: str) -> bool:
-        """Train what is built, and end each job; return False if there is not enough memory to begin with."""
+        """Train a stack, and end its jobs.
+
+        Return False if memory ran out before any job ended, and there are several jobs: a smaller stack may fit.
+        """
         enough = True
         try:
             visible = jobs[0].config.trainer.progress
@@ -189,13 +201,13 @@ class Launch:
             if enough:
                 runs.endings |= {place: error for place in range(len(jobs)) if place not in runs.endings}
         finally:
-            with ExitStack() as endings:  # takes all of them, also where nobody reads the row of the first
+            with ExitStack() as endings:  # ends every job, also if printing the row of the first fails
                 for place in sorted(runs.endings, reverse=True):
                     endings.callback(self._end, jobs[place], runs.endings[place])
         return enough
 
     def _build(self, job: Job) -> Setup | Ending:
-        """Return a job's run, built; the summary of one that is complete; or what is wrong with it."""
+        """Return the setup of a job, the summary if its run is complete, or the error that prevents the run."""
         try:
             self.task.check(job.config)
             config, resume = job.config.run, job.config.resume == "auto"
@@ -211,7 +223,7 @@ class Launch:
             return error
 
     def _end(self, job: Job, ending: Ending) -> None:
-        """Take what became of a job."""
+        """Record the result of a job, and end the job."""
         if isinstance(ending, dict):
             try:
                 ending = Result(ending, job.config.run, needed=self.task.searching)
@@ -222,7 +234,10 @@ class Launch:
 
 
 def best(metrics: Sequence[Mapping[str, Any]]) -> str:
-    """Return the best value among those of many runs: of accuracy before loss, of validation before training."""
+    """Return the name and the best value of a metric over many runs, as text.
+
+    The metric is the first that a run has of validation accuracy and loss, training accuracy and loss.
+    """
     for name, of in (("val/accuracy", max), ("val/loss", min), ("train/accuracy", max), ("train/loss", min)):
         if values := [of_run[name] for of_run in metrics if name in of_run]:
             return f"best {name} {of(values):.4g}"

@@ -1,4 +1,4 @@
-"""A sweep from its overrides to its table: validate every job, launch them all, write ``summary.csv``."""
+"""Run a sweep: validate all jobs, launch them, and write ``summary.csv``."""
 
 import dataclasses
 import re
@@ -31,23 +31,27 @@ from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
 
 UNFINISHED = ("", "interrupted", "not started")
-"""The statuses of jobs that a sweep goes on with."""
+"""The statuses of jobs that a resumed sweep still has to run."""
 
 
 def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -> list[JobReturn]:
-    """Run every combination of some overrides, and return what became of the jobs that ended well.
+    """Run every combination of the overrides' values, and return the results of the jobs that ended well.
 
     Parameters
     ----------
-    sweeper, task, arguments
-        Hydra's sweeper, what it was given to run for each job (a `SweepTask`), and the words that it is to sweep.
+    sweeper
+        Hydra's sweeper.
+    task
+        The function that runs one job: a `SweepTask`.
+    arguments
+        The overrides to sweep.
 
     Raises
     ------
     UserError
-        Before anything is written, if a job is not valid; names the job.
+        If a job is invalid, before anything is written. The message names the job.
     CheckFailed
-        When jobs or claims failed; names them.
+        If jobs or claims failed. The message names them.
     """
     assert sweeper.config is not None
     assert sweeper.launcher is not None
@@ -70,7 +74,7 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
         try:
             results = launch(sweeper.launcher, task, jobs, table)
             refuted, failed = conclusion.conclude(table, directory, [job.folder for job in jobs])
-        except (KeyboardInterrupt, SystemExit):  # the second where nobody reads the table
+        except (KeyboardInterrupt, SystemExit):  # SystemExit if the reader of the output has closed it
             interrupt(table)
             raise
         finally:
@@ -84,12 +88,12 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
 
 
 def planned(sweeper: BasicSweeper, arguments: Sequence[str]) -> tuple[list[Job], list[str]]:
-    """Return the jobs of some overrides, each validated, and the keys in which they may differ.
+    """Return the validated jobs of a sweep, and the keys in which they may differ.
 
     Raises
     ------
     UserError
-        Names a job that is not valid, or has no folder of its own.
+        If a job is invalid, or has no folder of its own. The message names the job.
     """
     assert sweeper.config is not None
     assert sweeper.hydra_context is not None
@@ -107,16 +111,16 @@ def planned(sweeper: BasicSweeper, arguments: Sequence[str]) -> tuple[list[Job],
 
 
 def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Yield the jobs whose config is that of a complete run in a directory, each in that run's folder, and its summary.
+    """Yield each job whose run is complete in a directory, with the folder of this run, and the summary of the run.
 
-    A job may have had another number, and so another folder, when it ran.
+    The config identifies the run: the job may have had another number, and so another folder, when it ran.
     """
     done = {}
     for path in sorted(directory.glob("*/config.yaml")):
         try:
             config = read(RunConfig, path)
         except UserError:
-            continue  # it is run again, and then named
+            continue  # the job runs again, and then reports the error
         summary = RunDirectory(path.parent).read_json("summary")
         if complete(summary, config.trainer.epochs):
             done[digest(config)] = path.parent, summary
@@ -127,11 +131,12 @@ def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[s
 
 
 def launch(launcher: Launcher, task: SweepTask, jobs: Sequence[Job], table: SweepTable) -> list[JobReturn]:
-    """Run what is open of a table's jobs, whatever becomes of each.
+    """Run the open jobs of a table, and return their results. The sweep goes on after a failed job.
 
-    A launcher of other processes that loses one of them ends the others too. Then what they have left is read, and the
-    jobs that had begun go on one by one, so that the next process that is lost is known by its job. A signal, which
-    such processes get too, ends the sweep after they have saved what they were doing.
+    Some launchers run jobs in other processes. If one of these processes is killed, the launcher ends all of them. Then
+    this function reads the files of the jobs, and resumes the jobs that had begun one by one. If a process is killed
+    again, this shows which job was in it. A signal reaches these processes too: they save their states, and then the
+    sweep ends.
     """
     results: list[JobReturn] = []
     alone = any(kind.__name__ == BasicLauncher.__name__ for kind in type(launcher).__mro__)  # Hydra imports it twice
@@ -147,7 +152,7 @@ def launch(launcher: Launcher, task: SweepTask, jobs: Sequence[Job], table: Swee
             take_stock(error, task, [jobs[number] for number in batch], table)
             continue
         for number, result in zip(batch, ended, strict=True):
-            # a launcher of other processes has changed their tables, not this one
+            # jobs in other processes have changed only their copies of the table
             if not (interruption is not None and interruption() and isinstance(result._return_value, Skipped)):
                 table.set_outcome(number, outcome(result._return_value))
         results += ended
@@ -157,7 +162,11 @@ def launch(launcher: Launcher, task: SweepTask, jobs: Sequence[Job], table: Swee
 
 
 def take_stock(error: Exception, task: SweepTask, jobs: Sequence[Job], table: SweepTable) -> None:
-    """Take what jobs have left of which the launcher ended with an error, and decide which of them failed by it."""
+    """Read the files of the jobs whose launcher raised an error, and find out which job failed.
+
+    Complete jobs are added to the table. If there are several jobs and some had begun, these are marked to go on one by
+    one. Otherwise the first open job has failed.
+    """
     for job in jobs:
         summary = RunDirectory(job.folder).read_json("summary")
         if job.number in table.open and complete(summary, job.config.trainer.epochs):
@@ -167,20 +176,20 @@ def take_stock(error: Exception, task: SweepTask, jobs: Sequence[Job], table: Sw
     if len(jobs) > 1 and cut_short:
         console.note(f"{cause(error)}; jobs {', '.join(map(str, cut_short))} had begun, and go on one by one")
         task.going_on |= set(cut_short)
-    elif open_jobs:  # or it is of what Hydra does around a job, such as making its folder
+    elif open_jobs:  # or Hydra failed around the job, such as in making its folder
         task.going_on.discard(open_jobs[0].number)
         print(f"error: job {open_jobs[0].number}: {cause(error)}", file=sys.stderr)
         table.take(open_jobs[0], failure(DeeprobError(cause(error))))
 
 
 def cause(error: Exception) -> str:
-    """Return in one line why a launcher ended; joblib says on a later line how its process did."""
+    """Return in one line why a launcher failed. In joblib's errors a later line has the exit code of the process."""
     codes = re.search(r"exit codes of the workers are \{(.*?)\}", str(error))
     return f"a process of the launcher ended by {codes[1]}" if codes else one_line(error)
 
 
 def shortfall(failed: Sequence[int], table: SweepTable, total: int) -> Iterator[str]:
-    """Yield how many jobs failed, and which; and the same of those that were skipped for that."""
+    """Yield a message with the number of failed jobs and which they are, and one for the skipped jobs."""
     kinds: dict[str, list[int]] = {"failed": [], "skipped": []}
     for number in failed:
         kinds["skipped" if table.rows[number]["status"] == Skipped.outcome else "failed"].append(number)
@@ -190,7 +199,7 @@ def shortfall(failed: Sequence[int], table: SweepTable, total: int) -> Iterator[
 
 
 def interrupt(table: SweepTable) -> None:
-    """Tell the open jobs of a table that had begun from those that had not, and print the means over seeds."""
+    """Mark the open jobs of a table as interrupted or not started, and print the means over seeds."""
     for number in table.open:
         if begun(table.rows[number]["directory"]):
             table.set_outcome(number, {"status": "interrupted"})

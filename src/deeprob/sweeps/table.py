@@ -1,4 +1,4 @@
-"""A sweep's table: printed row by row as jobs end, written to ``summary.csv``, and put together over seeds."""
+"""The table of a sweep: printed row by row as jobs end, written to ``summary.csv``, and averaged over seeds."""
 
 import csv
 import io
@@ -16,12 +16,13 @@ from deeprob.tracking import console, spreadsheet
 from deeprob.tracking.files import write_whole
 from deeprob.tracking.run_dir import COLUMNS
 
-_LONGEST = len("-1.2345678901234567e-05")  # of values that are not known before
+_LONGEST = len("-1.2345678901234567e-05")  # the width of a column whose values are not known beforehand
 METRICS = (*COLUMNS[2:], "test/loss", "test/accuracy", "features/count", "time/features")
+"""The metrics that jobs may have; ``summary.csv`` also gets the measures."""
 
 
 class SweepTable:
-    """The jobs of a sweep, a row each.
+    """A table with one row per job of a sweep.
 
     Parameters
     ----------
@@ -30,11 +31,11 @@ class SweepTable:
     swept
         The keys that have several values.
     configs
-        Each job's config.
+        The config of each job.
     columns
-        The metrics to show; none for those in which such jobs differ.
+        The metrics to show; empty to show those of `shown_metrics`.
     path
-        Where the table is written: row by row as jobs end, and whole when all have.
+        The file of the table. It gets a row as each job ends, and is written anew when all have ended.
     """
 
     def __init__(
@@ -59,22 +60,22 @@ class SweepTable:
         )
 
     def _row(self, words: Sequence[str] = (), folder: Path | None = None) -> dict[str, Any]:
-        """Return a row for a job's overrides and its folder; an empty one for what is no job."""
+        """Return a row with the overrides and the folder of a job; without arguments, an empty row."""
         values = {key.lstrip("+"): value for key, value in (word.split("=", 1) for word in words)}
         return {key: values.get(key, "") for key in self.swept} | {"status": "", "error": "", "directory": folder}
 
     def take(self, job: Job, outcome: Mapping[str, Any]) -> None:
-        """Take what became of a job, which may be one that was not known before, and print its row."""
+        """Add the outcome of a job, also of a job not known beforehand, to the table and its file; print its row."""
         while len(self.rows) <= job.number:
             self.rows.append(self._row())
         self.rows[job.number] = self._row(job.words, job.folder)
         self.set_outcome(job.number, outcome)
-        if os.getpid() == self._owner:  # not in the copy that another process has
+        if os.getpid() == self._owner:  # another process has only a copy of the table
             self._append(self.rows[job.number])
         self.print_job(job.number)
 
     def set_outcome(self, number: int, outcome: Mapping[str, Any]) -> None:
-        """Take what became of a job that is known."""
+        """Add the outcome of a job to its row."""
         self.rows[number] |= outcome
 
     def print_job(self, number: int) -> None:
@@ -82,48 +83,48 @@ class SweepTable:
         self._print_row(str(number), self.rows[number])
 
     def add(self, content: Mapping[str, Any]) -> int:
-        """Take a row that is no job's, print it, and return its number."""
+        """Add a row that belongs to no job, print it, and return its number."""
         self.rows.append({**self._row(), **content})
         self._print_row("", self.rows[-1])
         return len(self.rows) - 1
 
     def _print_row(self, job: str, row: Mapping[str, Any]) -> None:
-        """Print a row under the name of its job."""
+        """Print a row; `job` is the text of the first column."""
         ending = [row["error"]] if row["error"] else [console.shown(name, row) for name in self.shown]
         self._live.row([job, *(row[key] for key in self.swept), row["status"], *ending])
 
     def add_measures(self, number: int, values: Mapping[str, float]) -> None:
-        """Take what else was measured on a job."""
+        """Add further metrics to the row of a job, and show them from now on."""
         self.rows[number] |= values
         self.shown += [name for name in values if name not in self.shown]
 
     def title(self, number: int) -> str:
-        """Return a job's values of what is swept."""
+        """Return the swept keys of a job with their values, as one text."""
         row = self.rows[number]
         return " ".join(f"{key}={row[key]}" for key in self.swept if row[key])
 
     @property
     def open(self) -> list[int]:
-        """The jobs that have not ended."""
+        """The numbers of the jobs that have not ended."""
         return [number for number, row in enumerate(self.rows) if not row["status"]]
 
     @property
     def ended(self) -> list[int]:
-        """The jobs that ended well."""
+        """The numbers of the jobs that ended well."""
         return [number for number, row in enumerate(self.rows) if row["status"] in FINISHED]
 
     @property
     def failed(self) -> list[int]:
-        """The jobs that have an error: those that ended with it, and those that were skipped for it."""
+        """The numbers of the jobs with an error: jobs that failed, and jobs that were skipped."""
         return [number for number, row in enumerate(self.rows) if row["error"]]
 
     def write(self) -> None:
-        """Write ``summary.csv``: a row a job, with its folder as seen from the table's, and those added."""
+        """Write ``summary.csv``: one row per job and the added rows. Folders are relative to the file's own folder."""
         metrics = [name for name in self._metrics if any(name in row for row in self.rows)]
         write_whole(self.path, self._text(self.rows, metrics, header=True))
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        """Add a row to the file, which has a column for every metric as long as the sweep goes on."""
+        """Append a row to the file, which has a column for every possible metric until `write` replaces it."""
         if not self._begun:
             self.path.unlink(missing_ok=True)
         with self.path.open("ab") as file:
@@ -147,9 +148,16 @@ class SweepTable:
         return text.getvalue().encode()
 
     def print_means(self, numbers: Sequence[int] | None = None, heading: str = "") -> None:
-        """Print means and standard deviations over seeds, if there were several, of some jobs or of all.
+        """Print means and standard deviations over seeds.
 
-        A `heading` says how the jobs were chosen; then they are printed even without seeds.
+        If there are not several seeds, this prints only with a `heading`.
+
+        Parameters
+        ----------
+        numbers
+            The numbers of the rows to use; None for all rows.
+        heading
+            A text that describes the choice of the rows.
         """
         others = [key for key in self.swept if not is_seed(key)]
         if len(others) == len(self.swept) and not heading:
@@ -169,7 +177,7 @@ class SweepTable:
 
 
 def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:
-    """Return the metrics in which jobs differ: accuracy of each split, or loss where there is none, and zeros."""
+    """Return the metrics to show: accuracy of each split, or loss without classes; the share of zeros if L1 is used."""
     measure = "loss" if any(config.dataset.regression for config in configs) else "accuracy"
     val = any(config.dataset.has_validation for config in configs)
     names = [f"train/{measure}", *([f"val/{measure}"] if val else []), f"test/{measure}"]
@@ -177,7 +185,7 @@ def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:
 
 
 def spread(name: str, values: Sequence[float]) -> str:
-    """Return mean ± standard deviation (of the sample) of a metric for people; of values that are all the same, one."""
+    """Return mean ± sample standard deviation of a metric as text; the mean alone if all values are equal."""
     if not values:
         return ""
     mean = console.shown(name, {name: statistics.fmean(values)})

@@ -1,4 +1,4 @@
-"""What is done for one job of a sweep."""
+"""The task of a sweep: run one job."""
 
 import dataclasses
 import os
@@ -21,21 +21,21 @@ from deeprob.sweeps.job import Job, Result, outcome
 from deeprob.tracking import console
 
 OnEnd = Callable[[Job, Mapping[str, Any]], None]
-"""Takes a job that has ended, and what became of it: status, error, metrics."""
+"""Takes a job that has ended, and its outcome: status, error and metrics."""
 
 
 class CutShort(DeeprobError):
-    """A job in another process was interrupted, and has saved its state."""
+    """A job in another process was interrupted after it saved its state."""
 
     outcome = "interrupted"
 
 
 _interrupted: list[Interrupted] = []
-"""What ended a job of this process, one of several that a launcher has started: it begins no other job."""
+"""The signal that interrupted a job in this worker process of a launcher. The process starts no further job then."""
 
 
 def searches(sweeper: DictConfig) -> bool:
-    """Tell whether a sweeper, by its config, looks for the best: it has a direction."""
+    """Return whether a sweeper searches for the best values: its config has a direction."""
     return "direction" in sweeper
 
 
@@ -44,27 +44,27 @@ def _nothing(job: Job, outcome: Mapping[str, Any]) -> None:
 
 
 class SweepTask:
-    """Called for each job of a sweep; the jobs share data and features.
+    """The function that runs one job of a sweep. The jobs share data and features.
 
     Parameters
     ----------
     command
-        The words that were typed.
+        The command that started the sweep.
     searching
-        Whether the sweeper searches, and needs a number of each job.
+        Whether the sweeper searches, and so needs a number from each job.
 
     Attributes
     ----------
     on_end
-        Takes every job that has ended, whatever sweeper and launcher ran it.
+        Called with each job that has ended, and its outcome, for any sweeper and launcher.
     plan
-        The config of jobs as far as it is the same in all, if known: it stands for that of a job that is not valid.
+        The part of the config that all jobs share, if known. It is used in place of an invalid job's config.
     jobs
-        Those that were validated before the first of them began, by number.
+        The jobs that were validated before the first one began, by number.
     failed
-        The numbers of jobs that have failed.
+        The numbers of the jobs that have failed.
     going_on
-        The numbers of jobs that go on with what an earlier attempt has left, since its process was lost.
+        The numbers of the jobs to resume, because the process of an earlier attempt was lost.
     """
 
     def __init__(self, command: Sequence[str], searching: bool = False) -> None:
@@ -78,16 +78,17 @@ class SweepTask:
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what goes to another process: one job is composed there, and the others are not needed."""
+        """Return the state to send to another process, without `jobs`: that process composes the one job it runs."""
         return {**self.__dict__, "jobs": {}}
 
     def __call__(self, config: DictConfig) -> Result:
-        """Run a job.
+        """Run a job, and return its summary.
 
         Raises
         ------
         DeeprobError
-            Whatever ends it early, after a line that says so; what is not expected with its trace.
+            If the job fails, after a line with the error is printed. Unexpected errors are raised too, after their
+            trace is printed.
         """
         hydra = HydraConfig.get()
         words, folder = list(hydra.overrides.task), Path(hydra.runtime.output_dir)
@@ -110,7 +111,7 @@ class SweepTask:
         except Interrupted as error:
             if os.getpid() == self._process:
                 raise
-            _interrupted.append(error)  # a launcher of other processes kills them all when one raises this
+            _interrupted.append(error)  # if a process raises Interrupted, the launcher kills all its processes
             raise CutShort(str(error)) from error
         except (Exception, SystemExit) as error:
             self.end(job, error)
@@ -121,32 +122,32 @@ class SweepTask:
         return result
 
     def refuse(self, number: int, words: Sequence[str], folder: Path, error: BaseException) -> None:
-        """Take a job whose config is not valid, as comes up where jobs are not known beforehand: it has failed."""
+        """End a job with an invalid config as failed, if the jobs are not validated beforehand."""
         if self.plan is None:
             self._fail(number, error)
         else:
             self.end(Job(number, list(words), self.plan, folder), error)
 
     def check(self, config: TrainConfig) -> None:
-        """Raise `Skipped` if a job has failed and no other is to start after that."""
+        """Raise `Skipped` if no further job may start: after a signal, or with ``fail_fast`` after a failed job."""
         if _interrupted:
             raise Skipped(str(_interrupted[0]))
         if self.failed and config.sweep.fail_fast:
             raise Skipped(f"job {self.failed[0]} failed, and sweep.fail_fast=true")
 
     def end(self, job: Job, ending: Mapping[str, Any] | BaseException) -> None:
-        """Take what became of a job, print why it failed if it did, and hand both on."""
+        """End a job with its summary or error: print an error, and call `on_end`."""
         if isinstance(ending, Exception | SystemExit) and not isinstance(ending, Skipped):
             self._fail(job.number, ending)
         try:
             self.on_end(job, outcome(ending))
-        except OSError as error:  # a row that cannot be printed is no failure of its job
+        except OSError as error:  # a row that cannot be printed does not make its job fail
             console.note(f"job {job.number}: {one_line(error)}")
         except Exception:
             traceback.print_exc()
 
     def _fail(self, number: int, error: BaseException) -> None:
-        """Print why a job failed, and remember it."""
+        """Print the error of a job, and add the job to `failed`."""
         self.failed.append(number)
         if not isinstance(error, DeeprobError | OSError):
             traceback.print_exception(error)

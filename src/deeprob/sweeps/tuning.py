@@ -1,4 +1,4 @@
-"""Tuning within a sweep, so that what is compared has each had the same care: its best value of a key stays."""
+"""Tuning within a sweep: each candidate is compared at its best values of the tuned keys, which makes it fair."""
 
 import math
 import statistics
@@ -10,17 +10,17 @@ from deeprob.assembly.config import is_seed
 
 
 class Choice(NamedTuple):
-    """What tuning a sweep came to.
+    """The result of tuning.
 
     Attributes
     ----------
     kept
-        Jobs with the best values.
+        The numbers of the jobs with the best values.
     excused
-        Jobs that diverged while others of their candidate went well: their value was too large, which is what a grid is
-        to find out.
+        The numbers of the jobs that diverged although another value of their candidate ended well. Their values, such
+        as a learning rate, were too large. A grid is there to find this out, so these jobs do not count as failed.
     remarks
-        A line where the best value is the least or the largest of several: a better one may lie beyond.
+        One line for each best value that is the least or the largest of several. A better value may lie beyond it.
     """
 
     kept: list[int]
@@ -30,23 +30,24 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Tuning:
-    """Which keys are tuned, and by what.
+    """The keys to tune, and the metric to tune by.
 
     Attributes
     ----------
     keys
-        The keys; jobs that differ in nothing but these and seeds try values for the same candidate.
+        The tuned keys. Jobs that differ only in these keys and in seeds belong to the same candidate.
     metric
-        Chooses: the highest mean over seeds of an accuracy, the lowest of anything else.
+        The values with the best mean of this metric over seeds are chosen: the highest if it is an accuracy, else the
+        lowest.
     """
 
     keys: Sequence[str]
     metric: str
 
     def best(self, rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> Choice:
-        """Return which rows of a sweep's table stay: of each candidate those with the best values.
+        """Return the rows of a sweep's table to keep: for each candidate, those with its best values.
 
-        A value counts only if every job with it ended well.
+        A value can be the best only if every job with it ended well.
         """
         candidates: dict[tuple[str, ...], dict[tuple[str, ...], list[int]]] = {}
         for number, row in enumerate(rows):
@@ -66,14 +67,17 @@ class Tuning:
         return Choice(sorted(kept), sorted(excused), remarks)
 
     def cost(self, rows: Sequence[Mapping[str, Any]]) -> float:
-        """Return what is to be small: infinity if a job failed or did not measure it."""
+        """Return the mean of the metric, negated if it is an accuracy: the lower, the better.
+
+        The cost is infinity if a job failed or lacks the metric.
+        """
         if any(row["error"] or not math.isfinite(row.get(self.metric, math.nan)) for row in rows):
             return math.inf
         mean = statistics.fmean(row[self.metric] for row in rows)
         return -mean if self.metric.endswith("accuracy") else mean
 
     def remarks(self, candidate: str, chosen: Sequence[str], tried: Sequence[Sequence[str]]) -> Iterator[str]:
-        """Yield which of a candidate's best values lie at the end of those tried."""
+        """Yield a remark for each best value of a candidate that is the least or the largest of the values tried."""
         for place, key in enumerate(self.keys):
             numbers = sorted({float(value[place]) for value in tried if _is_number(value[place])})
             if len(numbers) > 1 and (best := float(chosen[place])) in (numbers[0], numbers[-1]):

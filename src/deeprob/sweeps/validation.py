@@ -1,4 +1,4 @@
-"""The config of one job of a sweep, composed and checked before anything starts."""
+"""Compose and check the config of one job of a sweep, before any job starts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,20 +21,24 @@ def validate(context: HydraContext, sweep: DictConfig, number: int, words: Seque
 
     Parameters
     ----------
-    context, sweep
-        Hydra's, and the config of the sweep.
-    number, words
-        The job's number and overrides.
+    context
+        The context of Hydra.
+    sweep
+        The config of the sweep.
+    number
+        The number of the job.
+    words
+        The overrides of the job.
 
     Returns
     -------
     Job
-        Its folder is that within the sweep's.
+        The job. Its folder is relative to the directory of the sweep.
 
     Raises
     ------
     UserError
-        Names the job.
+        If the config is invalid. The message names the job.
     """
     try:
         try:
@@ -42,13 +46,13 @@ def validate(context: HydraContext, sweep: DictConfig, number: int, words: Seque
             with open_dict(config):
                 config.hydra.job.num = config.hydra.job.id = number
             if "${hydra:" in str(unresolved(config.hydra.sweep, "subdir")):
-                HydraConfig.instance().set_config(config)  # takes milliseconds, so only where it is asked for
+                HydraConfig.instance().set_config(config)  # takes milliseconds, so only if it is needed
             subdirectory = str(config.hydra.sweep.subdir)
-        except Exception as error:  # whatever Hydra makes of the words, the words are at fault
+        except Exception as error:  # whatever the exception, its cause is in the overrides
             raise explain(error, words) from error
         check_types(config, words)
         with open_dict(config):
-            config.pop("hydra")  # it is nobody else's, and a copy without it takes a fifth of the time
+            config.pop("hydra")  # this config has no other user; a copy without hydra takes a fifth of the time
         plan = load(TrainConfig, config)
         check_names(plan.trainer.figures)
         return Job(number, list(words), plan, Path(subdirectory))
