@@ -63,7 +63,7 @@ def test_it_is_whole_and_says_everything(comparison):
     assert "deeprob-train model.width=8 optimizer.lr=0.3" in said
     assert "optimizer.lr 95.9 %" in said  # 0.1² of 0.1² + 0.02² + 0.005²
     assert "test/accuracy by optimizer.lr and model.width" in said
-    assert "The best 4 groups: mean over seeds" in said
+    assert "The best 4 of 4 groups by test/accuracy: mean over seeds" in said
     assert "88.50 ± 6.35 %" in said  # 12.706·0.005
     rows = [row["data-words"] for row in read.of("tr") if "data-words" in row]
     assert (len(rows), rows[0]) == (4, "model.width=8 optimizer.lr=0.3")
@@ -123,3 +123,16 @@ def test_little_to_tell_is_a_page_too(grid):
     assert "All groups" in text
     assert "What each key does" not in text
     assert "Learning curves" not in text
+
+
+def test_curves_are_named_by_what_differs_between_the_best(make_run):
+    folders = [
+        make_run(f"{width}", {"optimizer.lr": lr, "model.width": width}, 0.5 + lr + width / 100, curve=(0.3, 0.4))
+        for width in range(1, 11)
+        for lr in [0.1 if width < 5 else 0.3]
+    ]
+    read = Reader(page(compare_runs("ten", gather(None, folders)[0])))
+    names = "".join(read.texts).partition("Learning curves")[2].partition("All groups")[0]
+    assert "The best 6 of 10 groups by test/accuracy" in names
+    assert "model.width=10" in names
+    assert "optimizer.lr" not in names

@@ -1,7 +1,7 @@
 """A comparison as one HTML page that needs nothing but itself: ``page.html`` is its frame, style and script."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -44,9 +44,15 @@ def page(comparison: Comparison) -> str:
     return frame.substitute(title=escape(comparison.title), chips="".join(marks), body="\n".join(body))
 
 
-def group_name(group: Group) -> str:
-    """Return what distinguishes a group from others, in words."""
-    return " ".join(f"{key}={word}" for key, word in group.values.items()) or "all runs"
+def group_name(group: Group, keys: Collection[str]) -> str:
+    """Return a group's values of some keys, in words."""
+    return " ".join(f"{key}={word}" for key, word in group.values.items() if key in keys) or "all runs"
+
+
+def differing(groups: Sequence[Group]) -> list[str]:
+    """Return the keys in which groups differ; all of them where they are the same in each."""
+    keys = list(dict.fromkeys(key for group in groups for key in group.values))
+    return [key for key in keys if len({group.values.get(key) for group in groups}) > 1] or keys
 
 
 def _chip(text: str, lost: bool = False) -> str:
@@ -67,11 +73,12 @@ def _best_section(comparison: Comparison) -> str:
         words = escape(shlex.join(comparison.command))
         button = '<button type="button" data-copy hidden>copy</button>'
         command = f'<div class="command"><code>{words}</code>{button}</div>'
+    name = group_name(comparison.best, comparison.keys)
     runs = f"{escape(comparison.best.state)} runs{escape(doubt(comparison))}"
     return (
         '<section class="wide best">\n'
         f'<div><h2>best {escape(metric)}</h2><div class="figure">{escape(number + unit)}{interval}</div></div>\n'
-        f'<div><div class="word">{escape(group_name(comparison.best))}</div><p>{runs}</p>{command}</div>\n</section>'
+        f'<div><div class="word">{escape(name)}</div><p>{runs}</p>{command}</div>\n</section>'
     )
 
 
@@ -115,7 +122,8 @@ def _bar(key: str, part: float | None) -> str:
 
 
 def _curves_section(comparison: Comparison) -> str:
-    names = [group_name(group) for group in comparison.groups[: len(comparison.curves)]]
+    shown = comparison.groups[: len(comparison.curves)]
+    names = [group_name(group, differing(shown)) for group in shown]
     charts = [
         f"<figure><figcaption>{escape(metric)}</figcaption>{drawn}</figure>"
         for metric in panels(comparison.curves, comparison.sort)
@@ -126,7 +134,7 @@ def _curves_section(comparison: Comparison) -> str:
     legend = [
         f'<li class="k{n}"><b>{n + 1}</b><span class="word">{escape(name)}</span></li>' for n, name in enumerate(names)
     ]
-    count = "The best group" if len(names) == 1 else f"The best {len(names)} groups"
+    count = f"The best {len(shown)} of {len(comparison.groups)} groups by {comparison.sort}"
     remark = f"{count}: mean over seeds epoch by epoch, the band one standard deviation to either side."
     content = f'<div class="charts">{"".join(charts)}</div><ol class="legend">{"".join(legend)}</ol>'
     return _section("Learning curves", remark, content, "wide")
@@ -145,7 +153,7 @@ def _table_section(comparison: Comparison) -> str:
     heads += [head(name, "", "descending" if more_is_better(name) else "ascending") for name in comparison.columns]
     heads.append(head("runs", "text", "descending"))
     rows = [
-        f'<tr data-words="{escape(group_name(group).lower())}"{" class=lost" if group.lost else ""}>'
+        f'<tr data-words="{escape(group_name(group, comparison.keys).lower())}"{" class=lost" if group.lost else ""}>'
         f"{''.join(_row_cells(comparison, group, rank))}</tr>"
         for rank, group in enumerate(comparison.groups, 1)
     ]

@@ -166,10 +166,14 @@ def group_by_seed(titles: Sequence[str]) -> dict[str, list[str]]:
     """
     groups: dict[str, list[str]] = {}
     for title in titles:
-        words = re.findall(r"(?:\[[^\]]*\]|\{[^}]*\}|[^\s,])+", title)
-        others = [word for word in words if not re.match(r"[^=]*\bseed=", word)]
+        others = [word for word in title_words(title) if not re.match(r"[^=]*\bseed=", word)]
         groups.setdefault(" ".join(others), []).append(title)
     return groups
+
+
+def title_words(title: str) -> list[str]:
+    """Return the words of a title; spaces and commas within brackets belong to a word."""
+    return re.findall(r"(?:\[[^\]]*\]|\{[^}]*\}|[^\s,])+", title)
 
 
 def figures_of_runs() -> dict[str, FigureConfig]:

@@ -130,13 +130,19 @@ def test_mean_and_band_by_hand(runs):
 
 
 def test_long_titles_fit(runs):
-    made = runs(*[[2, 1]] * 12)
+    made = runs(*[[2, 1]] * 10)
     title = "model.hidden=[64,64,64,64] model.activation=relu optimizer.weight_decay="
-    titles = {f"{title}{number}": run for number, run in enumerate(made[:11])}
-    titles["x" * 200] = made[11]
-    figure = LearningCurvesConfig().compare(titles)
+    titles = {f"{title}{number}": run for number, run in enumerate(made[:9])}
+    titles["x" * 200] = made[9]
+    figure = LearningCurvesConfig(curves=10).compare(titles)
     assert not is_cut(figure)
-    assert len(legend(figure, 1)) == len({line.get_color() for line in figure.axes[0].lines}) == 12
+    assert len(legend(figure, 1)) == len({line.get_color() for line in figure.axes[0].lines}) == 10
+
+
+def test_names_that_are_long_have_what_differs_in_them(runs):
+    common = " ".join(f"model.part_{number}=[64,64]" for number in range(9))
+    titles = {f"{common} width={number} {common[::-1]}": run for number, run in enumerate(runs([2, 1], [3, 1]))}
+    assert legend(LearningCurvesConfig().compare(titles), 1) == ["width=0", "width=1"]
 
 
 @pytest.mark.parametrize(
