@@ -12,7 +12,7 @@ from PIL import Image
 from deeprob import load_run
 from deeprob.config import load
 from deeprob.errors import UserError
-from deeprob.figures.of_runs.learning_curves import LABELS, LearningCurvesConfig
+from deeprob.figures.of_runs.learning_curves import LABELS, LearningCurvesConfig, usual_x
 from deeprob.figures.of_runs.recorded_metrics import quantity
 from deeprob.figures.style import palette_color, png
 from deeprob.tracking.run_dir import COLUMNS
@@ -91,6 +91,19 @@ def test_the_best_epoch_over_steps(runs):
     assert marks(accuracy) == [(20, pytest.approx(90))]
     assert curves(loss)[0].get_xdata().tolist() == [10, 20, 30]
     assert loss.get_xlabel() == "step"
+
+
+def test_runs_are_compared_by_evaluations_if_some_steps_had_several(runs):
+    adam, lbfgs, unknown = runs([4, 1], [3, 2], [5, 6])
+    for run, evaluations in ((adam, (10, 20)), (lbfgs, (30, 50))):
+        rows = [f"{n},{10 * n},{n},{count}" for n, count in enumerate(evaluations, 1)]
+        (run.directory / "metrics.csv").write_text("\n".join(["epoch,step,val/loss,optim/evaluations", *rows]))
+    (axes,) = LearningCurvesConfig().compare({"adam": adam, "lbfgs": lbfgs}).axes
+    assert axes.get_xlabel() == "gradient evaluations, in passes over the data"
+    assert [line.get_xdata().tolist() for line in curves(axes)] == [[1, 2], [3, 5]]
+    assert LearningCurvesConfig().draw(adam).axes[0].get_xlabel() == "epoch"
+    assert LearningCurvesConfig(x="epoch").draw(lbfgs).axes[0].get_xlabel() == "epoch"
+    assert usual_x([lbfgs, unknown]) == "epoch"  # which is nowhere on an axis of evaluations
 
 
 def test_without_a_validation_split_nothing_is_marked(deeprob, small):

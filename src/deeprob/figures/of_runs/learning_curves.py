@@ -42,7 +42,7 @@ AXES: Mapping[str, tuple[str, Callable[[Table], Floats]]] = {
     "epoch": ("epoch", itemgetter("epoch")),
     "step": ("step", itemgetter("step")),
     "seconds": ("seconds of training", itemgetter("time/seconds")),
-    "evaluations": ("evaluations, in passes over the data", passes),
+    "evaluations": ("gradient evaluations, in passes over the data", passes),
 }
 """What curves can be drawn over: its label, and where it comes from."""
 
@@ -67,7 +67,8 @@ class LearningCurvesConfig(FigureConfig):
     Attributes
     ----------
     x
-        What the curves are drawn over.
+        What the curves are drawn over; null: evaluations of the gradient if some run made more of them than steps, as
+        L-BFGS does, else epochs.
     log
         Whether the axis of losses is logarithmic; null: if they span two decades or more.
     metrics
@@ -78,7 +79,7 @@ class LearningCurvesConfig(FigureConfig):
 
     usual: ClassVar[bool] = True
 
-    x: str = choice("epoch", among=tuple(AXES))
+    x: str | None = choice(None, among=tuple(AXES), optional=True)
     log: bool | None = choice(None, among=(True, False), optional=True)
     metrics: list[str] | None = some_words()
     curves: int = number(caps.CURVES, minimum=1, maximum=len(PALETTE))
@@ -131,16 +132,24 @@ class LearningCurvesConfig(FigureConfig):
 
     def draw_groups(self, canvas: FigureBase, groups: Mapping[str, Sequence[Run]], columns: int) -> None:
         """Draw groups of runs, a panel a quantity, and say which line is what."""
-        panels = self.panels([run for runs in groups.values() for run in runs])
+        everything = [run for runs in groups.values() for run in runs]
+        panels, x = self.panels(everything), self.x or usual_x(everything)
         columns = min(columns, len(panels))
         grid = canvas.subplots(-(-len(panels) // columns), columns, squeeze=False).flat
         for axes, (name, metrics) in zip(grid, panels.items(), strict=False):
             for place, runs in enumerate(groups.values()):
-                draw_curves(axes, runs, metrics, self.x, palette_color(place))
-            frame(axes, name, self.x, self.log)
+                draw_curves(axes, runs, metrics, x, palette_color(place))
+            frame(axes, name, x, self.log)
         for axes in grid[len(panels) :]:
             axes.remove()
         legends(canvas, groups, panels, columns)
+
+
+def usual_x(runs: Sequence[Run]) -> str:
+    """Return what runs are compared over: an epoch of L-BFGS is one step that evaluates the gradient many times."""
+    tables = [read_metrics(run.directory / "metrics.csv") for run in runs]
+    known = all(np.isfinite(passes(table)).all() for table in tables)
+    return "evaluations" if known and any((passes(table) != table["epoch"]).any() for table in tables) else "epoch"
 
 
 def groups_shown(runs: Mapping[str, Run], most: int) -> dict[str, list[Run]]:
@@ -188,7 +197,7 @@ def draw_curves(axes: Axes, runs: Sequence[Run], metrics: Sequence[str], x: str,
 def frame(axes: Axes, name: str, x: str, log: bool | None) -> None:
     """Label axes of a quantity, and choose the scale of a loss."""
     axes.set(xlabel=AXES[x][0], ylabel=LABELS[name])
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=x in ("epoch", "step"), steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=x != "seconds", steps=[1, 2, 5, 10]))
     axes.grid(axis="y")
     if name == "loss":
         values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
