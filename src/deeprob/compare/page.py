@@ -65,9 +65,9 @@ def _section(title: str, remark: str, content: str, kind: str = "") -> str:
 
 def _best_section(comparison: Comparison) -> str:
     found, metric = comparison.best.estimate(comparison.sort), comparison.sort
-    number, _, margin = estimated(metric, found).partition(" ± ")
+    number, margin = _parts(metric, found)
     unit = next((unit for unit in (" %", " s") if margin.endswith(unit)), "")
-    interval = f" <small>± {escape(margin)}</small>" if margin else ""
+    interval = f" <small>{escape(margin)}</small>" if margin else ""
     command = ""
     if comparison.command:
         words = escape(shlex.join(comparison.command))
@@ -148,9 +148,12 @@ def _table_section(comparison: Comparison) -> str:
         button = f'<button type="button">{escape(name)}</button>'
         return f'<th scope="col" class="{kind}" data-first="{first}"{order}>{button}</th>'
 
-    heads = [head("rank", "", "ascending")]
+    def measure(name: str) -> str:
+        return head(name, "", "descending" if more_is_better(name) else "ascending")
+
+    heads = [head("rank", "", "ascending"), measure(sort)]
     heads += [head(key, "word", "ascending") for key in comparison.keys]
-    heads += [head(name, "", "descending" if more_is_better(name) else "ascending") for name in comparison.columns]
+    heads += [measure(name) for name in comparison.columns if name != sort]
     heads.append(head("runs", "text", "descending"))
     rows = [
         f'<tr data-words="{escape(group_name(group, comparison.keys).lower())}"{" class=lost" if group.lost else ""}>'
@@ -169,21 +172,34 @@ def _table_section(comparison: Comparison) -> str:
 
 def _row_cells(comparison: Comparison, group: Group, rank: int) -> Iterator[str]:
     yield f'<td data-v="{rank}">{rank}</td>'
+    yield _measured(comparison, group, comparison.sort)  # first, so that a phone shows it
     for key in comparison.keys:
         word = escape(group.values.get(key, ""))
         yield f'<td data-v="{word}" class="word">{word}</td>'
     for name in comparison.columns:
-        kind = ' class="sorted"' if name == comparison.sort else ""
-        found = group.estimate(name)
-        yield f'<td data-v="{"" if found is None else repr(found.mean)}"{kind}>{_estimated(name, found)}</td>'
+        if name != comparison.sort:
+            yield _measured(comparison, group, name)
     runs = "".join(f"<li>{escape(line)}</li>" for line in _lines(group, comparison.sort))
     detail = f"<details><summary>{escape(group.state)}</summary><ul>{runs}</ul></details>"
     yield f'<td data-v="{sum(run.finished for run in group.runs)}" class="text">{detail}</td>'
 
 
+def _measured(comparison: Comparison, group: Group, name: str) -> str:
+    kind = ' class="sorted"' if name == comparison.sort else ""
+    found = group.estimate(name)
+    return f'<td data-v="{"" if found is None else repr(found.mean)}"{kind}>{_estimated(name, found)}</td>'
+
+
 def _estimated(metric: str, found: Estimate | None) -> str:
-    number, between, margin = estimated(metric, found).partition(" ± ")
-    return escape(number) + (f" <small>± {escape(margin)}</small>" if between else "")
+    number, margin = _parts(metric, found)
+    return escape(number) + (f" <small>{escape(margin)}</small>" if margin else "")
+
+
+def _parts(metric: str, found: Estimate | None) -> tuple[str, str]:
+    """Return a mean and its interval, such as ``90.00`` and ``± 1.23 %``, or ``90.00 %`` and nothing."""
+    text = estimated(metric, found)
+    number, _, margin = text.partition(" ")
+    return (number, margin) if margin.startswith(("±", "−")) else (text, "")
 
 
 def _lines(group: Group, metric: str) -> Iterator[str]:
