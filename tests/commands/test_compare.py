@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deeprob import load_run
 from deeprob.assembly.config import RunConfig
 from deeprob.compare.past_runs import epochs
 from deeprob.config import read
@@ -35,7 +36,8 @@ def test_a_sweep_from_its_command_to_the_command_of_its_best(deeprob, small):
     (again,) = [line.removeprefix("again      deeprob-train ") for line in lines if line.startswith("again")]
     assert f"optimizer.lr={rate}" in again
     assert deeprob(*shlex.split(again), "hydra.run.dir=again").status == 0
-    (job,) = Path("s").glob(f"*_optimizer.lr={rate},regularizer.strength={strength},seed=0")
+    jobs = Path("s").glob(f"*_optimizer.lr={rate},regularizer.strength={strength},seed=*")
+    job = max(sorted(jobs), key=lambda job: load_run(job).metrics["val/accuracy"])
     assert read(RunConfig, Path("again/config.yaml")) == read(RunConfig, job / "config.yaml")
     loss = [list(epochs(folder / "metrics.csv"))[-1]["train/loss"] for folder in (Path("again"), job)]
     assert loss[0] == loss[1]

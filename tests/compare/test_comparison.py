@@ -4,7 +4,7 @@ import pytest
 
 from deeprob.compare.comparison import command_of, compare_runs, gather
 from deeprob.compare.groups import group_runs
-from deeprob.compare.past_runs import PastRun
+from deeprob.compare.past_runs import PastRun, read_run
 from deeprob.errors import UserError
 
 
@@ -73,18 +73,26 @@ def test_models_of_other_structure(make_run):
     assert [dict(group.values) for group in comparison.groups] == [
         {"model": "mlp", "model.width": "8"}, {"model": "mlp", "model.width": "4"}, {"model": "linear"},
     ]  # fmt: skip
-    assert comparison.command == ["deeprob-train", "model=mlp", "model.width=8"]
+    assert comparison.command == ["deeprob-train", "model=mlp", "model.width=8", "seed=1"]
 
 
-def test_the_command_is_of_the_lowest_seed(make_run):
+def test_of_equals_the_command_is_of_the_lowest_seed(make_run):
     runs, _ = gather(None, [make_run(f"{seed}", {"seed": seed, "optimizer.lr": 0.5}, 0.5) for seed in (12, 7, 9)])
     assert compare_runs("seeds", runs).command == ["deeprob-train", "optimizer.lr=0.5", "seed=7"]
 
 
+@pytest.mark.parametrize(("sort", "seed"), [("test/accuracy", 1), ("test/loss", 2)])
+def test_the_command_names_the_seed_of_the_best_run(make_run, sort, seed):
+    runs = [read_run(make_run(f"{seed}", {"seed": seed}, 0.5)) for seed in range(3)]
+    for run, accuracy, loss in zip(runs, (0.8, 0.9, 0.7), (0.3, 0.2, 0.1), strict=True):
+        run.metrics = {"test/accuracy": accuracy, "test/loss": loss}
+    assert compare_runs("seeds", runs, sort=sort).command[-1] == f"seed={seed}"
+
+
 def test_no_command_where_there_is_no_config(grid, capsys):
-    assert command_of(group_runs([PastRun(None, {}, "failed")], [])[0], []) == []
+    assert command_of(group_runs([PastRun(None, {}, "failed")], [])[0], "test/accuracy", []) == []
     (grid[0].directory / "config.yaml").write_text("defaults: [train]\nsize: 3\n")
-    assert command_of(group_runs(grid[:1], [])[0], []) == []
+    assert command_of(group_runs(grid[:1], [])[0], "test/accuracy", []) == []
     assert capsys.readouterr().err.startswith("note: no command for the best runs: ")
 
 

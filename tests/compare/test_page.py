@@ -60,10 +60,10 @@ def test_it_is_whole_and_says_everything(comparison):
     said = " ".join(" ".join(read.texts).split())
     assert "a <sweep> & more" in said
     assert "8 runs 4 groups 8 completed" in said
-    assert "deeprob-train model.width=8 optimizer.lr=0.3" in said
+    assert "deeprob-train model.width=8 optimizer.lr=0.3 seed=1" in said
     assert "optimizer.lr 95.9 %" in said  # 0.1² of 0.1² + 0.02² + 0.005²
     assert "test/accuracy by optimizer.lr and model.width" in said
-    assert "The best 4 groups: mean over seeds" in said
+    assert "The best 4 of 4 groups by test/accuracy: mean over seeds" in said
     assert "88.50 ± 6.35 %" in said  # 12.706·0.005
     rows = [row["data-words"] for row in read.of("tr") if "data-words" in row]
     assert (len(rows), rows[0]) == (4, "model.width=8 optimizer.lr=0.3")
@@ -100,11 +100,11 @@ def test_words_of_people_are_no_markup(comparison):
 def test_cells_of_the_table_sort_by_their_values(comparison):
     read = Reader(page(comparison))
     heads = [found for tag, found in read.tags if tag == "th" and "data-first" in found]
-    assert [found.get("aria-sort") for found in heads] == [None, None, None, "descending", None]
+    assert [found.get("aria-sort") for found in heads] == [None, "descending", None, None, None]
     cells = [found["data-v"] for found in read.of("td") if "data-v" in found]
     assert len(cells) == 4 * len(heads)
-    assert [*cells[:3], cells[4]] == ["1", "8", "0.3", "2"]
-    assert float(cells[3]) == comparison.best.estimate("test/accuracy").mean
+    assert [cells[0], *cells[2:5]] == ["1", "8", "0.3", "2"]
+    assert float(cells[1]) == comparison.best.estimate("test/accuracy").mean
 
 
 def test_lost_runs_are_marked(grid):
@@ -123,3 +123,25 @@ def test_little_to_tell_is_a_page_too(grid):
     assert "All groups" in text
     assert "What each key does" not in text
     assert "Learning curves" not in text
+
+
+def test_curves_are_named_by_what_differs_between_the_best(make_run):
+    folders = [
+        make_run(f"{width}", {"optimizer.lr": lr, "model.width": width}, 0.5 + lr + width / 100, curve=(0.3, 0.4))
+        for width in range(1, 11)
+        for lr in [0.1 if width < 5 else 0.3]
+    ]
+    read = Reader(page(compare_runs("ten", gather(None, folders)[0])))
+    names = "".join(read.texts).partition("Learning curves")[2].partition("All groups")[0]
+    assert "The best 6 of 10 groups by test/accuracy" in names
+    assert "model.width=10" in names
+    assert "optimizer.lr" not in names
+
+
+def test_an_interval_of_shares_ends_at_all_of_them(comparison):
+    shares = [{"test/accuracy": 0.98 + 0.02 * run.values["seed"]} for run in comparison.runs]
+    runs = [dataclasses.replace(run, metrics=some) for run, some in zip(comparison.runs, shares, strict=True)]
+    text = page(compare_runs("all right", runs))
+    assert "99.00 % <small>−12.71 +1.00 %</small>" in text
+    assert '<td data-v="0.99" class="sorted">99.00 <small>−12.71 +1.00 %</small></td>' in text
+    assert "±" not in text.partition("All groups")[2].partition("</p>")[2]

@@ -15,6 +15,11 @@ METRIC = "test/accuracy"
     [
         (METRIC, Estimate(0.9, 0.0123, 3), "90.00 ± 1.23 %"),
         (METRIC, Estimate(0.9, None, 1), "90.00 %"),
+        (METRIC, Estimate(0.995, 0.0123, 3), "99.50 −1.23 +0.50 %"),
+        (METRIC, Estimate(0.01, 0.02, 2), "1.00 −1.00 +2.00 %"),
+        (METRIC, Estimate(0.5, 1.0, 2), "50.00 −50.00 +50.00 %"),
+        (METRIC, Estimate(1.0, 0.0, 2), "100.00 ± 0.00 %"),
+        ("test/loss", Estimate(0.995, 0.5, 3), "0.9950 ± 0.5000"),
         (METRIC, None, ""),
         ("test/loss", Estimate(0.5, 0.01, 3), "0.5000 ± 0.0100"),
         ("time/seconds", Estimate(2.5, 0.5, 3), "2.50 ± 0.50 s"),
@@ -54,14 +59,14 @@ def test_everything_is_told(grid, capsys):
     assert "95 % confidence interval (Student's t" in lines[2]
     assert lines[2].endswith("highest test/accuracy first; groups that lost runs below")
     assert lines[3].split() == ["model.width", "optimizer.lr", "runs", "test/accuracy"]
-    assert lines[4].split() == ["8", "0.3", "2", "of", "2", "88.00", "±", "12.71", "%"]  # t of 1 freedom: 12.706
+    assert lines[4].split() == ["8", "0.3", "2", "of", "2", "88.00", "−12.71", "+12.00", "%"]  # t of 1 freedom: 12.706
     assert lines[7] == "… and 1 more: top=4 prints all"
     assert "optimizer.lr   " in out
     assert "0.1: 66.33 % (1 lost)" in out  # of 0.63, 0.69 and 0.67
     assert "The runs are no full grid" in out
     assert "test/accuracy by optimizer.lr (down) and model.width (across)" in out
-    assert "best       test/accuracy 88.00 ± 12.71 %; the intervals of 2 other groups overlap its own\n" in out
-    assert "again      deeprob-train model.width=8 optimizer.lr=0.3\n" in out
+    assert "best       test/accuracy 88.00 −12.71 +12.00 %; the intervals of 2 other groups overlap its own\n" in out
+    assert "again      deeprob-train model.width=8 optimizer.lr=0.3 seed=0\n" in out
 
 
 def test_a_full_grid_has_rows_for_what_is_left(grid, capsys):
@@ -92,4 +97,4 @@ def test_seeds_alone(grid, capsys):
     out = capsys.readouterr().out
     assert "2 runs in 1 group" in out
     assert "what each key does" not in out
-    assert "again      deeprob-train model.width=4 optimizer.lr=0.1\n" in out
+    assert "again      deeprob-train model.width=4 optimizer.lr=0.1 seed=0\n" in out

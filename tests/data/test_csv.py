@@ -47,6 +47,17 @@ def test_columns_by_name_and_by_place():
     assert rows(by_place) == rows(splits)
 
 
+def test_names_are_those_of_the_header_and_none_without_one():
+    splits = table(FLOWERS, inputs=["width", "length"]).load()
+    assert (splits.columns, splits.target_columns) == (("width", "length"), ())
+    assert table(FLOWERS.partition("\n")[2]).load().columns == ()
+    text = "x,y\n" + "".join(f"{n},{2 * n}\n" for n in range(9))
+    splits = table(text, task="regression", val_fraction=0.2).load()
+    assert (splits.columns, splits.target_columns) == (("x",), ("y",))
+    splits = table(text.partition("\n")[2], task="regression").load()
+    assert (splits.columns, splits.target_columns) == ((), ())
+
+
 def test_regression_to_several_columns():
     text = "x,y,z\n1,10,100\n2,20,200\n3,30,300\n4,40,400\n"
     config = table(text, task="regression", targets=["z", "x"], test_fraction=0.25)

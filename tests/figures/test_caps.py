@@ -11,7 +11,8 @@ from deeprob.features import BagOfWordsConfig, ColorHistogramConfig, ColorQuanti
 from deeprob.figures import caps, figure_of_runs, figures_of_runs
 from deeprob.figures.base import best_first
 from deeprob.figures.caps import evenly, in_words, rows_within, some_of
-from deeprob.figures.style import png
+from deeprob.figures.of_runs.learning_curves import groups_shown
+from deeprob.figures.style import PALETTE, png
 
 WIDEST = 4000
 """Pixels a side."""
@@ -117,15 +118,35 @@ def test_of_many_runs_the_best_are_shown_in_their_order(one_run, monkeypatch):
     assert said(figure) == "shown: 2 of 4 runs (the best by val/accuracy)"
 
 
-def test_curves_of_the_best_are_shown(one_run, monkeypatch):
-    monkeypatch.setattr(caps, "CURVES", 2)
+def test_curves_of_the_best_are_shown(one_run):
     run = load_run(one_run)
     values = {"a=0 seed=0": 0.5, "a=1 seed=0": 0.1, "a=1 seed=1": 0.9, "a=2 seed=0": 0.7}
     scored = {title: dataclasses.replace(run, metrics={"val/accuracy": value}) for title, value in values.items()}
-    figure = figure_of_runs("learning_curves", "figure").compare(scored)
-    assert said(figure) == "shown: 2 of 3 curves (those with the best runs by val/accuracy)"
+    figure = figure_of_runs("learning_curves curves=2", "figure").compare(scored)
+    assert said(figure) == "shown: the best 2 of 3 by val/accuracy"
     below = figure.subfigs[0].legends[-1].get_texts()
     assert [text.get_text() for text in below] == ["a=1 (2 seeds)", "a=2"]
+
+
+def test_of_forty_curves_six_are_told_apart_by_what_differs(one_run):
+    run = load_run(one_run)
+    scored = {
+        f"lr={lr} dropout={place} width=[8, 8]": dataclasses.replace(run, metrics={"val/accuracy": lr - place})
+        for lr in (1, 100)
+        for place in range(20)
+    }
+    figure = figure_of_runs("learning_curves", "figure").compare(scored)
+    assert said(figure) == "shown: the best 6 of 40 by val/accuracy, all with lr=100 width=[8, 8]"
+    below = figure.subfigs[0].legends[-1]
+    assert [text.get_text() for text in below.get_texts()] == [f"dropout={place}" for place in range(6)]
+    assert [line.get_color() for line in below.get_lines()] == list(PALETTE[:6])
+
+
+def test_a_group_is_as_good_as_its_seeds_are_on_average(one_run):
+    run = load_run(one_run)
+    values = {"a=0 seed=0": 0.9, "a=0 seed=1": 0.1, "a=0 seed=2": 0.1, "a=1": 0.8, "a=2": 0.7}
+    scored = {title: dataclasses.replace(run, metrics={"val/accuracy": value}) for title, value in values.items()}
+    assert list(groups_shown(scored, 2)) == ["a=1", "a=2"]
 
 
 def test_what_was_asked_for_by_name_is_told_once(deeprob, monkeypatch):

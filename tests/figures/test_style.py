@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib import rc_context
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from deeprob.figures.style import (
     DIVERGING,
@@ -15,6 +16,7 @@ from deeprob.figures.style import (
     label_axes,
     legend_columns,
     palette_color,
+    plane_axes,
     png,
     shortened,
 )
@@ -104,3 +106,15 @@ def test_no_text_is_a_formula_that_does_not_say_so():
     for text in (axes.title, name, *axes.get_xticklabels(), *figure.texts):
         assert not text.get_parse_math()
         assert not text.get_usetex()
+
+
+@pytest.mark.parametrize(
+    ("limits", "aspect", "box"),
+    [((0, 1, 0, 1), 1, None), ((0, 1, 0, 2.9), 1, None), ((0, 3.1, 0, 1), "auto", 1), ((0, 60, 0, 1e5), "auto", 1)],
+)
+def test_a_plane_is_no_sliver(limits, aspect, box):
+    axes = Figure().subplots()
+    plane_axes(axes, limits, ("age", "income"))
+    assert (axes.get_aspect(), axes.get_box_aspect()) == (aspect, box)
+    assert (axes.get_xlim(), axes.get_ylim()) == (limits[:2], limits[2:])
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("age", "income")

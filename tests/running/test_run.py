@@ -20,6 +20,7 @@ from deeprob import load_run
 from deeprob.assembly.config import RunConfig
 from deeprob.data import CSVConfig
 from deeprob.tracking import checkpoint_file
+from deeprob.tracking.events import FIRST
 from deeprob.tracking.signals import Interruption
 
 
@@ -67,17 +68,20 @@ def test_summary(one_run):
 def test_tags_and_values_in_the_event_file(one_run):
     accumulator = events(one_run)
     units = {f"units/relu_{layer}_{share}" for layer in (1, 2) for share in ("dead", "saturated", "zero")}
-    best = {f"best/{name}" for name in TAGS if name.endswith(("/loss", "/accuracy"))}
-    assert set(accumulator.Tags()["scalars"]) == TAGS | units | best
+    best = {f"curves-best/{name}" for name in TAGS if name.endswith(("/loss", "/accuracy"))}
+    assert set(accumulator.Tags()["scalars"]) == TAGS | units | best | set(FIRST.values())
     csv_rows, content = rows(one_run), summary(one_run)
     for tag in ("train/loss", "val/accuracy", "optim/lr", "params/norm"):  # one record an epoch: the same as the rows
         points = accumulator.Scalars(tag)
         assert [point.step for point in points] == [3, 6, 9]
         assert [point.value for point in points] == pytest.approx([float(row[tag]) for row in csv_rows], rel=1e-6)
+    for tag, first in FIRST.items():
+        both = [[(point.step, point.value) for point in accumulator.Scalars(name)] for name in (tag, first)]
+        assert both[0] == both[1]
     for tag in (*best, "test/loss", "test/accuracy"):
         (final,) = accumulator.Scalars(tag)
         assert final.step == 3 * content["best_epoch"]
-        assert final.value == pytest.approx(content[tag.removeprefix("best/")])
+        assert final.value == pytest.approx(content[tag.removeprefix("curves-best/")])
 
 
 def test_hyperparameters_in_the_same_event_file(one_run):

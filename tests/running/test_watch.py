@@ -54,10 +54,10 @@ def test_the_interval_may_be_chosen(deeprob, small):
 def test_histograms_count_every_weight_and_activation(deeprob, small):
     assert deeprob(*small, *LIVE, "hydra.run.dir=run").status == 0
     events = read("run")
-    tags = {tag for tag in events.Tags()["tensors"] if tag.startswith(("weights/", "activations/"))}
+    tags = {tag for tag in events.Tags()["tensors"] if tag.startswith(("weights/", "units/"))}
     assert tags == {
         *(f"weights/layers.{layer}.{kind}" for layer in range(3) for kind in ("weight", "bias")),
-        *(f"activations/{name}" for name in ("linear_1", "relu_1", "linear_2", "relu_2", "scores")),
+        *(f"units/{name}" for name in ("linear_1", "relu_1", "linear_2", "relu_2", "scores")),
     }
     last = events.Tensors("weights/layers.1.weight")[-1]
     table = np.frombuffer(last.tensor_proto.tensor_content).reshape(-1, 3)
@@ -65,7 +65,7 @@ def test_histograms_count_every_weight_and_activation(deeprob, small):
     assert last.step == 21
     assert table[:, 2].sum() == weights.size
     np.testing.assert_allclose((table[0, 0], table[-1, 1]), (weights.min(), weights.max()))
-    counted = events.Tensors("activations/relu_1")[0].tensor_proto.tensor_content
+    counted = events.Tensors("units/relu_1")[0].tensor_proto.tensor_content
     assert np.frombuffer(counted).reshape(-1, 3)[:, 2].sum() == 90 * 8
 
 
@@ -220,7 +220,7 @@ def test_what_drawing_took_decides_when_there_is_time_again(one_run, monkeypatch
             pass
 
         def histogram(self, tag, values, step):
-            if tag == "activations/scores":
+            if tag == "units/scores":
                 clock[0] += cost[0]
                 shown.append(step)
 
@@ -315,7 +315,7 @@ def test_features_are_not_computed_for_pictures(deeprob, pictures, monkeypatch):
     words = ("dataset=image_folder", f"dataset.root={pictures}", "features=hog", "trainer.epochs=2", figures)
     assert deeprob(*words, "hydra.run.dir=run").status == 0
     assert len(list(Path("run/figures").iterdir())) == 3
-    assert "activations/relu_1" in read("run").Tags()["tensors"]
+    assert "units/relu_1" in read("run").Tags()["tensors"]
     assert extracted == [24, 8]
 
 

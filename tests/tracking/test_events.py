@@ -59,8 +59,8 @@ def test_what_a_run_came_to_is_in_the_first_columns_of_the_hparams_tab(tmp_path,
         events.best(metrics | {"val/accuracy": 0.875}, 3)
     experiment, listed = hparams_tab(tmp_path)
     tags = [info.name.tag for info in experiment.metric_infos]
-    assert tags[:3] == ["best/test/accuracy", "best/train/loss", "best/val/accuracy"]
-    assert sorted(tags[3:]) == sorted(metrics)
+    assert tags[:3] == [f"curves-best/{name}" for name in ("test/accuracy", "train/loss", "val/accuracy")]
+    assert sorted(tags[3:]) == sorted([*metrics, "curves/loss/train", "curves/accuracy/val"])
     (run,) = listed()
     assert [value.value for value in run.metric_values][:3] == [0.5, 1.0, 0.875]
 

@@ -105,7 +105,9 @@ def titled(runs: list[Run]) -> dict[str, Run]:
     groups = {key for key in keys if options(key)}
     # another choice in a group brings other keys with it, which say no more than the choice does
     differing = [
-        key for key in keys if not any(key.startswith(f"{group}.") and key not in values[0] for group in groups)
+        key
+        for key in keys
+        if all(key in flat for flat in values) or not any(key.startswith(f"{group}.") for group in groups)
     ]
     return {
         " ".join(f"{key}={flat[key]}" for key in differing if key in flat).replace(", ", ",") or run.directory.name: run

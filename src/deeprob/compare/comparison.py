@@ -1,5 +1,6 @@
 """A comparison of runs: everything that is printed and written, worked out once."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from deeprob.compare import sweep_tables
 from deeprob.compare.command_words import shortest, word_of
 from deeprob.compare.curves import Histories, histories
 from deeprob.compare.effects import Effect, HeatMap, Rest, chosen_map, effects, other_maps, rest
-from deeprob.compare.groups import Group, all_metrics, group_runs, ranked, usual_columns, usual_sort
+from deeprob.compare.groups import Group, all_metrics, group_runs, more_is_better, ranked, usual_columns, usual_sort
 from deeprob.compare.keys import swept_keys
 from deeprob.compare.past_runs import PastRun, find_runs, read_all
 from deeprob.compare.ranges import in_ranges
@@ -42,7 +43,7 @@ class Comparison:
     curves
         The epochs of the best groups, in their order.
     command
-        What to type to make the best group's first run again; empty if that is not to be found out.
+        What to type to make the best run of the best group again; empty if that is not to be found out.
     """
 
     title: str
@@ -170,19 +171,24 @@ def compare_runs(
         heat_map=shown_map,
         other_maps=() if shown_map is None else other_maps(ranges, sort, found, shown_map),
         curves=[histories(group) for group in groups[:BEST]],
-        command=command_of(groups[0], keys),
+        command=command_of(groups[0], sort, ["seed", *differing]),
     )
 
 
-def command_of(group: Group, keys: Sequence[str]) -> list[str]:
-    """Return what to type to make the first run of a group again, that of its lowest seeds."""
+def command_of(group: Group, sort: str, keys: Sequence[str]) -> list[str]:
+    """Return what to type to make a group's best run by a metric again, with the values of some keys, its seeds."""
     runs = [run for run in group.counted or group.runs if run.directory is not None]
     if not runs:
         return []
-    first = min(runs, key=lambda run: [seed for key, seed in run.values.items() if is_seed(key)])
-    assert first.directory is not None
+
+    def badness(run: PastRun) -> tuple[float, list[int]]:
+        value = run.metrics.get(sort, -math.inf if more_is_better(sort) else math.inf)
+        return -value if more_is_better(sort) else value, [seed for key, seed in run.values.items() if is_seed(key)]
+
+    best = min(runs, key=badness)
+    assert best.directory is not None
     try:
-        return ["deeprob-train", *shortest(read(RunConfig, first.directory / "config.yaml"), keys)]
+        return ["deeprob-train", *shortest(read(RunConfig, best.directory / "config.yaml"), keys)]
     except UserError as error:
         note(f"no command for the best runs: {error}")
         return []

@@ -1,7 +1,7 @@
 """A comparison as one HTML page that needs nothing but itself: ``page.html`` is its frame, style and script."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -44,9 +44,15 @@ def page(comparison: Comparison) -> str:
     return frame.substitute(title=escape(comparison.title), chips="".join(marks), body="\n".join(body))
 
 
-def group_name(group: Group) -> str:
-    """Return what distinguishes a group from others, in words."""
-    return " ".join(f"{key}={word}" for key, word in group.values.items()) or "all runs"
+def group_name(group: Group, keys: Collection[str]) -> str:
+    """Return a group's values of some keys, in words."""
+    return " ".join(f"{key}={word}" for key, word in group.values.items() if key in keys) or "all runs"
+
+
+def differing(groups: Sequence[Group]) -> list[str]:
+    """Return the keys in which groups differ; all of them where they are the same in each."""
+    keys = list(dict.fromkeys(key for group in groups for key in group.values))
+    return [key for key in keys if len({group.values.get(key) for group in groups}) > 1] or keys
 
 
 def _chip(text: str, lost: bool = False) -> str:
@@ -59,19 +65,20 @@ def _section(title: str, remark: str, content: str, kind: str = "") -> str:
 
 def _best_section(comparison: Comparison) -> str:
     found, metric = comparison.best.estimate(comparison.sort), comparison.sort
-    number, _, margin = estimated(metric, found).partition(" ± ")
+    number, margin = _parts(metric, found)
     unit = next((unit for unit in (" %", " s") if margin.endswith(unit)), "")
-    interval = f" <small>± {escape(margin)}</small>" if margin else ""
+    interval = f" <small>{escape(margin)}</small>" if margin else ""
     command = ""
     if comparison.command:
         words = escape(shlex.join(comparison.command))
         button = '<button type="button" data-copy hidden>copy</button>'
         command = f'<div class="command"><code>{words}</code>{button}</div>'
+    name = group_name(comparison.best, comparison.keys)
     runs = f"{escape(comparison.best.state)} runs{escape(doubt(comparison))}"
     return (
         '<section class="wide best">\n'
         f'<div><h2>best {escape(metric)}</h2><div class="figure">{escape(number + unit)}{interval}</div></div>\n'
-        f'<div><div class="word">{escape(group_name(comparison.best))}</div><p>{runs}</p>{command}</div>\n</section>'
+        f'<div><div class="word">{escape(name)}</div><p>{runs}</p>{command}</div>\n</section>'
     )
 
 
@@ -115,7 +122,8 @@ def _bar(key: str, part: float | None) -> str:
 
 
 def _curves_section(comparison: Comparison) -> str:
-    names = [group_name(group) for group in comparison.groups[: len(comparison.curves)]]
+    shown = comparison.groups[: len(comparison.curves)]
+    names = [group_name(group, differing(shown)) for group in shown]
     charts = [
         f"<figure><figcaption>{escape(metric)}</figcaption>{drawn}</figure>"
         for metric in panels(comparison.curves, comparison.sort)
@@ -126,7 +134,7 @@ def _curves_section(comparison: Comparison) -> str:
     legend = [
         f'<li class="k{n}"><b>{n + 1}</b><span class="word">{escape(name)}</span></li>' for n, name in enumerate(names)
     ]
-    count = "The best group" if len(names) == 1 else f"The best {len(names)} groups"
+    count = f"The best {len(shown)} of {len(comparison.groups)} groups by {comparison.sort}"
     remark = f"{count}: mean over seeds epoch by epoch, the band one standard deviation to either side."
     content = f'<div class="charts">{"".join(charts)}</div><ol class="legend">{"".join(legend)}</ol>'
     return _section("Learning curves", remark, content, "wide")
@@ -140,12 +148,15 @@ def _table_section(comparison: Comparison) -> str:
         button = f'<button type="button">{escape(name)}</button>'
         return f'<th scope="col" class="{kind}" data-first="{first}"{order}>{button}</th>'
 
-    heads = [head("rank", "", "ascending")]
+    def measure(name: str) -> str:
+        return head(name, "", "descending" if more_is_better(name) else "ascending")
+
+    heads = [head("rank", "", "ascending"), measure(sort)]
     heads += [head(key, "word", "ascending") for key in comparison.keys]
-    heads += [head(name, "", "descending" if more_is_better(name) else "ascending") for name in comparison.columns]
+    heads += [measure(name) for name in comparison.columns if name != sort]
     heads.append(head("runs", "text", "descending"))
     rows = [
-        f'<tr data-words="{escape(group_name(group).lower())}"{" class=lost" if group.lost else ""}>'
+        f'<tr data-words="{escape(group_name(group, comparison.keys).lower())}"{" class=lost" if group.lost else ""}>'
         f"{''.join(_row_cells(comparison, group, rank))}</tr>"
         for rank, group in enumerate(comparison.groups, 1)
     ]
@@ -161,21 +172,34 @@ def _table_section(comparison: Comparison) -> str:
 
 def _row_cells(comparison: Comparison, group: Group, rank: int) -> Iterator[str]:
     yield f'<td data-v="{rank}">{rank}</td>'
+    yield _measured(comparison, group, comparison.sort)  # first, so that a phone shows it
     for key in comparison.keys:
         word = escape(group.values.get(key, ""))
         yield f'<td data-v="{word}" class="word">{word}</td>'
     for name in comparison.columns:
-        kind = ' class="sorted"' if name == comparison.sort else ""
-        found = group.estimate(name)
-        yield f'<td data-v="{"" if found is None else repr(found.mean)}"{kind}>{_estimated(name, found)}</td>'
+        if name != comparison.sort:
+            yield _measured(comparison, group, name)
     runs = "".join(f"<li>{escape(line)}</li>" for line in _lines(group, comparison.sort))
     detail = f"<details><summary>{escape(group.state)}</summary><ul>{runs}</ul></details>"
     yield f'<td data-v="{sum(run.finished for run in group.runs)}" class="text">{detail}</td>'
 
 
+def _measured(comparison: Comparison, group: Group, name: str) -> str:
+    kind = ' class="sorted"' if name == comparison.sort else ""
+    found = group.estimate(name)
+    return f'<td data-v="{"" if found is None else repr(found.mean)}"{kind}>{_estimated(name, found)}</td>'
+
+
 def _estimated(metric: str, found: Estimate | None) -> str:
-    number, between, margin = estimated(metric, found).partition(" ± ")
-    return escape(number) + (f" <small>± {escape(margin)}</small>" if between else "")
+    number, margin = _parts(metric, found)
+    return escape(number) + (f" <small>{escape(margin)}</small>" if margin else "")
+
+
+def _parts(metric: str, found: Estimate | None) -> tuple[str, str]:
+    """Return a mean and its interval, such as ``90.00`` and ``± 1.23 %``, or ``90.00 %`` and nothing."""
+    text = estimated(metric, found)
+    number, _, margin = text.partition(" ")
+    return (number, margin) if margin.startswith(("±", "−")) else (text, "")
 
 
 def _lines(group: Group, metric: str) -> Iterator[str]:

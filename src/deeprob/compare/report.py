@@ -58,13 +58,18 @@ def doubt(comparison: Comparison) -> str:
 
 
 def estimated(metric: str, found: Estimate | None) -> str:
-    """Return a mean with its interval for people; empty for none."""
+    """Return a mean with its interval for people; empty for none. An interval of shares ends at 0 and at 100 %."""
     if found is None:
         return ""
     mean = shown(metric, {metric: found.mean})
     if found.margin is None:
         return mean
-    return f"{mean.removesuffix(' %').removesuffix(' s')} ± {shown(metric, {metric: found.margin})}"
+    number = mean.removesuffix(" %").removesuffix(" s")
+    low, high = found.ends
+    if mean.endswith(" %") and (low < 0 or high > 1):
+        below, above = (shown(metric, {metric: room}) for room in (found.mean - max(low, 0), min(high, 1) - found.mean))
+        return f"{number} −{below.removesuffix(' %')} +{above}"
+    return f"{number} ± {shown(metric, {metric: found.margin})}"
 
 
 def cell(level: Level | None, metric: str) -> str:
@@ -100,10 +105,10 @@ def _print_groups(comparison: Comparison, groups: Sequence[Group]) -> None:
     keys = comparison.keys
     rows = [[group.values.get(key, "") for key in keys] + [group.state] for group in groups]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    table = LiveTable([*keys, "runs", *comparison.columns], widths, len("100.00 ± 10.00 %"))
-    for group, row in zip(groups, rows, strict=True):
-        cells = [estimated(name, group.estimate(name)) for name in comparison.columns]
-        table.row([*row, *cells], style="red" if group.lost else "")
+    cells = [[estimated(name, group.estimate(name)) for name in comparison.columns] for group in groups]
+    table = LiveTable([*keys, "runs", *comparison.columns], widths, max(len(text) for some in cells for text in some))
+    for group, row, some in zip(groups, rows, cells, strict=True):
+        table.row([*row, *some], style="red" if group.lost else "")
 
 
 def _print_effects(comparison: Comparison) -> None:

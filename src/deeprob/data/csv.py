@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -69,12 +69,14 @@ class CSVConfig(DatasetConfig):
         if both := set(targets) & set(inputs):
             raise UserError(f"dataset.inputs: {table.names[min(both)]} is a target; a column is one or the other")
         numbers = table.numbers(inputs)
+        columns = table.header_of(inputs)
         if self.regression:
-            return self.hold_out(Examples(numbers, table.numbers(targets)), self.test_fraction, ())
+            splits = self.hold_out(Examples(numbers, table.numbers(targets)), self.test_fraction, ())
+            return replace(splits, columns=columns, target_columns=table.header_of(targets))
         if len(targets) > 1:
             raise UserError("dataset.targets: classes stand in one column; numbers need dataset.task=regression")
         labels, classes = table.labels(targets[0])
-        return self.hold_out(Examples(numbers, labels), self.test_fraction, classes)
+        return replace(self.hold_out(Examples(numbers, labels), self.test_fraction, classes), columns=columns)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Table:
     Attributes
     ----------
     names
-        The columns' names, or their positions.
+        The columns' names, or their positions where the table has no `header`.
     rows, lines
         The cells of each row, without surrounding spaces, and the number of the file's line where each row ends.
     """
@@ -93,12 +95,17 @@ class Table:
     names: tuple[str, ...]
     rows: list[list[str]]
     lines: list[int]
+    header: bool
 
     def column(self, key: str, name: str) -> int:
         """Return the position of the column `name`, which stands in the config's `key`."""
         if name not in self.names:
             raise UserError(f"dataset.{key}: {self.path} has no column {name}; {did_you_mean(name, self.names)}")
         return self.names.index(name)
+
+    def header_of(self, columns: Sequence[int]) -> tuple[str, ...]:
+        """Return the names of columns in the header; nothing where there is none."""
+        return tuple(self.names[column] for column in columns) if self.header else ()
 
     def numbers(self, columns: Sequence[int]) -> Tensor:
         """Return the numbers (N, K) of K columns as float64; each must fit into a float32."""
@@ -153,7 +160,7 @@ def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
                 raise UserError(f"{path}: column {place + 1} has {fault}; each needs one of its own")
     if len(rows) < 2:
         raise UserError(f"{path}: {len(rows)} row(s) of data; it needs two or more")
-    return Table(path, names, rows, lines)
+    return Table(path, names, rows, lines, named)
 
 
 def _rows(path: Path, delimiter: str) -> tuple[list[list[str]], list[int]]:

@@ -60,12 +60,16 @@ class Splits:
         The training split; the validation split, or None; the test split.
     classes
         The classes' names; a target is a position in this tuple. Empty for regression.
+    columns, target_columns
+        Names of the inputs, and of the numbers to be hit, in the header of a table; else empty.
     """
 
     train: Examples
     val: Examples | None
     test: Examples
     classes: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    target_columns: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> int:

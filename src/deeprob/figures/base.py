@@ -128,6 +128,20 @@ class FigureConfig:
         return path
 
 
+def columns_of_table(run: Run) -> tuple[str, ...]:
+    """Return the names of the columns that a run's model sees, as its table's header has them; nothing if it has none.
+
+    Features other than the inputs as they are have no such names.
+    """
+    return run.data().columns if run.config.features.unchanged and len(run.predictor.input_shape) == 1 else ()
+
+
+def plane_names(run: Run) -> tuple[str, str]:
+    """Return what the axes of a run's input plane are called: as in its table's header, else x₁ and x₂."""
+    names = [shortened(name, 30).replace("$", r"\$") for name in run.data().columns]  # a name is no formula
+    return (names[0], names[1]) if names else ("$x_1$", "$x_2$")
+
+
 def tell_cut(figure: FigureConfig, runs: Mapping[str, Run], key: str) -> None:
     """Print a note if a picture that was asked for under a key shows only part of a run, or of several."""
     if cut := figure.cut_of_runs(runs):
@@ -166,10 +180,14 @@ def group_by_seed(titles: Sequence[str]) -> dict[str, list[str]]:
     """
     groups: dict[str, list[str]] = {}
     for title in titles:
-        words = re.findall(r"(?:\[[^\]]*\]|\{[^}]*\}|[^\s,])+", title)
-        others = [word for word in words if not re.match(r"[^=]*\bseed=", word)]
+        others = [word for word in title_words(title) if not re.match(r"[^=]*\bseed=", word)]
         groups.setdefault(" ".join(others), []).append(title)
     return groups
+
+
+def title_words(title: str) -> list[str]:
+    """Return the words of a title; spaces and commas within brackets belong to a word."""
+    return re.findall(r"(?:\[[^\]]*\]|\{[^}]*\}|[^\s,])+", title)
 
 
 def figures_of_runs() -> dict[str, FigureConfig]:

@@ -6,8 +6,8 @@ SIDE = 26.0
 RUNS = 12
 """Runs side by side."""
 
-CURVES = 40
-"""Runs, or groups of runs that differ in seeds alone, as curves on the same axes."""
+CURVES = 6
+"""Groups of runs that differ in seeds alone, as curves on the same axes, unless a figure is told otherwise."""
 
 CLASSES = 100
 """Classes."""

@@ -146,11 +146,23 @@ def picture_axes(axes: Axes, title: str = "") -> None:
         axes.set_title(title, fontsize=8, fontweight="normal", loc="center", pad=3)
 
 
-def plane_axes(axes: Axes, limits: tuple[float, float, float, float]) -> None:
-    """Make axes a view of the plane within (left, right, bottom, top), with equal scales."""
+def equal_scales(limits: tuple[float, float, float, float]) -> bool:
+    """Tell whether one scale suits both axes of (left, right, bottom, top): neither is over three times as long."""
     left, right, bottom, top = limits
-    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
-    label_axes(axes, "$x_1$", "$x_2$")
+    return 1 / 3 <= (top - bottom) / (right - left) <= 3
+
+
+def plane_axes(
+    axes: Axes, limits: tuple[float, float, float, float], names: tuple[str, str] = ("$x_1$", "$x_2$")
+) -> None:
+    """Make axes a view of the plane within (left, right, bottom, top), with equal scales where these suit."""
+    left, right, bottom, top = limits
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+    if equal_scales(limits):
+        axes.set_aspect("equal")
+    else:
+        axes.set(aspect="auto", box_aspect=1)
+    label_axes(axes, *names)
     axes.locator_params(nbins=5)
 
 

@@ -153,7 +153,7 @@ class Watch:
         inputs = run.features_of("train", slice(SAMPLE))
         with torch.no_grad():
             for name, values in run.model.stages(inputs):
-                self.events.histogram(f"activations/{name.replace(' ', '_')}", values.numpy(), step)
+                self.events.histogram(f"units/{name.replace(' ', '_')}", values.numpy(), step)
         for name, shares in activation_statistics(run.model, inputs).items():
             layer = name.replace(" ", "_")
             self.events.scalars({f"units/{layer}_{share}": value for share, value in shares.items()}, step)

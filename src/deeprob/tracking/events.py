@@ -34,12 +34,20 @@ CHARTS = {
 }
 """The custom scalars tab: charts that show several curves of a run together."""
 
+FIRST = {f"{split}/{name}": f"curves/{name}/{split}" for name in ("accuracy", "loss") for split in ("train", "val")}
+"""Curves that are written a second time, so that they are what TensorBoard opens on.
+
+Its time series tab sorts groups of tags by name, whatever they are of, and opens the first two: else these would be
+figures and learning rates.
+"""
+
 BEST = [f"{split}/{measure}" for split in ("train", "val", "test") for measure in ("accuracy", "loss")]
-"""Metrics of the best checkpoint, which are written under ``best/`` when a run has ended well, beside the curves.
+"""Metrics of the best checkpoint, which are written under ``curves-best/`` when a run has ended well.
 
 The HParams tab has a column for each tag, in the order of the alphabet, and shows the first five: without these norms
 and learning rates. An experiment's summary could give another order, but TensorBoard takes that of one run for all, in
-place of what it finds out by itself: which keys there are, and in which of them runs differ.
+place of what it finds out by itself: which keys there are, and in which of them runs differ. That tab sorts ``-``
+before ``/``, so that these columns are first; the time series tab does not, and opens on the curves.
 """
 
 
@@ -76,6 +84,7 @@ class EventFile:
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write a point of several curves."""
+        values = {**values, **{FIRST[tag]: value for tag, value in values.items() if tag in FIRST}}
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
@@ -134,7 +143,7 @@ class EventFile:
 
     def best(self, metrics: Mapping[str, float], step: int) -> None:
         """Write the metrics of the best checkpoint, for the first columns of the HParams tab."""
-        self.scalars({f"best/{name}": metrics[name] for name in BEST if name in metrics}, step)
+        self.scalars({f"curves-best/{name}": metrics[name] for name in BEST if name in metrics}, step)
 
     def finished(self, completed: bool) -> None:
         """Write how the run ended, for the HParams tab."""

@@ -130,8 +130,8 @@ def test_titles_say_how_separable_each_stage_is(folding):
     stages = stages_of(folding, lines=2, resolution=10)
     measured = [100 * separability(stage.train, stage.train) for stage in stages]
     assert said == [f"linear probe {share:.1f} %" for share in measured]
-    assert [axes.get_xlabel() for axes in panels] == ["$x_{1}$", "$h_{1}$", "$h_{1}$", "$f_{1}$"]
-    assert [axes.get_ylabel() for axes in panels] == ["$x_{2}$", "$h_{2}$", "$h_{2}$", "$f_{2}$"]
+    assert [axes.get_xlabel() for axes in panels] == ["$x_1$", "$h_{1}$", "$h_{1}$", "$f_{1}$"]
+    assert [axes.get_ylabel() for axes in panels] == ["$x_2$", "$h_{2}$", "$h_{2}$", "$f_{2}$"]
 
 
 def test_points_have_their_classes_colors_and_none_lies_below_all_others(folding):

@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +7,8 @@ import torch
 
 from deeprob import load_run
 from deeprob.errors import UserError
+from deeprob.figures.of_layers.feature_space import FeatureSpaceConfig
+from deeprob.figures.of_models.decision_boundary import DecisionBoundaryConfig
 from deeprob.figures.of_models.templates import TemplatesConfig, feeds
 from deeprob.figures.style import FAINT, palette_color, png
 
@@ -118,6 +121,74 @@ def test_many_rows_have_an_axis_in_place_of_names(trained):
     run = trained("model.layers=2", "model.width=40", "dataset.distractors=1")
     axes, _ = TemplatesConfig(units=40).draw(run).axes
     assert axes.get_ylabel() == "unit, by how much it feeds a score"
+
+
+@pytest.fixture
+def table_run(deeprob):
+    """Train a linear model for an epoch on a table with such a first line, and rows of numbers."""
+
+    def train(header, *words):
+        columns = header.count(",") + 1
+        rows = [",".join(str((7 * row + 3 * column**2) % 10) for column in range(columns - 1)) for row in range(20)]
+        lines = [header, *(f"{row},{number % 2}" for number, row in enumerate(rows))]
+        Path("table.csv").write_text("\n".join(filter(None, lines)))
+        words = ("dataset=csv", "dataset.root=table.csv", "model=linear", "trainer.epochs=1", *words)
+        result = deeprob(*words, "trainer.figures=[]", "hydra.run.dir=run")
+        assert result.status == 0, result.err
+        return load_run("run")
+
+    return train
+
+
+def ticks(axis):
+    return [label.get_text() for label in axis.get_ticklabels()]
+
+
+def test_columns_are_called_as_in_the_header(table_run):
+    axes, _ = TemplatesConfig().draw(table_run("length,width,$a$ b,kind")).axes
+    assert ticks(axes.xaxis) == ["length", "width", "$a$ b"]
+    assert texts(axes)[0] == f"{axes.images[0].get_array()[0, 0]:.2g}".replace("-", "−")
+    assert axes.get_title(loc="left") == "what each score looks for"
+
+
+def test_of_many_columns_those_of_the_largest_weights_are_shown(table_run):
+    run = table_run(",".join(f"column {number}" for number in range(40)) + ",kind")
+    with torch.no_grad():
+        run.model.layer.weight[:] = torch.arange(40) * torch.tensor([[0.0], [-1.0]])
+    figure = TemplatesConfig().draw(run)
+    assert ticks(figure.axes[0].xaxis) == [f"column {number}" for number in range(8, 40)]
+    assert figure.axes[0].images[0].get_array()[1].tolist() == [-number for number in range(8, 40)]
+    assert TemplatesConfig().cut(run) == "32 of 40 columns (those of the largest weights)"
+
+
+def test_a_regression_on_one_column_names_both(table_run):
+    words = ("dataset.task=regression", "loss=squared_error")
+    axes, _ = TemplatesConfig().draw(table_run("width,length", *words)).axes
+    assert (ticks(axes.xaxis), ticks(axes.yaxis), len(texts(axes))) == (["width"], ["length"], 1)
+
+
+def test_no_names_are_invented(deeprob):
+    words = (
+        "dataset=random_regression",
+        "dataset.inputs=1",
+        "dataset.outputs=1",
+        "loss=squared_error",
+        "model=linear",
+        "trainer.epochs=1",
+    )
+    assert deeprob(*words, "trainer.figures=[]", "hydra.run.dir=run").status == 0
+    axes, _ = TemplatesConfig().draw(load_run("run")).axes
+    assert (axes.get_xlabel(), ticks(axes.yaxis)) == ("column of the inputs", ["output 1"])
+    assert [place for place in axes.get_xticks() if 0.5 <= place <= 1.5] == [1]
+
+
+def test_on_the_plane_axes_are_columns(table_run):
+    run = table_run("length,width $0,kind")
+    for figure in (TemplatesConfig(points=10), DecisionBoundaryConfig(resolution=9), FeatureSpaceConfig(resolution=9)):
+        drawn = figure.draw(run)
+        png(drawn)
+        assert (drawn.axes[0].get_xlabel(), drawn.axes[0].get_ylabel()) == ("length", r"width \$0"), figure
+    assert [text.get_text() for text in drawn.legends[0].get_texts()][1:3] == ["constant length", "constant width $0"]
 
 
 def test_numbers_to_predict_have_faint_points_and_names_of_their_own(deeprob):

@@ -10,7 +10,7 @@ from deeprob.figures.style import INK, palette_color
 LIMITS = (-2.0, 2.0, -1.0, 1.0)
 
 
-def drawn(v, c, strengths=None, colors=None):
+def drawn(v, c, strengths=None, colors=None, limits=LIMITS):
     axes = Figure().subplots()
     v, c = torch.tensor(v).double(), torch.tensor(c).double()
     units = len(v)
@@ -20,7 +20,7 @@ def drawn(v, c, strengths=None, colors=None):
         c,
         torch.ones(units) if strengths is None else torch.tensor(strengths),
         colors or [INK] * units,
-        LIMITS,
+        limits,
     )
     return axes
 
@@ -37,6 +37,15 @@ def test_a_units_line_is_where_it_is_0_and_its_arrow_is_its_template():
     np.testing.assert_allclose(short, np.array([1.5, -2.0]) / 5 * diagonal / 8)
     for arrow, v, c in zip(axes.texts, ([3.0, 4.0], [1.5, -2.0]), (1.0, 0.5), strict=True):
         assert np.dot(arrow.xyann, v) + c == pytest.approx(0, abs=1e-12)
+
+
+def test_with_a_scale_for_each_axis_arrows_are_as_in_a_square():
+    axes = drawn([[[1.0, 0.00390625]]], [[0.5]], limits=(-2.0, 2.0, -1000.0, 1000.0))
+    (line,), (arrow,) = axes.lines, axes.texts
+    np.testing.assert_allclose(line.get_xydata() @ [1.0, 0.00390625] + 0.5, 0, atol=1e-12)
+    along, across = (np.array(step) / [4, 2000] for step in (np.subtract(arrow.xy, arrow.xyann), [0.00390625, -1.0]))
+    assert along @ across == pytest.approx(0, abs=1e-9)
+    assert np.linalg.norm(along) == pytest.approx(2**0.5 / 8)
 
 
 def test_a_maxout_unit_has_a_line_for_each_piece():

@@ -40,7 +40,7 @@ def test_curves_over_epochs_seconds_and_evaluations(race):
     figure = OptimizerRaceConfig().compare(race)
     assert len(figure.axes) == 6
     assert [axes.get_xlabel() for axes in figure.axes[3:]] == [
-        "epoch", "seconds of training", "evaluations, in passes over the data",
+        "epoch", "seconds of training", "gradient evaluations, in passes over the data",
     ]  # fmt: skip
     assert [axes.get_ylabel() for axes in figure.axes[::3]] == ["loss", "accuracy (%)"]
     adam, lbfgs = figure.axes[0].lines[0], figure.axes[0].lines[2]

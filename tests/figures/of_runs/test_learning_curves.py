@@ -12,7 +12,7 @@ from PIL import Image
 from deeprob import load_run
 from deeprob.config import load
 from deeprob.errors import UserError
-from deeprob.figures.of_runs.learning_curves import LABELS, LearningCurvesConfig
+from deeprob.figures.of_runs.learning_curves import LABELS, LearningCurvesConfig, usual_x
 from deeprob.figures.of_runs.recorded_metrics import quantity
 from deeprob.figures.style import palette_color, png
 from deeprob.tracking.run_dir import COLUMNS
@@ -93,6 +93,19 @@ def test_the_best_epoch_over_steps(runs):
     assert loss.get_xlabel() == "step"
 
 
+def test_runs_are_compared_by_evaluations_if_some_steps_had_several(runs):
+    adam, lbfgs, unknown = runs([4, 1], [3, 2], [5, 6])
+    for run, evaluations in ((adam, (10, 20)), (lbfgs, (30, 50))):
+        rows = [f"{n},{10 * n},{n},{count}" for n, count in enumerate(evaluations, 1)]
+        (run.directory / "metrics.csv").write_text("\n".join(["epoch,step,val/loss,optim/evaluations", *rows]))
+    (axes,) = LearningCurvesConfig().compare({"adam": adam, "lbfgs": lbfgs}).axes
+    assert axes.get_xlabel() == "gradient evaluations, in passes over the data"
+    assert [line.get_xdata().tolist() for line in curves(axes)] == [[1, 2], [3, 5]]
+    assert LearningCurvesConfig().draw(adam).axes[0].get_xlabel() == "epoch"
+    assert LearningCurvesConfig(x="epoch").draw(lbfgs).axes[0].get_xlabel() == "epoch"
+    assert usual_x([lbfgs, unknown]) == "epoch"  # which is nowhere on an axis of evaluations
+
+
 def test_without_a_validation_split_nothing_is_marked(deeprob, small):
     assert deeprob(*small, "hydra.run.dir=run").status == 0
     figure = LearningCurvesConfig().draw(load_run("run"))
@@ -130,13 +143,19 @@ def test_mean_and_band_by_hand(runs):
 
 
 def test_long_titles_fit(runs):
-    made = runs(*[[2, 1]] * 12)
+    made = runs(*[[2, 1]] * 10)
     title = "model.hidden=[64,64,64,64] model.activation=relu optimizer.weight_decay="
-    titles = {f"{title}{number}": run for number, run in enumerate(made[:11])}
-    titles["x" * 200] = made[11]
-    figure = LearningCurvesConfig().compare(titles)
+    titles = {f"{title}{number}": run for number, run in enumerate(made[:9])}
+    titles["x" * 200] = made[9]
+    figure = LearningCurvesConfig(curves=10).compare(titles)
     assert not is_cut(figure)
-    assert len(legend(figure, 1)) == len({line.get_color() for line in figure.axes[0].lines}) == 12
+    assert len(legend(figure, 1)) == len({line.get_color() for line in figure.axes[0].lines}) == 10
+
+
+def test_names_that_are_long_have_what_differs_in_them(runs):
+    common = " ".join(f"model.part_{number}=[64,64]" for number in range(9))
+    titles = {f"{common} width={number} {common[::-1]}": run for number, run in enumerate(runs([2, 1], [3, 1]))}
+    assert legend(LearningCurvesConfig().compare(titles), 1) == ["width=0", "width=1"]
 
 
 @pytest.mark.parametrize(

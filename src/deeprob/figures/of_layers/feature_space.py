@@ -93,7 +93,7 @@ class FeatureSpaceConfig(FigureConfig):
             axes.set_axis_off()
         left_out = [stage_title(stage.name) for stage in others[:-most]]
         ends = " to ".join(dict.fromkeys([*left_out[:1], *left_out[-1:]]))
-        legend(canvas, run.classes, columns, f"left out after the input: {ends}" if left_out else "")
+        legend(canvas, run, columns, f"left out after the input: {ends}" if left_out else "")
 
     def cut(self, run: Run) -> str:
         """Return what is shown where limits leave something out."""
@@ -177,11 +177,14 @@ def scores_after(run: Run, stages: list[Stage], stage: Stage) -> Scores | None:
     return scores
 
 
-def legend(canvas: FigureBase, classes: Sequence[str], columns: int, remark: str = "") -> None:
+def legend(canvas: FigureBase, run: Run, columns: int, remark: str = "") -> None:
     """Say below so many columns of panels what is what, under a remark if there is one."""
-    marks = [Line2D([], [], color=INK, lw=1.3, label="boundary")] if len(classes) <= caps.CLASSES else []
-    marks += [Line2D([], [], color=ink, lw=1.2, label=f"constant {x}") for ink, x in ((UPRIGHT, "x₁"), (LEVEL, "x₂"))]
-    marks += class_marks(classes)
+    marks = [Line2D([], [], color=INK, lw=1.3, label="boundary")] if len(run.classes) <= caps.CLASSES else []
+    marks += [
+        Line2D([], [], color=ink, lw=1.2, label=f"constant {shortened(name, LONGEST)}")
+        for ink, name in zip((UPRIGHT, LEVEL), run.data().columns or ("x₁", "x₂"), strict=True)
+    ]
+    marks += class_marks(run.classes)
     across = min(len(marks), 2 * columns)
     canvas.legend(handles=marks, loc="outside lower center", ncols=across, handletextpad=0.4, title=remark)
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from deeprob.assembly.finished import Run
 from deeprob.data import Examples
 from deeprob.errors import UserError
 from deeprob.figures import caps
+from deeprob.figures.base import plane_names
 from deeprob.figures.caps import in_words, some_of
 from deeprob.figures.of_layers.tracing import trace
 
@@ -115,6 +116,8 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
     stages = []
     for name, outcomes in stage_outcomes(run, pieces):
         projection = project(name, outcomes[0], units)
+        if name == INPUT:
+            projection = replace(projection, labels=plane_names(run))
         places = [projection(outcome) for outcome in outcomes]
         if outcomes[0].shape[1] == 1:
             stack(places, chosen.targets)

@@ -94,7 +94,7 @@ class WarpFilmConfig(FigureConfig):
             SceneScreen(axes, targets).show(scene)
         for axes in cells[len(scenes) :]:
             axes.set_axis_off()
-        legend(canvas, run.classes, columns)
+        legend(canvas, run, columns)
 
     def _stages(self, run: Run) -> list[Stage]:
         """Return the stages shown: the input, and the last ones after it."""

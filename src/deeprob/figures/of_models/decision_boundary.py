@@ -17,8 +17,8 @@ from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, number, register
 from deeprob.data import Examples
 from deeprob.figures import caps
-from deeprob.figures.base import FigureConfig
-from deeprob.figures.style import INK, breadth, palette_color, plane_axes, rgb, shortened
+from deeprob.figures.base import FigureConfig, plane_names
+from deeprob.figures.style import INK, breadth, equal_scales, palette_color, plane_axes, rgb, shortened
 
 
 @register("figure", "decision_boundary")
@@ -52,8 +52,9 @@ class DecisionBoundaryConfig(FigureConfig):
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches, with the plane's own proportions."""
-        left, right, bottom, top = limits_of(run.examples("train").inputs)
-        return 4.2, 0.9 + 3.3 * min(max((top - bottom) / (right - left), 0.4), 1.4)
+        left, right, bottom, top = limits = limits_of(run.examples("train").inputs)
+        height = min(max((top - bottom) / (right - left), 0.4), 1.4) if equal_scales(limits) else 1.0
+        return 4.2, 0.9 + 3.3 * height
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
@@ -62,7 +63,7 @@ class DecisionBoundaryConfig(FigureConfig):
         limits = limits_of(run.examples("train").inputs)
         draw_regions(axes, run, limits, self.resolution)
         scatter(axes, examples, self.points)
-        plane_axes(axes, limits)
+        plane_axes(axes, limits, plane_names(run))
         axes.set_title(f"{100 * run.evaluate(self.split)['accuracy']:.1f} % right ({self.split})")
         class_legend(axes, run.classes)
 

@@ -14,7 +14,7 @@ from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, number, register
 from deeprob.data import Examples
 from deeprob.figures import caps
-from deeprob.figures.base import FigureConfig
+from deeprob.figures.base import FigureConfig, plane_names
 from deeprob.figures.caps import rows_within, some_of
 from deeprob.figures.of_models.confusion import needs_classes
 from deeprob.figures.of_models.decision_boundary import class_legend, draw_regions, scatter
@@ -142,7 +142,7 @@ def plane(axes: Axes, run: Run, examples: Examples, shown: Tensor) -> None:
     for place in shown.tolist():
         point, target = examples.inputs[place].tolist(), int(examples.targets[place])
         axes.plot(*point, "o", color=palette_color(target), ms=6.5, mec=INK, mew=1.3)
-    plane_axes(axes, limits)
+    plane_axes(axes, limits, plane_names(run))
     class_legend(axes, run.classes)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
@@ -16,16 +17,19 @@ from deeprob.config import number, register
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures import caps
 from deeprob.figures.bank import Bank
-from deeprob.figures.base import FigureConfig
+from deeprob.figures.base import FigureConfig, columns_of_table, plane_names
 from deeprob.figures.caps import in_words, some_of
 from deeprob.figures.of_models.decision_boundary import class_legend, evenly_spaced, scatter
 from deeprob.figures.of_models.template_bank import bank_of_classes, bank_of_units, overview
 from deeprob.figures.of_models.unit_lines import draw_units
 from deeprob.figures.of_models.units import first_layer, mean_derivatives
-from deeprob.figures.style import DIVERGING, FAINT, INK, palette_color, plane_axes, shortened
+from deeprob.figures.style import DIVERGING, FAINT, INK, LETTER, breadth, palette_color, plane_axes, shortened
 
 LINES, NAMED = 24, 32
-"""Units shown by default: on the plane, and as rows of a table; so many rows have names."""
+"""Units shown by default: on the plane, and as rows of a table; so many rows and columns have names."""
+
+WRITTEN = 12
+"""Columns of a table at most whose weights are written as numbers too."""
 
 SAMPLE = 1000
 """Training examples that the units of deeper networks are ordered by."""
@@ -38,8 +42,9 @@ class TemplatesConfig(FigureConfig):
 
     Of pictures they are pictures: a weight of 0 is mid-grey, and all is divided by the pixels' deviation, since the
     model sees standardised pixels. Of points of the plane they are arrows, with the lines where wᵀx + b = 0. Of
-    anything else they are the rows of a table. A unit feeds a class by its weight in W₂; in deeper networks by the mean
-    derivative of the class's score by the unit's activation, over training examples.
+    anything else they are the rows of a table, whose columns are called as in the header of the data. A unit feeds a
+    class by its weight in W₂; in deeper networks by the mean derivative of the class's score by the unit's activation,
+    over training examples.
 
     Attributes
     ----------
@@ -77,7 +82,12 @@ class TemplatesConfig(FigureConfig):
             return 4.4, 4.5
         if sees_pixels(run):
             return self._bank(run).size()
-        return 8.3, 1.2 + 0.2 * min(len(self._rows(run)[0]), NAMED)
+        rows, _ = self._rows(run)
+        names = self._columns(run)
+        if not names:
+            return 8.3, 1.4 + 0.2 * min(len(rows), NAMED)
+        width = min(8.3, max(4.2, 2.6 + 0.6 * len(names)))
+        return width, 1.4 + 0.2 * min(len(rows), NAMED) + 0.7 * LETTER * max(breadth(name) for name in names.values())
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
@@ -120,11 +130,15 @@ class TemplatesConfig(FigureConfig):
         total, shown = len(score_names(run)), len(self._scores(run))
         what = "classes" if run.classes else "outputs"
         classes = some_of(shown, total, what, "the first") if self.cls is None else ""
+        names = () if run.predictor.input_shape == (2,) else columns_of_table(run)
+        columns = some_of(min(len(names), NAMED), len(names), "columns", "those of the largest weights")
         if not hidden(run):
-            return classes
+            return in_words(classes, columns)
         units = run.model.linear_layers[0].weight.shape[0] // pieces_of(run)
         wanted = min(units, self.units or 0)
-        return in_words(some_of(self._most(run) or 0, wanted, "units"), f"units by {classes}" if classes else "")
+        return in_words(
+            some_of(self._most(run) or 0, wanted, "units"), f"units by {classes}" if classes else "", columns
+        )
 
     def _plane(self, axes: Axes, run: Run) -> None:
         """Draw a run on the plane."""
@@ -149,7 +163,7 @@ class TemplatesConfig(FigureConfig):
             axes.plot(*evenly_spaced(training, self.points)[0].T, "o", color=FAINT, ms=3.2, mec="white", mew=0.4)
         strengths = strengths[chosen] / strengths.max().clamp(min=1e-300)
         draw_units(axes, v[chosen], c[chosen], strengths, [colors[unit] for unit in chosen], limits)
-        plane_axes(axes, limits)
+        plane_axes(axes, limits, plane_names(run))
         axes.set_title(title, fontsize=8.5, fontweight="normal")
         class_legend(axes, run.classes)
 
@@ -163,18 +177,37 @@ class TemplatesConfig(FigureConfig):
         units = order[: self._most(run) or max(1, NAMED // w.shape[1])]
         return w[units].flatten(0, 1), [f"unit {unit + 1}" for unit in units.tolist() for _ in range(w.shape[1])]
 
+    def _columns(self, run: Run) -> dict[int, str]:
+        """Return the places and names of the columns that have names: of very many those of the largest weights."""
+        names, (rows, _) = columns_of_table(run), self._rows(run)
+        largest = rows.abs().amax(0).argsort(descending=True, stable=True)[:NAMED].sort().values
+        return {place: shortened(names[place], 24) for place in largest.tolist()} if names else {}
+
     def _table(self, canvas: FigureBase, axes: Axes, run: Run) -> None:
         """Draw a run on anything else."""
-        rows, names = self._rows(run)
+        (rows, names), columns = self._rows(run), self._columns(run)
+        rows = rows[:, list(columns)] if columns else rows
         reach = rows.abs().max().item() or 1.0
         image = axes.imshow(rows.numpy(), cmap=DIVERGING, vmin=-reach, vmax=reach, aspect="auto")
         image.set_extent((0.5, rows.shape[1] + 0.5, len(rows) - 0.5, -0.5))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if columns:
+            places = range(1, len(columns) + 1)
+            axes.set_xticks(places, list(columns.values()), rotation=45, ha="right", rotation_mode="anchor")
+        else:
+            axes.set_xlabel("column of the inputs" if run.config.features.unchanged else "feature")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if rows.shape[1] <= WRITTEN and len(rows) <= NAMED:
+            for (row, column), weight in np.ndenumerate(rows.numpy()):
+                ink = "white" if abs(weight) > 0.6 * reach else INK
+                axes.text(
+                    column + 1, row, f"{weight:.2g}".replace("-", "−"), color=ink, fontsize=8, ha="center", va="center"
+                )
+        what = "unit" if hidden(run) else "score" if run.classes else "output"
+        axes.set_title(f"what each {what} looks for", pad=6)
         if len(rows) <= NAMED:
             axes.set_yticks(range(len(rows)), [shortened(name, 20) for name in names])
         else:
             axes.set_ylabel("unit, by how much it feeds a score" if hidden(run) else "score")
-        axes.set_xlabel("column of the inputs" if run.config.features.unchanged else "feature")
         canvas.colorbar(image, ax=axes, label="weight")
 
 
@@ -190,7 +223,7 @@ def sees_pixels(run: Run) -> bool:
 
 def score_names(run: Run) -> Sequence[str]:
     """Return what a run's scores are called."""
-    return run.classes or [f"output {place + 1}" for place in range(run.predictor.outputs)]
+    return run.classes or run.data().target_columns or [f"output {n + 1}" for n in range(run.predictor.outputs)]
 
 
 def place_of(run: Run, name: str | None) -> int | None:

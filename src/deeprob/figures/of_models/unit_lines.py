@@ -7,13 +7,15 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from deeprob.analysis.plane import Limits
+from deeprob.figures.style import equal_scales
 
 
 def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colors: Sequence[str], limits: Limits) -> None:
     """Draw for each unit the lines vᵀx + c = 0 of its pieces, each with an arrow along v.
 
     Arrows start on a circle around the middle, since many lines cross there. The longest v is an eighth of the
-    diagonal. Of many units the lines are thin, and only the 16 strongest have arrows.
+    diagonal. Of many units the lines are thin, and only the 16 strongest have arrows. Where the axes have a scale each,
+    arrows are along the derivative on the screen, at right angles to their lines.
 
     Parameters
     ----------
@@ -30,6 +32,8 @@ def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colors: Sequ
     """
     left, right, bottom, top = limits
     middle, extent = v.new_tensor([left + right, bottom + top]) / 2, v.new_tensor([right - left, top - bottom])
+    scale = torch.ones_like(extent) if equal_scales(limits) else extent
+    v, middle, extent = v * scale, middle / scale, extent / scale
     unit_length = extent.norm() / 8 / v.norm(dim=2).max()
     crowd = min(1.0, (24 / v[..., 0].numel()) ** 0.5)
     order = strengths.argsort(stable=True).tolist()
@@ -43,9 +47,9 @@ def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colors: Sequ
             foot = middle - vector * (vector @ middle + offset) / square
             along = torch.stack([-vector[1], vector[0]]) / square.sqrt()
             ends = foot + extent.norm() * torch.stack([-along, along])
-            axes.plot(*ends.T.numpy(), **look)
+            axes.plot(*(scale * ends).T.numpy(), **look)
             start = foot + along * ((0.38 * extent.min()) ** 2 - (foot - middle).square().sum()).clamp(min=0).sqrt()
+            tip, start = scale * (start + vector * unit_length), scale * start
             if unit in order[-16:] and left < start[0] < right and bottom < start[1] < top:
-                tip = start + vector * unit_length
                 arrow = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8, **look}
                 axes.annotate("", tuple(tip.tolist()), tuple(start.tolist()), arrowprops=arrow)

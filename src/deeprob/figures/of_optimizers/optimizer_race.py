@@ -15,14 +15,13 @@ from deeprob.figures.of_runs.learning_curves import (
     cut_of_curves,
     draw_curves,
     frame,
-    group_color,
     group_labels,
     groups_shown,
     legends,
     size_of,
 )
 from deeprob.figures.of_runs.recorded_metrics import quantity, read_metrics
-from deeprob.figures.style import drawn
+from deeprob.figures.style import PALETTE, drawn, palette_color
 
 COURSES = ("epoch", "seconds", "evaluations")
 
@@ -56,17 +55,17 @@ class OptimizerRaceConfig(FigureConfig):
 
     def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
         """Return how many of the curves are shown where not all are."""
-        return cut_of_curves(runs)
+        return cut_of_curves(runs, len(PALETTE))
 
     def compare(self, runs: Mapping[str, Run]) -> Figure:
         """Return the figure of several runs, a color for all that differ in seeds alone."""
-        groups = groups_shown(runs)
+        groups = groups_shown(runs, len(PALETTE))
         width, height = self.size(next(iter(runs.values())))
         (_, alone), (_, with_legend) = (
             size_of(len(COURSES), labels, len(COURSES)) for labels in ([""], group_labels(groups))
         )
         return drawn(
-            (width, height + with_legend - alone), lambda canvas: self.race(canvas, groups), cut_of_curves(runs)
+            (width, height + with_legend - alone), lambda canvas: self.race(canvas, groups), self.cut_of_runs(runs)
         )
 
     def race(self, canvas: FigureBase, groups: Mapping[str, Sequence[Run]]) -> None:
@@ -76,7 +75,7 @@ class OptimizerRaceConfig(FigureConfig):
         for line, name in zip(grid, rows, strict=True):
             for axes, x in zip(line, COURSES, strict=True):
                 for place, runs in enumerate(groups.values()):
-                    draw_curves(axes, runs, [name], x, group_color(place, len(groups)))
+                    draw_curves(axes, runs, [name], x, palette_color(place))
                 frame(axes, quantity(name), x, None)
                 if x != "epoch":
                     axes.set(xscale="log")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from statistics import fmean
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,13 +15,12 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from deeprob.assembly.finished import Run
-from deeprob.config import choice, register, some_words
+from deeprob.config import choice, number, register, some_words
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures import caps
-from deeprob.figures.base import FigureConfig, best_first, group_by_seed, ranking
-from deeprob.figures.caps import some_of
+from deeprob.figures.base import FigureConfig, best_first, group_by_seed, ranking, title_words
 from deeprob.figures.of_runs.recorded_metrics import Floats, Table, metric_curve, passes, quantity, read_metrics
-from deeprob.figures.style import INK, PALETTE, SEQUENTIAL, drawn, legend_columns, palette_color, shortened
+from deeprob.figures.style import INK, PALETTE, drawn, legend_columns, palette_color, shortened
 from deeprob.tracking.run_dir import COLUMNS
 
 BAND = 0.16
@@ -42,7 +42,7 @@ AXES: Mapping[str, tuple[str, Callable[[Table], Floats]]] = {
     "epoch": ("epoch", itemgetter("epoch")),
     "step": ("step", itemgetter("step")),
     "seconds": ("seconds of training", itemgetter("time/seconds")),
-    "evaluations": ("evaluations, in passes over the data", passes),
+    "evaluations": ("gradient evaluations, in passes over the data", passes),
 }
 """What curves can be drawn over: its label, and where it comes from."""
 
@@ -62,23 +62,27 @@ class LearningCurvesConfig(FigureConfig):
     """Loss and accuracy of the training and the validation split over the epochs, the best epoch marked.
 
     Of several runs those that differ in nothing but seeds are one curve: their mean, with a band of one standard
-    deviation (of the sample) around it as far as at least two of them go.
+    deviation (of the sample) around it as far as at least two of them go. Of many curves the best are shown.
 
     Attributes
     ----------
     x
-        What the curves are drawn over.
+        What the curves are drawn over; null: evaluations of the gradient if some run made more of them than steps, as
+        L-BFGS does, else epochs.
     log
         Whether the axis of losses is logarithmic; null: if they span two decades or more.
     metrics
         Columns of ``metrics.csv``; null: loss and accuracy. ``train/loss`` is L(W), ``val/loss`` has no λR(W) in it.
+    curves
+        Groups of runs shown at most, a color each.
     """
 
     usual: ClassVar[bool] = True
 
-    x: str = choice("epoch", among=tuple(AXES))
+    x: str | None = choice(None, among=tuple(AXES), optional=True)
     log: bool | None = choice(None, among=(True, False), optional=True)
     metrics: list[str] | None = some_words()
+    curves: int = number(caps.CURVES, minimum=1, maximum=len(PALETTE))
 
     def problems(self) -> Iterator[str]:
         """Yield metrics that there are not."""
@@ -97,17 +101,17 @@ class LearningCurvesConfig(FigureConfig):
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
         """Draw a run."""
-        self.curves(canvas, {"": [run]}, columns=2)
+        self.draw_groups(canvas, {"": [run]}, columns=2)
 
     def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
         """Return how many of the curves are shown where not all are."""
-        return cut_of_curves(runs)
+        return cut_of_curves(runs, self.curves)
 
     def compare(self, runs: Mapping[str, Run]) -> Figure:
         """Return the figure of several runs: a color for all that differ in seeds alone, two panels in a row."""
-        groups = groups_shown(runs)
+        groups = groups_shown(runs, self.curves)
         size = size_of(len(self.panels([run for some in groups.values() for run in some])), group_labels(groups), 2)
-        return drawn(size, lambda figure: self.curves(figure, groups, 2), cut_of_curves(runs))
+        return drawn(size, lambda figure: self.draw_groups(figure, groups, 2), self.cut_of_runs(runs))
 
     def panels(self, runs: Sequence[Run]) -> dict[str, list[str]]:
         """Return the metrics that the runs measured of those to be drawn, by the quantity that they are values of.
@@ -126,34 +130,45 @@ class LearningCurvesConfig(FigureConfig):
             raise UserError(f"{paths[0]}: no values of {wanted}; choose from {', '.join(measured) or 'nothing'}")
         return panels
 
-    def curves(self, canvas: FigureBase, groups: Mapping[str, Sequence[Run]], columns: int) -> None:
+    def draw_groups(self, canvas: FigureBase, groups: Mapping[str, Sequence[Run]], columns: int) -> None:
         """Draw groups of runs, a panel a quantity, and say which line is what."""
-        panels = self.panels([run for runs in groups.values() for run in runs])
+        everything = [run for runs in groups.values() for run in runs]
+        panels, x = self.panels(everything), self.x or usual_x(everything)
         columns = min(columns, len(panels))
         grid = canvas.subplots(-(-len(panels) // columns), columns, squeeze=False).flat
         for axes, (name, metrics) in zip(grid, panels.items(), strict=False):
             for place, runs in enumerate(groups.values()):
-                draw_curves(axes, runs, metrics, self.x, group_color(place, len(groups)))
-            frame(axes, name, self.x, self.log)
+                draw_curves(axes, runs, metrics, x, palette_color(place))
+            frame(axes, name, x, self.log)
         for axes in grid[len(panels) :]:
             axes.remove()
         legends(canvas, groups, panels, columns)
 
 
-def groups_shown(runs: Mapping[str, Run]) -> dict[str, list[Run]]:
-    """Return the runs of each curve, those together that differ in seeds alone; of too many curves those of the best.
+def usual_x(runs: Sequence[Run]) -> str:
+    """Return what runs are compared over: an epoch of L-BFGS is one step that evaluates the gradient many times."""
+    tables = [read_metrics(run.directory / "metrics.csv") for run in runs]
+    known = all(np.isfinite(passes(table)).all() for table in tables)
+    return "evaluations" if known and any((passes(table) != table["epoch"]).any() for table in tables) else "epoch"
 
-    They are in the order of `runs`.
+
+def groups_shown(runs: Mapping[str, Run], most: int) -> dict[str, list[Run]]:
+    """Return the runs of each curve, those together that differ in seeds alone; of more curves the best.
+
+    They are in the order of `runs`. The best have the lowest rank by `best_first` on average over their seeds.
     """
     groups, ranks = group_by_seed(list(runs)), {title: rank for rank, title in enumerate(best_first(runs))}
-    kept = sorted(groups, key=lambda name: min(ranks[title] for title in groups[name]))[: caps.CURVES]
+    kept = sorted(groups, key=lambda name: fmean(ranks[title] for title in groups[name]))[:most]
     return {name: [runs[title] for title in groups[name]] for name in groups if name in kept}
 
 
-def cut_of_curves(runs: Mapping[str, Run]) -> str:
-    """Return how many curves are shown of runs where not all are."""
+def cut_of_curves(runs: Mapping[str, Run], most: int) -> str:
+    """Return how many curves are shown where not all are, and what these have in common."""
     count = len(group_by_seed(list(runs)))
-    return some_of(min(count, caps.CURVES), count, "curves", f"those with the best runs by {ranking(runs)}")
+    if count <= most:
+        return ""
+    common = " ".join(common_words(list(groups_shown(runs, most))))
+    return f"the best {most} of {count:,} by {ranking(runs)}" + (f", all with {common}" if common else "")
 
 
 def size_of(panels: int, labels: Sequence[str], columns: int) -> tuple[float, float]:
@@ -182,7 +197,7 @@ def draw_curves(axes: Axes, runs: Sequence[Run], metrics: Sequence[str], x: str,
 def frame(axes: Axes, name: str, x: str, log: bool | None) -> None:
     """Label axes of a quantity, and choose the scale of a loss."""
     axes.set(xlabel=AXES[x][0], ylabel=LABELS[name])
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=x in ("epoch", "step"), steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=x != "seconds", steps=[1, 2, 5, 10]))
     axes.grid(axis="y")
     if name == "loss":
         values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
@@ -212,18 +227,20 @@ def legends(
     if handles:
         canvas.legend(handles=handles, loc="outside upper right", ncols=len(handles))
     if any(labels):
-        colors = [group_color(place, len(labels)) for place in range(len(labels))]
-        below = [Line2D([], [], color=ink, lw=3, label=label) for ink, label in zip(colors, labels, strict=True)]
+        below = [Line2D([], [], color=palette_color(place), lw=3, label=label) for place, label in enumerate(labels)]
         width, _ = size_of(len(panels), labels, columns)
         canvas.legend(handles=below, loc="outside lower center", ncols=legend_columns(labels, width))
 
 
 def group_labels(groups: Mapping[str, Sequence[Run]]) -> list[str]:
-    """Return what groups of runs are called below the panels."""
+    """Return what groups of runs are called below the panels: the words in which they differ."""
     counts = [f"({len(runs)} seeds)" if len(runs) > 1 else "" for runs in groups.values()]
-    return [f"{shortened(name, 90)} {count}".strip() for name, count in zip(groups, counts, strict=True)]
+    common = common_words(list(groups))
+    names = [" ".join(word for word in title_words(name) if word not in common) or name for name in groups]
+    return [f"{shortened(name, 90)} {count}".strip() for name, count in zip(names, counts, strict=True)]
 
 
-def group_color(place: int, groups: int) -> Any:
-    """Return a group's color: one of the palette, or of so many groups, one of a scale."""
-    return palette_color(place) if groups <= len(PALETTE) else SEQUENTIAL(0.25 + 0.75 * place / (groups - 1))
+def common_words(names: Sequence[str]) -> list[str]:
+    """Return the words that the names of two groups or more have in common."""
+    first, *others = map(title_words, names)
+    return [word for word in first if others and all(word in words for words in others)]
