@@ -24,6 +24,15 @@ def test_it_is_of_one_at_a_time_and_leaves_nothing(tmp_path):
     assert not owned(folder)
 
 
+def test_the_name_that_a_dead_process_left_is_replaced_and_not_written_over(tmp_path):
+    (tmp_path / "elsewhere").write_text("as before")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / OWNER).hardlink_to(tmp_path / "elsewhere")
+    with Ownership(tmp_path / "run"):
+        assert owned(tmp_path / "run")
+    assert (tmp_path / "elsewhere").read_text() == "as before"
+
+
 def test_an_owner_that_has_not_said_its_name_yet_is_waited_for(tmp_path, monkeypatch):
     waits = []
     first = Ownership(tmp_path)

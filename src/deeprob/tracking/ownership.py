@@ -60,6 +60,7 @@ class Ownership:
                     raise UserError(f"{line}; wait for it, or give another directory") from None
             time.sleep(0.01)  # the owner is about to write its name, or to leave
         try:
+            (self.directory / OWNER).unlink(missing_ok=True)  # of one that was killed, perhaps of another user
             (self.directory / OWNER).write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         except BaseException:
             self.give_up()
