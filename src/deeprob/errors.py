@@ -6,7 +6,7 @@ interrupted by SIGINT and SIGTERM, 141 nobody reads the output any longer.
 
 import difflib
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -99,12 +99,24 @@ def one_line(error: BaseException) -> str:
     return printable((str(error).strip() or type(error).__name__).splitlines()[0])
 
 
-def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """Return ``did you mean X?`` for the option closest to `word`, or a list of the options if none is close."""
+def did_you_mean(word: str, options: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
+    """Return ``did you mean X?`` for the option closest to `word`, or a list of the options if none is close.
+
+    Parameters
+    ----------
+    word
+        What was typed.
+    options
+        What could have been typed.
+    synonyms
+        What options are called elsewhere → the option, or nothing for what no option is like.
+    """
     known = list(options)
     if not known:
         return "there are none"
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    plain = word.lower().replace("-", "_")
+    meant = (synonyms or {}).get(plain)
+    close = difflib.get_close_matches(plain, known, n=1, cutoff=0.6) if meant is None else [meant] * (meant in known)
     return f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
 
 
