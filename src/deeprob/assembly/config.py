@@ -20,7 +20,13 @@ from deeprob.training import TrainerConfig
 
 @dataclass(kw_only=True, slots=True)
 class RunConfig:
-    """A whole run: a choice in each group, and a seed for weights, batch order, dropout and augmentation."""
+    """A whole run: a choice in each group, and a seed for weights, batch order, dropout and augmentation.
+
+    Attributes
+    ----------
+    seed
+        The seed of weights, batch order, dropout and augmentation.
+    """
 
     dataset: DatasetConfig = MISSING
     features: FeaturesConfig = MISSING
@@ -73,28 +79,38 @@ class SweepConfig:
     Attributes
     ----------
     fail_fast
-        Start no other job after the first that fails.
+        Whether to start no other job after the first that fails. Example: ``-m seed=0,1 sweep.fail_fast=true``.
     isolate
-        Give each job a process of its own, so that one that is killed, for its memory say, is just one that failed.
-    measures
-        What else is measured on each job when all have ended: ``boundary``, ``probe``, ``slices`` (see
-        `deeprob.sweeps.measures`).
-    figure
-        The figure that is drawn then of all jobs side by side.
-    claims
-        What the jobs are to show, in words that are checked (see `deeprob.sweeps.claims`).
+        Whether each job has a process of its own. One that is killed, for its memory say, is then just one that
+        failed. Example: ``-m model.width=64,100000 sweep.isolate=true``.
     variants
-        Overrides of which each makes the sweep once: ``optimizer=adam optimizer.lr=1e-3,1e-2``, say. So what is
-        compared may differ in several keys, and try values of its own.
-    tune, tune_by
-        Keys that are tuned: of jobs that differ in these and in seeds alone, those with the best value stay for table,
-        figure and claims, by a metric's mean over seeds.
+        The contenders of a sweep, each the words of its jobs. They may differ in several keys, and try values of
+        their own. Example: ``-m "sweep.variants=['optimizer=sgd optimizer.lr=0.1,0.3','optimizer=adam
+        optimizer.lr=3e-3']"``.
+    tune
+        The keys that are tuned. Of jobs that differ in these and in seeds alone, those with the best value stay for
+        table, figure and claims. Example: ``-m optimizer.lr=1e-3,1e-2 seed=0,1 sweep.tune=[optimizer.lr]``.
+    tune_by
+        The metric whose mean over seeds decides which value is best. Example: ``-m optimizer.lr=1e-3,1e-2 seed=0,1
+        sweep.tune=[optimizer.lr] sweep.tune_by=train/accuracy``.
     fuse
-        A key: the best job with each of its values, by the validation split, is fused with the others when all have
-        ended, for each seed, with weights fitted there (see `deeprob.assembly.fusion`). What comes of it is a row with
-        the value ``fused`` in tables and claims: ``sweep.fuse=features`` fuses what was trained on different features.
+        The key whose values are fused when all jobs have ended. For each seed, the best job with each value, by the
+        validation split, is fused with the others, with weights fitted there (see `deeprob.assembly.fusion`). The
+        result is a row with the value ``fused`` in tables and claims. Example: ``-m features=raw,polar
+        dataset.val_fraction=0.2 sweep.fuse=features``.
     columns
-        The metrics that tables show; none for accuracy, or loss where there are no classes.
+        The metrics that tables show. [] shows accuracy, or loss where there are no classes. Example: ``-m seed=0,1
+        sweep.columns=[train/loss,test/accuracy]``.
+    measures
+        What else is measured on each job when all have ended. There are ``boundary`` (its length), ``probe`` (of
+        hidden layers) and ``slices`` (of the loss; see `deeprob.sweeps.measures`). Example: ``-m seed=0,1
+        sweep.measures=[boundary,probe]``.
+    figure
+        The figure of all jobs side by side that is drawn when all have ended. Example: ``-m model.width=3,20
+        sweep.figure=decision_boundary``.
+    claims
+        What the jobs are to show, checked when all have ended. The forms of a claim are in `deeprob.sweeps.claims`.
+        Example: ``-m model.width=3,20 "sweep.claims=['train/accuracy rises with model.width']"``.
     """
 
     fail_fast: bool = False
@@ -126,7 +142,8 @@ class TrainConfig(RunConfig):
     Attributes
     ----------
     resume
-        A run's directory to go on in; ``auto`` for the run's own, if it has begun there.
+        A run's directory to go on in. ``auto`` goes on in the run's own directory, if the run has begun there.
+        Example: ``resume=outputs/spirals-mlp-adamw/2026-01-31_12-00-00``.
     """
 
     resume: str | None = None

@@ -27,15 +27,21 @@ class CSVConfig(DatasetConfig):
     Attributes
     ----------
     root
-        The file, in UTF-8.
+        The file, in UTF-8. Example: ``dataset=csv dataset.root=TABLE.csv``.
     task
-        ``classification`` by a column of labels, ``regression`` to columns of numbers.
-    targets, inputs
-        Columns by name, or without a header by place, from 0; null: the last one, and all others.
+        What is predicted. ``classification`` takes a column of labels, ``regression`` columns of numbers.
+    targets
+        The columns that are predicted. They are given by name, or without a header by place, from 0. null takes the
+        last column. Example: ``dataset.targets=[kind]``.
+    inputs
+        The columns that the targets are predicted from. They are given like `targets`. null takes all other
+        columns. Example: ``dataset.inputs=[length,width]``.
     header
-        Whether the first line has names; null: if no cell of it is a number.
+        Whether the first line has the names of columns. null takes it for names if no cell of it is a number.
     delimiter
-        What lies between cells; ``auto``: what occurs most in the first line.
+        The sign between cells. ``auto`` takes the one that occurs most in the first line.
+    test_fraction
+        The share of the rows that is held out for the test.
     """
 
     root: str = MISSING

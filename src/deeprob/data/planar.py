@@ -20,8 +20,12 @@ class PlanarConfig(DatasetConfig):
     ----------
     name
         What the draws are called.
+    points_per_class
+        The number of training points of each class.
+    test_points_per_class
+        The number of test points of each class.
     distractors
-        Columns of standard normal noise beside the two coordinates: inputs that say nothing about the class.
+        The number of columns of standard normal noise beside the two coordinates. They say nothing about the class.
     """
 
     batch_size_hint: ClassVar[int] = 32

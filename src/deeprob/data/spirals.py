@@ -14,7 +14,17 @@ from deeprob.data.planar import PlanarConfig
 @register("dataset", "spirals")
 @dataclass(kw_only=True, slots=True)
 class SpiralsConfig(PlanarConfig):
-    """Spirals: `turns` in whole turns of an arm, `noise` in radians, points per class and arm."""
+    """Spirals: `turns` in whole turns of an arm, `noise` in radians, points per class and arm.
+
+    Attributes
+    ----------
+    classes
+        The number of arms, one for each class.
+    turns
+        How far each arm winds, in whole turns.
+    noise
+        The standard deviation of a point's angle, in radians.
+    """
 
     name: ClassVar[str] = "spirals"
 

@@ -26,16 +26,18 @@ class BagOfWordsConfig(PatchFeaturesConfig):
     Attributes
     ----------
     words
-        In the codebook.
+        The number of words in the codebook.
     code
-        ``hard``: a patch counts for the nearest word; ``triangle``: for all that are nearer than the mean distance;
-        ``threshold``: for all words, and their opposites, in whose direction it goes far enough.
+        The words that a patch counts for: ``hard``, ``triangle`` or ``threshold``. With ``hard`` it is the nearest
+        word. With ``triangle`` it is each word nearer than the mean distance. With ``threshold`` it is each word,
+        or its opposite, in whose direction the patch goes far enough.
     threshold
-        Of that code: how far, in the units of whitened patches.
+        How far a patch must go in a word's direction with code=threshold, in units of whitened patches.
     epsilon
-        Of whitening: times the mean variance, is added to variances along principal axes; null does not whiten.
+        What is added to variances along principal axes before patches are whitened. Its unit is the mean variance.
+        null does not whiten.
     iterations
-        How often learning moves the words.
+        The number of times that learning moves the words.
     """
 
     words: int = number(1600, minimum=2)

@@ -19,7 +19,14 @@ _ROUNDING = 8
 
 @dataclass(kw_only=True, slots=True)
 class FeaturesConfig:
-    """Fields of every feature: what `standardize` takes a mean and a deviation of (see `Standardize`)."""
+    """Fields of every feature: what `standardize` takes a mean and a deviation of (see `Standardize`).
+
+    Attributes
+    ----------
+    standardize
+        What is standardised to mean 0 and deviation 1. ``feature`` is each number on its own, ``channel`` each
+        channel as a whole. Mean and deviation are those of the training split.
+    """
 
     unchanged: ClassVar[bool] = False  # whether inputs pass as they are, so that they can be augmented batch by batch
 

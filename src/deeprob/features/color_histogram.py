@@ -21,15 +21,15 @@ class ColorHistogramConfig(PictureFeaturesConfig):
     Attributes
     ----------
     space
-        ``hsv``: hue, an angle whose last bin is the first one's neighbour, saturation and value; or ``rgb``.
+        The space of colors. ``hsv`` is hue (an angle, whose last bin is beside the first), saturation and value.
     bins
-        Of each channel.
+        The number of bins of each channel.
     joint
-        Count triples of bins, bins³ of them, in place of each channel on its own.
+        Whether to count triples of bins, bins³ of them, instead of each channel on its own.
     soft
-        A pixel between the centres of two bins counts for both, the more the nearer it is.
+        Whether a pixel between the centres of two bins counts for both, the more the nearer it is.
     grid
-        A histogram for each of grid × grid regions; 1 takes the whole picture, so that place does not matter.
+        The number of regions along each side of a picture. Each region has a histogram; 1 takes the whole picture.
     """
 
     space: str = choice("hsv", among=SPACES)

@@ -24,11 +24,12 @@ class ColorQuantizationConfig(PictureFeaturesConfig):
     Attributes
     ----------
     colors
-        In the palette.
+        The number of colors in the palette.
     grid
-        Count in each of grid × grid regions; 1 takes the whole picture.
+        The number of regions along each side of a picture. Colors are counted in each region; 1 takes the whole
+        picture.
     seed
-        Draws the pixels from which the palette is learned.
+        The seed that draws the pixels from which the palette is learned.
     """
 
     colors: int = number(16, minimum=2, maximum=4096)

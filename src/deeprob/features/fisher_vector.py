@@ -21,11 +21,11 @@ class FisherVectorConfig(PatchFeaturesConfig):
     Attributes
     ----------
     components
-        Principal components of a patch that are kept.
+        The number of principal components of a patch that are kept.
     gaussians
-        In the mixture.
+        The number of Gaussians in the mixture.
     iterations
-        Of expectation and maximisation.
+        The number of rounds of expectation and maximisation.
     """
 
     components: int = number(64, minimum=1)

@@ -25,20 +25,24 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
     Attributes
     ----------
     descriptor
-        What a patch is: ``levels`` of its pixels, or ``edges``, a histogram of their directions.
-    patch, stride
-        Pixels along a patch's side, and from one patch to the next.
+        What describes a patch: the ``levels`` of its pixels, or ``edges``, a histogram of their directions.
+    patch
+        The side of a patch, in pixels.
+    stride
+        The distance from one patch to the next, in pixels.
     contrast
-        Of levels: added to a patch's variance before it is divided by the root of it; null leaves levels as they are.
+        What is added to a patch's variance before its levels are divided by the root of it. Its unit is a level
+        squared. null leaves levels as they are.
     grid
-        Patches are pooled over each of grid × grid regions; 1 takes the whole picture.
+        The number of regions along each side of a picture. Patches are pooled over each region; 1 takes the whole
+        picture.
     mirror
-        Take the mean of a picture's numbers and its mirror image's: for a linear classifier the same as training on
-        both, for twice the time.
+        Whether to take the mean over a picture and its mirror image. For a linear classifier it is the same as
+        training on both, and it takes twice the time.
     samples
-        Patches to learn from.
+        The number of patches that the feature learns from.
     seed
-        Draws them, and what learning starts from.
+        The seed that draws these patches, and what learning starts from.
     """
 
     descriptor: str = choice("levels", among=DESCRIPTORS)

@@ -21,9 +21,34 @@ DEFAULT_LAYERS = 3
 class MLPConfig(ModelConfig):
     """An N-layer network has N weight matrices, so N − 1 hidden layers of `width` units.
 
-    `hidden` gives the width of each hidden layer instead, and then decides the number of layers. `pieces` is for maxout
-    alone. One layer with an `output_activation` is the perceptron. `init` is how weights start: ``scaled`` to the
-    number of inputs, for signals of one size throughout, or ``standard_normal``.
+    `hidden` gives the width of each hidden layer instead, and then decides the number of layers.
+
+    Attributes
+    ----------
+    layers
+        The number of weight matrices, so that there are layers − 1 hidden layers. With `hidden` it follows from
+        that.
+    width
+        The number of units in each hidden layer.
+    hidden
+        The number of units of each hidden layer. null takes `layers` and `width` instead. Example:
+        ``model.hidden=[128,64]``.
+    activation
+        The activation function of the hidden layers.
+    pieces
+        The number of linear pieces of each maxout unit. Other activations ignore it.
+    output_activation
+        The activation function of the scores. With layers=1 the network is the perceptron.
+    bias
+        Whether each layer has a bias.
+    norm
+        The normalisation after each hidden layer's linear part. ``batch`` is over the examples of a batch,
+        ``layer`` over the units of a layer.
+    dropout
+        The probability that a hidden unit is set to 0 during training.
+    init
+        How weights start. ``scaled`` draws them in proportion to 1/√inputs, so that signals keep their size.
+        ``standard_normal`` draws them with deviation 1.
     """
 
     layers: int = number(DEFAULT_LAYERS, minimum=1, maximum=1000)

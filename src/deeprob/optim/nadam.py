@@ -17,6 +17,11 @@ class NAdamConfig(OptimizerConfig):
 
     Steps along a mix of m̂ one step ahead and the gradient, with μ_t = β₁(1 − ½·0.96^(t·momentum_decay))
     (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
+
+    Attributes
+    ----------
+    momentum_decay
+        How fast the momentum rises to beta1. The larger it is, the faster.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.NAdam

@@ -20,33 +20,48 @@ class TrainerConfig:
     Attributes
     ----------
     epochs
-        Passes over the training split; with a full batch, updates.
+        The number of passes over the training split. With a full batch each is one update.
     batch_size
-        Examples an update; ``full``, or ``auto`` for what suits dataset and optimizer.
+        The number of examples per update. ``full`` takes all, ``auto`` what suits dataset and optimizer.
     chunk_size
-        Examples in memory at once within a batch (the gradient is summed over chunks); ``auto`` for about 256 MB. The
-        result is that of the whole batch; but dropout draws other masks for another size, and batch norm sees a chunk.
+        The number of examples of a batch that are in memory at once. The gradient is summed over chunks, so the
+        result is that of the whole batch; but dropout draws other masks for another size, and batch norm sees a
+        chunk. ``auto`` takes about 256 MB.
     device
-        ``auto`` takes CUDA where there is one.
+        Where the run computes. ``auto`` takes CUDA where there is one.
     precision
-        Of all numbers; ``bf16`` keeps float32 but for products of matrices (autocast).
+        The precision of all numbers. ``bf16`` keeps float32, but for products of matrices (autocast).
     threads
-        CPU threads; ``auto`` takes one for small networks, where two are slower.
+        The number of CPU threads. ``auto`` takes one for small networks, where two are slower.
     log_every
-        Updates between two points of a training curve; the end of an epoch always is one.
-    checkpoint_minutes, checkpoint_epochs, checkpoint_steps
-        A checkpoint is written when the last one is so many minutes old, every so many epochs, and every so many
-        updates (0: not for that reason); the start and the end of a run always write one.
+        The number of updates between two points of a training curve. The end of an epoch always is one.
+    checkpoint_minutes
+        The age of the last checkpoint, in minutes, at which another is written. 0 writes none for that reason; the
+        start and the end of a run always write one.
+    checkpoint_epochs
+        The number of epochs between two checkpoints. 0 writes none for that reason; the start and the end of a run
+        always write one.
+    checkpoint_steps
+        The number of updates between two checkpoints. 0 writes none for that reason; the start and the end of a run
+        always write one.
     monitor
-        The validation metric that chooses the best checkpoint; ``auto``: accuracy, where there are classes.
-    patience, patience_monitor
-        The epochs without a better value of a validation metric after which the run stops (0: never), and that metric;
-        ``auto``: the loss, which still falls when accuracy has reached its highest value.
-    figures, figures_every
-        Pictures for TensorBoard and the run's ``figures`` folder, by name (null: those that suit the run, but none in a
-        sweep; ``[]``: none), and the epochs between two looks at the run (0: a fifth of the run).
+        The validation metric that chooses the best checkpoint. ``auto`` takes accuracy, where there are classes.
+    patience
+        The number of epochs without a better validation metric after which the run stops. 0 never stops it. It
+        needs a validation split. Example: ``dataset.val_fraction=0.2 trainer.patience=5``.
+    patience_monitor
+        The validation metric that `patience` watches. ``auto`` takes the loss, which still falls when accuracy has
+        reached its highest value.
+    progress
+        Whether to show a progress bar, on a terminal.
+    figures
+        The figures that are drawn for TensorBoard and the run's figures folder. null takes those that suit the run,
+        but none in a sweep; [] takes none. Example: ``trainer.figures=[decision_boundary,weights]``.
+    figures_every
+        The number of epochs between two looks at the run. 0 takes a fifth of the run.
     preflight
-        Check data, device, initial loss and gradient before the first update; ``only`` does not train after it.
+        Whether to check data, device, initial loss and gradient before the first update. ``only`` does not train
+        after it.
     """
 
     epochs: int = number(30, minimum=1)

@@ -19,6 +19,11 @@ class BowlConfig(SurfaceConfig):
 
     Gradient descent multiplies x by 1 − α and y by 1 − ακ: it converges for α < 2/κ alone, and crosses the floor y = 0
     in every update for α > 1/κ (Goh, "Why momentum really works", 2017).
+
+    Attributes
+    ----------
+    condition
+        The ratio κ of the steepest to the flattest curvature.
     """
 
     start: ClassVar[Point] = (-4.0, 1.0)

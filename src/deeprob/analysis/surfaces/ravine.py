@@ -20,6 +20,13 @@ class RavineConfig(SurfaceConfig):
 
     u = x cos θ + y sin θ, v = y cos θ − x sin θ. A learning rate for each coordinate evens out a bowl, but no ravine,
     where each coordinate is as steep as the other (Sutton, "Two problems with backpropagation", 1986).
+
+    Attributes
+    ----------
+    condition
+        The ratio κ of the curvature across the floor to that along it.
+    angle
+        The angle by which the floor is turned, in degrees.
     """
 
     start: ClassVar[Point] = (-3.2, -1.4)

@@ -69,9 +69,10 @@ class LearningCurvesConfig(FigureConfig):
     x
         What the curves are drawn over.
     log
-        Whether the axis of losses is logarithmic; null: if they span two decades or more.
+        Whether the axis of losses is logarithmic. null makes it so if they span two decades or more.
     metrics
-        Columns of ``metrics.csv``; null: loss and accuracy. ``train/loss`` is L(W), ``val/loss`` has no λR(W) in it.
+        The columns of metrics.csv that are drawn. null takes loss and accuracy. train/loss is L(W); val/loss has no
+        λR(W) in it. Example: ``figure=learning_curves figure.metrics=[train/loss,val/loss]``.
     """
 
     usual: ClassVar[bool] = True
