@@ -82,16 +82,15 @@ class SweepConfig:
         Whether to start no other job after the first that fails. Example: ``-m seed=0,1 sweep.fail_fast=true``.
     isolate
         Whether each job has a process of its own. One that is killed, for its memory say, is then just one that
-        failed. Example: ``-m model.width=64,100000 sweep.isolate=true``.
+        failed. Example: ``-m model.width=64,4096 sweep.isolate=true``.
     variants
         The contenders of a sweep, each the words of its jobs. They may differ in several keys, and try values of
-        their own. Example: ``-m "sweep.variants=['optimizer=sgd optimizer.lr=0.1,0.3','optimizer=adam
-        optimizer.lr=3e-3']"``.
+        their own. Example: ``-m "sweep.variants=['optimizer=sgd optimizer.lr=0.1,0.3','optimizer=adam']"``.
     tune
         The keys that are tuned. Of jobs that differ in these and in seeds alone, those with the best value stay for
         table, figure and claims. Example: ``-m optimizer.lr=1e-3,1e-2 seed=0,1 sweep.tune=[optimizer.lr]``.
     tune_by
-        The metric whose mean over seeds decides which value is best. Example: ``-m optimizer.lr=1e-3,1e-2 seed=0,1
+        The metric whose mean over seeds decides which value is best. Example: ``-m optimizer.lr=0.01,0.1
         sweep.tune=[optimizer.lr] sweep.tune_by=train/accuracy``.
     fuse
         The key whose values are fused when all jobs have ended. For each seed, the best job with each value, by the
@@ -110,7 +109,7 @@ class SweepConfig:
         sweep.figure=decision_boundary``.
     claims
         What the jobs are to show, checked when all have ended. The forms of a claim are in `deeprob.sweeps.claims`.
-        Example: ``-m model.width=3,20 "sweep.claims=['train/accuracy rises with model.width']"``.
+        Example: ``-m seed=0,1 "sweep.claims=['test/accuracy > 0.9']"``.
     """
 
     fail_fast: bool = False

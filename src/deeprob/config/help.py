@@ -225,12 +225,12 @@ class Manual:
             "accepts": key.accepts,
             "meaning": text,
             "options": ("all" if len(having) == count else ", ".join(having)) if chosen and count > 1 else "",
-            "example": self.command_for(key),
         }
         lines = [key.name, ""]
         for label, part in parts.items():
             lines += _wrapped(f"  {label:9}", part) if part else []
-        return "\n".join(lines)
+        command = self.command_for(key)
+        return "\n".join([*lines, *([f"  example  {command}"] if command else [])])  # in one line, to be copied
 
     def _experiment(self, name: str) -> str:
         """Return what an experiment claims, how it is run, what to expect, and what it sets."""
@@ -271,10 +271,13 @@ class Manual:
     # ---------------------------------------------------------------- examples
 
     def command_for(self, key: Key) -> str:
-        """Return a command that sets a key: as its docstring shows it, or to another value that it accepts."""
-        words = example(key.cls, key.field) or f"{key.name}={_another_value(key)}"
-        usual = re.search(rf"{re.escape(self.command)} +(\w+=\S+)?", self.config.hydra.help.template)
-        needed = [usual[1]] if usual and usual[1] and key.name not in ("run", "runs", "sweep") else []
+        """Return a command that sets a key, as its docstring shows it or to another value; nothing if there is none."""
+        template = str(self.config.hydra.help.template)
+        words = example(key.cls, key.field) or (f"{key.name}={_another_value(key)}" if key.accepts else "")
+        if not words or (words.startswith("-m ") and " -m " not in template):  # a command that has no sweeps
+            return ""
+        usual = re.search(rf"{re.escape(self.command)} +(?:(\w+)=)?", template)  # such as deeprob-evaluate run=…
+        needed = [f"{usual[1]}=DIR"] if usual and usual[1] and key.name not in ("run", "runs", "sweep") else []
         if key.group in self.groups:
             owner = next((name for name, cls in options(key.group).items() if cls is key.cls), "")
             if owner and key.name not in {default.name for default in self._defaults}:
