@@ -262,6 +262,16 @@ def test_what_is_not_there_is_guessed(deeprob, word, meant):
     assert deeprob("--help", word) == (2, "", line)
 
 
+def test_what_is_like_nothing_gets_a_list(deeprob):
+    line = "error: xyz: no such group, option or key; choose from show; --help alone shows all\n"
+    assert deeprob("--help", "xyz", command="optimizers") == (2, "", line)
+
+
+def test_a_command_without_groups_has_no_headings(deeprob):
+    out = deeprob("--help", command="optimizers").out
+    assert "\n\n  show  lecture  The optimizers that are shown. Accepts one of lecture, all.\n" in out
+
+
 def test_an_option_of_ones_own(deeprob, tmp_path):
     (tmp_path / "own" / "model").mkdir(parents=True)
     text = "# Wide. It has two lines.\ndefaults: [/schema/model/mlp@_here_]\nwidth: 9\n"

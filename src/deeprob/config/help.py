@@ -198,6 +198,8 @@ class Manual:
         """Return a heading, and a row for each key of a group or a section."""
         heading = f"{group}={self.chosen(group)}" if group in self.groups else group or "without a group"
         rows = [("", key.field, key.value or "", key.line) for key in keys]
+        if not self.groups and not group:
+            return "\n".join(_table(rows))
         return "\n".join([f"{heading}:", *_table(rows)]) if keys else f"{heading}: no keys"
 
     def _group(self, group: str) -> str:
@@ -265,8 +267,9 @@ class Manual:
             names = {name: name for name in self.subjects} | {_last(name): name for name in reversed(self.subjects)}
             close = difflib.get_close_matches(topic.lower(), names, n=1, cutoff=0.5)
             meant = [names[name] for name in close]
-        advice = f"did you mean {' or '.join(meant)}? " if meant else ""
-        raise UserError(f"{topic}: no such group, option or key; {advice}--help alone shows all")
+        first = ", ".join(name for name in self.subjects if not re.search(r"[.=]", name))
+        advice = f"did you mean {' or '.join(meant)}?" if meant else f"choose from {first};"
+        raise UserError(f"{topic}: no such group, option or key; {advice} --help alone shows all")
 
     # ---------------------------------------------------------------- examples
 
