@@ -32,6 +32,7 @@ GENERIC = [
     "tests/commands/test_main.py::test_help_shows_groups_values_and_flags",
     "tests/commands/test_visualize.py::test_every_figure_that_suits_a_run",
     "tests/commands/test_visualize.py::test_what_does_not_suit_a_run_is_left_out_or_refused",
+    "tests/config/test_help.py::test_every_key_of_every_option_has_a_meaning",
     "tests/config/test_one_option.py",
     "tests/data/test_planar.py",
     "tests/figures/of_models/test_activations.py",

@@ -6,7 +6,7 @@
 
 import difflib
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -102,12 +102,24 @@ def one_line(error: BaseException) -> str:
     return printable((str(error).strip() or type(error).__name__).splitlines()[0])
 
 
-def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """Return ``did you mean X?`` with the option closest to `word`, or a list of all options if none is close."""
+def did_you_mean(word: str, options: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
+    """Return ``did you mean X?`` with the option closest to `word`, or a list of all options if none is close.
+
+    Parameters
+    ----------
+    word
+        The word that was typed.
+    options
+        The words that are accepted.
+    synonyms
+        From names in other frameworks to options here; an empty text where no option corresponds.
+    """
     known = list(options)
     if not known:
         return "there are none"
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    plain = word.lower().replace("-", "_")
+    meant = (synonyms or {}).get(plain)
+    close = difflib.get_close_matches(plain, known, n=1, cutoff=0.6) if meant is None else [meant] * (meant in known)
     return f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
 
 

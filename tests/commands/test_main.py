@@ -211,11 +211,11 @@ def test_flags_may_stand_anywhere(deeprob, small):
 
 
 def test_help_shows_groups_values_and_flags(deeprob):
-    status, out, err = deeprob("--help", "optimizer=sgd")
+    status, out, err = deeprob("optimizer=sgd", "--help")
     assert (status, err) == (0, "")
-    (optimizers,) = [line for line in out.splitlines() if line.startswith("optimizer: ")]
-    assert optimizers == f"optimizer: {', '.join(sorted(options('optimizer')))}"
-    assert "momentum: 0.0" in out
+    assert f"\noptimizer: {', '.join(sorted(options('optimizer')))}\n" in out.replace("\n  r", " r")
+    assert "\noptimizer=sgd:\n" in out
+    assert "  momentum      0.0    The share of the last step" in out
     assert "--multirun" in out
     assert "schema" not in out
 

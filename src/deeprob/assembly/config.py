@@ -20,7 +20,13 @@ from deeprob.training import TrainerConfig
 
 @dataclass(kw_only=True, slots=True)
 class RunConfig:
-    """A whole run: one option of each group, and a seed for weights, batch order, dropout and augmentation."""
+    """A whole run: one option of each group, and a seed for weights, batch order, dropout and augmentation.
+
+    Attributes
+    ----------
+    seed
+        The seed of weights, batch order, dropout and augmentation.
+    """
 
     dataset: DatasetConfig = MISSING
     features: FeaturesConfig = MISSING
@@ -73,30 +79,37 @@ class SweepConfig:
     Attributes
     ----------
     fail_fast
-        Start no further job after one has failed.
+        Whether to start no other job after the first that fails. Example: ``-m seed=0,1 sweep.fail_fast=true``.
     isolate
-        Run each job in a process of its own. If the system kills that process, for example because memory ran out, only
-        this job fails.
-    measures
-        Further measurements of each job after all jobs have ended: ``boundary``, ``probe``, ``slices`` (see
-        `deeprob.sweeps.measures`).
-    figure
-        The figure of all jobs side by side, drawn after all have ended.
-    claims
-        Statements about the results of the jobs, which are checked at the end (see `deeprob.sweeps.claims`).
+        Whether each job has a process of its own. One that is killed, for its memory say, is then just one that
+        failed. Example: ``-m model.width=64,4096 sweep.isolate=true``.
     variants
-        A list of overrides. The sweep is repeated with each entry, such as ``optimizer=adam optimizer.lr=1e-3,1e-2``.
-        So a comparison can change several keys at once, and each variant can sweep its own values.
-    tune, tune_by
-        `tune`: the keys to tune. Jobs that differ only in these keys and in seeds form one contender. `tune_by`: the
-        metric to tune by, as a mean over seeds. The final table, the figure and the claims show each contender with its
-        best value.
+        The contenders of a sweep, each the words of its jobs. They may differ in several keys, and try values of
+        their own. Example: ``-m "sweep.variants=['optimizer=sgd optimizer.lr=0.1,0.3','optimizer=adam']"``.
+    tune
+        The keys that are tuned. Of jobs that differ in these and in seeds alone, those with the best value stay for
+        table, figure and claims. Example: ``-m optimizer.lr=1e-3,1e-2 seed=0,1 sweep.tune=[optimizer.lr]``.
+    tune_by
+        The metric whose mean over seeds decides which value is best. Example: ``-m optimizer.lr=0.01,0.1
+        sweep.tune=[optimizer.lr] sweep.tune_by=train/accuracy``.
     fuse
-        A key. After all jobs have ended, the best jobs with each of its values are fused, for each seed. The validation
-        split chooses the best jobs and the fusion weights (see `deeprob.assembly.fusion`). Tables and claims get a row
-        with the value ``fused``. Example: ``sweep.fuse=features`` fuses jobs with different features.
+        The key whose values are fused when all jobs have ended. For each seed, the best job with each value, by the
+        validation split, is fused with the others, with weights fitted there (see `deeprob.assembly.fusion`). The
+        result is a row with the value ``fused`` in tables and claims. Example: ``-m features=raw,polar
+        dataset.val_fraction=0.2 sweep.fuse=features``.
     columns
-        The metrics that tables show. An empty list shows accuracy, or the loss if there are no classes.
+        The metrics that tables show. [] shows accuracy, or loss where there are no classes. Example: ``-m seed=0,1
+        sweep.columns=[train/loss,test/accuracy]``.
+    measures
+        What else is measured on each job when all have ended. There are ``boundary`` (its length), ``probe`` (of
+        hidden layers) and ``slices`` (of the loss; see `deeprob.sweeps.measures`). Example: ``-m seed=0,1
+        sweep.measures=[boundary,probe]``.
+    figure
+        The figure of all jobs side by side that is drawn when all have ended. Example: ``-m model.width=3,20
+        sweep.figure=decision_boundary``.
+    claims
+        What the jobs are to show, checked when all have ended. The forms of a claim are in `deeprob.sweeps.claims`.
+        Example: ``-m seed=0,1 "sweep.claims=['test/accuracy > 0.9']"``.
     """
 
     fail_fast: bool = False
@@ -128,7 +141,8 @@ class TrainConfig(RunConfig):
     Attributes
     ----------
     resume
-        The directory of a run to resume; ``auto`` resumes the run in its own directory, if it has begun there.
+        A run's directory to go on in. ``auto`` goes on in the run's own directory, if the run has begun there.
+        Example: ``resume=outputs/spirals-mlp-adamw/2026-01-31_12-00-00``.
     """
 
     resume: str | None = None

@@ -41,13 +41,13 @@ class CheckConfig:
     Attributes
     ----------
     entries
-        Entries of a tensor that are compared, drawn by the run's seed; ``all``: every one.
+        The number of entries of each tensor that are compared, drawn by the run's seed. ``all`` takes every one.
     examples
-        Examples of the batch: the first of a run with batches of this size.
+        The number of examples of the batch. They are the first of a run with batches of this size.
     step
-        h of an entry w is this times max(1, |w|); null: the cube root of float64's ε, 6.1e-6.
+        The step h: that of an entry w is h · max(1, |w|). null takes the cube root of float64's ε, 6.1e-6.
     tolerance
-        The largest relative error that passes; below 1e-8 float64 is too coarse.
+        The largest relative error that passes. Below 1e-8 float64 is too coarse.
     curve
         Whether to draw the error against h.
     """

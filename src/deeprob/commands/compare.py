@@ -22,21 +22,26 @@ class CompareConfig:
     Attributes
     ----------
     sweep
-        A sweep's directory, or any folder with run directories below it.
+        A sweep's directory, or any folder with run directories below it. Example:
+        ``sweep=outputs/sweeps/2026-01-31_12-00-00``.
     runs
-        Run directories, in its stead.
+        The run directories to compare, instead of `sweep`. Example: ``runs=[DIR1,DIR2]``.
     sort
-        The metric that ranks; null: val/accuracy, or else test/accuracy, or else a loss.
+        The metric that ranks. null takes val/accuracy, or else test/accuracy, or else a loss. Example:
+        ``sort=test/loss``.
     metrics
-        The metrics shown; null: accuracy of each split, or loss where there is none.
+        The metrics that are shown. null takes the accuracy of each split, or the loss where there is none. Example:
+        ``metrics=[test/loss,test/accuracy]``.
     top
-        How many groups the terminal shows; the page has all of them.
+        The number of groups that the terminal shows. The page has all of them.
     heatmap
-        Two keys; null: those of the largest effect.
+        The two keys of the heat map. null takes those of the largest effect. Example:
+        ``heatmap=[optimizer.lr,model.width]``.
     html
         Whether to write a page.
     out
-        Its file; null: ``compare.html`` in the sweep's folder, or in the one above all runs.
+        The file of the page. null is ``compare.html`` in the sweep's folder, or in the one above all runs. Example:
+        ``out=all.html``.
     """
 
     sweep: str | None = None

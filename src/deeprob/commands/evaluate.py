@@ -16,7 +16,23 @@ from deeprob.training.trainer import DEVICES
 @register("", "evaluate")
 @dataclass(kw_only=True, slots=True)
 class EvaluateConfig:
-    """Which run to measure, or which runs to fuse and how (see `deeprob.assembly.fusion.fuse`), and on what."""
+    """Which run to measure, or which runs to fuse and how (see `deeprob.assembly.fusion.fuse`), and on what.
+
+    Attributes
+    ----------
+    run
+        The directory of the run to measure. Example: ``run=DIR``.
+    runs
+        The directories of the runs to fuse, instead of `run`. Example: ``runs=[DIR1,DIR2]``.
+    fusion
+        How scores are put together: their ``mean``, or with ``weights`` fitted on the validation split.
+    checkpoint
+        The checkpoint that is loaded: the ``best`` by the validation split, or the ``last``.
+    split
+        The split that is measured.
+    device
+        Where to compute. ``auto`` takes CUDA where there is one.
+    """
 
     run: str | None = None
     runs: list[str] = field(default_factory=list)

@@ -13,6 +13,7 @@ from types import FrameType
 
 from deeprob.commands.command import Command
 from deeprob.config.application import Application, parse_arguments, started
+from deeprob.config.help import help_text
 from deeprob.config.overrides import explained
 from deeprob.errors import DeeprobError, Interrupted, UserError, one_line
 from deeprob.tracking.signals import ENDING
@@ -159,7 +160,7 @@ def _run(name: str, words: list[str]) -> None:
         elif arguments.info:
             hydra.show_info(arguments.info, application.config_name, overrides)
         elif arguments.help:
-            print(application.help(arguments))
+            print(help_text(application, arguments))
         elif arguments.cfg:
             application.compose(overrides, multirun=False, check=False)
             hydra.show_cfg(application.config_name, overrides, arguments.cfg, arguments.package, arguments.resolve)

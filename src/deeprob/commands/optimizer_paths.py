@@ -38,18 +38,20 @@ class OptimizerPathsConfig:
     Attributes
     ----------
     optimizers
-        Each a choice in train's group and its fields, such as ``sgd lr=0.01 momentum=0.9``; null: those of the lecture,
-        each with the learning rate that suits the surface.
+        The optimizers that race, each a choice of deeprob-train and its fields. null takes those of the lecture,
+        each with the learning rate that suits the surface. Example: ``'optimizers=["sgd lr=0.01
+        momentum=0.9",lbfgs]'``.
     start
-        Where all start; null: the surface's own start.
+        The point where all start. null takes the surface's own start. Example: ``start=[-1,0.5]``.
     steps
-        Updates of each at most; null: the surface's own number.
+        The most updates of each optimizer. null takes the surface's own number.
     evaluations
-        No optimizer begins an update after so many evaluations of f and its gradient; null: as many as steps.
+        The number of evaluations of f and its gradient after which no optimizer begins an update. null takes as
+        many as `steps`.
     noise
         The standard deviation of what is added to each coordinate of each gradient, as mini-batches would.
     seed
-        Of the noise.
+        The seed of the noise.
     film
         Whether to make a film.
     remarks

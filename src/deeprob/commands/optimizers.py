@@ -15,7 +15,8 @@ class OptimizersConfig:
     Attributes
     ----------
     show
-        ``lecture`` for the six of the lecture, ``all`` for some of their relatives besides.
+        The optimizers that are shown. ``lecture`` takes the six of the lecture, ``all`` some of their relatives
+        besides.
     """
 
     show: str = choice("lecture", among=("lecture", "all"))

@@ -33,9 +33,10 @@ class VisualizeConfig:
     Attributes
     ----------
     run
-        A run's directory, or a folder that holds several, such as a sweep's: then they are drawn side by side.
+        A run's directory. Runs in a folder that holds several, such as a sweep's, are drawn side by side. Example:
+        ``run=DIR``.
     checkpoint
-        ``best`` or ``last``.
+        The checkpoint that is loaded: the ``best`` by the validation split, or the ``last``.
     """
 
     figure: FigureConfig = MISSING

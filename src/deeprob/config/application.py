@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Any, NoReturn
 
 from hydra import version
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import IConfigRepository
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathQuery
@@ -65,7 +65,23 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.A
     chosen = [arguments.run, arguments.multirun, arguments.cfg, arguments.info, arguments.shell_completion]
     if sum(map(bool, chosen)) > 1:
         raise UserError("give only one of --run, --multirun, --cfg, --info and --shell-completion")
+    arguments.topics = _topics(argv, arguments.overrides)
+    arguments.overrides = [word for word in arguments.overrides if not (arguments.help and _is_topic(word))]
     return arguments, parser
+
+
+def _topics(argv: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Return what ``--help`` is asked about: the words that set nothing, or else what the words after it set."""
+    topics = [word for word in words if _is_topic(word)]
+    if not topics:
+        place = next((at for at, word in enumerate(argv) if word in ("--help", "-h")), len(argv))
+        keys = [word.lstrip("+").partition("=")[0] for word in words if word in argv[place:] and "=" in word]
+        topics = [key for key in keys if not key.startswith("hydra")]
+    return list(dict.fromkeys(topics))
+
+
+def _is_topic(word: str) -> bool:
+    return "=" not in word and not word.startswith("~")
 
 
 def _typable(word: str) -> bool:
@@ -156,21 +172,25 @@ class Application:
             self.load(config, words)
         return config
 
-    def help(self, arguments: argparse.Namespace) -> str:
-        """Return the text of ``--help``; Hydra's own listing of the groups takes most of a second."""
-        config = self.compose(arguments.overrides, multirun=arguments.multirun, check=False)
-        loader = self.hydra.config_loader
-        assert isinstance(loader, ConfigLoaderImpl)
-        repository = loader.repository
-        groups = {
-            group: ", ".join(repository.get_group_options(group, ObjectType.CONFIG))
-            for group in repository.get_group_options("", ObjectType.GROUP)
+    def groups(self, config: DictConfig) -> dict[str, list[str]]:
+        """Return the options of each group of a config; Hydra's own listing of them takes most of a second."""
+        return {
+            group: self._repository.get_group_options(group, ObjectType.CONFIG)
+            for group in self._repository.get_group_options("", ObjectType.GROUP)
             if group in config.hydra.runtime.choices
         }
-        return Template(config.hydra.help.template).substitute(
-            APP_CONFIG_GROUPS="\n".join(f"{group}: {names}" for group, names in groups.items()),
-            CONFIG=OmegaConf.to_yaml(without_hydra(config), resolve=arguments.resolve),
-        )
+
+    def file_of(self, group: str, name: str) -> Path | None:
+        """Return the file of an option that Hydra takes; None if there is none."""
+        folders = [Path(source.path) for source in self._repository.get_sources() if source.scheme() == "file"]
+        files = (folder / group / f"{name}.yaml" for folder in folders)
+        return next((file for file in files if file.is_file()), None)
+
+    @property
+    def _repository(self) -> IConfigRepository:
+        loader = self.hydra.config_loader
+        assert isinstance(loader, ConfigLoaderImpl)
+        return loader.repository
 
     def load(self, config: DictConfig, words: Sequence[str]) -> Any:
         """Return the validated dataclass of a composed config."""

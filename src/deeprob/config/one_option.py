@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from deeprob.config import synonyms
 from deeprob.config.overrides import check_types, explained, parse
 from deeprob.config.schema import load, options
 from deeprob.errors import UserError, did_you_mean
@@ -22,7 +23,9 @@ def chosen(group: str, text: str, key: str) -> Any:
         name, *words = shlex.split(text) or [""]
         known = options(group)
         if name not in known:
-            raise UserError(f"no {group} is called {name or 'nothing'}; {did_you_mean(name, known)}")
+            raise UserError(
+                f"no {group} is called {name or 'nothing'}; {did_you_mean(name, known, synonyms.OPTIONS.get(group))}"
+            )
         node = OmegaConf.structured(known[name])
         with explained(words):
             for override in parse(words):

@@ -26,7 +26,8 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from deeprob.config.schema import expected, options
+from deeprob.config import synonyms
+from deeprob.config.schema import expected, options, owners
 from deeprob.errors import UserError, did_you_mean
 
 LONGEST_RANGE = 1_000_000
@@ -187,7 +188,9 @@ def _missing_option(error: MissingConfigException, words: Sequence[str]) -> User
     group, name = _key_in(word), missing.removeprefix(f"{_key_in(word)}/")
     if not word or error.options is None:
         return UserError(f"{word}: {_first_line(error)}".removeprefix(": "))
-    return UserError(f"{group}={name}: no such option; {did_you_mean(name, error.options)}")
+    return UserError(
+        f"{group}={name}: no such option; {did_you_mean(name, error.options, synonyms.OPTIONS.get(group))}"
+    )
 
 
 def _wrong_option(word: str, group: str) -> UserError:
@@ -203,19 +206,38 @@ def _only_expected(key: str) -> str:
 
 def _unknown_key(key: str, parent: DictConfig) -> UserError:
     group, _, name = key.rpartition(".")
-    known = sorted(options(group).items())
-    owners = [option for option, cls in known if name in {f.name for f in dataclasses.fields(cls)}]
     siblings = sorted(str(sibling) for sibling in parent if sibling not in {"hydra", "defaults"})
-    if owners:
-        line = f"belongs to {' or '.join(f'{group}={owner}' for owner in owners)}, not to the one chosen"
+    if having := owners(group, name):
+        line = f"belongs to {' or '.join(f'{group}={owner}' for owner in having)}, not to the one chosen"
         return UserError(f"{key}: {line}, which has {', '.join(siblings) or 'no keys'}")
-    if not group:
-        root = parent._get_root()
-        assert isinstance(root, DictConfig)
-        elsewhere = [path for path in _paths(root) if path.rpartition(".")[2] == name]
-        if elsewhere:
-            return UserError(f"{key}: no such key; did you mean {' or '.join(elsewhere)}?")
+    root = parent._get_root()
+    assert isinstance(root, DictConfig)
+    if meant := _meant(name, group, root):
+        return UserError(f"{key}: no such key; did you mean {' or '.join(meant)}?")
     return UserError(f"{key}: no such key{f' in {group}' if group else ''}; {did_you_mean(name, siblings)}")
+
+
+def _meant(name: str, group: str, root: DictConfig) -> list[str]:
+    """Return the keys that may be meant: of that name, or called so elsewhere; those of a group if it has any."""
+    groups = [str(part) for part in root if options(str(part))]
+    chosen = [*_paths(root), *(["hydra.run.dir"] if "trainer" in root else [])]
+    others = {f"{part}.{f.name}" for part in groups for cls in options(part).values() for f in dataclasses.fields(cls)}
+    synonymous = synonyms.KEYS.get(name.lower().replace("-", "_"), ())
+    tiers = [
+        tier
+        for known in (chosen, sorted(others))
+        for tier in ([key for key in known if key.rpartition(".")[2] == name], [k for k in synonymous if k in known])
+    ]
+    nearest = [[key for key in tier if group and key.startswith(f"{group}.")] for tier in tiers]
+    meant = next((tier for tier in [*nearest, *tiers] if tier), [])
+    return [key if key in chosen else f"{key} ({_with_owners(key)})" for key in meant]
+
+
+def _with_owners(key: str) -> str:
+    """Return the options that have a key, such as ``with optimizer=rmsprop or sgd``."""
+    group, _, name = key.partition(".")
+    *others, last = owners(group, name)
+    return f"with {group}={' or '.join([', '.join(others), last] if others else [last])}"
 
 
 def _paths(node: DictConfig, prefix: str = "") -> Iterator[str]:

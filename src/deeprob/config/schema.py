@@ -24,6 +24,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from deeprob.config.synonyms import VALUES
 from deeprob.errors import UserError, did_you_mean, memory_errors
 
 T = TypeVar("T")
@@ -57,6 +58,13 @@ def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
 def options(group: str) -> Mapping[str, type]:
     """Return the options of a group: name → dataclass."""
     return _OPTIONS.get(group, {})
+
+
+def owners(group: str, name: str) -> list[str]:
+    """Return the options of a group that have a field, in alphabetical order."""
+    return [
+        option for option, cls in sorted(options(group).items()) if name in {f.name for f in dataclasses.fields(cls)}
+    ]
 
 
 def name_of(config: object) -> str:
@@ -213,7 +221,13 @@ def _validate(config: Any, prefix: str) -> None:
         accepted = f.metadata.get("accepted")
         if not fits(value, f.type) or (accepted is not None and not accepted.holds(value)):
             shown = str(value).replace("None", "null").replace(" ", "")
-            raise UserError(f"{prefix}{f.name}={shown}: expected {expected(type(config), f.name) or 'keys of its own'}")
+            lower = shown.lower()
+            meant = VALUES.get(f"{prefix}{f.name}", {}).get(lower)
+            if meant is None and accepted is not None and lower != shown and accepted.holds(lower):
+                meant = lower
+            advice = f"; did you mean {meant}?" if meant else ""
+            accepts = expected(type(config), f.name) or "keys of its own"
+            raise UserError(f"{prefix}{f.name}={shown}: expected {accepts}{advice}")
         if isinstance(value, str) and _SURROGATE.search(value):
             raise UserError(f"{prefix}{f.name}={value}: not in UTF-8; give it another name")
     for problem in getattr(config, "problems", lambda: ())():

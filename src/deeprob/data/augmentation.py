@@ -43,7 +43,16 @@ class Augmentation:
 
 @dataclass(kw_only=True, slots=True)
 class PicturesConfig(DatasetConfig):
-    """Fields of every dataset of pictures: its `Augmentation`."""
+    """Fields of every dataset of pictures: its `Augmentation`.
+
+    Attributes
+    ----------
+    flip
+        Whether to mirror half of the training pictures, left to right, drawn anew at each update.
+    crop
+        The number of pixels by which training pictures are shifted at most, drawn anew at each update. What comes
+        in from outside is black.
+    """
 
     flip: bool = False
     crop: int = number(0, minimum=0, maximum=1024)

@@ -21,6 +21,16 @@ class DatasetConfig:
     """Fields of every dataset.
 
     `seed` draws generated points and splits. Runs whose own seeds differ therefore see the same examples.
+
+    Attributes
+    ----------
+    limit
+        The number of training examples that are kept, drawn evenly from the classes. null keeps all.
+    val_fraction
+        The share of the training examples that is held out as the validation split. 0 holds none out.
+    seed
+        The seed that draws generated points and splits. It is apart from the run's ``seed``, so that runs with
+        other seeds see the same examples.
     """
 
     batch_size_hint: ClassVar[int] = 128

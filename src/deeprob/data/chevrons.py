@@ -13,7 +13,15 @@ from deeprob.data.planar import PlanarConfig
 @register("dataset", "chevrons")
 @dataclass(kw_only=True, slots=True)
 class ChevronsConfig(PlanarConfig):
-    """Points above and below x₂ = |x₁|: stripes of a `thickness`, a `gap` apart."""
+    """Points above and below x₂ = |x₁|: stripes of a `thickness`, a `gap` apart.
+
+    Attributes
+    ----------
+    gap
+        The distance between the two stripes.
+    thickness
+        The thickness of each stripe.
+    """
 
     name: ClassVar[str] = "chevrons"
 

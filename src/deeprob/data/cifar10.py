@@ -28,11 +28,12 @@ class CIFAR10Config(PicturesConfig):
     Attributes
     ----------
     root
-        The folder with ``cifar-10-python.tar.gz`` or the files unpacked from it.
+        The folder of ``cifar-10-python.tar.gz``, or of what was unpacked from it. Example: ``dataset.root=FOLDER``.
     download
         Whether to fetch the archive (163 MB) when it is not there.
     url
-        Another address for the same archive; null uses the official one.
+        Another address of the same archive. null is the official one. Example:
+        ``dataset.url=https://host/cifar-10-python.tar.gz``.
     """
 
     root: str = "~/.cache/deeprob/cifar10"

@@ -14,7 +14,15 @@ from deeprob.data.planar import PlanarConfig
 @register("dataset", "circles")
 @dataclass(kw_only=True, slots=True)
 class CirclesConfig(PlanarConfig):
-    """Rings of radius 1/K, 2/K, …, 1, with `noise` the standard deviation of the radius."""
+    """Rings of radius 1/K, 2/K, …, 1, with `noise` the standard deviation of the radius.
+
+    Attributes
+    ----------
+    classes
+        The number of rings, one for each class.
+    noise
+        The standard deviation of a point's radius. The outermost ring has radius 1.
+    """
 
     name: ClassVar[str] = "circles"
 

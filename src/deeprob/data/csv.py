@@ -27,16 +27,21 @@ class CSVConfig(DatasetConfig):
     Attributes
     ----------
     root
-        The CSV file, in UTF-8.
+        The file, in UTF-8. Example: ``dataset=csv dataset.root=TABLE.csv``.
     task
-        ``classification`` predicts a column of labels, ``regression`` predicts columns of numbers.
-    targets, inputs
-        Columns to predict, and columns to predict from: by name, or by position from 0 if there is no header. null
-        means the last column as target, and all others as inputs.
+        What is predicted. ``classification`` takes a column of labels, ``regression`` columns of numbers.
+    targets
+        The columns that are predicted. They are given by name, or without a header by place, from 0. null takes the
+        last column. Example: ``dataset.targets=[kind]``.
+    inputs
+        The columns that the targets are predicted from. They are given like `targets`. null takes all other
+        columns. Example: ``dataset.inputs=[length,width]``.
     header
-        Whether the first line holds the columns' names; null: it does if none of its cells is a number.
+        Whether the first line has the names of columns. null takes it for names if no cell of it is a number.
     delimiter
-        The character between cells; ``auto``: the one that occurs most in the first line.
+        The sign between cells. ``auto`` takes the one that occurs most in the first line.
+    test_fraction
+        The share of the rows that is held out for the test.
     """
 
     root: str = MISSING

@@ -17,6 +17,19 @@ class GaussiansConfig(DatasetConfig):
     """`classes` standard normal clouds in `inputs` dimensions; their centres are normal with deviation `separation`.
 
     Two centres are about separation·√(2·inputs) apart: the more inputs, the easier the classes are to separate.
+
+    Attributes
+    ----------
+    classes
+        The number of clouds, one for each class.
+    inputs
+        The number of inputs, which is the dimension of the clouds.
+    separation
+        The standard deviation of the centres. The larger it is, the further the clouds are apart.
+    points_per_class
+        The number of training points of each class.
+    test_points_per_class
+        The number of test points of each class.
     """
 
     batch_size_hint: ClassVar[int] = 32

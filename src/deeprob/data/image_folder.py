@@ -17,7 +17,19 @@ from deeprob.errors import UserError
 @register("dataset", "image_folder")
 @dataclass(kw_only=True, slots=True)
 class ImageFolderConfig(PicturesConfig):
-    """Class folders of pictures of one size, or of any size when `image_size` crops and scales them to a square."""
+    """Class folders of pictures of one size, or of any size when `image_size` crops and scales them to a square.
+
+    Attributes
+    ----------
+    root
+        The folder of pictures. It has train/CLASS/ and test/CLASS/, or class folders alone. Example:
+        ``dataset=image_folder dataset.root=FOLDER``.
+    image_size
+        The side in pixels of the square to which each picture is cropped and scaled. null keeps pictures that are
+        all of one size.
+    test_fraction
+        The share of the pictures that is held out for the test, where there is no folder test/.
+    """
 
     root: str = MISSING
     image_size: int | None = number(None, minimum=1, optional=True)

@@ -14,7 +14,13 @@ from deeprob.data.planar import PlanarConfig
 @register("dataset", "moons")
 @dataclass(kw_only=True, slots=True)
 class MoonsConfig(PlanarConfig):
-    """Two half circles of radius 1, with `noise` the standard deviation of each coordinate."""
+    """Two half circles of radius 1, with `noise` the standard deviation of each coordinate.
+
+    Attributes
+    ----------
+    noise
+        The standard deviation of each coordinate. The half circles have radius 1.
+    """
 
     name: ClassVar[str] = "moons"
 

@@ -19,9 +19,13 @@ class PlanarConfig(DatasetConfig):
     Attributes
     ----------
     name
-        Name of the random streams that draw the points.
+        What the draws are called.
+    points_per_class
+        The number of training points of each class.
+    test_points_per_class
+        The number of test points of each class.
     distractors
-        Number of columns of standard normal noise beside the two coordinates; they say nothing about the class.
+        The number of columns of standard normal noise beside the two coordinates. They say nothing about the class.
     """
 
     batch_size_hint: ClassVar[int] = 32

@@ -13,7 +13,23 @@ from deeprob.data.examples import Examples, Splits
 @register("dataset", "random_regression")
 @dataclass(kw_only=True, slots=True)
 class RandomRegressionConfig(DatasetConfig):
-    """`examples` with `inputs` and `outputs` numbers each, all standard normal: a network can only memorize them."""
+    """`examples` with `inputs` and `outputs` numbers each, all standard normal: a network can only memorize them.
+
+    Attributes
+    ----------
+    examples
+        The number of training examples. Example: ``dataset=random_regression loss=squared_error
+        dataset.examples=128``.
+    test_examples
+        The number of test examples. Example: ``dataset=random_regression loss=squared_error
+        dataset.test_examples=128``.
+    inputs
+        The number of inputs of an example. Example: ``dataset=random_regression loss=squared_error
+        dataset.inputs=2000``.
+    outputs
+        The number of targets of an example. Example: ``dataset=random_regression loss=squared_error
+        dataset.outputs=20``.
+    """
 
     examples: int = number(64, minimum=2)
     test_examples: int = number(64, minimum=1)

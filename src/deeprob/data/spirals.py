@@ -14,7 +14,17 @@ from deeprob.data.planar import PlanarConfig
 @register("dataset", "spirals")
 @dataclass(kw_only=True, slots=True)
 class SpiralsConfig(PlanarConfig):
-    """Spirals with one arm per class: each arm makes `turns` whole turns, and `noise` is in radians."""
+    """Spirals with one arm per class: each arm makes `turns` whole turns, and `noise` is in radians.
+
+    Attributes
+    ----------
+    classes
+        The number of arms, one for each class.
+    turns
+        How far each arm winds, in whole turns.
+    noise
+        The standard deviation of a point's angle, in radians.
+    """
 
     name: ClassVar[str] = "spirals"
 

@@ -13,7 +13,13 @@ from deeprob.data.planar import PlanarConfig
 @register("dataset", "xor")
 @dataclass(kw_only=True, slots=True)
 class XorConfig(PlanarConfig):
-    """Points of [−1, 1]², with `noise` the standard deviation added to each coordinate after the class is known."""
+    """Points of [−1, 1]², with `noise` the standard deviation added to each coordinate after the class is known.
+
+    Attributes
+    ----------
+    noise
+        The standard deviation of what is added to each coordinate after the class is known.
+    """
 
     name: ClassVar[str] = "xor"
 

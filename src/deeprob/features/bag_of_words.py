@@ -26,18 +26,18 @@ class BagOfWordsConfig(PatchFeaturesConfig):
     Attributes
     ----------
     words
-        Number of words in the codebook.
+        The number of words in the codebook.
     code
-        ``hard``: a patch counts for the nearest word. ``triangle``: it counts for all words that are nearer than the
-        mean distance. ``threshold``: it counts for all words, and opposites of words, in whose direction it goes
-        farther than `threshold`.
+        The words that a patch counts for: ``hard``, ``triangle`` or ``threshold``. With ``hard`` it is the nearest
+        word. With ``triangle`` it is each word nearer than the mean distance. With ``threshold`` it is each word,
+        or its opposite, in whose direction the patch goes far enough.
     threshold
-        For ``code=threshold``: the distance in a word's direction from which on a patch counts, in the units of
-        whitened patches.
+        How far a patch must go in a word's direction with code=threshold, in units of whitened patches.
     epsilon
-        Whitening adds this times the mean variance to the variances along principal axes; null switches whitening off.
+        What is added to variances along principal axes before patches are whitened. Its unit is the mean variance.
+        null does not whiten.
     iterations
-        Number of iterations in which learning moves the words.
+        The number of times that learning moves the words.
     """
 
     words: int = number(1600, minimum=2)

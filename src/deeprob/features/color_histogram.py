@@ -21,15 +21,15 @@ class ColorHistogramConfig(PictureFeaturesConfig):
     Attributes
     ----------
     space
-        ``hsv`` (hue, saturation and value) or ``rgb``. Hue is an angle, so its last bin is a neighbour of its first.
+        The space of colors. ``hsv`` is hue (an angle, whose last bin is beside the first), saturation and value.
     bins
-        Number of bins for each channel.
+        The number of bins of each channel.
     joint
-        Whether to count the bins³ combinations of the three channels' bins, instead of each channel separately.
+        Whether to count triples of bins, bins³ of them, instead of each channel on its own.
     soft
-        Whether a pixel between the centres of two bins counts for both, and more for the nearer one.
+        Whether a pixel between the centres of two bins counts for both, the more the nearer it is.
     grid
-        Each of grid × grid regions has its own histogram; 1 uses the whole picture, so that place does not matter.
+        The number of regions along each side of a picture. Each region has a histogram; 1 takes the whole picture.
     """
 
     space: str = choice("hsv", among=SPACES)

@@ -24,11 +24,12 @@ class ColorQuantizationConfig(PictureFeaturesConfig):
     Attributes
     ----------
     colors
-        Number of colors in the palette.
+        The number of colors in the palette.
     grid
-        Pixels are counted in each of grid × grid regions; 1 uses the whole picture.
+        The number of regions along each side of a picture. Colors are counted in each region; 1 takes the whole
+        picture.
     seed
-        Seed that draws the pixels from which the palette is learned.
+        The seed that draws the pixels from which the palette is learned.
     """
 
     colors: int = number(16, minimum=2, maximum=4096)

@@ -21,11 +21,11 @@ class FisherVectorConfig(PatchFeaturesConfig):
     Attributes
     ----------
     components
-        Number of a patch's principal components that are kept.
+        The number of principal components of a patch that are kept.
     gaussians
-        Number of Gaussians in the mixture.
+        The number of Gaussians in the mixture.
     iterations
-        Number of iterations of expectation and maximisation.
+        The number of rounds of expectation and maximisation.
     """
 
     components: int = number(64, minimum=1)

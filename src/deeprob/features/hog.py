@@ -24,18 +24,20 @@ class HogConfig(PictureFeaturesConfig):
     Attributes
     ----------
     cell
-        Pixels along a cell's side.
+        The side of a cell, in pixels.
     directions
-        Number of bins of a cell's histogram, over half a turn.
+        The number of bins of a cell's histogram.
     signed
-        Whether directions cover a whole turn, so that dark to light and light to dark are different directions.
+        Whether from dark to light is another direction than from light to dark. Then bins go over a whole turn, and
+        over half a turn without it.
     soft
         Whether votes are shared between neighbouring directions and cells by linear interpolation.
     norm
-        How the contrast of each block of cells is normalized: ``l2``; ``l2_hys``, which then cuts entries above 0.2 and
-        normalizes again; or ``none``, which keeps the strengths of the cells.
+        How the contrasts of each block of cells are made alike. ``l2`` divides by the block's norm; ``l2_hys`` then
+        cuts entries above 0.2 and divides again; ``none`` keeps the strengths of the cells.
     block
-        Cells along a block's side. Blocks overlap, so a cell is in several. With ``norm=none`` there are no blocks.
+        The side of a block, in cells. Blocks overlap, so that a cell is in several. Without a norm there are no
+        blocks.
     """
 
     cell: int = number(4, minimum=1)

@@ -21,8 +21,8 @@ class PartsConfig(FeaturesConfig):
     Attributes
     ----------
     parts
-        Features, each a name, or a name with values to set: ``{name: hog, cell: 8}``. A part without its own
-        `standardize` uses that of the whole.
+        The features that this one is made of. Each is a name, or the values to set in one: ``{name:hog,cell:8}``. A
+        part without `standardize` takes that of the whole.
     """
 
     parts: list[Any] = field(default_factory=list, metadata={"accepted": PARTS})

@@ -25,21 +25,24 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
     Attributes
     ----------
     descriptor
-        What describes a patch: the ``levels`` of its pixels, or ``edges``, a histogram of edge directions.
-    patch, stride
-        Pixels along a patch's side, and from one patch to the next.
+        What describes a patch: the ``levels`` of its pixels, or ``edges``, a histogram of their directions.
+    patch
+        The side of a patch, in pixels.
+    stride
+        The distance from one patch to the next, in pixels.
     contrast
-        For ``levels``: added to a patch's variance before the patch is divided by its root; null leaves levels
-        unchanged.
+        What is added to a patch's variance before its levels are divided by the root of it. Its unit is a level
+        squared. null leaves levels as they are.
     grid
-        Patches are pooled over each of grid × grid regions; 1 uses the whole picture.
+        The number of regions along each side of a picture. Patches are pooled over each region; 1 takes the whole
+        picture.
     mirror
-        Whether to average the features of a picture and of its mirror image. A linear classifier's scores are then the
-        mean of its scores for both. It takes twice the time.
+        Whether to take the mean over a picture and its mirror image. For a linear classifier it is the same as
+        training on both, and it takes twice the time.
     samples
-        Number of patches to learn from.
+        The number of patches that the feature learns from.
     seed
-        Seed that draws these patches, and the start of learning.
+        The seed that draws these patches, and what learning starts from.
     """
 
     descriptor: str = choice("levels", among=DESCRIPTORS)

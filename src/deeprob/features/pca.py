@@ -21,7 +21,7 @@ class PcaConfig(FeaturesConfig):
     Attributes
     ----------
     components
-        Number of axes, those of largest variance.
+        The number of principal axes, those of the largest variance.
     """
 
     components: int = number(64, minimum=1)

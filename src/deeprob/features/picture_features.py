@@ -26,7 +26,13 @@ NUMBERS = {"cpu": 640_000, "cuda": 2**27}
 
 @dataclass(kw_only=True, slots=True)
 class PictureFeaturesConfig(FeaturesConfig):
-    """Fields of every feature of pictures: the steps `before` it, in their order (see `deeprob.features.steps`)."""
+    """Fields of every feature of pictures: the steps `before` it, in their order (see `deeprob.features.steps`).
+
+    Attributes
+    ----------
+    before
+        The steps that a picture goes through first, in their order.
+    """
 
     before: list[str] = dataclasses.field(default_factory=list, metadata={"accepted": _KNOWN_STEPS})
 

@@ -19,11 +19,12 @@ class WhitenConfig(FeaturesConfig):
     Attributes
     ----------
     epsilon
-        This times the mean variance is added to the variances along principal axes, so that axes with a far smaller
-        variance stay faint.
+        What is added to variances along principal axes before inputs are whitened. Its unit is the mean variance.
+        Axes of far less variance stay faint.
     method
-        ``zca`` changes inputs least, so that whitened pictures look like pictures. ``cholesky`` finds a rotation of the
-        same result, which makes no difference to a linear model with L2, and takes seconds where ``zca`` takes minutes.
+        How inputs are whitened. ``zca`` changes them least, so that whitened pictures look like pictures.
+        ``cholesky`` finds a rotation of that, which to a linear model with L2 is the same, and takes seconds
+        instead of minutes.
     """
 
     epsilon: float = number(0.1, above=0)

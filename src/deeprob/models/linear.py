@@ -13,7 +13,13 @@ from deeprob.models.base import Model, ModelConfig, dense
 @register("model", "linear")
 @dataclass(kw_only=True, slots=True)
 class LinearConfig(ModelConfig):
-    """f(x) = Wx + b, or Wx."""
+    """f(x) = Wx + b, or Wx.
+
+    Attributes
+    ----------
+    bias
+        Whether a bias is added to each score.
+    """
 
     bias: bool = True
 

@@ -24,6 +24,33 @@ class MLPConfig(ModelConfig):
     `hidden` lists the width of each hidden layer instead, and so also sets the number of layers. `pieces` matters only
     for maxout. One layer with an `output_activation` is a perceptron. `init` chooses the initial weights: ``scaled`` by
     the number of inputs, so that signals keep their size from layer to layer, or ``standard_normal``.
+
+    Attributes
+    ----------
+    layers
+        The number of weight matrices, so that there are layers − 1 hidden layers. With `hidden` it follows from
+        that.
+    width
+        The number of units in each hidden layer.
+    hidden
+        The number of units of each hidden layer. null takes `layers` and `width` instead. Example:
+        ``model.hidden=[128,64]``.
+    activation
+        The activation function of the hidden layers.
+    pieces
+        The number of linear pieces of each maxout unit. Other activations ignore it.
+    output_activation
+        The activation function of the scores. With layers=1 the network is the perceptron.
+    bias
+        Whether each layer has a bias.
+    norm
+        The normalisation after each hidden layer's linear part. ``batch`` is over the examples of a batch,
+        ``layer`` over the units of a layer.
+    dropout
+        The probability that a hidden unit is set to 0 during training.
+    init
+        How weights start. ``scaled`` draws them in proportion to 1/√inputs, so that signals keep their size.
+        ``standard_normal`` draws them with deviation 1.
     """
 
     layers: int = number(DEFAULT_LAYERS, minimum=1, maximum=1000)

@@ -47,7 +47,13 @@ class Loss(ABC):
 @register("loss", "cross_entropy")
 @dataclass(kw_only=True, slots=True)
 class CrossEntropyConfig(LossConfig):
-    """Softmax and negative log-likelihood; `label_smoothing` spreads that share of each target over all classes."""
+    """Softmax and negative log-likelihood; `label_smoothing` spreads that share of each target over all classes.
+
+    Attributes
+    ----------
+    label_smoothing
+        The share of each target that is spread over all classes.
+    """
 
     label_smoothing: float = number(0.0, minimum=0, below=1)
 
@@ -80,7 +86,13 @@ class CrossEntropy(Loss):
 @register("loss", "hinge")
 @dataclass(kw_only=True, slots=True)
 class HingeConfig(LossConfig):
-    """The multi-class support vector machine."""
+    """The multi-class support vector machine.
+
+    Attributes
+    ----------
+    margin
+        The lead of the right score over another one from which on that pair costs nothing.
+    """
 
     margin: float = number(1.0, above=0)
 
@@ -92,7 +104,13 @@ class HingeConfig(LossConfig):
 @register("loss", "squared_hinge")
 @dataclass(kw_only=True, slots=True)
 class SquaredHingeConfig(LossConfig):
-    """The multi-class support vector machine with squared violations, which is smooth."""
+    """The multi-class support vector machine with squared violations, which is smooth.
+
+    Attributes
+    ----------
+    margin
+        The lead of the right score over another one from which on that pair costs nothing.
+    """
 
     margin: float = number(1.0, above=0)
 

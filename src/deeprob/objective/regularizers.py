@@ -70,7 +70,13 @@ class NoRegularizer(Regularizer):
 @register("regularizer", "l2")
 @dataclass(kw_only=True, slots=True)
 class L2Config(RegularizerConfig):
-    """Ridge: λ ΣW² with `strength` λ."""
+    """Ridge: λ ΣW² with `strength` λ.
+
+    Attributes
+    ----------
+    strength
+        The strength λ of the penalty. It acts on weights, not on biases.
+    """
 
     strength: float = number(1e-3, minimum=0)
 
@@ -82,7 +88,15 @@ class L2Config(RegularizerConfig):
 @register("regularizer", "l1")
 @dataclass(kw_only=True, slots=True)
 class L1Config(RegularizerConfig):
-    """Lasso: λ Σ|W| with `strength` λ; `proximal` shrinks by soft thresholds, which makes exact zeros."""
+    """Lasso: λ Σ|W| with `strength` λ; `proximal` shrinks by soft thresholds, which makes exact zeros.
+
+    Attributes
+    ----------
+    strength
+        The strength λ of the penalty. It acts on weights, not on biases.
+    proximal
+        Whether each update shrinks the weights by soft thresholds, which makes exact zeros.
+    """
 
     strength: float = number(1e-3, minimum=0)
     proximal: bool = False
@@ -105,7 +119,17 @@ class L1Config(RegularizerConfig):
 @register("regularizer", "elastic_net")
 @dataclass(kw_only=True, slots=True)
 class ElasticNetConfig(RegularizerConfig):
-    """λ(ρ Σ|W| + (1 − ρ) ΣW²) with `strength` λ and `l1_ratio` ρ; `proximal` as for L1."""
+    """λ(ρ Σ|W| + (1 − ρ) ΣW²) with `strength` λ and `l1_ratio` ρ; `proximal` as for L1.
+
+    Attributes
+    ----------
+    strength
+        The strength λ of the penalty. It acts on weights, not on biases.
+    l1_ratio
+        The share ρ of the L1 penalty; 1 is L1 alone, 0 is L2 alone.
+    proximal
+        Whether each update shrinks the weights by soft thresholds, which makes exact zeros.
+    """
 
     strength: float = number(1e-3, minimum=0)
     l1_ratio: float = number(0.5, minimum=0, maximum=1)

@@ -16,6 +16,11 @@ class AdadeltaConfig(OptimizerConfig):
 
     s ← ρs + (1 − ρ)∇L², d = √(u + ε)/√(s + ε)·∇L, u ← ρu + (1 − ρ)d², w ← w − lr·d
     (Zeiler, "Adadelta: an adaptive learning rate method", 2012).
+
+    Attributes
+    ----------
+    rho
+        The share of the running means of squared gradients and squared steps that is kept at each update.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adadelta

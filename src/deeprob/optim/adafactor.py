@@ -18,6 +18,20 @@ class AdafactorConfig(OptimizerConfig):
     β₂ is 1 − t^beta2_decay. The step is relative to the size of the weights (at least `eps2`) and clipped at `d`
     (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018). With `eps1` null it is
     the machine epsilon of the parameters' precision, as in torch.
+
+    Attributes
+    ----------
+    beta2_decay
+        The power of t by which the second moment's share of new gradients falls; β₂ = 1 − t^beta2_decay.
+    eps1
+        A small number below which squared gradients do not go. null takes the precision's smallest step.
+    eps2
+        The least size of the weights that steps are relative to.
+    d
+        The largest root mean square of an update; a larger one is scaled down.
+    weight_decay
+        The weight decay λ: weights shrink by lr · λ at each update, apart from the step. Biases and norm parameters
+        are left out.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adafactor

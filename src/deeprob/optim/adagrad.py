@@ -16,6 +16,13 @@ class AdagradConfig(OptimizerConfig):
 
     s ← s + ∇L², w ← w − α/(1 + (t − 1)·lr_decay) · ∇L/(√s + ε): s only grows, so steps shrink as the run goes on
     (Duchi, Hazan & Singer, "Adaptive subgradient methods", 2011).
+
+    Attributes
+    ----------
+    lr_decay
+        How fast the learning rate falls: after t updates it is divided by 1 + t · lr_decay.
+    initial_accumulator_value
+        The value that the sum of squared gradients starts with.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adagrad

@@ -17,6 +17,12 @@ class AdamWConfig(OptimizerConfig):
 
     m ← β₁m + (1 − β₁)∇L, v ← β₂v + (1 − β₂)∇L², w ← (1 − αλ)w − α·m̂/(√v̂ + ε) with bias-corrected m̂ and v̂
     (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019).
+
+    Attributes
+    ----------
+    weight_decay
+        The weight decay λ: weights shrink by lr · λ at each update, apart from Adam's step. Biases and norm
+        parameters are left out.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.AdamW

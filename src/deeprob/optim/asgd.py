@@ -17,6 +17,15 @@ class ASGDConfig(OptimizerConfig):
     η_t = lr/(1 + lambd·lr·t)^alpha, w ← (1 − lambd·η)w − η∇L; from update `t0` on the state holds the average of w
     (Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992). `lambd` shrinks every parameter,
     as in torch; `weight_decay` shrinks only weight matrices.
+
+    Attributes
+    ----------
+    lambd
+        The decay of every parameter at each update, and of the learning rate.
+    alpha
+        The power with which the learning rate falls.
+    t0
+        The number of updates after which the weights are averaged.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.ASGD

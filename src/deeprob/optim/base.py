@@ -23,7 +23,23 @@ class OptimizerConfig:
     pairs
         Arguments of torch that are pairs, each mapped to the two fields that hold it (a config cannot hold tuples).
     fused
-        Whether the class has one kernel for all tensors on every device. Execution flags are not config fields.
+        Whether the class has one kernel for all tensors on every device; execution flags are no fields.
+    lr
+        The learning rate, by which each step is multiplied. The schedule changes it during the run.
+    weight_decay
+        The weight decay λ: λ times the weights is added to their gradient. Biases and norm parameters are left out.
+    momentum
+        The share of the last step that is kept in the next one. Example: ``optimizer=sgd optimizer.momentum=0.9``.
+    beta1
+        The share of the running mean of gradients (first moment) that is kept at each update.
+    beta2
+        The share of the running mean of squared gradients (second moment) that is kept at each update.
+    eps
+        A small number that is added to the denominator, so that no step divides by 0.
+    amsgrad
+        Whether to divide by the largest second moment so far instead of the current one.
+    decoupled_weight_decay
+        Whether weight decay shrinks the weights on its own, as in AdamW, instead of through the gradient.
     """
 
     torch_class: ClassVar[type[Optimizer]]

@@ -20,6 +20,24 @@ class LBFGSConfig(OptimizerConfig):
     One update of the run is up to `max_iter` iterations. Each iteration may evaluate L(W) and its gradient several
     times (Nocedal & Wright, "Numerical optimization", 2006, sections 7.2 and 3.5). The fields are torch's, but the
     optimizer is our own class `QuasiNewton`, with relative tolerances. A run ends when the optimizer has converged.
+
+    Attributes
+    ----------
+    lr
+        The factor of the first step that each line search tries. Without a line search it is the length of each
+        step.
+    max_iter
+        The most iterations per update of the run.
+    max_eval
+        The most evaluations of the loss and its gradient per update. null takes 1.25 times `max_iter`.
+    tolerance_grad
+        The largest gradient entry of a converged run, relative to the loss.
+    tolerance_change
+        The fall of the loss in an iteration of a converged run, relative to the loss.
+    history_size
+        The number of past steps from which the curvature is estimated.
+    line_search_fn
+        The line search. null takes steps of fixed length `lr`.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.LBFGS

@@ -17,6 +17,15 @@ class PlateauConfig(SchedulerConfig):
     The loss is the validation loss, or the training loss if there is no validation split. It has fallen if it is below
     its lowest value so far by more than the share `threshold`. torch calls this schedule ReduceLROnPlateau; the
     defaults are torch's.
+
+    Attributes
+    ----------
+    gamma
+        The factor of the learning rate at each drop.
+    patience
+        The number of epochs without a lower loss that are waited for before the rate drops.
+    threshold
+        The share by which the loss must fall below its lowest value to count as lower.
     """
 
     gamma: float = number(0.1, above=0, below=1)

@@ -16,6 +16,13 @@ class RMSpropConfig(OptimizerConfig):
 
     s ← αs + (1 − α)∇L² with α = `alpha`, w ← w − lr·∇L/(√s + ε); `centered` subtracts the squared mean gradient from s
     (Tieleman & Hinton, "Lecture 6.5: RMSProp", 2012; Graves, "Generating sequences", 2013).
+
+    Attributes
+    ----------
+    alpha
+        The share of the running mean of squared gradients that is kept at each update.
+    centered
+        Whether to subtract the squared mean gradient, so that steps are divided by a deviation.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.RMSprop

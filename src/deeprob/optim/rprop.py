@@ -18,6 +18,19 @@ class RpropConfig(OptimizerConfig):
     Step lengths start at `lr`. They are multiplied by `eta1` when the sign flips and by `eta2` while it stays the same,
     and remain between `step_size1` and `step_size2` (Riedmiller & Braun, "The RPROP algorithm", 1993). Rprop is made
     for full batches: trainer.batch_size=full.
+
+    Attributes
+    ----------
+    lr
+        The length of each weight's first step.
+    eta1
+        The factor of a weight's step after its gradient has changed sign.
+    eta2
+        The factor of a weight's step while its gradient keeps its sign.
+    step_size1
+        The least length of a step.
+    step_size2
+        The largest length of a step.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Rprop

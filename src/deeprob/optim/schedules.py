@@ -39,7 +39,13 @@ class Schedule:
 
 @dataclass(kw_only=True, slots=True)
 class SchedulerConfig:
-    """Fields of every schedule: `warmup` is the share of the run in which the rate rises linearly from 0."""
+    """Fields of every schedule: `warmup` is the share of the run in which the rate rises linearly from 0.
+
+    Attributes
+    ----------
+    warmup
+        The share of the run in which the learning rate rises linearly from 0.
+    """
 
     warmup: float = number(0.0, minimum=0, below=1)
 
@@ -90,7 +96,15 @@ class CosineConfig(SchedulerConfig):
 @register("scheduler", "step")
 @dataclass(kw_only=True, slots=True)
 class StepConfig(SchedulerConfig):
-    """The rate is multiplied by `gamma` at `drops` moments that divide the run evenly."""
+    """The rate is multiplied by `gamma` at `drops` moments that divide the run evenly.
+
+    Attributes
+    ----------
+    gamma
+        The factor of the learning rate at each drop.
+    drops
+        The number of drops. They divide the run evenly.
+    """
 
     gamma: float = number(0.1, above=0, maximum=1)
     drops: int = number(2, minimum=1)
@@ -103,7 +117,13 @@ class StepConfig(SchedulerConfig):
 @register("scheduler", "exponential")
 @dataclass(kw_only=True, slots=True)
 class ExponentialConfig(SchedulerConfig):
-    """The rate falls by the same ratio at each update, and ends at `final` times its first value."""
+    """The rate falls by the same ratio at each update, and ends at `final` times its first value.
+
+    Attributes
+    ----------
+    final
+        The share of the learning rate that is left at the end of the run.
+    """
 
     final: float = number(1e-2, above=0, maximum=1)
 
@@ -119,6 +139,15 @@ class OneCycleConfig(SchedulerConfig):
 
     Smith & Topin, "Super-convergence", 2018; the defaults are those of torch's OneCycleLR. This schedule warms up by
     itself, so `warmup` must be 0.
+
+    Attributes
+    ----------
+    peak
+        The share of the run after which the learning rate is highest.
+    start
+        The learning rate at the start, as a share of the highest.
+    final
+        The learning rate at the end, as a share of the highest.
     """
 
     peak: float = number(0.3, above=0, below=1)

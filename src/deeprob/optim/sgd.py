@@ -17,6 +17,14 @@ class SGDConfig(OptimizerConfig):
 
     v ← ρv + (1 − dampening)·∇L (v = ∇L at first), w ← w − αv with α = `lr` and ρ = `momentum`; Nesterov's form steps
     along ∇L + ρv (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
+
+    Attributes
+    ----------
+    dampening
+        The share of the gradient that is left out of the momentum.
+    nesterov
+        Whether to use Nesterov's momentum, which looks one step ahead. Example: ``optimizer=sgd
+        optimizer.momentum=0.9 optimizer.nesterov=true``.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.SGD

@@ -20,34 +20,48 @@ class TrainerConfig:
     Attributes
     ----------
     epochs
-        Passes over the training split. With a full batch, each epoch is one update.
+        The number of passes over the training split. With a full batch each is one update.
     batch_size
-        Examples per update; ``full`` for the whole training split; ``auto`` chooses by dataset and optimizer.
+        The number of examples per update. ``full`` takes all, ``auto`` what suits dataset and optimizer.
     chunk_size
-        Examples in memory at once within a batch; ``auto`` for about 256 MB. The gradients of the chunks are summed, so
-        the result is that of the whole batch. Two exceptions: another chunk size gives other dropout masks, and batch
-        norm takes its statistics from one chunk.
+        The number of examples of a batch that are in memory at once. The gradient is summed over chunks, so the
+        result is that of the whole batch; but dropout draws other masks for another size, and batch norm sees a
+        chunk. ``auto`` takes about 256 MB.
     device
-        ``cpu``, ``cuda``, or ``auto`` for CUDA if the machine has it.
+        Where the run computes. ``auto`` takes CUDA where there is one.
     precision
-        The precision of all numbers. ``bf16`` computes matrix products in bfloat16 (autocast), all else in float32.
+        The precision of all numbers. ``bf16`` keeps float32, but for products of matrices (autocast).
     threads
-        CPU threads; ``auto`` chooses one thread for small networks, where two are slower.
+        The number of CPU threads. ``auto`` takes one for small networks, where two are slower.
     log_every
-        Updates between two points of a training curve. The end of an epoch always adds a point.
-    checkpoint_minutes, checkpoint_epochs, checkpoint_steps
-        Write a checkpoint when the last one is this many minutes old, and after every this many epochs or updates; 0
-        switches a rule off. The start and the end of a run always write one.
+        The number of updates between two points of a training curve. The end of an epoch always is one.
+    checkpoint_minutes
+        The age of the last checkpoint, in minutes, at which another is written. 0 writes none for that reason; the
+        start and the end of a run always write one.
+    checkpoint_epochs
+        The number of epochs between two checkpoints. 0 writes none for that reason; the start and the end of a run
+        always write one.
+    checkpoint_steps
+        The number of updates between two checkpoints. 0 writes none for that reason; the start and the end of a run
+        always write one.
     monitor
-        The validation metric that chooses the best checkpoint; ``auto``: accuracy if there are classes, else loss.
-    patience, patience_monitor
-        Stop after `patience` epochs without a better value of the validation metric `patience_monitor`; 0 never stops.
-        ``auto`` is the loss, which may still fall when accuracy no longer rises.
-    figures, figures_every
-        The names of figures for TensorBoard and the run's ``figures`` folder; null: those that suit the run, and none
-        in a sweep; ``[]``: none. `figures_every`: epochs between two snapshots of the run; 0: a fifth of the run.
+        The validation metric that chooses the best checkpoint. ``auto`` takes accuracy, where there are classes.
+    patience
+        The number of epochs without a better validation metric after which the run stops. 0 never stops it. It
+        needs a validation split. Example: ``dataset.val_fraction=0.2 trainer.patience=5``.
+    patience_monitor
+        The validation metric that `patience` watches. ``auto`` takes the loss, which still falls when accuracy has
+        reached its highest value.
+    progress
+        Whether to show a progress bar, on a terminal.
+    figures
+        The figures that are drawn for TensorBoard and the run's figures folder. null takes those that suit the run,
+        but none in a sweep; [] takes none. Example: ``trainer.figures=[decision_boundary,weights]``.
+    figures_every
+        The number of epochs between two looks at the run. 0 takes a fifth of the run.
     preflight
-        Check data, device, initial loss and gradient before the first update; ``only`` checks and does not train.
+        Whether to check data, device, initial loss and gradient before the first update. ``only`` does not train
+        after it.
     """
 
     epochs: int = number(30, minimum=1)

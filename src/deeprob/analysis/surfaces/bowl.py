@@ -19,6 +19,11 @@ class BowlConfig(SurfaceConfig):
 
     Each update of gradient descent multiplies x by 1 − α and y by 1 − ακ. It converges only if α < 2/κ, and for α > 1/κ
     every update crosses the floor y = 0 (Goh, "Why momentum really works", 2017).
+
+    Attributes
+    ----------
+    condition
+        The ratio κ of the steepest to the flattest curvature.
     """
 
     start: ClassVar[Point] = (-4.0, 1.0)

@@ -21,6 +21,13 @@ class RavineConfig(SurfaceConfig):
     u = x cos θ + y sin θ, v = y cos θ − x sin θ. One learning rate per coordinate can even out the curvatures of a
     bowl, but not those of a ravine, which is steep along both coordinates (Sutton, "Two problems with
     backpropagation", 1986).
+
+    Attributes
+    ----------
+    condition
+        The ratio κ of the curvature across the floor to that along it.
+    angle
+        The angle by which the floor is turned, in degrees.
     """
 
     start: ClassVar[Point] = (-3.2, -1.4)

@@ -18,6 +18,11 @@ class SaddleConfig(SurfaceConfig):
     The minima are (0, ±1), where f = −κ/4. The start is 0.001 beside the ridge y = 0. Near the ridge, each update of
     gradient descent multiplies y by 1 + ακ (Dauphin et al., "Identifying and attacking the saddle point problem in
     high-dimensional non-convex optimization", 2014).
+
+    Attributes
+    ----------
+    flatness
+        The factor κ of the fall. The smaller it is, the slower f falls to both sides.
     """
 
     start: ClassVar[Point] = (-1.5, 1e-3)

@@ -34,12 +34,14 @@ class CodebookConfig(FigureConfig):
     Attributes
     ----------
     words
-        Shown at most.
+        The most words that are shown.
     order
-        ``use``: the most used first; ``hue``: the same words by the hue of their mean color, from red over green and
-        blue on, and grey ones at the end.
-    split, seed
-        Where the pictures are from in which words are counted, and what draws them.
+        The order of the words. ``use`` has the most used first. ``hue`` goes by the hue of their mean color, from
+        red over green and blue on, with grey ones at the end.
+    split
+        The split of the pictures in which words are counted.
+    seed
+        The seed that draws these pictures.
     """
 
     words: int = number(400, minimum=1, maximum=400)

@@ -38,9 +38,11 @@ class ExamplesConfig(FigureConfig):
     Attributes
     ----------
     examples
-        How many: one of each class in turn, from the first class on.
-    split, seed
-        Where they are from, and what draws them.
+        The number of examples. There is one of each class in turn, from the first class on.
+    split
+        The split that the examples are from.
+    seed
+        The seed that draws the examples.
     """
 
     examples: int = number(6, minimum=1, maximum=100)

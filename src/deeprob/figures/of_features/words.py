@@ -50,7 +50,7 @@ class WordsConfig(ExamplesConfig):
     Attributes
     ----------
     words
-        Shown of each picture at most.
+        The most words that are shown of each picture.
     """
 
     examples: int = number(4, minimum=1, maximum=100)

@@ -48,15 +48,17 @@ class FeatureSpaceConfig(FigureConfig):
     Attributes
     ----------
     points
-        Training points shown at most.
+        The most training points that are shown.
     lines
-        Lines of the grid in each direction.
+        The number of lines of the grid in each direction.
     resolution
-        Points in each direction among which the boundary is traced.
+        The number of points in each direction among which the boundary is traced.
     stages
-        Layers shown at most, linear parts and activations counted apart: the last ones, where there are more.
+        The most layers that are shown, linear parts and activations counted apart. They are the last ones, where
+        there are more.
     units
-        Two units, counted from 1, by which hidden layers wider than two are shown in place of principal components.
+        The two units, counted from 1, by which wide hidden layers are shown. null takes principal components.
+        Example: ``figure=feature_space figure.units=[1,2]``.
     """
 
     points: int = number(600, minimum=0)

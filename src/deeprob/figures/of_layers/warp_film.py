@@ -52,19 +52,19 @@ class WarpFilmConfig(FigureConfig):
     Attributes
     ----------
     frames
-        Pictures between one stage and the next.
+        The number of pictures between one stage and the next.
     fps
-        Pictures a second.
+        The number of pictures per second.
     hold
-        Seconds for which each stage stands still.
+        The time for which each stage stands still, in seconds.
     pixels
-        Width and height of the film.
+        The width and height of the film, in pixels.
     points
-        Training points shown at most.
+        The most training points that are shown.
     lines
-        Lines of the grid in each direction.
+        The number of lines of the grid in each direction.
     resolution
-        Points in each direction among which the boundary is traced.
+        The number of points in each direction among which the boundary is traced.
     """
 
     frames: int = number(12, minimum=0, maximum=1000)

@@ -39,7 +39,7 @@ class Lines(NamedTuple):
 @register("figure", "convexity")
 @dataclass(kw_only=True, slots=True)
 class ConvexityConfig(FigureConfig):
-    """f(t·x₁ + (1 − t)·x₂) ≤ t·f(x₁) + (1 − t)·f(x₂)? The worst violation found, or that there is none.
+    """Whether f(t·x₁ + (1 − t)·x₂) ≤ t·f(x₁) + (1 − t)·f(x₂): the worst violation found, or that there is none.
 
     Without a run of x² and cos x; with one of its L(W), in float64, on lines through its weights and those that it
     began with.
@@ -47,15 +47,17 @@ class ConvexityConfig(FigureConfig):
     Attributes
     ----------
     lines
-        Random directions, each looked along from the run and from its start as far as each of `REACHES`.
+        The number of random directions. Each is looked along from the run and from its start.
     points
-        Of each line; every three are compared.
+        The number of points of each line. Every three of them are compared.
     reach
-        x² and cos x are looked at from −reach to reach.
+        The largest input of x² and cos x. They are looked at from −reach to reach.
     examples
-        How many of the split L is a mean over, drawn by `seed`; ``auto``: up to 1,000, for about a second.
-    split, seed
-        The examples' split; draws examples and directions.
+        The number of examples that L is a mean over. ``auto`` takes up to 1,000, for about a second.
+    split
+        The split that the examples are from.
+    seed
+        The seed that draws examples and directions.
     """
 
     of_run: ClassVar[bool] = False

@@ -29,15 +29,17 @@ class LossKindsConfig(FigureConfig):
     Attributes
     ----------
     directions
-        Random directions looked at.
+        The number of random directions that are looked at.
     steps
-        Steps for which a direction is turned at most, for each kind that random ones do not show.
+        The most steps for which a direction is turned, for each kind that random ones do not show.
     points
-        Of each slice.
+        The number of points of each slice.
     radius
-        Of the random directions, filter-normalised.
-    examples, seed
-        Training examples that L is a mean over; draws examples and directions.
+        The length of the random directions, which are filter-normalised.
+    examples
+        The number of training examples that L is a mean over.
+    seed
+        The seed that draws examples and directions.
     """
 
     on_request: ClassVar[bool] = True

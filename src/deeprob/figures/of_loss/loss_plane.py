@@ -62,9 +62,10 @@ class LossPlaneConfig(LandscapeConfig):
     Attributes
     ----------
     other
-        Directories of one or two other runs of the same architecture.
+        The directories of one or two other runs of the same architecture. Example: ``figure=loss_plane
+        figure.other=[DIR,DIR]``.
     points
-        In each direction.
+        The number of points in each direction.
     """
 
     other: list[str] | None = some_words()

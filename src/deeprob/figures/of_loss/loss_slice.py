@@ -45,17 +45,20 @@ class LandscapeConfig(FigureConfig):
     Attributes
     ----------
     direction
-        ``random``: standard normal weights, biases untouched; ``gradient``: down the gradient, with the norm of the
-        run's weights; ``start``: to the weights that the run began with.
+        The first direction from the run's weights. ``random`` is standard normal, with biases untouched.
+        ``gradient`` goes down the gradient, with the norm of the run's weights. ``start`` goes to the weights that
+        the run began with.
     radius
-        From −radius to radius of the directions; between two points from radius/4 before one to radius/4 past the
-        other.
+        How far lines go, in units of the direction, both ways. Between two points they go from radius/4 before one
+        to radius/4 past the other.
     normalise
-        ``filter``: each row of a random direction has the norm of the run's row (Li et al., 2018); ``none``.
+        How random directions are scaled. With ``filter`` each row has the norm of the run's row (Li et al., 2018).
     examples
-        How many of the split L is a mean over, drawn by `seed`; ``auto``: up to 1,000, for about a second.
-    split, seed
-        The examples' split; draws examples and random directions.
+        The number of examples that L is a mean over. ``auto`` takes up to 1,000, for about a second.
+    split
+        The split that the examples are from.
+    seed
+        The seed that draws examples and random directions.
     """
 
     direction: str = choice("random", among=DIRECTIONS)
@@ -85,11 +88,12 @@ class LossSliceConfig(LandscapeConfig):
     Attributes
     ----------
     other
-        The directory of another run of the same architecture, to whose weights the line leads.
+        The directory of another run of the same architecture, to whose weights the line leads. Example:
+        ``figure=loss_slice figure.other=DIR``.
     directions
-        How many random lines.
+        The number of random lines.
     points
-        Of each line.
+        The number of points of each line.
     """
 
     other: str | None = None

@@ -33,11 +33,11 @@ class ActivationStatisticsConfig(FigureConfig):
     Attributes
     ----------
     split
-        Where the examples come from.
+        The split that the examples are from.
     examples
-        How many are seen at most, taken at even distances.
+        The most examples that are seen. They are taken at even distances.
     bins
-        Bars of a histogram.
+        The number of bars of a histogram.
     """
 
     split: str = choice("train", among=SPLITS)

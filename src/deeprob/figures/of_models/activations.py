@@ -32,7 +32,7 @@ class ActivationsConfig(FigureConfig):
     Attributes
     ----------
     reach
-        The functions are drawn from −reach to reach.
+        The largest input. The functions are drawn from −reach to reach.
     """
 
     of_run: ClassVar[bool] = False

@@ -37,7 +37,7 @@ class ConfusionConfig(FigureConfig):
     Attributes
     ----------
     split
-        The examples counted.
+        The split whose examples are counted.
     """
 
     usual: ClassVar[bool] = True

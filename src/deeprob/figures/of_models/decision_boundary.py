@@ -29,11 +29,11 @@ class DecisionBoundaryConfig(FigureConfig):
     Attributes
     ----------
     split
-        The examples shown.
+        The split whose examples are shown.
     resolution
-        Points of the grid in each direction.
+        The number of points of the grid in each direction.
     points
-        Examples shown at most; 0 for none.
+        The most examples that are shown. 0 shows none.
     """
 
     live: ClassVar[bool] = True

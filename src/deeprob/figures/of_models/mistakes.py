@@ -37,9 +37,9 @@ class MistakesConfig(FigureConfig):
     Attributes
     ----------
     split
-        The examples looked at.
+        The split whose examples are looked at.
     count
-        Mistakes shown at most.
+        The most mistakes that are shown.
     """
 
     split: str = choice("test", among=SPLITS)

@@ -49,11 +49,13 @@ class TemplatesConfig(FigureConfig):
     Attributes
     ----------
     cls
-        The class whose template or units are shown; null for all classes.
+        The class whose template or units are shown. null shows all classes. Example: ``figure=templates
+        figure.cls=cats``.
     units
-        Units shown at most; null for 12 pictures a class, 64 in all, 24 lines on the plane, or 32 rows of a table.
+        The most units that are shown. null takes 12 pictures per class, 64 in all, 24 lines on the plane, or 32
+        rows of a table.
     points
-        Training examples shown on the plane at most; 0 for none.
+        The most training examples that are shown on the plane. 0 shows none.
     """
 
     live: ClassVar[bool] = True

@@ -29,9 +29,10 @@ class WeightsConfig(FigureConfig):
     Attributes
     ----------
     bins
-        Bars of the histogram; one more if it is even, so that one lies around 0.
+        The number of bars of a histogram. It has one more if that is even, so that one lies around 0.
     reach
-        For each layer the largest magnitude on the axis; null for as far as its weights go.
+        The largest magnitude on the axis, for each layer. null goes as far as the weights do. Example:
+        ``figure=weights figure.reach=[1,2]``.
     """
 
     bins: int = number(41, minimum=3, maximum=1001)

@@ -70,11 +70,12 @@ class LearningCurvesConfig(FigureConfig):
         What the curves are drawn over; null: evaluations of the gradient if some run made more of them than steps, as
         L-BFGS does, else epochs.
     log
-        Whether the axis of losses is logarithmic; null: if they span two decades or more.
+        Whether the axis of losses is logarithmic. null makes it so if they span two decades or more.
     metrics
-        Columns of ``metrics.csv``; null: loss and accuracy. ``train/loss`` is L(W), ``val/loss`` has no λR(W) in it.
+        The columns of metrics.csv that are drawn. null takes loss and accuracy. train/loss is L(W); val/loss has no
+        λR(W) in it. Example: ``figure=learning_curves figure.metrics=[train/loss,val/loss]``.
     curves
-        Groups of runs shown at most, a color each.
+        The most groups of runs that are drawn, each in a color of its own.
     """
 
     usual: ClassVar[bool] = True

@@ -1,0 +1,53 @@
+"""What keys and options mean, as the docstrings of the config dataclasses say it."""
+
+import functools
+import inspect
+import re
+from collections.abc import Mapping
+
+_SECTION = re.compile(r"^(?:Attributes|Parameters)\n-+\n(.*?)(?=^\S[^\n]*\n-+$|\Z)", re.MULTILINE | re.DOTALL)
+_EXAMPLE = re.compile(r" Example: ``(.*)``\.$")
+
+
+@functools.cache
+def _entries(cls: type) -> Mapping[str, str]:
+    """Return name → text of the entries in the numpydoc sections of a class's own docstring."""
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    for section in _SECTION.findall(inspect.cleandoc(cls.__doc__ or "") + "\n"):
+        for line in section.splitlines():
+            if line[:1].strip():
+                names = [name.strip() for name in line.partition(":")[0].split(",")]
+            for name in names if line[:1].isspace() else ():
+                texts[name] = f"{texts.get(name, '')} {line.strip()}".strip()
+    return texts
+
+
+def meaning(cls: type | None, name: str) -> str:
+    """Return what a field means: the entry under its name, from the class itself or the nearest base; or nothing."""
+    return _EXAMPLE.sub("", _entry(cls, name))
+
+
+def example(cls: type | None, name: str) -> str:
+    """Return the words of the example that ends a field's entry, as they follow a command; or nothing."""
+    found = _EXAMPLE.search(_entry(cls, name))
+    return found[1] if found else ""
+
+
+def _entry(cls: type | None, name: str) -> str:
+    return next((_entries(base)[name] for base in inspect.getmro(cls or object) if name in _entries(base)), "")
+
+
+def summary(cls: type) -> str:
+    """Return the first sentence of a class's docstring."""
+    return first_sentence(inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0])
+
+
+def first_sentence(text: str) -> str:
+    """Return a text up to its first full stop."""
+    return re.split(r"(?<=[.?!])\s", text, maxsplit=1)[0].replace("\n", " ")
+
+
+def plain(text: str) -> str:
+    """Return a text without the backticks that mark code."""
+    return text.replace("`", "")
