@@ -154,11 +154,11 @@ Keys of model=linear (change with model.KEY=VALUE):
     "experiment=capacity": """\
 experiment=capacity
 
-  claim    more hidden units are more capacity. With 3, 6 and 20 units in one hidden layer the
+  claim    more hidden units give more capacity. With 3, 6 and 20 units in one hidden layer, the
            boundary bends more and more, and the training accuracy rises.
   command  deeprob-train experiment=capacity
-  expect   training accuracies of about 82, 99 and 100 %, every network of 20 units above every one
-           of 3.
+  expect   training accuracies of about 82, 99 and 100 %. Every network with 20 units is better than
+           every network with 3 units.
   time     40 seconds.
 
 It sets:

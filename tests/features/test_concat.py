@@ -100,7 +100,7 @@ def test_a_run(deeprob, pictures):
     ("word", "message"),
     [
         ("features.parts=[]", "features.parts=[]: expected a list of features"),
-        ("features.parts=hog", "features.parts=hog: expected a list of features"),
+        ("features.parts={a:hog}", "features.parts={a:hog}: expected a list of features"),
         ("features.parts=[hog,colour]", "features.parts[1]=colour: no such feature"),
         ("features.parts=[{name: hog, cell: 9}]", "features=hog cell=9 block=2 needs pictures of 18×18 pixels"),
     ],

@@ -43,7 +43,7 @@ def _as_list(override: Override, config: DictConfig) -> Override:
     """Return an override with its value in a list, if it is a single word or number and its key takes a list."""
     value, (parent, _, name) = override._value, override.key_or_group.rpartition(".")
     single = isinstance(value, str | int | float | QuotedString) and not isinstance(value, bool)
-    if override.is_hydra_override() or not single:
+    if override.is_hydra_override() or not single or "${" in str(value):
         return override
     holder = OmegaConf.select(config, parent, throw_on_missing=False) if parent else config
     node = holder._get_node(name, validate_access=False) if isinstance(holder, DictConfig) else None

@@ -67,8 +67,7 @@ class LearningCurvesConfig(FigureConfig):
     Attributes
     ----------
     x
-        What the curves are drawn over; null: evaluations of the gradient if some run made more of them than steps, as
-        L-BFGS does, else epochs.
+        What the curves are drawn over. null takes epochs, or evaluations of the gradient for L-BFGS.
     log
         Whether the axis of losses is logarithmic. null makes it so if they span two decades or more.
     metrics
