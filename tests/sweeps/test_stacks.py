@@ -334,8 +334,8 @@ def test_one_compiler_serves_stacks_of_one_size(deeprob, small, monkeypatch):
 
 def test_the_best_so_far_is_that_of_the_whole_sweep():
     assert best([]) == ""
-    assert best([{"train/accuracy": 0.5, "train/loss": 1.0}, {"train/loss": 0.25}]) == "best train/accuracy 0.5"
-    assert best([{"val/loss": 3.0}, {"val/loss": 0.5, "train/accuracy": 1.0}]) == "best val/loss 0.5"
+    assert best([{"train/accuracy": 0.5, "train/loss": 1.0}, {"train/loss": 0.25}]) == "best now: train/accuracy 0.5"
+    assert best([{"val/loss": 3.0}, {"val/loss": 0.5, "train/accuracy": 1.0}]) == "best now: val/loss 0.5"
 
 
 def test_the_display_counts_shapes_and_stacks_and_keeps_the_best(deeprob, small, monkeypatch):

@@ -240,7 +240,7 @@ def best(metrics: Sequence[Mapping[str, Any]]) -> str:
     """
     for name, of in (("val/accuracy", max), ("val/loss", min), ("train/accuracy", max), ("train/loss", min)):
         if values := [of_run[name] for of_run in metrics if name in of_run]:
-            return f"best {name} {of(values):.4g}"
+            return f"best now: {name} {of(values):.4g}"
     return ""
 
 
