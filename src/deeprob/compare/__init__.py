@@ -1,1 +1,1 @@
-"""Comparing runs that have been made: tables, effects, heat maps and one page of them all."""
+"""Comparison of finished and unfinished runs: tables, effects, heat maps, and one page with all of them."""

@@ -1,4 +1,4 @@
-"""Learning curves as SVG that takes its colors from the page around it."""
+"""Learning curves as SVG with the colors of the surrounding page."""
 
 import math
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from deeprob.compare.curves import Point
 WIDTH, HEIGHT = 420, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 20, 8, 36
 APART = 12.0
-"""How far apart the numbers at the ends of curves must be to be legible."""
+"""The smallest distance between the numbers at the ends of curves at which they are legible."""
 
 
 class Axis(NamedTuple):
-    """A scale from values to places.
+    """A scale that maps values to places.
 
     Attributes
     ----------
     low, high
-        The values at its ends.
+        The values at the ends of the axis.
     start, end
-        The places of these.
+        The places of these values.
     log
-        Whether equal ratios are equally far apart.
+        Whether the scale is logarithmic.
     """
 
     low: float
@@ -33,7 +33,7 @@ class Axis(NamedTuple):
     log: bool = False
 
     def place(self, value: float) -> float:
-        """Return the place of a value; of one beyond the ends that of the end."""
+        """Return the place of a value. A value beyond an end has the place of this end."""
         value = min(max(value, self.low), self.high)
         low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
         return self.start + (self.end - self.start) * (value - low) / (high - low)
@@ -44,7 +44,7 @@ class Axis(NamedTuple):
 
 
 def linear_ticks(low: float, high: float, most: int) -> list[float]:
-    """Return the multiples within bounds of 1, 2 or 5 times a power of ten: as many as there can be, at most `most`."""
+    """Return the multiples of 1, 2 or 5 times a power of ten within bounds: as many as possible, at most `most`."""
     power = math.floor(math.log10((high - low) / most))
     for step in (factor * 10.0**exponent for exponent in (power, power + 1) for factor in (1, 2, 5)):
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -54,13 +54,13 @@ def linear_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return the powers of ten within bounds; of more than six every second or third."""
+    """Return the powers of ten within bounds. If there are more than six, return every second, third, and so on."""
     powers = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
     return [10.0**power for power in powers[:: -(-len(powers) // 6) or 1]]
 
 
 def value_axis(curves: Sequence[Sequence[Point]], share: bool) -> Axis:
-    """Return the axis of a metric: logarithmic if it spans two decades; of a `share` it ends at 1."""
+    """Return the y axis of a metric: logarithmic if the means span two decades. A `share` ends at about 1 at most."""
     means = [point.mean for curve in curves for point in curve]
     low, high = min(means), max(means)
     if low > 0 and high >= 100 * low and not share:
@@ -74,16 +74,16 @@ def value_axis(curves: Sequence[Sequence[Point]], share: bool) -> Axis:
 
 
 def chart(metric: str, curves: Sequence[Sequence[Point]], names: Sequence[str]) -> str:
-    """Return the chart of a metric over the epochs, a numbered curve a group; empty without any point.
+    """Return the chart of a metric over the epochs, with one numbered curve per group; empty if there are no points.
 
     Parameters
     ----------
     metric
-        Its name.
+        The metric's name.
     curves
-        The points of each group; perhaps none.
+        The points of each group. A group may have none.
     names
-        The groups' names, which are shown where the mouse rests.
+        The groups' names, shown when the mouse is over a curve.
     """
     drawn = [curve for curve in curves if curve]
     if not drawn:
@@ -102,7 +102,7 @@ def chart(metric: str, curves: Sequence[Sequence[Point]], names: Sequence[str]) 
             at = x.place(tick)
             parts.append(f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{tick:g}</text>')
     parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 3}" text-anchor="middle">epoch</text>')
-    for number, curve in reversed(list(enumerate(curves))):  # the best lies on top
+    for number, curve in reversed(list(enumerate(curves))):  # draw the best group on top
         if curve:
             parts.append(f'<g class="k{number}"><title>{escape(names[number])}</title>{_curve(curve, x, y)}</g>')
     ends = {number: y.place(curve[-1].mean) for number, curve in enumerate(curves) if curve}
@@ -113,7 +113,7 @@ def chart(metric: str, curves: Sequence[Sequence[Point]], names: Sequence[str]) 
 
 
 def _curve(curve: Sequence[Point], x: Axis, y: Axis) -> str:
-    """Return a curve's band and line."""
+    """Return the band and the line of a curve as SVG."""
     if len(curve) == 1:
         return f'<path class="line" d="M{x.place(curve[0].epoch):.1f} {y.place(curve[0].mean):.1f}h0.1" />'
     places = [x.place(point.epoch) for point in curve]
@@ -126,7 +126,7 @@ def _curve(curve: Sequence[Point], x: Axis, y: Axis) -> str:
 
 
 def moved_apart(places: dict[int, float], low: float, high: float) -> dict[int, float]:
-    """Return places moved apart so that numbers there do not overlap, in the same order, within bounds if they fit."""
+    """Return places moved apart so that numbers do not overlap, in the same order, and within bounds if they fit."""
     order = sorted(places, key=lambda number: places[number])
     moved: dict[int, float] = {}
     last = low - APART
@@ -140,7 +140,7 @@ def moved_apart(places: dict[int, float], low: float, high: float) -> dict[int, 
 
 
 def label(value: float, share: bool) -> str:
-    """Return a tick's number for people."""
+    """Return the label of a tick."""
     if share:
         return f"{100 * value:.10g} %"
     return f"{value:.10g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.0e}".replace("e-0", "e-")

@@ -1,4 +1,4 @@
-"""Values and configs as words to type."""
+"""Values and configs as words of a command."""
 
 import functools
 import re
@@ -17,7 +17,7 @@ from deeprob.errors import UserError
 
 
 def word_of(value: Any) -> str:
-    """Return a plain value as Hydra reads it in an override: ``null``, ``true``, ``1e-5``, ``[64,64]``, ``"a b"``."""
+    """Return a plain value in the syntax of a Hydra override: ``null``, ``true``, ``1e-5``, ``[64,64]``, ``"a b"``."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):
@@ -32,15 +32,15 @@ def word_of(value: Any) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    """Return backslashes and a quote, or the end, so that Hydra reads them as they were."""
+    """Return matched backslashes, with a quote or the end of the text after them, escaped for Hydra."""
     slashes, quote = match.groups()
     return slashes * 2 + (f"\\{quote}" if quote else "")
 
 
 @functools.lru_cache(maxsize=2**14)
 def _reads_as(text: str) -> bool:
-    """Tell whether Hydra takes an unquoted word for this text."""
-    if not re.fullmatch(r"[\w./+-]+", text, re.ASCII):  # others are ruled by their neighbours, or by the shell
+    """Return whether Hydra reads the unquoted text as this text."""
+    if not re.fullmatch(r"[\w./+-]+", text, re.ASCII):  # other characters can have a meaning in Hydra or in the shell
         return False
     try:
         return OverridesParser.create().parse_override(f"key={text}").value() == text
@@ -49,8 +49,8 @@ def _reads_as(text: str) -> bool:
 
 
 def value_of(word: str) -> Any:
-    """Return what a cell of a sweep's table says, which is a value as Hydra writes it in an override."""
-    for kind in (int, float):  # nearly all are numbers, which Hydra takes a millisecond to read
+    """Return the value in a cell of a sweep's table. Cells have the syntax of Hydra overrides."""
+    for kind in (int, float):  # nearly all cells are numbers, and Hydra needs a millisecond to read one
         try:
             return kind(word)
         except ValueError:
@@ -63,15 +63,15 @@ def value_of(word: str) -> Any:
 
 
 def shortest(config: RunConfig, keep: Collection[str] = ()) -> list[str]:
-    """Return the fewest words after ``deeprob-train`` that make a run's config, those of some keys kept in any case.
+    """Return the fewest words after ``deeprob-train`` that give a run's config.
 
-    A word stays if another config, or none, would come about without it; so defaults are left out, and so is what
-    ``auto`` stands for.
+    The words of the keys `keep` always stay. Another word is left out if the config is the same without it, such as a
+    default or the value that ``auto`` stands for.
 
     Raises
     ------
     UserError
-        When the configs of today do not make such a run.
+        When the present configs cannot give the run's config.
     """
     with started(None) as hydra:
         application = Application(hydra, "train", TrainConfig)
@@ -104,6 +104,6 @@ def shortest(config: RunConfig, keep: Collection[str] = ()) -> list[str]:
 
 
 def _select(node: DictConfig, key: str) -> Any:
-    """Return the plain value under a dotted key; None for what is missing."""
+    """Return the plain value under a dotted key; None if the key is missing."""
     value = OmegaConf.select(node, key)
     return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

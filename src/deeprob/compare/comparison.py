@@ -1,4 +1,4 @@
-"""A comparison of runs: everything that is printed and written, worked out once."""
+"""A comparison of runs: all results that the report prints and the page shows."""
 
 import math
 from collections.abc import Sequence
@@ -19,31 +19,32 @@ from deeprob.errors import UserError, did_you_mean
 from deeprob.tracking.console import note
 
 BEST = 6
-"""So many groups have their learning curves drawn."""
+"""The number of groups whose learning curves are drawn."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What there is to say of some runs.
+    """The results of a comparison of runs.
 
     Attributes
     ----------
     title
-        Where they lie.
+        The place of the runs.
     runs
-        All of them.
+        All runs.
     keys
-        The keys in which groups differ.
+        The keys in which groups differ, without seeds.
     groups
         The groups, the best first.
     sort, columns
-        The metric that ranks them; those that are shown.
+        The metric that ranks the groups, and the metrics that are shown.
     effects, rest, heat_map, other_maps
-        What the keys do to it; the heat map of two keys, and those of others.
+        The effects of the keys on the metric `sort`, the variance that they do not explain, the heat map of two keys,
+        and the heat maps of other pairs.
     curves
-        The epochs of the best groups, in their order.
+        The epochs of the best groups, in the order of the groups.
     command
-        What to type to make the best run of the best group again; empty if that is not to be found out.
+        The command that repeats the best run of the best group; empty if it cannot be determined.
     """
 
     title: str
@@ -66,12 +67,12 @@ class Comparison:
 
     @property
     def preliminary(self) -> bool:
-        """Whether no run has ended well yet, so that means are of what runs have reached so far."""
+        """Whether no run has ended well yet, so that means are over the values so far."""
         return not any(run.finished for run in self.runs)
 
     @property
     def rivals(self) -> int:
-        """How many other groups have a mean whose confidence interval overlaps that of the best."""
+        """The number of other groups whose confidence interval overlaps that of the best group."""
         found = [group.estimate(self.sort) for group in self.groups]
         first = found[0]
         if first is None or first.margin is None:
@@ -84,12 +85,12 @@ class Comparison:
 
 
 def gather(folder: Path | None, directories: Sequence[Path]) -> tuple[list[PastRun], list[str]]:
-    """Return the runs in a folder at any depth, or in some directories, and the keys that sweeps' tables name.
+    """Return the runs in a folder at any depth, or in some directories, and the keys in the tables of sweeps.
 
     Raises
     ------
     UserError
-        When there are fewer than two.
+        When there are fewer than two runs.
     """
     tables: list[Path] = []
     if folder is not None:
@@ -107,7 +108,7 @@ def gather(folder: Path | None, directories: Sequence[Path]) -> tuple[list[PastR
     for table in tables:
         try:
             keys, rows = sweep_tables.read_table(table)
-        except UserError as error:  # a file of another origin that bears the same name
+        except UserError as error:  # another file with the same name
             note(f"{error}; left out")
             continue
         named |= dict.fromkeys(keys)
@@ -133,14 +134,14 @@ def compare_runs(
     Parameters
     ----------
     title, runs, named
-        Where they lie; what `gather` found.
+        The place of the runs, and the runs and keys that `gather` returned.
     sort, columns, heatmap
-        Metrics and keys that were asked for; None for the usual ones.
+        The ranking metric, the shown metrics and the two keys of the heat map; None for the defaults.
 
     Raises
     ------
     UserError
-        When a metric or a key that was asked for does not exist, or no run has come to any metric.
+        When a given metric or key does not exist, or no run has any metric.
     """
     differing = swept_keys(runs, named)
     groups = group_runs(runs, differing)
@@ -176,7 +177,7 @@ def compare_runs(
 
 
 def command_of(group: Group, sort: str, keys: Sequence[str]) -> list[str]:
-    """Return what to type to make a group's best run by a metric again, with the values of some keys, its seeds."""
+    """Return the command that repeats a group's best run by the metric `sort`. It always gives the values of `keys`."""
     runs = [run for run in group.counted or group.runs if run.directory is not None]
     if not runs:
         return []

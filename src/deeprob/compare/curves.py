@@ -1,4 +1,4 @@
-"""Learning curves of groups: the mean over seeds epoch by epoch, with a band."""
+"""Learning curves of groups: the mean over seeds after each epoch, with a band."""
 
 import math
 import statistics
@@ -9,11 +9,11 @@ from deeprob.compare.groups import Group
 from deeprob.compare.past_runs import epochs
 
 MOST_POINTS = 400
-"""More epochs than this are thinned out: no screen shows more."""
+"""The most points of a curve, since no screen shows more. Longer curves are thinned out."""
 
 
 class Point(NamedTuple):
-    """A metric after an epoch: its mean over runs, and their standard deviation (of the sample; 0 of a single run)."""
+    """A metric after an epoch: the mean over runs, and the standard deviation of the sample (0 for a single run)."""
 
     epoch: float
     mean: float
@@ -21,16 +21,16 @@ class Point(NamedTuple):
 
 
 Histories = Sequence[Sequence[Mapping[str, float]]]
-"""A run's epochs, each a row of ``metrics.csv``, of several runs."""
+"""For each of several runs, its epochs. Each epoch is a row of ``metrics.csv``."""
 
 
 def histories(group: Group) -> Histories:
-    """Return the epochs of the runs of a group that count."""
+    """Return the epochs of the counted runs of a group."""
     return [list(epochs(run.directory / "metrics.csv")) for run in group.counted if run.directory is not None]
 
 
 def mean_curve(runs: Histories, metric: str) -> list[Point]:
-    """Return a metric over the epochs, as far as each run has it."""
+    """Return a metric over the epochs. The mean of each epoch is over the runs that have the metric there."""
     values: dict[float, list[float]] = {}
     for rows in runs:
         for row in rows:
@@ -45,9 +45,9 @@ def mean_curve(runs: Histories, metric: str) -> list[Point]:
 
 
 def panels(runs: Sequence[Histories], sort: str) -> list[str]:
-    """Return the metrics worth drawing: accuracy and loss of the validation split, or else of the training split.
+    """Return the metrics to draw: accuracy and loss of the validation split, or else of the training split.
 
-    What the ranking is by comes first, if runs have it for each epoch.
+    The ranking metric comes first, if runs recorded it in their epochs.
     """
     there = {name for group in runs for rows in group for row in rows[-1:] for name in row}
     pairs = [(f"val/{measure}", f"train/{measure}") for measure in ("accuracy", "loss")]

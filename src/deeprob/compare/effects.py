@@ -1,4 +1,4 @@
-"""What each key does to a metric: means for each of its values, and the share of the variance that it explains."""
+"""The effect of each key on a metric: the mean for each of its values, and the share of the variance it explains."""
 
 import itertools
 import math
@@ -20,9 +20,10 @@ class Level(NamedTuple):
     word
         The value.
     mean
-        The mean of the metric over all runs with it, whatever their other keys: its marginal mean; None without any.
+        The marginal mean: the mean of the metric over all runs with this value, whatever their other keys; None if no
+        run has the metric.
     number, lost
-        How many runs that is; and how many more diverged or failed.
+        The number of runs in the mean, and the number of runs that diverged or failed.
     """
 
     word: str
@@ -39,10 +40,10 @@ class Effect(NamedTuple):
     key
         The key.
     share
-        η² in [0, 1]: the share of the variance between the runs that lies between the key's values; None if there is
-        but one with runs that count.
+        η² in [0, 1]: the share of the variance between runs that lies between the key's values. None if fewer than two
+        values have counted runs.
     levels
-        Its values, numbers in order.
+        The values of the key. Numbers are in ascending order.
     """
 
     key: str
@@ -51,14 +52,14 @@ class Effect(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """What no main effect explains of the variance, given only where every combination has equally many runs.
+    """The variance that no main effect explains. It exists only if every combination has equally many runs.
 
     Attributes
     ----------
     together
-        The share of keys that work together (interactions).
+        The share of interactions between keys.
     seeds
-        The share within groups, between their seeds.
+        The share within groups, between seeds.
     """
 
     together: float
@@ -73,9 +74,9 @@ class HeatMap(NamedTuple):
     rows, columns
         The keys.
     row_words, column_words
-        Their values.
+        The values of the keys.
     cells
-        By a word of either: mean, how many runs it is of, and how many were lost, as in a `Level` without a word.
+        (row word, column word) → a `Level` with an empty word: the mean, its number of runs, and the lost runs.
     """
 
     rows: str
@@ -88,7 +89,7 @@ class HeatMap(NamedTuple):
 def effects(groups: Sequence[Group], metric: str) -> list[Effect]:
     """Return the main effects of the keys in which groups differ, the largest first.
 
-    A key that only some groups have is judged among these.
+    The effect of a key that only some groups have is computed from these groups.
     """
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     found = []
@@ -108,7 +109,7 @@ def level(word: str, groups: Sequence[Group], metric: str) -> Level:
 
 
 def words(groups: Sequence[Group], key: str) -> list[str]:
-    """Return the values of a key, in order if they are numbers, or ranges of such."""
+    """Return the values of a key, in ascending order if they are numbers or ranges of numbers."""
     found = dict.fromkeys(group.values[key] for group in groups if key in group.values)
     try:
         return sorted(found, key=range_start)
@@ -117,7 +118,7 @@ def words(groups: Sequence[Group], key: str) -> list[str]:
 
 
 def rest(groups: Sequence[Group], metric: str, found: Sequence[Effect]) -> Rest | None:
-    """Return what main effects leave of the variance; None where the runs are no full grid of the same many seeds."""
+    """Return the variance that main effects leave; None unless the runs are a full grid with equally many seeds."""
     sizes = {len(group.numbers(metric)) for group in groups}
     full = math.prod(len(effect.levels) for effect in found) == len(groups)
     if len(sizes) != 1 or sizes == {0} or not full or len(groups) < 2:
@@ -140,7 +141,7 @@ def heat_map(groups: Sequence[Group], metric: str, rows: str, columns: str) -> H
 
 
 MOST_WORDS, MOST_KEYS = 30, 4
-"""A key of more values is in no heat map unless it is asked for; of the other keys those of the largest effects are."""
+"""In default heat maps: the most values of a key, and the most keys, which are those with the largest effects."""
 
 
 def chosen_map(
@@ -150,22 +151,21 @@ def chosen_map(
     asked: Sequence[str] | None,
     config: Mapping[str, str],
 ) -> HeatMap | None:
-    """Return the heat map of two keys that are asked for, or else of the two largest effects; None of fewer keys.
+    """Return the heat map of two keys: those in `asked`, else those with the largest effects; None if there are fewer.
 
     Parameters
     ----------
     groups, metric, found
-        What is compared, by what, and its effects.
+        The groups, the metric, and the effects on it.
     asked
-        Two keys, or None.
+        The two keys that the user gave, or None.
     config
-        All keys of the runs, with the value of one of them, to distinguish one that does not differ from an unknown
-        key.
+        All keys with their values in one run, to distinguish a key that does not differ from an unknown key.
 
     Raises
     ------
     UserError
-        When a key that is asked for does not differ between the groups, or no group has both.
+        When a key in `asked` does not differ between the groups, or no group has both keys.
     """
     known = [effect.key for effect in found]
     for key in asked or ():
@@ -185,7 +185,7 @@ def chosen_map(
 
 
 def other_maps(groups: Sequence[Group], metric: str, found: Sequence[Effect], first: HeatMap) -> list[HeatMap]:
-    """Return the heat maps of other pairs among the keys of the largest effects."""
+    """Return the heat maps of the pairs, other than that of `first`, among the keys with the largest effects."""
     keys = [effect.key for effect in found if len(effect.levels) <= MOST_WORDS][:MOST_KEYS]
     pairs = [pair for pair in itertools.combinations(keys, 2) if set(pair) != {first.rows, first.columns}]
     return [heat for pair in pairs if (heat := heat_map(groups, metric, *pair)).cells]

@@ -1,4 +1,4 @@
-"""What a few runs say about a mean, and how much of a spread a division into groups explains."""
+"""Confidence intervals of means, and the share of a variance that lies between groups."""
 
 import functools
 import math
@@ -15,11 +15,11 @@ class Estimate(NamedTuple):
     Attributes
     ----------
     mean
-        Of the sample.
+        The mean of the sample.
     margin
-        Half the width of its confidence interval; None for a single run, which says nothing about it.
+        Half the width of the confidence interval; None for a single run, which gives no interval.
     number
-        How many runs.
+        The number of runs.
     """
 
     mean: float
@@ -28,15 +28,15 @@ class Estimate(NamedTuple):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The ends of the confidence interval; of a single run its value twice."""
+        """The ends of the confidence interval. For a single run, both are its value."""
         margin = self.margin or 0.0
         return self.mean - margin, self.mean + margin
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
-    """Return mean and confidence interval of normally distributed values; None of no values.
+    """Return the mean and the confidence interval of normally distributed values; None if there are no values.
 
-    With standard deviation s of n values the interval is mean ± t·s/√n, t being Student's for n − 1 degrees of freedom.
+    With standard deviation s of n values, the interval is mean ± t·s/√n, with Student's t for n − 1 degrees of freedom.
     """
     if not values:
         return None
@@ -48,10 +48,10 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 @functools.cache
 def student_t(degrees: int, level: float = LEVEL) -> float:
-    """Return the t beyond which, on either side together, lies 1 − `level` of Student's distribution.
+    """Return the t such that Student's variable lies within ±t with probability `level`.
 
-    Found by bisection over the angle θ = atan(t/√ν), in which the distribution for ν `degrees` of freedom has a closed
-    form (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4).
+    t is found by bisection over the angle θ = atan(t/√ν). As a function of θ, the distribution for ν `degrees` of
+    freedom has a closed form (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4).
     """
     low, high = 0.0, math.pi / 2
     for _ in range(60):
@@ -74,9 +74,9 @@ def _within(angle: float, degrees: int) -> float:
 
 
 def eta_squared(groups: Iterable[Sequence[float]]) -> float:
-    """Return η², the share in [0, 1] of the variance of values that lies between their groups; 0 if there is none.
+    """Return η², the share in [0, 1] of the variance of values that lies between groups; 0 if there is no variance.
 
-    It is the sum of squares between groups over the total, as in a one-way analysis of variance.
+    η² is the sum of squares between groups over the total, as in a one-way analysis of variance.
     """
     parts = [list(group) for group in groups if group]
     values = [value for part in parts for value in part]

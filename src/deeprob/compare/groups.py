@@ -1,4 +1,4 @@
-"""Runs put together that differ in nothing but seeds, and ranked by a metric."""
+"""Groups of runs that differ only in seeds, ranked by a metric."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,16 +14,16 @@ MORE_IS_BETTER = ("accuracy", "examples_per_second")
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one config and several seeds.
+    """The runs of one config with different seeds.
 
     Attributes
     ----------
     values
-        What distinguishes the group from others: swept key → word; without a key that its runs do not have.
+        The values that distinguish the group from others: swept key → word. Keys that its runs lack are left out.
     runs
-        All of them, however they ended.
+        All runs of the group, however they ended.
     counted
-        Those that means are taken over.
+        The runs over which means are taken.
     """
 
     values: Mapping[str, str]
@@ -31,26 +31,26 @@ class Group:
     counted: Sequence[PastRun]
 
     def numbers(self, metric: str) -> list[float]:
-        """Return a metric of the runs that count and have it."""
+        """Return the values of a metric in the counted runs that have it."""
         return [run.metrics[metric] for run in self.counted if metric in run.metrics]
 
     def estimate(self, metric: str) -> Estimate | None:
-        """Return a metric's mean over the runs that count, with its confidence interval; None where none has it."""
+        """Return a metric's mean over the counted runs, with its confidence interval; None if no run has the metric."""
         return estimate(self.numbers(metric))
 
     @property
     def lost(self) -> int:
-        """How many runs diverged or failed."""
+        """The number of runs that diverged or failed."""
         return sum(run.lost for run in self.runs)
 
     @property
     def state(self) -> str:
-        """What became of the runs, in words: see `outcomes`."""
+        """How the runs ended, in words: see `outcomes`."""
         return outcomes(run.status for run in self.runs)
 
 
 def counts(words: Iterable[str]) -> dict[str, int]:
-    """Return how often each word is there, in the order of their first."""
+    """Return word → how often it occurs, in the order of first occurrence."""
     found: dict[str, int] = {}
     for word in words:
         found[word] = found.get(word, 0) + 1
@@ -58,16 +58,16 @@ def counts(words: Iterable[str]) -> dict[str, int]:
 
 
 def outcomes(statuses: Iterable[str]) -> str:
-    """Return how many runs ended well, and what became of the others: ``3 of 3``, ``1 of 3, 2 diverged``."""
+    """Return how many runs ended well, and the statuses of the others: ``3 of 3``, ``1 of 3, 2 diverged``."""
     found = counts(statuses)
     ended = sum(found.pop(status, 0) for status in FINISHED)
     return ", ".join([f"{ended} of {ended + sum(found.values())}", *(f"{n} {status}" for status, n in found.items())])
 
 
 def group_runs(runs: Sequence[PastRun], keys: Sequence[str]) -> list[Group]:
-    """Return the groups of runs that differ in seeds alone.
+    """Return the groups of runs that differ only in seeds.
 
-    Means count the runs that ended well; as long as none has, those that are on their way.
+    The counted runs are those that ended well. If no run has ended well, all runs that are not lost are counted.
     """
     counting = [run for run in runs if run.finished] or [run for run in runs if not run.lost]
     counted = set(map(id, counting))
@@ -87,12 +87,12 @@ def group_runs(runs: Sequence[PastRun], keys: Sequence[str]) -> list[Group]:
 
 
 def more_is_better(metric: str) -> bool:
-    """Tell whether the larger of two values of a metric is the better one."""
+    """Return whether larger values of a metric are better."""
     return metric.endswith(MORE_IS_BETTER) or metric.startswith("probe/")
 
 
 def ranked(groups: Sequence[Group], metric: str) -> list[Group]:
-    """Return groups with the best mean of a metric first; those that lost runs below, and those without it last."""
+    """Return groups, the best mean of a metric first. Groups that lost runs come later, groups without a mean last."""
     sign = -1 if more_is_better(metric) else 1
 
     def rank(group: Group) -> tuple[bool, bool, float]:
@@ -103,7 +103,7 @@ def ranked(groups: Sequence[Group], metric: str) -> list[Group]:
 
 
 def all_metrics(groups: Sequence[Group]) -> list[str]:
-    """Return the metrics that some run that counts has, in the order of their first."""
+    """Return the metrics of the counted runs, in the order of first occurrence."""
     return list(dict.fromkeys(name for group in groups for run in group.counted for name in run.metrics))
 
 
@@ -114,7 +114,7 @@ def usual_sort(metrics: Collection[str]) -> str | None:
 
 
 def usual_columns(metrics: Collection[str], sort: str) -> list[str]:
-    """Return the metrics to show: accuracy of each split, loss where there is none, and what the ranking is by."""
+    """Return the metrics to show: the ranking metric, and the accuracy (else the loss) of each split."""
     measure = "accuracy" if any(name.endswith("/accuracy") for name in metrics) else "loss"
     wanted = [f"{split}/{measure}" for split in ("train", "val", "test")]
     return [*([sort] if sort not in wanted else []), *(name for name in wanted if name in metrics)]

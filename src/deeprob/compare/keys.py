@@ -8,24 +8,24 @@ from deeprob.compare.past_runs import PastRun
 from deeprob.config import options
 
 NO_PART = frozenset(MAY_CHANGE) - {"trainer.epochs"}
-"""Keys that have no part in the numbers of a run."""
+"""Keys that do not influence the metrics of a run."""
 
 CONSEQUENCES = {"trainer.batch_size": ("dataset", "optimizer"), "trainer.monitor": ("dataset",)}
-"""Keys whose ``auto`` stands for something else with another choice in a group."""
+"""Key → the groups whose choices determine what its ``auto`` stands for."""
 
 
 def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
-    """Return the keys in which runs differ, seeds included: those `named` first, others as they stand in a config.
+    """Return the keys in which runs differ, seeds included: the keys `named`, then the others in the config's order.
 
-    Left out are keys that say no more than others: those that have no part in a run's numbers, the fields of a choice
-    where each choice has its own default, and what ``auto`` stands for with each choice.
+    Keys without information of their own are left out: keys that do not influence metrics, fields of a group's choices
+    if all runs have the default of their choice, and values of ``auto`` that follow from the choices.
 
     Parameters
     ----------
     runs
-        Some runs; a key that only some of them have counts if it differs among these.
+        The runs. A key that only some runs have is returned if it differs among these runs.
     named
-        Keys to be kept if they differ: those that sweeps varied.
+        Keys that are never left out if they differ: those that sweeps varied.
     """
     seen: dict[str, set[str]] = {}
     for run in runs:
@@ -46,7 +46,7 @@ def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
 
 
 def _is_default(run: PastRun, group: str, key: str) -> bool:
-    """Tell whether a run has the default of a field of its own choice, or not even the field."""
+    """Return whether a run has the default of a field of its choice in a group, or lacks the field."""
     if key not in run.values:
         return True
     fields = getattr(options(group).get(run.values.get(group, "")), "__dataclass_fields__", {})
@@ -55,7 +55,7 @@ def _is_default(run: PastRun, group: str, key: str) -> bool:
 
 
 def _follows(runs: Sequence[PastRun], key: str, groups: Sequence[str]) -> bool:
-    """Tell whether each combination of choices in some groups has one value of a key."""
+    """Return whether the choices in some groups determine the value of a key; False if there are no groups."""
     if not groups:
         return False
     pairs = {(*(word_of(run.values.get(group)) for group in groups), word_of(run.values.get(key))) for run in runs}

@@ -1,4 +1,4 @@
-"""A comparison as one HTML page that needs nothing but itself: ``page.html`` is its frame, style and script."""
+"""A comparison as one self-contained HTML page. ``page.html`` holds its frame, style and script."""
 
 import shlex
 from collections.abc import Collection, Iterator, Sequence
@@ -18,13 +18,13 @@ from deeprob.compare.tiles import heat_maps
 from deeprob.tracking.console import shown
 
 WIDE = 6
-"""A heat map of more columns stands in a row of its own."""
+"""The most columns of a heat map that stands beside the effects."""
 
 DOTS = '<span class="word">…</span><span></span><span></span>'
 
 
 def page(comparison: Comparison) -> str:
-    """Return the page of a comparison."""
+    """Return the HTML page of a comparison."""
     maps = [] if comparison.heat_map is None else [comparison.heat_map, *comparison.other_maps]
     beside = bool(maps) and max(len(heat.column_words) for heat in maps) <= WIDE
     body = [_best_section(comparison)]
@@ -45,12 +45,12 @@ def page(comparison: Comparison) -> str:
 
 
 def group_name(group: Group, keys: Collection[str]) -> str:
-    """Return a group's values of some keys, in words."""
+    """Return a group's values of some keys as words."""
     return " ".join(f"{key}={word}" for key, word in group.values.items() if key in keys) or "all runs"
 
 
 def differing(groups: Sequence[Group]) -> list[str]:
-    """Return the keys in which groups differ; all of them where they are the same in each."""
+    """Return the keys in which groups differ; all keys if groups differ in none."""
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     return [key for key in keys if len({group.values.get(key) for group in groups}) > 1] or keys
 
@@ -172,7 +172,7 @@ def _table_section(comparison: Comparison) -> str:
 
 def _row_cells(comparison: Comparison, group: Group, rank: int) -> Iterator[str]:
     yield f'<td data-v="{rank}">{rank}</td>'
-    yield _measured(comparison, group, comparison.sort)  # first, so that a phone shows it
+    yield _measured(comparison, group, comparison.sort)  # first, so that it is visible on a phone
     for key in comparison.keys:
         word = escape(group.values.get(key, ""))
         yield f'<td data-v="{word}" class="word">{word}</td>'
@@ -196,14 +196,14 @@ def _estimated(metric: str, found: Estimate | None) -> str:
 
 
 def _parts(metric: str, found: Estimate | None) -> tuple[str, str]:
-    """Return a mean and its interval, such as ``90.00`` and ``± 1.23 %``, or ``90.00 %`` and nothing."""
+    """Return a mean and its interval as texts, such as ``90.00`` and ``± 1.23 %``, or ``90.00 %`` and an empty text."""
     text = estimated(metric, found)
     number, _, margin = text.partition(" ")
     return (number, margin) if margin.startswith(("±", "−")) else (text, "")
 
 
 def _lines(group: Group, metric: str) -> Iterator[str]:
-    """Yield a line a run: where it lies, how it ended, and what it came to."""
+    """Yield one line per run: its folder's name, how it ended, and its value of the metric."""
     for run in group.runs:
         place = run.directory.name if run.directory is not None else "no directory"
         ending = [] if run.status == "completed" else [run.status]

@@ -1,4 +1,4 @@
-"""Runs that have been made: found in folders, and read fast, a thousand in about a second."""
+"""Past runs: finding them in folders, and reading them, about a thousand per second."""
 
 import csv
 import functools
@@ -21,7 +21,7 @@ from deeprob.tracking.run_dir import RunDirectory
 
 FINISHED = ("completed", "stopped", "fused")
 LOST = ("diverged", "failed")
-"""Statuses of runs that ended well, and badly; `deeprob.sweeps.fusing` makes rows of the third."""
+"""The statuses of runs that ended well, and of runs that ended badly. `deeprob.sweeps.fusing` writes ``fused``."""
 
 _SECTIONS = re.compile(r"^(?=\w)", re.MULTILINE)
 _ALIAS = re.compile(r"(?:^|[\s,:\[{-])\*\w", re.MULTILINE)
@@ -31,20 +31,20 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass
 class PastRun:
-    """What is known of a run, wherever it got to.
+    """The known facts of a run, in whatever state it is.
 
     Attributes
     ----------
     directory
-        Where it lies; None for a job that left no directory behind.
+        The run's directory; None for a job that left no directory.
     values
-        Its config: dotted key → value, with each group's choice under the group's own name.
+        The run's config: dotted key → value, with each group's choice under the group's name.
     status
-        That of ``summary.json``; ``running`` or ``unfinished`` where there is none; or what a sweep's table says.
+        The status in ``summary.json``. Without it: ``running``, ``unfinished`` or the status in a sweep's table.
     metrics
-        The finite ones among its final metrics, or those of its last epoch so far.
+        The finite values among the final metrics, or among the metrics of the last epoch so far.
     error
-        Why it failed.
+        The reason why the run failed.
     """
 
     directory: Path | None
@@ -55,17 +55,17 @@ class PastRun:
 
     @property
     def finished(self) -> bool:
-        """Whether it ended well."""
+        """Whether the run ended well."""
         return self.status in FINISHED
 
     @property
     def lost(self) -> bool:
-        """Whether it ended badly."""
+        """Whether the run ended badly."""
         return self.status in LOST
 
 
 def find_runs(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the directories of runs in a folder at any depth, and those with a sweep's table, each in order."""
+    """Return the sorted directories of runs, and of sweeps' tables, in a folder at any depth."""
     runs, tables = [], []
     for place, folders, files in os.walk(folder):
         if "config.yaml" in files:
@@ -78,7 +78,7 @@ def find_runs(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def read_all(directories: Iterable[Path]) -> list[PastRun]:
-    """Return the runs in some directories; say which are damaged and left out."""
+    """Return the runs in some directories. Damaged runs are left out, with a note."""
     runs, damaged = [], []
     for directory in directories:
         try:
@@ -96,7 +96,7 @@ def read_run(directory: Path) -> PastRun:
     Raises
     ------
     UserError
-        When its ``config.yaml`` or ``summary.json`` is none of a run.
+        When ``config.yaml`` is missing, or when it or ``summary.json`` is damaged or not of a run.
     """
     path = directory / "config.yaml"
     try:
@@ -114,12 +114,12 @@ def read_run(directory: Path) -> PastRun:
 
 
 def values_in(text: str) -> dict[str, Any]:
-    """Return what `deeprob.config.flat` would of the config in a ``config.yaml``, without building the config.
+    """Return the result of `deeprob.config.flat` for the text of a ``config.yaml``, without building the config.
 
     Raises
     ------
     yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError
-        When the text is none of `deeprob.config.to_yaml`.
+        When the text was not written by `deeprob.config.to_yaml`.
     """
     content: dict[str, Any] = {}
     for section in _SECTIONS.split(text):
@@ -137,7 +137,7 @@ def values_in(text: str) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=2**14)
 def _config_section(text: str) -> Mapping[str, Any]:
-    """Return a part of a config that begins at a key of the top level: most of a sweep's runs have most in common."""
+    """Return the values of a top-level section of a config. A sweep's runs share most sections, so the cache helps."""
     if _ALIAS.search(text):
         raise ValueError("an alias, which `save` never writes; a few can stand for millions of values")
     content = yaml.load(text, _Loader)
@@ -145,12 +145,12 @@ def _config_section(text: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise TypeError("no keys, or others than words")
-    word_of(content)  # what is nested too deep to be a word raises an error here
+    word_of(content)  # raises an error if values are nested too deep
     return content
 
 
 def metrics_in(content: Mapping[str, Any]) -> dict[str, float]:
-    """Return the finite numbers among some values whose names are of metrics."""
+    """Return the finite numbers among `content` whose names are metrics."""
     return {
         name: float(value)
         for name, value in content.items()
@@ -159,18 +159,18 @@ def metrics_in(content: Mapping[str, Any]) -> dict[str, float]:
 
 
 def last_metrics(directory: Path) -> dict[str, float]:
-    """Return the metrics of the last epoch that a run has behind it; empty before the first."""
+    """Return the metrics of the last finished epoch of a run; empty before the first."""
     *_, last = ({}, *epochs(directory / "metrics.csv"))
     return metrics_in(last)
 
 
 def epochs(path: Path) -> Iterator[dict[str, float]]:
-    """Yield the whole rows of numbers in a ``metrics.csv``, without empty cells; none where it cannot be read."""
+    """Yield the complete rows of a ``metrics.csv`` as numbers, without empty cells; none if the file is unreadable."""
     try:
         text = read_text(path)
     except (OSError, ValueError):
         return
-    whole = text[: text.rfind("\n") + 1]  # a run that goes on may have written half a row
+    whole = text[: text.rfind("\n") + 1]  # a running run may have written half a row
     try:
         for row in csv.DictReader(whole.splitlines()):
             yield {name: float(cell) for name, cell in row.items() if cell}

@@ -1,4 +1,4 @@
-"""Numbers that a search has drawn: hardly two runs share one, so ranges of them are compared in place of values."""
+"""Ranges of numbers that a random search drew. Hardly two runs share a number, so ranges are compared instead."""
 
 import dataclasses
 import itertools
@@ -10,18 +10,18 @@ from deeprob.compare.groups import Group
 _TO = " to "
 RANGES = 4
 MANY = 8
-"""Fewer values than this many and one stay as they are."""
+"""A key with at most this many values keeps them."""
 
 
 def range_start(word: str) -> float:
-    """Return a number, or where a range of numbers starts; a ValueError for any other word."""
+    """Return a number, or the start of a range of numbers. Raise a ValueError for any other word."""
     return float(word.partition(_TO)[0])
 
 
 def in_ranges(groups: Sequence[Group]) -> list[Group]:
-    """Return groups with a range in place of a value, for each key of many values most of which one run has alone.
+    """Return groups with ranges in place of values, for each key with many values, most of a single run.
 
-    Ranges hold equally many values. Small: learning rates 1e-5, 2e-5 … 12e-5, each of one run, become
+    Ranges hold equally many values. Example: the learning rates 1e-5, 2e-5 … 12e-5, each of one run, become
     ``1e-5 to 3e-5``, ``4e-5 to 6e-5`` and so on.
     """
     keys = dict.fromkeys(key for group in groups for key in group.values)
@@ -33,7 +33,7 @@ def in_ranges(groups: Sequence[Group]) -> list[Group]:
 
 
 def _ranges(groups: Sequence[Group], key: str) -> dict[str, str]:
-    """Return the range that each value of a key belongs to; nothing if values are to stay as they are."""
+    """Return value of a key → its range; nothing if the key keeps its values."""
     try:
         numbers = sorted({float(group.values[key]) for group in groups})
     except ValueError:

@@ -1,4 +1,4 @@
-"""A comparison on the terminal: plain tables that can be read, searched and pasted."""
+"""A comparison on the terminal, as plain tables that can be searched and pasted."""
 
 import shlex
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from deeprob.tracking.console import LiveTable, shown
 
 HEADING = "mean ± 95 % confidence interval (Student's t over the runs of a group: its seeds)"
 TOGETHER = "keys together"
-"""What the share is called that no key explains alone."""
+"""The name of the share that no single key explains."""
 
 T = TypeVar("T")
 
 
 def print_report(comparison: Comparison, top: int) -> None:
-    """Print a comparison, of its groups the best `top`."""
+    """Print a comparison with its best `top` groups."""
     print(headline(comparison))
     print(f"\n{heading(comparison)}")
     _print_groups(comparison, comparison.groups[:top])
@@ -36,13 +36,13 @@ def print_report(comparison: Comparison, top: int) -> None:
 
 
 def headline(comparison: Comparison) -> str:
-    """Return how many runs there are and what became of them."""
+    """Return the numbers of runs and groups, and the statuses of the runs, in words."""
     states = ", ".join(f"{n} {status}" for status, n in counts(run.status for run in comparison.runs).items())
     return f"{_plural(len(comparison.runs), 'run')} in {_plural(len(comparison.groups), 'group')}: {states}"
 
 
 def heading(comparison: Comparison) -> str:
-    """Return what the numbers of the table are, and how it is sorted."""
+    """Return the heading of the table: the meaning of its numbers, and its order."""
     order = "highest" if more_is_better(comparison.sort) else "lowest"
     lost = "; groups that lost runs below" if any(group.lost for group in comparison.groups) else ""
     early = "; no run has finished: values so far" if comparison.preliminary else ""
@@ -50,7 +50,7 @@ def heading(comparison: Comparison) -> str:
 
 
 def doubt(comparison: Comparison) -> str:
-    """Return how many other groups may be as good as the best, in words; empty for none."""
+    """Return how many other groups may be as good as the best, in words; empty if there are none."""
     if not comparison.rivals:
         return ""
     other = "the interval of 1 other group overlaps" if comparison.rivals == 1 else ""
@@ -58,7 +58,7 @@ def doubt(comparison: Comparison) -> str:
 
 
 def estimated(metric: str, found: Estimate | None) -> str:
-    """Return a mean with its interval for people; empty for none. An interval of shares ends at 0 and at 100 %."""
+    """Return a mean with its interval as text; empty for None. An interval of shares is cut at 0 % and 100 %."""
     if found is None:
         return ""
     mean = shown(metric, {metric: found.mean})
@@ -73,7 +73,7 @@ def estimated(metric: str, found: Estimate | None) -> str:
 
 
 def cell(level: Level | None, metric: str) -> str:
-    """Return a mean without interval for people: a dash for no runs, and how many were lost if there is none."""
+    """Return a mean without interval as text, with the number of lost runs; a dash if there are no runs."""
     if level is None:
         return "–"
     if level.mean is None:
@@ -82,7 +82,7 @@ def cell(level: Level | None, metric: str) -> str:
 
 
 def caveats(comparison: Comparison) -> list[str]:
-    """Return what to keep in mind with the effects, a sentence each."""
+    """Return sentences that limit what the effects show."""
     found = []
     if comparison.rest is None and len(comparison.effects) > 1:
         found.append("The runs are no full grid with equally many seeds: what one key explains another may, too.")
@@ -92,12 +92,12 @@ def caveats(comparison: Comparison) -> list[str]:
 
 
 def share(value: float | None) -> str:
-    """Return a share of the variance for people."""
+    """Return a share of the variance as text."""
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def first_and_last(items: Sequence[T], most: int, between: T) -> Sequence[T]:
-    """Return items, of more than so many the first and the last, with something between them."""
+    """Return items; if there are more than `most`, the first and the last ones with `between` in their middle."""
     return items if len(items) <= most else [*items[: most - most // 2], between, *items[-(most // 2) :]]
 
 

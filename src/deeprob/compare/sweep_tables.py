@@ -1,4 +1,4 @@
-"""What a sweep's ``summary.csv`` knows beyond its jobs' directories: further measures, and jobs that left none."""
+"""The facts in a sweep's ``summary.csv`` that run directories lack: more metrics, and jobs without a directory."""
 
 import csv
 import io
@@ -23,12 +23,12 @@ UNKNOWN = "unfinished"
 
 
 def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
-    """Return the swept keys of a sweep's table, and its rows, in which directories are as seen from here.
+    """Return the swept keys and the rows of a sweep's table. Directories in the rows are made relative to here.
 
     Raises
     ------
     UserError
-        When it is no such table.
+        When the file is missing, damaged, or not the table of a sweep.
     """
     path = folder / "summary.csv"
     try:
@@ -47,16 +47,16 @@ def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
 
 
 def add_table(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -> list[PastRun]:
-    """Add what a sweep's table knows to the runs in its folder, and return the jobs that left no directory.
+    """Add the facts in a sweep's table to the runs in its folder, and return the jobs that left no directory.
 
     Parameters
     ----------
     runs
-        The runs in the sweep's folder; their metrics, statuses and errors are added to.
+        The runs in the sweep's folder. Their metrics, statuses and errors are completed in place.
     keys
         The swept keys.
     rows
-        A row a job.
+        One row per job.
     """
     joined = _joined(runs, keys, rows)
     meanings = _meanings(joined, keys, rows)
@@ -79,7 +79,7 @@ def add_table(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row])
             known = metrics_in(dict(_numeric_cells(row)))
             if all(math.isclose(known[name], run.metrics[name]) for name in known.keys() & run.metrics.keys()):
                 run.metrics = known | run.metrics
-            else:  # what else was measured was of another state
+            else:  # the table's other metrics belong to an earlier state of the run
                 later.append(run)
     if later:
         note(f"{len(later)} run(s) went on after the sweep; what it has measured besides is left out")
@@ -87,7 +87,7 @@ def add_table(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row])
 
 
 def _numeric_cells(row: Row) -> Iterator[tuple[str, float]]:
-    """Yield the cells of a row that are numbers, with their columns' names."""
+    """Yield the column name and the number of each cell that is a number."""
     for name, cell in row.items():
         try:
             yield name, float(cell)
@@ -96,16 +96,16 @@ def _numeric_cells(row: Row) -> Iterator[tuple[str, float]]:
 
 
 def _values(row: Row, keys: Sequence[str]) -> dict[str, Any]:
-    """Return what was given for a job: key → value, as its words say it."""
+    """Return the values that a job was given: key → value."""
     return {key: value_of(row[key]) for key in keys if row[key]}
 
 
 def _joined(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -> dict[int, PastRun]:
-    """Return each job's run, by the job's number, and nothing for a job without one.
+    """Return the job's number → its run. A job without a run is left out.
 
-    It is the run in the directory that the row names. Where there is none, it is the one with the row's values among
-    the runs that are left. In a table without directories, as they were once written, it is then the one whose folder
-    has the job's number: a config has values that differ from the words of a row, such as absolute paths.
+    The run of a job is the run in the directory that the row names. If there is none, it is the remaining run with the
+    row's values. Old tables name no directories. For them, the last resort is the remaining run whose folder has the
+    job's number, since a config's values can differ from the words of a row, such as absolute paths.
     """
     by_directory = {os.path.normpath(run.directory): run for run in runs if run.directory is not None}
     joined = {number: run for number, row in enumerate(rows) if (run := by_directory.get(row.get("directory", "")))}
@@ -126,18 +126,18 @@ def _joined(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -
 
 
 def _without(runs: Iterable[PastRun], others: Iterable[PastRun]) -> list[PastRun]:
-    """Return the runs that are none of some others."""
+    """Return the runs that are not among others."""
     taken = set(map(id, others))
     return [run for run in runs if id(run) not in taken]
 
 
 def _may_be(run: PastRun, given: Mapping[str, Any]) -> bool:
-    """Tell whether a run may have come of some values: of numbers it has the same."""
+    """Return whether a run may be that of a job with some values: all given numbers must be equal."""
     return not any(isinstance(value, int | float) and run.values.get(key) != value for key, value in given.items())
 
 
 def _meanings(joined: Mapping[int, PastRun], keys: Sequence[str], rows: Sequence[Row]) -> dict[tuple[str, str], Any]:
-    """Return what a key's word in a table stands for in configs, where that is the same in all jobs that have a run."""
+    """Return (key, word in the table) → the value in configs, if all jobs with a run have the same value."""
     found: dict[tuple[str, str], list[Any]] = {}
     for number, run in joined.items():
         for key in keys:
@@ -147,14 +147,14 @@ def _meanings(joined: Mapping[int, PastRun], keys: Sequence[str], rows: Sequence
 
 
 class _Index:
-    """Runs by the words of some of their values, for as many sets of keys as the rows of a table give."""
+    """An index of runs by their values. It is built for each set of keys when that set is first looked up."""
 
     def __init__(self, runs: Sequence[PastRun]) -> None:
         self.runs = runs
         self._by_keys: dict[tuple[str, ...], dict[tuple[str, ...], list[PastRun]]] = {}
 
     def matching(self, given: Mapping[str, Any]) -> list[PastRun]:
-        """Return the runs that have some values."""
+        """Return the runs that have all given values."""
         keys = tuple(given)
         if keys not in self._by_keys:
             table = self._by_keys[keys] = {}
@@ -163,19 +163,19 @@ class _Index:
         return self._by_keys[keys].get(tuple(map(word_of, given.values())), [])
 
     def find(self, given: Mapping[str, Any], number: int) -> PastRun | None:
-        """Return the run of a job: the one of its values, or of several the one whose folder has the job's number."""
+        """Return the run with a job's values, or None. Of several, return the one whose folder has the job's number."""
         runs = self.matching(given)
         if len(runs) < 2:
             return runs[0] if runs else None
         return next((run for run in runs if _job_number(run) == number), None)
 
     def sibling(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of a run that differs from a job in its seeds alone; none where there is no such run."""
+        """Return the values of a run that differs from a job only in seeds; empty if there is no such run."""
         others = self.matching({key: value for key, value in given.items() if not is_seed(key)})
         return dict(others[0].values) if others else {}
 
 
 def _job_number(run: PastRun) -> int | None:
-    """Return the number that the name of a run's folder begins with."""
+    """Return the number at the start of the name of a run's folder, or None."""
     match = re.match(r"\d+(?=_)", run.directory.name) if run.directory is not None else None
     return int(match[0]) if match else None

@@ -9,14 +9,14 @@ from deeprob.compare.report import cell
 from deeprob.tracking.console import shown
 
 SCALE = ((232, 240, 246), (159, 198, 223), (0, 114, 178), (8, 48, 79))
-"""From the worst mean to the best: the colors of `deeprob.figures.style.SEQUENTIAL`, but for its white."""
+"""The colors from the worst mean to the best: those of `deeprob.figures.style.SEQUENTIAL` without its white."""
 
 EVEN = 0.179
-"""The luminance on which black and white stand out equally, with a contrast of 4.6."""
+"""The luminance on which black and white text have the same contrast, 4.6."""
 
 
 def heat_maps(maps: Sequence[HeatMap], metric: str) -> str:
-    """Return heat maps of a metric, of which one is seen at a time, with a list to choose from if there are several."""
+    """Return heat maps of a metric. If there are several, one is visible at a time, with a list to choose from."""
     tables = [
         f'<div class="map"{" hidden" * (place > 0)}>{_heat_table(heat, metric)}</div>'
         for place, heat in enumerate(maps)
@@ -58,7 +58,7 @@ def _heat_table(heat: HeatMap, metric: str) -> str:
 
 
 def scale_color(part: float) -> tuple[int, int, int]:
-    """Return red, green and blue for a place in [0, 1] on the scale."""
+    """Return the red, green and blue of a place in [0, 1] on the scale."""
     place = min(max(part, 0.0), 1.0) * (len(SCALE) - 1)
     left = min(int(place), len(SCALE) - 2)
     one, other = SCALE[left], SCALE[left + 1]
@@ -67,7 +67,7 @@ def scale_color(part: float) -> tuple[int, int, int]:
 
 
 def painted(part: float) -> str:
-    """Return the style of a cell with a place in [0, 1] on the scale: its color, and black or white for its text."""
+    """Return the style of a cell with a place in [0, 1] on the scale: its color, and black or white text."""
     ground = scale_color(part)
     return f"background:rgb({','.join(map(str, ground))});color:{'#000' if luminance(ground) > EVEN else '#fff'}"
 

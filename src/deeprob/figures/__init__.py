@@ -1,4 +1,4 @@
-"""Pictures: functions from tensors and models to matplotlib figures, and a config for each."""
+"""Figures: functions that draw tensors and models with matplotlib, and a config for each."""
 
 from deeprob.figures.base import FigureConfig, figure_of_runs, figures_of_runs
 from deeprob.figures.of_features.codebook import CodebookConfig

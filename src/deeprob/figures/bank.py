@@ -15,14 +15,14 @@ from torch import Tensor
 from deeprob.figures.style import breadth, picture_axes
 
 TALLEST, WIDTH, CAPTION, LINE = 1.6, 8.3, 0.2, 0.17
-"""Inches: the tallest picture, the widest bank, the room for a row's captions, a line of the title."""
+"""In inches: the largest picture height, the largest bank width, and the heights of a caption and of a title line."""
 
 FINEST = 64
-"""Pixels of a picture at most, in each direction."""
+"""The most pixels of a picture in each direction."""
 
 
 class Tile(NamedTuple):
-    """A picture (H, W, 3) in [0, 1] and what is written above it."""
+    """A picture (H, W, 3) in [0, 1] and the caption above it."""
 
     pixels: Tensor
     caption: str = ""
@@ -30,16 +30,16 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class Bank:
-    """Rows of pictures of one height; those of a column have one width.
+    """Rows of pictures. All pictures have the same height, and the pictures of a column have the same width.
 
     Attributes
     ----------
     rows
         The pictures; no row is longer than the first.
     names
-        What stands before each row.
+        The label to the left of each row.
     title
-        What stands above all.
+        The title above the bank.
     """
 
     rows: Sequence[Sequence[Tile]]
@@ -64,7 +64,7 @@ class Bank:
                 place = left + (tile.pixels.shape[1] - 1) / 2, number * self._step + 0.75 * self._above
                 axes.text(*place, tile.caption, ha="center", va="baseline", fontsize=8)
         image = torch.cat(strips)
-        coarse = image.shape[1] < 600  # finer ones have about one pixel of the page a pixel, and must not lose any
+        coarse = image.shape[1] < 600  # "nearest" would drop pixels of a finer image
         axes.imshow(image.numpy(), interpolation="nearest" if coarse else "auto")
         axes.set_anchor("E")
         picture_axes(axes)
@@ -86,13 +86,13 @@ class Bank:
 
     @property
     def _lefts(self) -> list[int]:
-        """The pixel at which each column begins, and at which one more would."""
+        """The pixel at which each column begins, followed by the pixel at which the next column would begin."""
         widths = [tile.pixels.shape[1] + self._gap for tile in self.rows[0]]
         return [0, *itertools.accumulate(widths)]
 
     @property
     def _scale(self) -> float:
-        """Inches a pixel."""
+        """Inches per pixel."""
         return min((WIDTH - self._room) / self._lefts[-1], TALLEST / len(self.rows[0][0].pixels))
 
     @property
@@ -111,11 +111,11 @@ class Bank:
 
 
 def picture(templates: Tensor, share: float = 0.99) -> Tensor:
-    """Return templates (P, 3, H, W) as one picture in [0, 1], side by side with white lines between, (H, P(W+1)−1, 3).
+    """Return templates (P, 3, H, W) side by side as one picture (H, P(W+1)−1, 3) in [0, 1], with white lines between.
 
-    A weight of 0 is mid-grey. Black and white lie at the magnitude that `share` of the weights do not exceed, and the
-    rest is clipped, so that one strong pixel does not turn all others grey. Templates of more than `FINEST` pixels are
-    averaged over squares first, since a page would not show more.
+    A weight of 0 is mid-grey. Black and white stand for the `share` quantile of the magnitudes. Larger weights are
+    clipped, so that one strong pixel does not turn all others grey. Templates of more than `FINEST` pixels are averaged
+    over squares first, since a page cannot show more.
     """
     square = -(-max(templates.shape[2:]) // FINEST)
     templates = F.avg_pool2d(templates, square) if square > 1 else templates
@@ -125,5 +125,5 @@ def picture(templates: Tensor, share: float = 0.99) -> Tensor:
 
 
 def beside(pictures: Sequence[Tensor], gap: int) -> Tensor:
-    """Return pictures (H, W, 3) in a row, with so many white columns between them."""
+    """Return pictures (H, W, 3) joined in a row, with `gap` white columns between them."""
     return torch.cat([F.pad(pixels, (0, 0, 0, gap), value=1.0) for pixels in pictures], dim=1)[:, :-gap]

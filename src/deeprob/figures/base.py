@@ -1,4 +1,4 @@
-"""What every figure has: a config with its options, and how it is drawn of one run or of several side by side."""
+"""The base of all figure configs: it draws one run, or several runs side by side."""
 
 import math
 import re
@@ -23,18 +23,18 @@ from deeprob.tracking.console import note
 
 @dataclass(kw_only=True, slots=True)
 class FigureConfig:
-    """A figure's options are its own.
+    """The base of figure configs. Each figure adds its own options.
 
     Attributes
     ----------
     of_run
-        Whether it is of a run; a sheet of activation functions is not.
+        Whether the figure shows a run. A sheet of activation functions does not.
     live
-        Whether it is worth watching while a run trains, and is drawn when it ends.
+        Whether it is drawn by default while a run trains and when the run ends.
     usual
-        Whether it is drawn when a run ends, without having been watched.
+        Whether it is drawn by default when a run ends, but not while the run trains.
     on_request
-        Whether it is drawn only when it is asked for by name: it takes long, or is of several runs.
+        Whether it is drawn only if its name is given, because it takes long or shows several runs.
     """
 
     of_run: ClassVar[bool] = True
@@ -43,15 +43,15 @@ class FigureConfig:
     on_request: ClassVar[bool] = False
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn of a run, in words that go on after ``figure=NAME``; empty if it can."""
+        """Return why the figure cannot show a run, as the words after ``figure=NAME``; empty if it can."""
         return ""
 
     def watched(self, run: Run) -> bool:
-        """Tell whether it is worth watching while this run trains."""
+        """Return whether the figure is drawn by default while this run trains."""
         return self.live
 
     def quick(self) -> Self:
-        """Return a version that takes less time to draw, for pictures of a run that trains."""
+        """Return a version that takes less time to draw, for pictures during training."""
         return self
 
     def size(self, run: Run) -> tuple[float, float]:
@@ -59,32 +59,32 @@ class FigureConfig:
         raise AssertionError("a figure defines size()")
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run on a figure, or on a part of one."""
+        """Draw a run on a figure or a subfigure."""
         raise AssertionError("a figure defines panel()")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels of several runs are in a row."""
+        """Return the number of panels per row in a figure of several runs."""
         return 4
 
     def cut(self, run: Run) -> str:
-        """Return what part of a run is shown where that is not all, such as ``24 of 1,000 classes``; else nothing."""
+        """Return which part of a run is shown, such as ``24 of 1,000 classes``; empty if all is shown."""
         return ""
 
     def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
-        """Return what part of several runs is shown where that is not all."""
+        """Return which part of several runs is shown; empty if all is shown."""
         groups, shown = group_by_seed(list(runs)), self.shown(runs)
         some = some_of(len(shown), len(groups), "runs", f"the best by {ranking(runs)}")
         return in_words(some, *map(self.cut, shown.values()))
 
     def draw(self, run: Run | None) -> Figure:
-        """Return the figure of one run, None where there is none to be of."""
+        """Return the figure of one run. `run` is None only for figures that show no run."""
         assert run is not None
         return drawn(self.size(run), lambda figure: self.panel(figure, run), self.cut(run))
 
     def shown(self, runs: Mapping[str, Run]) -> dict[str, Run]:
-        """Return the runs that have a panel each: of those that differ in nothing but a seed the first, and the best.
+        """Return the runs that get a panel: the best ones, as many as the limits allow, in the order of `runs`.
 
-        There are so many as limits allow, in the order of `runs`.
+        Of runs that differ only in their seeds, the first one stands for all.
         """
         firsts = {title: runs[same[0]] for title, same in group_by_seed(list(runs)).items()}
         _, height = self.size(next(iter(firsts.values())))
@@ -93,9 +93,9 @@ class FigureConfig:
         return {title: run for title, run in firsts.items() if title in kept}
 
     def compare(self, runs: Mapping[str, Run]) -> Figure:
-        """Return the figure of several runs: a panel each under its title.
+        """Return the figure of several runs, with one panel for each run under its title.
 
-        Of runs that differ in nothing but a seed the first stands for all.
+        Of runs that differ only in their seeds, the first one stands for all.
         """
         shown = self.shown(runs)
         width, height = self.size(next(iter(shown.values())))
@@ -111,15 +111,15 @@ class FigureConfig:
         return drawn((width * columns, (height + 0.3) * rows), panels, self.cut_of_runs(runs))
 
     def film(self, run: Run) -> Iterator[tuple[npt.NDArray[np.uint8], float]]:
-        """Yield pictures (H, W, 3) of a figure that moves, and the seconds for which each is to be seen; here none."""
+        """Yield the frames (H, W, 3) of a film, each with its duration in seconds. Most figures have none."""
         return iter(())
 
     def save(self, run: Run | None, folder: Path) -> Path:
-        """Draw one run into a folder, and return the file."""
+        """Save the figure of one run in a folder, and return the file."""
         return self._write(self.draw(run), folder)
 
     def save_comparison(self, runs: Mapping[str, Run], folder: Path) -> Path:
-        """Draw several runs into a folder, and return the file."""
+        """Save the figure of several runs in a folder, and return the file."""
         return self._write(self.compare(runs), folder)
 
     def _write(self, figure: Figure, folder: Path) -> Path:
@@ -129,27 +129,27 @@ class FigureConfig:
 
 
 def columns_of_table(run: Run) -> tuple[str, ...]:
-    """Return the names of the columns that a run's model sees, as its table's header has them; nothing if it has none.
+    """Return the column names that a table's header gives to the inputs of a run's model.
 
-    Features other than the inputs as they are have no such names.
+    Return nothing if the data have no names, or if the run's features change the inputs.
     """
     return run.data().columns if run.config.features.unchanged and len(run.predictor.input_shape) == 1 else ()
 
 
 def plane_names(run: Run) -> tuple[str, str]:
-    """Return what the axes of a run's input plane are called: as in its table's header, else x₁ and x₂."""
-    names = [shortened(name, 30).replace("$", r"\$") for name in run.data().columns]  # a name is no formula
+    """Return the axis labels of a run's input plane: the names in the table's header, else x₁ and x₂."""
+    names = [shortened(name, 30).replace("$", r"\$") for name in run.data().columns]  # a $ in a name starts no formula
     return (names[0], names[1]) if names else ("$x_1$", "$x_2$")
 
 
 def tell_cut(figure: FigureConfig, runs: Mapping[str, Run], key: str) -> None:
-    """Print a note if a picture that was asked for under a key shows only part of a run, or of several."""
+    """Print a note if a figure shows only part of its runs. `key` is the config key that named the figure."""
     if cut := figure.cut_of_runs(runs):
         note(f"{key}={name_of(figure)} shows {cut}")
 
 
 def best_first(runs: Mapping[str, Run]) -> list[str]:
-    """Return the titles of runs, the best first by their `ranking`; a diverged one is last."""
+    """Return the titles of runs, the best run by its `ranking` first and diverged runs last."""
     metric = ranking(runs)
 
     def badness(title: str) -> float:
@@ -160,23 +160,23 @@ def best_first(runs: Mapping[str, Run]) -> list[str]:
 
 
 def ranking(runs: Mapping[str, Run]) -> str:
-    """Return by which metric runs are compared: ``trainer.monitor`` where all measured it, else ``train/loss``."""
+    """Return the metric that ranks runs: ``trainer.monitor`` if all runs measured it, else ``train/loss``."""
     monitor = next(iter(runs.values())).config.trainer.monitor
     return monitor if all(monitor in run.metrics for run in runs.values()) else "train/loss"
 
 
 def group_by_seed(titles: Sequence[str]) -> dict[str, list[str]]:
-    """Put titles together that differ in nothing but seeds.
+    """Group titles that differ only in their seeds.
 
     Parameters
     ----------
     titles
-        Such as ``model.width=8 seed=0``: words with spaces or commas between them, but for those within brackets.
+        Such as ``model.width=8 seed=0``: words between spaces or commas. Brackets keep a word together.
 
     Returns
     -------
     dict
-        From the words that are not about a seed, with single spaces between them, to the titles that have them.
+        The words that set no seed, joined by single spaces → the titles with these words.
     """
     groups: dict[str, list[str]] = {}
     for title in titles:
@@ -186,7 +186,7 @@ def group_by_seed(titles: Sequence[str]) -> dict[str, list[str]]:
 
 
 def title_words(title: str) -> list[str]:
-    """Return the words of a title; spaces and commas within brackets belong to a word."""
+    """Return the words of a title. Spaces and commas within brackets do not end a word."""
     return re.findall(r"(?:\[[^\]]*\]|\{[^}]*\}|[^\s,])+", title)
 
 
@@ -196,12 +196,12 @@ def figures_of_runs() -> dict[str, FigureConfig]:
 
 
 def figure_of_runs(text: str, key: str) -> FigureConfig:
-    """Return a figure of runs by its name, perhaps with values: ``learning_curves x=seconds``.
+    """Return the figure of runs with a name and perhaps options, such as ``learning_curves x=seconds``.
 
     Raises
     ------
     UserError
-        When there is none; names the config's `key` that asked for it.
+        When there is no such figure. The message names the config's `key`.
     """
     figures, name = figures_of_runs(), text.partition(" ")[0]
     if name not in figures:

@@ -1,44 +1,44 @@
-"""How much a picture shows at most, so that it stays readable and quick, and the words that say what it leaves out."""
+"""Limits that keep figures readable and quick, and the words that say what a figure leaves out."""
 
 SIDE = 26.0
-"""Inches a side: 3,900 pixels of a file."""
+"""The longest side of a figure in inches: 3,900 pixels of its file."""
 
 RUNS = 12
-"""Runs side by side."""
+"""The most runs side by side."""
 
 CURVES = 6
-"""Groups of runs that differ in seeds alone, as curves on the same axes, unless a figure is told otherwise."""
+"""The default for the most curves on the same axes. Runs that differ only in seeds share a curve."""
 
 CLASSES = 100
-"""Classes."""
+"""The most classes."""
 
 UNITS = 128
-"""Units of a layer, the pieces of a maxout unit counted apart."""
+"""The most units of a layer. Each piece of a maxout unit counts."""
 
 LAYERS = 9
-"""Layers that have axes each."""
+"""The most layers with their own axes."""
 
 STAGES = 31
-"""Stages of a network, linear parts and activations counted apart, after its input."""
+"""The most stages of a network after its input. Linear parts and activations count separately."""
 
 FILM = 2e8
-"""Pixels of all pictures of a film."""
+"""The most pixels of all frames of a film together."""
 
 NUMBERS = 10_000_000
-"""Numbers held at once: scores of points, or what a linear probe is fitted to, examples × units × classes."""
+"""The most numbers held at once: the scores of points, or examples × units × classes for a linear probe."""
 
 
 def some_of(shown: int, total: int, what: str, which: str = "") -> str:
-    """Say how many of what are shown, such as ``24 of 1,000 classes (the first)``; nothing where all are."""
+    """Return how many things are shown, such as ``24 of 1,000 classes (the first)``; empty if all are shown."""
     if shown >= total:
         return ""
     return f"{shown:,} of {total:,} {what}" + (f" ({which})" if which else "")
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """Return up to so many of the places 0 … count − 1 at even distances, the first and the last among them.
+    """Return up to `most` of the indices 0 … count − 1 at even distances, with the first and the last.
 
-    Small: of 5 places 3 are 0, 2 and 4.
+    Example: 3 of 5 indices are 0, 2 and 4.
     """
     if count <= most:
         return list(range(count))
@@ -46,10 +46,10 @@ def evenly(count: int, most: int) -> list[int]:
 
 
 def in_words(*parts: str) -> str:
-    """Return what a picture says of the parts that it shows; nothing where it shows all."""
+    """Return the different nonempty parts, joined by semicolons."""
     return "; ".join(dict.fromkeys(filter(None, parts)))
 
 
 def rows_within(height: float, head: float = 0.0) -> int:
-    """Return how many rows of a height fit below a head, in inches; one at least."""
+    """Return how many rows of a height fit below a head, at least one. Both heights are in inches."""
     return max(1, int((SIDE - head) / height))

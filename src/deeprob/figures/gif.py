@@ -1,4 +1,4 @@
-"""Films as GIF files, in the inks of all pictures."""
+"""Films as GIF files, in the colors of all figures."""
 
 import io
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from deeprob.figures.style import INK, LEVEL, PALE, PALETTE, UPRIGHT
 
 
 def gif(pictures: Sequence[tuple[np.ndarray, float]]) -> bytes:
-    """Return a film of pictures (H, W, 3) of uint8, each seen for so many seconds, that begins again at its end.
+    """Return a GIF file that repeats for ever. `pictures` holds frames (H, W, 3) of uint8 and their seconds.
 
-    Its palette holds every ink of a film, and five steps of each towards white for smooth edges.
+    The palette holds every color of a film, and five steps of each towards white for smooth edges.
     """
     inks = np.array([to_rgb(ink) for ink in (*PALETTE, INK, UPRIGHT, LEVEL)])
     shades = [1 - step / 5 * (1 - inks) for step in range(1, 6)]

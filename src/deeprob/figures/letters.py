@@ -1,4 +1,4 @@
-"""Letters of names: from another font where the usual one lacks them, boxes where no font here has them."""
+"""Letters that the usual font lacks: drawn in another font, or as boxes if no font on this machine has them."""
 
 import contextlib
 import dataclasses
@@ -16,25 +16,25 @@ from matplotlib.ticker import FixedLocator
 from deeprob.tracking.console import note
 
 BOX = "□"
-"""What stands for a letter that no font here has."""
+"""The replacement of a letter that no font on this machine has."""
 
 NAMED = 10
-"""Letters in the note at most."""
+"""The most letters that the note names."""
 
 WEIGHTS = {400, 700}
-"""Those of texts in figures: normal and bold."""
+"""The font weights of texts in figures: normal and bold."""
 
 _families: dict[str, str] = {}
-"""For each letter that was looked for: a family of fonts on this machine that has it, empty if none does."""
+"""Letter → a font family on this machine that has it; empty if no font has it."""
 
 _told: set[str] = set()
-"""Letters that the note was about."""
+"""The letters for which the note was printed."""
 
 
 def make_legible(figure: Figure) -> None:
-    """Give the texts of a figure fonts that have their letters, so that matplotlib misses none when it draws them.
+    """Give each text of a figure fonts that have all its letters.
 
-    A letter that no font here has becomes a box, which a note says once a process.
+    A letter that no font on this machine has becomes a box. A note says so once per process.
     """
     parts = list(_parts(figure))
     missing = {part: letters for part in parts if isinstance(part, Text) and (letters := _missing(part))}
@@ -53,7 +53,7 @@ def make_legible(figure: Figure) -> None:
 
 
 def _parts(artist: Artist) -> Iterator[Text | Axis]:
-    """Yield the texts of a figure, and its axes with ticks that have names; those of numbers take long to find."""
+    """Yield the texts of a figure, and each axis whose ticks have names. Number labels are left out, to save time."""
     if isinstance(artist, Text):
         yield artist
     elif isinstance(artist, Axis):
@@ -77,7 +77,7 @@ def _missing(text: Text) -> set[str]:
 
 
 def _had(letters: Set[str], path: str) -> set[str]:
-    """Return those of some letters that a font has; none if its file is gone or damaged."""
+    """Return the letters that a font has; none if its file is missing or damaged."""
     try:
         face = FT2Font(path)
     except (OSError, RuntimeError):
@@ -86,15 +86,15 @@ def _had(letters: Set[str], path: str) -> set[str]:
 
 
 def _look_for(letters: Set[str]) -> None:
-    """Find families for some letters among the fonts of this machine: as few as possible, and plain ones."""
+    """Find font families on this machine that have some letters: as few families as possible, and plain ones."""
     if not letters:
         return
     for path in set(findSystemFonts()) - {entry.fname for entry in fontManager.ttflist}:
-        with contextlib.suppress(Exception):  # newer than matplotlib's list, or one that it cannot draw
+        with contextlib.suppress(Exception):  # fonts that matplotlib's list lacks; some cannot be loaded
             fontManager.addfont(path)
     plainest: dict[str, FontEntry] = {}
     for entry in sorted(fontManager.ttflist, key=_oddity):
-        if "lastresort" not in entry.name.replace(" ", "").lower():  # which has boxes for all
+        if "lastresort" not in entry.name.replace(" ", "").lower():  # a font of boxes for all letters
             plainest.setdefault(entry.name, entry)
     had = {family: _had(letters, entry.fname) for family, entry in plainest.items()}
     left = set(letters)
@@ -106,21 +106,21 @@ def _look_for(letters: Set[str]) -> None:
 
 
 def _complete(entry: FontEntry) -> None:
-    """Let a font stand for the normal and the bold ones that its family lacks, which matplotlib would warn of."""
+    """Use a font for the normal and bold weights that its family lacks; else matplotlib would warn."""
     there = {other.weight for other in fontManager.ttflist if other.name == entry.name}
     for weight in WEIGHTS - there:
         fontManager.ttflist.append(dataclasses.replace(entry, weight=weight))
 
 
 def _oddity(entry: FontEntry) -> tuple[bool, bool, bool, str]:
-    """Return how far a font is from one for labels: upright, without serifs, neither bold nor light."""
+    """Return a sort key, smallest for a font that suits labels: upright, without serifs, neither bold nor light."""
     serifs = "Sans" not in entry.name or "Mono" in entry.name
     return entry.style != "normal", serifs, entry.weight not in (400, "normal"), entry.fname
 
 
 def _box(parts: Sequence[Text | Axis], letters: Set[str]) -> None:
-    """Put boxes in place of letters that no font here has, and say so once a process."""
-    shapeless = {letter for letter in letters if unicodedata.category(letter) == "Cf"}  # such as a joiner of others
+    """Replace letters that no font on this machine has by boxes, and print a note once per process."""
+    shapeless = {letter for letter in letters if unicodedata.category(letter) == "Cf"}  # such as a joiner
     table = str.maketrans(dict.fromkeys(letters, BOX) | dict.fromkeys(shapeless, ""))
     for part in parts:
         if isinstance(part, Text):

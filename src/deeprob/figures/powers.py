@@ -1,4 +1,4 @@
-"""Labels of logarithmic axes: powers of ten in plain letters, since no text of a figure is a formula by itself."""
+"""Labels of logarithmic axes: powers of ten in plain letters, since figures read texts as formulas only on request."""
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogFormatterMathtext
@@ -7,10 +7,10 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class PowerFormatter(LogFormatter):
-    """Writes numbers as 10³ and 2×10⁻³, which matplotlib's own formatters write as $10^{3}$, or as 2e-03."""
+    """Write numbers as 10³ and 2×10⁻³. Matplotlib's own formatters write $10^{3}$ or 2e-03."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        """Return the label of a number, empty for one between powers where there is no room for it."""
+        """Return the label of a number; empty for a number between powers if there is no room for it."""
         label = super().__call__(x, pos)
         if x == 0 or not label:
             return label
@@ -20,7 +20,7 @@ class PowerFormatter(LogFormatter):
 
 
 def write_powers(figure: Figure) -> None:
-    """Label all logarithmic axes of a figure so."""
+    """Use `PowerFormatter` on all logarithmic axes of a figure."""
     for axes in (part for whole in figure.axes for part in (whole, *whole.child_axes)):
         for axis in (axes.xaxis, axes.yaxis):
             if isinstance(axis.get_major_formatter(), LogFormatterMathtext):

@@ -1,4 +1,4 @@
-"""How all pictures look: dark text on white, a palette for all eyes, labels that are legible in a README."""
+"""The style of all figures: dark text on white, colors for color-blind eyes too, labels legible in a README."""
 
 import io
 import textwrap
@@ -20,13 +20,13 @@ from deeprob.tracking.files import write_whole
 PALETTE = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6a2f", "#882255", "#8a8a8a", "#b8b000",
 )  # fmt: skip
-"""A color a class, in this order everywhere: Okabe & Ito, "Color universal design", 2008, and three more."""
+"""One color per class, in this order everywhere: Okabe & Ito, "Color universal design", 2008, and three more."""
 
 INK, FAINT, PALE = "#222222", "#8c8c8c", "#e4e4e4"
-"""Text and boundaries, axes and remarks, grids."""
+"""The colors of text and boundaries, of axes and remarks, and of grids."""
 
 UPRIGHT, LEVEL = "#bfa8dc", "#9fc7a4"
-"""Lines of constant x₁ and of constant x₂ on a grid over the plane: colors that are no class's."""
+"""The colors of grid lines of constant x₁ and of constant x₂. No class has these colors."""
 
 DIVERGING = LinearSegmentedColormap.from_list("deeprob", [PALETTE[0], "#ffffff", PALETTE[5]])
 """From negative (blue) over 0 (white) to positive (vermilion)."""
@@ -35,12 +35,12 @@ SEQUENTIAL = LinearSegmentedColormap.from_list("deeprob-sequential", ["#ffffff",
 """From nothing (white) to much (dark blue)."""
 
 LETTER = 0.065
-"""About how many inches a letter takes."""
+"""The approximate width of a letter in inches."""
 
-STYLE: Any = {  # of plain values; the hints want one of 320 literal names for each key
-    "font.family": "DejaVu Sans",  # matplotlib brings it along: the same letters on every machine
+STYLE: Any = {  # Any, since the type hints want one of 320 literal names as key
+    "font.family": "DejaVu Sans",  # part of matplotlib, so the same on every machine
     "font.size": 9.0,
-    "text.parse_math": False,  # a name may have a $; what is a formula says so
+    "text.parse_math": False,  # a name may contain a $; formulas set parse_math
     "text.usetex": False,
     "axes.formatter.use_mathtext": False,
     "axes.titlesize": 9.5,
@@ -87,7 +87,7 @@ def rgb(number: int) -> tuple[float, float, float]:
 
 
 def breadth(text: str) -> int:
-    """Return how many letters' room a text takes: a Chinese letter that of two, an accent by itself none."""
+    """Return the width of a text in letters: a Chinese letter counts as two, a combining accent as none."""
     return sum(
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text
@@ -95,9 +95,9 @@ def breadth(text: str) -> int:
 
 
 def shortened(name: str, most: int) -> str:
-    """Return a name on one line, in the room of so many letters: of a longer one both ends, where names differ.
+    """Return a name on one line, at most `most` letters wide. A longer name keeps both ends, since names differ there.
 
-    A control character, which no font has, becomes �.
+    A control character becomes �, since no font has it.
     """
     text = "".join(" " if c.isspace() else "�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in name)
     if breadth(text) <= most:
@@ -112,7 +112,7 @@ def legend_columns(labels: Sequence[str], width: float) -> int:
 
 
 def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None], cut: str = "") -> Figure:
-    """Return a figure of a size in inches, drawn on by a function, in this style; below it what part it `cut` to."""
+    """Return a figure of a size in inches that `draw` fills, in this style. The words `cut` stand below it."""
     with mpl.rc_context(STYLE):
         lines = textwrap.wrap(f"shown: {cut}", max(20, int(size[0] / LETTER))) if cut else []
         figure = Figure(figsize=(size[0], size[1] + 0.18 * len(lines)), layout="constrained")
@@ -129,7 +129,7 @@ def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None], cut: st
 
 
 def png(figure: Figure, dpi: float = 150.0) -> bytes:
-    """Return a figure as a PNG file: the same bytes for the same figure."""
+    """Return a figure as a PNG file. The same figure gives the same bytes."""
     file = io.BytesIO()
     with mpl.rc_context(STYLE):
         figure.savefig(file, format="png", dpi=dpi)
@@ -147,7 +147,7 @@ def picture_axes(axes: Axes, title: str = "") -> None:
 
 
 def equal_scales(limits: tuple[float, float, float, float]) -> bool:
-    """Tell whether one scale suits both axes of (left, right, bottom, top): neither is over three times as long."""
+    """Return whether one scale suits both axes of (left, right, bottom, top): neither is over three times as long."""
     left, right, bottom, top = limits
     return 1 / 3 <= (top - bottom) / (right - left) <= 3
 
@@ -155,7 +155,7 @@ def equal_scales(limits: tuple[float, float, float, float]) -> bool:
 def plane_axes(
     axes: Axes, limits: tuple[float, float, float, float], names: tuple[str, str] = ("$x_1$", "$x_2$")
 ) -> None:
-    """Make axes a view of the plane within (left, right, bottom, top), with equal scales where these suit."""
+    """Make axes show the plane within (left, right, bottom, top), with equal scales if `equal_scales` says so."""
     left, right, bottom, top = limits
     axes.set(xlim=(left, right), ylim=(bottom, top))
     if equal_scales(limits):

@@ -1,1 +1,1 @@
-"""Pictures of what features make of pictures."""
+"""Figures of the features of pictures."""

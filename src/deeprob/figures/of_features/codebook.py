@@ -1,4 +1,4 @@
-"""A codebook's words as the little pictures that they stand for."""
+"""The words of a codebook as small pictures."""
 
 import math
 from collections.abc import Mapping
@@ -20,24 +20,24 @@ from deeprob.figures.of_features.picture_sheet import part_of, the_part
 ORDERS = ("use", "hue")
 
 SAMPLE = 50_000
-"""About how many patches words are counted in."""
+"""The approximate number of patches from which the use of words is measured."""
 
 
 @register("figure", "codebook")
 @dataclass(kw_only=True, slots=True)
 class CodebookConfig(FigureConfig):
-    """A sheet of words, back in the space of pixels; those that are used most, from the upper left on.
+    """The most used words of a codebook as small pictures, from the upper left on.
 
-    If patches lost their brightness and contrast before they were compared, 0 is mid-grey, and each word has a contrast
-    of its own. Use is a word's mean code over patches of random pictures of the split.
+    If the features remove brightness and contrast from patches, 0 is mid-grey, and each word is drawn with its own
+    contrast. The use of a word is its mean code over the patches of random pictures of the split.
 
     Attributes
     ----------
     words
         The most words that are shown.
     order
-        The order of the words. ``use`` has the most used first. ``hue`` goes by the hue of their mean color, from
-        red over green and blue on, with grey ones at the end.
+        The order of the words. ``use`` puts the most used first. ``hue`` sorts by the hue of the mean color: red,
+        green, blue, and grey at the end.
     split
         The split of the pictures in which words are counted.
     seed
@@ -73,7 +73,7 @@ class CodebookConfig(FigureConfig):
         return 1
 
     def _bank(self, run: Run, order: Tensor) -> Bank:
-        """Return the pictures of words in their order."""
+        """Return the bank of words in an order."""
         config, feature = bag_of(run)
         tiles = [Tile(patch) for patch in visible(config, feature)[order[: self.words]]]
         columns = min(20, math.ceil(math.sqrt(len(tiles) * 1.6)))
@@ -85,7 +85,7 @@ class CodebookConfig(FigureConfig):
 
 
 def needs_words(run: Run) -> str:
-    """Return why a figure of words that are pictures cannot be drawn of a run."""
+    """Return why a figure of words as pictures cannot show a run; empty if it can."""
     found = part_of(run, BagOfWordsConfig)
     if found is None:
         return "needs features=bag_of_words, alone, in concat or first in chain"
@@ -95,7 +95,7 @@ def needs_words(run: Run) -> str:
 
 
 def bag_of(run: Run) -> tuple[BagOfWordsConfig, BagOfWords]:
-    """Return the bag of words of a run that has one, and its config."""
+    """Return the config and the bag of words of a run that has one."""
     config, feature = the_part(run, BagOfWordsConfig)
     assert isinstance(feature, BagOfWords)
     return config, feature
@@ -108,22 +108,22 @@ def use(feature: BagOfWords, inputs: Tensor) -> Tensor:
 
 
 def unwhitened(values: Tensor, whitening: Whitening) -> Tensor:
-    """Return the rows (N, D) that whitening makes `values` of: x = x̄ + z M⁻¹ where z = (x − x̄) M, in double."""
+    """Return the rows x (N, D) before whitening: x = x̄ + z M⁻¹, where `values` are z = (x − x̄) M; in double."""
     matrix, mean = whitening.matrix.double().cpu(), whitening.mean.double().cpu()
     rows: Tensor = torch.linalg.solve(matrix, values.double().cpu(), left=False)
     return mean + rows
 
 
 def pixels_of(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
-    """Return words as patches (K, C, side, side), double: levels, or levels without brightness and contrast."""
+    """Return words as patches (K, C, side, side) in double: levels, or levels without brightness and contrast."""
     return unwhitened(feature.words, feature.whitening).view(config.words, -1, config.patch, config.patch)
 
 
 def visible(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
     """Return words as pictures (K, side, side, 3) from 0 to 1.
 
-    Where contrast was taken away, 0 becomes mid-grey, and a word's largest number black or white; but words that are
-    flat compared with the others, by a factor of 4 and more, stay so.
+    If the features remove contrast, 0 becomes mid-grey, and the largest number of a word becomes black or white. Words
+    whose largest number is below a quarter of the 95 % quantile stay pale.
     """
     patches = pixels_of(config, feature)
     if config.contrast is None:
@@ -137,10 +137,10 @@ def visible(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
 
 
 def hues(patches: Tensor) -> Tensor:
-    """Return the hue of each patch's mean color (K,), an angle in [0, 2π) with 0 for red; infinite for grey ones.
+    """Return the hue of each patch's mean color (K,): an angle in [0, 2π) with red at 0; infinity for grey patches.
 
-    It is the angle in the plane in which red, green and blue are a third of a turn apart, so numbers below 0 have one
-    too. Grey are those whose mean red, green and blue differ by less than a quarter of their largest number.
+    The angle is measured in a plane where red, green and blue are a third of a turn apart, so negative numbers have a
+    hue too. A patch is grey if its mean red, green and blue differ by less than a quarter of its largest magnitude.
 
     Parameters
     ----------

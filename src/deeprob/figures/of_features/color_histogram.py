@@ -1,4 +1,4 @@
-"""Color histograms of example pictures: hues on a ring in their own colors, and bars for all else."""
+"""Color histograms of example pictures: hues on a ring in their own colors, and other channels as bars."""
 
 import colorsys
 import itertools
@@ -36,7 +36,7 @@ from deeprob.figures.of_features.picture_sheet import (
 from deeprob.figures.style import FAINT
 
 SIDE, WIDE, COLUMNS, INNER = 0.98, 0.92, 2, 0.48
-"""A picture's and a histogram's width in inches, cards in a row, and the ring's radius inside over that outside."""
+"""The widths of a picture and of a histogram in inches, the cards per row, and the ring's inner over outer radius."""
 
 NAMES = {"hsv": ("hue", "saturation", "value"), "rgb": ("red", "green", "blue")}
 
@@ -48,7 +48,7 @@ SHADES: dict[str, Callable[[float], tuple[float, float, float]]] = {
     "green": lambda level: (0.0, level, 0.0),
     "blue": lambda level: (0.0, 0.0, level),
 }
-"""The color of a bin from the middle of its levels in [0, 1]; all saturations are shown of one hue."""
+"""Channel → the color of a bin with its middle at a level in [0, 1]. All saturations are drawn in one hue."""
 
 
 @register("figure", "color_histogram")
@@ -56,8 +56,8 @@ SHADES: dict[str, Callable[[float], tuple[float, float, float]]] = {
 class ColorHistogramsConfig(ExamplesConfig):
     """Pictures, and beside each the shares of its pixels by hue, saturation and value, or by red, green and blue.
 
-    The shares are the feature's, for the whole picture. The ring of hues begins with red above and goes on clockwise
-    over green and blue; a bar's length outwards is the share of its hue.
+    The shares are those that the feature computes, for the whole picture. The ring of hues begins with red at the top
+    and goes clockwise over green to blue. The length of a bar is the share of its hue.
     """
 
     usual: ClassVar[bool] = True
@@ -115,7 +115,7 @@ class ColorHistogramsConfig(ExamplesConfig):
 
 
 def picture_shares(feature: ColorHistogram, inputs: Tensor) -> Tensor:
-    """Return the shares of whole pictures (N, 3, H, W) by channel and bin, (N, 3, bins); joint ones are summed up."""
+    """Return the shares (N, 3, bins) of whole pictures (N, 3, H, W). A joint histogram is summed for each channel."""
     described = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
     rows, columns = feature.rows, feature.columns
     shares = of_whole(described.view(len(inputs), -1, len(rows), len(columns)), rows, columns).cpu()
@@ -126,9 +126,9 @@ def picture_shares(feature: ColorHistogram, inputs: Tensor) -> Tensor:
 
 
 def ring(axes: Axes, shares: np.ndarray, x: float, y: float, radius: float) -> None:
-    """Draw the shares of hues on a ring around a point of a sheet; the longest bar ends at the radius.
+    """Draw the shares of hues as a ring around a point of a sheet. The longest bar ends at the radius.
 
-    Bin k of n is the sector from k/n to (k + 1)/n of a turn, clockwise from above (a sheet has y downwards).
+    Bin k of n is the sector from k/n to (k + 1)/n of a turn, clockwise from the top (on a sheet, y points down).
     """
     count, inner = len(shares), INNER * radius
     reach = (radius - inner) * shares / shares.max()
@@ -143,7 +143,7 @@ def ring(axes: Axes, shares: np.ndarray, x: float, y: float, radius: float) -> N
 
 
 def bars(axes: Axes, shares: np.ndarray, name: str, left: float, top: float, width: float, height: float) -> None:
-    """Draw the shares of a channel's bins as bars in a box of a sheet; the largest is as high as the box."""
+    """Draw the shares of a channel's bins as bars in a box of a sheet. The largest bar is as high as the box."""
     count, wide = len(shares), width / len(shares)
     high = height * shares / shares.max()
     boxes = [Rectangle((left + k * wide, top + height - tall), wide, tall) for k, tall in enumerate(high.tolist())]
@@ -155,5 +155,5 @@ def bars(axes: Axes, shares: np.ndarray, name: str, left: float, top: float, wid
 
 
 def write_largest(axes: Axes, shares: np.ndarray, x: float, y: float) -> None:
-    """Write the largest share around a point."""
+    """Write the largest share in %, centred on a point."""
     axes.text(x, y, f"{100 * shares.max():.0f}", fontsize=7, color=FAINT, ha="center", va="center_baseline")

@@ -1,4 +1,4 @@
-"""Histogram equalization: pictures before and after, and how their levels are spread."""
+"""Histogram equalization: pictures before and after, with the histograms of their levels."""
 
 from dataclasses import dataclass
 
@@ -17,21 +17,21 @@ from deeprob.figures.style import FAINT, INK, PALETTE, picture_axes
 CHANNELS = {1: ("level",), 3: ("red", "green", "blue")}
 INKS = {"level": INK, "red": PALETTE[5], "green": PALETTE[2], "blue": PALETTE[0]}
 LINES = {"level": "-", "red": "-", "green": "--", "blue": ":"}
-"""A channel's name, and the color and kind of its line."""
+"""The names of channels, and the color and style of each channel's line."""
 
 BINS = 64
-"""Of 256 levels."""
+"""The number of bins for the 256 levels."""
 
 EVEN = 25
-"""Height of a bar, on the scale of shares in %, when all levels are as frequent."""
+"""The height of each bar, on the scale of shares in %, if all levels are equally frequent."""
 
 
 @register("figure", "equalize")
 @dataclass(kw_only=True, slots=True)
 class EqualizeConfig(ExamplesConfig):
-    """Pictures before and after equalization, each with the histogram of its levels and their cumulative shares.
+    """Pictures before and after equalization, each with the histogram and the cumulative shares of its levels.
 
-    The run's features need not equalize.
+    The run's own features need not equalize pictures.
     """
 
     examples: int = number(4, minimum=1, maximum=20)
@@ -78,10 +78,10 @@ def histogram_row_height(run: Run) -> float:
 
 
 def levels_of(axes: Axes, picture: Tensor) -> None:
-    """Draw the histogram of a picture's levels, of all channels, and each channel's share of pixels up to a level.
+    """Draw the histogram of a picture's levels over all channels, and each channel's share of pixels up to a level.
 
-    Of even levels all bars would be as high as `EVEN` % of the shares, and the line would be the thin diagonal. Bars
-    that are more than 100/`EVEN` times as high are cut.
+    If all levels are equally frequent, all bars have the height `EVEN`, and the line is the thin diagonal. Bars above
+    105 are cut.
     """
     channels = whole_levels(picture).flatten(1).numpy()
     counts, edges = np.histogram(channels, BINS, (0, 256))
@@ -94,5 +94,5 @@ def levels_of(axes: Axes, picture: Tensor) -> None:
 
 
 def whole_levels(picture: Tensor) -> Tensor:
-    """Return a picture's levels as whole numbers from 0 to 255, uint8; floats in [0, 1] are cut into 256 levels."""
+    """Return a picture's levels as uint8 from 0 to 255. Floats in [0, 1] are cut into 256 levels."""
     return picture.mul(256 - 1e-3).to(torch.uint8) if picture.is_floating_point() else picture

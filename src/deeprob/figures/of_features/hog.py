@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients as strokes along the edges, cell by cell, over the picture."""
+"""Histograms of oriented gradients, drawn over the picture as strokes along the edges of each cell."""
 
 import itertools
 import math
@@ -35,17 +35,17 @@ from deeprob.figures.of_features.picture_sheet import (
 from deeprob.figures.style import PALETTE
 
 FADED = 0.3
-"""How much of the picture is left under the strokes."""
+"""The share of the picture's contrast that remains under the strokes."""
 
 
 @register("figure", "hog")
 @dataclass(kw_only=True, slots=True)
 class HogStrokesConfig(ExamplesConfig):
-    """Pictures, and beside each its edges as the feature has them.
+    """Pictures, and beside each the edges that the feature finds in it.
 
-    In the middle of each cell there is a stroke for each direction, along the edge, which is perpendicular to the
-    gradient; the longer and darker, the more of it there is. With a norm a cell has the mean of its numbers in all the
-    blocks that it is in. Signed directions are half strokes: seen from the middle, the lighter side is on the left.
+    Each cell has one stroke per direction in its middle. A stroke lies along the edge, perpendicular to the gradient,
+    and is longer and darker the stronger the edge. With a norm, the numbers of a cell are means over all blocks that
+    contain it. Signed directions are half strokes: seen from the middle, the lighter side is on the left.
     """
 
     usual: ClassVar[bool] = True
@@ -96,14 +96,14 @@ def square_side(run: Run) -> float:
 
 
 def pairs_of(run: Run) -> int:
-    """Return how many pairs of pictures are in a row: the fewer, the more cells they have."""
+    """Return how many pairs of pictures are in a row: fewer if pictures have many cells."""
     _, hog = the_part(run, HogConfig)
     cells = max(hog.get_buffer("rows").shape[0], hog.get_buffer("columns").shape[0])
     return 3 if cells <= 8 else 2 if cells <= 16 else 1
 
 
 def cell_strengths(hog: Hog, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return pictures (N, C, H, W) as the feature sees them, from 0 to 255, and its numbers (N, d, R, C) by cell."""
+    """Return pictures (N, C, H, W) as the feature sees them, from 0 to 255, and their cells' strengths (N, d, R, C)."""
     pictures, weights = [], []
     for _, chunk in hog.prepared(inputs):
         histograms = hog.histograms(chunk)
@@ -115,14 +115,14 @@ def cell_strengths(hog: Hog, inputs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def by_cell(described: Tensor, shape: tuple[int, ...], block: int) -> Tensor:
-    """Return the mean of a cell's numbers in the blocks that it is in.
+    """Return the mean of each cell's numbers over the blocks that contain the cell.
 
     Parameters
     ----------
     described
         (B, D), as `deeprob.features.hog.normalized_blocks` returns it.
     shape
-        (d, R, C): directions, and rows and columns of cells.
+        (d, R, C): the numbers of directions, of rows and of columns of cells.
     block
         Cells along a block's side.
 
@@ -144,10 +144,11 @@ def by_cell(described: Tensor, shape: tuple[int, ...], block: int) -> Tensor:
 
 
 def strokes(weights: Tensor, cell: int, *, signed: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the strokes of a picture, the strongest last, and how strong each is compared with the strongest.
+    """Return the strokes of a picture, the strongest last, and the strength of each relative to the strongest.
 
-    Direction k of d is a gradient at the angle (k + ½)/d of a turn or of half a turn, from right to down; the edge is a
-    quarter turn further. The strongest stroke is as long as a cell, or half as long if `signed`.
+    Direction k of d is a gradient at the angle (k + ½)/d of a turn if `signed`, else of half a turn. Angles go from
+    right to down. The edge is a quarter turn further. The strongest stroke is as long as a cell, or half as long if
+    `signed`.
 
     Parameters
     ----------
@@ -156,13 +157,13 @@ def strokes(weights: Tensor, cell: int, *, signed: bool) -> tuple[np.ndarray, np
     cell
         Pixels along a cell's side.
     signed
-        Whether directions go over a whole turn: then strokes begin in the middle of the cell.
+        Whether directions cover a whole turn. Strokes then begin in the middle of the cell.
 
     Returns
     -------
     tuple of ndarray
-        (S, 2, 2) of two ends x, y, in pixels from the picture's upper left corner; and (S,) in (0, 1]. Directions
-        without weight have none.
+        The two ends x, y of each stroke (S, 2, 2), in pixels from the picture's upper left corner, and the strengths
+        (S,) in (0, 1]. Directions of weight 0 have no stroke.
     """
     count, rows, columns = weights.shape
     turn = 2 * math.pi if signed else math.pi

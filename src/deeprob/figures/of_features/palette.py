@@ -1,4 +1,4 @@
-"""A palette learned from pictures: its colors by how much they are used, and pictures painted with them alone."""
+"""A palette learned from pictures: its colors with their shares, and pictures drawn in these colors alone."""
 
 from dataclasses import dataclass
 
@@ -31,13 +31,13 @@ from deeprob.figures.of_features.picture_sheet import (
 from deeprob.figures.style import FAINT, PALE
 
 SWATCHES, MOST, HIGH = 16, 64, 0.3
-"""Swatches in a row, swatches at most, and a swatch's height in inches."""
+"""Swatches per row, the most swatches, and the height of a swatch in inches."""
 
 SAMPLE = 500
-"""Pictures whose pixels are counted at most."""
+"""The most pictures whose pixels are counted."""
 
 PAIRS = 3
-"""Pictures in a row, each before and after."""
+"""Pairs of pictures (before and after) per row."""
 
 SIDE = (WIDTH / PAIRS - 0.06 - GAP) / 2
 
@@ -45,9 +45,9 @@ SIDE = (WIDTH / PAIRS - 0.06 - GAP) / 2
 @register("figure", "palette")
 @dataclass(kw_only=True, slots=True)
 class PaletteConfig(ExamplesConfig):
-    """The colors of a palette, the most used first, with their shares; below, pictures before and after quantization.
+    """The colors of a palette with their shares, the most used first, and pictures before and after quantization.
 
-    Shares are over up to 500 random pictures of the split.
+    Shares are measured over up to 500 random pictures of the split.
     """
 
     def unsuited(self, run: Run) -> str:
@@ -96,7 +96,7 @@ class PaletteConfig(ExamplesConfig):
             put(axes, as_rgb(after), boxed(picture.shape, left + SIDE + 0.06, top, SIDE))
 
     def _swatches(self, run: Run) -> float:
-        """Return the height of what is above the pictures, in inches."""
+        """Return the height above the pictures, in inches."""
         colors = min(MOST, len(the_part(run, ColorQuantizationConfig)[1].get_buffer("palette")))
         return 1.5 * LINE + -(-colors // SWATCHES) * (HIGH + LINE) + GAP
 
@@ -105,7 +105,7 @@ class PaletteConfig(ExamplesConfig):
 
 
 def used(feature: ColorQuantization, inputs: Tensor) -> Tensor:
-    """Return the share of the pixels of pictures (N, 3, H, W) that each color is nearest to: (K,), of sum 1."""
+    """Return the share of pixels (K,) for which each color is the nearest, over pictures (N, 3, H, W). The sum is 1."""
     rows, columns = feature.rows, feature.columns
     described = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
     return of_whole(described.view(len(inputs), -1, len(rows), len(columns)), rows, columns).mean(0).cpu()

@@ -1,4 +1,4 @@
-"""What figures of example pictures share: which pictures they show, of which feature, and where these are drawn."""
+"""The base of figures of example pictures: the choice of examples and of the feature, and drawing on a sheet."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ from deeprob.figures.caps import rows_within, some_of
 from deeprob.figures.style import FAINT, INK, shortened
 
 WIDTH, HEAD, LINE, GAP = 8.0, 0.42, 0.18, 0.14
-"""In inches: the width of a sheet, the height of its title, a line of text, and what is free between pictures."""
+"""In inches: the width of a sheet, the heights of its title and of a line of text, and the gap between pictures."""
 
 SWATCHES_AND_HEAD = 2.9
-"""Inches at most of what is above the examples: a title, a remark, and the colors of a palette."""
+"""The largest height above the examples in inches: a title, a remark, and the colors of a palette."""
 
 Config = TypeVar("Config", bound=FeaturesConfig)
 
 
 @dataclass(kw_only=True, slots=True)
 class ExamplesConfig(FigureConfig):
-    """Options of figures of some examples.
+    """Options of figures that show some examples.
 
     Attributes
     ----------
@@ -54,12 +54,12 @@ class ExamplesConfig(FigureConfig):
         return 1, 1.0
 
     def most(self, run: Run) -> int:
-        """Return how many examples are shown at most: `examples`, or so many as fit on a sheet."""
+        """Return the most examples to show: `examples`, or fewer if only fewer fit on a sheet."""
         across, height = self.rows_of(run)
         return min(self.examples, across * rows_within(height, SWATCHES_AND_HEAD))
 
     def cut(self, run: Run) -> str:
-        """Return how many examples are shown where that is less than were asked for and are there."""
+        """Return how many examples are shown if the sheet has no room for all; else empty."""
         return some_of(self.most(run), min(self.examples, len(run.examples(self.split))), "examples", "the first")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
@@ -67,12 +67,12 @@ class ExamplesConfig(FigureConfig):
         return 1
 
     def chosen(self, run: Run) -> tuple[Examples, list[str]]:
-        """Return the examples of a run, on the CPU, and a title for each: its class, or its number without classes.
+        """Return the examples to show, on the CPU, and their titles: the class, or the number if there are no classes.
 
         Raises
         ------
         UserError
-            When the run held out no such split.
+            When the run has no such split.
         """
         split = run.examples(self.split)
         rng = randomness.generator(self.seed, "examples")
@@ -86,9 +86,9 @@ class ExamplesConfig(FigureConfig):
 
 
 def in_turn(targets: Tensor, rng: torch.Generator) -> Tensor:
-    """Return places (N,) of all examples: in random order the first of each class, then the second of each, and so on.
+    """Return the indices (N,) of all examples: one random example of each class, then another of each, and so on.
 
-    Small: of classes 0, 0, 1 an example of class 0, that of class 1, and the other of class 0.
+    Example: for the classes 0, 0, 1 the order is an example of class 0, the one of class 1, the other of class 0.
     """
     order = torch.randperm(len(targets), generator=rng)
     classes = targets[order]
@@ -100,19 +100,19 @@ def in_turn(targets: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def needs_pictures(run: Run) -> str:
-    """Return why a figure of pictures cannot be drawn of a run."""
+    """Return why a figure of pictures cannot show a run; empty if it can."""
     return "" if len(run.predictor.input_shape) == 3 else "needs pictures, and the run's inputs are none"
 
 
 def part_of(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures] | None:
-    """Return a run's feature of a kind, alone, the first within concat, or first in chain, and its config; or None."""
+    """Return the config and the first feature of a kind in a run, also within concat or first in chain; or None."""
     return _part_within(run.config.features, run.predictor.features, kind)
 
 
 def _part_within(
     config: FeaturesConfig, features: Features, kind: type[Config]
 ) -> tuple[Config, PictureFeatures] | None:
-    """Return the first feature of a kind within a feature, and its config, or None."""
+    """Return the config and the first feature of a kind within a feature, or None."""
     if isinstance(config, kind):
         assert isinstance(features, PictureFeatures)
         return config, features
@@ -122,46 +122,46 @@ def _part_within(
             assert isinstance(part, Features)
             if found := _part_within(part_config, part, kind):
                 return found
-    if isinstance(config, ChainConfig):  # the first part alone sees pictures
+    if isinstance(config, ChainConfig):  # only the first part sees pictures
         assert isinstance(features, Chain)
         return _part_within(config.features()[0], features.steps()[0], kind)
     return None
 
 
 def the_part(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures]:
-    """Return what `part_of` does, of a run that suits the figure."""
+    """Return the result of `part_of` for a run that has such a feature."""
     found = part_of(run, kind)
     assert found is not None
     return found
 
 
 def of_whole(shares: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return shares (B, K) of whole pictures from those of their regions.
+    """Return the shares (B, K) of whole pictures from the shares of their regions.
 
     Parameters
     ----------
     shares
-        (B, K, R, C), each of a region's pixels.
+        (B, K, R, C) shares of the pixels of each region.
     rows, columns
-        (R, H) and (C, W), see `deeprob.features.votes.regions`: regions need not be of one size.
+        (R, H) and (C, W), see `deeprob.features.votes.regions`. Regions may differ in size.
     """
     high, wide = ((part > 0).sum(1) / part.shape[1] for part in (rows, columns))
     return torch.einsum("bkrc,r,c->bk", shares, high.to(shares), wide.to(shares))
 
 
 def as_rgb(picture: Tensor) -> Tensor:
-    """Return a picture (C, H, W), uint8 or floats in [0, 1], as (H, W, 3) floats in [0, 1]; of 1 channel it is grey."""
+    """Return a picture (C, H, W), uint8 or floats in [0, 1], as floats (H, W, 3) in [0, 1]. One channel gives grey."""
     pixels = levels(picture, torch.float32) / 255
     return (pixels if len(pixels) == 3 else pixels.mean(0).expand(3, -1, -1)).permute(1, 2, 0)
 
 
 def faded(pixels: Tensor, left: float) -> Tensor:
-    """Return a picture in [0, 1] on its way to white, with a share `left` of it: ground for what is drawn over it."""
+    """Return a picture in [0, 1] faded towards white, as a background. `left` is the share of contrast that remains."""
     return 1 - left * (1 - pixels)
 
 
 class Box(NamedTuple):
-    """Where a picture is on a sheet, in inches, and how many of them a pixel has."""
+    """The place of a picture on a sheet in inches. `scale` is the inches per pixel."""
 
     left: float
     top: float
@@ -171,20 +171,20 @@ class Box(NamedTuple):
 
 
 def boxed(shape: Sequence[int], left: float, top: float, side: float) -> Box:
-    """Return where a picture of a shape (…, H, W) is, as large as a square of a `side` allows."""
+    """Return the box of a picture of shape (…, H, W), as large as fits in a square with this `side`."""
     height, width = shape[-2:]
     scale = side / max(height, width)
     return Box(left, top, width * scale, height * scale, scale)
 
 
 def height_of(shape: Sequence[int], side: float) -> float:
-    """Return how many inches a picture of a shape (…, H, W) takes downwards of a square of a `side`."""
+    """Return the height in inches of a picture of shape (…, H, W) in a square with this `side`."""
     height, width = shape[-2:]
     return side * min(1.0, height / width)
 
 
 def row_height(run: Run, side: float) -> float:
-    """Return the height of a row of pictures of a `side` in inches, with their titles and what is free below."""
+    """Return the height in inches of a row of pictures with this `side`, with their titles and the gap below."""
     return LINE + height_of(run.predictor.input_shape, side) + GAP
 
 
@@ -195,7 +195,7 @@ def put(axes: Axes, pixels: Tensor, box: Box, **options: Any) -> AxesImage:
 
 
 def sheet(canvas: FigureBase, height: float, title: str, remark: str = "") -> Axes:
-    """Return axes in inches, `WIDTH` wide and y downwards, with a title above them and a remark as their first line."""
+    """Return axes in inches, `WIDTH` wide, where y points down, with a title above and a remark as the first line."""
     axes = canvas.subplots()
     axes.set_axis_off()
     axes.set_anchor("NW")
@@ -206,6 +206,6 @@ def sheet(canvas: FigureBase, height: float, title: str, remark: str = "") -> Ax
 
 
 def caption(axes: Axes, x: float, y: float, text: str, *, faint: bool = False, middle: bool = False) -> None:
-    """Write a line of text on a sheet, whose lower edge is at y."""
+    """Write a line of text on a sheet. The lower edge of the text is at y."""
     ink, side = FAINT if faint else INK, "center" if middle else "left"
     axes.text(x, y, text, fontsize=8, color=ink, va="bottom", ha=side)

@@ -1,4 +1,4 @@
-"""Which words of a codebook fire on a picture, and where."""
+"""The words of a codebook that a picture contains most, and where it contains them."""
 
 from dataclasses import dataclass
 
@@ -30,22 +30,22 @@ from deeprob.figures.of_features.picture_sheet import (
 from deeprob.figures.style import INK, LETTER, PALETTE, shortened
 
 PATCH = 0.4
-"""Side of a word in inches."""
+"""The side of a word in inches."""
 
 CHUNK = 512
 """Patches whose codes are in memory at once."""
 
 FADED = 0.35
-"""How much of a picture is left under the heat."""
+"""The share of a picture's contrast that remains under the heat map."""
 
 
 @register("figure", "words")
 @dataclass(kw_only=True, slots=True)
 class WordsConfig(ExamplesConfig):
-    """Pictures, and the words that a picture has more of than others have, each with the places where it fires.
+    """Pictures, each with the words that it has more of than other pictures, and the places of these words.
 
-    Words are in the order of their mean number in the picture, standardised as the model sees it: so many standard
-    deviations above the mean of the training split. The frame is the patch in which a word fires most.
+    Words are sorted by their mean number in the picture, standardised as the model sees it: in standard deviations
+    above the mean of the training split. The frame marks the patch with the largest code of the word.
 
     Attributes
     ----------
@@ -101,18 +101,18 @@ class WordsConfig(ExamplesConfig):
         return (WIDTH + GAP) / (self.words + 1) - GAP
 
     def _step(self, run: Run) -> float:
-        """Return inches from row to row."""
+        """Return the distance from row to row in inches."""
         return PATCH + 0.06 + height_of(run.predictor.input_shape, self._side) + GAP
 
 
 def pictured(patches: Tensor, word: int) -> Tensor:
-    """Return a word as a picture, of pictures (K, side, side, 3) of the codebook: from K on they are the opposites."""
+    """Return a word's picture from the codebook's pictures (K, side, side, 3). Word K + k is the opposite of word k."""
     opposite, place = divmod(word, len(patches))
     return 1 - patches[place] if opposite else patches[place]
 
 
 def firing(feature: BagOfWords, picture: Tensor) -> Tensor:
-    """Return how much of each word a prepared picture (1, C, H, W) has, standardised, mean of its regions.
+    """Return the standardised number of each word in a prepared picture (1, C, H, W), averaged over its regions.
 
     (K,), or (2K,) where opposites count: word K + k is the opposite of word k.
     """
@@ -121,14 +121,14 @@ def firing(feature: BagOfWords, picture: Tensor) -> Tensor:
 
 
 def maps(feature: BagOfWords, picture: Tensor, words: Tensor) -> Tensor:
-    """Return the codes of some words at each place of a prepared picture (1, C, H, W), as it stands, not mirrored.
+    """Return the codes of some words at each place of a prepared picture (1, C, H, W), which is not mirrored.
 
     Parameters
     ----------
     feature, picture
-        The bag of words, and what it sees.
+        The bag of words, and the prepared picture.
     words
-        Numbers (M,) of words.
+        The numbers (M,) of the words.
 
     Returns
     -------
@@ -144,19 +144,19 @@ def maps(feature: BagOfWords, picture: Tensor, words: Tensor) -> Tensor:
 
 
 def tinted(heat: Tensor) -> Tensor:
-    """Return codes (R, C) as a layer (R, C, 4) of one color: clear where there is none, and opaque at the largest."""
+    """Return codes (R, C) as an image (R, C, 4) of one color: transparent at 0, opaque at the largest code."""
     color = torch.tensor(to_rgb(PALETTE[5])).expand(*heat.shape, 3)
     return torch.cat([color, (heat / heat.max().clamp(min=1e-12))[..., None].float()], 2)
 
 
 def heated(box: Box, heat: Tensor, patch: int, stride: int) -> Box:
-    """Return where codes (R, C), a number a patch, lie on a picture in a box: each in the middle of its patch."""
+    """Return the box of codes (R, C) over a picture in a `box`. Each code lies in the middle of its patch."""
     pixel, start = stride * box.scale, (patch - stride) / 2 * box.scale
     return Box(box.left + start, box.top + start, heat.shape[1] * pixel, heat.shape[0] * pixel, pixel)
 
 
 def patch_frame(box: Box, heat: Tensor, patch: int, stride: int) -> Rectangle:
-    """Return the frame of the patch with the largest code of (R, C), the first of equals, on a picture in a box."""
+    """Return the frame of the patch with the largest code in `heat` (R, C), over a picture in a `box`."""
     row, column = divmod(int(heat.argmax()), heat.shape[1])
     corner = box.left + column * stride * box.scale, box.top + row * stride * box.scale
     return Rectangle(

@@ -1,1 +1,1 @@
-"""Pictures of the plane after each layer: where points, a grid and the boundary go."""
+"""Figures of the plane after each layer, with its points, a grid and the boundary."""

@@ -1,4 +1,4 @@
-"""Feature space: where each layer takes the points, a grid and the boundary of the input plane."""
+"""Feature space: where each layer moves the points, a grid and the boundary of the input plane."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from deeprob.figures.of_models.decision_boundary import draw_boundaries, needs_c
 from deeprob.figures.style import INK, LEVEL, PALE, UPRIGHT, label_axes, palette_color, shortened
 
 NAMED, LONGEST = 10, 18
-"""Up to so many classes are named, with so many letters."""
+"""The most classes that the legend names, and the most letters of a name."""
 
 Scores = Callable[[Tensor], Tensor]
 
@@ -39,11 +39,11 @@ Scores = Callable[[Tensor], Tensor]
 @register("figure", "feature_space")
 @dataclass(kw_only=True, slots=True)
 class FeatureSpaceConfig(FigureConfig):
-    """The input plane, and what each layer's linear part and activation make of its points, its grid and the boundary.
+    """The input plane, and where each layer's linear part and activation move its points, its grid and the boundary.
 
-    Layers of two units are shown as they are and wider ones by principal components. Above each is how many training
-    points a linear classifier gets right there. In the last hidden layer, if it has two units, the boundary is the
-    network's own straight line; everywhere else it is where the boundary of the input plane goes.
+    A layer of two units is shown directly, a wider one by its principal components. The text above a panel is the share
+    of training points that a linear classifier gets right there. If the last hidden layer has two units, its boundary
+    is the straight line of the last layer. Everywhere else, the boundary of the input plane is moved by the layers.
 
     Attributes
     ----------
@@ -54,8 +54,8 @@ class FeatureSpaceConfig(FigureConfig):
     resolution
         The number of points in each direction among which the boundary is traced.
     stages
-        The most layers that are shown, linear parts and activations counted apart. They are the last ones, where
-        there are more.
+        The most layers that are shown. Linear parts and activations count separately. If there are more, the last
+        ones are shown.
     units
         The two units, counted from 1, by which wide hidden layers are shown. null takes principal components.
         Example: ``figure=feature_space figure.units=[1,2]``.
@@ -98,7 +98,7 @@ class FeatureSpaceConfig(FigureConfig):
         legend(canvas, run, columns, f"left out after the input: {ends}" if left_out else "")
 
     def cut(self, run: Run) -> str:
-        """Return what is shown where limits leave something out."""
+        """Return which part of the stages is shown if limits leave something out."""
         return cut_of_stages(run, caps.STAGES if self.stages > caps.STAGES else None)
 
     def columns(self, runs: Mapping[str, Run]) -> int:
@@ -107,25 +107,25 @@ class FeatureSpaceConfig(FigureConfig):
 
 
 def stage_grid(panels: int) -> tuple[int, int]:
-    """Return how many rows and columns hold so many panels: up to four columns, with as few gaps as possible."""
+    """Return the rows and columns for a number of panels: up to four columns, with as few empty cells as possible."""
     columns = panels if panels <= 4 else min((4, 3), key=lambda columns: -panels % columns)
     return -(-panels // columns), columns
 
 
 def draw_stage(axes: Axes, stage: Stage, points: int, network: Scores | None = None) -> None:
-    """Draw the points, the grid and the boundary at a stage, and say how many points a linear classifier gets right.
+    """Draw the points, the grid and the boundary at a stage, and write the accuracy of a linear classifier.
 
     Parameters
     ----------
     axes
-        Drawn on.
+        The axes to draw on.
     stage
-        As `stages_of` returns it.
+        A stage from `stages_of`.
     points
-        How many training points are shown at most.
+        The most training points that are shown.
     network
-        Gives scores (M, C) of the stage's two units (M, 2), if its boundary is to be drawn in place of the image of
-        the input plane's.
+        A function from the stage's two units (M, 2) to scores (M, C), whose boundary is drawn. None draws the moved
+        boundary of the input plane.
     """
     limits = frame_of(stage.points)
     axes.set(xlim=limits[:2], ylim=limits[2:], box_aspect=1)
@@ -149,7 +149,7 @@ def draw_stage(axes: Axes, stage: Stage, points: int, network: Scores | None = N
 
 
 def probe_text(train: Examples) -> str:
-    """Say how many examples a linear classifier gets right, or that finding out takes too long."""
+    """Return the accuracy of a linear classifier in words, or that the data are too large for one."""
     classes = int(train.targets.max()) + 1
     if train.inputs.numel() * classes > caps.NUMBERS:
         return "no linear probe: too large"
@@ -157,17 +157,20 @@ def probe_text(train: Examples) -> str:
 
 
 def cloud(axes: Axes, points: Tensor, targets: Tensor) -> PathCollection:
-    """Draw points (n, 2) in the colors of their classes (n,), one after the other."""
+    """Draw points (n, 2) in the colors of their classes (n,), in their order."""
     colors = [palette_color(target) for target in targets.tolist()]
     x, y = points.T.numpy()
     return axes.scatter(x, y, s=10, c=colors, edgecolors="white", linewidths=0.4, zorder=1.9)
 
 
 def scores_after(run: Run, stages: list[Stage], stage: Stage) -> Scores | None:
-    """Return the last layer, if a stage of two units is its input: there (w_j − w_k)·h + b_j − b_k = 0 is straight."""
+    """Return the last layer's scores if a stage is its input and has two units, else None.
+
+    There the boundary (w_j − w_k)·h + b_j − b_k = 0 is a straight line.
+    """
     *_, layer = run.model.linear_layers
     before = stages[-2] if len(stages) > 1 else None
-    activated = stage.name == f"linear {len(run.model.linear_layers)}"  # by an output activation
+    activated = stage.name == f"linear {len(run.model.linear_layers)}"  # the scores go through an output activation
     if stage is not before or activated or stage.train.inputs.shape[1] != 2:
         return None
 
@@ -180,7 +183,7 @@ def scores_after(run: Run, stages: list[Stage], stage: Stage) -> Scores | None:
 
 
 def legend(canvas: FigureBase, run: Run, columns: int, remark: str = "") -> None:
-    """Say below so many columns of panels what is what, under a remark if there is one."""
+    """Draw the legend below `columns` columns of panels, with a remark above it if there is one."""
     marks = [Line2D([], [], color=INK, lw=1.3, label="boundary")] if len(run.classes) <= caps.CLASSES else []
     marks += [
         Line2D([], [], color=ink, lw=1.2, label=f"constant {shortened(name, LONGEST)}")
@@ -192,7 +195,7 @@ def legend(canvas: FigureBase, run: Run, columns: int, remark: str = "") -> None
 
 
 def class_marks(classes: Sequence[str]) -> list[Line2D]:
-    """Return a colored point for each class, under its name, if there are not too many to distinguish."""
+    """Return a legend entry with a colored point for each class; none if there are more than `NAMED` classes."""
     marks = [
         Line2D([], [], marker="o", ls="", ms=5, color=palette_color(place), label=shortened(name, LONGEST))
         for place, name in enumerate(classes)
@@ -201,5 +204,5 @@ def class_marks(classes: Sequence[str]) -> list[Line2D]:
 
 
 def legend_height(classes: Sequence[str], columns: int) -> float:
-    """Return how many inches the legend needs."""
+    """Return the height of the legend in inches."""
     return 0.2 + 0.17 * -(-(3 + len(class_marks(classes))) // (2 * columns))

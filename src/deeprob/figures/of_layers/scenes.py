@@ -1,4 +1,4 @@
-"""The plane bending layer by layer: a scene for each stage, each lying as the one before, and the way between two."""
+"""The plane bending layer by layer: one scene per stage, aligned with the scene before, and the scenes between."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -15,14 +15,14 @@ SIGNS = [(1.0, 1.0), (-1.0, 1.0), (1.0, -1.0), (-1.0, -1.0)]
 
 @dataclass(frozen=True)
 class Scene:
-    """What there is to be seen at one moment.
+    """The contents of a film's frame.
 
     Attributes
     ----------
     title, labels
-        The stage's name, or those of the stages before and after; what the two axes are, at a stage.
+        The stage's name, or the names of the stages before and after; the axis labels, empty between stages.
     points, upright, level, boundary
-        Coordinates (n, 2) of all training points, of the grid's lines and of the boundary; NaN between lines.
+        Coordinates (n, 2) of all training points, of the grid's lines and of the boundary. NaN separates lines.
     """
 
     title: str
@@ -34,7 +34,7 @@ class Scene:
 
 
 def scenes_of(stages: Sequence[Stage]) -> list[Scene]:
-    """Return a scene a stage: its points fill [−1, 1]², and lie as in the scene before as far as that can be."""
+    """Return one scene per stage. Its points fill [−1, 1]² and are aligned with the scene before."""
     scenes: list[Scene] = []
     for stage in stages:
         middle, deviation = stage.points.mean(0), stage.points.std(0, correction=0)
@@ -56,8 +56,8 @@ def scenes_of(stages: Sequence[Stage]) -> list[Scene]:
 def alignment(points: Tensor, target: Tensor, by_unit: bool) -> Tensor:
     """Return the rotation or reflection R (2, 2) that brings `points` · R, (N, 2) around 0, closest to `target` (N, 2).
 
-    It is the orthogonal Procrustes problem: with the singular value decomposition UΣVᵀ of pointsᵀ · target, R = UVᵀ.
-    Of units only order and signs may change, so that axes stay axes.
+    This is the orthogonal Procrustes problem: R = UVᵀ with the singular value decomposition UΣVᵀ of pointsᵀ · target.
+    If the coordinates are units, only their order and signs may change, so that axes stay axes.
     """
     match = points.T @ (target - target.mean(0))
     if not by_unit:
@@ -70,7 +70,7 @@ def alignment(points: Tensor, target: Tensor, by_unit: bool) -> Tensor:
 
 
 def axis_labels(stage: Stage, turn: Tensor) -> tuple[str, str]:
-    """Return what the axes are after a turn (2, 2)."""
+    """Return the axis labels of a stage after a turn (2, 2)."""
     if not stage.projection.by_unit:
         return "plane of PC 1 and PC 2", ""
     places = turn.abs().argmax(0)
@@ -82,10 +82,10 @@ def axis_labels(stage: Stage, turn: Tensor) -> tuple[str, str]:
 
 
 def played(scenes: Sequence[Scene], frames: int, hold: float, seconds: float) -> Iterator[tuple[Scene, float]]:
-    """Yield each scene, to be seen for `hold` seconds, and between two so many more, for `seconds` each.
+    """Yield each scene with its duration `hold`, and `frames` scenes between two stages with the duration `seconds`.
 
-    On the way everything moves in straight lines, slowly at both ends: the share done at time t in [0, 1] is
-    t²(3 − 2t).
+    Everything moves in straight lines between two stages, slowly at both ends: at time t in [0, 1], the share
+    t²(3 − 2t) of the way is done.
     """
     yield scenes[0], hold
     for before, after in itertools.pairwise(scenes):
@@ -96,7 +96,7 @@ def played(scenes: Sequence[Scene], frames: int, hold: float, seconds: float) ->
 
 
 def between(before: Scene, after: Scene, share: float) -> Scene:
-    """Return the scene after a share in [0, 1] of the straight way from one to the next."""
+    """Return the scene at a share in [0, 1] of the straight way from one scene to the next."""
     parts = [
         (1 - share) * getattr(before, part) + share * getattr(after, part)
         for part in ("points", "upright", "level", "boundary")

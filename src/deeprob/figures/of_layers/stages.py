@@ -1,4 +1,4 @@
-"""Where a network takes the plane: points, a grid and the boundary after each stage, seen in two dimensions."""
+"""The plane inside a network: its points, a grid and the boundary after each stage, projected to two dimensions."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -21,13 +21,13 @@ from deeprob.figures.of_layers.tracing import trace
 INPUT, SCORES = "input", "scores"
 
 MOST = 10_000
-"""Training points at most."""
+"""The most training points."""
 
 SAMPLES = 400
-"""Points of each line of the grid: enough for a sharp fold."""
+"""The number of points per grid line: enough for a sharp fold."""
 
 JUMP = 0.5
-"""A feature that changes by so many standard deviations from one point of a line to the next is torn there."""
+"""A line is torn where a feature changes by more than this many standard deviations from one point to the next."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Projection:
     Attributes
     ----------
     centre, axes
-        (H,) and (H, 2): values (…, H) go to (values − centre) · axes.
+        (H,) and (H, 2): values (…, H) are projected to (values − centre) · axes.
     labels
-        What the two coordinates are.
+        The names of the two coordinates.
     by_unit
-        Whether they are units themselves.
+        Whether the coordinates are units themselves.
     """
 
     centre: Tensor
@@ -56,19 +56,21 @@ class Projection:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage makes of the plane.
+    """The plane after a stage of a network.
 
     Attributes
     ----------
     name
         ``input``, ``linear 1``, ``relu 1``, …, ``scores``.
     train
-        The training points' outcome (N, H) and classes, in random order, so that the first are some of every class.
+        The training points after the stage (N, H) and their classes, in random order. So the first points are a
+        sample of all classes.
     projection
-        From there to the plane.
+        The projection of the stage to the plane.
     points, grid, boundary
-        Coordinates of these points (N, 2), of the grid's lines (L, S, 2), the first half of which have a constant
-        x₁ and the others a constant x₂, and of the boundary's pieces (m, 2). Lines are NaN where features are torn.
+        Projected coordinates of the training points (N, 2), of the grid lines (L, S, 2) and of the pieces of the
+        boundary (m, 2). The first half of the grid lines have a constant x₁, the others a constant x₂. Lines are NaN
+        where features are torn.
     """
 
     name: str
@@ -85,20 +87,20 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
     Parameters
     ----------
     run
-        With classes, of points of the plane.
+        A run with classes whose inputs are points of the plane.
     lines
-        Of the grid in each direction.
+        The number of grid lines in each direction.
     resolution
-        Points in each direction among which the boundary is traced.
+        The number of points in each direction among which the boundary is traced.
     units
-        Numbers (from 1) of the two units that stand for a hidden layer wider than two, in place of its first two
+        The two units, counted from 1, that represent a hidden layer of more than two units. None takes the first two
         principal components.
 
     Returns
     -------
     list[Stage]
-        The input plane, the features unless they are the inputs as they are, and the stages of the model; without a
-        boundary where there are more than `caps.CLASSES` classes.
+        The input plane, the features if they change the inputs, and the stages of the model. With more than
+        `caps.CLASSES` classes, the stages have no boundary.
 
     Raises
     ------
@@ -132,7 +134,7 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
 
 
 def cut_of_stages(run: Run, most: int | None) -> str:
-    """Return what limits leave: of the stages after the input the last `most`, None for all; boundaries or none."""
+    """Return which part is shown: the last `most` stages after the input (None for all), and whether boundaries are."""
     total = len(stage_names(run)) - 1
     most = total if most is None else most
     drawn = "" if len(run.classes) <= caps.CLASSES else f"no boundary, for there are {len(run.classes):,} classes"
@@ -146,7 +148,7 @@ def stage_names(run: Run) -> list[str]:
 
 @torch.no_grad()
 def stage_outcomes(run: Run, pieces: Sequence[Tensor]) -> Iterator[tuple[str, list[Tensor]]]:
-    """Yield each stage's name and, in double precision, its outcomes (…, H) for pieces (…, 2) of the raw plane."""
+    """Yield each stage's name and its values (…, H) in double precision for pieces (…, 2) of the raw plane."""
     raw = torch.cat([piece.reshape(-1, 2) for piece in pieces])
     model = run.model
     training = model.training
@@ -160,7 +162,7 @@ def stage_outcomes(run: Run, pieces: Sequence[Tensor]) -> Iterator[tuple[str, li
 
 
 def grid_lines(limits: Limits, lines: int) -> Tensor:
-    """Return a grid over a part of the plane: (2·lines, S, 2), the lines of constant x₁ before those of constant x₂."""
+    """Return grid lines (2·lines, S, 2) over a part of the plane: lines of constant x₁, then lines of constant x₂."""
     left, right, bottom, top = limits
     (x, along_x), (y, along_y) = (
         [torch.linspace(*ends, count, dtype=torch.float64) for count in (lines, SAMPLES)]
@@ -172,12 +174,13 @@ def grid_lines(limits: Limits, lines: int) -> Tensor:
 
 
 def stack(places: Sequence[Tensor], targets: Tensor) -> None:
-    """Draw a line out into the plane, in place: the grid lies on it, each class in a row above, boundaries across.
+    """Spread one coordinate into the plane, in place: the grid at 0, one row per class above it, boundaries across.
 
     Parameters
     ----------
     places
-        Coordinates of points (N, 2), of the grid (L, S, 2), and of pieces of the boundary (m, 2); the second are 0.
+        Coordinates of points (N, 2), of the grid (L, S, 2) and of pieces of the boundary (m, 2). Their second
+        coordinates are 0 before the call.
     targets
         The points' classes (N,).
     """
@@ -190,17 +193,18 @@ def stack(places: Sequence[Tensor], targets: Tensor) -> None:
 
 
 def tears(line: Tensor) -> Tensor:
-    """Return where lines (…, S, H) of standardised features jump: (…, S), True at the first point after it."""
+    """Return where lines (…, S, H) of standardised features jump: (…, S), True at the first point after a jump."""
     jumps = line.diff(dim=-2).abs().amax(-1) > JUMP
     return torch.cat([torch.zeros_like(jumps[..., :1]), jumps], dim=-1)
 
 
 def project(name: str, train: Tensor, units: Sequence[int] | None = None) -> Projection:
-    """Return how a stage is seen in the plane, fitted to the training points' outcome (N, H).
+    """Return the projection of a stage to the plane, fitted to the training points after the stage (N, H).
 
-    Two units are coordinates themselves and one lies on a line. More of them are seen by the two `units` if it is a
-    hidden layer and they are given, else by the first two principal components, turned so that the largest weight of
-    each is positive. Of scores their mean is left out, which decides nothing: three of them are seen whole.
+    One unit lies on a line, and two units are the coordinates. A wider hidden layer is shown by the two `units`, or by
+    its first two principal components if `units` is None. The largest weight of each component is positive. More than
+    two scores are always shown by principal components, without the mean of each point's scores, which decides nothing.
+    So three scores are shown without loss.
 
     Raises
     ------
@@ -212,7 +216,7 @@ def project(name: str, train: Tensor, units: Sequence[int] | None = None) -> Pro
         centred = train - train.mean(0)
         if name == SCORES:
             centred = centred - centred.mean(1, keepdim=True)
-        _, values, rows = torch.linalg.svd(centred, full_matrices=len(centred) < 2)  # of one example too two axes
+        _, values, rows = torch.linalg.svd(centred, full_matrices=len(centred) < 2)  # two axes even for one example
         values = torch.cat([values, values.new_zeros(max(0, 2 - len(values)))]).double()
         rows = rows[:2] * rows[:2].gather(1, rows[:2].abs().argmax(1, keepdim=True)).sign()
         shares = (100 * values.square() / values.square().sum().clamp(min=1e-300))[:2].tolist()
@@ -230,7 +234,7 @@ def project(name: str, train: Tensor, units: Sequence[int] | None = None) -> Pro
 
 
 def unit_labels(name: str, first: int, second: int, width: int) -> tuple[str, str]:
-    """Return what two units of a stage are called on axes."""
+    """Return the axis labels of two units of a stage."""
     if name not in (INPUT, SCORES) and " " not in name:
         return f"feature {first}", f"feature {second}"
     symbol = {INPUT: "x", SCORES: "f"}.get(name, "h")
@@ -238,7 +242,7 @@ def unit_labels(name: str, first: int, second: int, width: int) -> tuple[str, st
 
 
 def frame_of(points: Tensor, margin: float = 0.1) -> Limits:
-    """Return the part of the plane to be shown around points (N, 2); flat ones get as much room as they are long."""
+    """Return the part of the plane to show around points (N, 2). A flat direction gets as much room as the other."""
     extent = points.amax(0) - points.amin(0)
     longest = extent.max().item() or 1.0
     room = torch.where(extent > 1e-6 * longest, margin * extent, longest / 2)
@@ -247,7 +251,7 @@ def frame_of(points: Tensor, margin: float = 0.1) -> Limits:
 
 
 def joined(pieces: Sequence[Tensor] | Tensor) -> Tensor:
-    """Return lines (m, 2) as one (M, 2), with NaN between them."""
+    """Return lines (m, 2) joined as one (M, 2), with NaN between them."""
     gap = torch.full((1, 2), torch.nan, dtype=torch.float64)
     return torch.cat([part for piece in pieces for part in (piece, gap)] or [gap])
 

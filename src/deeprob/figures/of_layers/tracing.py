@@ -1,4 +1,4 @@
-"""Boundaries as lines: traced on a grid, then moved to where the scores tie."""
+"""Boundaries as lines: traced on a grid, then moved to the places where the scores tie."""
 
 from collections.abc import Callable
 
@@ -8,10 +8,10 @@ from torch import Tensor
 from deeprob.analysis.plane import Limits, boundary_fields, grid, margins, zero_lines
 
 HALVINGS = 12
-"""Of the distance between two points of the grid, where a boundary crosses it."""
+"""How often bisection halves the distance between two grid points to find the boundary between them."""
 
 NEAR = 1e-3
-"""A point so near to a point of the grid, as a share of the distance between two, is left there."""
+"""A boundary point this near to a grid point stays there. The unit is the distance between two grid points."""
 
 
 def trace(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -> list[Tensor]:
@@ -20,15 +20,15 @@ def trace(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -
     Parameters
     ----------
     scores
-        From points (N, 2) to scores (N, C).
+        A function from points (N, 2) to scores (N, C).
     limits, resolution
-        The part of the plane, and how many points it is sampled at in each direction.
+        The part of the plane, and the number of grid points in each direction.
 
     Returns
     -------
     list[Tensor]
-        Lines (m, 2) of float64. Each point lies between two neighbours of the grid, where the two highest scores tie;
-        of more than two classes each line is there twice, as the boundary of either class.
+        Lines (m, 2) of float64. Each point lies between two neighbours of the grid, where the two highest scores tie.
+        With more than two classes each line occurs twice, once for either class.
     """
     left, right, bottom, top = limits
     lines, winners = [], []
@@ -47,16 +47,16 @@ def trace(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -
 def sharpened(
     scores: Callable[[Tensor], Tensor], points: Tensor, winners: Tensor, corner: Tensor, step: Tensor
 ) -> Tensor:
-    """Return points of a boundary moved along the edges of the grid to where the margins of their classes are 0.
+    """Return boundary points moved along the edges of the grid to the places where their classes' margins are 0.
 
     Linear interpolation between corners of the grid is wrong where scores bend, and a later layer would magnify that.
 
     Parameters
     ----------
     scores
-        From points (N, 2) to scores (N, C).
+        A function from points (N, 2) to scores (N, C).
     points, winners
-        (M, 2) points on edges of the grid, and the class (M, 1) whose margin changes its sign there.
+        Points (M, 2) on edges of the grid, and the class (M, 1) whose margin changes its sign there.
     corner, step
         The grid's first point (2,), and the distances (2,) between its columns and between its rows.
 

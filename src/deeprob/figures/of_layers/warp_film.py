@@ -35,19 +35,19 @@ from deeprob.figures.style import INK, LEVEL, PALE, STYLE, UPRIGHT, label_axes, 
 from deeprob.tracking.files import write_whole
 
 DPI = 120
-"""The film's dots an inch."""
+"""The film's dots per inch."""
 
 EDGE = 1.12
-"""The picture shows [−1.12, 1.12]², the points lie in [−1, 1]²."""
+"""A frame shows [−1.12, 1.12]². The points lie in [−1, 1]²."""
 
 
 @register("figure", "warp_film")
 @dataclass(kw_only=True, slots=True)
 class WarpFilmConfig(FigureConfig):
-    """The plane bending from the input to the scores: a GIF in which points, grid and boundary go from stage to stage.
+    """The plane bending from the input to the scores: a GIF in which points, grid and boundary move stage by stage.
 
-    Each stage is seen as in ``feature_space``, but turned or mirrored so that it lies as the one before, and scaled to
-    fill the same frame. As a still it is a strip of the stages.
+    Each stage is drawn as in ``feature_space``, but turned or mirrored to align with the stage before, and scaled to
+    fill the frame. The still picture shows the stages side by side.
 
     Attributes
     ----------
@@ -80,12 +80,12 @@ class WarpFilmConfig(FigureConfig):
         return needs_classes_of_the_plane(run)
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height of the still in inches."""
+        """Return width and height of the still picture in inches."""
         rows, columns = stage_grid(min(len(stage_names(run)), 1 + caps.STAGES))
         return 2.4 * columns, 2.7 * rows + legend_height(run.classes, columns)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw the stages of a run as a still."""
+        """Draw the stages of a run as a still picture."""
         stages = self._stages(run)
         targets, scenes = stages[0].train.targets[: self.points], scenes_of(stages)
         rows, columns = stage_grid(len(scenes))
@@ -97,22 +97,22 @@ class WarpFilmConfig(FigureConfig):
         legend(canvas, run, columns)
 
     def _stages(self, run: Run) -> list[Stage]:
-        """Return the stages shown: the input, and the last ones after it."""
+        """Return the stages to show: the input, and the last stages after it."""
         first, *others = stages_of(run, self.lines, self.resolution)
         return [first, *others[-caps.STAGES :]]
 
     def _frames(self, run: Run) -> int:
-        """Return how many pictures are between one stage and the next: so many as a film of its size holds."""
+        """Return the number of pictures between two stages: `frames`, or fewer if a film of this size holds fewer."""
         ways = min(len(stage_names(run)) - 1, caps.STAGES)
         return min(self.frames, int(caps.FILM / self.pixels**2 / ways))
 
     def cut(self, run: Run) -> str:
-        """Return what is shown where limits leave something out."""
+        """Return which part of the film is shown if limits leave something out."""
         frames = some_of(self._frames(run), self.frames, "pictures between two stages")
         return in_words(cut_of_stages(run, caps.STAGES), frames)
 
     def film(self, run: Run) -> Iterator[tuple[np.ndarray, float]]:
-        """Yield pictures (pixels, pixels, 3) of uint8, and the seconds for which each is to be seen."""
+        """Yield frames (pixels, pixels, 3) of uint8, each with its duration in seconds."""
         stages = self._stages(run)
         targets, scenes = stages[0].train.targets[: self.points], scenes_of(stages)
         with mpl.rc_context(STYLE):
@@ -121,11 +121,11 @@ class WarpFilmConfig(FigureConfig):
             below = class_row(figure, run.classes)
             make_legible(figure)
             canvas.draw()
-            still = canvas.copy_from_bbox(figure.bbox)  # of what is the same in all pictures
+            still = canvas.copy_from_bbox(figure.bbox)  # the part that is the same in all frames
             axes = figure.add_axes((0.06, below + 0.07, 0.9, 0.85 - below))
             screen = SceneScreen(axes, targets)
         for scene, seconds in played(scenes, self._frames(run), self.hold, 1 / self.fps):
-            with mpl.rc_context(STYLE):  # never while others draw
+            with mpl.rc_context(STYLE):  # left before each yield, so that other figures do not get this style
                 screen.show(scene)
                 canvas.restore_region(still)
                 axes.draw(canvas.get_renderer())
@@ -145,7 +145,7 @@ class WarpFilmConfig(FigureConfig):
 
 
 def class_row(figure: Figure, classes: Sequence[str]) -> float:
-    """Say at the bottom of a square figure which color is which class, and return its share of the height."""
+    """Draw the legend of classes at the bottom of a square figure, and return its share of the height."""
     marks = class_marks(classes)
     columns = max(1, min(len(marks), 5))
     figure.legend(handles=marks, loc="lower center", ncols=columns, fontsize=7, handletextpad=0)
@@ -153,14 +153,14 @@ def class_row(figure: Figure, classes: Sequence[str]) -> float:
 
 
 class SceneScreen:
-    """Axes on which scenes are shown, one in place of the other.
+    """Axes that show one scene at a time.
 
     Parameters
     ----------
     axes
-        Drawn on.
+        The axes to draw on.
     targets
-        The classes (n,) of the points shown, which are the first of a scene's.
+        The classes (n,) of the points to show, which are the first n points of a scene.
     """
 
     def __init__(self, axes: Axes, targets: Tensor) -> None:
@@ -175,7 +175,7 @@ class SceneScreen:
         self.cloud = cloud(axes, torch.zeros(self.shown, 2), targets)
 
     def show(self, scene: Scene) -> None:
-        """Show a scene in place of what was shown."""
+        """Show a scene in place of the one before."""
         self.axes.set_title(scene.title)
         label_axes(self.axes, *scene.labels)
         self.upright.set_data(*scene.upright.T)

@@ -1,1 +1,1 @@
-"""Pictures of L(W): slices and planes through a run's weights, convexity, and errors of its gradient."""
+"""Figures of L(W): slices and planes through a run's weights, convexity, and errors of the gradient."""

@@ -1,4 +1,4 @@
-"""Convexity: a search for a violated inequality, of functions of a number and of a run's loss."""
+"""Convexity: a search for violations of the convex inequality, in functions of one number and in a run's loss."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from deeprob.figures.style import FAINT, INK, PALETTE, drawn
 Numbers = npt.NDArray[np.float64]
 
 FUNCTIONS: Mapping[str, Callable[[Numbers], Numbers]] = {"x²": np.square, "cos x": np.cos}
-"""The lecture's convex function, and its other one."""
+"""The lecture's convex function, and its non-convex one."""
 
 REACHES = (0.3, 1.0, 3.0)
-"""How far the lines through a run's weights go, in norms of its rows."""
+"""How far lines go from the weights, in units of the norm of each row of weights."""
 
 
 class Lines(NamedTuple):
-    """A function on lines: ``values[line, place]`` at ``positions[place]``, and how a line is called."""
+    """A function on lines: ``values[line, place]`` at ``positions[place]``, and the name of each line."""
 
     positions: Numbers
     values: Numbers
@@ -41,17 +41,17 @@ class Lines(NamedTuple):
 class ConvexityConfig(FigureConfig):
     """Whether f(t·x₁ + (1 − t)·x₂) ≤ t·f(x₁) + (1 − t)·f(x₂): the worst violation found, or that there is none.
 
-    Without a run of x² and cos x; with one of its L(W), in float64, on lines through its weights and those that it
-    began with.
+    Without a run, the functions are x² and cos x. With a run, the function is its L(W) in float64, on lines through its
+    weights and through its initial weights.
 
     Attributes
     ----------
     lines
-        The number of random directions. Each is looked along from the run and from its start.
+        The number of random directions. Each gives lines through the run's weights and through its initial weights.
     points
         The number of points of each line. Every three of them are compared.
     reach
-        The largest input of x² and cos x. They are looked at from −reach to reach.
+        The largest input of x² and cos x. They are drawn from −reach to reach.
     examples
         The number of examples that L is a mean over. ``auto`` takes up to 1,000, for about a second.
     split
@@ -74,11 +74,11 @@ class ConvexityConfig(FigureConfig):
         return (8.4, 3.6) if run is None else (5.2, 4.0)
 
     def draw(self, run: Run | None) -> Figure:
-        """Return the figure of a run, or of functions if there is none."""
+        """Return the figure of a run, or of x² and cos x if `run` is None."""
         return drawn(self.size(run), lambda canvas: self.panel(canvas, run))
 
     def panel(self, canvas: FigureBase, run: Run | None) -> None:
-        """Draw a run's loss, or functions."""
+        """Draw a run's loss, or x² and cos x if `run` is None."""
         if run is None:
             for axes, (name, function) in zip(canvas.subplots(1, 2, squeeze=False)[0], FUNCTIONS.items(), strict=True):
                 positions = np.linspace(-self.reach, self.reach, 201)
@@ -91,7 +91,7 @@ class ConvexityConfig(FigureConfig):
         axes.set(xlabel=f"place on a line through the weights ({lines.names[shown]})", ylabel="L(W)")
 
     def _panel(self, axes: Axes, name: str, lines: Lines) -> int:
-        """Draw one of some lines with a chord, and return which."""
+        """Draw the line with the worst violation, with its chord, and return the number of this line."""
         violation = worst_violation(lines.positions, lines.values)
         shown = 0 if violation is None else violation.line
         axes.plot(lines.positions, lines.values[shown], color=PALETTE[0])
@@ -108,7 +108,7 @@ class ConvexityConfig(FigureConfig):
         return shown
 
     def lines_of(self, run: Run) -> Lines:
-        """Return L on lines through a run's weights: random ones, and the one to its start."""
+        """Return L on random lines through a run's weights and initial weights, and on the line between these two."""
         ways = 1 if has_running_means(run) else 2
         count = self.examples if isinstance(self.examples, int) else enough(run, self.points * self.lines * 3 * ways)
         landscape = landscape_of(run, self.split, count, self.seed, torch.float64)
@@ -132,7 +132,7 @@ class ConvexityConfig(FigureConfig):
 
 
 def marked(axes: Axes, violation: Violation) -> None:
-    """Draw a chord, and the point that is above it, with the inequality in numbers below."""
+    """Draw a chord and the point above it, and write the inequality in numbers below."""
     t = violation.t
     axes.plot([violation.left, violation.right], violation.ends, "o--", color=PALETTE[5], lw=1.2, ms=5)
     axes.plot([violation.middle] * 2, [violation.chord, violation.value], color=PALETTE[5], lw=1.6)

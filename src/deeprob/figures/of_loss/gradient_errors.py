@@ -1,4 +1,4 @@
-"""How far numeric gradients are off, depending on their step."""
+"""The errors of numeric gradients against their step."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ SIZE = 6.4, 4.4
 
 
 class ErrorCurve(NamedTuple):
-    """The median relative error over some entries at each of some steps."""
+    """The median relative error over some entries of the gradient, for each step."""
 
     steps: Sequence[float]
     central: list[float]
@@ -26,15 +26,17 @@ class ErrorCurve(NamedTuple):
 
 
 def error_curve(comparisons: Sequence[EntryCheck], steps: Sequence[float], most: int = 24) -> ErrorCurve | None:
-    """Return how the errors of both differences depend on the step.
+    """Return the errors of the central and the one-sided difference for each step, or None if no entry is suitable.
 
     Parameters
     ----------
     comparisons
-        The curve is of up to `most` of the entries that are ok and have slopes that rounding moves by less than 1 % at
-        the first step; None if there are none.
+        The checked entries of the gradient. Suitable entries are ok, and rounding changes their slope by less than 1 %
+        at the first step.
     steps
-        h of an entry w is one of these times max(1, |w|).
+        The relative steps. The step h for an entry w is one of them times max(1, |w|).
+    most
+        The most entries that the medians are over.
     """
     clear = [
         found
@@ -51,14 +53,14 @@ def error_curve(comparisons: Sequence[EntryCheck], steps: Sequence[float], most:
 
 
 def gradient_errors(errors: ErrorCurve, step: float, tolerance: float) -> Figure:
-    """Return the error of the central and of the one-sided difference against h, both axes logarithmic.
+    """Return the figure of the errors of the central and of the one-sided difference against h, with logarithmic axes.
 
     Parameters
     ----------
     errors
-        What is drawn; an error of 0 as that of float64 itself.
+        The curves. An error of 0 is drawn as the rounding error of float64.
     step, tolerance
-        What the check went by, drawn as thin lines.
+        The step and the tolerance of the gradient check, drawn as thin lines.
     """
     return drawn(SIZE, lambda canvas: panel(canvas, errors, step, tolerance))
 
@@ -80,7 +82,7 @@ def panel(canvas: FigureBase, errors: ErrorCurve, step: float, tolerance: float)
 
 
 def draw_errors(axes: Axes, steps: Sequence[float], errors: Sequence[float], color: str, mark: str, name: str) -> None:
-    """Draw a curve, its smallest error marked there and named in the legend."""
+    """Draw a curve with a mark at its smallest error, which the legend also gives."""
     heights = np.maximum(errors, EPSILON)
     best = int(heights.argmin())
     label = f"{name}, at best {heights[best]:.0e} with h = {steps[best]:.0e}"
@@ -88,5 +90,5 @@ def draw_errors(axes: Axes, steps: Sequence[float], errors: Sequence[float], col
 
 
 def label_line(axes: Axes, text: str, place: tuple[float, float], across: str, up: str) -> None:
-    """Write what a thin line is beside it."""
+    """Write the name of a thin line beside it."""
     axes.annotate(text, place, (4, 4), xycoords=(across, up), textcoords="offset points", color=FAINT, fontsize=8)

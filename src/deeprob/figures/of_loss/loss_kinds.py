@@ -22,16 +22,16 @@ from deeprob.tracking.device import threads
 @register("figure", "loss_kinds")
 @dataclass(kw_only=True, slots=True)
 class LossKindsConfig(FigureConfig):
-    """A slice of each kind through a run's weights, in random and in turned directions.
+    """A loss slice of each kind through a run's weights, in random directions or in directions turned to show the kind.
 
     `deeprob.analysis.landscape.kinds` defines the kinds.
 
     Attributes
     ----------
     directions
-        The number of random directions that are looked at.
+        The number of random directions that are tried.
     steps
-        The most steps for which a direction is turned, for each kind that random ones do not show.
+        The most steps in which a direction is turned, for each kind that no random direction shows.
     points
         The number of points of each slice.
     radius
@@ -56,7 +56,7 @@ class LossKindsConfig(FigureConfig):
         return 8.4, 6.4
 
     def search(self, run: Run) -> Search:
-        """Return what there is of each kind."""
+        """Return the result of the search for a slice of each kind."""
         landscape = landscape_of(run, "train", self.examples, self.seed, torch.float64)
         with threads(1):
             return search_kinds(
@@ -91,7 +91,7 @@ def write_kind(axes: Axes, kind: str, definition: str, count: int, directions: i
 
 
 def one_slice(axes: Axes, shown: Slice, ink: str) -> None:
-    """Draw a slice, and its numbers in words below."""
+    """Draw a slice, and write its measures below."""
     axes.plot(np.linspace(-1, 1, len(shown.values)), shown.values, color=ink)
     axes.axvline(0, color=FAINT, lw=0.8, ls="--", zorder=1)
     axes.grid(True)

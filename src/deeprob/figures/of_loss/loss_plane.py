@@ -1,4 +1,4 @@
-"""Loss planes: L(W) on a plane through the weights of a run, as a map with lines of equal height."""
+"""Loss planes: L(W) on a plane through a run's weights, as a map with lines of equal loss."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,26 +23,26 @@ from deeprob.figures.style import FAINT, INK, SEQUENTIAL
 Numbers = npt.NDArray[np.float64]
 
 LEVELS = 17
-"""Lines of equal height at most: they part the plane in bands of about equal areas, which shows its shape whatever the
-heights."""
+"""The most lines of equal loss. They divide the plane into bands of about equal area, so that the shape is visible at
+any scale of the loss."""
 
 
 ACROSS = "a random direction at a right angle, same unit"
 
 
 class Plane(NamedTuple):
-    """A plane of weights: the run at (0, 0), two directions, and other points on it.
+    """A plane of weights: the run at (0, 0), two directions, and other points on the plane.
 
     Attributes
     ----------
     directions
-        D₁ and D₂.
+        The directions D₁ and D₂ of the axes.
     labels
-        What the axes are called.
+        The labels of the axes.
     marks
-        Names and coordinates of other points.
+        The names of other points → their coordinates.
     limits
-        Left, right, bottom, top of what is drawn.
+        Left, right, bottom and top of the drawn part.
     """
 
     directions: tuple[Point, Point]
@@ -54,10 +54,11 @@ class Plane(NamedTuple):
 @register("figure", "loss_plane")
 @dataclass(kw_only=True, slots=True)
 class LossPlaneConfig(LandscapeConfig):
-    """L(W) = data loss + λR(W) on a plane through a run's weights, with lines of equal height.
+    """L(W) = data loss + λR(W) on a plane through a run's weights, with lines of equal loss.
 
-    Random directions span it. With a `direction` other than ``random``, or with one other run, that is the first axis,
-    and the second is random, at a right angle to it and of its norm. With two other runs it goes through all three.
+    By default, two random directions span the plane. With a `direction` other than ``random``, or with one other run,
+    the first axis goes in that direction or to that run. The second axis is then a random direction at a right angle,
+    with the same norm. With two other runs, the plane goes through all three.
 
     Attributes
     ----------
@@ -72,7 +73,7 @@ class LossPlaneConfig(LandscapeConfig):
     points: int = number(41, minimum=3, maximum=2001)
 
     def problems(self) -> Iterator[str]:
-        """Yield more runs than a plane goes through."""
+        """Yield an error if there are more other runs than a plane can go through."""
         if self.other is not None and not 1 <= len(self.other) <= 2:
             yield f"other={','.join(self.other)}: a plane through the run goes through one or two others"
 
@@ -124,7 +125,7 @@ class LossPlaneConfig(LandscapeConfig):
 
 
 def through_three(here: Point, second: Point, third: Point, over: float) -> Plane:
-    """Return the plane through three points, its first axis from `here` to the second, `over` more around them."""
+    """Return the plane through three points with a margin `over`. Its first axis goes from `here` to `second`."""
     first = difference(second, here)
     along, across = at_right_angle(difference(third, here), first)
     unit = norm_of(first) or 1.0
@@ -138,13 +139,13 @@ def through_three(here: Point, second: Point, third: Point, over: float) -> Plan
 
 
 def at_right_angle(direction: Point, first: Point) -> tuple[float, dict[str, Tensor]]:
-    """Return how far a direction goes along another, in its units, and what of it is at a right angle to it."""
+    """Return a direction's coordinate along `first`, in units of `first`, and its part at a right angle to `first`."""
     along = inner(direction, first) / (inner(first, first) or 1.0)
     return along, {name: tensor - along * first[name] for name, tensor in direction.items()}
 
 
 def contours(canvas: FigureBase, axes: Axes, x: Numbers, y: Numbers, values: Numbers) -> None:
-    """Draw a map of values (len(y), len(x)) with lines that part it in bands of equal areas."""
+    """Draw a map of values (len(y), len(x)) with lines that divide it into bands of equal area."""
     finite = values[np.isfinite(values)]
     levels = np.unique(np.quantile(finite, np.linspace(0, 1, LEVELS))) if finite.size else np.zeros(1)
     if len(levels) < 3:
@@ -160,12 +161,12 @@ def contours(canvas: FigureBase, axes: Axes, x: Numbers, y: Numbers, values: Num
 
 
 def digits(numbers: Numbers) -> int:
-    """Return how many significant digits distinguish the numbers that differ, 3 at least."""
+    """Return the number of significant digits that distinguish all numbers, at least 3."""
     return next((count for count in range(3, 16) if len({f"{x:.{count}g}" for x in numbers}) == len(numbers)), 16)
 
 
 def mark(axes: Axes, name: str, place: tuple[float, float], *, first: bool) -> None:
-    """Mark a point by a name that can be read on dark and on pale ground."""
+    """Mark a point with a name that is legible on dark and on pale backgrounds."""
     axes.plot(*place, "o" if first else "s", color=INK, mec="white", ms=6, zorder=4)
     box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8}
     axes.annotate(name, place, (6, 6), textcoords="offset points", fontsize=8, color=INK, bbox=box, zorder=4)

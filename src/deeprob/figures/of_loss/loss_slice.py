@@ -35,12 +35,12 @@ from deeprob.figures.style import FAINT, INK, PALETTE
 
 DIRECTIONS = ("random", "gradient", "start")
 OVER = 0.25
-"""How far a line between two points goes on beyond each, as a share of the radius."""
+"""How far a line goes past each of its two points, as a share of the radius."""
 
 
 @dataclass(kw_only=True, slots=True)
 class LandscapeConfig(FigureConfig):
-    """What slices and planes have in common.
+    """Options that loss slices and loss planes share.
 
     Attributes
     ----------
@@ -49,8 +49,8 @@ class LandscapeConfig(FigureConfig):
         ``gradient`` goes down the gradient, with the norm of the run's weights. ``start`` goes to the weights that
         the run began with.
     radius
-        How far lines go, in units of the direction, both ways. Between two points they go from radius/4 before one
-        to radius/4 past the other.
+        How far lines go both ways, in units of the direction. Between two points, a line goes from radius/4 before
+        one to radius/4 past the other.
     normalise
         How random directions are scaled. With ``filter`` each row has the norm of the run's row (Li et al., 2018).
     examples
@@ -74,16 +74,16 @@ class LandscapeConfig(FigureConfig):
         return filter_normalised(direction, here) if self.normalise == "filter" else direction
 
     def count(self, run: Run, points: int) -> int:
-        """Return the number of examples for so many points."""
+        """Return the number of examples to use for a number of points."""
         return self.examples if isinstance(self.examples, int) else enough(run, points)
 
 
 @register("figure", "loss_slice")
 @dataclass(kw_only=True, slots=True)
 class LossSliceConfig(LandscapeConfig):
-    """L(W) = data loss + λR(W), as the run was configured, on lines through its weights, and what shape each has.
+    """L(W) = data loss + λR(W) on lines through a run's weights, with the shape of each line.
 
-    Batch norm keeps the run's running means, and dropout is off.
+    The run's config gives the loss and R(W). Batch norm keeps the run's running means, and dropout is off.
 
     Attributes
     ----------
@@ -161,7 +161,7 @@ class LossSliceConfig(LandscapeConfig):
 
 
 def no_line(run: Run, direction: str, others: list[str]) -> str:
-    """Return why no line leads from a run to its start or to others; empty if it does or need not."""
+    """Return why a line from a run to its start or to other runs cannot be drawn; empty if it can or is not needed."""
     if (others or direction == "start") and has_running_means(run):
         return "stays near the run's weights if model.norm=batch: running means of one point do not hold at another"
     for directory in others:

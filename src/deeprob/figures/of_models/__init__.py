@@ -1,1 +1,1 @@
-"""Pictures of what a model does: its units, its weights, its answers."""
+"""Figures of a model: its units, its weights, its predictions."""

@@ -1,4 +1,4 @@
-"""What the hidden units of a network do on some examples, and which of them have stopped to learn."""
+"""The activations of a network's hidden units on some examples, and the units that no longer learn."""
 
 import functools
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from deeprob.models import Model
 from deeprob.models.activations import ACTIVATIONS
 
 SATURATED = 0.05
-"""A value is saturated if the derivative there is less than this share of the function's largest."""
+"""A value is saturated if the derivative there is less than this share of the function's largest derivative."""
 
 
 @register("figure", "activation_statistics")
@@ -35,7 +35,7 @@ class ActivationStatisticsConfig(FigureConfig):
     split
         The split that the examples are from.
     examples
-        The most examples that are seen. They are taken at even distances.
+        The most examples that are used. They are taken at even distances.
     bins
         The number of bars of a histogram.
     """
@@ -69,12 +69,12 @@ class ActivationStatisticsConfig(FigureConfig):
             axes.set_ylabel("share of values")
 
     def cut(self, run: Run) -> str:
-        """Return how many of the hidden layers are shown where not all are."""
+        """Return how many of the hidden layers are shown; empty if all are."""
         layers = len(run.model.linear_layers) - 1
         return some_of(len(evenly(layers, caps.LAYERS)), layers, "hidden layers", "at even distances")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row: those with several layers are one above the other."""
+        """Return how many panels are in a row: fewer if a run has several hidden layers."""
         return max(1, 3 // max(len(run.model.linear_layers) - 1 for run in runs.values()))
 
 
@@ -86,9 +86,9 @@ class Layer(NamedTuple):
     name
         Such as ``relu 1``.
     activations
-        (N, U).
+        The activations (N, U) of U units.
     slopes
-        (N, U·P) the derivative of a unit by its sum, or by each of a maxout unit's P sums.
+        The derivatives (N, U·P) of each unit by its sum, or by each of the P sums of a maxout unit.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Layer(NamedTuple):
     slopes: Tensor
 
     def shares(self) -> dict[str, float]:
-        """Return the shares of dead units or pieces, of saturated values and of values that are exactly 0."""
+        """Return the shares of dead units or pieces, of saturated values, and of values that are exactly 0."""
         flat = self.slopes.abs() < SATURATED * steepest(self.name.split()[0])
         return {
             "dead": (self.slopes == 0).all(0).double().mean().item(),
@@ -106,24 +106,24 @@ class Layer(NamedTuple):
 
 
 def activation_statistics(model: Model, inputs: Tensor) -> dict[str, dict[str, float]]:
-    """Return for each hidden layer, under its stage's name, three shares in [0, 1].
+    """Return three shares in [0, 1] for each hidden layer, under the name of its stage.
 
-    ``dead``: units that learn from no example, since the derivative by their sum is 0 for all: ReLUs that are never
-    positive, pieces of a maxout unit that are never the largest. ``saturated``: values at which the derivative is less
-    than 5 % of its maximum. ``zero``: values that are exactly 0.
+    ``dead`` is the share of units that learn from no example, since the derivative by their sum is always 0: ReLUs that
+    are never positive, and pieces of a maxout unit that are never the largest. ``saturated`` is the share of values at
+    which the derivative is less than 5 % of its maximum. ``zero`` is the share of values that are exactly 0.
 
     Parameters
     ----------
     model
-        A linear model has no hidden layer and gives an empty dict.
+        The model. A linear model has no hidden layer and gives an empty dict.
     inputs
-        (N, …) what the model sees.
+        The features (N, …) that the model sees.
     """
     return {layer.name: layer.shares() for layer in hidden_layers(model, inputs)}
 
 
 def hidden_layers(model: Model, inputs: Tensor) -> Iterator[Layer]:
-    """Yield the hidden layers on examples (N, …), without noise and with a norm's running means."""
+    """Yield the hidden layers on examples (N, …), in evaluation mode: without noise and with running means."""
     stages = differentiable_stages(model, inputs)
     for (_, sums), (name, activations) in zip(stages[::2], stages[1::2], strict=False):
         if name != "scores":
@@ -133,14 +133,14 @@ def hidden_layers(model: Model, inputs: Tensor) -> Iterator[Layer]:
 
 @functools.cache
 def steepest(name: str) -> float:
-    """Return the largest derivative of an activation function; of maxout, whose pieces pass or do not, 1."""
+    """Return the largest derivative of an activation function. For maxout it is 1."""
     if name not in ACTIVATIONS:
         return 1.0
     return derivative(ACTIVATIONS[name].function, torch.linspace(-8, 8, 3201, dtype=torch.float64)).max().item()
 
 
 def layer_title(layer: Layer) -> str:
-    """Return what is worth saying of a layer."""
+    """Return a title with a layer's name, its width, and the shares that matter for its activation."""
     name, shares = layer.name.split()[0], {key: f"{100 * share:.1f} %" for key, share in layer.shares().items()}
     if name == "relu":
         found = f"dead units: {shares['dead']}\nzeros (not drawn): {shares['zero']}"
@@ -152,7 +152,7 @@ def layer_title(layer: Layer) -> str:
 
 
 def draw_activations(axes: Axes, activations: Tensor, bins: int) -> None:
-    """Draw which share of all activations lies where; those that are exactly 0 are left out."""
+    """Draw a histogram of activations as shares of all values. Values that are exactly 0 are not drawn."""
     values = activations.flatten().double().cpu()
     moved = values[values != 0]
     low, high = (moved.min().item(), moved.max().item()) if len(moved) else (0.0, 0.0)

@@ -19,7 +19,7 @@ from deeprob.models.activations import ACTIVATIONS, maxout
 MAXOUT = "max(w₁x + b₁, w₂x + b₂, …)"
 
 PIECES = ((-0.9, -0.3), (0.3, 0.9), (1.1, -0.3))
-"""Weight and bias of the lines that the sheet's maxout takes the largest of."""
+"""Weight and bias of each line of the maxout function on the sheet."""
 
 COLUMNS = 3
 
@@ -27,7 +27,7 @@ COLUMNS = 3
 @register("figure", "activations")
 @dataclass(kw_only=True, slots=True)
 class ActivationsConfig(FigureConfig):
-    """Each activation function with its derivative; maxout with its pieces.
+    """Each activation function with its derivative, and maxout with its pieces.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class ActivationsConfig(FigureConfig):
         return 8.3, 2.1 * -(-(len(ACTIVATIONS) + 1) // COLUMNS)
 
     def draw(self, run: Run | None) -> Figure:
-        """Return the sheet, which is the same whatever the run."""
+        """Return the sheet, which does not depend on the run."""
         return drawn(self.size(run), lambda figure: self.panel(figure, run))
 
     def panel(self, canvas: FigureBase, run: Run | None) -> None:
@@ -67,23 +67,23 @@ class ActivationsConfig(FigureConfig):
 
 
 def largest_piece(x: Tensor) -> Tensor:
-    """Return maxout of `PIECES` at points (N,)."""
+    """Return the maxout of `PIECES` at points (N,)."""
     weight, bias = x.new_tensor(PIECES).T
     return maxout(x[:, None] * weight + bias, len(PIECES))[:, 0]
 
 
 @torch.enable_grad()
 def derivative(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return the derivative of a function of each number on its own at points (N,), by automatic differentiation."""
+    """Return the derivative of an elementwise function at points (N,), by automatic differentiation."""
     x = x.detach().requires_grad_()
     (slope,) = torch.autograd.grad(function(x).sum(), x)
     return slope
 
 
 def draw_function(axes: Axes, function: Callable[[Tensor], Tensor], reach: float, samples: int = 800) -> None:
-    """Draw a function and its derivative, each with its name at its right end; a derivative's jump is a gap.
+    """Draw a function and its derivative, each named at its right end. A jump of the derivative is drawn as a gap.
 
-    An even number of `samples` leaves out 0, where most of the derivatives that jump do so.
+    An even number of `samples` leaves out 0, where most jumps of derivatives are.
     """
     x = torch.linspace(-reach, reach, samples, dtype=torch.float64)
     slope = derivative(function, x)
@@ -100,6 +100,6 @@ def draw_function(axes: Axes, function: Callable[[Tensor], Tensor], reach: float
 
 
 def pieces(axes: Axes, reach: float) -> None:
-    """Draw the lines that maxout takes the largest of, thin, under the curves."""
+    """Draw the pieces of maxout as thin lines under the curves."""
     for weight, bias in PIECES:
         axes.plot([-reach, reach], [bias - weight * reach, bias + weight * reach], color=FAINT, linewidth=0.8)

@@ -1,4 +1,4 @@
-"""Confusion matrices: which classes a model takes for which, and how many of each it gets right."""
+"""Confusion matrices: which classes a model confuses, and each class's accuracy."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -20,19 +20,19 @@ from deeprob.figures.caps import some_of
 from deeprob.figures.style import INK, LETTER, SEQUENTIAL, breadth, palette_color, shortened
 
 NUMBERED, NAMED = 20, 40
-"""Up to so many classes there is room for numbers in the cells, and for the classes' names."""
+"""The most classes for which there is room for numbers in the cells, and for the names of classes."""
 
 LONGEST = 24
-"""Letters of a class's name that are shown at most."""
+"""The most letters of a class's name that are shown."""
 
 SHADE = PowerNorm(0.6, vmin=0, vmax=100)
-"""From a share in % to a place in the color map: a mistake made often enough to matter is not pale."""
+"""Maps a share in % to a place in the color map, so that a mistake that matters is not pale."""
 
 
 @register("figure", "confusion")
 @dataclass(kw_only=True, slots=True)
 class ConfusionConfig(FigureConfig):
-    """A row a true class, a column a predicted one, shares of the row in %; beside it each class's accuracy.
+    """One row per true class and one column per predicted class, in % of the row, with each class's accuracy.
 
     Attributes
     ----------
@@ -76,35 +76,36 @@ class ConfusionConfig(FigureConfig):
         axes.set_title(f"{100 * right:.1f} % right ({self.split})")
 
     def cut(self, run: Run) -> str:
-        """Return how many of the classes are shown where not all are."""
+        """Return how many of the classes are shown; empty if all are."""
         return some_of(shown_count(run), len(run.classes), "classes", "those most often taken for each other")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row: they are too wide for more than two."""
+        """Return how many panels are in a row: two, since they are wide."""
         return 2
 
 
 def needs_classes(run: Run) -> str:
-    """Return why a figure of classes cannot be drawn of a run."""
+    """Return why a figure of classes cannot show a run; empty if it can."""
     return "" if run.classes else "needs classes, and the run predicts numbers"
 
 
 def shown_count(run: Run) -> int:
-    """Return how many of a run's classes are shown: all, or of too many those for whose numbers there is room."""
+    """Return how many of a run's classes are shown: all, or if there are too many, as many as have room for numbers."""
     return len(run.classes) if len(run.classes) <= caps.CLASSES else min(NUMBERED, caps.CLASSES)
 
 
 def most_confused(predicted: Tensor, targets: Tensor, classes_count: int, most: int) -> Tensor:
-    """Return up to so many classes (K,) in their order, beginning with the two most often taken for each other.
+    """Return up to `most` classes (K,) in ascending order: those that are confused most often.
 
-    Small: of classes 0, 1, 2 of which a 2 is taken for a 1 and nothing else is wrong, two are 1 and 2.
+    Pairs of classes are added from the most confused pair on. Example: of the classes 0, 1, 2, if the only mistake is
+    a 2 predicted as 1, the two classes are 1 and 2.
 
     Parameters
     ----------
     predicted, targets
         Predicted and true classes (N,).
     classes_count, most
-        How many classes there are, and how many are returned.
+        The number of classes, and the most that are returned.
     """
     if most >= classes_count:
         return torch.arange(classes_count)
@@ -118,19 +119,19 @@ def most_confused(predicted: Tensor, targets: Tensor, classes_count: int, most: 
 
 
 def confusion_matrix(predicted: Tensor, targets: Tensor, places: Tensor) -> Tensor:
-    """Count how often each of some classes is taken for each of them.
+    """Count how often each of some classes is predicted as each of them.
 
     Parameters
     ----------
     predicted, targets
         Predicted and true classes (N,).
     places
-        The numbers (K,) of the classes counted.
+        The numbers (K,) of the classes to count.
 
     Returns
     -------
     Tensor
-        (K, K) int64 counts: in row i and column j, examples of class ``places[i]`` predicted to be ``places[j]``.
+        (K, K) int64 counts. Row i, column j counts the examples of class ``places[i]`` predicted as ``places[j]``.
     """
     largest = int(torch.cat([predicted, targets, places]).max()) + 1
     row = torch.full((largest,), -1)
@@ -141,14 +142,14 @@ def confusion_matrix(predicted: Tensor, targets: Tensor, places: Tensor) -> Tens
 
 
 def shares(counts: Tensor, totals: Tensor) -> Tensor:
-    """Return counts (K, K) in % of each row's total (K,), float64; 0 in the row of a class without examples."""
+    """Return counts (K, K) in % of each row's total (K,) as float64. The row of a class without examples is 0."""
     return 100 * counts.double() / totals[:, None].clamp(min=1)
 
 
 def matrix(axes: Axes, counts: Tensor, classes: Sequence[str], examples: Tensor) -> AxesImage:
-    """Draw counts (K, K) as shaded cells, with numbers and names as long as there is room for them.
+    """Draw counts (K, K) as shaded cells, with numbers and names if there is room for them.
 
-    A cell is a share of all `examples` (K,) of its true class, also of those taken for a class that is not shown.
+    A cell is the share of all `examples` (K,) of its true class, also of those predicted as a class that is not shown.
     """
     values, names = shares(counts, examples), shown_names(classes)
     totals = examples.tolist()
@@ -175,7 +176,7 @@ def matrix(axes: Axes, counts: Tensor, classes: Sequence[str], examples: Tensor)
 
 
 def accuracy_bars(axes: Axes, counts: Tensor, examples: Tensor) -> None:
-    """Draw each class's accuracy as a bar to the right of its row of `matrix`, with its parameters."""
+    """Draw each class's accuracy as a bar to the right of its row of `matrix`. The parameters are those of `matrix`."""
     classes = len(counts)
     side = matrix_side(classes)
     accuracies = shares(counts, examples).diagonal().tolist()
@@ -191,7 +192,7 @@ def accuracy_bars(axes: Axes, counts: Tensor, examples: Tensor) -> None:
 
 
 def cell_text(share: float, classes: int) -> str:
-    """Return a share in % for a cell: with a decimal of few classes; nothing for 0, and never 0 or 100 for almost."""
+    """Return the text of a cell, a share in %: empty for 0, never rounded to 0 or 100, a decimal for few classes."""
     if share in (0, 100):
         return "100" if share else ""
     least = 0.1 if classes <= 5 else 1
@@ -201,17 +202,17 @@ def cell_text(share: float, classes: int) -> str:
 
 
 def numbered(classes: Sequence[str]) -> bool:
-    """Tell whether there is room for numbers in the cells."""
+    """Return whether there is room for numbers in the cells."""
     return len(classes) <= NUMBERED
 
 
 def shown_names(classes: Sequence[str]) -> list[str]:
-    """Return the classes' names as they are shown: not too long, and none where there are too many."""
+    """Return the classes' names, shortened to `LONGEST` letters; none if there are more than `NAMED` classes."""
     return [shortened(name, LONGEST) for name in classes] if len(classes) <= NAMED else []
 
 
 def is_slanted(names: Sequence[str]) -> bool:
-    """Tell whether names are too long to stand side by side under their columns."""
+    """Return whether names are too long to stand side by side under their columns."""
     return max(map(breadth, names), default=0) * LETTER > 0.9 * matrix_side(len(names)) / max(1, len(names))
 
 

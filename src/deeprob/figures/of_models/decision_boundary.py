@@ -1,4 +1,4 @@
-"""Decision boundaries: which class a model sees where in the plane, and how sure it is."""
+"""Decision boundaries: the class that a model predicts at each point of the plane, and its confidence."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -69,7 +69,7 @@ class DecisionBoundaryConfig(FigureConfig):
 
 
 def needs_classes_of_the_plane(run: Run) -> str:
-    """Return why a figure of the plane cannot be drawn of a run."""
+    """Return why a figure of classes in the plane cannot show a run; empty if it can."""
     if not run.classes:
         return "needs classes, and the run predicts numbers"
     shape = run.predictor.input_shape
@@ -77,18 +77,19 @@ def needs_classes_of_the_plane(run: Run) -> str:
 
 
 def draw_regions(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -> None:
-    """Draw the regions of classes, and a line between them, of more than `caps.CLASSES` as dark points of the grid.
+    """Draw the regions of classes and the boundaries between them.
 
-    A region has the color of its class; the surer the model, the stronger: white where all classes are equally likely.
+    A region has the color of its class. The color is stronger where the model is surer. It is palest where all classes
+    are equally likely. With more than `caps.CLASSES` classes, boundaries are dark points of the grid instead of lines.
 
     Parameters
     ----------
     axes
-        Drawn on.
+        The axes to draw on.
     scores
-        From points (N, 2) to scores (N, C).
+        A function from points (N, 2) to scores (N, C).
     limits, resolution
-        The part of the plane, and how many points it is sampled at in each direction.
+        The part of the plane, and the number of grid points in each direction.
     """
     points = grid(limits, resolution)
     classes = scores(points[:1]).shape[1]
@@ -110,7 +111,7 @@ def draw_regions(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits,
 
 
 def edges(winner: Tensor) -> Tensor:
-    """Return where on a grid (R, R) of classes the next one to the right or above is another, (R, R)."""
+    """Return where a point on a grid (R, R) of classes has a different class to its right or above it, (R, R)."""
     found = torch.zeros_like(winner, dtype=torch.bool)
     found[:, :-1] |= winner[:, :-1] != winner[:, 1:]
     found[:-1] |= winner[:-1] != winner[1:]
@@ -118,28 +119,28 @@ def edges(winner: Tensor) -> Tensor:
 
 
 def draw_boundaries(axes: Axes, values: Tensor, limits: Limits, ink: str) -> None:
-    """Draw the boundaries between classes of scores (R², C) on the grid of a part of the plane."""
+    """Draw the boundaries between classes. `values` are the scores (R², C) on a grid over a part of the plane."""
     for field in boundary_fields(values):
         if field.min() < 0 < field.max():
             axes.contour(field.numpy(), levels=[0.0], extent=limits, colors=ink, linewidths=1.2)
 
 
 def scatter(axes: Axes, examples: Examples, most: int = 600) -> None:
-    """Draw up to so many examples as points in their classes' colors."""
+    """Draw up to `most` examples as points in the colors of their classes."""
     inputs, targets = evenly_spaced(examples, most)
     for target in np.unique(targets):
         axes.plot(*inputs[targets == target].T, "o", color=palette_color(int(target)), ms=3.2, mec="white", mew=0.4)
 
 
 def evenly_spaced(examples: Examples, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return up to so many inputs and targets, taken at even distances."""
+    """Return the inputs and targets of up to `most` examples, taken at even distances."""
     places = torch.arange(len(examples))[:: max(1, -(-len(examples) // most))] if most else torch.arange(0)
     chosen = examples[places.to(examples.targets.device)]
     return chosen.inputs.cpu().numpy(), chosen.targets.cpu().numpy()
 
 
 def class_legend(axes: Axes, classes: Sequence[str], most: int = 10) -> None:
-    """Say below the axes which color is which class."""
+    """Draw the legend of classes below the axes, if there are at most `most` classes."""
     if not 0 < len(classes) <= most:
         return
     names = [shortened(name, 18) for name in classes]

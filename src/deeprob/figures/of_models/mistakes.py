@@ -1,4 +1,4 @@
-"""The most wrong examples: what a model is sure of, and wrong about."""
+"""The worst mistakes: the examples on which a model is sure, but wrong."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,23 +21,24 @@ from deeprob.figures.of_models.decision_boundary import class_legend, draw_regio
 from deeprob.figures.style import FAINT, INK, PALE, palette_color, plane_axes, shortened
 
 TOP = 3
-"""Classes on a card."""
+"""The most classes on a card."""
 
 ROW, LINE, GAP, HEAD = 8.16, 0.155, 0.16, 0.4
-"""In inches: the width of a row of cards, a line's height, what is free after a card, and the height of the title."""
+"""In inches: the width of a row of cards, the height of a line, the gap after a card, and the height of the title."""
 
 
 @register("figure", "mistakes")
 @dataclass(kw_only=True, slots=True)
 class MistakesConfig(FigureConfig):
-    """The examples whose wrong answer is the most probable, compared with the right one, to the model.
+    """The worst mistakes: the wrong class has the largest lead in probability over the right class.
 
-    Pictures, or other inputs by their number, are on cards with probabilities; points of the plane are ringed.
+    Points of the plane are ringed. Pictures are drawn on cards with probabilities. Other inputs have cards with their
+    numbers.
 
     Attributes
     ----------
     split
-        The split whose examples are looked at.
+        The split whose examples are used.
     count
         The most mistakes that are shown.
     """
@@ -50,7 +51,7 @@ class MistakesConfig(FigureConfig):
         return needs_classes(run)
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches, with room for as many mistakes as are asked for."""
+        """Return width and height in inches, with room for the most mistakes that can be shown."""
         if is_plane(run):
             return 4.8, 4.7
         picture = is_pictures(run)
@@ -76,11 +77,11 @@ class MistakesConfig(FigureConfig):
             axes.set_title(remark, loc="right", fontsize=8, fontweight="normal", color=FAINT)
 
     def cut(self, run: Run) -> str:
-        """Return how many mistakes are shown at most where that is less than were asked for."""
+        """Return how many mistakes are shown at most, if that is less than `count`; else empty."""
         return some_of(self._most(run), self.count, "mistakes", "at most")
 
     def _most(self, run: Run) -> int:
-        """Return how many mistakes are shown at most: `count`, or so many as there is room for on cards."""
+        """Return the most mistakes to show: `count`, or fewer if there is room for fewer cards."""
         picture = is_pictures(run)
         room = columns_of(picture) * rows_within(card_height(picture), 2 * HEAD)
         return self.count if is_plane(run) else min(self.count, room)
@@ -94,34 +95,34 @@ class MistakesConfig(FigureConfig):
         return figure
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row; a row of cards takes the whole width."""
+        """Return how many panels are in a row. A row of cards takes the whole width."""
         return 4 if is_plane(next(iter(runs.values()))) else 1
 
 
 def is_plane(run: Run) -> bool:
-    """Tell whether inputs are points of the plane."""
+    """Return whether inputs are points of the plane."""
     return run.predictor.input_shape == (2,)
 
 
 def is_pictures(run: Run) -> bool:
-    """Tell whether inputs are pictures."""
+    """Return whether inputs are pictures."""
     return len(run.predictor.input_shape) == 3
 
 
 def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
-    """Find the examples that a model gets wrong, the most wrong first.
+    """Return the examples that a model gets wrong, the worst mistake first.
 
     Parameters
     ----------
     scores
-        (N, C), whose softmax is taken for probabilities, whatever loss they were trained with.
+        Scores (N, C). Their softmax gives the probabilities, also if the model was trained with another loss.
     targets
         True classes (N,).
 
     Returns
     -------
     Tensor
-        Places (M,) int64 of the M mistakes, sorted by the probability of the wrong answer minus that of the right one.
+        Indices (M,) int64 of the M mistakes, sorted by the probability of the wrong class minus that of the right one.
     """
     places = (scores.argmax(1) != targets).nonzero().squeeze(1)
     leads = [lead(scores[some], targets[some]) for some in torch.split(places, max(1, caps.NUMBERS // scores.shape[1]))]
@@ -129,13 +130,13 @@ def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 def lead(scores: Tensor, targets: Tensor) -> Tensor:
-    """Return by how much the largest probability exceeds that of the right class, (n,) of scores (n, C)."""
+    """Return the largest probability minus that of the right class, (n,), for scores (n, C)."""
     probabilities = scores.double().softmax(1)
     return probabilities.amax(1) - probabilities.gather(1, targets[:, None]).squeeze(1)
 
 
 def plane(axes: Axes, run: Run, examples: Examples, shown: Tensor) -> None:
-    """Draw the model's regions, examples, and over them some as ringed points in the color of their true class."""
+    """Draw the model's regions and examples, and ring the examples `shown`, in the color of their true class."""
     limits = limits_of(examples.inputs.cpu())
     draw_regions(axes, run, limits, resolution=300)
     scatter(axes, examples)
@@ -147,32 +148,32 @@ def plane(axes: Axes, run: Run, examples: Examples, shown: Tensor) -> None:
 
 
 def columns_of(picture: bool) -> int:
-    """Return how many cards are in a row: without a picture they are wider, for longer names."""
+    """Return how many cards are in a row. Cards without a picture are wider, for longer names."""
     return 6 if picture else 4
 
 
 def card_height(picture: bool) -> float:
-    """Return a card's height in inches: a line, a picture or none but another line, and `TOP` bars; and the gap."""
+    """Return a card's height in inches: a line, a picture or another line, `TOP` bars, and the gap."""
     return LINE * (TOP + 1) + (ROW / columns_of(picture) - GAP if picture else LINE) + 0.06 + GAP
 
 
 def cards(
     axes: Axes, examples: Examples, probabilities: Tensor, classes: Sequence[str], numbers: Sequence[int], picture: bool
 ) -> None:
-    """Draw a card an example, several in a row, on axes whose unit is an inch.
+    """Draw one card per example in rows, on axes whose unit is one inch.
 
     Parameters
     ----------
     axes
-        Drawn on.
+        The axes to draw on.
     examples, numbers
         The M examples, and their numbers in the split.
     probabilities
-        (M, C) of each class.
+        The probabilities (M, C) of the classes.
     classes
         The classes' names.
     picture
-        Whether inputs are (M, 3, H, W) pictures; if not, their numbers are on the cards.
+        Whether inputs are pictures (M, 3, H, W). If not, cards show the numbers of the examples.
     """
     columns, height = columns_of(picture), card_height(picture)
     width, rows = ROW / columns - GAP, -(-len(examples) // columns)
@@ -202,7 +203,7 @@ def cards(
 
 
 def line(axes: Axes, sides: tuple[float, float], top: float, name: str, probability: float, weight: str) -> None:
-    """Write a class and its probability to the left and the right of a card's line."""
+    """Write a class at the left end of a card's line, and its probability at the right end."""
     left, right = sides
     y, name = top + LINE / 2, shortened(name, int((right - left - 0.3) / 0.068))
     axes.text(left, y, name, fontsize=7, fontweight=weight, va="center_baseline")
@@ -210,7 +211,7 @@ def line(axes: Axes, sides: tuple[float, float], top: float, name: str, probabil
 
 
 def show(axes: Axes, picture: Tensor, left: float, top: float, side: float) -> None:
-    """Draw a picture (3, H, W) as large as a square allows, in its middle."""
+    """Draw a picture (3, H, W) in the middle of a square, as large as it fits."""
     height, width = (size * side / max(picture.shape[1:]) for size in picture.shape[1:])
     left, top = left + (side - width) / 2, top + (side - height) / 2
     axes.imshow(picture.permute(1, 2, 0).numpy(), extent=(left, left + width, top + height, top))

@@ -1,4 +1,4 @@
-"""Which templates of pictures are shown, in which order, under which words."""
+"""Banks of templates of pictures: the choice of units, their order and their captions."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from deeprob.figures.of_models.units import recombined
 from deeprob.figures.style import shortened
 
 ROW, MOST = 12, 64
-"""Pictures of units shown by default: in a row for each class, in all."""
+"""The default numbers of pictures of units: in the row of a class, and in all."""
 
 
 def bank_of_classes(v: Tensor, names: Sequence[str]) -> Bank:
-    """Return the templates (C, 1, 3, H, W) of classes under their names."""
+    """Return the bank of the templates (C, 1, 3, H, W) of classes, under their names."""
     rows = -(-len(v) // (5 if len(v) <= 15 else 10))
     columns = -(-len(v) // rows)
     letters = int(min(TALLEST * v.shape[4] / v.shape[3], WIDTH / columns) / 0.078)
@@ -23,18 +23,18 @@ def bank_of_classes(v: Tensor, names: Sequence[str]) -> Bank:
 
 
 def overview(v: Tensor, weights: Tensor, names: Sequence[str], most: int | None, two_layers: bool) -> Bank:
-    """Return a row for each class: the units that feed it most, after the sum of all by W₂.
+    """Return a bank with one row per class: the units that feed it most, after the sum of all templates by W₂.
 
     Parameters
     ----------
     v, weights
         Templates (U, P, 3, H, W), and how much each unit feeds each class (C, U).
     names
-        The classes'.
+        The names of the classes.
     most
-        Units a class, or in all; None for as many as make 12 pictures a class, or 64 in all.
+        The most units per class. None takes as many as give `ROW` pictures.
     two_layers
-        Whether `weights` are W₂; without, there is no sum.
+        Whether `weights` are W₂. If not, there is no sum.
     """
     order = weights.argsort(dim=1, descending=True, stable=True)[:, : most or max(1, ROW // v.shape[1])]
     rows = [[Tile(picture(v[unit])) for unit in row] for row in order.tolist()]
@@ -51,7 +51,10 @@ def overview(v: Tensor, weights: Tensor, names: Sequence[str], most: int | None,
 def bank_of_units(
     v: Tensor, weights: Tensor, names: Sequence[str], cls: int | None, most: int | None, two_layers: bool
 ) -> Bank:
-    """Return the units that feed a class most, or any class if it is None; parameters as for `overview`."""
+    """Return a bank of the units that feed a class most, or feed any class most if `cls` is None.
+
+    `most` is the most units in all; None takes as many as give `MOST` pictures. The others are as in `overview`.
+    """
     strongest, fed = weights.max(0)
     by = strongest if cls is None else weights[cls]
     tiles = []
@@ -69,7 +72,7 @@ def bank_of_units(
 
 
 def in_rows(tiles: Sequence[Tile], columns: int) -> list[Sequence[Tile]]:
-    """Return tiles in rows of so many."""
+    """Return tiles in rows of `columns` tiles."""
     return [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
 
 

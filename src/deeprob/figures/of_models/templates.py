@@ -1,4 +1,4 @@
-"""Templates: what each class, or each unit of a first layer, looks for in the inputs."""
+"""Templates: the inputs that each class, or each unit of the first layer, responds to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,25 +26,25 @@ from deeprob.figures.of_models.units import first_layer, mean_derivatives
 from deeprob.figures.style import DIVERGING, FAINT, INK, LETTER, breadth, palette_color, plane_axes, shortened
 
 LINES, NAMED = 24, 32
-"""Units shown by default: on the plane, and as rows of a table; so many rows and columns have names."""
+"""The default numbers of units: on the plane, and as rows of a table. Up to `NAMED` rows and columns have names."""
 
 WRITTEN = 12
-"""Columns of a table at most whose weights are written as numbers too."""
+"""The most columns of a table in which weights are written as numbers too."""
 
 SAMPLE = 1000
-"""Training examples that the units of deeper networks are ordered by."""
+"""About how many training examples give the order of the units in deeper networks."""
 
 
 @register("figure", "templates")
 @dataclass(kw_only=True, slots=True)
 class TemplatesConfig(FigureConfig):
-    """Each class's template of a linear model; the templates of a network's first layer, by what they feed.
+    """The template of each class in a linear model, or the first-layer templates of a network.
 
-    Of pictures they are pictures: a weight of 0 is mid-grey, and all is divided by the pixels' deviation, since the
-    model sees standardised pixels. Of points of the plane they are arrows, with the lines where wᵀx + b = 0. Of
-    anything else they are the rows of a table, whose columns are called as in the header of the data. A unit feeds a
-    class by its weight in W₂; in deeper networks by the mean derivative of the class's score by the unit's activation,
-    over training examples.
+    For pictures, templates are pictures. A weight of 0 is mid-grey. Weights are divided by the pixels' deviation, since
+    the model sees standardised pixels. For points of the plane, templates are arrows, with the lines wᵀx + b = 0. For
+    anything else, they are the rows of a table, with the column names of the data. A network's units are ordered by how
+    much they feed a class: by their weights in W₂, or in deeper networks by the mean derivative of the class's score by
+    the unit's activation, over training examples.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class TemplatesConfig(FigureConfig):
         return ""
 
     def watched(self, run: Run) -> bool:
-        """Tell whether it is worth watching: pictures are, while on the plane the boundary says more."""
+        """Return whether the figure is drawn while the run trains: not on the plane, where the boundary shows more."""
         return self.live and run.predictor.input_shape != (2,)
 
     def size(self, run: Run) -> tuple[float, float]:
@@ -102,11 +102,11 @@ class TemplatesConfig(FigureConfig):
             self._table(canvas, axes, run)
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row; all but planes take the whole width."""
+        """Return how many panels are in a row. All but planes take the whole width."""
         return 4 if next(iter(runs.values())).predictor.input_shape == (2,) else 1
 
     def _bank(self, run: Run) -> Bank:
-        """Return the pictures of a run on pictures."""
+        """Return the bank of templates of a run on pictures."""
         v, _ = first_layer(run.model, run.predictor.features.standardize)
         v, scores = v.view(*v.shape[:2], *run.predictor.input_shape), self._scores(run)
         names = [score_names(run)[score] for score in scores]
@@ -119,16 +119,16 @@ class TemplatesConfig(FigureConfig):
         return bank_of_units(v, feeds(run, scores), names, cls, self._most(run), two_layers)
 
     def _scores(self, run: Run) -> list[int]:
-        """Return the scores that templates are of or units are ordered by: the class's, or the first ones."""
+        """Return the scores that have templates or that order the units: the class `cls`, or the first scores."""
         cls = place_of(run, self.cls)
         return list(range(min(len(score_names(run)), caps.CLASSES))) if cls is None else [cls]
 
     def _most(self, run: Run) -> int | None:
-        """Return how many units are shown at most where the options say so."""
+        """Return the most units to show by the option `units`, within the limits; None if it is null."""
         return None if self.units is None else min(self.units, max(1, caps.UNITS // pieces_of(run)))
 
     def cut(self, run: Run) -> str:
-        """Return what is shown where limits leave something out."""
+        """Return which part is shown if limits leave something out."""
         total, shown = len(score_names(run)), len(self._scores(run))
         what = "classes" if run.classes else "outputs"
         classes = some_of(shown, total, what, "the first") if self.cls is None else ""
@@ -170,7 +170,7 @@ class TemplatesConfig(FigureConfig):
         class_legend(axes, run.classes)
 
     def _rows(self, run: Run) -> tuple[Tensor, Sequence[str]]:
-        """Return the rows (R, D) that a run on a table shows, and their names."""
+        """Return the rows (R, D) of a run's table of weights, and their names."""
         w, _ = first_layer(run.model)
         scores = self._scores(run)
         if not hidden(run):
@@ -180,13 +180,13 @@ class TemplatesConfig(FigureConfig):
         return w[units].flatten(0, 1), [f"unit {unit + 1}" for unit in units.tolist() for _ in range(w.shape[1])]
 
     def _columns(self, run: Run) -> dict[int, str]:
-        """Return the places and names of the columns that have names: of very many those of the largest weights."""
+        """Return column number → name, for at most `NAMED` columns: those with the largest weights."""
         names, (rows, _) = columns_of_table(run), self._rows(run)
         largest = rows.abs().amax(0).argsort(descending=True, stable=True)[:NAMED].sort().values
         return {place: shortened(names[place], 24) for place in largest.tolist()} if names else {}
 
     def _table(self, canvas: FigureBase, axes: Axes, run: Run) -> None:
-        """Draw a run on anything else."""
+        """Draw the templates of a run as a table."""
         (rows, names), columns = self._rows(run), self._columns(run)
         rows = rows[:, list(columns)] if columns else rows
         reach = rows.abs().max().item() or 1.0
@@ -214,17 +214,17 @@ class TemplatesConfig(FigureConfig):
 
 
 def hidden(run: Run) -> bool:
-    """Tell whether a run's model has a hidden layer."""
+    """Return whether a run's model has a hidden layer."""
     return len(run.model.linear_layers) > 1
 
 
 def sees_pixels(run: Run) -> bool:
-    """Tell whether a run's model sees the pixels of pictures."""
+    """Return whether a run's model sees the pixels of pictures."""
     return run.config.features.unchanged and len(run.predictor.input_shape) == 3
 
 
 def score_names(run: Run) -> Sequence[str]:
-    """Return what a run's scores are called."""
+    """Return the names of a run's scores."""
     return run.classes or run.data().target_columns or [f"output {n + 1}" for n in range(run.predictor.outputs)]
 
 
@@ -243,12 +243,12 @@ def place_of(run: Run, name: str | None) -> int | None:
 
 
 def pieces_of(run: Run) -> int:
-    """Return how many pieces a unit of a run's first layer has: one, but of maxout."""
+    """Return how many pieces a unit of a run's first layer has. Only maxout units have more than one."""
     return getattr(run.model, "pieces", 1)
 
 
 def feeds(run: Run, scores: Sequence[int]) -> Tensor:
-    """Return how much each first-layer unit of a run feeds each of some scores, (S, U)."""
+    """Return how much each first-layer unit of a run feeds each of some scores (S, U)."""
     layers = run.model.linear_layers
     if len(layers) == 2:
         return layers[1].weight.detach().double().cpu()[scores]

@@ -1,4 +1,4 @@
-"""Units on the plane: the line on which each is 0, and the direction in which it grows."""
+"""Units on the plane: the line where each unit is 0, and the direction in which it grows."""
 
 from collections.abc import Sequence
 
@@ -13,20 +13,20 @@ from deeprob.figures.style import equal_scales
 def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colors: Sequence[str], limits: Limits) -> None:
     """Draw for each unit the lines vᵀx + c = 0 of its pieces, each with an arrow along v.
 
-    Arrows start on a circle around the middle, since many lines cross there. The longest v is an eighth of the
-    diagonal. Of many units the lines are thin, and only the 16 strongest have arrows. Where the axes have a scale each,
-    arrows are along the derivative on the screen, at right angles to their lines.
+    Arrows start on a circle around the middle, since many lines cross in the middle. The longest arrow is an eighth of
+    the diagonal. With many units, lines are thinner and fainter. Only the 16 strongest units have arrows. If the axes
+    have different scales, arrows follow the derivative on the screen, so that they are at right angles to their lines.
 
     Parameters
     ----------
     axes
-        Drawn on.
+        The axes to draw on.
     v, c
-        (U, P, 2) and (U, P).
+        The pieces of the units, (U, P, 2) and (U, P).
     strengths
-        (U,) how visible each unit is, from 0 to 1.
+        How visible each unit is (U,), from 0 to 1.
     colors
-        One a unit.
+        One color per unit.
     limits
         The part of the plane.
     """
@@ -42,7 +42,7 @@ def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colors: Sequ
         look = {"color": colors[unit], "alpha": 0.1 + 0.9 * strength, "linewidth": 0.5 + 1.3 * strength}
         for vector, offset in zip(v[unit], c[unit], strict=True):
             square = vector.square().sum()
-            if square == 0:  # nowhere 0, or everywhere
+            if square == 0:  # the piece is constant
                 continue
             foot = middle - vector * (vector @ middle + offset) / square
             along = torch.stack([-vector[1], vector[0]]) / square.sqrt()

@@ -1,4 +1,4 @@
-"""What the units of a first layer look for in raw inputs, and how much each feeds the scores."""
+"""First-layer units as functions of raw inputs, and how much each feeds the scores."""
 
 from collections.abc import Sequence
 
@@ -13,16 +13,16 @@ from deeprob.models.norms import BatchNorm
 
 @torch.no_grad()
 def first_layer(model: Model, standardize: Standardize | None = None) -> tuple[Tensor, Tensor]:
-    """Return the first layer as functions of what comes before standardisation.
+    """Return the first layer as linear functions of the features before standardisation.
 
-    The layer sees (x − m)/d, so wᵀ((x − m)/d) + b is vᵀx + c with the template v = w/d and c = b − vᵀm. A running
-    batch norm belongs to it as well: (s − μ)/√(σ² + ε)·γ + β scales v, and perhaps turns its sign.
+    The layer sees (x − m)/d, so wᵀ((x − m)/d) + b = vᵀx + c with the template v = w/d and c = b − vᵀm. Batch norm with
+    its running means is included: (s − μ)/√(σ² + ε)·γ + β scales v, and may change its sign.
 
     Returns
     -------
     Tensor, Tensor
-        v (U, P, D) and c (U, P) in double precision, for U units (classes, in a linear model) of P pieces each; one
-        piece unless the units are maxout.
+        v (U, P, D) and c (U, P) in double precision, for U units (in a linear model, classes) of P pieces each. Only
+        maxout units have more than one piece.
     """
     layer = model.linear_layers[0]
     v = layer.weight.detach().double().cpu()
@@ -41,7 +41,7 @@ def first_layer(model: Model, standardize: Standardize | None = None) -> tuple[T
             values.double()
             .cpu()
             .flatten()
-            .repeat_interleave(v.shape[1] // values.numel())  # a channel's for its pixels
+            .repeat_interleave(v.shape[1] // values.numel())  # one value per channel, for each of its pixels
             for values in (standardize.mean, standardize.deviation)
         )
         v, c = v / deviation, c - v @ (mean / deviation)
@@ -51,7 +51,7 @@ def first_layer(model: Model, standardize: Standardize | None = None) -> tuple[T
 
 @torch.enable_grad()
 def differentiable_stages(model: Model, inputs: Tensor) -> list[tuple[str, Tensor]]:
-    """Return a model's stages of inputs (N, …), each connected to those before it, with a norm's running means."""
+    """Return a model's stages for inputs (N, …), connected for automatic differentiation, in evaluation mode."""
     training = model.training
     model.eval()
     stages = list(model.stages(inputs.detach().requires_grad_()))
@@ -61,9 +61,9 @@ def differentiable_stages(model: Model, inputs: Tensor) -> list[tuple[str, Tenso
 
 @torch.enable_grad()
 def mean_derivatives(model: Model, inputs: Tensor, scores: Sequence[int]) -> Tensor:
-    """Return how much each first-layer unit feeds some scores: the derivative by its activation, on average, (S, U).
+    """Return how much each first-layer unit feeds some scores (S, U): the mean derivative of a score by its activation.
 
-    In a network of two layers that is W₂ itself, whatever the inputs (N, …) that the model sees.
+    The mean is over the inputs (N, …). In a network of two layers the result is W₂, for any inputs.
     """
     _, (_, activations), *_, (_, found) = differentiable_stages(model, inputs)
     sums = [found[:, score].sum() for score in scores]
@@ -72,8 +72,8 @@ def mean_derivatives(model: Model, inputs: Tensor, scores: Sequence[int]) -> Ten
 
 
 def recombined(v: Tensor, weights: Tensor) -> Tensor:
-    """Return what a second layer of `weights` (C, U) makes of templates (U, P, …) if every unit is on, (C, …).
+    """Return the sums (C, …) of templates (U, P, …) by the second layer's `weights` (C, U), as if every unit were on.
 
-    Of a unit with pieces it is their mean that is taken.
+    A unit of several pieces counts with their mean.
     """
     return (weights @ v.mean(1).flatten(1)).view(-1, *v.shape[2:])

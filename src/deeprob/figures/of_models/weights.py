@@ -1,4 +1,4 @@
-"""How a model's weights are spread: what L2 makes small and L1 makes zero."""
+"""Histograms of a model's weights, which L2 makes small and L1 makes zero."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ NEAR = 1e-3
 @register("figure", "weights")
 @dataclass(kw_only=True, slots=True)
 class WeightsConfig(FigureConfig):
-    """A histogram of the entries of each weight matrix (not of biases), those that are exactly 0 in another color.
+    """A histogram of each weight matrix (without biases). Weights that are exactly 0 have another color.
 
     Attributes
     ----------
     bins
-        The number of bars of a histogram. It has one more if that is even, so that one lies around 0.
+        The number of bars of a histogram. An even number gets one more, so that one bar lies around 0.
     reach
         The largest magnitude on the axis, for each layer. null goes as far as the weights do. Example:
         ``figure=weights figure.reach=[1,2]``.
@@ -61,11 +61,11 @@ class WeightsConfig(FigureConfig):
         panels[0].set_ylabel("number of weights")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row: those of deep runs are one above the other."""
+        """Return how many panels are in a row: fewer if a run has many layers."""
         return max(1, 3 // max(len(run.model.linear_layers) for run in runs.values()))
 
     def cut(self, run: Run) -> str:
-        """Return how many of the layers are shown where not all are."""
+        """Return how many of the layers are shown; empty if all are."""
         layers = len(run.model.linear_layers)
         return some_of(len(evenly(layers, caps.LAYERS)), layers, "layers", "at even distances")
 
@@ -89,7 +89,7 @@ def largest(weight: Tensor) -> float:
 
 
 def weights_title(weight: Tensor, number: int) -> str:
-    """Return what is worth saying of a layer's weights."""
+    """Return a title with a layer's number, its size, and the sums and shares of its weights."""
     rows, columns = weight.shape
     magnitudes = weight.abs()
     zero = (magnitudes == 0).double().mean().item()
@@ -107,7 +107,7 @@ def _sum_text(value: float) -> str:
 
 
 def draw_weights(axes: Axes, weight: Tensor, bins: int, reach: float) -> None:
-    """Draw how many weights lie where between −reach and reach, on a logarithmic scale; exact zeros are a bar apart."""
+    """Draw a histogram of weights from −reach to reach on a logarithmic scale, with a separate bar for exact zeros."""
     bins += 1 - bins % 2
     values = weight.flatten()
     counts, edges = torch.histogram(values[values != 0], bins, range=(-reach, reach))

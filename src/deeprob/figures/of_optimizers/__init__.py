@@ -1,1 +1,1 @@
-"""Pictures of optimizers that race each other: runs, and paths on surfaces."""
+"""Figures that compare optimizers: runs, and paths on surfaces."""

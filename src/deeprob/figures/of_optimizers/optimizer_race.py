@@ -1,4 +1,4 @@
-"""A race: how far runs have come after so many epochs, so many seconds, and so many evaluations."""
+"""A race of runs: their metrics against epochs, seconds and evaluations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ COURSES = ("epoch", "seconds", "evaluations")
 @register("figure", "optimizer_race")
 @dataclass(kw_only=True, slots=True)
 class OptimizerRaceConfig(FigureConfig):
-    """Training loss and the accuracy on unseen examples over epochs, seconds and evaluations, side by side.
+    """Training loss and accuracy on unseen examples against epochs, seconds and evaluations, side by side.
 
-    An epoch of L-BFGS is one update by many evaluations of the full batch, and a second of a small network goes mostly
-    into the loop: who leads depends on what is counted. Runs that differ in nothing but seeds are one curve with a band
-    of one standard deviation.
+    The leader depends on what is counted. One epoch of L-BFGS is one update with many evaluations of the full batch. A
+    small network spends most of its time in the training loop itself. Runs that differ only in seeds are one curve with
+    a band of one standard deviation.
     """
 
     on_request: ClassVar[bool] = True
@@ -54,11 +54,11 @@ class OptimizerRaceConfig(FigureConfig):
         self.race(canvas, {"": [run]})
 
     def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
-        """Return how many of the curves are shown where not all are."""
+        """Return how many of the curves are shown; empty if all are."""
         return cut_of_curves(runs, len(PALETTE))
 
     def compare(self, runs: Mapping[str, Run]) -> Figure:
-        """Return the figure of several runs, a color for all that differ in seeds alone."""
+        """Return the figure of several runs. Runs that differ only in seeds share a color."""
         groups = groups_shown(runs, len(PALETTE))
         width, height = self.size(next(iter(runs.values())))
         (_, alone), (_, with_legend) = (
@@ -69,7 +69,7 @@ class OptimizerRaceConfig(FigureConfig):
         )
 
     def race(self, canvas: FigureBase, groups: Mapping[str, Sequence[Run]]) -> None:
-        """Draw groups of runs: a row a metric, a column for each way to count."""
+        """Draw groups of runs, with one row per metric and one column per way to count."""
         rows = rows_of([run for runs in groups.values() for run in runs])
         grid = canvas.subplots(len(rows), len(COURSES), squeeze=False, sharex="col", sharey="row")
         for line, name in zip(grid, rows, strict=True):
@@ -85,7 +85,11 @@ class OptimizerRaceConfig(FigureConfig):
 
 
 def rows_of(runs: Sequence[Run]) -> list[str]:
-    """Return what is raced for: the training loss, and accuracy, or loss, on the validation or the training split."""
+    """Return the metrics of the rows.
+
+    They are the training loss, and the first of validation accuracy, validation loss and training accuracy that all
+    runs measured.
+    """
     common = set.intersection(*map(measured_columns, runs))
     unseen = [name for name in ("val/accuracy", "val/loss", "train/accuracy") if name in common]
     return ["train/loss", *unseen[:1]]

@@ -11,13 +11,13 @@ from deeprob.figures.of_optimizers.paths import labels, stroke, surface_title
 from deeprob.figures.style import drawn, legend_columns
 
 LOWEST = 1e-14
-"""What f − f* is shown at least: float64 has no finer differences near 1."""
+"""The smallest f − f* that is shown. Near 1, float64 has hardly finer differences."""
 
 AXES = "updates", "evaluations of f and its gradient", "milliseconds"
 
 
 def path_curves(races: Sequence[Race]) -> Figure:
-    """Return f above its minimum against updates, evaluations and time: a row of three panels a race."""
+    """Return the figure of f minus its minimum against updates, evaluations and time, in one row of panels per race."""
     width, height = 9.6, 2.9 if len(races) == 1 else 2.1
     names = labels(races)
     across = legend_columns(names, width)
@@ -34,7 +34,7 @@ def path_curves(races: Sequence[Race]) -> Figure:
 
 
 def curves(row: Sequence[Axes], race: Race, below: bool) -> None:
-    """Draw one race on three axes; their names stand `below` the last race alone."""
+    """Draw one race on three axes. `below` says whether to label the x axes."""
     lowest = race.surface.lowest()
     above = [np.maximum(descent.losses - lowest, LOWEST) for descent in race.descents]
     bottom, top = min(heights.min() for heights in above), max(heights[0] for heights in above)

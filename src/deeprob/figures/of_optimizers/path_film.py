@@ -1,4 +1,4 @@
-"""A film of optimizers on their way down: paths that grow with the evaluations made."""
+"""A film of optimizers: paths that grow with the number of evaluations."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,23 +16,23 @@ from deeprob.figures.style import INK, STYLE, drawn
 from deeprob.tracking.files import write_whole
 
 DPI = 80
-"""The film's dots an inch."""
+"""The film's dots per inch."""
 
 FRAMES, SECONDS, HOLD = 60, 0.08, 2.0
-"""Pictures after the first, for how long each is seen, and for how long the last."""
+"""The number of frames after the first, and the durations of a frame and of the last frame in seconds."""
 
 
 def save_film(races: Sequence[Race], path: Path) -> None:
-    """Write the film of one race, or of several side by side, to a GIF file, whole or not at all."""
+    """Write the film of one race, or of several races side by side, to a GIF file. No partial file is left."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, gif(list(film(races))))
 
 
 def film(races: Sequence[Race], frames: int = FRAMES) -> Iterator[tuple[np.ndarray, float]]:
-    """Yield pictures (H, W, 3) of uint8, and the seconds for which each is to be seen.
+    """Yield frames (H, W, 3) of uint8, each with its duration in seconds.
 
-    The optimizers of a race are all seen after the same number of evaluations: (k/K)² of the most, at picture k of K,
-    for most happens at first.
+    A frame shows all optimizers of a race after the same number of evaluations. Frame k of K is after (k/K)² of the
+    largest number, since most happens at the start.
     """
     every: list[Axes] = []
     figure = drawn(size(races), lambda canvas: every.extend(grounds(canvas, races, filled=False)))
@@ -40,10 +40,10 @@ def film(races: Sequence[Race], frames: int = FRAMES) -> Iterator[tuple[np.ndarr
         figure.set_dpi(DPI)
         canvas: Any = FigureCanvasAgg(figure)  # has no type hints
         canvas.draw()
-        still = canvas.copy_from_bbox(figure.bbox)  # of what is the same in all pictures
+        still = canvas.copy_from_bbox(figure.bbox)  # the part that is the same in all frames
         screens = [RaceScreen(axes, race) for axes, race in zip(every, races, strict=True)]
     for number in range(frames + 1):
-        with mpl.rc_context(STYLE):  # never while others draw
+        with mpl.rc_context(STYLE):  # left before each yield, so that other figures do not get this style
             canvas.restore_region(still)
             for screen in screens:
                 screen.show((number / frames) ** 2, canvas.get_renderer())
@@ -56,9 +56,9 @@ class RaceScreen:
     Parameters
     ----------
     axes
-        Drawn on; they hold the ground already.
+        The axes to draw on, with the ground already drawn.
     race
-        What is shown.
+        The race to show.
     """
 
     def __init__(self, axes: Axes, race: Race) -> None:
@@ -69,7 +69,7 @@ class RaceScreen:
         self.count.set_bbox({"fc": "white", "ec": "none", "pad": 2.0})
 
     def show(self, share: float, renderer: Any) -> None:
-        """Show all paths after a share in [0, 1] of the most evaluations that any of them took."""
+        """Show all paths after a share in [0, 1] of the largest number of evaluations among them."""
         evaluations = round(share * max(int(descent.evaluations[-1]) for descent in self.race.descents))
         for trail, descent in zip(self.trails, self.race.descents, strict=True):
             trail.show(descent, reached(descent.evaluations, evaluations))
@@ -80,5 +80,5 @@ class RaceScreen:
 
 
 def reached(counts: np.ndarray, evaluations: int) -> int:
-    """Return the last update that was done when so many evaluations were made; `counts` (n + 1,) rise from 0."""
+    """Return the last update that was done after `evaluations` evaluations. `counts` (n + 1,) ascend from 0."""
     return int(np.searchsorted(counts, evaluations, side="right")) - 1

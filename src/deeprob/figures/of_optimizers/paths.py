@@ -15,27 +15,27 @@ from deeprob.config import name_of
 from deeprob.figures.style import INK, PALETTE, drawn, legend_columns, palette_color, plane_axes
 
 RATIO = 0.8
-"""Height of a panel divided by its width."""
+"""The height of a panel divided by its width."""
 
 LEVELS = 24
 GREYS = LinearSegmentedColormap.from_list("deeprob-greys", ["#ffffff", "#dedede"])
 CONTOUR = "#c6c6c6"
 
 FAR = 1e6
-"""Paths that diverge are drawn no farther, which is out of sight."""
+"""Coordinates of diverging paths are clipped to this, which is outside the panel."""
 
 MARKS: dict[str, dict[str, Any]] = {
     "start": {"linestyle": "", "marker": "o", "ms": 7, "mfc": "white", "mec": INK, "mew": 1.4, "zorder": 6},
     "global minimum": {"linestyle": "", "marker": "*", "ms": 16, "mfc": "white", "mec": INK, "mew": 1.2, "zorder": 4.5},
     "end": {"linestyle": "", "marker": "o", "ms": 5.5, "mfc": "#777777", "mec": "white", "mew": 0.8},
 }
-"""What is marked, and how."""
+"""Name of a mark → how it is drawn."""
 
 
 def paths(races: Sequence[Race]) -> Figure:
-    """Return the paths of one race, or of several side by side, each on contours of its surface.
+    """Return the figure of the paths of one race, or of several races side by side, on contours of their surfaces.
 
-    An optimizer has the same place in each race, and so the same color.
+    An optimizer has the same position in each race, and so the same color.
     """
 
     def draw(canvas: FigureBase) -> None:
@@ -55,7 +55,7 @@ def size(races: Sequence[Race]) -> tuple[float, float]:
 
 
 def grounds(canvas: FigureBase, races: Sequence[Race], *, filled: bool = True) -> list[Axes]:
-    """Draw all but the paths, `filled` in greys between contours, and return the axes of each race."""
+    """Draw everything but the paths, and return the axes of each race. `filled` paints greys between contours."""
     columns, width = panel_grid(len(races))[1], panel_size(len(races))[0]
     names = labels(races)
     every = panel_axes(canvas, len(races))
@@ -67,19 +67,19 @@ def grounds(canvas: FigureBase, races: Sequence[Race], *, filled: bool = True) -
 
 
 def panel_grid(count: int) -> tuple[int, int]:
-    """Return rows and columns of so many panels."""
+    """Return the rows and columns for a number of panels."""
     columns = min(count, 3)
     return -(-count // columns), columns
 
 
 def panel_size(count: int) -> tuple[float, float]:
-    """Return width and height in inches of each of so many panels."""
+    """Return the width and height in inches of each of `count` panels."""
     width = 6.4 if count == 1 else 3.6
     return width, width * RATIO
 
 
 def panel_axes(canvas: FigureBase, count: int) -> list[Axes]:
-    """Return so many axes on a canvas, the rest of its grid empty."""
+    """Return `count` axes on a canvas. The other cells of its grid stay empty."""
     every = list(canvas.subplots(*panel_grid(count), squeeze=False).flat)
     for axes in every[count:]:
         axes.set_axis_off()
@@ -87,7 +87,7 @@ def panel_axes(canvas: FigureBase, count: int) -> list[Axes]:
 
 
 def labels(races: Sequence[Race]) -> list[str]:
-    """Return what each optimizer is called: its words, without the learning rate where races differ in it."""
+    """Return the labels of optimizers: their words, without the learning rate if races differ in words."""
     words = [[descent.racer.words for descent in race.descents] for race in races]
     alike = all(others == words[0] for others in words)
     names = words[0] if alike else [descent.racer.kind for descent in races[0].descents]
@@ -99,18 +99,18 @@ def labels(races: Sequence[Race]) -> list[str]:
 
 
 def surface_title(surface: SurfaceConfig) -> str:
-    """Return a surface's name for people."""
+    """Return a surface's name as a title."""
     return name_of(surface).replace("_", " ")
 
 
 def entries(names: Sequence[str]) -> list[Line2D]:
-    """Return the entries of a legend: the optimizers, and what is marked."""
+    """Return the legend entries: the optimizers, and the marks."""
     lines = [Line2D([], [], **stroke(number), label=name) for number, name in enumerate(names)]
     return [*lines, *(Line2D([], [], label=name, **mark) for name, mark in MARKS.items())]
 
 
 def stroke(number: int) -> dict[str, Any]:
-    """Return how an optimizer's line looks: the color of its place, dashed where colors come again."""
+    """Return the style of an optimizer's line: its color, and dashes from where the colors repeat."""
     return {"color": palette_color(number), "linestyle": "-" if number < len(PALETTE) else (0, (4, 1.5))}
 
 
@@ -130,7 +130,7 @@ def ground(axes: Axes, race: Race, filled: bool) -> None:
 
 
 def shown_limits(limits: Limits, start: Point) -> Limits:
-    """Return the part of the plane to show: `limits` and the start, widened to a height of `RATIO` times the width."""
+    """Return the part of the plane to show: `limits` and the start, widened until height / width is `RATIO`."""
     (left, right, bottom, top), (x, y) = limits, start
     frame_x, frame_y = 0.05 * (right - left), 0.05 * (top - bottom)
     left, right = min(left, x - frame_x), max(right, x + frame_x)
@@ -141,7 +141,7 @@ def shown_limits(limits: Limits, start: Point) -> Limits:
 
 
 def grid_of(surface: SurfaceConfig, limits: Limits, points: int = 201) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return places x (W,) and y (H,) that cover a part of the plane, and f there, (H, W)."""
+    """Return coordinates x (W,) and y (H,) that cover a part of the plane, and the values f (H, W) there."""
     left, right, bottom, top = limits
     x = torch.linspace(left, right, points, dtype=torch.float64)
     y = torch.linspace(bottom, top, points, dtype=torch.float64)
@@ -150,23 +150,23 @@ def grid_of(surface: SurfaceConfig, limits: Limits, points: int = 201) -> tuple[
 
 
 class Trail:
-    """The path of one optimizer on axes, as far as it has come.
+    """The path of one optimizer on axes, up to some update.
 
     Parameters
     ----------
     axes
-        Drawn on.
+        The axes to draw on.
     number
-        The optimizer's place in its race, which gives its color.
+        The optimizer's position in its race, which gives its color.
     """
 
     def __init__(self, axes: Axes, number: int) -> None:
-        wider = 0.22 * min(number, 8)  # what lies below is seen beside what covers it
+        wider = 0.22 * min(number, 8)  # so that a path stays visible under another
         (self.line,) = axes.plot([], [], **stroke(number), lw=1.1 + wider, alpha=0.9, zorder=4 - number / 100)
         (self.end,) = axes.plot([], [], **MARKS["end"] | {"mfc": palette_color(number), "zorder": 5})
 
     def show(self, descent: Descent, updates: int) -> None:
-        """Show a path up to so many updates, in place of what was shown."""
+        """Show a path up to `updates` updates, in place of the part shown before."""
         points = descent.points[: updates + 1].clip(-FAR, FAR)
         self.line.set_data(*points.T)
         self.end.set_data(*points[-1:].T)

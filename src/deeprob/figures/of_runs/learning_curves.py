@@ -1,4 +1,4 @@
-"""Learning curves: what ``metrics.csv`` recorded epoch by epoch, of one run or of many, seeds together."""
+"""Learning curves: the metrics of each epoch in ``metrics.csv``, of one run or of groups of runs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ LABELS = {
     "seconds": "seconds",
     "examples_per_second": "examples per second",
 }
-"""What is drawn on axes of its own, and what stands beside them."""
+"""Quantity with its own axes → the label of these axes."""
 
 AXES: Mapping[str, tuple[str, Callable[[Table], Floats]]] = {
     "epoch": ("epoch", itemgetter("epoch")),
@@ -44,7 +44,7 @@ AXES: Mapping[str, tuple[str, Callable[[Table], Floats]]] = {
     "seconds": ("seconds of training", itemgetter("time/seconds")),
     "evaluations": ("gradient evaluations, in passes over the data", passes),
 }
-"""What curves can be drawn over: its label, and where it comes from."""
+"""What curves can be drawn over: name → its label, and its values in a table."""
 
 TRAIN = ("train", "solid")
 LINES: dict[str, tuple[str, Any]] = {
@@ -53,7 +53,7 @@ LINES: dict[str, tuple[str, Any]] = {
     "train/data_loss": ("train, without λR(W)", (0, (1, 1))),
     "train/regularization": ("train, λR(W) alone", (0, (6, 1.5, 1, 1.5))),
 }
-"""What a metric's line is called and how it is dashed, where it is not the usual `TRAIN`."""
+"""Metric → the name and the dashes of its line, if these differ from `TRAIN`."""
 
 
 @register("figure", "learning_curves")
@@ -61,8 +61,8 @@ LINES: dict[str, tuple[str, Any]] = {
 class LearningCurvesConfig(FigureConfig):
     """Loss and accuracy of the training and the validation split over the epochs, the best epoch marked.
 
-    Of several runs those that differ in nothing but seeds are one curve: their mean, with a band of one standard
-    deviation (of the sample) around it as far as at least two of them go. Of many curves the best are shown.
+    Runs that differ only in seeds are one curve: their mean. A band of one standard deviation (of the sample) lies
+    around it as long as at least two of these runs go on. If there are many curves, the best are shown.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class LearningCurvesConfig(FigureConfig):
     curves: int = number(caps.CURVES, minimum=1, maximum=len(PALETTE))
 
     def problems(self) -> Iterator[str]:
-        """Yield metrics that there are not."""
+        """Yield an error for each metric that does not exist."""
         for name in self.metrics or ():
             if name not in COLUMNS[2:]:
                 yield f"metrics={name}: no such column of metrics.csv; {did_you_mean(name, COLUMNS[2:])}"
@@ -104,17 +104,17 @@ class LearningCurvesConfig(FigureConfig):
         self.draw_groups(canvas, {"": [run]}, columns=2)
 
     def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
-        """Return how many of the curves are shown where not all are."""
+        """Return how many of the curves are shown; empty if all are."""
         return cut_of_curves(runs, self.curves)
 
     def compare(self, runs: Mapping[str, Run]) -> Figure:
-        """Return the figure of several runs: a color for all that differ in seeds alone, two panels in a row."""
+        """Return the figure of several runs, two panels in a row. Runs that differ only in seeds share a color."""
         groups = groups_shown(runs, self.curves)
         size = size_of(len(self.panels([run for some in groups.values() for run in some])), group_labels(groups), 2)
         return drawn(size, lambda figure: self.draw_groups(figure, groups, 2), self.cut_of_runs(runs))
 
     def panels(self, runs: Sequence[Run]) -> dict[str, list[str]]:
-        """Return the metrics that the runs measured of those to be drawn, by the quantity that they are values of.
+        """Return quantity → the metrics to draw on its axes, among those that the runs measured.
 
         Raises UserError when there are none.
         """
@@ -131,7 +131,7 @@ class LearningCurvesConfig(FigureConfig):
         return panels
 
     def draw_groups(self, canvas: FigureBase, groups: Mapping[str, Sequence[Run]], columns: int) -> None:
-        """Draw groups of runs, a panel a quantity, and say which line is what."""
+        """Draw groups of runs with one panel per quantity, and the legends."""
         everything = [run for runs in groups.values() for run in runs]
         panels, x = self.panels(everything), self.x or usual_x(everything)
         columns = min(columns, len(panels))
@@ -146,16 +146,16 @@ class LearningCurvesConfig(FigureConfig):
 
 
 def usual_x(runs: Sequence[Run]) -> str:
-    """Return what runs are compared over: an epoch of L-BFGS is one step that evaluates the gradient many times."""
+    """Return the default x axis: evaluations if a run needs other than one pass per epoch (L-BFGS), else epochs."""
     tables = [read_metrics(run.directory / "metrics.csv") for run in runs]
     known = all(np.isfinite(passes(table)).all() for table in tables)
     return "evaluations" if known and any((passes(table) != table["epoch"]).any() for table in tables) else "epoch"
 
 
 def groups_shown(runs: Mapping[str, Run], most: int) -> dict[str, list[Run]]:
-    """Return the runs of each curve, those together that differ in seeds alone; of more curves the best.
+    """Return the runs of each curve, for at most `most` curves. Runs that differ only in seeds share a curve.
 
-    They are in the order of `runs`. The best have the lowest rank by `best_first` on average over their seeds.
+    Curves are in the order of `runs`. The best curves are shown: their runs have the lowest mean rank by `best_first`.
     """
     groups, ranks = group_by_seed(list(runs)), {title: rank for rank, title in enumerate(best_first(runs))}
     kept = sorted(groups, key=lambda name: fmean(ranks[title] for title in groups[name]))[:most]
@@ -163,7 +163,7 @@ def groups_shown(runs: Mapping[str, Run], most: int) -> dict[str, list[Run]]:
 
 
 def cut_of_curves(runs: Mapping[str, Run], most: int) -> str:
-    """Return how many curves are shown where not all are, and what these have in common."""
+    """Return how many curves are shown, and the words that they have in common; empty if all are shown."""
     count = len(group_by_seed(list(runs)))
     if count <= most:
         return ""
@@ -172,7 +172,7 @@ def cut_of_curves(runs: Mapping[str, Run], most: int) -> str:
 
 
 def size_of(panels: int, labels: Sequence[str], columns: int) -> tuple[float, float]:
-    """Return width and height in inches of so many panels, with groups under these labels."""
+    """Return the width and height in inches of a figure of `panels` panels, with the labels of groups below."""
     columns = min(columns, panels)
     width = 4.15 * columns if columns > 1 else 5.0
     rows = -(-len(labels) // legend_columns(labels, width)) if any(labels) else 0
@@ -180,7 +180,7 @@ def size_of(panels: int, labels: Sequence[str], columns: int) -> tuple[float, fl
 
 
 def draw_curves(axes: Axes, runs: Sequence[Run], metrics: Sequence[str], x: str, ink: Any) -> None:
-    """Draw metrics of runs that differ in seeds alone: means with bands, and the best epoch of a run that is alone."""
+    """Draw metrics of runs that differ only in seeds: means with bands. For a single run, mark the best epoch."""
     tables = [read_metrics(run.directory / "metrics.csv") for run in runs]
     tables = [{**table, x: AXES[x][1](table)} for table in tables]
     for name in metrics:
@@ -205,7 +205,7 @@ def frame(axes: Axes, name: str, x: str, log: bool | None) -> None:
         spans = len(values) > 0 and values.max() >= 100 * values.min()
         axes.set_yscale("log" if (spans if log is None else log) else "linear")
         if axes.get_yscale() == "log":
-            axes.set_ylim(bottom=values.min() / 2)  # a band that goes down to 0 would go down for ever
+            axes.set_ylim(bottom=values.min() / 2)  # a band that reaches 0 would stretch a logarithmic axis without end
     if name == "accuracy":
         axes.set_ylim(top=min(axes.get_ylim()[1], 101))
 
@@ -213,7 +213,7 @@ def frame(axes: Axes, name: str, x: str, log: bool | None) -> None:
 def legends(
     canvas: FigureBase, groups: Mapping[str, Sequence[Run]], panels: Mapping[str, Sequence[str]], columns: int
 ) -> None:
-    """Say above the panels what lines, bands and dots are, and below them which color is which group."""
+    """Draw a legend of lines, bands and dots above the panels, and a legend of groups below them."""
     labels, ink = group_labels(groups), palette_color(0) if len(groups) == 1 else INK
     split = [name for metrics in panels.values() for name in metrics if name.startswith(("train/", "val/"))]
     lines = dict(LINES.get(name, TRAIN) for name in split)
@@ -233,7 +233,7 @@ def legends(
 
 
 def group_labels(groups: Mapping[str, Sequence[Run]]) -> list[str]:
-    """Return what groups of runs are called below the panels: the words in which they differ."""
+    """Return the labels of groups of runs: the words in which they differ, and the number of seeds."""
     counts = [f"({len(runs)} seeds)" if len(runs) > 1 else "" for runs in groups.values()]
     common = common_words(list(groups))
     names = [" ".join(word for word in title_words(name) if word not in common) or name for name in groups]
@@ -241,6 +241,6 @@ def group_labels(groups: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def common_words(names: Sequence[str]) -> list[str]:
-    """Return the words that the names of two groups or more have in common."""
+    """Return the words that all names have in common; none for a single name."""
     first, *others = map(title_words, names)
     return [word for word in first if others and all(word in words for words in others)]

@@ -1,4 +1,4 @@
-"""What ``metrics.csv`` recorded epoch by epoch: read, and put together over runs that differ in their seeds."""
+"""The metrics of each epoch in ``metrics.csv``: reading them, and averaging them over runs that differ in seeds."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from deeprob.tracking.files import read_text
 Floats = npt.NDArray[np.float64]
 
 Table = Mapping[str, Floats]
-"""A column of ``metrics.csv`` by its name: (E,) values, NaN where an epoch did not measure it."""
+"""Column name of ``metrics.csv`` → its values (E,), NaN where an epoch has no value."""
 
 EXPECTED = "expected the metrics.csv of a run: names such as epoch and step, then a row of numbers an epoch"
 
@@ -44,15 +44,15 @@ def read_metrics(path: Path) -> Table:
 
 
 def passes(table: Table) -> Floats:
-    """Return how many evaluations of L(W) and its gradient went before the end of each epoch, in passes over the data.
+    """Return the evaluations of L(W) and its gradient up to the end of each epoch, in passes over the data.
 
-    One of a mini-batch counts as the batch's share of the training split, so that it compares with one of all of it.
+    The evaluation of a mini-batch counts as the batch's share of the training split.
     """
     return table.get("optim/evaluations", np.full(len(table["epoch"]), np.nan)) * table["epoch"] / table["step"]
 
 
 def row_numbers(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> list[float]:
-    """Return the numbers of a row; NaN for an empty cell, which only an epoch and a step must not be."""
+    """Return the numbers of a row, NaN for an empty cell. Epoch and step must not be empty."""
     if len(row) != len(names):
         raise UserError(f"{path}: line {line} has {len(row)} cells, not {len(names)}; {EXPECTED}")
     values = []
@@ -65,7 +65,7 @@ def row_numbers(path: Path, line: int, names: Sequence[str], row: Sequence[str])
 
 
 def quantity(name: str) -> str:
-    """Return what a metric is a value of: the same for all that belong on one axis."""
+    """Return the quantity of a metric. Metrics of the same quantity share axes."""
     last = name.partition("/")[2]
     return "loss" if last in ("data_loss", "regularization") else last
 
@@ -76,11 +76,11 @@ class Curve(NamedTuple):
     Attributes
     ----------
     x
-        (E,) what it is drawn over, as far as the longest run goes: the mean over the runs that have it.
+        Positions (E,) on the x axis, for the epochs of the longest run: the mean over the runs that have them.
     mean
-        (E,) mean over the runs that have a finite value there; NaN where none has.
+        Means (E,) over the runs with a finite value; NaN where no run has one.
     deviation
-        (E,) standard deviation of the sample; NaN where fewer than two runs have a value.
+        Standard deviations (E,) of the sample; NaN where fewer than two runs have a value.
     """
 
     x: Floats
@@ -89,21 +89,21 @@ class Curve(NamedTuple):
 
 
 def metric_curve(tables: Sequence[Table], name: str, x: str = "epoch") -> Curve:
-    """Return a metric's curve over runs that had their epochs in common, as far as each went.
+    """Return a metric's curve over runs. Epoch k of the curve is the mean of epoch k of the runs that have it.
 
     Parameters
     ----------
     tables
-        A table a run; one without the metric counts for nothing.
+        One table per run. A table without the metric is left out.
     name, x
-        Columns: the metric, and what it is drawn over.
+        The columns of the metric and of the x axis.
     """
     places, _ = over_runs(tables, x)
     return Curve(places, *over_runs(tables, name))
 
 
 def over_runs(tables: Sequence[Table], name: str) -> tuple[Floats, Floats]:
-    """Return mean and standard deviation (E,) of a column over the runs that have a finite value in a row."""
+    """Return the mean and standard deviation (E,) of a column in each row, over the runs with a finite value there."""
     values = np.full((len(tables), max(len(table["epoch"]) for table in tables)), np.nan)
     for row, table in zip(values, tables, strict=True):
         if name in table:
