@@ -170,7 +170,7 @@ It sets:
   sweep.figure=decision_boundary
   sweep.claims=['train/accuracy rises with model.width','train/accuracy of model.width=20 exceeds
       model.width=3']
-  -m model.width=3,6,20 seed=range(5)
+  -m model.width=3,6,20 'seed=range(5)'
 """,
 }
 

@@ -116,7 +116,7 @@ class SweepConfig:
     isolate: bool = False
     variants: list[str] = field(default_factory=list)
     tune: list[str] = field(default_factory=list)
-    tune_by: str = "train/loss"
+    tune_by: str = "auto"
     fuse: str | None = None
     columns: list[str] = field(default_factory=list)
     measures: list[str] = field(default_factory=list)

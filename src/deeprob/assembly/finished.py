@@ -224,6 +224,10 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
     for problem in TrainerConfig(device=device).problems():
         raise UserError(problem)
     if not (directory / "config.yaml").is_file():
+        if any(directory.glob("*/config.yaml")):
+            raise UserError(
+                f"{directory}: holds several runs; name one of its folders, or try deeprob-compare {directory}"
+            )
         raise UserError(f"{directory}: no run there (no config.yaml); expected a directory that deeprob-train made")
     config = configs.read(RunConfig, directory / "config.yaml")
     path = directory / "checkpoints" / f"{checkpoint_name}.pt"

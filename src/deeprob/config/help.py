@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import math
 import re
+import shlex
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -239,7 +240,7 @@ class Manual:
         file = self.application.file_of("experiment", name)
         lines = [f"experiment={name}", ""]
         for label, text in _paragraphs(file):
-            lines += _wrapped(f"  {label.lower():9}", text)
+            lines += _wrapped(f"  {label.lower():9}" if len(label) < 9 else f"  {label.lower()} ", text)
         lines += ["", "It sets:", ""]
         for word in settings(file):
             lines += textwrap.wrap(f"  {word}", WIDTH, subsequent_indent="      ", break_on_hyphens=False)
@@ -336,7 +337,7 @@ def settings(file: Path | None) -> Iterator[str]:
     swept = hydra.get("sweeper", {}).pop("params", {})
     yield from _words({key: value for key, value in hydra.items() if value and key != "mode"}, "hydra.")
     if swept:
-        yield f"-m {' '.join(f'{key}={value}' for key, value in swept.items())}"
+        yield f"-m {' '.join(shlex.quote(f'{key}={value}') for key, value in swept.items())}"
 
 
 def _words(values: dict[Any, Any], prefix: str = "") -> Iterator[str]:

@@ -27,7 +27,7 @@ from omegaconf.errors import (
 )
 
 from deeprob.config import synonyms
-from deeprob.config.schema import expected, options, owners
+from deeprob.config.schema import expected, groups_with, options, owners
 from deeprob.errors import UserError, did_you_mean
 
 LONGEST_RANGE = 1_000_000
@@ -68,7 +68,11 @@ def _ends(values: RangeSweep) -> bool:
 
 def _unreadable(error: OverrideParseException, word: str) -> UserError:
     if "=" not in word:
-        return UserError(f"{word or 'an empty word'}: cannot be read as key=value (no =)")
+        meant = [f"{group}={word}" for group in groups_with(word)]
+        advice = f"did you mean {' or '.join(meant)}?" if meant else "write key=value without spaces around ="
+        return UserError(f"{word or 'an empty word'}: cannot be read as key=value (no =); {advice}")
+    if word.endswith((",", "=")) or any(word.count(one) > word.count(other) for one, other in ("[]", "{}", "()")):
+        return UserError(f"{word}: the value does not end; write it without spaces, or quote the whole word")
     reason, place = str(error), f"LexerNoViableAltException: {word}\n"
     if reason.startswith(place):  # and in the next line a mark below the letter
         mark = reason.index("^", len(place)) - len(place) - place.index(word)
@@ -125,6 +129,10 @@ def explain(error: Exception, words: Sequence[str], part: str = "") -> UserError
         return UserError(f"{mark.name}, line {mark.line + 1}: no YAML of a config ({error.problem}); correct it")
     if isinstance(error, MissingConfigException):
         return _missing_option(error, words)
+    if "Key 'experiment' not in 'TrainConfig'" in str(error):
+        return UserError("experiment: its file needs `# @package _global_` as the first line; add that")
+    if match := re.search(r"Could not override '(.+?)'\.\s*No match in the defaults list", str(error)):
+        return UserError(f"{match[1]}: no group of this command; see --help")
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
         return _unknown_key(key, cause.parent_node)
     if isinstance(cause, ValidationError):
@@ -207,6 +215,8 @@ def _only_expected(key: str) -> str:
 def _unknown_key(key: str, parent: DictConfig) -> UserError:
     group, _, name = key.rpartition(".")
     siblings = sorted(str(sibling) for sibling in parent if sibling not in {"hydra", "defaults"})
+    if not group and "trainer" in siblings:
+        siblings = sorted([*siblings, "experiment"])
     if having := owners(group, name):
         line = f"belongs to {' or '.join(f'{group}={owner}' for owner in having)}, not to the one chosen"
         return UserError(f"{key}: {line}, which has {', '.join(siblings) or 'no keys'}")

@@ -60,6 +60,11 @@ def options(group: str) -> Mapping[str, type]:
     return _OPTIONS.get(group, {})
 
 
+def groups_with(option: str) -> list[str]:
+    """Return the groups that have an option of this name."""
+    return [group for group, known in _OPTIONS.items() if group and option in known]
+
+
 def owners(group: str, name: str) -> list[str]:
     """Return the options of a group that have a field, in alphabetical order."""
     return [

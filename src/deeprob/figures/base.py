@@ -74,7 +74,9 @@ class FigureConfig:
         """Return which part of several runs is shown; empty if all is shown."""
         groups, shown = group_by_seed(list(runs)), self.shown(runs)
         some = some_of(len(shown), len(groups), "runs", f"the best by {ranking(runs)}")
-        return in_words(some, *map(self.cut, shown.values()))
+        seeds = max(len(same) for same in groups.values())
+        first = f"the first of {seeds} seeds" if seeds > 1 else ""
+        return in_words(some, first, *map(self.cut, shown.values()))
 
     def draw(self, run: Run | None) -> Figure:
         """Return the figure of one run. `run` is None only for figures that show no run."""

@@ -93,7 +93,8 @@ def refuse_changes(base: RunConfig, config: RunConfig, directory: Path) -> None:
         name = configs.name_of(config.scheduler)
         raise UserError(
             f"trainer.epochs={config.trainer.epochs}: scheduler={name} is planned over the {base.trainer.epochs} "
-            f"epochs that the run in {directory} began with; constant and plateau, without warmup, could go on"
+            f"epochs that the run in {directory} began with; start a new run with that many epochs (a run that begins "
+            "with scheduler=constant and no warmup can be made longer or shorter)"
         )
 
 

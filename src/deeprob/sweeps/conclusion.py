@@ -19,7 +19,7 @@ from deeprob.tracking import console
 if TYPE_CHECKING:
     from deeprob.figures import FigureConfig
 
-WORDS = {True: "holds", False: "FAILS", None: "not told"}
+WORDS = {True: "holds", False: "FAILS", None: "undecided"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ class Conclusion:
                 raise UserError(f"sweep.measures: no measure is called {name}; {did_you_mean(name, MEASURES)}")
         claims = [read(text) for text in plan.claims]
         keys = configs.flat(config)
-        for key, names in (("columns", plan.columns), ("tune_by", [plan.tune_by])):
+        tune_by = plan.tune_by if plan.tune_by != "auto" else chooser(config)
+        for key, names in (("columns", plan.columns), ("tune_by", [tune_by])):
             for name in names:
                 if name not in METRICS:
                     raise UserError(f"sweep.{key}: no metric {name}; {did_you_mean(name, METRICS)}")
@@ -81,7 +82,7 @@ class Conclusion:
             for key in claim.keys:
                 if key not in keys:
                     raise UserError(f"sweep.claims: no key {key} in {claim.text!r}; {did_you_mean(key, keys)}")
-        tuning = Tuning(plan.tune, plan.tune_by) if plan.tune else None
+        tuning = Tuning(plan.tune, tune_by) if plan.tune else None
         fusing = None if plan.fuse is None else Fusing.of(plan.fuse, config)
         if plan.figure is None:
             return cls(plan.measures, claims, None, tuning, fusing)
@@ -150,13 +151,18 @@ class Conclusion:
         return figure.save_comparison(runs, directory / "figures")
 
 
+def chooser(config: RunConfig) -> str:
+    """Return the metric that chooses a run's best checkpoint, or ``train/loss`` if there is no validation split."""
+    return config.resolved().trainer.monitor if config.dataset.has_validation else "train/loss"
+
+
 def print_findings(findings: Sequence[Finding]) -> None:
     """Print each claim, whether it holds, and the numbers that decide it."""
     if not findings:
         return
-    print("\nclaims (medians over the other jobs)")
+    print("\nclaims (medians over seeds and other keys)")
     width = max(len(finding.claim) for finding in findings)
     for claim, holds, measured in findings:
         metric = claim.split()[0]
         numbers = "  ".join(f"{what}: {console.shown(metric, {metric: value})}" for what, value in measured)
-        print(f"{WORDS[holds]:8}  {claim:{width}}  {numbers}".rstrip())
+        print(f"{WORDS[holds]:9}  {claim:{width}}  {numbers or 'the sweep has no jobs that decide it'}".rstrip())
