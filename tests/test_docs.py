@@ -210,14 +210,14 @@ def test_visualize_draws(deeprob, one_run, small, line):
 @pytest.mark.parametrize("line", starting("deeprob-compare"))
 def test_compare_compares(deeprob, small, line):
     words = [word for word in small if not word.startswith("model.width")]
-    sweep = ("-m", "optimizer.lr=1e-3,1e-2", "model.width=4,8", f"hydra.sweep.dir={SWEEP}")
+    sweep = ("-m", "optimizer.lr=1e-3,1e-2", "model.width=4,8", "dataset.val_fraction=0.2", f"hydra.sweep.dir={SWEEP}")
     assert deeprob(*words, *sweep).status == 0
     result = deeprob(*shlex.split(line), command="compare")
     assert (result.status, result.err) == (0, "")
     assert result.out.startswith("4 runs in 4 groups: 4 completed\n")
     for beginning in ("model.width ", "best       ", "again      deeprob-train ", f"page       {SWEEP}/compare.html"):
         assert f"\n{beginning}" in result.out
-    assert ("highest" in result.out) == ("sort=test/loss" not in line)
+    assert ("highest" in result.out) == ("sort=val/loss" not in line)
     assert Path(SWEEP, "compare.html").is_file()
 
 

@@ -43,7 +43,8 @@ def test_the_runs_of_a_sweep_side_by_side(deeprob, small):
     words = [word for word in small if not word.startswith("model")]
     assert deeprob("-m", *words, "model.width=3,5", "seed=0,1", "hydra.sweep.dir=s").status == 0
     status, out, err = deeprob("run=s", "figure=decision_boundary", "figure.resolution=9", command="visualize")
-    assert (status, out, err) == (0, "figure     s/figures/decision_boundary.png\n", "")
+    assert (status, out) == (0, "figure     s/figures/decision_boundary.png\n")
+    assert err == "note: figure=decision_boundary shows the first of 2 seeds\n"
 
 
 def test_unfinished_runs_are_left_out_with_a_remark(deeprob, small):

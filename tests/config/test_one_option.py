@@ -27,7 +27,7 @@ def test_a_choice_and_its_values():
         ("sgd nesterov=2", "k: sgd nesterov=2: nesterov=2: expected true or false"),
         ("sgd lr=1,2", "k: sgd lr=1,2: lr=1,2: expected key=value with one value"),
         ("sgd ~lr", "k: sgd ~lr: ~lr: expected key=value with one value"),
-        ("sgd lr", "k: sgd lr: lr: cannot be read as key=value (no =)"),
+        ("sgd lr", "k: sgd lr: lr: cannot be read as key=value (no =); write key=value without spaces around ="),
         ("sgd 'lr=1", "k: sgd 'lr=1: no closing quotation"),
     ],
 )

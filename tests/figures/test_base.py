@@ -34,10 +34,12 @@ def test_titles_that_differ_in_a_seed_alone_go_together(titles, groups):
 def test_several_runs_are_panels_side_by_side_one_for_all_seeds(one_run):
     run = load_run(one_run)
     figure = DecisionBoundaryConfig(resolution=20).compare({"a=1 seed=0": run, "a=1 seed=1": run, "a=2 seed=0": run})
-    assert [part.get_suptitle() for part in figure.subfigs] == ["a=1", "a=2"]
+    panels, below = figure.subfigs
+    assert [part.get_suptitle() for part in panels.subfigs] == ["a=1", "a=2"]
+    assert [text.get_text() for text in below.texts] == ["shown: the first of 2 seeds"]
     assert len({ax.get_xlim() for ax in figure.axes}) == 1
     width, height = DecisionBoundaryConfig().size(run)
-    assert figure.get_size_inches() == pytest.approx([2 * width, height + 0.3])
+    assert figure.get_size_inches() == pytest.approx([2 * width, height + 0.3 + 0.18])
 
 
 def test_titles_of_runs_are_no_formulas(one_run):

@@ -101,3 +101,9 @@ def test_what_there_is_not(deeprob, word, error):
     status, out, err = deeprob("-m", "seed=0,1", word, "hydra.sweep.dir=s")
     assert (status, out) == (2, "")
     assert err.startswith(f"error: {error}")
+
+
+def test_the_validation_split_decides_where_there_is_one(deeprob, small):
+    words = ("-m", *small, "sweep.tune=[optimizer.lr]", "optimizer.lr=1e-9,1e-2", "dataset.val_fraction=0.2")
+    assert "the best optimizer.lr of each by val/accuracy" in deeprob(*words, "hydra.sweep.dir=s").out
+    assert "of each by val/loss" in deeprob(*words, "trainer.monitor=val/loss", "hydra.sweep.dir=t").out

@@ -72,7 +72,8 @@ def _unreadable(error: OverrideParseException, word: str) -> UserError:
         advice = f"did you mean {' or '.join(meant)}?" if meant else "write key=value without spaces around ="
         return UserError(f"{word or 'an empty word'}: cannot be read as key=value (no =); {advice}")
     if word.endswith((",", "=")) or any(word.count(one) > word.count(other) for one, other in ("[]", "{}", "()")):
-        return UserError(f"{word}: the value does not end; write it without spaces, or quote the whole word")
+        reason = "the value does not end; write it without spaces, or quote the whole word"
+        return UserError(f"{word}: cannot be read as key=value ({reason})")
     reason, place = str(error), f"LexerNoViableAltException: {word}\n"
     if reason.startswith(place):  # and in the next line a mark below the letter
         mark = reason.index("^", len(place)) - len(place) - place.index(word)

@@ -165,4 +165,5 @@ def print_findings(findings: Sequence[Finding]) -> None:
     for claim, holds, measured in findings:
         metric = claim.split()[0]
         numbers = "  ".join(f"{what}: {console.shown(metric, {metric: value})}" for what, value in measured)
-        print(f"{WORDS[holds]:9}  {claim:{width}}  {numbers or 'the sweep has no jobs that decide it'}".rstrip())
+        reason = "  the sweep lacks the jobs that would decide it" if holds is None else ""
+        print(f"{WORDS[holds]:9}  {claim:{width}}  {numbers}{reason}".rstrip())
