@@ -76,7 +76,7 @@ def test_no_figure_of_a_wide_run_is_too_large_and_each_says_what_it_shows(wide, 
         "activation_statistics": "shown: 9 of 10 hidden layers (at even distances)",
         "confusion": "shown: 20 of 150 classes (those most often taken for each other)",
         "feature_space": "shown: 3 of 21 stages after the input (the last); no boundary, for there are 150 classes",
-        "templates": "shown: 128 of 130 units; units by 100 of 150 classes (the first)",
+        "templates": "shown: 128 of 130 units (those that feed a class most); units by 100 of 150 classes (the first)",
         "warp_film": "shown: 3 of 21 stages after the input (the last); no boundary, for there are 150 classes",
         "weights": "shown: 9 of 11 layers (at even distances)",
     }

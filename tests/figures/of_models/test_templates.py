@@ -257,3 +257,12 @@ def test_what_the_config_says():
     assert not TemplatesConfig.usual
     assert TemplatesConfig.live
     assert {field.name for field in dataclasses.fields(TemplatesConfig)} == {"cls", "units", "points"}
+
+
+def test_a_plane_says_how_many_of_the_units_it_shows(one_run):
+    assert TemplatesConfig(units=3).cut(load_run(one_run)) == "3 of 8 units (those that feed a class most)"
+
+
+def test_a_table_says_how_many_of_the_units_it_shows(table_run):
+    run = table_run("width,length,kind", "model=mlp", "model.hidden=[40]")
+    assert TemplatesConfig().cut(run) == "32 of 40 units (those that feed a class most)"

@@ -137,10 +137,12 @@ class TemplatesConfig(FigureConfig):
         if not hidden(run):
             return in_words(classes, columns)
         units = run.model.linear_layers[0].weight.shape[0] // pieces_of(run)
-        wanted = min(units, self.units or 0)
-        return in_words(
-            some_of(self._most(run) or 0, wanted, "units"), f"units by {classes}" if classes else "", columns
-        )
+        if len(run.predictor.input_shape) == 3 and run.config.features.unchanged:  # pictures, which say it themselves
+            shown, wanted, which = self._most(run) or 0, min(units, self.units or 0), ""
+        else:
+            usual = LINES if run.predictor.input_shape == (2,) else max(1, NAMED // pieces_of(run))
+            shown, wanted, which = min(units, self._most(run) or usual), units, "those that feed a class most"
+        return in_words(some_of(shown, wanted, "units", which), f"units by {classes}" if classes else "", columns)
 
     def _plane(self, axes: Axes, run: Run) -> None:
         """Draw a run on the plane."""
