@@ -264,5 +264,5 @@ def test_a_plane_says_how_many_of_the_units_it_shows(one_run):
 
 
 def test_a_table_says_how_many_of_the_units_it_shows(table_run):
-    run = table_run("width,length,kind", "model=mlp", "model.hidden=[40]")
+    run = table_run("width,length,height,kind", "model=mlp", "model.hidden=[40]")
     assert TemplatesConfig().cut(run) == "32 of 40 units (those that feed a class most)"
