@@ -22,26 +22,26 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " "}
 @register("dataset", "csv")
 @dataclass(kw_only=True, slots=True)
 class CSVConfig(DatasetConfig):
-    """A table; the share `test_fraction` of its rows is held out for the test.
+    """Your own table, a CSV file: some columns are predicted from the others.
 
     Attributes
     ----------
     root
-        The file, in UTF-8. Example: ``dataset=csv dataset.root=TABLE.csv``.
+        The file of the table, in UTF-8. Example: ``dataset=csv dataset.root=TABLE.csv``.
     task
-        What is predicted. ``classification`` takes a column of labels, ``regression`` columns of numbers.
+        The kind of prediction. ``classification`` predicts a column of labels, ``regression`` columns of numbers.
     targets
-        The columns that are predicted. They are given by name, or without a header by place, from 0. null takes the
-        last column. Example: ``dataset.targets=[kind]``.
+        The columns that are predicted. They are given by name, or by number from 0 if there is no header. null takes
+        the last column. Example: ``dataset.targets=[kind]``.
     inputs
-        The columns that the targets are predicted from. They are given like `targets`. null takes all other
-        columns. Example: ``dataset.inputs=[length,width]``.
+        The columns from which the targets are predicted. They are given like `targets`. null takes all other columns.
+        Example: ``dataset.inputs=[length,width]``.
     header
-        Whether the first line has the names of columns. null takes it for names if no cell of it is a number.
+        Whether the first line holds the names of the columns. null means yes if no cell of the line is a number.
     delimiter
-        The sign between cells. ``auto`` takes the one that occurs most in the first line.
+        The character between cells. ``auto`` takes the one that is most frequent in the first line.
     test_fraction
-        The share of the rows that is held out for the test.
+        The share of the rows that is held out as the test split.
     """
 
     root: str = MISSING
