@@ -164,7 +164,7 @@ def test_the_table_of_experiments_is_true():
 def test_the_claims_shown_are_those_of_the_experiment():
     claims = yaml.safe_load((ROOT / "configs/experiment/capacity.yaml").read_text())["sweep"]["claims"]
     (shown,) = [block for page, language, block in BLOCKS if language == "text" and block.startswith("claims")]
-    assert [claim for claim in claims if f"\nholds     {claim} " not in shown] == []
+    assert [claim for claim in claims if f"\nholds      {claim} " not in shown] == []
 
 
 @pytest.mark.parametrize(("command", "error"), MISTAKES)

@@ -35,15 +35,15 @@ def test_measures_become_columns_and_claims_are_checked(deeprob, narrow):
     }  # fmt: skip
     assert "boundary/length" in out.split("mean ± standard deviation over seeds")[1]
     assert "figure     s/figures/decision_boundary.png" in out
-    assert "holds     boundary/length >= 0                   all: " in out
-    assert "holds     train/accuracy <= 1 for model.width=2  model.width=2: " in out
+    assert "holds      boundary/length >= 0                   all: " in out
+    assert "holds      train/accuracy <= 1 for model.width=2  model.width=2: " in out
     assert Path("s/figures/decision_boundary.png").exists()
 
 
 def test_a_claim_that_fails_is_status_4_and_nothing_is_lost(deeprob, narrow):
     status, out, err = deeprob(*narrow, *SWEEP, "sweep.claims=['test/accuracy > 1','test/accuracy <= 1']")
     assert (status, err) == (4, "error: 1 of 2 claims failed: test/accuracy > 1\n")
-    assert "FAILS     test/accuracy > 1" in out
+    assert "FAILS      test/accuracy > 1" in out
     assert {row["status"] for row in rows()} == {"completed"}
 
 
@@ -51,7 +51,7 @@ def test_a_claim_about_jobs_that_are_not_there_is_not_told(deeprob, narrow):
     words = ("-m", "seed=0,1", "hydra.sweep.dir=s", "sweep.claims=['test/accuracy rises with model.width']")
     status, out, err = deeprob(*narrow, *words)
     assert (status, err) == (0, "")
-    assert "not told  test/accuracy rises with model.width" in out
+    assert "undecided  test/accuracy rises with model.width" in out
 
 
 def test_a_sweep_that_goes_on_measures_all_its_jobs(deeprob, narrow):
@@ -71,7 +71,7 @@ def test_a_sweep_that_goes_on_measures_all_its_jobs(deeprob, narrow):
             "error: sweep.measures: no measure is called length; choose from boundary, probe, slices\n",
         ),
         ("sweep.figure=decision", "error: sweep.figure: no figure is called decision; "),
-        ("sweep.claims=['accuracy rises']", "error: sweep.claims: 'accuracy rises' is no claim; write METRIC rises"),
+        ("sweep.claims=['accuracy rises']", "error: sweep.claims: 'accuracy rises' is not a claim; write METRIC rises"),
         ("sweep.claims=['test/acc > 0']", "error: sweep.claims: no metric test/acc; did you mean test/accuracy?\n"),
         ("sweep.claims=['boundary/length > 0']", "error: sweep.claims: no metric boundary/length; "),
         (
@@ -93,6 +93,6 @@ def test_a_figure_that_does_not_suit_the_jobs(deeprob, narrow):
         *narrow, *SWEEP, "dataset.distractors=1", "sweep.figure=decision_boundary", "sweep.claims=['train/loss > 0']"
     )
     assert status == 4
-    assert "\nholds     train/loss > 0" in out
+    assert "\nholds      train/loss > 0" in out
     assert err.startswith("error: sweep.figure=decision_boundary needs points of the plane")
     assert len(rows()) == 4

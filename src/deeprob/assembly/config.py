@@ -47,7 +47,7 @@ class RunConfig:
             if noise:
                 yield f"optimizer={name} needs the full batch and no noise: set {' '.join(noise)}"
             if self.regularizer.has_proximal_step:
-                yield f"regularizer.proximal=true needs an optimizer of single gradient steps: not {name}"
+                yield f"regularizer.proximal=true needs an optimizer with one gradient step per update, not {name}"
         if (noise := self.dataset.noise_sources()) and not self.features.unchanged:
             name = configs.name_of(self.features)
             yield f"features={name} are computed once, before any augmentation: set {' '.join(noise)}"
@@ -131,7 +131,7 @@ class SweepConfig:
             yield f"isolate=true needs fork, which this system ({sys.platform}) lacks; leave it out"
 
 
-LONE_EXAMPLE = "batch norm compares the examples of a batch, and has nothing to learn from a single one"
+LONE_EXAMPLE = "batch norm needs two or more examples in a batch"
 """The reason in the errors for batch norm with a single example."""
 
 

@@ -114,7 +114,7 @@ def differentiable(objective: Objective) -> Objective:
     """Return an objective without the term that a proximal step handles instead of a gradient."""
     regularizer = objective.regularizer
     if isinstance(regularizer, ElasticNet) and regularizer.proximal:
-        note("regularizer.proximal=true: λ₁Σ|W| has a step of its own in place of a gradient, and is left out")
+        note("regularizer.proximal=true: λ₁Σ|W| is left out, because a proximal step handles it, not the gradient")
         return Objective(objective.loss, ElasticNet(0.0, regularizer.l2))
     return objective
 
@@ -162,16 +162,19 @@ def report(setup: Setup, check: CheckConfig) -> list[EntryCheck]:
     found = tabulated(comparisons, parameters)
     noise = ROUNDING * EPSILON * abs(value) / step
     print(f"error      |n − a| / max(|n|, |a|, {noise / check.tolerance:.1e}), with h = {step:.1e}·max(1, |w|)")
-    print(f"floor      rounding L moves n by up to {noise:.1e}: {check.tolerance:.0e} of {noise / check.tolerance:.1e}")
+    print(
+        f"floor      rounding of L changes n by at most {noise:.1e} = "
+        f"{check.tolerance:.0e}·{noise / check.tolerance:.1e}"
+    )
     worst = worst_of(found)
     if worst is not None:
         print(f"worst      {worst.where}: {numbers(worst)}")
     if kinks := [comparison for comparison in found if comparison.verdict == "kink"]:
-        print(f"kinks      {len(kinks)} with a corner of L within reach of h, as at {kinks[0].where}: no errors")
+        print(f"kinks      {len(kinks)} entries with a kink of L within h, such as {kinks[0].where}: no errors")
     one, all_at_once = numeric.seconds, seconds(lambda: analytic(loss, parameters))
     every, count = 2 * setup.parameters * one, f"{setup.parameters:,}"
-    print(f"numeric    {duration(every)} for all {count} parameters: extrapolated from {duration(one)} a loss")
-    print(f"analytic   {duration(all_at_once)} for all: the numeric takes {every / all_at_once:,.0f} times as long")
+    print(f"numeric    {duration(every)} for all {count} parameters: extrapolated from {duration(one)} per loss")
+    print(f"analytic   {duration(all_at_once)} for all: numeric takes {every / all_at_once:,.0f} times as long")
     if check.curve and (curve := error_curve(found, STEPS)):
         save_figure(gradient_errors(curve, step, check.tolerance), PICTURE)
         print(f"figure     {PICTURE}")

@@ -56,9 +56,9 @@ class CompareConfig:
     def problems(self) -> Iterator[str]:
         """Yield a message for each key that is missing or contradicts another."""
         if self.sweep is None and not self.runs:
-            yield "sweep is missing: add the directory of a sweep to the command, or those of several runs"
+            yield "sweep is missing: add the directory of a sweep to the command, or the directories of several runs"
         if self.sweep is not None and self.runs:
-            yield "sweep and runs exclude each other: sweep=DIR finds all runs below a folder, runs=[DIR,DIR] are some"
+            yield "sweep and runs exclude each other: sweep=DIR takes all runs in a folder, runs=[DIR,DIR] the named"
         places = [Path(run).resolve() for run in self.runs]
         if len(places) == 1 or len(set(places)) < len(places):
             yield f"runs=[{','.join(self.runs)}]: expected two runs or more, each once"

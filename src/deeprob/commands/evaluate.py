@@ -52,7 +52,7 @@ class EvaluateConfig:
         if len(places) == 1 or len(set(places)) < len(places):
             yield f"runs=[{','.join(self.runs)}]: expected two runs or more, each once; run=DIR measures one"
         if self.runs and (self.fusion, self.split) == ("weights", "val"):
-            yield "split=val: fusion=weights fits the weights there; choose test"
+            yield "split=val: fusion=weights fits its weights on this split; choose split=test"
 
 
 def evaluate_run(config: EvaluateConfig) -> dict[str, float]:

@@ -186,7 +186,7 @@ def remark(surfaces: Sequence[SurfaceConfig]) -> None:
     failed = []
     for place, (text, holds, numbers) in enumerate(remarks_on([name_of(surface) for surface in surfaces])):
         if place == 0:
-            print("\nremarks of the lecture, each measured with settings of its own")
+            print("\nremarks of the lecture, each checked with its own settings")
         print(f"{'holds' if holds else 'FAILS'}  {text}\n       {numbers}")
         if not holds:
             failed.append(text)

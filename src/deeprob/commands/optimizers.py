@@ -24,9 +24,9 @@ class OptimizersConfig:
 def show_optimizers(config: OptimizersConfig) -> None:
     """Print what optimizers track, as measured from their updates, and the tensors that they store per weight."""
     optimizers = {**LECTURE, **FAMILY} if config.show == "all" else LECTURE
-    print("What optimizers track, found by leading a weight along made-up gradients with each update rule:\n")
+    print("What each optimizer tracks, found by giving its update rule made-up gradients of one weight:\n")
     print(table_text(optimizers))
-    print("\nWhat they keep for it, a number a weight:\n")
+    print("\nWhat each optimizer stores, one number per weight each:\n")
     width = max(map(len, optimizers))
     for name, watched in optimizers.items():
         print(f"{name:{width}}  {', '.join(state_of(watched)) or 'nothing'}")

@@ -75,7 +75,9 @@ def go_on(application: Application, arguments: argparse.Namespace, command: list
             train_or_sweep(application, config, [command[0], "-m", *words])
         return True
     if arguments.multirun:
-        raise UserError(f"{resume.input_line}: one run goes on without -m; a sweep is named by its own directory")
+        raise UserError(
+            f"{resume.input_line}: this run is resumed without -m; to resume a sweep, give the directory of the sweep"
+        )
     if beside := [word for word in arguments.overrides if word.lstrip("+").startswith("sweep.")]:
         application.compose(beside, multirun=False)  # one run does not use them, but they are checked
     plan = resumed(directory, arguments.overrides)

@@ -52,12 +52,12 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.A
     """Split a command line into Hydra's flags and ``key=value`` words, in any order."""
     for word in argv:
         if not _typable(word):
-            raise UserError(f"{word}: has a letter that no command line can hold")
+            raise UserError(f"{word}: has a character that a command line cannot contain")
     parser = get_args_parser()
     parser.__class__ = _Parser
     arguments = parser.parse_intermixed_args(list(argv))
     if arguments.experimental_rerun is not None:
-        raise UserError("--experimental-rerun is not supported: to run again use the config.yaml of the run")
+        raise UserError("--experimental-rerun is not supported: to repeat a run, use its config.yaml")
     if arguments.config_path is not None:
         raise UserError("--config-path is not supported: --config-dir adds a folder of configs")
     if arguments.resolve and arguments.cfg is None and not arguments.help:
@@ -167,7 +167,9 @@ class Application:
         with explained(words):
             folder = config.hydra.output_subdir
         if folder is not None and (not Path(folder).parts or ".." in Path(folder).parts):
-            raise UserError(f"hydra.output_subdir={folder}: a run has files of the same names there; set .hydra, say")
+            raise UserError(
+                f"hydra.output_subdir={folder}: Hydra's files would have the names of the run's files; set .hydra, say"
+            )
         if check and not sweeping:
             self.load(config, words)
         return config

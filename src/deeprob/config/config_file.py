@@ -80,7 +80,7 @@ def read(cls: type[T], path: Path) -> T:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected the config.yaml of a finished run") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: no YAML of plain values, or damaged") from error
+        raise UserError(f"{path}: damaged, or not YAML with plain values") from error
     try:
         schema = OmegaConf.structured(cls)
         for entry in content.pop("defaults"):

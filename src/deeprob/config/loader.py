@@ -152,8 +152,8 @@ class CachingLoader(ConfigLoaderImpl):
             for foreign, found in (("hydra", "hydra" in result.config), ("${…}", "${" in text)):
                 if found:
                     raise UserError(
-                        f"{file}: has {foreign}, as no config of a run does; take it out, or if you trust it like "
-                        "code, copy the file into a folder without provenance.json"
+                        f"{file}: has {foreign}, which the config of a run must not have; remove it, or if you trust "
+                        "the file like code, copy it into a folder without provenance.json"
                     )
         return result
 

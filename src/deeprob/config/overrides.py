@@ -50,7 +50,7 @@ def parse(words: Sequence[str], loader: ConfigLoader | None = None) -> list[Over
             if not override.key_or_group:
                 raise UserError(f"{word}: cannot be read as key=value (no key)")
             if isinstance(values := override.value(), RangeSweep) and not _ends(values):
-                raise UserError(f"{word}: a range without end, or of more than {LONGEST_RANGE} values")
+                raise UserError(f"{word}: the range has no end, or more than {LONGEST_RANGE} values")
         except OverrideParseException as error:
             raise _unreadable(error, word) from error
         except (ArithmeticError, RecursionError, ValueError) as error:  # such as too many digits or brackets
@@ -75,7 +75,7 @@ def _unreadable(error: OverrideParseException, word: str) -> UserError:
         reason = f"at {word[mark : mark + 20]}"
     else:
         reason = _first_line(reason.removeprefix(f"Error parsing override '{word}'\n"))
-    return UserError(f"{word}: cannot be read as key=value ({reason}); quote what is special: 'key=\"value\"'")
+    return UserError(f"{word}: cannot be read as key=value ({reason}); quote special characters: 'key=\"value\"'")
 
 
 def check_types(node: DictConfig, words: Sequence[str]) -> None:
@@ -122,7 +122,7 @@ def explain(error: Exception, words: Sequence[str], part: str = "") -> UserError
     key = str(getattr(cause, "full_key", None) or "")
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
-        return UserError(f"{mark.name}, line {mark.line + 1}: no YAML of a config ({error.problem}); correct it")
+        return UserError(f"{mark.name}, line {mark.line + 1}: not valid YAML ({error.problem}); correct it")
     if isinstance(error, MissingConfigException):
         return _missing_option(error, words)
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):

@@ -83,7 +83,7 @@ def _fault(culprit: Path, reason: str, root: Path) -> UserError:
     from torchvision.datasets import CIFAR10
 
     return UserError(
-        f"{culprit}: no whole CIFAR-10 there ({reason}); put the official {CIFAR10.filename} into {root} by hand, "
+        f"{culprit}: CIFAR-10 is not complete there ({reason}); put the official {CIFAR10.filename} into {root}, "
         f"or set dataset.url to an address that has it (the official one, {CIFAR10.url}, is slow)"
     )
 

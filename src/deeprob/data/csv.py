@@ -79,7 +79,9 @@ class CSVConfig(DatasetConfig):
             splits = self.hold_out(Examples(numbers, table.numbers(targets)), self.test_fraction, ())
             return replace(splits, columns=columns, target_columns=table.header_of(targets))
         if len(targets) > 1:
-            raise UserError("dataset.targets: classes stand in one column; numbers need dataset.task=regression")
+            raise UserError(
+                "dataset.targets: classes are given by one column; to predict numbers, set dataset.task=regression"
+            )
         labels, classes = table.labels(targets[0])
         return replace(self.hold_out(Examples(numbers, labels), self.test_fraction, classes), columns=columns)
 
@@ -121,7 +123,7 @@ class Table:
             cell = self.rows[row][columns[column]]
             raise UserError(
                 f"{self.path}, line {self.lines[row]}, column {self.names[columns[column]]}: "
-                f"{cell[:40]!r} is no finite number; correct it, or leave the row or the column out"
+                f"{cell[:40]!r} is not a finite number; correct it, or leave the row or the column out"
             )
         return values
 
@@ -154,7 +156,9 @@ def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
         if len(row) != len(rows[0]):
             raise UserError(f"{path}, line {line}: {len(row)} cells, but line {lines[0]} has {len(rows[0])}")
     if len(rows[0]) < 2:
-        raise UserError(f"{path}: one column only; a table needs two or more (dataset.delimiter says what parts them)")
+        raise UserError(
+            f"{path}: only one column; a table needs two or more (dataset.delimiter sets the sign between them)"
+        )
     named = all(math.isnan(_number(cell)) for cell in rows[0]) if header is None else header
     names = tuple(rows[0]) if named else tuple(str(place) for place in range(len(rows[0])))
     if named:
@@ -162,7 +166,7 @@ def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
         for place, name in enumerate(names):
             if not name or name in names[:place]:
                 fault = f"the name {name} again" if name else "no name"
-                raise UserError(f"{path}: column {place + 1} has {fault}; each needs one of its own")
+                raise UserError(f"{path}: column {place + 1} has {fault}; each column needs its own name")
     if len(rows) < 2:
         raise UserError(f"{path}: {len(rows)} row(s) of data; it needs two or more")
     return Table(path, names, rows, lines, named)

@@ -50,7 +50,7 @@ class BagOfWordsConfig(PatchFeaturesConfig):
         """Yield a message for each contradiction between fields."""
         yield from PatchFeaturesConfig.problems(self)
         if self.words > self.samples:
-            yield f"words={self.words}: need as many patches to learn from; raise samples={self.samples}"
+            yield f"words={self.words}: learning needs as many patches or more; raise samples={self.samples}"
 
     def build(self, input_shape: tuple[int, ...]) -> "BagOfWords":
         """Return the feature, its codebook not yet learned.

@@ -80,7 +80,7 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
             descriptor = Levels(shape, self.patch, self.stride, self.contrast)
         if self.grid > (across := min(descriptor.grid)):
             raise UserError(
-                f"features={name} grid={self.grid}: {size}, {across} patches a side; grid is at most {across}"
+                f"features={name} grid={self.grid}: {size}, {across} patches per side; grid is at most {across}"
             )
         return PatchSettings(descriptor, self.standardize, tuple(self.before), self.mirror, self.samples, self.seed)
 

@@ -43,7 +43,9 @@ class PcaConfig(FeaturesConfig):
 def fit_components(name: str, components: int, count: int, what: str) -> None:
     """Raise a `UserError` if there are more components than numbers."""
     if components > count:
-        raise UserError(f"features={name} components={components}: {what} have {count} numbers, so {count} at most")
+        raise UserError(
+            f"features={name} components={components}: {what} have {count} numbers, so components is at most {count}"
+        )
 
 
 class PrincipalAxes(Exact):

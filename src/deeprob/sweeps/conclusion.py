@@ -19,7 +19,7 @@ from deeprob.tracking import console
 if TYPE_CHECKING:
     from deeprob.figures import FigureConfig
 
-WORDS = {True: "holds", False: "FAILS", None: "not told"}
+WORDS = {True: "holds", False: "FAILS", None: "undecided"}
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,9 @@ def print_findings(findings: Sequence[Finding]) -> None:
     """Print each claim, whether it holds, and the numbers that decide it."""
     if not findings:
         return
-    print("\nclaims (medians over the other jobs)")
+    print("\nclaims (medians over jobs)")
     width = max(len(finding.claim) for finding in findings)
     for claim, holds, measured in findings:
         metric = claim.split()[0]
         numbers = "  ".join(f"{what}: {console.shown(metric, {metric: value})}" for what, value in measured)
-        print(f"{WORDS[holds]:8}  {claim:{width}}  {numbers}".rstrip())
+        print(f"{WORDS[holds]:9}  {claim:{width}}  {numbers}".rstrip())
