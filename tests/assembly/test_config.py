@@ -62,7 +62,10 @@ def test_resolving_leaves_the_config_as_it_was():
     [
         ({"optimizer": LBFGSConfig(), "trainer": TrainerConfig(batch_size=9)}, "set trainer.batch_size=full"),
         ({"optimizer": LBFGSConfig(), "model": MLPConfig(dropout=0.5)}, "set model.dropout=0"),
-        ({"optimizer": LBFGSConfig(), "regularizer": L1Config(proximal=True)}, "single gradient steps: not lbfgs"),
+        (
+            {"optimizer": LBFGSConfig(), "regularizer": L1Config(proximal=True)},
+            "one gradient step per update, not lbfgs",
+        ),
         ({"dataset": ImageFolderConfig(root="x", flip=True), "features": HogConfig()}, "features=hog are computed onc"),
         ({"dataset": RandomRegressionConfig()}, "loss=cross_entropy needs classes"),
         (
@@ -130,7 +133,7 @@ def test_the_keys_named_are_keys_of_a_run():
 def test_batch_norm_of_single_examples_is_not_trained(key):
     trainer, norm = TrainerConfig(**{key: 1}), MLPConfig(norm="batch")
     (line,) = config(TrainConfig, model=norm, trainer=trainer).problems()
-    assert line.startswith(f"trainer.{key}=1: batch norm compares the examples of a batch")
+    assert line.startswith(f"trainer.{key}=1: batch norm needs two or more examples in a batch")
     assert line.endswith(f"set trainer.{key}=2 or more, or model.norm=layer")
     assert list(config(model=norm, trainer=trainer).problems()) == []  # a run that was trained so can be looked at
     for model in (MLPConfig(norm="layer"), MLPConfig(), MLPConfig(norm="batch", layers=1)):

@@ -132,7 +132,7 @@ def damaged(run: Path, what: str) -> str:
         return f"{run / 'checkpoints/best.pt'}: does not belong to"
     elif what == "summary is no JSON":
         (run / "summary.json").write_text("{")
-        return f"{run / 'summary.json'}: not JSON"
+        return f"{run / 'summary.json'}: damaged"
     return str(run / "config.yaml")
 
 
@@ -164,7 +164,7 @@ def test_a_config_of_a_huge_model_makes_none(one_run, deeprob):
 @pytest.mark.parametrize("content", ["[]", "5", "[" * 100_000, '{"epochs": '])
 def test_a_summary_that_is_none_is_named(one_run, content):
     (one_run / "summary.json").write_text(content)
-    with pytest.raises(UserError, match=r"summary\.json: not JSON of a run, or damaged"):
+    with pytest.raises(UserError, match=r"summary\.json: damaged, or not a JSON file of a run"):
         load_run(one_run)
 
 
@@ -246,5 +246,5 @@ def test_data_that_changed_since_is_told(deeprob, pictures):
     assert deeprob("run=run", command="evaluate").err == ""
     picture = next((pictures / "train/cats").iterdir())
     picture.write_bytes(next((pictures / "train/dogs").iterdir()).read_bytes())
-    line = "note: run: the training inputs are no longer those that the run was trained on\n"
+    line = "note: run: the training inputs have changed since the run was trained\n"
     assert deeprob("run=run", command="evaluate").err == line

@@ -153,7 +153,7 @@ def test_units_silenced_at_once_leave_kinks_and_no_errors():
 
 def test_l1_left_out_of_the_gradient_is_wrong_unless_it_has_its_own_step(monkeypatch, capsys):
     assert sound(check_gradients(config(regularizer=L1Config(proximal=True))))
-    assert capsys.readouterr().err.startswith("note: regularizer.proximal=true: λ₁Σ|W| has a step of its own")
+    assert capsys.readouterr().err.startswith("note: regularizer.proximal=true: λ₁Σ|W| is left out")
     monkeypatch.setattr("deeprob.commands.check_gradients.differentiable", lambda objective: objective)
     with pytest.raises(CheckFailed):
         check_gradients(config(regularizer=L1Config(proximal=True)))

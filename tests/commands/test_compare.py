@@ -92,7 +92,7 @@ def test_runs_by_name_and_a_file_by_name(deeprob, make_run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "sweep is missing: add the directory of a sweep to the command, or those of several runs"),
+        ([], "sweep is missing: add the directory of a sweep to the command, or the directories of several runs"),
         (["sweep=g", "runs=[g]"], "sweep and runs exclude each other"),
         (["runs=[g]"], "runs=[g]: expected two runs or more, each once"),
         (["runs=[g,./g]"], "runs=[g,./g]: expected two runs or more, each once"),

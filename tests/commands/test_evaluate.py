@@ -20,7 +20,7 @@ def test_the_command_prints_them(one_run, deeprob):
 def test_a_split_that_is_not_there(deeprob, small):
     deeprob(*small, "hydra.run.dir=run")
     status, _, err = deeprob("run=run", "split=val", command="evaluate")
-    assert (status, err) == (2, "error: split=val: run held out none; choose train or test\n")
+    assert (status, err) == (2, "error: split=val: the run in run has no such split; choose train or test\n")
 
 
 def test_a_damaged_run_is_one_line_and_status_2(one_run, deeprob):
@@ -36,7 +36,7 @@ def test_the_checkpoint_before_takes_the_place_of_a_damaged_one(one_run, deeprob
     status, out, err = deeprob(f"run={one_run}", command="evaluate")
     assert status == 0
     assert "accuracy" in out
-    assert err == f"note: {path}: not a checkpoint, or a damaged one; using best.prev.pt, the generation before\n"
+    assert err == f"note: {path}: not a checkpoint, or a damaged one; using best.prev.pt, the checkpoint before it\n"
 
 
 @pytest.mark.parametrize("change", ["a class more", "another size"])
@@ -138,7 +138,7 @@ def test_regressions_are_averaged(deeprob):
         (("run=run", "runs=[run,b]"), "run and runs exclude each other: run=DIR measures one, runs=[DIR,DIR] fuses"),
         (("runs=[run,none]",), "none: no run there (no config.yaml); expected a directory that deeprob-train made"),
         (("runs=[run,b]", "fusion=vote"), "fusion=vote: expected one of mean, weights"),
-        (("runs=[run,b]", "fusion=weights", "split=val"), "split=val: fusion=weights fits the weights there; choose"),
+        (("runs=[run,b]", "fusion=weights", "split=val"), "split=val: fusion=weights fits its weights on this"),
     ],
 )
 def test_fusions_that_make_no_sense(one_run, deeprob, words, line):

@@ -123,7 +123,7 @@ WRONG = {
     "optimizer=lbfgs model.norm=batch": "set model.norm=none",
     "model.norm=group": "model.norm=group: expected one of none, batch, layer",
     "optimizer=lbfgs trainer.precision=bf16": "set trainer.precision=float32",
-    "optimizer=lbfgs regularizer=l1 regularizer.proximal=true": "needs an optimizer of single gradient steps",
+    "optimizer=lbfgs regularizer=l1 regularizer.proximal=true": "needs an optimizer with one gradient step per update",
     "optimizer=lbfgs trainer.batch_size=32": "set trainer.batch_size=full",
     "optimizer=lbfgs model.dropout=0.5": "set model.dropout=0",
     "optimizer=lbfgs trainer.batch_size=9 model.dropout=0.5": "set trainer.batch_size=full model.dropout=0",
@@ -138,7 +138,7 @@ WRONG = {
     "model.activation='a\nb'": "model.activation=a\\nb: expected one of",
     "model.activation='\x1b[31m'": "model.activation=\\x1b[31m: expected one of",
     "optimizer.lr=3\nseed=4": "optimizer.lr=3\\nseed=4: cannot be read as key=value (at \\nseed=4)",
-    "seed='\0'": "seed='\\x00': has a letter that no command line can hold",
+    "seed='\0'": "seed='\\x00': has a character that a command line cannot contain",
     "model.hidden=" + "[" * 500 + "]" * 500: "cannot be read as key=value",
     "optimizer.lr=1e-3,1e-2": "optimizer.lr=1e-3,1e-2: several values make a sweep; add -m",
     "seed=range(3)": "seed=range(3): several values make a sweep; add -m",
@@ -157,8 +157,8 @@ WRONG = {
     "dataset.seed=9223372036854775808": "dataset.seed=9223372036854775808: expected a whole number",
     "trainer.epochs=" + "9" * 400: "expected a whole number at least 1",
     "seed=" + "9" * 5000: "cannot be read as key=value",
-    "-m seed=range(0,3,0)": "seed=range(0,3,0): a range without end, or of more than 1000000 values",
-    "-m seed=range(1000000000)": "of more than 1000000 values",
+    "-m seed=range(0,3,0)": "seed=range(0,3,0): the range has no end, or more than 1000000 values",
+    "-m seed=range(1000000000)": "or more than 1000000 values",
     "optimizer=lbfgs model.layers=9000000000000000000": "expected a whole number in [1, 1000]",
     "trainer.threads=100000": "trainer.threads=100000: expected a whole number in [1, 1024]",
     "dataset.noise=1e308": "dataset.noise=1e+308: expected a number in [0, 1000]",
@@ -177,14 +177,14 @@ WRONG = {
     "target family. It cannot be authorized with HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE.\n",
     "-m seed=0,1 hydra.launcher._target_=os.system": "hydra.launcher._target_=os.system: Invalid plugin 'os.system'",
     "-m seed=0,1 +hydra.launcher.x=3": "hydra.sweeper and hydra.launcher: Error in call to target 'hydra._internal",
-    "hydra.output_subdir=.": "error: hydra.output_subdir=.: a run has files of the same names there; set .hydra, say",
-    "hydra.output_subdir=a/..": "error: hydra.output_subdir=a/..: a run has files of the same names there",
+    "hydra.output_subdir=.": "error: hydra.output_subdir=.: Hydra's files would have the names of",
+    "hydra.output_subdir=a/..": "error: hydra.output_subdir=a/..: Hydra's files would have",
     "--cfg job --package nope": "nope",
     "--shell-completion install=nope": "--shell-completion",
     "dataset=image_folder dataset.root=": "dataset.root is empty",
-    "dataset.root=/bilder-ü dataset=image_folder": "quote what is special",
+    "dataset.root=/bilder-ü dataset=image_folder": "quote special characters",
     "-m optimizer.lr=interval(0,1)": "give the values, as in key=1,2,3",
-    "-m hydra.sweep.subdir=x seed=0,1": "job 1 would write to 'x'; each needs a folder of its own",
+    "-m hydra.sweep.subdir=x seed=0,1": "job 1 would write to 'x'; each job needs its own folder",
     "-m hydra.sweep.subdir=../x seed=0": "would write to '../x'",
     "-m hydra.sweep.dir=${nope} seed=0": "hydra.sweep.dir",
     # data
@@ -318,11 +318,14 @@ def test_the_config_of_another_command_is_refused(deeprob):
 
 
 STRANGE = {
-    "a callback": ("hydra:\n  callbacks:\n    a:\n      _target_: numpy.load\n      file: evil.npy\n", "has hydra, as"),
-    "a place": ("hydra:\n  run:\n    dir: /tmp/elsewhere\n", "has hydra, as"),
-    "an interpolation": ("seed: ${oc.env:DEEPROB_SECRET}\n", "has ${…}, as"),
-    "a part of another name": ("defaults: [train, _self_, model@hydra.callbacks: evil]\n", "has hydra, as"),
-    "a part by its header": ("defaults: [train, _self_, evil]\n", "has hydra, as"),
+    "a callback": (
+        "hydra:\n  callbacks:\n    a:\n      _target_: numpy.load\n      file: evil.npy\n",
+        "has hydra, which",
+    ),
+    "a place": ("hydra:\n  run:\n    dir: /tmp/elsewhere\n", "has hydra, which"),
+    "an interpolation": ("seed: ${oc.env:DEEPROB_SECRET}\n", "has ${…}, which"),
+    "a part of another name": ("defaults: [train, _self_, model@hydra.callbacks: evil]\n", "has hydra, which"),
+    "a part by its header": ("defaults: [train, _self_, evil]\n", "has hydra, which"),
 }
 
 
@@ -337,7 +340,7 @@ def test_a_config_of_a_run_that_is_no_plain_one_is_refused(deeprob, one_run, str
     status, out, err = deeprob("--config-dir", "run", "--config-name", "config", "hydra.run.dir=again")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"error: {one_run}/")
-    assert f"{said} no config of a run does; take it out" in err
+    assert f"{said} the config of a run must not have; remove it" in err
     assert not Path("again").exists()
 
 

@@ -5,7 +5,7 @@ def test_the_lectures_six_are_printed(deeprob):
     status, out, err = deeprob(command="optimizers")
     assert (status, err) == (0, "")
     assert f"\n{table_text()}\n" in out
-    kept = out.split("a number a weight:\n\n")[1].splitlines()
+    kept = out.split("one number per weight each:\n\n")[1].splitlines()
     assert len(kept) == len(LECTURE) == 6
     assert kept[0].split() == ["SGD", "nothing"]
     assert kept[-1].split() == ["Adam", "exp_avg,", "exp_avg_sq"]

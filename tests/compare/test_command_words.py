@@ -137,5 +137,5 @@ def test_a_finished_run_is_made_again(one_run, composed):
 def test_a_config_of_other_defaults(composed):
     config = composed([])
     config.model.width = -1
-    with pytest.raises(UserError, match="the configs of today do not make such a run"):
+    with pytest.raises(UserError, match="the present configs cannot make such a run"):
         shortest(config)

@@ -38,7 +38,7 @@ def test_nothing_to_compare(make_run, tmp_path):
     with pytest.raises(UserError, match=r"runs: no run in .*x \(no config.yaml\)"):
         gather(None, [tmp_path / "x"])
     make_run("a", {})
-    with pytest.raises(UserError, match=r"only one run there \(.*a\); to compare there must be two"):
+    with pytest.raises(UserError, match=r"only one run there \(.*a\); a comparison needs two"):
         gather(tmp_path, [])
 
 
@@ -108,4 +108,4 @@ def test_a_table_of_another_origin_is_left_out(make_run, tmp_path, capsys):
         make_run(f"s/{seed}", {"seed": seed}, 0.5)
     (tmp_path / "s" / "summary.csv").write_text("month,sales\n1,2\n")
     assert len(gather(tmp_path, [])[0]) == 2
-    assert capsys.readouterr().err.endswith("no table of a sweep (it has no columns status and error); left out\n")
+    assert capsys.readouterr().err.endswith("not the table of a sweep (it has no columns status and error); left out\n")

@@ -111,10 +111,10 @@ def test_keys_that_cannot_be_mapped(groups):
     with pytest.raises(UserError, match=r"heatmap: no key model.widht; did you mean model.width\?"):
         chosen(groups, ["model.widht", "optimizer.lr"])
     with pytest.raises(
-        UserError, match=r"model.layers does not differ between groups of runs \(it is 3\); these do: opt"
+        UserError, match=r"model.layers does not differ between groups of runs \(it is 3\); these keys differ: opt"
     ):
         chosen(groups, ["model.layers", "optimizer.lr"])
-    with pytest.raises(UserError, match="nor does any other but seeds"):
+    with pytest.raises(UserError, match="no other key differs either, except seeds"):
         chosen(groups[:1], ["optimizer.lr", "model.width"])
 
 

@@ -46,7 +46,7 @@ def test_further_measures_are_added_and_the_runs_own_metrics_stay(runs):
 def test_measures_of_a_run_that_went_on_since_are_left_out(runs, capsys):
     add_table(runs, KEYS, [row(**{"boundary/length": "4.5", "test/accuracy": "0.1"}), row(seed="1")])
     assert runs[0].metrics == {"test/accuracy": 0.9}
-    note = "note: 1 run(s) went on after the sweep; what it has measured besides is left out\n"
+    note = "note: 1 run(s) were resumed after the sweep; the further measures of the sweep are left out for them\n"
     assert capsys.readouterr().err == note
 
 

@@ -138,14 +138,14 @@ patience may be one of these:
 
   trainer.patience    The number of epochs without a better validation metric after which the run
                       stops. Accepts a whole number at least 0.
-  scheduler.patience  The number of epochs without a lower loss that are waited for before the rate
-                      drops. Accepts a whole number at least 0.
+  scheduler.patience  The number of epochs without a lower loss that the schedule waits for before
+                      the rate drops. Accepts a whole number at least 0.
 """,
     "model=linear": """\
 Options of model (choose with model=NAME; * is chosen):
 
-* linear  f(x) = Wx + b, or Wx.
-  mlp     An N-layer network has N weight matrices, so N − 1 hidden layers of width units.
+* linear  A linear classifier: f(x) = Wx + b.
+  mlp     A fully-connected network of N layers: N weight matrices and N − 1 hidden layers.
 
 Keys of model=linear (change with model.KEY=VALUE):
 

@@ -104,8 +104,8 @@ def test_what_is_not_whole_is_refused_and_not_kept(official, url, tmp_path, how)
     with pytest.raises(UserError) as caught:
         CIFAR10Config(root=str(tmp_path / "a" / "root"), url=url).load()
     line = str(caught.value)
-    assert line.startswith(f"{tmp_path / 'a' / 'root' / CIFAR10.filename}: no whole CIFAR-10 there (")
-    assert "by hand" in line
+    assert line.startswith(f"{tmp_path / 'a' / 'root' / CIFAR10.filename}: CIFAR-10 is not complete there (")
+    assert f"put the official {CIFAR10.filename} into" in line
     assert "\n" not in line
     assert not (tmp_path / "a").exists()
 
@@ -116,7 +116,7 @@ def test_an_address_without_a_server(tmp_path):
 
 
 def test_without_download_nothing_is_fetched(official, url, tmp_path):
-    with pytest.raises(UserError, match="no whole CIFAR-10 there"):
+    with pytest.raises(UserError, match="CIFAR-10 is not complete there"):
         CIFAR10Config(root=str(tmp_path / "root"), url=url, download=False).load()
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_archive_is_kept_unless_a_whole_one_takes_its_place(official, 
         assert len(config.load().train) == 20
         assert put_there.read_bytes() == archive_of(tmp_path).read_bytes()
         return
-    with pytest.raises(UserError, match=rf"{put_there}: no whole CIFAR-10 there \(missing, or not the official file\)"):
+    with pytest.raises(UserError, match=rf"{put_there}: CIFAR-10 is not complete there \(missing, or not the official"):
         config.load()
     assert put_there.read_bytes() == b"cut"
 
@@ -153,7 +153,7 @@ def test_a_damaged_batch_is_named_or_unpacked_anew(official, url, tmp_path):
     assert torch.equal(config.load().train.inputs, whole.train.inputs)
     damage(batch, "flipped byte")
     (tmp_path / "root" / CIFAR10.filename).unlink()
-    with pytest.raises(UserError, match=f"{batch}: no whole CIFAR-10 there"):
+    with pytest.raises(UserError, match=f"{batch}: CIFAR-10 is not complete there"):
         CIFAR10Config(root=str(tmp_path / "root"), download=False).load()
 
 

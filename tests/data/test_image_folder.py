@@ -328,7 +328,7 @@ def test_an_empty_class_folder_is_named(root):
 def test_a_file_that_is_no_picture_by_its_name_is_named(root, name):
     fill(root, {"train/a": 1, "train/b": 1, "test/a": 1, "test/b": 1})
     (root / "train" / "b" / name).write_text("hello")
-    assert complaint(root).startswith(f"{root}/train/b/{name}: not a picture by its name")
+    assert complaint(root).startswith(f"{root}/train/b/{name}: its name is not that of a picture")
 
 
 def test_a_folder_inside_a_class_folder_is_named(root):
@@ -339,13 +339,13 @@ def test_a_folder_inside_a_class_folder_is_named(root):
 def test_a_link_that_leads_nowhere_is_named(root):
     fill(root, {"a": 1, "b": 1})
     (root / "b" / "x.png").symlink_to("nowhere.png")
-    assert complaint(root) == f"{root}/b/x.png: a link to nothing; correct or remove it"
+    assert complaint(root) == f"{root}/b/x.png: a broken link; correct or remove it"
 
 
 def test_a_pipe_is_not_opened(root):
     fill(root, {"a": 1, "b": 1})
     os.mkfifo(root / "b" / "x.png")
-    assert complaint(root).startswith(f"{root}/b/x.png: no file;")
+    assert complaint(root).startswith(f"{root}/b/x.png: not a file;")
 
 
 @pytest.mark.parametrize("name", [b"b/a\nb.png", b"b/caf\xe9.png", b"caf\xe9"])

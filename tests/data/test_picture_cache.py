@@ -323,7 +323,7 @@ def test_a_damaged_cache_is_named_and_made_anew(root, three, damage, capsys):
     assert broken != whole
     cache_file(root).write_bytes(broken)
     np.testing.assert_array_equal(load(root), three)
-    assert capsys.readouterr().err == (f"note: {cache_file(root)}: damaged, or of something else, and not used\n")
+    assert capsys.readouterr().err == (f"note: {cache_file(root)}: damaged, or not a file of deeprob, and not used\n")
     assert cache_file(root).read_bytes() == whole
 
 
@@ -418,7 +418,7 @@ def test_with_no_place_for_a_cache_it_says_so_and_works(root, three, tmp_path, c
         assert capsys.readouterr() == (
             "",
             f"note: the decoded pictures cannot be kept in {root}/.deeprob-cache (File exists) or "
-            f"{tmp_path}/xdg/deeprob/pictures (Not a directory); they will be decoded anew each time\n",
+            f"{tmp_path}/xdg/deeprob/pictures (Not a directory); they will be decoded again each time\n",
         )
 
 

@@ -84,9 +84,9 @@ def test_two_validation_splits_are_one_too_many(root):
 @pytest.mark.parametrize(
     ("there", "line"),
     [
-        (("train",), "has train/ but no test/; it needs train/ and test/, or class folders alone"),
-        (("test", "val"), "has test/ and val/ but no train/; it needs train/ and test/, or class folders alone"),
-        (("val",), "has val/ but no train/ and no test/; it needs train/ and test/, or class folders alone"),
+        (("train",), "has train/ but no test/; it needs train/ and test/, or only class folders"),
+        (("test", "val"), "has test/ and val/ but no train/; it needs train/ and test/, or only class folders"),
+        (("val",), "has val/ but no train/ and no test/; it needs train/ and test/, or only class folders"),
     ],
 )
 def test_a_missing_split_is_named(root, there, line):
@@ -104,7 +104,7 @@ def test_classes_are_the_same_in_all_splits(root, odd):
 def test_what_is_of_no_use_is_named(root, capsys):
     make(root, *both("train", "test"), "extra/cats/0.png", "README.md", "train/stray.png", "train/notes.txt")
     assert len(scan(root).files.paths) == 4
-    line = f"note: dataset.root={root}: of no split or class, and so not used: extra/, train/stray.png"
+    line = f"note: dataset.root={root}: not in a split or class, and so not used: extra/, train/stray.png"
     assert capsys.readouterr() == ("", f"{line}\n")
     make(root, "a.png", "b.jpg")
     scan(root)
@@ -114,7 +114,7 @@ def test_what_is_of_no_use_is_named(root, capsys):
 def test_a_picture_beside_class_folders_is_named(root, capsys):
     make(root, "a/0.png", "b/0.png", "c.png", ".hidden.png", "labels.csv")
     scan(root)
-    assert capsys.readouterr().err == f"note: dataset.root={root}: of no split or class, and so not used: c.png\n"
+    assert capsys.readouterr().err == f"note: dataset.root={root}: not in a split or class, and so not used: c.png\n"
 
 
 def test_a_folder_in_use_has_nothing_to_be_said_of(root, capsys):

@@ -50,14 +50,20 @@ def is_finite(run) -> bool:
         ("features=bag_of_words features.patch=9", "features=bag_of_words patch=9: pictures have 8×8 pixels; patch is"),
         ("features=bag_of_words features.grid=4", "features=bag_of_words grid=4: pictures have 8×8 pixels, 3 patches"),
         ("features=bag_of_words features.words=217", "features=bag_of_words words=217: the training pictures have on"),
-        ("features=bag_of_words features.samples=9", "features.words=1600: need as many patches to learn from; raise"),
+        (
+            "features=bag_of_words features.samples=9",
+            "features.words=1600: learning needs as many patches or more; raise",
+        ),
         ("features=fisher_vector features.patch=9", "features=fisher_vector patch=9: pictures have 8×8 pixels; patch"),
         (
             "features=fisher_vector features.gaussians=217",
             "features=fisher_vector gaussians=217: there are only 216 pa",
         ),
         ("features=fisher_vector features.components=109", "features=fisher_vector components=109: patches have 108 "),
-        ("features=pca features.components=193", "features=pca components=193: inputs have 192 numbers, so 192 at mo"),
+        (
+            "features=pca features.components=193",
+            "features=pca components=193: inputs have 192 numbers, so",
+        ),
         (
             "features=color_histogram features.before=[grayscale]",
             "features=color_histogram needs pictures in colour (3 channels), not 1; take grayscale out of before",

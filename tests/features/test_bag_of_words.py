@@ -152,7 +152,10 @@ def test_double_precision():
     ("fields", "message"),
     [
         ({"patch": 11}, "features=bag_of_words patch=11: pictures have 12×10 pixels; patch is at most 10"),
-        ({"grid": 8}, "features=bag_of_words grid=8: pictures have 12×10 pixels, 7 patches a side; grid is at most 7"),
+        (
+            {"grid": 8},
+            "features=bag_of_words grid=8: pictures have 12×10 pixels, 7 patches per side; grid is at most 7",
+        ),
     ],
 )
 def test_pictures_too_small(fields, message):
@@ -166,7 +169,9 @@ def test_inputs_that_are_no_pictures():
 
 
 def test_more_words_than_patches():
-    assert list(config(words=501).problems()) == ["words=501: need as many patches to learn from; raise samples=500"]
+    assert list(config(words=501).problems()) == [
+        "words=501: learning needs as many patches or more; raise samples=500"
+    ]
     bag = config(words=127).build((3, 10, 12))
     with pytest.raises(UserError, match="words=127: the training pictures have only 126 patches"):
         bag.fit(photos(2))

@@ -148,7 +148,7 @@ def test_damaged_and_foreign_files_are_noticed_and_made_anew(computed, folder, c
     err = capsys.readouterr().err.splitlines()
     assert len(err) == 2
     assert all(line.startswith(f"note: {folder}/") for line in err)
-    assert all(line.endswith("damaged, or of something else; these features are computed anew") for line in err)
+    assert all(line.endswith("damaged, or not a file of deeprob; these features are computed again") for line in err)
     both(HogConfig())
     assert computed == [40, 9, 40, 9]
     assert [path.read_bytes() for path in files] == contents
@@ -161,7 +161,9 @@ def test_a_folder_that_cannot_be_written_costs_a_line(folder, capsys):
     extracted = extraction.fit(features, PICTURES)
     assert torch.equal(extracted, HogConfig().make((3, 12, 12)).extract(PICTURES))
     err = capsys.readouterr().err
-    assert err == (f"note: {folder}: Not a directory; these features cannot be kept, and are computed anew each time\n")
+    assert err == (
+        f"note: {folder}: Not a directory; these features cannot be kept, and are computed again each time\n"
+    )
 
 
 def test_what_is_fast_or_unchanged_is_not_kept(folder, monkeypatch):

@@ -91,7 +91,7 @@ def test_pictures_of_one_level_are_defined(descriptor):
     ("fields", "shape", "message"),
     [
         ({"patch": 11}, (3, 10, 12), "features=fisher_vector patch=11: pictures have 12×10 pixels"),
-        ({"components": 17}, (1, 10, 12), "components=17: patches have 16 numbers, so 16 at most"),
+        ({"components": 17}, (1, 10, 12), "components=17: patches have 16 numbers, so components is at most 16"),
         ({}, (2,), "features=fisher_vector needs pictures"),
     ],
 )

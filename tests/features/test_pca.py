@@ -38,7 +38,7 @@ def test_state_goes_through_a_checkpoint():
 
 def test_no_more_components_than_numbers():
     assert PcaConfig(components=2).build((2,)).output_count == 2
-    with pytest.raises(UserError, match="features=pca components=3: inputs have 2 numbers, so 2 at most"):
+    with pytest.raises(UserError, match="features=pca components=3: inputs have 2 numbers, so components is at most 2"):
         PcaConfig(components=3).build((2,))
 
 

@@ -11,7 +11,7 @@ NAMES = (
     "device works",
     "initial loss",
     "gradient is finite",
-    "learns a handful",
+    "learns a few examples",
 )
 
 
@@ -41,7 +41,7 @@ def test_a_sound_run_passes_every_check_and_only_leaves_nothing(deeprob, words):
         (("model.init=standard_normal",), "initial loss"),
         (
             ("model.activation=sigmoid", "model.output_activation=sigmoid", "model.init=standard_normal"),
-            "learns a handful",
+            "learns a few examples",
         ),
     ],
 )
@@ -73,7 +73,7 @@ def test_the_jobs_of_a_sweep_are_checked(deeprob, small, launcher):
     words = ("-m", *small, "seed=0,1", "trainer.preflight=only", f"hydra/launcher={launcher}", "hydra.sweep.dir=s")
     result = deeprob(*words)
     assert result.status == 0, result.err
-    assert result.out.count("ok    learns a handful") == 2
+    assert result.out.count("ok    learns a few examples") == 2
     rows = [line.split(",")[:3] for line in Path("s/summary.csv").read_text().splitlines()]
     assert rows == [["seed", "status", "error"], ["0", "checked", ""], ["1", "checked", ""]]
     assert [line.split()[:5] for line in result.out.splitlines() if " of 2" in line] == [

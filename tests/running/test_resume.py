@@ -105,21 +105,22 @@ def test_more_epochs(deeprob, small):
 
 
 REFUSED = {
-    "resume=run optimizer.lr=0.1": "error: optimizer.lr=0.1 (was 0.001): may not change in the run in run; only",
-    "resume=run seed=1 model.width=9": "error: model.width=9 (was 8), seed=1 (was 0): may not change",
-    "resume=run model=linear": "error: model=linear: the run in run has model=mlp; start a new run for another",
-    "resume=run trainer.epochs=9": "error: trainer.epochs=9: scheduler=cosine is planned over the 3 epochs",
+    "resume=run optimizer.lr=0.1": "optimizer.lr=0.1 (was 0.001): cannot change when the run in run is resumed; only",
+    "resume=run seed=1 model.width=9": "error: model.width=9 (was 8), seed=1 (was 0): cannot change",
+    "resume=run model=linear": "error: model=linear: the run in run has model=mlp; start a new run to change it",
+    "resume=run trainer.epochs=9": "error: trainer.epochs=9: scheduler=cosine depends on the 3 epochs",
     "resume=run optimizer.lrr=1": "error: optimizer.lrr: no such key in optimizer; did you mean lr?",
     "resume=run optimizer.lr=fast": "error: optimizer.lr=fast: expected a number greater than 0",
     "resume=run trainer.epochs=0": "error: trainer.epochs=0: expected a whole number at least 1",
     "resume=run trainer.progress=2": "error: trainer.progress=2: expected true or false",
     "resume=run +foo=1": "error: foo: no such key",
-    "resume=run hydra.run.dir=x": "error: hydra.run.dir=x: has no meaning beside resume=run",
-    "resume=run seed=1,2": "error: seed=1,2: has no meaning beside resume=run",
-    "-m resume=run seed=1,2": "error: resume=run: one run goes on without -m; a sweep is named by its own directory",
+    "resume=run hydra.run.dir=x": "error: hydra.run.dir=x: cannot be combined with resume=run",
+    "resume=run seed=1,2": "error: seed=1,2: cannot be combined with resume=run",
+    "-m resume=run seed=1,2": "error: resume=run: this run is resumed without -m; to resume a sweep, give"
+    " the directory of the sweep",
     "resume=nowhere": "error: resume=nowhere: no run there (no config.yaml); expected a directory",
-    "resume=auto hydra.run.dir=run seed=3": "seed=3 (was 0): may not change in the run in",
-    "resume=auto hydra.run.dir=run experiment=twenty_lines": "may not change in the run in",
+    "resume=auto hydra.run.dir=run seed=3": "seed=3 (was 0): cannot change when the run in",
+    "resume=auto hydra.run.dir=run experiment=twenty_lines": "cannot change when the run in",
 }
 
 
@@ -150,7 +151,7 @@ def test_another_dataset_under_the_same_name_is_refused(deeprob, pictures):
     next((pictures / "train/cats").iterdir()).unlink()
     status, _, err = deeprob("resume=run", "trainer.epochs=3")
     assert status == 2
-    assert "the dataset is no longer that of the run (its examples changed)" in err
+    assert "the dataset has changed since the run began (its examples)" in err
 
 
 def test_early_stopping_goes_on_where_it_was(deeprob, small):

@@ -285,7 +285,7 @@ def test_a_run_that_is_to_end_draws_for_a_moment_only(monkeypatch, capsys):
         looking.look(State.step)
     looking.catch_up()
     assert shown == [0]
-    assert capsys.readouterr().err == "note: pictures of step 1, 2 left out: the run is to end\n"
+    assert capsys.readouterr().err == "note: pictures of step 1, 2 left out: the run must end now\n"
     looking.catch_up()
     assert shown == [0]
     assert capsys.readouterr().err == ""

@@ -69,7 +69,7 @@ def test_one_value_tells_nothing():
 
 @pytest.mark.parametrize("text", ["", "x", "x goes up with y", "x >= much", "x of a exceeds b", "x rises with"])
 def test_what_is_no_claim(text):
-    with pytest.raises(UserError, match="is no claim; write METRIC rises with KEY"):
+    with pytest.raises(UserError, match="is not a claim; write METRIC rises with KEY"):
         read(text)
 
 

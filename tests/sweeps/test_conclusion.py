@@ -72,7 +72,7 @@ def test_a_sweep_that_goes_on_measures_all_its_jobs(deeprob, narrow):
             "error: sweep.measures: no measure is called length; choose from boundary, probe, slices\n",
         ),
         ("sweep.figure=decision", "error: sweep.figure: no figure is called decision; "),
-        ("sweep.claims=['accuracy rises']", "error: sweep.claims: 'accuracy rises' is no claim; write METRIC rises"),
+        ("sweep.claims=['accuracy rises']", "error: sweep.claims: 'accuracy rises' is not a claim; write METRIC rises"),
         ("sweep.claims=['test/acc > 0']", "error: sweep.claims: no metric test/acc; did you mean test/accuracy?\n"),
         ("sweep.claims=['boundary/length > 0']", "error: sweep.claims: no metric boundary/length; "),
         (

@@ -120,7 +120,7 @@ def test_nothing_to_fuse_is_a_remark(deeprob, small):
     status, _, err = deeprob(*small, *words)
     assert (status, len(table())) == (0, 2)
     assert err == "".join(
-        f"note: sweep.fuse: nothing to fuse: features has less than two values of seed={n}\n" for n in (0, 1)
+        f"note: sweep.fuse: nothing to fuse: features has fewer than two values of seed={n}\n" for n in (0, 1)
     )
 
 

@@ -104,10 +104,10 @@ def test_proximal_runs_are_a_stack_of_their_own(together):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ("optimizer=lbfgs", "optimizer=lbfgs searches along lines of its own"),
+        ("optimizer=lbfgs", "optimizer=lbfgs does its own line searches"),
         ("trainer.preflight=true", "trainer.preflight=True checks each run by itself"),
         ("trainer.preflight=only", "trainer.preflight=only checks each run by itself"),
-        ("sweep.isolate=true", "sweep.isolate=true gives each job a process of its own"),
+        ("sweep.isolate=true", "sweep.isolate=true runs each job in its own process"),
         ("", ""),
     ],
 )
@@ -125,7 +125,7 @@ def test_jobs_alone_come_with_their_reason(plan):
     plans = [plan(*words.split()) for words in ("seed=0", "optimizer=lbfgs", "seed=1", "optimizer=lbfgs seed=1")]
     together, alone = grouped(jobs_of(plans, 10))
     assert numbers(together) == [[10, 12]]
-    assert list(alone) == ["optimizer=lbfgs searches along lines of its own"]
+    assert list(alone) == ["optimizer=lbfgs does its own line searches"]
     assert numbers(alone.values()) == [[11, 13]]
 
 
@@ -180,7 +180,7 @@ def test_large_updates_train_alone_unless_that_is_forced(setup_of, monkeypatch):
     parameters = 2 * 800 + 800 + 800 * 800 + 800 + 800 * 3 + 3
     assert large.operations == 6 * 300 * parameters > grouping.LARGE_UPDATE
     assert hindrance_of_size(small, forced=False) == ""
-    reason = "an update of 1.2e+09 operations keeps the CPU busy by itself (hydra.launcher.max_stack=N stacks it)"
+    reason = "an update of 1.2e+09 operations already keeps the CPU busy (hydra.launcher.max_stack=N stacks it)"
     assert hindrance_of_size(large, forced=False) == reason
     assert hindrance_of_size(large, forced=True) == ""
     monkeypatch.setattr(grouping, "LARGE_UPDATE", large.operations)

@@ -35,9 +35,7 @@ def test_a_result_is_a_summary_and_the_number_that_told_its_best_epoch():
 
 def test_a_search_needs_that_metric():
     assert Result({}, plan()) == {}
-    with pytest.raises(
-        UserError, match=r"a sweeper that searches needs val/accuracy; set dataset\.val_fraction=0\.1, say"
-    ):
+    with pytest.raises(UserError, match=r"a search needs val/accuracy; set dataset\.val_fraction=0\.1, say"):
         Result({}, plan(), needed=True)
 
 

@@ -29,7 +29,7 @@ def test_each_variant_is_crossed_with_all_else(deeprob, small):
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["optimizer.lr=0.1", VARIANTS], "optimizer.lr: sweep.variants say it already; change it there"),
+        (["optimizer.lr=0.1", VARIANTS], "optimizer.lr: sweep.variants sets this key already; change it there"),
         (
             ["sweep.variants=['optimizer=sdg']"],
             "job 0 (optimizer=sdg sweep.variants=",
@@ -40,7 +40,7 @@ def test_each_variant_is_crossed_with_all_else(deeprob, small):
             ["sweep.variants=['seed=range(0)']"],
             "seed=range(0) sweep.variants=",
         ),
-        (["seed=1,2,1"], "seed=1: job 2 would be job 0 again; give each value once"),
+        (["seed=1,2,1"], "seed=1: job 2 would repeat job 0; give each value once"),
         (["sweep.variants=3"], "3: cannot be read as key=value (no =)"),
         (["sweep.variants={a:3}"], "sweep.variants={a:3}"),
     ],

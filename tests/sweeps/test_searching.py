@@ -138,16 +138,19 @@ def test_values_that_the_sweeper_cannot_order_are_named(deeprob, small):
     ("words", "message"),
     [
         ([HIGHEST], "needs val/accuracy; set dataset.val_fraction=0.1, say"),
-        ([VALIDATED], "direction=minimize: jobs are judged by val/accuracy; set hydra.sweeper.direction=maximize"),
-        ([VALIDATED, "hydra.sweeper.direction=up"], "hydra.sweeper.direction=up: jobs are judged by val/accuracy"),
+        ([VALIDATED], "direction=minimize: jobs are ranked by val/accuracy; set hydra.sweeper.direction=maximize"),
+        ([VALIDATED, "hydra.sweeper.direction=up"], "hydra.sweeper.direction=up: jobs are ranked by val/accuracy"),
         ([VALIDATED, HIGHEST, "trainer.monitor=val/loss"], "by val/loss; set hydra.sweeper.direction=minimize"),
-        ([VALIDATED, "trainer.monitor=val/loss,val/accuracy"], "trainer.monitor: jobs are judged by it"),
-        (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: expected a whole number from 1 on"),
-        (["hydra.sweeper.n_jobs=0"], "hydra.sweeper.n_jobs=0: expected a whole number from 1 on"),
+        (
+            [VALIDATED, "trainer.monitor=val/loss,val/accuracy"],
+            "trainer.monitor: a search ranks its jobs by this metric",
+        ),
+        (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: expected a whole number at least 1"),
+        (["hydra.sweeper.n_jobs=0"], "hydra.sweeper.n_jobs=0: expected a whole number at least 1"),
         (["hydra.sweeper.max_failure_rate=2"], "hydra.sweeper.max_failure_rate=2.0: expected a number from 0 to 1"),
         ([VALIDATED, HIGHEST, "optimizer.weight_decay=interval(1.0,0.1)"], "`low` value must be smaller than or equal"),
-        ([VALIDATED, HIGHEST, "resume=auto"], "resume=auto: a sweep that searches is not resumed"),
-        ([VALIDATED, HIGHEST, "sweep.measures=[probe]"], "sweep.measures: is not for a sweep that searches"),
+        ([VALIDATED, HIGHEST, "resume=auto"], "resume=auto: a search cannot be resumed"),
+        ([VALIDATED, HIGHEST, "sweep.measures=[probe]"], "sweep.measures: cannot be used in a search"),
     ],
 )
 def test_what_there_is_nothing_to_search_with(deeprob, small, words, message):

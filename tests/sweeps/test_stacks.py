@@ -87,7 +87,7 @@ def test_how_runs_are_split_into_stacks_changes_no_more_than_rounding(deeprob, s
 def test_lbfgs_runs_one_by_one(deeprob, small, stacks):
     result = deeprob("-m", *small, "optimizer=adam,lbfgs", "seed=0,1", STACKED, "hydra.sweep.dir=s")
     assert result.status == 0
-    assert result.err == "note: jobs 2, 3 one by one: optimizer=lbfgs searches along lines of its own\n"
+    assert result.err == "note: jobs 2, 3: trained one by one, because optimizer=lbfgs does its own line searches\n"
     assert stacks == [["000", "001"]]
     assert statuses() == ["completed"] * 4
 
@@ -95,14 +95,14 @@ def test_lbfgs_runs_one_by_one(deeprob, small, stacks):
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
-        ("sweep.isolate=true", "sweep.isolate=true gives each job a process of its own"),
+        ("sweep.isolate=true", "sweep.isolate=true runs each job in its own process"),
         ("trainer.preflight=true", "trainer.preflight=True checks each run by itself"),
         ("trainer.chunk_size=20", "its batches of 32 are split into chunks of 20"),
     ],
 )
 def test_what_is_one_by_one_has_a_reason(deeprob, small, stacks, word, reason):
     result = deeprob("-m", *small, word, "seed=range(5)", STACKED, "hydra.sweep.dir=s")
-    assert (result.status, result.err) == (0, f"note: jobs 0, 1, 2 and 2 more one by one: {reason}\n")
+    assert (result.status, result.err) == (0, f"note: jobs 0, 1, 2 and 2 more: trained one by one, because {reason}\n")
     assert stacks == []
     assert statuses() == ["completed"] * 5
 
@@ -142,8 +142,8 @@ def test_optimizers_from_outside_train_one_by_one_with_the_reason(deeprob, small
     assert result.status == 0, result.err
     assert stacks == [["000", "001"]]
     assert result.err.splitlines() == [
-        "note: jobs 2, 3 one by one: optimizer=opposite has no rule in deeprob.optim.rules",
-        "note: jobs 4, 5 one by one: optimizer=tenfold has no rule in deeprob.optim.rules",
+        "note: jobs 2, 3: trained one by one, because optimizer=opposite has no rule in deeprob.optim.rules",
+        "note: jobs 4, 5: trained one by one, because optimizer=tenfold has no rule in deeprob.optim.rules",
     ]
     assert statuses() == ["completed"] * 6
     sgd, opposite, tenfold = (float(row["params/norm"]) for row in table()[::2])
@@ -155,7 +155,10 @@ def test_an_optimizer_from_outside_alone(deeprob, small, stacks, foreign):
     words = ("--config-dir", str(foreign), "-m", *small, STACKED, "hydra.sweep.dir=s")
     result = deeprob(*words, "optimizer=opposite", "optimizer.lr=1e-2,1e-3")
     assert (result.status, stacks) == (0, [])
-    assert result.err == "note: jobs 0, 1 one by one: optimizer=opposite has no rule in deeprob.optim.rules\n"
+    assert (
+        result.err
+        == "note: jobs 0, 1: trained one by one, because optimizer=opposite has no rule in deeprob.optim.rules\n"
+    )
     assert statuses() == ["completed"] * 2
 
 
@@ -163,7 +166,7 @@ def test_large_updates_are_one_by_one_unless_max_stack_says_how_many(deeprob, sm
     monkeypatch.setattr(grouping, "LARGE_UPDATE", 1.0)
     words = ("-m", *small, "seed=0,1", STACKED)
     result = deeprob(*words, "hydra.sweep.dir=s")
-    assert "note: jobs 0, 1 one by one: an update of " in result.err
+    assert "note: jobs 0, 1: trained one by one, because an update of " in result.err
     assert stacks == []
     assert deeprob(*words, "hydra.launcher.max_stack=2", "hydra.sweep.dir=t").err == ""
     assert stacks == [["000", "001"]]
@@ -176,9 +179,9 @@ def test_a_single_job_is_no_stack(deeprob, small, stacks):
 
 
 REFUSED = {
-    "hydra.launcher.max_stack=0": "hydra.launcher.max_stack=0: expected a whole number from 1 on, or auto",
-    "hydra.launcher.max_stack=many": "hydra.launcher.max_stack=many: expected a whole number from 1 on, or auto",
-    "hydra.launcher.max_stack=2.5": "hydra.launcher.max_stack=2.5: expected a whole number from 1 on, or auto",
+    "hydra.launcher.max_stack=0": "hydra.launcher.max_stack=0: expected a whole number at least 1, or auto",
+    "hydra.launcher.max_stack=many": "hydra.launcher.max_stack=many: expected a whole number at least 1, or auto",
+    "hydra.launcher.max_stack=2.5": "hydra.launcher.max_stack=2.5: expected a whole number at least 1, or auto",
     "hydra.launcher.compile=maybe": "hydra.launcher.compile=maybe: expected auto, true or false",
     "hydra.launcher.compile=2": "hydra.launcher.compile=2: expected auto, true or false",
     "optimizer.lr=0.1,-1": "job 2 (",
@@ -211,7 +214,7 @@ def test_the_same_directory_twice_is_refused(deeprob, small):
     assert (status, err) == (2, "error: s exists already; give another directory\n")
     status, _, err = deeprob(*words, "hydra.sweep.dir=t", "hydra.sweep.subdir=one")
     assert (status, err.count("\n")) == (2, 1)
-    assert err.startswith("error: hydra.sweep.subdir: job 1 would write to 'one'; each needs a folder of its own")
+    assert err.startswith("error: hydra.sweep.subdir: job 1 would write to 'one'; each job needs its own folder")
     assert Path("s/summary.csv").read_text() == before
 
 
@@ -258,8 +261,8 @@ def test_a_stack_that_does_not_fit_into_memory_goes_on_as_smaller_ones(deeprob, 
     status, _, err = deeprob(*words, "hydra.sweep.dir=s")
     assert status == 0
     assert err.splitlines() == [
-        "note: not enough memory for a stack of 5 runs; going on with 3 at once",
-        "note: not enough memory for a stack of 3 runs; going on with 2 at once",
+        "note: not enough memory for a stack of 5 runs; continuing with 3 at once",
+        "note: not enough memory for a stack of 3 runs; continuing with 2 at once",
     ]
     assert statuses() == ["completed"] * 5
     for place in range(5):

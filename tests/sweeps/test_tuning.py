@@ -28,13 +28,13 @@ def test_the_best_mean_over_seeds_stays():
     kept, excused, remarks = Tuning(["optimizer.lr"], "train/loss").best(ROWS, SWEPT)
     assert kept == [2, 3, 6, 7]
     assert excused == [5]
-    assert remarks == ["adam: optimizer.lr=0.1 is the least tried; a better one may lie beyond"]
+    assert remarks == ["adam: optimizer.lr=0.1 is the smallest value tried; a better value may lie beyond it"]
 
 
 def test_a_remark_about_the_only_candidate_does_not_name_it():
     rows = [{"seed": "0", "lr": lr, "error": "", "train/loss": loss} for lr, loss in (("1", 0.2), ("2", 0.1))]
     assert Tuning(["lr"], "train/loss").best(rows, ["lr", "seed"]).remarks == [
-        "lr=2 is the largest tried; a better one may lie beyond"
+        "lr=2 is the largest value tried; a better value may lie beyond it"
     ]
 
 
@@ -43,8 +43,8 @@ def test_the_highest_accuracy_is_the_best():
     kept, _, remarks = Tuning(["optimizer.lr"], "val/accuracy").best(rows, SWEPT)
     assert kept == [0, 1, 8, 9]
     assert remarks == [
-        "sgd: optimizer.lr=0.1 is the least tried; a better one may lie beyond",
-        "adam: optimizer.lr=1 is the largest tried; a better one may lie beyond",
+        "sgd: optimizer.lr=0.1 is the smallest value tried; a better value may lie beyond it",
+        "adam: optimizer.lr=1 is the largest value tried; a better value may lie beyond it",
     ]
 
 
@@ -74,7 +74,7 @@ def test_the_table_of_the_best_is_printed_and_claims_are_about_it(deeprob, small
     ]  # fmt: skip
     assert [line.split()[:2] for line in lines[:2]] == [["sgd", "0.01"], ["adam", "0.01"]]
     assert lines[0].split()[-2:] == ["9", "0.0100"]  # the same for both seeds
-    assert lines[2].startswith("sgd: optimizer.lr=0.01 is the largest tried")
+    assert lines[2].startswith("sgd: optimizer.lr=0.01 is the largest value tried")
 
 
 def test_a_rate_that_diverges_is_excused_where_another_goes_well(deeprob, small):

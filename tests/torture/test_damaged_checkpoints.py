@@ -78,7 +78,7 @@ def test_the_generation_before_takes_over_and_ends_at_the_same_bits(deeprob, unf
     assert result.status == 0
     path = unfinished / "checkpoints/last.pt"
     assert result.err == (
-        f"note: {path}: not a checkpoint, or a damaged one; using last.prev.pt, the generation before\n"
+        f"note: {path}: not a checkpoint, or a damaged one; using last.prev.pt, the checkpoint before it\n"
     )
     one, other = (checkpoint_file.load(Path(d) / "checkpoints/last.pt")["model"] for d in (unfinished, "whole"))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -99,4 +99,4 @@ def test_evaluating_a_damaged_best_says_what_it_used(deeprob, one_run):
     spoil(one_run / "checkpoints/best.pt")
     result = deeprob(f"run={one_run}", command="evaluate")
     assert result.status == 0
-    assert "using best.prev.pt, the generation before" in result.err
+    assert "using best.prev.pt, the checkpoint before it" in result.err

@@ -77,7 +77,7 @@ def test_damage_is_noticed(store, how):
     spoilt = DAMAGE[how](whole)
     assert spoilt != whole
     store.path("k").write_bytes(spoilt)
-    with pytest.raises(Damaged, match=r"k\.tensors: damaged, or of something else"):
+    with pytest.raises(Damaged, match=r"k\.tensors: damaged, or not a file of deeprob"):
         store.get("k")
     store.put("k", {"x": torch.ones(1)})
     assert store.get("k")["x"].tolist() == [1]
@@ -92,7 +92,7 @@ def test_the_file_of_another_key_is_noticed(store):
 
 def test_what_is_no_file_is_noticed(store):
     store.path("k").mkdir(parents=True)
-    with pytest.raises(Damaged, match=r"k\.tensors: no file"):
+    with pytest.raises(Damaged, match=r"k\.tensors: not a file"):
         store.get("k")
     with pytest.raises(OSError, match="directory"):
         store.put("k", TENSORS)
@@ -132,7 +132,7 @@ def test_those_read_least_recently_make_room(tmp_path):
     (tmp_path / "foreign.txt").write_text("x" * 9000)
     store.put("3", kilobyte(3))
     assert [key for key in "0123" if store.get(key) is not None] == ["0", "2", "3"]
-    with pytest.raises(OSError, match="larger than the whole cache may be"):
+    with pytest.raises(OSError, match="larger than the limit of the cache"):
         store.put("4", {"x": torch.zeros(4000, dtype=torch.uint8)})
     assert [key for key in "0123" if store.get(key) is not None] == ["0", "2", "3"]
     assert (tmp_path / "foreign.txt").exists()

@@ -104,7 +104,7 @@ def test_a_state_becomes_that_of_the_newest_or_of_the_update_wanted(tmp_path):
 @pytest.mark.parametrize(
     ("constant", "steps", "line"),
     [
-        ({"classes": ["b"]}, 9, r"last\.pt: the dataset is no longer that of the run \(its classes changed\)"),
+        ({"classes": ["b"]}, 9, r"last\.pt: the dataset has changed since the run began \(its classes\)"),
         ({"classes": ["a"]}, 1, r"last\.pt: does not belong to .*config\.yaml"),
         ({"classes": ["a"], "inputs": "x"}, 9, r"last\.pt: does not belong to .*config\.yaml"),
     ],

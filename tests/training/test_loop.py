@@ -374,8 +374,8 @@ def test_a_full_batch_that_does_not_fit_is_halved_and_goes_on(monkeypatch, capsy
     for one, two in zip(whole.model.parameters(), halved.model.parameters(), strict=True):
         assert torch.allclose(one, two, rtol=1e-12)
     assert capsys.readouterr().err.splitlines() == [
-        "note: not enough memory for 23 examples at once; going on with trainer.chunk_size=11",
-        "note: not enough memory for 11 examples at once; going on with trainer.chunk_size=5",
+        "note: not enough memory for 23 examples at once; continuing with trainer.chunk_size=11",
+        "note: not enough memory for 11 examples at once; continuing with trainer.chunk_size=5",
     ]
     assert halved.evaluations == whole.evaluations
     with pytest.raises(torch.OutOfMemoryError):  # a mini-batch's size is the user's choice

@@ -20,7 +20,7 @@ from deeprob.training import TrainerConfig
 
 @dataclass(kw_only=True, slots=True)
 class RunConfig:
-    """A whole run: one option of each group, and a seed for weights, batch order, dropout and augmentation.
+    """The config of a run: one option of each group, and a seed.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class RunConfig:
             if noise:
                 yield f"optimizer={name} needs the full batch and no noise: set {' '.join(noise)}"
             if self.regularizer.has_proximal_step:
-                yield f"regularizer.proximal=true needs an optimizer of single gradient steps: not {name}"
+                yield f"regularizer.proximal=true needs an optimizer with one gradient step per update, not {name}"
         if (noise := self.dataset.noise_sources()) and not self.features.unchanged:
             name = configs.name_of(self.features)
             yield f"features={name} are computed once, before any augmentation: set {' '.join(noise)}"
@@ -79,36 +79,39 @@ class SweepConfig:
     Attributes
     ----------
     fail_fast
-        Whether to start no other job after the first that fails. Example: ``-m seed=0,1 sweep.fail_fast=true``.
+        Whether the sweep starts no further job after one has failed. Example: ``-m seed=0,1 sweep.fail_fast=true``.
     isolate
-        Whether each job has a process of its own. One that is killed, for its memory say, is then just one that
-        failed. Example: ``-m model.width=64,4096 sweep.isolate=true``.
+        Whether each job runs in its own process. If such a process is killed, for example for its memory, only this
+        job fails. Example: ``-m model.width=64,4096 sweep.isolate=true``.
     variants
-        The contenders of a sweep, each the words of its jobs. They may differ in several keys, and try values of
-        their own. Example: ``-m "sweep.variants=['optimizer=sgd optimizer.lr=0.1,0.3','optimizer=adam']"``.
+        The contenders of a sweep, each given as words that its jobs add. Contenders may differ in several keys, and
+        each may try its own values. Example: ``-m
+        "sweep.variants=['optimizer=sgd optimizer.lr=0.1,0.3','optimizer=adam']"``.
     tune
-        The keys that are tuned. Of jobs that differ in these and in seeds alone, those with the best value stay for
-        table, figure and claims. Example: ``-m optimizer.lr=1e-3,1e-2 seed=0,1 sweep.tune=[optimizer.lr]``.
+        The keys that are tuned. Among jobs that differ only in these keys and in seeds, the final table, the figure
+        and the claims use those with the best value. Example: ``-m optimizer.lr=1e-3,1e-2 seed=0,1
+        sweep.tune=[optimizer.lr]``.
     tune_by
-        The metric whose mean over seeds decides which value is best. Example: ``-m optimizer.lr=0.01,0.1
+        The metric that decides which value is best, by its mean over seeds. auto takes the metric that chooses the
+        best checkpoint, or train/loss without a validation split. Example: ``-m optimizer.lr=0.01,0.1
         sweep.tune=[optimizer.lr] sweep.tune_by=train/accuracy``.
     fuse
-        The key whose values are fused when all jobs have ended. For each seed, the best job with each value, by the
-        validation split, is fused with the others, with weights fitted there (see `deeprob.assembly.fusion`). The
-        result is a row with the value ``fused`` in tables and claims. Example: ``-m features=raw,polar
-        dataset.val_fraction=0.2 sweep.fuse=features``.
+        The key whose values are fused when all jobs have ended. For each seed, the best job of each value is taken.
+        The scores of these jobs are combined with weights. The validation split chooses the best jobs and fits the
+        weights (see `deeprob.assembly.fusion`). The result is a row with the value ``fused`` in tables and claims.
+        Example: ``-m features=raw,polar dataset.val_fraction=0.2 sweep.fuse=features``.
     columns
-        The metrics that tables show. [] shows accuracy, or loss where there are no classes. Example: ``-m seed=0,1
+        The metrics that the tables show. [] shows accuracy, or the loss if there are no classes. Example: ``-m seed=0,1
         sweep.columns=[train/loss,test/accuracy]``.
     measures
-        What else is measured on each job when all have ended. There are ``boundary`` (its length), ``probe`` (of
-        hidden layers) and ``slices`` (of the loss; see `deeprob.sweeps.measures`). Example: ``-m seed=0,1
-        sweep.measures=[boundary,probe]``.
+        The further measures of each job, taken when all have ended. ``boundary`` measures the length of the decision
+        boundary, ``probe`` the hidden layers, ``slices`` the loss on lines (see `deeprob.sweeps.measures`).
+        Example: ``-m seed=0,1 sweep.measures=[boundary,probe]``.
     figure
-        The figure of all jobs side by side that is drawn when all have ended. Example: ``-m model.width=3,20
+        The figure that shows all jobs side by side, drawn when all have ended. Example: ``-m model.width=3,20
         sweep.figure=decision_boundary``.
     claims
-        What the jobs are to show, checked when all have ended. The forms of a claim are in `deeprob.sweeps.claims`.
+        The claims about the jobs, checked when all have ended. The forms of a claim are in `deeprob.sweeps.claims`.
         Example: ``-m seed=0,1 "sweep.claims=['test/accuracy > 0.9']"``.
     """
 
@@ -129,7 +132,7 @@ class SweepConfig:
             yield f"isolate=true needs fork, which this system ({sys.platform}) lacks; leave it out"
 
 
-LONE_EXAMPLE = "batch norm compares the examples of a batch, and has nothing to learn from a single one"
+LONE_EXAMPLE = "batch norm needs two or more examples in a batch"
 """The reason in the errors for batch norm with a single example."""
 
 
@@ -141,7 +144,8 @@ class TrainConfig(RunConfig):
     Attributes
     ----------
     resume
-        A run's directory to go on in. ``auto`` goes on in the run's own directory, if the run has begun there.
+        The directory of a run to resume. ``auto`` resumes the run in the new run's own directory, if one has started
+        there.
         Example: ``resume=outputs/spirals-mlp-adamw/2026-01-31_12-00-00``.
     """
 

@@ -93,7 +93,7 @@ class Run:
                 f"of inputs {list(self.predictor.input_shape)}"
             )
         if self.seal not in (None, fingerprint(data.train.inputs)):
-            note(f"{self.directory}: the training inputs are no longer those that the run was trained on")
+            note(f"{self.directory}: the training inputs have changed since the run was trained")
         return data
 
     def examples(self, split: str) -> Examples:
@@ -108,7 +108,7 @@ class Run:
             raise UserError(f"split={split}: expected one of {', '.join(SPLITS)}")
         examples: Examples | None = getattr(self.data(), split)
         if examples is None:
-            raise UserError(f"split={split}: {self.directory} held out none; choose train or test")
+            raise UserError(f"split={split}: the run in {self.directory} has no such split; choose train or test")
         return examples
 
     @torch.no_grad()
@@ -237,7 +237,7 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
         if not all(isinstance(name, str) for name in classes):
             raise TypeError("a class without a name")
         if len(shape) > MOST_DIMENSIONS:
-            raise ValueError("inputs of more dimensions than anything has")
+            raise ValueError("inputs with too many dimensions")
         with NoLargerThan([*content["features"].values(), *content["model"].values()]):
             predictor = build_predictor(config, config.features.make(tuple(shape)), shape, outputs, classes)
         predictor.to(torch.device("cpu"), config.trainer.dtype)
@@ -260,5 +260,5 @@ def _summary(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise TypeError("no object")
     except (RecursionError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not JSON of a run, or damaged") from error
+        raise UserError(f"{path}: damaged, or not a JSON file of a run") from error
     return content

@@ -1,1 +1,1 @@
-"""The console commands: one file each, and `main` that turns words into an exit status."""
+"""The console commands: one file per command, and `main`, which runs one and returns its exit status."""

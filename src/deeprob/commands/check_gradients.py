@@ -1,4 +1,4 @@
-"""``deeprob-check-gradients``: numeric gradients against analytic ones, a row a tensor, with the time each takes."""
+"""``deeprob-check-gradients``: compares numeric with analytic gradients, one row per tensor, and times both."""
 
 import dataclasses
 import math
@@ -31,25 +31,25 @@ from deeprob.training.loop import draws_of
 
 PICTURE = Path("outputs/figures/gradient_check.png")
 STEPS = [10 ** (exponent / 2) for exponent in range(-26, -1)]
-"""The steps of the picture: from 1e-13 to 0.1, two a decade."""
+"""The steps of the picture: from 1e-13 to 0.1, two per decade."""
 
 
 @dataclass(kw_only=True, slots=True)
 class CheckConfig:
-    """How the gradient is checked.
+    """The settings of the gradient check.
 
     Attributes
     ----------
     entries
-        The number of entries of each tensor that are compared, drawn by the run's seed. ``all`` takes every one.
+        The number of entries compared in each tensor, drawn with the run's seed. ``all`` compares every entry.
     examples
-        The number of examples of the batch. They are the first of a run with batches of this size.
+        The number of examples in the batch. It is the first batch of a run with this batch size.
     step
-        The step h: that of an entry w is h · max(1, |w|). null takes the cube root of float64's ε, 6.1e-6.
+        The step h. An entry w is changed by h · max(1, |w|). null is 6.1e-6, the cube root of float64's ε.
     tolerance
-        The largest relative error that passes. Below 1e-8 float64 is too coarse.
+        The largest relative error that passes. It is at least 1e-8, because float64 is too coarse for less.
     curve
-        Whether to draw the error against h.
+        Whether to draw the error against the step h.
     """
 
     entries: int | str = number(64, minimum=1, words=("all",))
@@ -62,18 +62,18 @@ class CheckConfig:
 @register("", "check_gradients")
 @dataclass(kw_only=True, slots=True)
 class CheckGradientsConfig(TrainConfig):
-    """The config of ``deeprob-check-gradients``: that of ``deeprob-train``, and how to check."""
+    """The config of ``deeprob-check-gradients``: the config of ``deeprob-train``, and the settings of the check."""
 
     check: CheckConfig = field(default_factory=CheckConfig)
 
 
 def check_gradients(config: CheckGradientsConfig) -> list[EntryCheck]:
-    """Compare the gradient of a config's objective at its initial weights, print what was found and draw it.
+    """Check the gradient of a config's objective at the initial weights, print the result and draw it.
 
     Raises
     ------
     CheckFailed
-        When an entry is wrong; names it.
+        If an entry is wrong; names the worst entry.
     """
     check = config.check
     with memory_errors():
@@ -83,14 +83,14 @@ def check_gradients(config: CheckGradientsConfig) -> list[EntryCheck]:
 
 
 def in_float64(config: RunConfig, examples: int) -> Setup:
-    """Return a run's setup, in float64 on the CPU, with batches of so many examples."""
+    """Return a run's setup in float64 on the CPU, with `examples` per batch."""
     config = config.resolved()
     trainer = dataclasses.replace(config.trainer, device="cpu", precision="float64", batch_size=examples)
     return Setup.build(dataclasses.replace(config, trainer=trainer))
 
 
 def first_loss(setup: Setup, objective: Objective) -> Loss:
-    """Return L(W) as the first update sees it, with its batch and its dropout mask, whatever the parameters."""
+    """Return L(W) of the first update, with its batch and dropout mask, as a function of the parameters."""
     model = without_running_means(setup.predictor.model)
     batch, dropout = draws_of(setup.learner, setup.splits.train, setup.settings)[0]
     inputs = setup.predictor.features(batch.inputs)
@@ -103,7 +103,7 @@ def first_loss(setup: Setup, objective: Objective) -> Loss:
 
 
 def without_running_means(model: Model) -> Model:
-    """Let batch norm forget what it saw, so that a loss does not depend on how many were computed before."""
+    """Turn off the running statistics of batch norm, so that a loss does not depend on earlier losses."""
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.track_running_stats = False
@@ -111,16 +111,16 @@ def without_running_means(model: Model) -> Model:
 
 
 def differentiable(objective: Objective) -> Objective:
-    """Return an objective without the term that has a step of its own in place of a gradient."""
+    """Return an objective without the term that a proximal step handles instead of a gradient."""
     regularizer = objective.regularizer
     if isinstance(regularizer, ElasticNet) and regularizer.proximal:
-        note("regularizer.proximal=true: λ₁Σ|W| has a step of its own in place of a gradient, and is left out")
+        note("regularizer.proximal=true: λ₁Σ|W| is left out, because a proximal step handles it, not the gradient")
         return Objective(objective.loss, ElasticNet(0.0, regularizer.l2))
     return objective
 
 
 class Timed:
-    """A loss that knows how long it takes."""
+    """A loss that measures its own time."""
 
     def __init__(self, loss: Loss) -> None:
         self._loss = loss
@@ -137,7 +137,7 @@ class Timed:
 
     @property
     def seconds(self) -> float:
-        """Seconds a call, on average."""
+        """The mean seconds per call."""
         return self._seconds / self._calls
 
 
@@ -162,16 +162,19 @@ def report(setup: Setup, check: CheckConfig) -> list[EntryCheck]:
     found = tabulated(comparisons, parameters)
     noise = ROUNDING * EPSILON * abs(value) / step
     print(f"error      |n − a| / max(|n|, |a|, {noise / check.tolerance:.1e}), with h = {step:.1e}·max(1, |w|)")
-    print(f"floor      rounding L moves n by up to {noise:.1e}: {check.tolerance:.0e} of {noise / check.tolerance:.1e}")
+    print(
+        f"floor      rounding of L changes n by at most {noise:.1e} = "
+        f"{check.tolerance:.0e}·{noise / check.tolerance:.1e}"
+    )
     worst = worst_of(found)
     if worst is not None:
         print(f"worst      {worst.where}: {numbers(worst)}")
     if kinks := [comparison for comparison in found if comparison.verdict == "kink"]:
-        print(f"kinks      {len(kinks)} with a corner of L within reach of h, as at {kinks[0].where}: no errors")
+        print(f"kinks      {len(kinks)} entries with a kink of L within h, such as {kinks[0].where}: no errors")
     one, all_at_once = numeric.seconds, seconds(lambda: analytic(loss, parameters))
     every, count = 2 * setup.parameters * one, f"{setup.parameters:,}"
-    print(f"numeric    {duration(every)} for all {count} parameters: extrapolated from {duration(one)} a loss")
-    print(f"analytic   {duration(all_at_once)} for all: the numeric takes {every / all_at_once:,.0f} times as long")
+    print(f"numeric    {duration(every)} for all {count} parameters: extrapolated from {duration(one)} per loss")
+    print(f"analytic   {duration(all_at_once)} for all: numeric takes {every / all_at_once:,.0f} times as long")
     if check.curve and (curve := error_curve(found, STEPS)):
         save_figure(gradient_errors(curve, step, check.tolerance), PICTURE)
         print(f"figure     {PICTURE}")
@@ -182,7 +185,7 @@ def report(setup: Setup, check: CheckConfig) -> list[EntryCheck]:
 
 
 def tabulated(comparisons: Iterable[EntryCheck], parameters: Parameters) -> list[EntryCheck]:
-    """Print a row a tensor as soon as it is compared, and return all comparisons."""
+    """Print one row per tensor as soon as it is compared, and return all comparisons."""
     found = []
     header = ("tensor", "shape", "entries", "central", "one-sided", "kinks", "verdict")
     shapes = {name: "×".join(map(str, tensor.shape)) for name, tensor in parameters.items()}
@@ -210,13 +213,13 @@ def tabulated(comparisons: Iterable[EntryCheck], parameters: Parameters) -> list
 
 
 def worst_of(found: Iterable[EntryCheck]) -> EntryCheck | None:
-    """Return the comparison with the largest error, kinks left out: a wrong one, if there is any."""
+    """Return the comparison with the largest error, without kinks; a wrong one if there is any."""
     sound = [comparison for comparison in found if comparison.verdict != "kink"]
     return max(sound, key=lambda comparison: (comparison.verdict == "wrong", comparison.error), default=None)
 
 
 def numbers(comparison: EntryCheck) -> str:
-    """Return both slopes and their difference in words."""
+    """Return a text with both slopes and their relative error."""
     both = f"numeric {comparison.numeric:.9g}, analytic {comparison.analytic:.9g}"
     return f"{both}, relative error {comparison.error:.1e}"
 
@@ -232,7 +235,7 @@ def seconds(action: Callable[[], object], repeats: int = 9) -> float:
 
 
 def duration(value: float) -> str:
-    """Return seconds for people."""
+    """Return seconds as a text with a suitable unit."""
     for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (120.0, 1.0, "s"), (7200.0, 1 / 60, "minutes")):
         if value < limit:
             return f"{value * factor:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""What a console command is: the schema of its config, and what is done with one."""
+"""The definition of a console command: the schema of its config, and the action that takes one."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -25,14 +25,15 @@ class Command:
     Attributes
     ----------
     schema
-        The dataclass that its config describes.
+        The dataclass of its config.
     action
-        Takes the application, the composed config, and all the words typed, the program's name first.
+        Called with the application, the composed config, and all typed words, the program's name first.
     instead
-        Is tried before a config is composed, with the parsed arguments: does the command's work and returns True, or
-        does nothing and returns False.
+        Called with the parsed arguments before a config is composed. It does the work of the command and returns True,
+        or does nothing and returns False.
     one, several
-        The keys that take one directory, and several, so that people may type a directory as it is; empty for none.
+        The keys that take one directory and several directories. A directory that is typed without a key becomes the
+        value of such a key. Empty if there is no such key.
     """
 
     schema: type[Any]
@@ -42,7 +43,7 @@ class Command:
     several: str = ""
 
     def overrides(self, words: Sequence[str]) -> list[str]:
-        """Return words, with directories among them as values of the keys that take them."""
+        """Return the words, with directories as values of the keys `one` or `several`."""
         places = [word for word in words if self.one and is_directory(word)]
         rest = [word for word in words if word not in places]
         if len(places) == 1:
@@ -55,7 +56,7 @@ class Command:
 
     @classmethod
     def once(cls, schema: type[Any], action: Callable[[Any], object], one: str = "", several: str = "") -> "Command":
-        """Return a command that hands its validated config to an action, and has no sweeps.
+        """Return a command without sweeps, which calls an action with its validated config.
 
         Parameters
         ----------
@@ -72,5 +73,5 @@ class Command:
 
 
 def is_directory(word: str) -> bool:
-    """Tell whether a word is a directory as it is, and no ``key=value``."""
+    """Return whether a word stands for a directory: it has no ``=``, or a directory with this name exists."""
     return ("=" not in word and not word.startswith("~")) or Path(word).is_dir()

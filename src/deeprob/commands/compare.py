@@ -1,4 +1,4 @@
-"""``deeprob-compare``: the runs of a sweep, or any others, on the terminal and as a page."""
+"""``deeprob-compare``: compares the runs of a sweep, or other runs, on the terminal and in a page."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from deeprob.tracking.files import write_whole
 @register("", "compare")
 @dataclass(kw_only=True, slots=True)
 class CompareConfig:
-    """What to compare, and how.
+    """The config of ``deeprob-compare``.
 
     Attributes
     ----------
@@ -27,21 +27,21 @@ class CompareConfig:
     runs
         The run directories to compare, instead of `sweep`. Example: ``runs=[DIR1,DIR2]``.
     sort
-        The metric that ranks. null takes val/accuracy, or else test/accuracy, or else a loss. Example:
+        The metric that ranks the runs. null takes val/accuracy, or else test/accuracy, or else a loss. Example:
         ``sort=test/loss``.
     metrics
-        The metrics that are shown. null takes the accuracy of each split, or the loss where there is none. Example:
-        ``metrics=[test/loss,test/accuracy]``.
+        The metrics that are shown. null shows the accuracy of each split, or the loss if there is no accuracy.
+        Example: ``metrics=[test/loss,test/accuracy]``.
     top
-        The number of groups that the terminal shows. The page has all of them.
+        The number of groups that the terminal shows. The page shows all groups.
     heatmap
-        The two keys of the heat map. null takes those of the largest effect. Example:
+        The two keys of the heat map. null takes the two keys with the largest effect. Example:
         ``heatmap=[optimizer.lr,model.width]``.
     html
-        Whether to write a page.
+        Whether to write the page.
     out
-        The file of the page. null is ``compare.html`` in the sweep's folder, or in the one above all runs. Example:
-        ``out=all.html``.
+        The file of the page. null is ``compare.html`` in the sweep's folder, or in the folder that holds all runs.
+        Example: ``out=all.html``.
     """
 
     sweep: str | None = None
@@ -54,11 +54,11 @@ class CompareConfig:
     out: str | None = None
 
     def problems(self) -> Iterator[str]:
-        """Yield what is missing, or does not go together."""
+        """Yield a message for each key that is missing or contradicts another."""
         if self.sweep is None and not self.runs:
-            yield "sweep is missing: add the directory of a sweep to the command, or those of several runs"
+            yield "sweep is missing: add the directory of a sweep to the command, or the directories of several runs"
         if self.sweep is not None and self.runs:
-            yield "sweep and runs exclude each other: sweep=DIR finds all runs below a folder, runs=[DIR,DIR] are some"
+            yield "sweep and runs exclude each other: sweep=DIR takes all runs in a folder, runs=[DIR,DIR] the named"
         places = [Path(run).resolve() for run in self.runs]
         if len(places) == 1 or len(set(places)) < len(places):
             yield f"runs=[{','.join(self.runs)}]: expected two runs or more, each once"
@@ -75,12 +75,12 @@ class CompareConfig:
 
 
 def compare(config: CompareConfig) -> Comparison:
-    """Compare runs as a config says, print it, and write the page.
+    """Compare runs, print the comparison, and write the page.
 
     Raises
     ------
     UserError
-        When there is nothing to compare, what was asked for does not exist, or the page cannot be written.
+        If there are no runs to compare, a metric or key does not exist, or the page cannot be written.
     """
     folder = None if config.sweep is None else Path(config.sweep)
     runs, named = gather(folder, [Path(run) for run in config.runs])
@@ -100,7 +100,7 @@ def write(comparison: Comparison, path: Path) -> None:
     Raises
     ------
     UserError
-        When that is not possible.
+        If the file cannot be written.
     """
     try:
         write_whole(path, page(comparison).encode())

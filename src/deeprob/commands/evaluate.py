@@ -1,4 +1,4 @@
-"""``deeprob-evaluate``: a finished run measured again, or several fused."""
+"""``deeprob-evaluate``: measures a finished run again, or fuses several runs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from deeprob.training.trainer import DEVICES
 @register("", "evaluate")
 @dataclass(kw_only=True, slots=True)
 class EvaluateConfig:
-    """Which run to measure, or which runs to fuse and how (see `deeprob.assembly.fusion.fuse`), and on what.
+    """The config of ``deeprob-evaluate``.
 
     Attributes
     ----------
@@ -25,13 +25,14 @@ class EvaluateConfig:
     runs
         The directories of the runs to fuse, instead of `run`. Example: ``runs=[DIR1,DIR2]``.
     fusion
-        How scores are put together: their ``mean``, or with ``weights`` fitted on the validation split.
+        How the scores of the runs are combined. ``mean`` averages them, ``weights`` fits weights on the validation
+        split.
     checkpoint
-        The checkpoint that is loaded: the ``best`` by the validation split, or the ``last``.
+        The checkpoint that is loaded. ``best`` is the best on the validation split, ``last`` the last one.
     split
-        The split that is measured.
+        The split on which the run is measured.
     device
-        Where to compute. ``auto`` takes CUDA where there is one.
+        The device that computes. ``auto`` takes CUDA if there is a CUDA device.
     """
 
     run: str | None = None
@@ -42,7 +43,7 @@ class EvaluateConfig:
     device: str = choice("auto", among=DEVICES)
 
     def problems(self) -> Iterator[str]:
-        """Yield what is missing, or does not go together."""
+        """Yield a message for each key that is missing or contradicts another."""
         if self.run is None and not self.runs:
             yield "run is missing: add its directory to the command, or several to fuse"
         if self.run is not None and self.runs:
@@ -51,11 +52,11 @@ class EvaluateConfig:
         if len(places) == 1 or len(set(places)) < len(places):
             yield f"runs=[{','.join(self.runs)}]: expected two runs or more, each once; run=DIR measures one"
         if self.runs and (self.fusion, self.split) == ("weights", "val"):
-            yield "split=val: fusion=weights fits the weights there; choose test"
+            yield "split=val: fusion=weights fits its weights on this split; choose split=test"
 
 
 def evaluate_run(config: EvaluateConfig) -> dict[str, float]:
-    """Measure a run again, or several fused, and print the table."""
+    """Measure a run again, or several fused runs, and print the table."""
     if config.runs:
         return _evaluate_fusion(config)
     assert config.run is not None
@@ -68,7 +69,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, float]:
 
 
 def _evaluate_fusion(config: EvaluateConfig) -> dict[str, float]:
-    """Measure runs and what becomes of them together."""
+    """Measure each run and their fusion."""
     with memory_errors():
         runs = [load_run(directory, config.checkpoint, config.device) for directory in config.runs]
         rows = fuse_runs(runs, config.split, config.fusion)

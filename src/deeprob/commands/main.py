@@ -1,4 +1,4 @@
-"""The console commands: `main` turns words into an exit status."""
+"""The entry points of the console commands; `main` runs a command and returns its exit status."""
 
 import importlib
 import os
@@ -26,9 +26,9 @@ def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
     Parameters
     ----------
     argv
-        The words after the command's name; None takes those of the process.
+        The words after the command's name; None takes the arguments of the process.
     command
-        The name of its file beside this one, and of its primary config.
+        The name of the command's file in this folder and of its primary config.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     with guarded():
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
 
 
 def _status(command: str, words: list[str]) -> int:
-    """Run a command, print why it ended if it did not end well, and return its exit status."""
+    """Run a command, print its error if it fails, and return its exit status."""
     try:
         with terminable():
             _run(command, words)
@@ -45,7 +45,7 @@ def _status(command: str, words: list[str]) -> int:
         return _fail(str(error), error.status)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
-    except SystemExit as end:  # argparse, Hydra's own commands, and a table that nobody reads
+    except SystemExit as end:  # from argparse, Hydra's own flags, or a closed pipe
         return UserError.status if end.code == 1 else int(end.code or 0)
     except BrokenPipeError:
         return PIPE_CLOSED
@@ -59,9 +59,9 @@ def _status(command: str, words: list[str]) -> int:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does: cleaning up, with its own exit status.
+    """Let SIGTERM end a command as Ctrl-C does: it cleans up and exits with the status of the signal.
 
-    A library may catch what a signal raises and fail in another way for it; then the signal is the cause.
+    A library may catch the exception of a signal and then fail with another error. That error counts as the signal.
     """
     received: list[int] = []
 

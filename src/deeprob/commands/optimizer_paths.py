@@ -1,4 +1,4 @@
-"""``deeprob-optimizer-paths``: optimizers on surfaces: pictures, a film, tables, the lecture's remarks measured."""
+"""``deeprob-optimizer-paths``: runs optimizers on surfaces, draws their paths, and checks the lecture's remarks."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -38,24 +38,24 @@ class OptimizerPathsConfig:
     Attributes
     ----------
     optimizers
-        The optimizers that race, each a choice of deeprob-train and its fields. null takes those of the lecture,
-        each with the learning rate that suits the surface. Example: ``'optimizers=["sgd lr=0.01
+        The optimizers that are compared. Each is an optimizer of deeprob-train and its settings. null takes those of
+        the lecture, each with a learning rate that suits the surface. Example: ``'optimizers=["sgd lr=0.01
         momentum=0.9",lbfgs]'``.
     start
-        The point where all start. null takes the surface's own start. Example: ``start=[-1,0.5]``.
+        The point where all optimizers start. null takes the surface's own start. Example: ``start=[-1,0.5]``.
     steps
-        The most updates of each optimizer. null takes the surface's own number.
+        The largest number of updates of each optimizer. null takes the surface's own number.
     evaluations
-        The number of evaluations of f and its gradient after which no optimizer begins an update. null takes as
-        many as `steps`.
+        The number of evaluations of f and its gradient after which an optimizer starts no update. null takes the
+        same number as `steps`.
     noise
-        The standard deviation of what is added to each coordinate of each gradient, as mini-batches would.
+        The standard deviation of the noise in each coordinate of each gradient. It imitates mini-batches.
     seed
         The seed of the noise.
     film
         Whether to make a film.
     remarks
-        Whether to measure the lecture's remarks on the surface, with settings of their own.
+        Whether to check the lecture's remarks on the surface. Each remark has its own settings.
     """
 
     surface: SurfaceConfig = MISSING
@@ -69,29 +69,29 @@ class OptimizerPathsConfig:
     remarks: bool = True
 
     def problems(self) -> Iterator[str]:
-        """Yield what contradicts itself."""
+        """Yield a message if `start` is not a point."""
         if self.start is not None and len(self.start) != 2:
             given = ",".join(f"{coordinate:g}" for coordinate in self.start)
             yield f"start=[{given}]: expected two numbers, as in [-1,0.5], or null"
 
     @property
     def surfaces(self) -> list[SurfaceConfig]:
-        """The surfaces that are meant."""
+        """The chosen surfaces."""
         return list(all_surfaces().values()) if isinstance(self.surface, AllConfig) else [self.surface]
 
     def racers(self, surface: SurfaceConfig) -> list[Racer]:
-        """Return the optimizers that race on a surface; of the lecture's, not those that cannot bear the noise."""
+        """Return the optimizers for a surface. With noise, the lecture's deterministic optimizers are left out."""
         if self.optimizers is not None:
             return racers_of(self.optimizers, self.noise)
         return [racer for racer in racers_of(surface.race()) if not (self.noise and racer.optimizer.deterministic)]
 
     def start_on(self, surface: SurfaceConfig) -> Point:
-        """Return where all start.
+        """Return the point where all optimizers start on a surface.
 
         Raises
         ------
         UserError
-            When f is not finite there.
+            If f is not finite there.
         """
         if self.start is None:
             return surface.start
@@ -105,14 +105,14 @@ class OptimizerPathsConfig:
 
 
 def optimizer_paths(config: OptimizerPathsConfig) -> list[Race]:
-    """Race optimizers down the surfaces of a config, print what became of them, draw it, and measure the remarks.
+    """Run optimizers on the chosen surfaces, print and draw the results, and check the remarks.
 
     Raises
     ------
     UserError
-        For optimizers or a start that do not exist or do not suit.
+        If an optimizer does not exist or does not suit, or if f is not finite at the start.
     CheckFailed
-        When a remark of the lecture does not hold.
+        If a remark of the lecture does not hold.
     """
     with threads(1), memory_errors():
         return report(config)
@@ -134,7 +134,7 @@ def report(config: OptimizerPathsConfig) -> list[Race]:
 
 
 def timed(config: OptimizerPathsConfig, surface: SurfaceConfig, racer: Racer, start: Point) -> Descent:
-    """Return a path whose seconds are not those of torch's first call."""
+    """Return the path of an optimizer. A short run before it keeps torch's first call out of the measured time."""
     steps = config.steps or surface.steps
     descend(surface, racer, start, steps=2)
     return descend(
@@ -143,7 +143,7 @@ def timed(config: OptimizerPathsConfig, surface: SurfaceConfig, racer: Racer, st
 
 
 def tabulate(race: Race) -> None:
-    """Print where a race was held, and a row an optimizer."""
+    """Print the surface, the start and the minima, and one row per optimizer."""
     lowest, goals = race.surface.lowest(), race.surface.minima()
     places = " and ".join(f"({x:g}, {y:g})" for x, y in goals)
     print(f"{name_of(race.surface)}: from ({race.start[0]:g}, {race.start[1]:g}) to f = {lowest:g} at {places}")
@@ -165,7 +165,7 @@ def tabulate(race: Race) -> None:
 
 
 def draw(races: Sequence[Race], name: str, *, film: bool) -> Iterator[Path]:
-    """Draw races into files, and yield them."""
+    """Draw races into files, and yield the paths of the files."""
     save_figure(paths(races), FOLDER / f"paths_{name}.png")
     yield FOLDER / f"paths_{name}.png"
     save_figure(path_curves(races), FOLDER / f"curves_{name}.png")
@@ -176,17 +176,17 @@ def draw(races: Sequence[Race], name: str, *, film: bool) -> Iterator[Path]:
 
 
 def remark(surfaces: Sequence[SurfaceConfig]) -> None:
-    """Measure and print the lecture's remarks on some surfaces.
+    """Check the lecture's remarks on some surfaces, and print the results.
 
     Raises
     ------
     CheckFailed
-        When one does not hold.
+        If a remark does not hold.
     """
     failed = []
     for place, (text, holds, numbers) in enumerate(remarks_on([name_of(surface) for surface in surfaces])):
         if place == 0:
-            print("\nremarks of the lecture, each measured with settings of its own")
+            print("\nremarks of the lecture, each checked with its own settings")
         print(f"{'holds' if holds else 'FAILS'}  {text}\n       {numbers}")
         if not holds:
             failed.append(text)

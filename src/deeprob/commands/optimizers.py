@@ -1,4 +1,4 @@
-"""``deeprob-optimizers``: what each optimizer tracks, the lecture's table."""
+"""``deeprob-optimizers``: prints what each optimizer tracks, the lecture's table."""
 
 from dataclasses import dataclass
 
@@ -10,24 +10,23 @@ from deeprob.optim.tracks import FAMILY, LECTURE, state_of, table_text
 @register("", "optimizers")
 @dataclass(kw_only=True, slots=True)
 class OptimizersConfig:
-    """Which optimizers to show.
+    """The config of ``deeprob-optimizers``.
 
     Attributes
     ----------
     show
-        The optimizers that are shown. ``lecture`` takes the six of the lecture, ``all`` some of their relatives
-        besides.
+        The optimizers that are shown. ``lecture`` shows the six of the lecture, ``all`` also some of their relatives.
     """
 
     show: str = choice("lecture", among=("lecture", "all"))
 
 
 def show_optimizers(config: OptimizersConfig) -> None:
-    """Print what optimizers track, as their update rules behave, and the tensors that they keep a weight."""
+    """Print what optimizers track, as measured from their updates, and the tensors that they store per weight."""
     optimizers = {**LECTURE, **FAMILY} if config.show == "all" else LECTURE
-    print("What optimizers track, found by leading a weight along made-up gradients with each update rule:\n")
+    print("What each optimizer tracks, found by giving its update rule made-up gradients of one weight:\n")
     print(table_text(optimizers))
-    print("\nWhat they keep for it, a number a weight:\n")
+    print("\nWhat each optimizer stores, one number per weight each:\n")
     width = max(map(len, optimizers))
     for name, watched in optimizers.items():
         print(f"{name:{width}}  {', '.join(state_of(watched)) or 'nothing'}")

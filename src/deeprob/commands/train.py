@@ -1,4 +1,4 @@
-"""``deeprob-train``: one run, a sweep, or a run that goes on."""
+"""``deeprob-train``: trains one run or a sweep, or resumes one."""
 
 import argparse
 from pathlib import Path
@@ -25,12 +25,12 @@ from deeprob.sweeps.resumption import words_of_sweep
 
 
 def train_or_sweep(application: Application, config: DictConfig, command: list[str]) -> None:
-    """Train what a composed config says: one run, or with ``-m`` all jobs of a sweep.
+    """Train one run, or with ``-m`` all jobs of a sweep.
 
     Raises
     ------
     CheckFailed
-        When jobs of a sweep have failed; gives their numbers.
+        If jobs of the sweep failed; gives their numbers.
     """
     sweeping = config.hydra.mode == RunMode.MULTIRUN
     kind = "sweep" if sweeping else "run"
@@ -54,12 +54,12 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
 
 
 def go_on(application: Application, arguments: argparse.Namespace, command: list[str]) -> bool:
-    """Go on with the run or the sweep that ``resume=DIR`` names; return whether the words name one.
+    """Resume the run or the sweep of ``resume=DIR``. Return whether the words contain ``resume=DIR``.
 
     Raises
     ------
     UserError
-        For several directories, a directory without a run, and words that have no place in the run's config.
+        If there are several directories, the directory has no run, or a word does not fit the run's config.
     """
     resume = _resume_word(arguments.overrides)
     if resume is None:
@@ -75,9 +75,11 @@ def go_on(application: Application, arguments: argparse.Namespace, command: list
             train_or_sweep(application, config, [command[0], "-m", *words])
         return True
     if arguments.multirun:
-        raise UserError(f"{resume.input_line}: one run goes on without -m; a sweep is named by its own directory")
+        raise UserError(
+            f"{resume.input_line}: this run is resumed without -m; to resume a sweep, give the directory of the sweep"
+        )
     if beside := [word for word in arguments.overrides if word.lstrip("+").startswith("sweep.")]:
-        application.compose(beside, multirun=False)  # they have no part in the run, but are checked like others
+        application.compose(beside, multirun=False)  # one run does not use them, but they are checked
     plan = resumed(directory, arguments.overrides)
     run(plan, directory.resolve(), command, resume=True)
     return True

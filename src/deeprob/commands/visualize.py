@@ -1,4 +1,4 @@
-"""``deeprob-visualize``: one figure or all that suit a run, of one run or of several side by side."""
+"""``deeprob-visualize``: draws one figure, or all that suit, of one run or of several runs side by side."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from deeprob.tracking.console import note
 @register("figure", "all")
 @dataclass(kw_only=True, slots=True)
 class AllConfig(FigureConfig):
-    """Every figure that suits the run, with its own defaults."""
+    """All figures that suit the run, each with its default settings."""
 
     of_run: ClassVar[bool] = False
 
@@ -28,15 +28,15 @@ class AllConfig(FigureConfig):
 @register("", "visualize")
 @dataclass(kw_only=True, slots=True)
 class VisualizeConfig:
-    """What to draw.
+    """The config of ``deeprob-visualize``.
 
     Attributes
     ----------
     run
-        A run's directory. Runs in a folder that holds several, such as a sweep's, are drawn side by side. Example:
-        ``run=DIR``.
+        The directory of a run, or a folder with several runs, such as a sweep's. Several runs are drawn side by
+        side. Example: ``run=DIR``.
     checkpoint
-        The checkpoint that is loaded: the ``best`` by the validation split, or the ``last``.
+        The checkpoint that is loaded. ``best`` is the best on the validation split, ``last`` the last one.
     """
 
     figure: FigureConfig = MISSING
@@ -45,12 +45,12 @@ class VisualizeConfig:
 
 
 def visualize(config: VisualizeConfig) -> list[Path]:
-    """Draw what a config says, print where it went, and return the files.
+    """Draw the figures, print the paths of their files, and return them.
 
     Raises
     ------
     UserError
-        When there is no run, or the figure does not suit it.
+        If there is no run, or the figure does not suit it.
     """
     every = isinstance(config.figure, AllConfig)
     if config.run is None:
@@ -68,7 +68,7 @@ def visualize(config: VisualizeConfig) -> list[Path]:
 
 
 def draw(figures: list[FigureConfig], runs: Mapping[str, Run], folder: Path, *, skip: bool) -> Iterator[Path]:
-    """Draw figures of a run or of several into a folder, and yield the files; `skip` those that do not suit them."""
+    """Draw figures of one run or several into a folder, and yield the files; `skip` figures that do not suit."""
     for figure in figures:
         reason = next(filter(None, map(figure.unsuited, runs.values())), "")
         if reason and not skip:
@@ -81,12 +81,12 @@ def draw(figures: list[FigureConfig], runs: Mapping[str, Run], folder: Path, *, 
 
 
 def runs_in(directory: Path, checkpoint: str = "best") -> dict[str, Run]:
-    """Return the run in a directory, or the complete runs in its folders, by the values in which they differ.
+    """Return the run in a directory, or the finished runs in its folders, by titles (see `titled`).
 
     Raises
     ------
     UserError
-        When there is none.
+        If there is no run.
     """
     if (directory / "config.yaml").is_file():
         return {directory.name: load_run(directory, checkpoint)}
@@ -104,7 +104,7 @@ def titled(runs: list[Run]) -> dict[str, Run]:
     values = [configs.flat(run.config) for run in runs]
     keys = [key for key in {key: None for flat in values for key in flat} if len({str(f.get(key)) for f in values}) > 1]
     groups = {key for key in keys if options(key)}
-    # another choice in a group brings other keys with it, which say no more than the choice does
+    # another option has other keys; the name of the option is enough
     differing = [
         key
         for key in keys

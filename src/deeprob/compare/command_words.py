@@ -96,7 +96,7 @@ def shortest(config: RunConfig, keep: Collection[str] = ()) -> list[str]:
 
         keys = list(needed)
         if not makes_it(keys):
-            raise UserError("the configs of today do not make such a run")
+            raise UserError("the present configs cannot make such a run")
         for key in needed:
             if key not in keep and makes_it(rest := [other for other in keys if other != key]):
                 keys = rest

@@ -117,7 +117,7 @@ def gather(folder: Path | None, directories: Sequence[Path]) -> tuple[list[PastR
     if not runs:
         raise UserError(f"{where}: no run there (no config.yaml in it or below)")
     if len(runs) == 1:
-        raise UserError(f"{where}: only one run there ({runs[0].directory or folder}); to compare there must be two")
+        raise UserError(f"{where}: only one run there ({runs[0].directory or folder}); a comparison needs two")
     return runs, list(named)
 
 

@@ -170,7 +170,7 @@ def chosen_map(
     known = [effect.key for effect in found]
     for key in asked or ():
         if key not in known and key in config:
-            others = f"these do: {', '.join(known)}" if known else "nor does any other but seeds"
+            others = f"these keys differ: {', '.join(known)}" if known else "no other key differs either, except seeds"
             raise UserError(f"heatmap: {key} does not differ between groups of runs (it is {config[key]}); {others}")
         if key not in known:
             raise UserError(f"heatmap: no key {key}; {did_you_mean(key, known)}")
@@ -180,7 +180,7 @@ def chosen_map(
             return None
     drawn = heat_map(groups, metric, *asked)
     if not drawn.cells:
-        raise UserError(f"heatmap: no run has both {asked[0]} and {asked[1]}; they belong to different choices")
+        raise UserError(f"heatmap: no run has both {asked[0]} and {asked[1]}; they belong to different options")
     return drawn
 
 

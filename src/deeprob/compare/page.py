@@ -110,8 +110,8 @@ def _effects_section(comparison: Comparison, kind: str) -> str:
         if len(comparison.effects) > 1:
             content.append(f'<div class="effect">{_bar(TOGETHER, comparison.rest.together)}</div>')
         content.append(f'<div class="effect">{_bar("seeds", comparison.rest.seeds)}</div>')
-    bars = f"Bars: η², the share of the variance of {metric} between the runs that count."
-    dots = "Dots: the mean over all runs with a value, whatever their other keys."
+    bars = f"Bars: η², the share of the variance of {metric} between runs that a key explains."
+    dots = "Dots: the mean over all runs with this value."
     remark = " ".join([bars, dots, *caveats(comparison)])
     return _section("What each key does", remark, f'<div class="effects">{"".join(content)}</div>', kind)
 
@@ -135,7 +135,7 @@ def _curves_section(comparison: Comparison) -> str:
         f'<li class="k{n}"><b>{n + 1}</b><span class="word">{escape(name)}</span></li>' for n, name in enumerate(names)
     ]
     count = f"The best {len(shown)} of {len(comparison.groups)} groups by {comparison.sort}"
-    remark = f"{count}: mean over seeds epoch by epoch, the band one standard deviation to either side."
+    remark = f"{count}: mean over seeds at each epoch; the band is one standard deviation to either side."
     content = f'<div class="charts">{"".join(charts)}</div><ol class="legend">{"".join(legend)}</ol>'
     return _section("Learning curves", remark, content, "wide")
 

@@ -139,7 +139,7 @@ def values_in(text: str) -> dict[str, Any]:
 def _config_section(text: str) -> Mapping[str, Any]:
     """Return the values of a top-level section of a config. A sweep's runs share most sections, so the cache helps."""
     if _ALIAS.search(text):
-        raise ValueError("an alias, which `save` never writes; a few can stand for millions of values")
+        raise ValueError("an alias, which `save` never writes; a few can expand to millions of values")
     content = yaml.load(text, _Loader)
     if content is None:
         return {}

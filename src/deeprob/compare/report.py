@@ -44,7 +44,7 @@ def headline(comparison: Comparison) -> str:
 def heading(comparison: Comparison) -> str:
     """Return the heading of the table: the meaning of its numbers, and its order."""
     order = "highest" if more_is_better(comparison.sort) else "lowest"
-    lost = "; groups that lost runs below" if any(group.lost for group in comparison.groups) else ""
+    lost = "; groups with lost runs last" if any(group.lost for group in comparison.groups) else ""
     early = "; no run has finished: values so far" if comparison.preliminary else ""
     return f"{HEADING}, {order} {comparison.sort} first{lost}{early}"
 
@@ -85,9 +85,9 @@ def caveats(comparison: Comparison) -> list[str]:
     """Return sentences that limit what the effects show."""
     found = []
     if comparison.rest is None and len(comparison.effects) > 1:
-        found.append("The runs are no full grid with equally many seeds: what one key explains another may, too.")
+        found.append("The runs are not a full grid with equally many seeds, so the effects of keys may be mixed up.")
     if comparison.effects and max(len(group.numbers(comparison.sort)) for group in comparison.groups) < 2:
-        found.append("No group has two seeds: effects cannot be told from chance.")
+        found.append("No group has two seeds, so an effect may be due to chance.")
     return found
 
 
@@ -112,8 +112,8 @@ def _print_groups(comparison: Comparison, groups: Sequence[Group]) -> None:
 
 
 def _print_effects(comparison: Comparison) -> None:
-    print(f"\nwhat each key does to {comparison.sort}: η², its share of the variance between the runs that count, and")
-    print("the mean over all runs with a value, whatever their other keys")
+    print(f"\nwhat each key does to {comparison.sort}: η², the share of the variance between runs that it explains,")
+    print("and the mean over all runs with each value")
     names = [TOGETHER, *(effect.key for effect in comparison.effects)]
     table = LiveTable(["key", f"{'η²':>7}", "value: mean"], [max(map(len, names)), len("100.0 %"), 0])
     for effect in comparison.effects:

@@ -40,7 +40,7 @@ def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
     except (csv.Error, ValueError) as error:
         raise UserError(f"{path}: damaged; expected the table of a sweep") from error
     if "status" not in names or "error" not in names:
-        raise UserError(f"{path}: no table of a sweep (it has no columns status and error)")
+        raise UserError(f"{path}: not the table of a sweep (it has no columns status and error)")
     if "directory" in names:
         rows = [row | {"directory": os.path.normpath(folder / row["directory"])} for row in rows]
     return names[: names.index("status")], rows
@@ -82,7 +82,9 @@ def add_table(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row])
             else:  # the table's other metrics belong to an earlier state of the run
                 later.append(run)
     if later:
-        note(f"{len(later)} run(s) went on after the sweep; what it has measured besides is left out")
+        note(
+            f"{len(later)} run(s) were resumed after the sweep; the further measures of the sweep are left out for them"
+        )
     return missing
 
 

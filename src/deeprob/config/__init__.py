@@ -1,4 +1,4 @@
-"""Configs: typed, validated, composed by Hydra from what people type, and written into runs."""
+"""Typed configs: composed by Hydra from the command line, validated, and saved with each run."""
 
 from deeprob.config.config_file import digest, flat, read, to_yaml
 from deeprob.config.schema import choice, load, name_of, number, options, register, some_words

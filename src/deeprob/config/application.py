@@ -1,6 +1,6 @@
-"""Hydra without its decorator: nothing is written, printed or exited before a config is valid.
+"""Hydra without its decorator: before a config is valid, nothing is written or printed, and Hydra does not exit.
 
-The parts of Hydra 1.3 used here that are not its public API are named in ``tests/config/test_application.py``.
+This module uses private parts of Hydra 1.3; ``tests/config/test_application.py`` lists them.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from deeprob.errors import UserError
 
 
 def config_directory() -> Path:
-    """Return where the configs lie: inside an installed package, or at the top of a checkout."""
+    """Return the folder of the configs: in the installed package, or at the top of a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "configs"
     return installed if installed.is_dir() else package.parents[1] / "configs"
@@ -52,12 +52,12 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.A
     """Split a command line into Hydra's flags and ``key=value`` words, in any order."""
     for word in argv:
         if not _typable(word):
-            raise UserError(f"{word}: has a letter that no command line can hold")
+            raise UserError(f"{word}: has a character that a command line cannot contain")
     parser = get_args_parser()
     parser.__class__ = _Parser
     arguments = parser.parse_intermixed_args(list(argv))
     if arguments.experimental_rerun is not None:
-        raise UserError("--experimental-rerun is not supported: to run again use the config.yaml of the run")
+        raise UserError("--experimental-rerun is not supported: to repeat a run, use its config.yaml")
     if arguments.config_path is not None:
         raise UserError("--config-path is not supported: --config-dir adds a folder of configs")
     if arguments.resolve and arguments.cfg is None and not arguments.help:
@@ -71,7 +71,7 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.A
 
 
 def _topics(argv: Sequence[str], words: Sequence[str]) -> list[str]:
-    """Return what ``--help`` is asked about: the words that set nothing, or else what the words after it set."""
+    """Return the topics of ``--help``: the words without ``=``, or else the keys that the words after it set."""
     topics = [word for word in words if _is_topic(word)]
     if not topics:
         place = next((at for at, word in enumerate(argv) if word in ("--help", "-h")), len(argv))
@@ -85,7 +85,7 @@ def _is_topic(word: str) -> bool:
 
 
 def _typable(word: str) -> bool:
-    """Tell whether a word could have come from a shell, so that files can be named after it."""
+    """Return whether a shell could pass this word, so that it can be part of a file's name."""
     try:
         return b"\0" not in os.fsencode(word)
     except UnicodeEncodeError:
@@ -94,7 +94,7 @@ def _typable(word: str) -> bool:
 
 @contextmanager
 def started(config_dir: str | None) -> Iterator[Hydra]:
-    """Start Hydra over the configs, and put the process back as it was when done."""
+    """Start Hydra with the folders of configs, and restore the state of the process at the end."""
     search_path = create_config_search_path(str(config_directory()))
     if config_dir is not None:
         extra = Path(config_dir).resolve()
@@ -113,23 +113,23 @@ def started(config_dir: str | None) -> Iterator[Hydra]:
     finally:
         GlobalHydra.instance().hydra, HydraConfig.instance().cfg = before, before_config
         for handler in set(root.handlers) - set(handlers):
-            handler.close()  # such as the file of hydra/job_logging=default
+            handler.close()  # such as the log file of hydra/job_logging=default
         root.handlers[:] = handlers
         root.setLevel(level)
 
 
 @dataclass(frozen=True)
 class Application:
-    """A command's configs and what to do with one of them.
+    """The configs of a command: composes one, and runs a job or a sweep with it.
 
     Parameters
     ----------
     hydra
         A started Hydra.
     config_name
-        The primary config.
+        The name of the primary config.
     schema
-        The dataclass that it describes.
+        The dataclass of the primary config.
     """
 
     hydra: Hydra
@@ -137,17 +137,17 @@ class Application:
     schema: type[Any]
 
     def compose(self, words: Sequence[str], *, multirun: bool, check: bool = True) -> DictConfig:
-        """Compose the config of some overrides, and validate its values unless `check` is False.
+        """Compose a config from overrides, and validate its values unless `check` is False.
 
         Raises
         ------
         UserError
-            Names the override at fault.
+            If an override is invalid; names the override.
         """
         parsed = parse(words, self.hydra.config_loader)
         sweeping = [word for word, override in zip(words, parsed, strict=True) if override.is_sweep_override()]
         mode = RunMode.MULTIRUN if multirun else RunMode.RUN
-        with explained(words, Exception), warnings.catch_warnings():  # whatever Hydra says is about the words
+        with explained(words, Exception), warnings.catch_warnings():  # all errors here come from the words
             warnings.simplefilter("error", UserWarning)
             config = self.hydra.compose_config(
                 self.config_name, list(words), mode, validate_sweep_overrides=multirun or not sweeping
@@ -157,7 +157,7 @@ class Application:
             raise UserError(f"--config-name {self.config_name}: not a config of this command")
         if chdir:
             raise UserError("hydra.job.chdir=true is not supported: relative paths would change their meaning")
-        if asked == RunMode.MULTIRUN and not multirun:  # an experiment that is a sweep by itself
+        if asked == RunMode.MULTIRUN and not multirun:  # the experiment is a sweep
             return self.compose(words, multirun=True, check=check)
         if sweeping and not multirun:
             raise UserError(f"{sweeping[0]}: several values make a sweep; add -m, or write a list as [a,b]")
@@ -167,13 +167,15 @@ class Application:
         with explained(words):
             folder = config.hydra.output_subdir
         if folder is not None and (not Path(folder).parts or ".." in Path(folder).parts):
-            raise UserError(f"hydra.output_subdir={folder}: a run has files of the same names there; set .hydra, say")
+            raise UserError(
+                f"hydra.output_subdir={folder}: Hydra's files would have the names of the run's files; set .hydra, say"
+            )
         if check and not sweeping:
             self.load(config, words)
         return config
 
     def groups(self, config: DictConfig) -> dict[str, list[str]]:
-        """Return the options of each group of a config; Hydra's own listing of them takes most of a second."""
+        """Return the options of each group of a config. Hydra's own listing takes almost a second."""
         return {
             group: self._repository.get_group_options(group, ObjectType.CONFIG)
             for group in self._repository.get_group_options("", ObjectType.GROUP)
@@ -181,7 +183,7 @@ class Application:
         }
 
     def file_of(self, group: str, name: str) -> Path | None:
-        """Return the file of an option that Hydra takes; None if there is none."""
+        """Return the file that Hydra uses for an option; None if there is none."""
         folders = [Path(source.path) for source in self._repository.get_sources() if source.scheme() == "file"]
         files = (folder / group / f"{name}.yaml" for folder in folders)
         return next((file for file in files if file.is_file()), None)
@@ -198,15 +200,15 @@ class Application:
         return load(self.schema, without_hydra(config))
 
     def context(self, config: DictConfig) -> HydraContext:
-        """Return what Hydra hands to launchers and jobs."""
+        """Return the context that Hydra passes to launchers and jobs."""
         with explained(typed_words(config, "hydra"), Exception, part="hydra.callbacks"):
             return HydraContext(config_loader=self.hydra.config_loader, callbacks=Callbacks(config))
 
     def run(self, config: DictConfig, task: TaskFunction) -> Any:
-        """Run one job in a directory of its own, and return or raise what it does."""
+        """Run one job in its own directory. Return the result of the task, or raise its error."""
         with own_directory(config, "run", resume=config.get("resume") == "auto"):
             words = typed_words(config, "hydra")
-            with explained(words, AssertionError, ValueError):  # what the task raises is in the job
+            with explained(words, AssertionError, ValueError):  # errors of the task are kept in job
                 context = self.context(config)
                 context.callbacks.on_run_start(config=config, config_name=self.config_name)
                 job = run_job(
@@ -222,7 +224,7 @@ class Application:
             return job.return_value
 
     def sweep(self, config: DictConfig, task: TaskFunction) -> list[JobReturn]:
-        """Hand all jobs to the chosen sweeper and launcher, and return what became of each."""
+        """Run all jobs with the chosen sweeper and launcher, and return their results."""
         context = self.context(config)
         context.callbacks.on_multirun_start(config=config, config_name=self.config_name)
         with explained(typed_words(config, "hydra"), Exception, part="hydra.sweeper and hydra.launcher"):
@@ -233,7 +235,7 @@ class Application:
 
 
 def without_hydra(config: DictConfig) -> DictConfig:
-    """Return a copy of a composed config without Hydra's own part."""
+    """Return a copy of a composed config without its ``hydra`` section."""
     task = copy.copy(config)
     with open_dict(task):
         task.pop("hydra", None)
@@ -241,7 +243,7 @@ def without_hydra(config: DictConfig) -> DictConfig:
 
 
 def typed_words(config: DictConfig, kind: str) -> list[str]:
-    """Return the overrides of the ``task`` or of ``hydra`` as they were typed, interpolations unresolved."""
+    """Return the overrides of the ``task`` or of ``hydra`` as they were typed, with unresolved interpolations."""
     words = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
     assert isinstance(words, list)
     return [str(word) for word in words]
@@ -249,10 +251,10 @@ def typed_words(config: DictConfig, kind: str) -> list[str]:
 
 @contextmanager
 def own_directory(config: DictConfig, kind: str, *, resume: bool = False) -> Iterator[Path]:
-    """Make the directory of a run or a sweep, which no other has; take it away again if it stays empty.
+    """Make the directory of a run or a sweep, and remove it at the end if it is still empty.
 
-    A directory of the same second gets a number behind its name; one that the user named must be new or empty, unless
-    to `resume` what is in it.
+    If the directory of this second exists already, the name gets a number. A directory that the user named must be new
+    or empty, unless `resume` is True.
     """
     words = typed_words(config, "hydra")
     named = any(override.key_or_group == f"hydra.{kind}.dir" for override in parse(words))
@@ -268,12 +270,12 @@ def own_directory(config: DictConfig, kind: str, *, resume: bool = False) -> Ite
 
 @contextmanager
 def claimed(wanted: Path, *, numbered: bool, resume: bool = False) -> Iterator[Path]:
-    """Make a directory that did not exist, or take an empty one, and remove what was made here and stayed empty."""
+    """Make a directory, or use an empty one. At the end remove the folders made here that are still empty."""
     made: list[Path] = []
     try:
         for folder in reversed(wanted.parents):
             if not folder.exists():
-                with suppress(FileExistsError):  # another process was quicker
+                with suppress(FileExistsError):  # another process made it first
                     _make(folder)
                     made.append(folder)
         directory = wanted
@@ -292,7 +294,7 @@ def claimed(wanted: Path, *, numbered: bool, resume: bool = False) -> Iterator[P
     finally:
         for folder in reversed(made):
             try:
-                folder.rmdir()  # refuses unless empty
+                folder.rmdir()  # fails unless the folder is empty
             except OSError:
                 break
 
@@ -303,9 +305,9 @@ def _make(folder: Path) -> None:
     Raises
     ------
     FileExistsError
-        When there is something of its name.
+        If something with this name exists.
     UserError
-        When it cannot be made where it is to be.
+        If the folder cannot be made for another reason.
     """
     try:
         folder.mkdir()

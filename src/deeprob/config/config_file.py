@@ -1,4 +1,4 @@
-"""The ``config.yaml`` of a run: a typed config written as plain values and read back, checked like any other."""
+"""The ``config.yaml`` of a run: a typed config is written as plain values, and is validated when it is read back."""
 
 import dataclasses
 import hashlib
@@ -15,7 +15,7 @@ from deeprob.errors import UserError, did_you_mean
 
 T = TypeVar("T")
 
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # where PyYAML was built with the library in C
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # only if PyYAML was built with its C library
 
 
 def to_yaml(config: Any) -> bytes:
@@ -28,18 +28,18 @@ def to_yaml(config: Any) -> bytes:
     content = {"defaults": ["train", *choices, "_self_"], **dataclasses.asdict(config)}
     try:
         text = yaml.dump(content, Dumper=_DUMPER, sort_keys=False)
-    except UnicodeEncodeError:  # letters that are none, which only the slower dumper writes, as escapes
+    except UnicodeEncodeError:  # invalid letters: only the slower dumper writes them, as escapes
         text = yaml.safe_dump(content, sort_keys=False)
     return text.encode()
 
 
 def digest(config: Any) -> str:
-    """Return what distinguishes a config from every other one: a hash of all its values."""
+    """Return a hash of all values of a config."""
     return hashlib.sha256(json.dumps(flat(config), sort_keys=True).encode()).hexdigest()
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Return dotted key → value, with each group's choice under the group's own name."""
+    """Return dotted key → value. The name of a group maps to the name of its chosen option."""
     values: dict[str, Any] = {}
     for f in dataclasses.fields(config):
         value, key = getattr(config, f.name), f"{prefix}{f.name}"
@@ -51,7 +51,7 @@ _LARGEST = 2**18  # bytes
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """What `to_yaml` writes: plain values, none of which stands for another (a few aliases can stand for millions)."""
+    """Loads only plain values, which is all that `to_yaml` writes: a few aliases could expand to millions of values."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Return the next node."""
@@ -64,12 +64,12 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def read(cls: type[T], path: Path) -> T:
-    """Return the config that `to_yaml` wrote.
+    """Return the config in a file that `to_yaml` wrote.
 
     Raises
     ------
     UserError
-        When the file is missing, no YAML, or names options, keys or values that do not exist.
+        If the file is missing or is not YAML, or if an option, key or value in it does not exist.
     """
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
@@ -80,7 +80,7 @@ def read(cls: type[T], path: Path) -> T:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected the config.yaml of a finished run") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: no YAML of plain values, or damaged") from error
+        raise UserError(f"{path}: damaged, or not YAML with plain values") from error
     try:
         schema = OmegaConf.structured(cls)
         for entry in content.pop("defaults"):

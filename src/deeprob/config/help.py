@@ -1,4 +1,4 @@
-"""What ``--help`` prints: every key of a command, or what a word beside it asks about: a group, an option or a key."""
+"""The text of ``--help``: every key of a command, or a page about one group, option or key."""
 
 import argparse
 import dataclasses
@@ -25,7 +25,7 @@ from deeprob.errors import UserError
 WIDTH = 100
 _NAMES = 24
 _VALUES = 16
-"""The widest columns of names and values; what is longer has a line of its own."""
+"""The widest columns of names and values. A longer entry gets its own line."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Key:
     Parameters
     ----------
     name
-        Its full name, such as ``trainer.patience``.
+        The full name, such as ``trainer.patience``.
     cls
-        The dataclass that has it.
+        The dataclass that has the key as a field; None for an added key.
     value
-        Its value; None when the chosen option does not have the key.
+        The value; None if the chosen option does not have the key.
     """
 
     name: str
@@ -48,22 +48,22 @@ class Key:
 
     @property
     def group(self) -> str:
-        """The group or section that it is in; empty for a key of the whole config."""
+        """The group or section of the key; empty for a key at the top level."""
         return self.name.rpartition(".")[0]
 
     @property
     def field(self) -> str:
-        """Its name within the group."""
+        """The name within the group."""
         return self.name.rpartition(".")[2]
 
     @property
     def accepts(self) -> str:
-        """What it accepts, in words."""
+        """What the key accepts, in words."""
         return expected(self.cls, self.field)
 
     @property
     def line(self) -> str:
-        """What it means and accepts, in short."""
+        """The first sentence of the meaning, and what the key accepts."""
         accepts = f"Accepts {self.accepts}." if self.accepts else ""
         return plain(f"{first_sentence(meaning(self.cls, self.field))} {accepts}".strip())
 
@@ -74,7 +74,7 @@ def help_text(application: Application, arguments: argparse.Namespace) -> str:
     Raises
     ------
     UserError
-        When a word asks about what is not there.
+        If a word is not the name of a group, option or key.
     """
     manual = Manual(application, tuple(arguments.overrides), arguments.multirun, arguments.resolve)
     return "\n\n".join(map(manual.page, arguments.topics)) if arguments.topics else manual.overview()
@@ -82,18 +82,18 @@ def help_text(application: Application, arguments: argparse.Namespace) -> str:
 
 @dataclass(frozen=True)
 class Manual:
-    """The pages of a command, with the values that some words give.
+    """The pages of a command, with its values after some overrides.
 
     Parameters
     ----------
     application
         The command's configs.
     words
-        Overrides typed beside ``--help``.
+        Overrides typed with ``--help``.
     multirun
-        Whether they are those of a sweep.
+        Whether the overrides may be those of a sweep.
     resolve
-        Whether interpolations are shown as what they stand for.
+        Whether interpolations are resolved.
     """
 
     application: Application
@@ -101,11 +101,11 @@ class Manual:
     multirun: bool = False
     resolve: bool = False
 
-    # ---------------------------------------------------------------- what there is
+    # ---------------------------------------------------------------- subjects
 
     @cached_property
     def config(self) -> DictConfig:
-        """What Hydra composed."""
+        """The composed config."""
         return self.application.compose(self.words, multirun=self.multirun, check=False)
 
     @property
@@ -120,7 +120,7 @@ class Manual:
 
     @cached_property
     def keys(self) -> list[Key]:
-        """The keys of the config as it is composed."""
+        """The keys of the composed config."""
         task = without_hydra(self.config)
         values = OmegaConf.to_container(task, resolve=self.resolve)
         assert isinstance(values, dict)
@@ -128,7 +128,7 @@ class Manual:
 
     @cached_property
     def others(self) -> list[Key]:
-        """Keys of options that are not chosen, for each option that has them."""
+        """The keys that only options that are not chosen have, once for each such option."""
         chosen = {key.name for key in self.keys}
         return [
             Key(f"{group}.{f.name}", cls, None)
@@ -140,14 +140,14 @@ class Manual:
 
     @cached_property
     def subjects(self) -> list[str]:
-        """All that there is a page of: groups, ``group=option``, sections such as ``sweep``, keys."""
+        """The subjects that have a page: groups, sections such as ``sweep``, keys, and ``group=option``."""
         choices = [f"{group}={name}" for group, names in self.groups.items() for name in names]
         keys = [key.name for key in [*self.keys, *self.others]]
         sections = [key.group for key in self.keys if key.group]
         return list(dict.fromkeys([*self.groups, *sections, *keys, *choices]))
 
     def chosen(self, group: str) -> str | None:
-        """Return the option of a group that is chosen."""
+        """Return the chosen option of a group."""
         name = self.config.hydra.runtime.choices[group]
         return None if name is None else str(name)
 
@@ -163,12 +163,12 @@ class Manual:
         )
 
     def page(self, topic: str) -> str:
-        """Return what there is to say about a group, an option or a key, by its full name or its last part.
+        """Return the page about a group, an option or a key, given its full name or its last part.
 
         Raises
         ------
         UserError
-            When there is no such thing; suggests another.
+            If there is no such subject; suggests another one.
         """
         found = [topic] if topic in self.subjects else [name for name in self.subjects if _last(name) == topic]
         if not found:
@@ -189,7 +189,7 @@ class Manual:
         return self._key(next(key for key in [*self.keys, *self.others] if key.name == name))
 
     def _listings(self) -> Iterator[str]:
-        """Yield all keys, group by group; those without a group are the first."""
+        """Yield the listing of each group; keys without a group come first."""
         for group in dict.fromkeys(["", *map(str, without_hydra(self.config)), *(key.group for key in self.keys)]):
             keys = [key for key in self.keys if key.group == group]
             if keys or group in self.groups:
@@ -219,7 +219,7 @@ class Manual:
         return "\n".join(lines)
 
     def _key(self, key: Key) -> str:
-        """Return all that is known of a key, in at most 15 lines."""
+        """Return the page of a key, in at most 15 lines."""
         chosen = self.chosen(key.group) if key.group in self.groups else None
         count, having = len(options(key.group)), owners(key.group, key.field)
         text = plain(meaning(key.cls, key.field))
@@ -233,10 +233,12 @@ class Manual:
         for label, part in parts.items():
             lines += _wrapped(f"  {label:9}", part) if part else []
         command = self.command_for(key)
-        return "\n".join([*lines, *([f"  example  {command}"] if command else [])])  # in one line, to be copied
+        return "\n".join(
+            [*lines, *([f"  example  {command}"] if command else [])]
+        )  # one line, so that it can be copied
 
     def _experiment(self, name: str) -> str:
-        """Return what an experiment claims, how it is run, what to expect, and what it sets."""
+        """Return the page of an experiment: claim, command, expected result, time, and the keys that it sets."""
         file = self.application.file_of("experiment", name)
         lines = [f"experiment={name}", ""]
         for label, text in _paragraphs(file):
@@ -247,7 +249,7 @@ class Manual:
         return "\n".join(lines)
 
     def _about(self, name: str) -> str:
-        """Return a sentence about an option, as its class or else its file says it, or about a key."""
+        """Return a sentence about an option, a group or a key; an option's comes from its class, or else its file."""
         group, _, option = name.partition("=")
         if option in options(group):
             return plain(summary(options(group)[option]))
@@ -260,7 +262,7 @@ class Manual:
         return next((key.line for key in [*self.keys, *self.others] if key.name == name), "")
 
     def _refuse(self, topic: str) -> NoReturn:
-        """Raise the error about a word that is no topic."""
+        """Raise the error about a word that is not a subject."""
         if topic.partition(".")[0].partition("/")[0] == "hydra":
             raise UserError(f"{topic}: Hydra's own settings are shown by --hydra-help and --cfg hydra")
         meant = [name for name in KEYS.get(_last(topic), ()) if name in self.subjects]
@@ -275,10 +277,10 @@ class Manual:
     # ---------------------------------------------------------------- examples
 
     def command_for(self, key: Key) -> str:
-        """Return a command that sets a key, as its docstring shows it or to another value; nothing if there is none."""
+        """Return a command that sets a key: the example of its docstring, or one with another value; else empty."""
         template = str(self.config.hydra.help.template)
         words = example(key.cls, key.field) or (f"{key.name}={_another_value(key)}" if key.accepts else "")
-        if not words or (words.startswith("-m ") and " -m " not in template):  # a command that has no sweeps
+        if not words or (words.startswith("-m ") and " -m " not in template):  # this command has no sweeps
             return ""
         usual = re.search(rf"{re.escape(self.command)} +(?:(\w+)=)?", template)  # such as deeprob-evaluate run=…
         needed = [f"{usual[1]}=DIR"] if usual and usual[1] and key.name not in ("run", "runs", "sweep") else []
@@ -294,7 +296,7 @@ class Manual:
 
     @cached_property
     def _defaults(self) -> list[Key]:
-        """The keys of the command without any words."""
+        """The keys of the command without overrides."""
         return dataclasses.replace(self, words=(), multirun=False).keys if self.words else self.keys
 
 
@@ -312,7 +314,7 @@ def _keys(node: DictConfig, values: dict[Any, Any], prefix: str = "") -> Iterato
 
 
 def written(value: Any, *, inside: bool = False) -> str:
-    """Return a value as it is typed in an override; what is `inside` a list is quoted where it needs to be."""
+    """Return a value as it is typed in an override; `inside` a list it is quoted if necessary."""
     if isinstance(value, list):
         return f"[{','.join(written(item, inside=True) for item in value)}]"
     if isinstance(value, dict):
@@ -324,7 +326,7 @@ def written(value: Any, *, inside: bool = False) -> str:
 
 
 def settings(file: Path | None) -> Iterator[str]:
-    """Yield what a config file sets, as the words of a command line."""
+    """Yield the settings of a config file as words of a command line."""
     content = OmegaConf.to_container(OmegaConf.load(file), resolve=False) if file else {}
     assert isinstance(content, dict)
     for entry in content.pop("defaults", []):
@@ -356,7 +358,7 @@ def _comment(file: Path | None) -> str:
 
 
 def _paragraphs(file: Path | None) -> Iterator[tuple[str, str]]:
-    """Yield label and text of a comment whose paragraphs are ``Label: text``, with the time taken out of ``Expect``."""
+    """Yield the label and text of each paragraph ``Label: text``; a sentence ``Takes …`` becomes ``Time``."""
     for paragraph in re.split(r"\n(?=\S)", _comment(file)):
         label, _, text = paragraph.partition(": ")
         text, _, time = " ".join(text.split()).partition(" Takes ")
@@ -369,7 +371,7 @@ def _paragraphs(file: Path | None) -> Iterator[tuple[str, str]]:
 
 
 def _another_value(key: Key) -> str:
-    """Return a value that a key accepts and does not have."""
+    """Return a value that a key accepts, other than its present value."""
     accepts, value = key.accepts, key.value
     shown = re.search(r"as in (\[\S+\])", accepts)
     if shown:
@@ -409,7 +411,7 @@ def _wrapped(label: str, text: str) -> list[str]:
 
 
 def _table(rows: Iterable[tuple[str, str, str, str]]) -> list[str]:
-    """Return rows of a mark, a name, a value and a text in columns, the text on two lines at most."""
+    """Return lines for rows of mark, name, value and text, in columns. A text has two lines at most."""
     rows = list(rows)
     names = max((len(name) for _, name, _, _ in rows if len(name) <= _NAMES), default=0)
     values = max((len(value) for _, _, value, _ in rows if len(value) <= _VALUES), default=0)

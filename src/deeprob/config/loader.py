@@ -1,7 +1,7 @@
-"""Composing configs fast: once for each set of group choices, then only values are set; and what sweeps need of Hydra.
+"""Fast composition of configs, and the parts of Hydra that sweeps use.
 
-Parts of Hydra that are not public are used here, in `deeprob.config.application` and in the two plugins alone, and are
-named in ``tests/config/test_application.py``.
+A config is composed once for each set of group choices; after that only values are set. Private parts of Hydra are used
+only here, in `deeprob.config.application` and in the two plugins; ``tests/config/test_application.py`` lists them.
 """
 
 import copy
@@ -31,16 +31,16 @@ from deeprob.errors import UserError
 __all__ = ["BasicLauncher", "BasicSweeper", "CachingLoader", "apply_values", "combinations", "readable", "unresolved"]
 
 OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", replace=True)
-"""For the names of job folders: ``${pad:7}`` is 007, so that they sort as they were numbered."""
+"""``${pad:7}`` is 007 in the name of a job's folder, so that folders sort by number."""
 
 
 def apply_values(overrides: Sequence[Override], config: DictConfig) -> None:
-    """Set values of a config as Hydra does, with Hydra's errors; a single value serves as a list of one."""
+    """Set values of a config as Hydra does, with Hydra's errors. For a list, a single value is a list of one."""
     ConfigLoaderImpl._apply_overrides_to_config([_as_list(override, config) for override in overrides], config)
 
 
 def _as_list(override: Override, config: DictConfig) -> Override:
-    """Return an override with its value in a list, if it is a single word or number and its key takes a list."""
+    """Return an override with its value in a list, if the value is one word or number and the key takes a list."""
     value, (parent, _, name) = override._value, override.key_or_group.rpartition(".")
     single = isinstance(value, str | int | float | QuotedString) and not isinstance(value, bool)
     if override.is_hydra_override() or not single or "${" in str(value):
@@ -51,42 +51,42 @@ def _as_list(override: Override, config: DictConfig) -> Override:
 
 
 def combinations(overrides: list[Override]) -> list[list[str]]:
-    """Return every combination of the values of some overrides, each as the words of a job.
+    """Return every combination of the values of some overrides: one list of words per job.
 
     Raises
     ------
     HydraException
-        For values that no sweep can have.
+        If a sweep cannot have such values.
     """
     return [list(job) for job in BasicSweeper.split_arguments(overrides, None)[0]]
 
 
 def unresolved(config: DictConfig, key: str) -> Any:
-    """Return a value as it is written, interpolations unresolved."""
+    """Return a value with its interpolations unresolved."""
     node = config._get_node(key)
     assert isinstance(node, Node)
     return node._value()
 
 
 def copies_of(config: DictConfig) -> Callable[[], DictConfig]:
-    """Return what makes a copy of a config each time."""
+    """Return a function that returns a new copy of a config at each call."""
     try:
         return functools.partial(pickle.loads, pickle.dumps(config))  # quicker than a deep copy
-    except (AttributeError, pickle.PicklingError):  # of a class that was registered inside a function
+    except (AttributeError, pickle.PicklingError):  # a class that was registered inside a function
         return functools.partial(copy.deepcopy, config)
 
 
 def readable(words: list[str]) -> str:
-    """Return overrides as a part of a folder's name: letters, digits, ``.=,-`` and ``_``, at most 100 of them."""
+    """Return overrides as part of a folder's name: at most 100 letters, digits, and characters of ``.=,-_``."""
     return re.sub(r"[^\w.=,-]+", "_", ",".join(words), flags=re.ASCII)[:100]
 
 
 class CachingLoader(ConfigLoaderImpl):
-    """Hydra's loader, which keeps what it composed.
+    """Hydra's loader, with a cache of composed configs.
 
-    Composing takes Hydra about 90 ms, most of it for the defaults list and for merging files, which depend on the group
-    choices alone. Here that is done once a choice, and the value overrides of each job are applied to a copy by Hydra's
-    own method, so that configs and errors are those of the stock loader.
+    Hydra composes a config in about 90 ms. Most of this time goes to the defaults list and to merging files, which
+    depend only on the group choices. This class does it once per set of choices. It then applies the value overrides of
+    each job to a copy with Hydra's own method, so configs and errors are the same as with Hydra's loader.
     """
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
@@ -101,7 +101,7 @@ class CachingLoader(ConfigLoaderImpl):
         from_shell: bool = True,
         validate_sweep_overrides: bool = True,
     ) -> DictConfig:
-        """Return the config of some overrides (see `ConfigLoaderImpl`)."""
+        """Compose a config from overrides (see `ConfigLoaderImpl`)."""
         parsed = [override_of(word) for word in overrides]
         if validate_sweep_overrides:
             self.validate_sweep_overrides_legal(parsed, run_mode, from_shell)
@@ -123,7 +123,7 @@ class CachingLoader(ConfigLoaderImpl):
         return config
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """Return the config of a job: in the directory of its sweep, and named by what differs between jobs."""
+        """Return the config of a job, with the directory of its sweep; its name has the overrides that differ."""
         config = super().load_sweep_config(master_config, sweep_overrides)
         words = OmegaConf.to_container(master_config.hydra.overrides.task, resolve=False)
         assert isinstance(words, list)
@@ -135,13 +135,13 @@ class CachingLoader(ConfigLoaderImpl):
         return config
 
     def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
-        """Return the content of a config file at its place in the whole.
+        """Return the content of a config file.
 
         Raises
         ------
         UserError
-            When a file in the folder of a run, which may be a stranger's, has what can do more than set values: Hydra's
-            own part, which names functions to call, or interpolations, which read the environment.
+            If a file in a run's directory has a ``hydra`` section, which can call functions, or an interpolation, which
+            can read the environment. The directory may come from a stranger, so its files may only set values.
         """
         result = super()._load_single_config(default, repo)
         scheme, _, folder = result.path.partition("://")
@@ -152,8 +152,8 @@ class CachingLoader(ConfigLoaderImpl):
             for foreign, found in (("hydra", "hydra" in result.config), ("${…}", "${" in text)):
                 if found:
                     raise UserError(
-                        f"{file}: has {foreign}, as no config of a run does; take it out, or if you trust it like "
-                        "code, copy the file into a folder without provenance.json"
+                        f"{file}: has {foreign}, which the config of a run must not have; remove it, or if you trust "
+                        "the file like code, copy it into a folder without provenance.json"
                     )
         return result
 
@@ -162,14 +162,14 @@ class CachingLoader(ConfigLoaderImpl):
             apply_values([override], config)
         except HydraException:
             raise
-        except Exception as error:  # of Python: it names no override, so here is what Hydra says of its own errors
+        except Exception as error:  # a Python error does not name the override; Hydra's errors do
             raise ConfigCompositionException(f"Error merging override {override.input_line}") from error
 
     def _is_value(self, override: Override) -> bool:
-        """Tell whether an override sets values of the task alone, and has no part in choosing files."""
+        """Return whether an override only sets values outside the ``hydra`` section, and chooses no file."""
         if override.is_hydra_override() or override.package is not None:
             return False
         try:
             return isinstance(override.value(), dict) or not self.repository.group_exists(override.key_or_group)
-        except OSError:  # no folder has a name so long
+        except OSError:  # too long for the name of a folder
             return True

@@ -1,4 +1,4 @@
-"""What keys and options mean, as the docstrings of the config dataclasses say it."""
+"""The meanings of keys and options, read from the docstrings of the config dataclasses."""
 
 import functools
 import inspect
@@ -11,7 +11,7 @@ _EXAMPLE = re.compile(r" Example: ``(.*)``\.$")
 
 @functools.cache
 def _entries(cls: type) -> Mapping[str, str]:
-    """Return name → text of the entries in the numpydoc sections of a class's own docstring."""
+    """Return name → text of the entries in the numpydoc sections of a class's own docstring; bases are not read."""
     texts: dict[str, str] = {}
     names: list[str] = []
     for section in _SECTION.findall(inspect.cleandoc(cls.__doc__ or "") + "\n"):
@@ -24,12 +24,12 @@ def _entries(cls: type) -> Mapping[str, str]:
 
 
 def meaning(cls: type | None, name: str) -> str:
-    """Return what a field means: the entry under its name, from the class itself or the nearest base; or nothing."""
+    """Return the meaning of a field, from the class or its nearest base that has an entry; empty if none has."""
     return _EXAMPLE.sub("", _entry(cls, name))
 
 
 def example(cls: type | None, name: str) -> str:
-    """Return the words of the example that ends a field's entry, as they follow a command; or nothing."""
+    """Return the example at the end of a field's entry: the words after the command's name; empty if there is none."""
     found = _EXAMPLE.search(_entry(cls, name))
     return found[1] if found else ""
 

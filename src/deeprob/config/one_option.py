@@ -1,4 +1,4 @@
-"""A choice in a group and its values in one text, such as ``sgd lr=0.1 momentum=0.9``: for lists of choices."""
+"""An option and its values in one text, such as ``sgd lr=0.1 momentum=0.9``, for keys that list several options."""
 
 import shlex
 from typing import Any
@@ -12,12 +12,12 @@ from deeprob.errors import UserError, did_you_mean
 
 
 def chosen(group: str, text: str, key: str) -> Any:
-    """Return the config that a text describes: the name of an option of a group, then words as in an override.
+    """Return the config that a text describes: the name of an option of a group, then ``key=value`` words.
 
     Raises
     ------
     UserError
-        When there is no such option or value; names the `key` under which the text stands.
+        If the option, a key or a value does not exist. The message starts with `key`, the key that holds the text.
     """
     try:
         name, *words = shlex.split(text) or [""]

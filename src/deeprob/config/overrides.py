@@ -1,4 +1,4 @@
-"""What people type: strict about types, and every mistake of Hydra's explained in one line."""
+"""Overrides (``key=value`` words): parsing, strict type checks, and one-line explanations of Hydra's errors."""
 
 import dataclasses
 import functools
@@ -32,16 +32,16 @@ from deeprob.errors import UserError, did_you_mean
 
 LONGEST_RANGE = 1_000_000
 MERGING = "Error merging override "
-"""What Hydra's error about a value starts with; the word follows."""
+"""The start of Hydra's error about a value; the override follows."""
 
 
 def parse(words: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
-    """Parse ``key=value`` words; a sweep's ``glob(…)`` needs the loader, which knows the options.
+    """Parse ``key=value`` words. The loader is needed for ``glob(…)`` in a sweep: it knows the options.
 
     Raises
     ------
     UserError
-        Names the word that cannot be read.
+        If a word cannot be read, or its range is too long; names the word.
     """
     parsed = []
     for word in words:
@@ -50,17 +50,17 @@ def parse(words: Sequence[str], loader: ConfigLoader | None = None) -> list[Over
             if not override.key_or_group:
                 raise UserError(f"{word}: cannot be read as key=value (no key)")
             if isinstance(values := override.value(), RangeSweep) and not _ends(values):
-                raise UserError(f"{word}: a range without end, or of more than {LONGEST_RANGE} values")
+                raise UserError(f"{word}: the range has no end, or more than {LONGEST_RANGE} values")
         except OverrideParseException as error:
             raise _unreadable(error, word) from error
-        except (ArithmeticError, RecursionError, ValueError) as error:  # too many digits or brackets
+        except (ArithmeticError, RecursionError, ValueError) as error:  # such as too many digits or brackets
             raise UserError(f"{word}: cannot be read as key=value ({_first_line(error)})") from error
         parsed.append(override)
     return parsed
 
 
 def _ends(values: RangeSweep) -> bool:
-    """Tell whether a range has an end, and not too far away."""
+    """Return whether a range has fewer than `LONGEST_RANGE` steps."""
     assert values.start is not None
     assert values.stop is not None
     return abs(values.stop - values.start) < LONGEST_RANGE * abs(values.step)
@@ -75,21 +75,21 @@ def _unreadable(error: OverrideParseException, word: str) -> UserError:
         reason = "the value does not end; write it without spaces, or quote the whole word"
         return UserError(f"{word}: cannot be read as key=value ({reason})")
     reason, place = str(error), f"LexerNoViableAltException: {word}\n"
-    if reason.startswith(place):  # and in the next line a mark below the letter
+    if reason.startswith(place):  # the next line has a ^ below the letter
         mark = reason.index("^", len(place)) - len(place) - place.index(word)
         reason = f"at {word[mark : mark + 20]}"
     else:
         reason = _first_line(reason.removeprefix(f"Error parsing override '{word}'\n"))
-    return UserError(f"{word}: cannot be read as key=value ({reason}); quote what is special: 'key=\"value\"'")
+    return UserError(f"{word}: cannot be read as key=value ({reason}); quote special characters: 'key=\"value\"'")
 
 
 def check_types(node: DictConfig, words: Sequence[str]) -> None:
-    """Refuse ``2`` and ``yes`` where true or false is meant, and files and lists as options, which Hydra would take.
+    """Raise an error for some values that Hydra would accept.
 
     Raises
     ------
     UserError
-        Names the key.
+        If a boolean key gets a value such as ``2`` or ``yes``, or a group gets a file or a list; names the key.
     """
     for override in parse(words):
         key, value = override.key_or_group, override.value()
@@ -105,29 +105,29 @@ def check_types(node: DictConfig, words: Sequence[str]) -> None:
 
 
 def _is_choice(value: Any) -> bool:
-    """Tell whether a group can have a value: the name of an option, or values of the one chosen."""
+    """Return whether a value fits a group: the name of an option, a sweep, or values for the chosen option."""
     plain = isinstance(value, str) and re.fullmatch(r"[\w.-]+(?<!\.yaml)", value)
     return bool(plain) or isinstance(value, dict | Sweep)
 
 
 def _resolved(field: BooleanNode, value: Any) -> Any:
-    """Return what an interpolation given for a field stands for, before it is made to fit; its own value if none."""
+    """Return the value that an interpolation resolves to, not converted to the field's type; other values unchanged."""
     if "${" not in str(value):
         return value
     try:
         return AnyNode(value, parent=field._get_parent())._dereference_node()._value()
     except OmegaConfBaseException:
-        return True  # what cannot be resolved is reported with all else that cannot
+        return True  # interpolations that cannot be resolved are reported later
 
 
 def explain(error: Exception, words: Sequence[str], part: str = "") -> UserError:
-    """Return the one line that says what was wrong with the words, or a part of the config, given what Hydra raised."""
+    """Return a one-line error for an exception of Hydra. It names the word, key or `part` of the config at fault."""
     has_cause = str(error).startswith(MERGING) or isinstance(error.__cause__, OmegaConfBaseException)
     cause = error.__cause__ if has_cause and isinstance(error.__cause__, Exception) else error
     key = str(getattr(cause, "full_key", None) or "")
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
-        return UserError(f"{mark.name}, line {mark.line + 1}: no YAML of a config ({error.problem}); correct it")
+        return UserError(f"{mark.name}, line {mark.line + 1}: not valid YAML ({error.problem}); correct it")
     if isinstance(error, MissingConfigException):
         return _missing_option(error, words)
     if "Key 'experiment' not in 'TrainConfig'" in str(error):
@@ -152,7 +152,7 @@ def explain(error: Exception, words: Sequence[str], part: str = "") -> UserError
 
 @contextmanager
 def explained(words: Sequence[str], *others: type[Exception], part: str = "") -> Iterator[None]:
-    """Explain what Hydra and OmegaConf raise over some words or a part of the config; where there are any, `others`."""
+    """Turn errors of Hydra and OmegaConf into one-line errors; also `others`, if there are `words` or a `part`."""
     known = others if words or part else ()
     kinds: tuple[type[Exception], ...] = (HydraException, OmegaConfBaseException, *known)
     try:
@@ -168,12 +168,12 @@ def _key_in(word: str) -> str:
 
 
 def _merged(error: Exception) -> str:
-    """Return the word that Hydra was about to follow when it failed, if it says so."""
+    """Return the override that Hydra failed to merge, if its error names it; else an empty text."""
     return str(error).removeprefix(MERGING) if str(error).startswith(MERGING) else ""
 
 
 def _blamed(error: Exception, key: str, words: Sequence[str]) -> Iterator[str]:
-    """Yield the words that an error speaks of, surest first."""
+    """Yield the words that may have caused an error, the most likely first."""
     yield from (word for word in words if word == _merged(error))
     yield from (word for word in words if key and _key_in(word).startswith(key))
     yield from (word for word in words if word.lstrip("+~") in str(error))
@@ -184,7 +184,10 @@ def _blamed(error: Exception, key: str, words: Sequence[str]) -> Iterator[str]:
 
 
 def _first_line(error: object) -> str:
-    """Return the first line of a message, with the next where that ends in a colon; all of why a call is refused."""
+    """Return the first line of a message.
+
+    If the first line ends in a colon, the second is added. Errors of instantiation keep all lines but ``full_key``.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     if isinstance(error, InstantiationException):
         return " ".join(line for line in lines if not line.startswith("full_key:"))
@@ -207,7 +210,7 @@ def _wrong_option(word: str, group: str) -> UserError:
 
 
 def _only_expected(key: str) -> str:
-    """Return what the key of a group's option accepts, if it accepts the same in every option that has it."""
+    """Return what an option's key accepts, in words; empty if the options of its group differ in this."""
     group, _, rest = key.partition(".")
     accepted = {expected(cls, rest.partition(".")[0]) for cls in options(group).values()} - {""}
     return f"expected {accepted.pop()}" if len(accepted) == 1 else ""
@@ -229,7 +232,7 @@ def _unknown_key(key: str, parent: DictConfig) -> UserError:
 
 
 def _meant(name: str, group: str, root: DictConfig) -> list[str]:
-    """Return the keys that may be meant: of that name, or called so elsewhere; those of a group if it has any."""
+    """Return the keys that have this name, here or in another framework; those in `group` are preferred."""
     groups = [str(part) for part in root if options(str(part))]
     chosen = [*_paths(root), *(["hydra.run.dir"] if "trainer" in root else [])]
     others = {f"{part}.{f.name}" for part in groups for cls in options(part).values() for f in dataclasses.fields(cls)}
@@ -274,19 +277,19 @@ def _wrong_value(cause: ValidationError, word: str) -> UserError:
 
 @functools.lru_cache(maxsize=4096)
 def override_of(word: str, loader: ConfigLoader | None = None) -> Override:
-    """Return what a word says, which takes Hydra a millisecond; a sweep has the same words in many jobs.
+    """Parse a word. The result is cached: Hydra needs a millisecond, and the jobs of a sweep share many words.
 
     Parameters
     ----------
     word
         Such as ``optimizer.lr=1e-3``.
     loader
-        Knows the options that a sweep's ``glob(…)`` stands for.
+        Resolves ``glob(…)`` in a sweep.
 
     Raises
     ------
     OverrideParseException
-        When it cannot be read.
+        If the word cannot be read.
     """
     (override,) = OverridesParser.create(loader).parse_overrides([word])
     return override

@@ -1,14 +1,14 @@
-"""Typed configs: a dataclass for each choice, registered as the schema of its YAML file, validated in one place.
+"""Typed configs: one dataclass per option, registered as the schema of its YAML file, and validated here.
 
-A group option is a dataclass beside the class that it builds::
+An option of a group is a dataclass next to the class that it builds::
 
     @register("optimizer", "sgd")
     @dataclass(kw_only=True, slots=True)
     class SGDConfig(OptimizerConfig):
         lr: float = number(1e-3, above=0)
 
-The field of a whole config that holds a choice bears its group's name. `load` turns what Hydra composed into these
-dataclasses; `deeprob.config.config_file` carries them through a run's ``config.yaml``.
+In the config of a command, the field that holds the chosen option has the name of the group. `load` turns a composed
+config into these dataclasses; `deeprob.config.config_file` writes them to a run's ``config.yaml`` and reads them back.
 """
 
 import dataclasses
@@ -30,16 +30,16 @@ from deeprob.errors import UserError, did_you_mean, memory_errors
 T = TypeVar("T")
 
 _OPTIONS: dict[str, dict[str, type]] = {}
-_SURROGATE = re.compile("[\ud800-\udfff]")  # Python's stand-in for bytes that are no UTF-8
+_SURROGATE = re.compile("[\ud800-\udfff]")  # how Python represents bytes that are not valid UTF-8
 
 
 def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
-    """Make a dataclass the schema ``/schema/<group>/<name>`` of an option; without a group, of a whole config.
+    """Register a dataclass as the schema ``/schema/<group>/<name>`` of an option, or without a group of a command.
 
     Raises
     ------
     ValueError
-        When another class has the name: what is known of that one, such as an update rule, would be used for this one.
+        If another class has the name already.
     """
 
     def decorate(cls: type[T]) -> type[T]:
@@ -77,12 +77,12 @@ def name_of(config: object) -> str:
     return next(name for group in _OPTIONS.values() for name, cls in group.items() if cls is type(config))
 
 
-# ---------------------------------------------------------------- what a value may be
+# ---------------------------------------------------------------- accepted values
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What a field accepts: a test, and the words that say it."""
+    """The values that a field accepts: a test, and its description in words."""
 
     holds: Callable[[Any], bool]
     expected: str
@@ -110,9 +110,10 @@ def number(
     listed: bool = False,
     whole: bool | None = None,
 ) -> Any:
-    """Declare a finite number within bounds, or if `listed` a list of them; `words` and null may stand in its place.
+    """Declare a field for a finite number within bounds, or a list of such numbers if `listed`.
 
-    It is a whole one, of 64 bits, unless `default` is a float or `whole` says otherwise.
+    The field also accepts the `words`, and null if `optional`. The number is a whole number of 64 bits unless `default`
+    is a float; `whole` overrides this.
     """
 
     def holds(value: Any) -> bool:
@@ -136,7 +137,7 @@ def number(
 
 
 def choice(default: Any, among: Sequence[Any], *, optional: bool = False) -> Any:
-    """Declare a word out of a few (or true or false), or null."""
+    """Declare a field for one of a few words (or true and false), and for null if `optional`."""
     words_for_it = f"one of {', '.join([*(str(word) for word in among), *(['null'] if optional else [])])}"
     words_for_it = words_for_it.replace("True", "true").replace("False", "false")
     return field(
@@ -146,7 +147,7 @@ def choice(default: Any, among: Sequence[Any], *, optional: bool = False) -> Any
 
 
 def some_words(*, or_none: bool = False) -> Any:
-    """Declare a list of one word or more (`or_none`: or of none), or null, the default."""
+    """Declare a field for a list of words, or null, the default. With `or_none` the list may be empty."""
     accepted = Accepted(
         lambda value: value is None or len(value) > 0 or or_none, "a list of words, as in [a,b], or null"
     )
@@ -154,7 +155,7 @@ def some_words(*, or_none: bool = False) -> Any:
 
 
 def expected(cls: type | None, name: str) -> str:
-    """Return what the field `name` of a config accepts, in words; empty for what is no field."""
+    """Return what the field `name` of a config accepts, in words; empty if there is no such field."""
     if not dataclasses.is_dataclass(cls):
         return ""
     fields = {f.name: f for f in dataclasses.fields(cls)}
@@ -167,7 +168,7 @@ def expected(cls: type | None, name: str) -> str:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Tell whether a value is of a field's type, taken exactly: true is no number, and 2.0 no whole one."""
+    """Return whether a value has exactly the type of a field: true is not a number, 2.0 is not a whole number."""
     if hint is Any:
         return True
     if isinstance(hint, UnionType):
@@ -187,11 +188,11 @@ def load(cls: type[T], node: DictConfig) -> T:
     Raises
     ------
     UserError
-        For a missing or unknown key, a value out of range, or values that contradict each other; names the key.
+        If a key is missing or unknown, a value is out of range, or values contradict each other; names the key.
     """
     try:
         kind: Any = OmegaConf.get_type(node)
-        absent = {f.name for f in dataclasses.fields(kind)} - set(node)  # Hydra's ~key can take keys away
+        absent = {f.name for f in dataclasses.fields(kind)} - set(node)  # ~key in an override removes a key
         for key in sorted({key.partition("[")[0] for key in OmegaConf.missing_keys(node) | absent}):
             raise UserError(f"{key} is missing: add {key}=… to the command")
         unknown = next(_unknown_keys(node), None)
@@ -208,7 +209,7 @@ def load(cls: type[T], node: DictConfig) -> T:
 
 
 def _unknown_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    """Yield a line for each key that its dataclass does not have (Hydra's ``+key=value`` can add such keys)."""
+    """Yield a message for each key that its dataclass does not have; ``+key=value`` can add such keys."""
     cls = OmegaConf.get_type(node)
     known = {f.name for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set(node)
     for name in node:

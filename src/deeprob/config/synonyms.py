@@ -1,4 +1,4 @@
-"""Words that people know from other frameworks, and what they are called here; for "did you mean" alone."""
+"""Names of keys, options and values in other frameworks, and their names here; only for "did you mean"."""
 
 from collections.abc import Mapping
 
@@ -67,7 +67,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     for words in _MEANT.values()
     for synonym in words.split()
 }
-"""What a key is called elsewhere → the keys that may be meant."""
+"""Name in other frameworks → the keys here that may be meant."""
 
 OPTIONS: Mapping[str, Mapping[str, str]] = {
     "model": {
@@ -109,7 +109,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
         "hist": "color_histogram", "colour_histogram": "color_histogram", "zca": "whiten", "whitening": "whiten",
     },
 }  # fmt: skip
-"""Group → what an option is called elsewhere → the option; empty for what has no counterpart here."""
+"""Group → name in other frameworks → the option here; an empty text where no option corresponds."""
 
 _ACTIVATIONS = {
     "swish": "silu", "none": "identity", "linear": "identity", "logistic": "sigmoid", "rectifier": "relu",
@@ -127,4 +127,4 @@ VALUES: Mapping[str, Mapping[str, str]] = {
     "trainer.batch_size": {"all": "full", "max": "full"},
     "features.standardize": {"true": "feature", "false": "none"},
 }  # fmt: skip
-"""Key → what a value is called elsewhere → the value; empty for what has no counterpart here."""
+"""Key → name in other frameworks → the value here; an empty text where no value corresponds."""

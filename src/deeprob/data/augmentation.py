@@ -43,15 +43,15 @@ class Augmentation:
 
 @dataclass(kw_only=True, slots=True)
 class PicturesConfig(DatasetConfig):
-    """Fields of every dataset of pictures: its `Augmentation`.
+    """Fields of every dataset of pictures, which set its `Augmentation`.
 
     Attributes
     ----------
     flip
-        Whether to mirror half of the training pictures, left to right, drawn anew at each update.
+        Whether to mirror a random half of the training pictures, left to right, in each update.
     crop
-        The number of pixels by which training pictures are shifted at most, drawn anew at each update. What comes
-        in from outside is black.
+        The largest number of pixels by which a training picture is shifted, at random in each update. Pixels from
+        outside the picture are black.
     """
 
     flip: bool = False

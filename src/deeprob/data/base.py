@@ -20,17 +20,15 @@ from deeprob.errors import UserError
 class DatasetConfig:
     """Fields of every dataset.
 
-    `seed` draws generated points and splits. Runs whose own seeds differ therefore see the same examples.
-
     Attributes
     ----------
     limit
         The number of training examples that are kept, drawn evenly from the classes. null keeps all.
     val_fraction
-        The share of the training examples that is held out as the validation split. 0 holds none out.
+        The share of the training examples that is held out as the validation split. 0 makes no validation split.
     seed
-        The seed that draws generated points and splits. It is apart from the run's ``seed``, so that runs with
-        other seeds see the same examples.
+        The seed of generated points and random splits. It is separate from the run's ``seed``, so runs with different
+        seeds have the same examples.
     """
 
     batch_size_hint: ClassVar[int] = 128

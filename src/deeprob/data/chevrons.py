@@ -13,7 +13,7 @@ from deeprob.data.planar import PlanarConfig
 @register("dataset", "chevrons")
 @dataclass(kw_only=True, slots=True)
 class ChevronsConfig(PlanarConfig):
-    """Points above and below x₂ = |x₁|: stripes of a `thickness`, a `gap` apart.
+    """Two V-shaped stripes, one above and one below the line x₂ = |x₁|.
 
     Attributes
     ----------

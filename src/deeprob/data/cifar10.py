@@ -23,16 +23,16 @@ _FAILURES = (OSError, RuntimeError, ValueError, EOFError, http.client.HTTPExcept
 @register("dataset", "cifar10")
 @dataclass(kw_only=True, slots=True)
 class CIFAR10Config(PicturesConfig):
-    """50,000 pictures to train on and 10,000 to test, 32×32, ten classes (Krizhevsky, 2009).
+    """CIFAR-10 (Krizhevsky, 2009): 50,000 training and 10,000 test pictures of 32×32 pixels, in ten classes.
 
     Attributes
     ----------
     root
-        The folder of ``cifar-10-python.tar.gz``, or of what was unpacked from it. Example: ``dataset.root=FOLDER``.
+        The folder of ``cifar-10-python.tar.gz`` or of its unpacked files. Example: ``dataset.root=FOLDER``.
     download
-        Whether to fetch the archive (163 MB) when it is not there.
+        Whether to download the archive (163 MB) if it is not there.
     url
-        Another address of the same archive. null is the official one. Example:
+        The address of the archive. null is the official address. Example:
         ``dataset.url=https://host/cifar-10-python.tar.gz``.
     """
 
@@ -83,7 +83,7 @@ def _fault(culprit: Path, reason: str, root: Path) -> UserError:
     from torchvision.datasets import CIFAR10
 
     return UserError(
-        f"{culprit}: no whole CIFAR-10 there ({reason}); put the official {CIFAR10.filename} into {root} by hand, "
+        f"{culprit}: CIFAR-10 is not complete there ({reason}); put the official {CIFAR10.filename} into {root}, "
         f"or set dataset.url to an address that has it (the official one, {CIFAR10.url}, is slow)"
     )
 

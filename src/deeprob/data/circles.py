@@ -14,7 +14,7 @@ from deeprob.data.planar import PlanarConfig
 @register("dataset", "circles")
 @dataclass(kw_only=True, slots=True)
 class CirclesConfig(PlanarConfig):
-    """Rings of radius 1/K, 2/K, …, 1, with `noise` the standard deviation of the radius.
+    """Concentric rings, one for each of K classes, with the radii 1/K, 2/K, …, 1.
 
     Attributes
     ----------

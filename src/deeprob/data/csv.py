@@ -22,26 +22,26 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " "}
 @register("dataset", "csv")
 @dataclass(kw_only=True, slots=True)
 class CSVConfig(DatasetConfig):
-    """A table; the share `test_fraction` of its rows is held out for the test.
+    """Your own table, a CSV file: some columns are predicted from the others.
 
     Attributes
     ----------
     root
-        The file, in UTF-8. Example: ``dataset=csv dataset.root=TABLE.csv``.
+        The file of the table, in UTF-8. Example: ``dataset=csv dataset.root=TABLE.csv``.
     task
-        What is predicted. ``classification`` takes a column of labels, ``regression`` columns of numbers.
+        The kind of prediction. ``classification`` predicts a column of labels, ``regression`` columns of numbers.
     targets
-        The columns that are predicted. They are given by name, or without a header by place, from 0. null takes the
-        last column. Example: ``dataset.targets=[kind]``.
+        The columns that are predicted. They are given by name, or by number from 0 if there is no header. null takes
+        the last column. Example: ``dataset.targets=[kind]``.
     inputs
-        The columns that the targets are predicted from. They are given like `targets`. null takes all other
-        columns. Example: ``dataset.inputs=[length,width]``.
+        The columns from which the targets are predicted. They are given like `targets`. null takes all other columns.
+        Example: ``dataset.inputs=[length,width]``.
     header
-        Whether the first line has the names of columns. null takes it for names if no cell of it is a number.
+        Whether the first line holds the names of the columns. null means yes if no cell of the line is a number.
     delimiter
-        The sign between cells. ``auto`` takes the one that occurs most in the first line.
+        The character between cells. ``auto`` takes the one that is most frequent in the first line.
     test_fraction
-        The share of the rows that is held out for the test.
+        The share of the rows that is held out as the test split.
     """
 
     root: str = MISSING
@@ -79,7 +79,9 @@ class CSVConfig(DatasetConfig):
             splits = self.hold_out(Examples(numbers, table.numbers(targets)), self.test_fraction, ())
             return replace(splits, columns=columns, target_columns=table.header_of(targets))
         if len(targets) > 1:
-            raise UserError("dataset.targets: classes stand in one column; numbers need dataset.task=regression")
+            raise UserError(
+                "dataset.targets: classes are given by one column; to predict numbers, set dataset.task=regression"
+            )
         labels, classes = table.labels(targets[0])
         return replace(self.hold_out(Examples(numbers, labels), self.test_fraction, classes), columns=columns)
 
@@ -121,7 +123,7 @@ class Table:
             cell = self.rows[row][columns[column]]
             raise UserError(
                 f"{self.path}, line {self.lines[row]}, column {self.names[columns[column]]}: "
-                f"{cell[:40]!r} is no finite number; correct it, or leave the row or the column out"
+                f"{cell[:40]!r} is not a finite number; correct it, or leave the row or the column out"
             )
         return values
 
@@ -154,7 +156,9 @@ def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
         if len(row) != len(rows[0]):
             raise UserError(f"{path}, line {line}: {len(row)} cells, but line {lines[0]} has {len(rows[0])}")
     if len(rows[0]) < 2:
-        raise UserError(f"{path}: one column only; a table needs two or more (dataset.delimiter says what parts them)")
+        raise UserError(
+            f"{path}: only one column; a table needs two or more (dataset.delimiter sets the sign between them)"
+        )
     named = all(math.isnan(_number(cell)) for cell in rows[0]) if header is None else header
     names = tuple(rows[0]) if named else tuple(str(place) for place in range(len(rows[0])))
     if named:
@@ -162,7 +166,7 @@ def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
         for place, name in enumerate(names):
             if not name or name in names[:place]:
                 fault = f"the name {name} again" if name else "no name"
-                raise UserError(f"{path}: column {place + 1} has {fault}; each needs one of its own")
+                raise UserError(f"{path}: column {place + 1} has {fault}; each column needs its own name")
     if len(rows) < 2:
         raise UserError(f"{path}: {len(rows)} row(s) of data; it needs two or more")
     return Table(path, names, rows, lines, named)

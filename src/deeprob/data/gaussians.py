@@ -14,7 +14,7 @@ from deeprob.data.examples import Examples, Splits
 @register("dataset", "gaussians")
 @dataclass(kw_only=True, slots=True)
 class GaussiansConfig(DatasetConfig):
-    """`classes` standard normal clouds in `inputs` dimensions; their centres are normal with deviation `separation`.
+    """Clouds of normally distributed points around random centres, one cloud for each class.
 
     Two centres are about separation·√(2·inputs) apart: the more inputs, the easier the classes are to separate.
 
@@ -23,9 +23,9 @@ class GaussiansConfig(DatasetConfig):
     classes
         The number of clouds, one for each class.
     inputs
-        The number of inputs, which is the dimension of the clouds.
+        The number of inputs of an example, which is the dimension of the clouds.
     separation
-        The standard deviation of the centres. The larger it is, the further the clouds are apart.
+        The standard deviation of the centres. A larger value moves the clouds further apart.
     points_per_class
         The number of training points of each class.
     test_points_per_class

@@ -17,18 +17,18 @@ from deeprob.errors import UserError
 @register("dataset", "image_folder")
 @dataclass(kw_only=True, slots=True)
 class ImageFolderConfig(PicturesConfig):
-    """Class folders of pictures of one size, or of any size when `image_size` crops and scales them to a square.
+    """Your own pictures, in one folder for each class.
 
     Attributes
     ----------
     root
-        The folder of pictures. It has train/CLASS/ and test/CLASS/, or class folders alone. Example:
+        The folder of pictures. It has train/CLASS/ and test/CLASS/, or only one folder per class. Example:
         ``dataset=image_folder dataset.root=FOLDER``.
     image_size
-        The side in pixels of the square to which each picture is cropped and scaled. null keeps pictures that are
-        all of one size.
+        The side in pixels of the square to which each picture is cropped and scaled. null keeps the pictures as they
+        are, which must then all have the same size.
     test_fraction
-        The share of the pictures that is held out for the test, where there is no folder test/.
+        The share of the pictures that is held out as the test split. It is not used if there is a folder test/.
     """
 
     root: str = MISSING

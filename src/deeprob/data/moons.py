@@ -14,12 +14,12 @@ from deeprob.data.planar import PlanarConfig
 @register("dataset", "moons")
 @dataclass(kw_only=True, slots=True)
 class MoonsConfig(PlanarConfig):
-    """Two half circles of radius 1, with `noise` the standard deviation of each coordinate.
+    """Two interleaved half circles, one for each class.
 
     Attributes
     ----------
     noise
-        The standard deviation of each coordinate. The half circles have radius 1.
+        The standard deviation of the noise in each coordinate. The half circles have radius 1.
     """
 
     name: ClassVar[str] = "moons"

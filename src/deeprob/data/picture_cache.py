@@ -175,7 +175,7 @@ def _write(key_in: Mapping[Path, str], pictures: Pictures, paths: Sequence[str])
             return
         except OSError as error:
             reasons.append(f"{folder} ({error.strerror})")
-    note(f"the decoded pictures cannot be kept in {' or '.join(reasons)}; they will be decoded anew each time")
+    note(f"the decoded pictures cannot be kept in {' or '.join(reasons)}; they will be decoded again each time")
 
 
 def _updated(files: Files, wanted: Tensor, size: int | None, kept: Pictures) -> Pictures:

@@ -104,7 +104,7 @@ def split_folders(root: Path) -> dict[str, str]:
         there = " and ".join(f"{name}/" for name in found.values())
         raise UserError(
             f"dataset.root={root} has {there} but no {' and no '.join(missing)}; it needs train/ and test/, "
-            "or class folders alone"
+            "or only class folders"
         )
     return {split: found[split] for split in ("train", "val", "test") if split in found}
 
@@ -124,7 +124,7 @@ def _classes(root: Path, folders: list[str]) -> list[str]:
             raise UserError(f"dataset.root={root}: the class folder {odd[0]}/ is in only one of {first}/ and {other}/")
     if unused:
         more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
-        note(f"dataset.root={root}: of no split or class, and so not used: {', '.join(unused[:3])}{more}")
+        note(f"dataset.root={root}: not in a split or class, and so not used: {', '.join(unused[:3])}{more}")
     return classes
 
 
@@ -137,7 +137,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
             if _NO_NAME.search(entry.name):
                 raise UserError(f"{entry.path}: a name with a control character, or not in UTF-8; rename it")
             if entry.is_symlink() and not Path(entry).exists():
-                raise UserError(f"{entry.path}: a link to nothing; correct or remove it")
+                raise UserError(f"{entry.path}: a broken link; correct or remove it")
             yield entry
 
 
@@ -159,9 +159,11 @@ def _pictures(folder: Path) -> list[os.DirEntry[str]]:
     entries = list(_entries(folder))
     for entry in entries:
         if not _is_picture(entry):
-            raise UserError(f"{entry.path}: not a picture by its name ({', '.join(SUFFIXES)}); move it elsewhere")
+            raise UserError(
+                f"{entry.path}: its name is not that of a picture ({', '.join(SUFFIXES)}); move it elsewhere"
+            )
         if not entry.is_file():
-            raise UserError(f"{entry.path}: no file; a class folder has pictures alone, so move it elsewhere")
+            raise UserError(f"{entry.path}: not a file; a class folder has only pictures, so move it elsewhere")
     if not entries:
         raise UserError(f"{folder}: a class folder with no picture; add some or remove the folder")
     return entries

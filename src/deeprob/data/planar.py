@@ -19,13 +19,13 @@ class PlanarConfig(DatasetConfig):
     Attributes
     ----------
     name
-        What the draws are called.
+        The name of the random draws.
     points_per_class
         The number of training points of each class.
     test_points_per_class
         The number of test points of each class.
     distractors
-        The number of columns of standard normal noise beside the two coordinates. They say nothing about the class.
+        The number of further inputs that are only noise (standard normal). They say nothing about the class.
     """
 
     batch_size_hint: ClassVar[int] = 32

@@ -13,7 +13,7 @@ from deeprob.data.examples import Examples, Splits
 @register("dataset", "random_regression")
 @dataclass(kw_only=True, slots=True)
 class RandomRegressionConfig(DatasetConfig):
-    """`examples` with `inputs` and `outputs` numbers each, all standard normal: a network can only memorize them.
+    """Random inputs with random targets, all standard normal: a network can only memorize them.
 
     Attributes
     ----------

@@ -14,14 +14,14 @@ from deeprob.data.planar import PlanarConfig
 @register("dataset", "spirals")
 @dataclass(kw_only=True, slots=True)
 class SpiralsConfig(PlanarConfig):
-    """Spirals with one arm per class: each arm makes `turns` whole turns, and `noise` is in radians.
+    """A spiral with one arm for each class.
 
     Attributes
     ----------
     classes
         The number of arms, one for each class.
     turns
-        How far each arm winds, in whole turns.
+        The number of turns of each arm; 0.5 is half a turn.
     noise
         The standard deviation of a point's angle, in radians.
     """

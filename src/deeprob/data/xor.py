@@ -13,12 +13,12 @@ from deeprob.data.planar import PlanarConfig
 @register("dataset", "xor")
 @dataclass(kw_only=True, slots=True)
 class XorConfig(PlanarConfig):
-    """Points of [−1, 1]², with `noise` the standard deviation added to each coordinate after the class is known.
+    """Exclusive or: the class of a point depends on whether its two coordinates have the same sign.
 
     Attributes
     ----------
     noise
-        The standard deviation of what is added to each coordinate after the class is known.
+        The standard deviation of the noise in each coordinate. The class is that of the point without noise.
     """
 
     name: ClassVar[str] = "xor"

@@ -21,23 +21,23 @@ CODES = ("triangle", "hard", "threshold")
 @register("features", "bag_of_words")
 @dataclass(kw_only=True, slots=True)
 class BagOfWordsConfig(PatchFeaturesConfig):
-    """Patches compared with a codebook.
+    """A bag of visual words: how often the patches of a picture resemble each word of a learned codebook.
 
     Attributes
     ----------
     words
         The number of words in the codebook.
     code
-        The words that a patch counts for: ``hard``, ``triangle`` or ``threshold``. With ``hard`` it is the nearest
-        word. With ``triangle`` it is each word nearer than the mean distance. With ``threshold`` it is each word,
-        or its opposite, in whose direction the patch goes far enough.
+        The rule by which a patch counts for words. ``hard`` counts the nearest word. ``triangle`` counts each word
+        that is nearer than the mean distance. ``threshold`` counts each word, or its opposite, whose dot product with
+        the patch is large enough.
     threshold
-        How far a patch must go in a word's direction with code=threshold, in units of whitened patches.
+        The smallest dot product of a patch and a word that counts with code=threshold, in units of whitened patches.
     epsilon
-        What is added to variances along principal axes before patches are whitened. Its unit is the mean variance.
-        null does not whiten.
+        A number that is added to the variances along principal axes before patches are whitened. Its unit is the mean
+        variance. null does not whiten.
     iterations
-        The number of times that learning moves the words.
+        The number of iterations of the algorithm that learns the words.
     """
 
     words: int = number(1600, minimum=2)
@@ -50,7 +50,7 @@ class BagOfWordsConfig(PatchFeaturesConfig):
         """Yield a message for each contradiction between fields."""
         yield from PatchFeaturesConfig.problems(self)
         if self.words > self.samples:
-            yield f"words={self.words}: need as many patches to learn from; raise samples={self.samples}"
+            yield f"words={self.words}: learning needs as many patches or more; raise samples={self.samples}"
 
     def build(self, input_shape: tuple[int, ...]) -> "BagOfWords":
         """Return the feature, its codebook not yet learned.

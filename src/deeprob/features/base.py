@@ -19,13 +19,14 @@ _ROUNDING = 8
 
 @dataclass(kw_only=True, slots=True)
 class FeaturesConfig:
-    """Fields of every feature: `standardize` chooses which numbers share a mean and deviation (see `Standardize`).
+    """Fields of every feature.
 
     Attributes
     ----------
     standardize
-        What is standardised to mean 0 and deviation 1. ``feature`` is each number on its own, ``channel`` each
-        channel as a whole. Mean and deviation are those of the training split.
+        The numbers that are standardised together to mean 0 and deviation 1. ``feature`` takes each number on its
+        own, ``channel`` all numbers of a channel, ``none`` does nothing. Mean and deviation are those of the training
+        split (see `Standardize`).
     """
 
     unchanged: ClassVar[bool] = False  # whether `extract` changes nothing, so that batches can be augmented

@@ -17,7 +17,7 @@ _CHUNK = 4096  # examples in memory at once, at each part
 @register("features", "chain")
 @dataclass(kw_only=True, slots=True)
 class ChainConfig(PartsConfig):
-    """Features one after another: each part takes the standardised output of the part before."""
+    """Several features in sequence: each takes the standardised output of the one before."""
 
     parts: list[Any] = field(default_factory=lambda: ["hog", "whiten"], metadata={"accepted": PARTS})
 

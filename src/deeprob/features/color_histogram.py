@@ -16,18 +16,18 @@ SPACES = ("hsv", "rgb")
 @register("features", "color_histogram")
 @dataclass(kw_only=True, slots=True)
 class ColorHistogramConfig(PictureFeaturesConfig):
-    """Shares of pixels by color.
+    """Color histograms: the shares of pixels whose color is in each bin.
 
     Attributes
     ----------
     space
-        The space of colors. ``hsv`` is hue (an angle, whose last bin is beside the first), saturation and value.
+        The color space. ``hsv`` is hue, saturation and value; hue is an angle, so its last bin is next to its first.
     bins
         The number of bins of each channel.
     joint
-        Whether to count triples of bins, bins³ of them, instead of each channel on its own.
+        Whether to count combinations of the three channels, in bins³ bins, instead of each channel on its own.
     soft
-        Whether a pixel between the centres of two bins counts for both, the more the nearer it is.
+        Whether a pixel between the centres of two bins counts for both, and more for the nearer one.
     grid
         The number of regions along each side of a picture. Each region has a histogram; 1 takes the whole picture.
     """

@@ -19,17 +19,16 @@ _PIXELS = 2**16
 @register("features", "color_quantization")
 @dataclass(kw_only=True, slots=True)
 class ColorQuantizationConfig(PictureFeaturesConfig):
-    """Shares of pixels by the nearest color of a palette.
+    """Color quantization: the shares of pixels that are nearest to each color of a learned palette.
 
     Attributes
     ----------
     colors
         The number of colors in the palette.
     grid
-        The number of regions along each side of a picture. Colors are counted in each region; 1 takes the whole
-        picture.
+        The number of regions along each side of a picture. Colors are counted in each region; 1 is the whole picture.
     seed
-        The seed that draws the pixels from which the palette is learned.
+        The seed that draws the pixels for learning the palette.
     """
 
     colors: int = number(16, minimum=2, maximum=4096)

@@ -18,7 +18,7 @@ _CHUNK = 4096  # examples whose parts are in memory twice
 @register("features", "concat")
 @dataclass(kw_only=True, slots=True)
 class ConcatConfig(PartsConfig):
-    """Features side by side, each standardised on its own."""
+    """Several features side by side, each standardised on its own."""
 
     parts: list[Any] = field(default_factory=lambda: ["hog", "color_histogram"], metadata={"accepted": PARTS})
 

@@ -57,7 +57,7 @@ def axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
         variances, vectors = torch.linalg.eigh(covariance)
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
         raise UserError(
-            "features: principal axes of inputs that differ so much in size cannot be found; leave some of them out"
+            "features: the inputs differ too much in size to compute principal axes; leave some of them out"
         ) from error
     variances, vectors = variances.flip(0).clamp(min=0), vectors.flip(1)
     largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
@@ -74,5 +74,7 @@ def fit_covariance(name: str, input_shape: tuple[int, ...], most: int = MOST) ->
     """
     count = math.prod(input_shape)
     if count > most:
-        raise UserError(f"features={name}: inputs have {count} numbers, and it takes {most} at most: lower their size")
+        raise UserError(
+            f"features={name}: inputs have {count} numbers, but it takes at most {most}; make the inputs smaller"
+        )
     return count

@@ -90,7 +90,7 @@ def _read(key: str) -> dict[str, Tensor] | None:
     try:
         return Cache(user_cache() / "features").get(key)
     except Damaged as error:
-        note(f"{one_line(error)}; these features are computed anew")
+        note(f"{one_line(error)}; these features are computed again")
         return None
 
 
@@ -110,7 +110,7 @@ def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
         try:
             Cache(user_cache() / "features").put(key, content)
         except OSError as error:
-            note(f"{one_line(error)}; these features cannot be kept, and are computed anew each time")
+            note(f"{one_line(error)}; these features cannot be kept, and are computed again each time")
     return content
 
 

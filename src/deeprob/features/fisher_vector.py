@@ -16,7 +16,7 @@ from deeprob.features.pca import PrincipalAxes, fit_components
 @register("features", "fisher_vector")
 @dataclass(kw_only=True, slots=True)
 class FisherVectorConfig(PatchFeaturesConfig):
-    """Patches compared with a mixture of Gaussians.
+    """A Fisher vector: how the patches of a picture differ from a learned mixture of Gaussians.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class FisherVectorConfig(PatchFeaturesConfig):
     gaussians
         The number of Gaussians in the mixture.
     iterations
-        The number of rounds of expectation and maximisation.
+        The number of iterations of expectation-maximisation (EM), which learns the mixture.
     """
 
     components: int = number(64, minimum=1)

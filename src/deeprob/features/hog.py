@@ -19,24 +19,24 @@ _CLIP = 0.2
 @register("features", "hog")
 @dataclass(kw_only=True, slots=True)
 class HogConfig(PictureFeaturesConfig):
-    """Edge directions in cells of pixels.
+    """Histograms of oriented gradients (HoG): the directions of edges in cells of pixels.
 
     Attributes
     ----------
     cell
         The side of a cell, in pixels.
     directions
-        The number of bins of a cell's histogram.
+        The number of directions, which are the bins of a cell's histogram.
     signed
-        Whether from dark to light is another direction than from light to dark. Then bins go over a whole turn, and
-        over half a turn without it.
+        Whether an edge from dark to light differs from an edge from light to dark. Bins then cover a whole turn, else
+        half a turn.
     soft
         Whether votes are shared between neighbouring directions and cells by linear interpolation.
     norm
-        How the contrasts of each block of cells are made alike. ``l2`` divides by the block's norm; ``l2_hys`` then
-        cuts entries above 0.2 and divides again; ``none`` keeps the strengths of the cells.
+        The normalisation of each block of cells, which evens out contrast. ``l2`` divides by the block's norm.
+        ``l2_hys`` then cuts entries above 0.2 and divides again. ``none`` does not normalise.
     block
-        The side of a block, in cells. Blocks overlap, so that a cell is in several. Without a norm there are no
+        The side of a block, in cells. Blocks overlap, so a cell is in several blocks. With norm=none there are no
         blocks.
     """
 

@@ -16,13 +16,13 @@ PARTS = Accepted(lambda value: len(value) > 0, "a list of features, as in [hog,c
 
 @dataclass(kw_only=True, slots=True)
 class PartsConfig(FeaturesConfig):
-    """Fields of a feature that is made of others.
+    """Fields of a feature that is made of other features.
 
     Attributes
     ----------
     parts
-        The features that this one is made of. Each is a name, or the values to set in one: ``{name:hog,cell:8}``. A
-        part without `standardize` takes that of the whole.
+        The features that this one is made of. Each is a name, or a name with values: ``{name:hog,cell:8}``. A part
+        without its own `standardize` uses that of the whole.
     """
 
     parts: list[Any] = field(default_factory=list, metadata={"accepted": PARTS})

@@ -25,24 +25,24 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
     Attributes
     ----------
     descriptor
-        What describes a patch: the ``levels`` of its pixels, or ``edges``, a histogram of their directions.
+        The description of a patch. ``levels`` are the levels of its pixels, ``edges`` a histogram of edge directions.
     patch
         The side of a patch, in pixels.
     stride
         The distance from one patch to the next, in pixels.
     contrast
-        What is added to a patch's variance before its levels are divided by the root of it. Its unit is a level
-        squared. null leaves levels as they are.
+        A number that is added to a patch's variance before its levels are divided by the deviation. Its unit is a
+        squared level. null leaves the levels as they are.
     grid
         The number of regions along each side of a picture. Patches are pooled over each region; 1 takes the whole
         picture.
     mirror
-        Whether to take the mean over a picture and its mirror image. For a linear classifier it is the same as
-        training on both, and it takes twice the time.
+        Whether to take the mean over a picture and its mirror image. For a linear classifier this equals training on
+        both. It takes twice the time.
     samples
         The number of patches that the feature learns from.
     seed
-        The seed that draws these patches, and what learning starts from.
+        The seed that draws these patches and the start of learning.
     """
 
     descriptor: str = choice("levels", among=DESCRIPTORS)
@@ -80,7 +80,7 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
             descriptor = Levels(shape, self.patch, self.stride, self.contrast)
         if self.grid > (across := min(descriptor.grid)):
             raise UserError(
-                f"features={name} grid={self.grid}: {size}, {across} patches a side; grid is at most {across}"
+                f"features={name} grid={self.grid}: {size}, {across} patches per side; grid is at most {across}"
             )
         return PatchSettings(descriptor, self.standardize, tuple(self.before), self.mirror, self.samples, self.seed)
 

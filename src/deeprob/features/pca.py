@@ -16,12 +16,14 @@ from deeprob.features.linear_map import mapped
 @register("features", "pca")
 @dataclass(kw_only=True, slots=True)
 class PcaConfig(FeaturesConfig):
-    """Inputs along principal axes: ``standardize=feature`` scales them to variance 1, ``none`` keeps their variances.
+    """Principal component analysis (PCA): the inputs along the axes of largest variance.
+
+    ``standardize=feature`` scales each component to variance 1; ``none`` keeps the variances.
 
     Attributes
     ----------
     components
-        The number of principal axes, those of the largest variance.
+        The number of principal axes that are kept, those with the largest variance.
     """
 
     components: int = number(64, minimum=1)
@@ -41,7 +43,9 @@ class PcaConfig(FeaturesConfig):
 def fit_components(name: str, components: int, count: int, what: str) -> None:
     """Raise a `UserError` if there are more components than numbers."""
     if components > count:
-        raise UserError(f"features={name} components={components}: {what} have {count} numbers, so {count} at most")
+        raise UserError(
+            f"features={name} components={components}: {what} have {count} numbers, so components is at most {count}"
+        )
 
 
 class PrincipalAxes(Exact):

@@ -26,12 +26,12 @@ NUMBERS = {"cpu": 640_000, "cuda": 2**27}
 
 @dataclass(kw_only=True, slots=True)
 class PictureFeaturesConfig(FeaturesConfig):
-    """Fields of every feature of pictures: the steps `before` it, in their order (see `deeprob.features.steps`).
+    """Fields of every feature of pictures.
 
     Attributes
     ----------
     before
-        The steps that a picture goes through first, in their order.
+        The steps that a picture goes through first, in this order. See `deeprob.features.steps`.
     """
 
     before: list[str] = dataclasses.field(default_factory=list, metadata={"accepted": _KNOWN_STEPS})

@@ -11,7 +11,10 @@ from deeprob.features.picture_features import PictureFeatures, PictureFeaturesCo
 @register("features", "pixels")
 @dataclass(kw_only=True, slots=True)
 class PixelsConfig(PictureFeaturesConfig):
-    """Levels of pixels after the steps `before`; without any, use ``raw``, which can be augmented."""
+    """The levels of pixels after the steps in `before`.
+
+    Without steps, use ``raw``, which also works with augmentation.
+    """
 
     def build(self, input_shape: tuple[int, ...]) -> "Pixels":
         """Return the feature.

@@ -13,7 +13,7 @@ from deeprob.features.base import Features, FeaturesConfig
 @register("features", "polar")
 @dataclass(kw_only=True, slots=True)
 class PolarConfig(FeaturesConfig):
-    """Radius and angle of points of the plane."""
+    """Polar coordinates: the radius and the angle of points of the plane."""
 
     def build(self, input_shape: tuple[int, ...]) -> "Polar":
         """Return the feature.

@@ -12,7 +12,7 @@ from deeprob.features.base import Features, FeaturesConfig
 @register("features", "raw")
 @dataclass(kw_only=True, slots=True)
 class RawConfig(FeaturesConfig):
-    """No feature but standardisation."""
+    """The raw inputs, only standardised."""
 
     unchanged: ClassVar[bool] = True
 

@@ -14,17 +14,16 @@ from deeprob.features.whitening import METHODS, Whitening
 @register("features", "whiten")
 @dataclass(kw_only=True, slots=True)
 class WhitenConfig(FeaturesConfig):
-    """Inputs whitened.
+    """Whitening: a linear map that makes inputs uncorrelated, with similar variances.
 
     Attributes
     ----------
     epsilon
-        What is added to variances along principal axes before inputs are whitened. Its unit is the mean variance.
-        Axes of far less variance stay faint.
+        A number that is added to the variances along principal axes before inputs are whitened. Its unit is the mean
+        variance. Axes with much less variance stay weak.
     method
-        How inputs are whitened. ``zca`` changes them least, so that whitened pictures look like pictures.
-        ``cholesky`` finds a rotation of that, which to a linear model with L2 is the same, and takes seconds
-        instead of minutes.
+        The method of whitening. ``zca`` changes inputs least, so whitened pictures look like pictures. ``cholesky``
+        gives a rotation of the same result, in seconds instead of minutes. For a linear model with L2 both are equal.
     """
 
     epsilon: float = number(0.1, above=0)

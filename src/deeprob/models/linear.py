@@ -13,7 +13,7 @@ from deeprob.models.base import Model, ModelConfig, dense
 @register("model", "linear")
 @dataclass(kw_only=True, slots=True)
 class LinearConfig(ModelConfig):
-    """f(x) = Wx + b, or Wx.
+    """A linear classifier: f(x) = Wx + b.
 
     Attributes
     ----------

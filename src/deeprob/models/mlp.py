@@ -19,38 +19,33 @@ DEFAULT_LAYERS = 3
 @register("model", "mlp")
 @dataclass(kw_only=True, slots=True)
 class MLPConfig(ModelConfig):
-    """An N-layer network has N weight matrices, so N − 1 hidden layers of `width` units.
-
-    `hidden` lists the width of each hidden layer instead, and so also sets the number of layers. `pieces` matters only
-    for maxout. One layer with an `output_activation` is a perceptron. `init` chooses the initial weights: ``scaled`` by
-    the number of inputs, so that signals keep their size from layer to layer, or ``standard_normal``.
+    """A fully-connected network of N layers: N weight matrices and N − 1 hidden layers.
 
     Attributes
     ----------
     layers
-        The number of weight matrices, so that there are layers − 1 hidden layers. With `hidden` it follows from
-        that.
+        The number of weight matrices; there are layers − 1 hidden layers. With `hidden`, leave it out.
     width
-        The number of units in each hidden layer.
+        The number of units in each hidden layer. It has no effect with `hidden`.
     hidden
-        The number of units of each hidden layer. null takes `layers` and `width` instead. Example:
+        The list of the widths of the hidden layers. null takes `layers` and `width` instead. Example:
         ``model.hidden=[128,64]``.
     activation
         The activation function of the hidden layers.
     pieces
         The number of linear pieces of each maxout unit. Other activations ignore it.
     output_activation
-        The activation function of the scores. With layers=1 the network is the perceptron.
+        The activation function of the scores. With layers=1 the network is then a perceptron.
     bias
         Whether each layer has a bias.
     norm
-        The normalisation after each hidden layer's linear part. ``batch`` is over the examples of a batch,
-        ``layer`` over the units of a layer.
+        The normalisation after each hidden layer's linear part. ``batch`` normalises each unit over the examples of a
+        batch, ``layer`` each example over the units of a layer.
     dropout
         The probability that a hidden unit is set to 0 during training.
     init
-        How weights start. ``scaled`` draws them in proportion to 1/√inputs, so that signals keep their size.
-        ``standard_normal`` draws them with deviation 1.
+        The initial weights. ``scaled`` draws them in proportion to 1/√inputs, so that signals keep their size from
+        layer to layer. ``standard_normal`` draws them with deviation 1.
     """
 
     layers: int = number(DEFAULT_LAYERS, minimum=1, maximum=1000)

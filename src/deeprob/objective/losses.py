@@ -47,7 +47,7 @@ class Loss(ABC):
 @register("loss", "cross_entropy")
 @dataclass(kw_only=True, slots=True)
 class CrossEntropyConfig(LossConfig):
-    """Softmax and negative log-likelihood; `label_smoothing` spreads that share of each target over all classes.
+    """Cross-entropy: softmax and negative log-likelihood.
 
     Attributes
     ----------
@@ -86,12 +86,12 @@ class CrossEntropy(Loss):
 @register("loss", "hinge")
 @dataclass(kw_only=True, slots=True)
 class HingeConfig(LossConfig):
-    """The multi-class support vector machine.
+    """The hinge loss of a multi-class support vector machine.
 
     Attributes
     ----------
     margin
-        The lead of the right score over another one from which on that pair costs nothing.
+        The margin by which the right score must lead another score. A larger lead costs nothing.
     """
 
     margin: float = number(1.0, above=0)
@@ -104,12 +104,12 @@ class HingeConfig(LossConfig):
 @register("loss", "squared_hinge")
 @dataclass(kw_only=True, slots=True)
 class SquaredHingeConfig(LossConfig):
-    """The multi-class support vector machine with squared violations, which is smooth.
+    """The hinge loss of a multi-class support vector machine with squared violations, which is smooth.
 
     Attributes
     ----------
     margin
-        The lead of the right score over another one from which on that pair costs nothing.
+        The margin by which the right score must lead another score. A larger lead costs nothing.
     """
 
     margin: float = number(1.0, above=0)
@@ -138,7 +138,7 @@ class Hinge(Loss):
 @register("loss", "one_vs_all_hinge")
 @dataclass(kw_only=True, slots=True)
 class OneVsAllHingeConfig(LossConfig):
-    """A binary support vector machine for each class against all others."""
+    """The hinge loss of binary support vector machines, one for each class against all others."""
 
     def build(self) -> "OneVsAllHinge":
         """Return the loss."""
@@ -157,7 +157,7 @@ class OneVsAllHinge(Loss):
 @register("loss", "squared_error")
 @dataclass(kw_only=True, slots=True)
 class SquaredErrorConfig(LossConfig):
-    """Squared distance to the target: numbers, or the one-hot code of a class."""
+    """The squared distance to the target, which is a list of numbers or the one-hot code of a class."""
 
     regression: ClassVar[bool] = True
 

@@ -70,7 +70,7 @@ class NoRegularizer(Regularizer):
 @register("regularizer", "l2")
 @dataclass(kw_only=True, slots=True)
 class L2Config(RegularizerConfig):
-    """Ridge: λ ΣW² with `strength` λ.
+    """L2 (ridge): λ ΣW² with `strength` λ.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class L2Config(RegularizerConfig):
 @register("regularizer", "l1")
 @dataclass(kw_only=True, slots=True)
 class L1Config(RegularizerConfig):
-    """Lasso: λ Σ|W| with `strength` λ; `proximal` shrinks by soft thresholds, which makes exact zeros.
+    """L1 (lasso): λ Σ|W| with `strength` λ.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class L1Config(RegularizerConfig):
 @register("regularizer", "elastic_net")
 @dataclass(kw_only=True, slots=True)
 class ElasticNetConfig(RegularizerConfig):
-    """λ(ρ Σ|W| + (1 − ρ) ΣW²) with `strength` λ and `l1_ratio` ρ; `proximal` as for L1.
+    """Elastic net: λ(ρ Σ|W| + (1 − ρ) ΣW²) with `strength` λ and `l1_ratio` ρ.
 
     Attributes
     ----------

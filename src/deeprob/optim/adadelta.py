@@ -12,7 +12,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "adadelta")
 @dataclass(kw_only=True, slots=True)
 class AdadeltaConfig(OptimizerConfig):
-    """Steps scaled by the ratio of running means of squared steps and squared gradients.
+    """Adadelta: steps are scaled by the ratio of running means of squared steps and squared gradients.
 
     s ← ρs + (1 − ρ)∇L², d = √(u + ε)/√(s + ε)·∇L, u ← ρu + (1 − ρ)d², w ← w − lr·d
     (Zeiler, "Adadelta: an adaptive learning rate method", 2012).

@@ -13,7 +13,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "adafactor")
 @dataclass(kw_only=True, slots=True)
 class AdafactorConfig(OptimizerConfig):
-    """Adam without momentum; the second moments of a matrix are the product of a column and a row.
+    """Adafactor: Adam without momentum, which stores a row and a column for the second moments of a matrix.
 
     β₂ is 1 − t^beta2_decay. The step is relative to the size of the weights (at least `eps2`) and clipped at `d`
     (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018). With `eps1` null it is
@@ -22,13 +22,13 @@ class AdafactorConfig(OptimizerConfig):
     Attributes
     ----------
     beta2_decay
-        The power of t by which the second moment's share of new gradients falls; β₂ = 1 − t^beta2_decay.
+        The power c in β₂ = 1 − t^c: the share of new gradients in the second moment falls with the update t.
     eps1
-        A small number below which squared gradients do not go. null takes the precision's smallest step.
+        The lower bound of squared gradients. null takes the machine epsilon of the precision.
     eps2
-        The least size of the weights that steps are relative to.
+        The lower bound of a tensor's size, to which the steps are relative.
     d
-        The largest root mean square of an update; a larger one is scaled down.
+        The largest root mean square of an update; a larger update is scaled down.
     weight_decay
         The weight decay λ: weights shrink by lr · λ at each update, apart from the step. Biases and norm parameters
         are left out.

@@ -12,7 +12,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "adagrad")
 @dataclass(kw_only=True, slots=True)
 class AdagradConfig(OptimizerConfig):
-    """Each weight's step divided by the root of the sum of its squared gradients.
+    """AdaGrad: each weight's step is divided by the root of the sum of its squared gradients.
 
     s ← s + ∇L², w ← w − α/(1 + (t − 1)·lr_decay) · ∇L/(√s + ε): s only grows, so steps shrink as the run goes on
     (Duchi, Hazan & Singer, "Adaptive subgradient methods", 2011).
@@ -20,9 +20,9 @@ class AdagradConfig(OptimizerConfig):
     Attributes
     ----------
     lr_decay
-        How fast the learning rate falls: after t updates it is divided by 1 + t · lr_decay.
+        The decay of the learning rate: after t updates it is divided by 1 + t · lr_decay.
     initial_accumulator_value
-        The value that the sum of squared gradients starts with.
+        The initial value of the sum of squared gradients.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adagrad

@@ -13,7 +13,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "adam")
 @dataclass(kw_only=True, slots=True)
 class AdamConfig(OptimizerConfig):
-    """RMSProp with momentum and bias correction.
+    """Adam: RMSProp with momentum and bias correction.
 
     m ← β₁m + (1 − β₁)∇L, v ← β₂v + (1 − β₂)∇L², w ← w − α·m̂/(√v̂ + ε) with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)
     (Kingma & Ba, "Adam: a method for stochastic optimization", 2015). `weight_decay` λ adds λw to the gradient.

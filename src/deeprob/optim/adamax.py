@@ -13,7 +13,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "adamax")
 @dataclass(kw_only=True, slots=True)
 class AdamaxConfig(OptimizerConfig):
-    """Adam under the infinity norm.
+    """Adamax: Adam with the infinity norm, so steps are divided by the largest recent gradient.
 
     m ← β₁m + (1 − β₁)∇L, u ← max(β₂u, |∇L| + ε), w ← w − α/(1 − β₁ᵗ)·m/u (Kingma & Ba 2015, section 7.1).
     """

@@ -13,7 +13,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "adamw")
 @dataclass(kw_only=True, slots=True)
 class AdamWConfig(OptimizerConfig):
-    """Adam's step; a separate step shrinks the weights by the share α·`weight_decay`.
+    """AdamW: Adam whose weight decay is a separate step, which does not pass through the gradient.
 
     m ← β₁m + (1 − β₁)∇L, v ← β₂v + (1 − β₂)∇L², w ← (1 − αλ)w − α·m̂/(√v̂ + ε) with bias-corrected m̂ and v̂
     (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019).

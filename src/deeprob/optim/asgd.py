@@ -12,7 +12,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "asgd")
 @dataclass(kw_only=True, slots=True)
 class ASGDConfig(OptimizerConfig):
-    """Gradient descent that also keeps an average of the weights.
+    """Averaged gradient descent (ASGD): gradient descent that also keeps an average of the weights.
 
     η_t = lr/(1 + lambd·lr·t)^alpha, w ← (1 − lambd·η)w − η∇L; from update `t0` on the state holds the average of w
     (Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992). `lambd` shrinks every parameter,
@@ -21,9 +21,9 @@ class ASGDConfig(OptimizerConfig):
     Attributes
     ----------
     lambd
-        The decay of every parameter at each update, and of the learning rate.
+        The decay λ of every parameter, which is also the decay of the learning rate.
     alpha
-        The power with which the learning rate falls.
+        The power of the learning rate's decay; a larger power makes it fall faster.
     t0
         The number of updates after which the weights are averaged.
     """

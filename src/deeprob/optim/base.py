@@ -25,9 +25,9 @@ class OptimizerConfig:
     fused
         Whether the class has one kernel for all tensors on every device; execution flags are no fields.
     lr
-        The learning rate, by which each step is multiplied. The schedule changes it during the run.
+        The learning rate: each step is multiplied by it. The schedule changes it during the run.
     weight_decay
-        The weight decay λ: λ times the weights is added to their gradient. Biases and norm parameters are left out.
+        The weight decay λ: each weight times λ is added to its gradient. Biases and norm parameters are left out.
     momentum
         The share of the last step that is kept in the next one. Example: ``optimizer=sgd optimizer.momentum=0.9``.
     beta1
@@ -39,7 +39,7 @@ class OptimizerConfig:
     amsgrad
         Whether to divide by the largest second moment so far instead of the current one.
     decoupled_weight_decay
-        Whether weight decay shrinks the weights on its own, as in AdamW, instead of through the gradient.
+        Whether weight decay is a separate step, as in AdamW, instead of a part of the gradient.
     """
 
     torch_class: ClassVar[type[Optimizer]]

@@ -15,7 +15,7 @@ from deeprob.optim.quasi_newton import QuasiNewton
 @register("optimizer", "lbfgs")
 @dataclass(kw_only=True, slots=True)
 class LBFGSConfig(OptimizerConfig):
-    """Quasi-Newton steps with a strong-Wolfe line search (torch's default is no line search).
+    """L-BFGS: quasi-Newton steps with a strong-Wolfe line search (torch's default is no line search).
 
     One update of the run is up to `max_iter` iterations. Each iteration may evaluate L(W) and its gradient several
     times (Nocedal & Wright, "Numerical optimization", 2006, sections 7.2 and 3.5). The fields are torch's, but the
@@ -27,17 +27,17 @@ class LBFGSConfig(OptimizerConfig):
         The factor of the first step that each line search tries. Without a line search it is the length of each
         step.
     max_iter
-        The most iterations per update of the run.
+        The largest number of iterations per update of the run.
     max_eval
-        The most evaluations of the loss and its gradient per update. null takes 1.25 times `max_iter`.
+        The largest number of evaluations of the loss and its gradient per update. null is 1.25 times `max_iter`.
     tolerance_grad
-        The largest gradient entry of a converged run, relative to the loss.
+        The tolerance for the gradient, relative to the loss. The run ends when no entry is larger.
     tolerance_change
-        The fall of the loss in an iteration of a converged run, relative to the loss.
+        The tolerance for the fall of the loss, relative to the loss. The run ends when an iteration lowers it less.
     history_size
-        The number of past steps from which the curvature is estimated.
+        The number of past steps that estimate the curvature.
     line_search_fn
-        The line search. null takes steps of fixed length `lr`.
+        The line search. null takes steps of the fixed length `lr`.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.LBFGS

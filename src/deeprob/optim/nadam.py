@@ -13,7 +13,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "nadam")
 @dataclass(kw_only=True, slots=True)
 class NAdamConfig(OptimizerConfig):
-    """Adam with Nesterov's momentum.
+    """NAdam: Adam with Nesterov's momentum.
 
     The step goes along a mix of the gradient and m̂ one update ahead, with μ_t = β₁(1 − ½·0.96^(t·momentum_decay))
     (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
@@ -21,7 +21,7 @@ class NAdamConfig(OptimizerConfig):
     Attributes
     ----------
     momentum_decay
-        How fast the momentum rises to beta1. The larger it is, the faster.
+        The speed at which the momentum rises to beta1. A larger value is faster.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.NAdam

@@ -12,9 +12,10 @@ from deeprob.optim.schedules import Schedule, SchedulerConfig
 @register("scheduler", "plateau")
 @dataclass(kw_only=True, slots=True)
 class PlateauConfig(SchedulerConfig):
-    """The rate is multiplied by `gamma` whenever the loss has not fallen for more than `patience` epochs.
+    """The learning rate drops by a factor whenever the loss has not fallen for some epochs.
 
-    The loss is the validation loss, or the training loss if there is no validation split. It has fallen if it is below
+    It is multiplied by `gamma` when the loss has not fallen for more than `patience` epochs. The loss is the validation
+    loss, or the training loss if there is no validation split. It has fallen if it is below
     its lowest value so far by more than the share `threshold`. torch calls this schedule ReduceLROnPlateau; the
     defaults are torch's.
 
@@ -23,7 +24,7 @@ class PlateauConfig(SchedulerConfig):
     gamma
         The factor of the learning rate at each drop.
     patience
-        The number of epochs without a lower loss that are waited for before the rate drops.
+        The number of epochs without a lower loss that the schedule waits for before the rate drops.
     threshold
         The share by which the loss must fall below its lowest value to count as lower.
     """

@@ -13,7 +13,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "radam")
 @dataclass(kw_only=True, slots=True)
 class RAdamConfig(OptimizerConfig):
-    """Adam with rectified variance.
+    """RAdam: Adam whose first steps do without the second moment, until it is reliable.
 
     While v̂ averages too few gradients to be reliable, steps go along m̂ alone. Afterwards they go along r·m̂/√v̂, with a
     factor r that rises to 1 (Liu et al., "On the variance of the adaptive learning rate and beyond", 2020).

@@ -12,7 +12,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "rmsprop")
 @dataclass(kw_only=True, slots=True)
 class RMSpropConfig(OptimizerConfig):
-    """AdaGrad with a running mean of squared gradients in place of their sum.
+    """RMSProp: AdaGrad with a running mean of squared gradients instead of their sum.
 
     s ← αs + (1 − α)∇L² with α = `alpha`, w ← w − lr·∇L/(√s + ε); `centered` subtracts the squared mean gradient from s
     (Tieleman & Hinton, "Lecture 6.5: RMSProp", 2012; Graves, "Generating sequences", 2013).
@@ -22,7 +22,7 @@ class RMSpropConfig(OptimizerConfig):
     alpha
         The share of the running mean of squared gradients that is kept at each update.
     centered
-        Whether to subtract the squared mean gradient, so that steps are divided by a deviation.
+        Whether steps are divided by the standard deviation of gradients instead of their root mean square.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.RMSprop

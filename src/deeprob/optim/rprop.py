@@ -13,7 +13,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "rprop")
 @dataclass(kw_only=True, slots=True)
 class RpropConfig(OptimizerConfig):
-    """A step length for each weight, which grows while the gradient keeps its sign and shrinks when the sign flips.
+    """Rprop: each weight's step length grows while its gradient keeps its sign, and shrinks when the sign flips.
 
     Step lengths start at `lr`. They are multiplied by `eta1` when the sign flips and by `eta2` while it stays the same,
     and remain between `step_size1` and `step_size2` (Riedmiller & Braun, "The RPROP algorithm", 1993). Rprop is made
@@ -28,7 +28,7 @@ class RpropConfig(OptimizerConfig):
     eta2
         The factor of a weight's step while its gradient keeps its sign.
     step_size1
-        The least length of a step.
+        The smallest length of a step.
     step_size2
         The largest length of a step.
     """

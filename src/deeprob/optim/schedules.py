@@ -39,7 +39,7 @@ class Schedule:
 
 @dataclass(kw_only=True, slots=True)
 class SchedulerConfig:
-    """Fields of every schedule: `warmup` is the share of the run in which the rate rises linearly from 0.
+    """Fields of every schedule.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class SchedulerConfig:
 @register("scheduler", "constant")
 @dataclass(kw_only=True, slots=True)
 class ConstantConfig(SchedulerConfig):
-    """The same rate throughout."""
+    """The learning rate stays the same during the run."""
 
     @property
     def extendable(self) -> bool:
@@ -86,7 +86,7 @@ class ConstantConfig(SchedulerConfig):
 @register("scheduler", "cosine")
 @dataclass(kw_only=True, slots=True)
 class CosineConfig(SchedulerConfig):
-    """Half a cosine from `lr` to 0, without restarts (Loshchilov & Hutter, "SGDR", 2017)."""
+    """The learning rate falls to 0 along half a cosine, without restarts (Loshchilov & Hutter, "SGDR", 2017)."""
 
     def factor(self, progress: float) -> float:
         """Return ½(1 + cos πt): 1 at t = 0, ½ at t = ½, towards 0 at t = 1."""
@@ -96,14 +96,14 @@ class CosineConfig(SchedulerConfig):
 @register("scheduler", "step")
 @dataclass(kw_only=True, slots=True)
 class StepConfig(SchedulerConfig):
-    """The rate is multiplied by `gamma` at `drops` moments that divide the run evenly.
+    """The learning rate drops by a factor several times, at equal intervals.
 
     Attributes
     ----------
     gamma
         The factor of the learning rate at each drop.
     drops
-        The number of drops. They divide the run evenly.
+        The number of drops. They divide the run into equal parts.
     """
 
     gamma: float = number(0.1, above=0, maximum=1)
@@ -117,7 +117,7 @@ class StepConfig(SchedulerConfig):
 @register("scheduler", "exponential")
 @dataclass(kw_only=True, slots=True)
 class ExponentialConfig(SchedulerConfig):
-    """The rate falls by the same ratio at each update, and ends at `final` times its first value.
+    """The learning rate falls exponentially: by the same ratio at each update.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class ExponentialConfig(SchedulerConfig):
 @register("scheduler", "one_cycle")
 @dataclass(kw_only=True, slots=True)
 class OneCycleConfig(SchedulerConfig):
-    """The factor rises from `start` to 1 until the share `peak` of the run, then falls to `final`, along half cosines.
+    """The learning rate rises to its highest value, then falls almost to 0, along half cosines.
 
     Smith & Topin, "Super-convergence", 2018; the defaults are those of torch's OneCycleLR. This schedule warms up by
     itself, so `warmup` must be 0.

@@ -13,7 +13,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "sgd")
 @dataclass(kw_only=True, slots=True)
 class SGDConfig(OptimizerConfig):
-    """Gradient descent with (Nesterov) momentum.
+    """Stochastic gradient descent (SGD), with momentum or Nesterov's momentum.
 
     v ← ρv + (1 − dampening)·∇L (v = ∇L at first), w ← w − αv with α = `lr` and ρ = `momentum`; Nesterov's form steps
     along ∇L + ρv (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
@@ -21,7 +21,7 @@ class SGDConfig(OptimizerConfig):
     Attributes
     ----------
     dampening
-        The share of the gradient that is left out of the momentum.
+        The share of each gradient that does not enter the momentum.
     nesterov
         Whether to use Nesterov's momentum, which looks one step ahead. Example: ``optimizer=sgd
         optimizer.momentum=0.9 optimizer.nesterov=true``.

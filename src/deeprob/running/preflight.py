@@ -72,7 +72,11 @@ def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
     norm = gradient_norm(state, setup.objective, features, sample)
     yield "gradient is finite", math.isfinite(norm) and norm > 0, f"norm {norm:.4g}"
     before, after = overfit(state, setup.objective.loss, features, handful)
-    yield "learns a handful", after < 0.1 * before, f"{len(handful)} examples: data loss {before:.4g} → {after:.4g}"
+    yield (
+        "learns a few examples",
+        after < 0.1 * before,
+        f"{len(handful)} examples: data loss {before:.4g} → {after:.4g}",
+    )
 
 
 def few(train: Examples, classes: bool, inputs: int) -> Examples:

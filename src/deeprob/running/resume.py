@@ -55,11 +55,11 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
         if key == "resume" or key.startswith("sweep."):
             continue
         if override.is_hydra_override() or override.is_sweep_override():
-            raise UserError(f"{word}: has no meaning beside resume={directory}")
+            raise UserError(f"{word}: cannot be combined with resume={directory}")
         if key in options_of(base):
             chosen = configs.name_of(getattr(base, key))
             if override.value() != chosen:
-                raise UserError(f"{word}: the run in {directory} has {key}={chosen}; start a new run for another")
+                raise UserError(f"{word}: the run in {directory} has {key}={chosen}; start a new run to change it")
         else:
             values.append(override)
     node = OmegaConf.structured(base)
@@ -87,14 +87,15 @@ def refuse_changes(base: RunConfig, config: RunConfig, directory: Path) -> None:
     refused = [line for line in changed if line.partition("=")[0] not in MAY_CHANGE]
     if refused:
         raise UserError(
-            f"{', '.join(refused)}: may not change in the run in {directory}; only {', '.join(MAY_CHANGE)} may"
+            f"{', '.join(refused)}: cannot change when the run in {directory} is resumed; "
+            f"only {', '.join(MAY_CHANGE)} can"
         )
     if base.trainer.epochs != config.trainer.epochs and not config.scheduler.extendable:
         name = configs.name_of(config.scheduler)
         raise UserError(
-            f"trainer.epochs={config.trainer.epochs}: scheduler={name} is planned over the {base.trainer.epochs} "
-            f"epochs that the run in {directory} began with; start a new run with that many epochs (a run that begins "
-            "with scheduler=constant and no warmup can be made longer or shorter)"
+            f"trainer.epochs={config.trainer.epochs}: scheduler={name} depends on the {base.trainer.epochs} epochs "
+            f"planned for the run in {directory}; start a new run for another number (only a run that begins with "
+            "scheduler=constant or plateau, without warmup, can be made longer)"
         )
 
 
@@ -110,7 +111,7 @@ def check_files(files: RunDirectory) -> None:
     """
     for path in files.path.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise UserError(f"{path}: no file of a run but a link, pipe or the like; remove it, or put a copy there")
+            raise UserError(f"{path}: a link, a pipe or the like; remove it, or put a plain file there")
     for path in files.present():
         if path.is_dir():
             raise UserError(f"{path}: a folder where a run has a file; remove it, or put the file there")
@@ -123,7 +124,7 @@ def check_files(files: RunDirectory) -> None:
             content = {"resumed": None}
         numbers = [value for key, value in content.items() if "/" in key or key == "epochs"]
         if not isinstance(content.get("resumed", []), list) or not all(isinstance(v, int | float) for v in numbers):
-            raise UserError(f"{files.path / name}.json: not JSON of a run, or damaged; correct or remove it")
+            raise UserError(f"{files.path / name}.json: damaged, or not a JSON file of a run; correct or remove it")
 
 
 def learned_features(files: RunDirectory) -> dict[str, torch.Tensor] | None:

@@ -100,7 +100,7 @@ class Watch:
         while self._pending and not self._late():
             self._show(*self._pending.pop(0))
         if self._pending:
-            note(f"pictures of step {', '.join(str(step) for step, _ in self._pending)} left out: the run is to end")
+            note(f"pictures of step {', '.join(str(step) for step, _ in self._pending)} left out: the run must end now")
             self._pending.clear()
 
     def films(self) -> None:

@@ -86,7 +86,7 @@ def read(text: str) -> Claim:
     if (match := _BOUND.fullmatch(text)) and _is_number(match["bound"]):
         return _bound(text, match["metric"], match["sign"], float(match["bound"]), match["chosen"])
     raise UserError(
-        f"sweep.claims: {text!r} is no claim; write METRIC rises with KEY, METRIC falls with KEY, "
+        f"sweep.claims: {text!r} is not a claim; write METRIC rises with KEY, METRIC falls with KEY, "
         "METRIC of KEY=VALUE exceeds KEY=VALUE, METRIC of KEY=VALUE equals KEY=VALUE, or METRIC >= NUMBER for KEY=VALUE"
     )
 

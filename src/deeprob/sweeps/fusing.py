@@ -81,7 +81,7 @@ class Fusing:
         for seed, parts in self.parts(rows, swept, numbers):
             named = " ".join(f"{key}={value}" for key, value in seed.items())
             if len(parts) < 2:
-                words = " ".join(filter(None, (f"{self.key} has less than two values", named and f"of {named}")))
+                words = " ".join(filter(None, (f"{self.key} has fewer than two values", named and f"of {named}")))
                 console.note(f"sweep.fuse: nothing to fuse: {words}")
                 continue
             runs = [load_run(folders[number], device=self.device) for number in parts.values()]

@@ -52,13 +52,13 @@ def hindrance(plan: TrainConfig) -> str:
     """Return why a job cannot train in any stack; empty if it can."""
     name = configs.name_of(plan.optimizer)
     if plan.optimizer.deterministic:
-        return f"optimizer={name} searches along lines of its own"
+        return f"optimizer={name} does its own line searches"
     if name not in RULES:
         return f"optimizer={name} has no rule in deeprob.optim.rules"
     if plan.trainer.preflight:
         return f"trainer.preflight={plan.trainer.preflight} checks each run by itself"
     if plan.sweep.isolate:
-        return "sweep.isolate=true gives each job a process of its own"
+        return "sweep.isolate=true runs each job in its own process"
     return ""
 
 
@@ -71,7 +71,7 @@ def hindrance_of_size(setup: Setup, forced: bool) -> str:
         return f"its batches of {setup.batch_size} are split into chunks of {setup.chunk_size}"
     work = setup.operations
     if not forced and setup.state.frozen.device.type == "cpu" and work > LARGE_UPDATE:
-        return f"an update of {work:.1e} operations keeps the CPU busy by itself (hydra.launcher.max_stack=N stacks it)"
+        return f"an update of {work:.1e} operations already keeps the CPU busy (hydra.launcher.max_stack=N stacks it)"
     return ""
 
 

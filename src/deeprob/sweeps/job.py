@@ -53,7 +53,7 @@ class Result(dict[str, Any]):
         super().__init__(summary)
         self.monitor = config.resolved().trainer.monitor
         if needed and self.monitor not in self:
-            raise UserError(f"a sweeper that searches needs {self.monitor}; set dataset.val_fraction=0.1, say")
+            raise UserError(f"a search needs {self.monitor}; set dataset.val_fraction=0.1, say")
 
     def __float__(self) -> float:
         """Return the metric."""

@@ -45,7 +45,7 @@ class Jobs(NamedTuple):
         variants = [words_of(text) for text in sweeper.config.get("sweep", {}).get("variants", ())] or [[]]
         own = [{override.key_or_group for override in parse(words, loader)} for words in variants]
         for key in sorted(set().union(*own) & given):
-            raise UserError(f"{key}: sweep.variants say it already; change it there")
+            raise UserError(f"{key}: sweep.variants sets this key already; change it there")
         overrides: list[list[str]] = []
         swept: dict[str, None] = dict.fromkeys(key for keys in own for key in sorted(keys)) if len(own) > 1 else {}
         for words, keys in zip(variants, own, strict=True):
@@ -60,7 +60,7 @@ class Jobs(NamedTuple):
         first: dict[tuple[str, ...], int] = {}
         for number, job in enumerate(overrides):
             if (earlier := first.setdefault(tuple(job), number)) != number:
-                raise UserError(f"{' '.join(job)}: job {number} would be job {earlier} again; give each value once")
+                raise UserError(f"{' '.join(job)}: job {number} would repeat job {earlier}; give each value once")
         return cls(overrides, list(swept))
 
 

@@ -37,7 +37,7 @@ def words_of_sweep(directory: Path) -> list[str] | None:
         words: list[str] = arguments.overrides
         parsed = list(zip(parse(words), words, strict=True))
     except (UserError, ValueError) as error:
-        raise UserError(f"{by_hand} (its provenance.json has none)") from error
+        raise UserError(f"{by_hand} (provenance.json does not have this command)") from error
     if not (arguments.multirun or (directory / "summary.csv").exists()):
         return None
     kept = [word for override, word in parsed if override.key_or_group not in ("resume", "hydra.sweep.dir")]
@@ -49,5 +49,5 @@ def words_of_sweep(directory: Path) -> list[str] | None:
         if word in kept and ("${" in word or (override.is_hydra_override() and not _HARMLESS.fullmatch(word)))
     ]
     if refused:
-        raise UserError(f"{by_hand} (it has {refused[0]}, which is not done because a file says so)")
+        raise UserError(f"{by_hand} (it has {refused[0]}, which deeprob does not take from a file)")
     return kept

@@ -105,25 +105,25 @@ def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:
     sweeper, monitor = config.hydra.sweeper, plan.run.resolved().trainer.monitor
     for key, meaning in _COUNTS.items():
         if key in sweeper and (type(sweeper[key]) is not int or sweeper[key] < 1):
-            raise UserError(f"hydra.sweeper.{key}={sweeper[key]}: expected a whole number from 1 on, {meaning}")
+            raise UserError(f"hydra.sweeper.{key}={sweeper[key]}: expected a whole number at least 1, {meaning}")
     rate = sweeper.get("max_failure_rate", 0)
     if not isinstance(rate, int | float) or not 0 <= rate <= 1:
         raise UserError(f"hydra.sweeper.max_failure_rate={rate}: expected a number from 0 to 1")
     direction = getattr(sweeper.direction, "name", str(sweeper.direction))
     right = "maximize" if monitor.endswith("accuracy") else "minimize"
     if "trainer.monitor" in swept:
-        raise UserError("trainer.monitor: jobs are judged by it, so all have the same; give one value")
+        raise UserError("trainer.monitor: a search ranks its jobs by this metric; give one value")
     if direction != right:
         raise UserError(
-            f"hydra.sweeper.direction={direction}: jobs are judged by {monitor}; set hydra.sweeper.direction={right}"
+            f"hydra.sweeper.direction={direction}: jobs are ranked by {monitor}; set hydra.sweeper.direction={right}"
         )
     if not plan.dataset.has_validation and "dataset.val_fraction" not in swept:
-        raise UserError(f"a sweeper that searches needs {monitor}; set dataset.val_fraction=0.1, say")
+        raise UserError(f"a search needs {monitor}; set dataset.val_fraction=0.1, say")
     if plan.resume is not None:
-        raise UserError("resume=auto: a sweep that searches is not resumed, as its jobs would be drawn anew")
+        raise UserError("resume=auto: a search cannot be resumed, because its jobs would be drawn again")
     for key in ("variants", "tune", "fuse", "measures", "figure", "claims"):  # they need jobs that are known beforehand
         if getattr(plan.sweep, key):
-            raise UserError(f"sweep.{key}: is not for a sweep that searches; leave it out")
+            raise UserError(f"sweep.{key}: cannot be used in a search; leave it out")
 
 
 class Found:

@@ -43,7 +43,7 @@ class Stacking(Protocol):
 def check_settings(launcher: Stacking) -> None:
     """Raise a `UserError` if a launcher setting is invalid."""
     if launcher.max_stack != "auto" and (type(launcher.max_stack) is not int or launcher.max_stack < 1):
-        raise UserError(f"hydra.launcher.max_stack={launcher.max_stack}: expected a whole number from 1 on, or auto")
+        raise UserError(f"hydra.launcher.max_stack={launcher.max_stack}: expected a whole number at least 1, or auto")
     if launcher.compile not in ("auto", True, False):
         raise UserError(f"hydra.launcher.compile={launcher.compile}: expected auto, true or false")
 
@@ -126,7 +126,7 @@ class Launch:
 
     def _one_by_one(self, jobs: Sequence[Job], reason: str = "") -> None:
         if reason:
-            console.note(f"{_named(jobs)} one by one: {reason}")
+            console.note(f"{_named(jobs)}: trained one by one, because {reason}")
         for job in jobs:
             self.results[job.number] = self.launcher.alone(job.words, job.number)
 
@@ -168,7 +168,7 @@ class Launch:
         if self._train(runs, jobs, compiler, title):
             return
         half = -(-len(jobs) // 2)
-        console.note(f"not enough memory for a stack of {len(jobs)} runs; going on with {half} at once")
+        console.note(f"not enough memory for a stack of {len(jobs)} runs; continuing with {half} at once")
         del setups, runs  # nothing else keeps the large stack in memory
         for portion in grouping.portions(jobs, half):
             self._stack(portion, compiler, f"{len(portion)} runs of {title}", again=True)

@@ -104,7 +104,7 @@ def planned(sweeper: BasicSweeper, arguments: Sequence[str]) -> tuple[list[Job],
         if job.folder in taken or job.folder == Path() or ".." in job.folder.parts:
             raise UserError(
                 f"hydra.sweep.subdir: job {job.number} would write to {str(job.folder)!r}; "
-                "each needs a folder of its own"
+                "each job needs its own folder"
             )
         taken.add(job.folder)
     return jobs, swept
@@ -174,7 +174,7 @@ def take_stock(error: Exception, task: SweepTask, jobs: Sequence[Job], table: Sw
     open_jobs = [job for job in jobs if job.number in table.open]
     cut_short = [job.number for job in open_jobs if begun(job.folder)]
     if len(jobs) > 1 and cut_short:
-        console.note(f"{cause(error)}; jobs {', '.join(map(str, cut_short))} had begun, and go on one by one")
+        console.note(f"{cause(error)}; jobs {', '.join(map(str, cut_short))} had started, and continue one by one")
         task.going_on |= set(cut_short)
     elif open_jobs:  # or Hydra failed around the job, such as in making its folder
         task.going_on.discard(open_jobs[0].number)

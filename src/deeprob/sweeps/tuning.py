@@ -81,9 +81,9 @@ class Tuning:
         for place, key in enumerate(self.keys):
             numbers = sorted({float(value[place]) for value in tried if _is_number(value[place])})
             if len(numbers) > 1 and (best := float(chosen[place])) in (numbers[0], numbers[-1]):
-                end = "least" if best == numbers[0] else "largest"
+                end = "smallest" if best == numbers[0] else "largest"
                 whose = f"{candidate}: " if candidate else ""
-                yield f"{whose}{key}={chosen[place]} is the {end} tried; a better one may lie beyond"
+                yield f"{whose}{key}={chosen[place]} is the {end} value tried; a better value may lie beyond it"
 
 
 def _is_number(text: str) -> bool:

@@ -92,10 +92,10 @@ class Cache:
             if not os.path.lexists(path):
                 return None
             if not path.is_file():
-                raise Damaged(f"{path}: no file")
+                raise Damaged(f"{path}: not a file")
             tensors = _opened(np.memmap(path, np.uint8, "c"), key)
         except (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, struct.error) as error:
-            raise Damaged(f"{path}: damaged, or of something else") from error
+            raise Damaged(f"{path}: damaged, or not a file of deeprob") from error
         with suppress(OSError):
             os.utime(path)  # the time of the last read: this file is now removed last
         return tensors
@@ -118,7 +118,7 @@ class Cache:
         head = _HEAD.pack(_MAGIC, _seal(memoryview(header)), len(header)) + header
         size = _aligned(len(head)) + end
         if size > self.limit:
-            raise OSError(errno.EFBIG, "larger than the whole cache may be", str(self.path(key)))
+            raise OSError(errno.EFBIG, "larger than the limit of the cache", str(self.path(key)))
         self.folder.mkdir(parents=True, exist_ok=True)
         self._make_room(size)
         with _unfinished(self.folder) as (file, path):

@@ -167,7 +167,7 @@ def load_newest(path: Path) -> dict[str, Any]:
             content = load(previous(path))
         except UserError:
             raise error from None
-        note(f"{error}; using {previous(path).name}, the generation before")
+        note(f"{error}; using {previous(path).name}, the checkpoint before it")
         return content
 
 

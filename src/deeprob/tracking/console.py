@@ -1,4 +1,4 @@
-"""What people see: a progress bar where there is a terminal, plain lines where there is none, and tables."""
+"""Console output: progress bars on a terminal, plain lines elsewhere, and tables."""
 
 import re
 import shlex
@@ -20,7 +20,7 @@ from deeprob.tracking.streams import PIPE_CLOSED
 T = TypeVar("T")
 
 _LINE_EVERY = 2.0  # seconds between plain lines
-_NARROWEST = 12  # letters of a column and its borders: rich shows nothing of a table that does not fit
+_NARROWEST = 12  # letters per column, with borders; rich prints nothing of a table that does not fit
 
 
 def note(line: str) -> None:
@@ -29,17 +29,17 @@ def note(line: str) -> None:
 
 
 class Console(rich.console.Console):
-    """Rich's, which ends a command whose output nobody reads with the status that other programs have then."""
+    """Rich's console. If the reader of the output is gone, the command ends with the usual exit status."""
 
     def on_broken_pipe(self) -> None:
-        """Let further output lead nowhere, and end the command."""
+        """Discard further output, and end the command."""
         with suppress(SystemExit):
             super().on_broken_pipe()
         raise SystemExit(PIPE_CLOSED)
 
 
 class _Rate(ProgressColumn):
-    """How many a second."""
+    """A column with the units per second."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class _Rate(ProgressColumn):
 
 
 class _Left(ProgressColumn):
-    """The time left; of what is finished the time taken."""
+    """A column with the time left, or at the end the time taken."""
 
     max_refresh = 0.5  # seconds between two values, so that the last digits can be read
 
@@ -70,7 +70,7 @@ class Bar:
     what
         Words before the bar.
     unit
-        What is counted, in the plural.
+        The name of the units, in the plural.
     done
         Units done before this bar began.
     visible
@@ -112,7 +112,7 @@ class Bar:
             self._progress.stop()
 
     def advance(self, count: float, remark: str = "") -> None:
-        """Count units done, with a remark to show beside them."""
+        """Add `count` to the units done, and show a remark with them."""
         self.done += count
         if self._progress is not None:
             self._progress.update(self._task, completed=self.done, remark=remark)
@@ -130,7 +130,7 @@ class Bar:
 
 
 def track(counts: Iterable[int], total: int, what: str) -> Iterator[int]:
-    """Yield counts of units done, and show a bar while doing so."""
+    """Yield the counts of units done, and show them on a bar."""
     with Bar(total, what, "pictures") as bar:
         for count in counts:
             bar.advance(count)
@@ -144,7 +144,7 @@ def _clock(seconds: float) -> str:
 
 
 def _short(number: float) -> str:
-    """Return a number with at most three digits before its unit: 1.5, 950, 12.3k, 1.2M."""
+    """Return a number with at most three digits, such as 1.5, 950, 12.3k or 1.2M."""
     if number < 10:
         return f"{number:.2g}"
     for limit, divisor, suffix in ((1e3, 1, ""), (1e6, 1e3, "k"), (float("inf"), 1e6, "M")):
@@ -154,15 +154,15 @@ def _short(number: float) -> str:
 
 
 def progress_remark(metrics: Mapping[str, float]) -> str:
-    """Return the few numbers worth watching while a run goes on."""
+    """Return the loss and the accuracy, for the end of a progress line."""
     names = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
     return "  ".join(f"{name} {metrics[name]:.4g}" for name in names if name in metrics)
 
 
 def print_rows(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
-    """Print a table: text to the left, numbers to the right; [red] and :cat: are names like others.
+    """Print a table with text to the left and numbers to the right; rich's markup is off.
 
-    On a narrow terminal it has cells that still can be read.
+    On a narrow terminal the columns stay wide enough to read.
     """
     view = Table(header_style="bold")
     for position, name in enumerate(header):
@@ -175,16 +175,16 @@ def print_rows(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
 
 
 class LiveTable:
-    """A table printed row by row as they come, never folded.
+    """A table that prints each row at once, on one line of any length.
 
     Parameters
     ----------
     header
-        The columns' names, printed at once.
+        The names of the columns.
     widths
-        How wide the first columns must be, where that is more than their names, which are texts and stand to the left.
+        The widths of the first columns, which have text to the left. A name that is wider makes its column wider.
     others
-        How wide the others must be, which are numbers and stand to the right.
+        The width of each other column, which has numbers to the right.
     """
 
     def __init__(self, header: Sequence[str], widths: Sequence[int], others: int = len("100.00 %")) -> None:
@@ -194,18 +194,18 @@ class LiveTable:
         self.row(header, style="bold")
 
     def row(self, cells: Sequence[str], style: str = "") -> None:
-        """Print a row; one of too few cells ends with a remark of any length."""
+        """Print a row. A row with fewer cells than columns may end with a long remark."""
         aligned = [
             f"{cell:{'<' if column < self._texts else '>'}{width}}"
             for column, (cell, width) in enumerate(zip(cells, self._widths, strict=False))
         ]
-        # made anew: a table may be sent to a process
+        # a new one each time: a table may be pickled for another process
         console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
         console.print("  ".join(aligned).rstrip(), style=style)
 
 
 def split_table(metrics: Mapping[str, float]) -> None:
-    """Print final metrics: a row a split, a column a measure."""
+    """Print the final metrics: one row per split, one column per measure."""
     splits = [s for s in ("train", "val", "test") if f"{s}/loss" in metrics]
     measures = [m for m in ("loss", "accuracy") if f"test/{m}" in metrics or f"{splits[0]}/{m}" in metrics]
     rows = [(split, *(shown(f"{split}/{measure}", metrics) for measure in measures)) for split in splits]
@@ -213,7 +213,7 @@ def split_table(metrics: Mapping[str, float]) -> None:
 
 
 def shown(name: str, metrics: Mapping[str, float]) -> str:
-    """Return a metric for people: a share in percent, a count whole, a loss with four digits; empty for none."""
+    """Return a metric as a text: shares in percent, counts as whole numbers; empty if there is no such metric."""
     if name not in metrics:
         return ""
     value = metrics[name]
@@ -227,7 +227,7 @@ def shown(name: str, metrics: Mapping[str, float]) -> str:
 
 
 def print_run(directory: Path, figures: Path | None = None) -> None:
-    """Print where a run lies, and the commands that look at it; `figures` is the folder of its pictures, if any."""
+    """Print the directory of a run, its folder of figures if given, and the commands to inspect the run."""
     above = next((parent for parent in directory.parents if parent.name == "outputs"), directory)
     print(f"run        {near(directory)}")
     if figures is not None:
@@ -237,7 +237,7 @@ def print_run(directory: Path, figures: Path | None = None) -> None:
 
 
 def print_sweep(directory: Path, *, finished: bool) -> None:
-    """Print where a sweep lies, and the command that compares its runs; of an unfinished one that which goes on."""
+    """Print the directory of a sweep and the command to compare its runs; if unfinished, also to resume it."""
     print(f"\nsweep      {near(directory)}")
     if not finished:
         print_resume(directory)
@@ -245,19 +245,19 @@ def print_sweep(directory: Path, *, finished: bool) -> None:
 
 
 def print_resume(directory: Path) -> None:
-    """Print the command that goes on with a run or a sweep."""
+    """Print the command that resumes a run or a sweep."""
     word = f"resume={near(directory)}"
-    if not re.fullmatch(r"[\w./:=+-]+", word, re.ASCII):  # more than Hydra reads without quotes
+    if not re.fullmatch(r"[\w./:=+-]+", word, re.ASCII):  # Hydra needs quotes
         word = shlex.quote(f'resume="{near(directory)}"')
     print(f"go on      deeprob-train {word}")
 
 
 def near(path: Path) -> str:
-    """Return a path as seen from the current folder, if it lies below that."""
+    """Return a path relative to the current folder, if the path is inside it."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) and path != here else str(path)
 
 
 def typed(path: Path) -> str:
-    """Return a path as it is to be typed in a shell."""
+    """Return a path as it is typed in a shell, with quotes if necessary."""
     return shlex.quote(near(path))

@@ -1,4 +1,4 @@
-"""TensorBoard's event file, written directly: one file a run, several values an event."""
+"""TensorBoard's event file, written directly: one file per run, several values per event."""
 
 import os
 import socket
@@ -35,19 +35,19 @@ CHARTS = {
 """The custom scalars tab: charts that show several curves of a run together."""
 
 FIRST = {f"{split}/{name}": f"curves/{name}/{split}" for name in ("accuracy", "loss") for split in ("train", "val")}
-"""Curves that are written a second time, so that they are what TensorBoard opens on.
+"""Curves that are written a second time under other tags, so that TensorBoard shows them first.
 
-Its time series tab sorts groups of tags by name, whatever they are of, and opens the first two: else these would be
-figures and learning rates.
+Its time series tab sorts groups of tags by name and opens the first two. Without these tags it would open figures and
+learning rates.
 """
 
 BEST = [f"{split}/{measure}" for split in ("train", "val", "test") for measure in ("accuracy", "loss")]
 """Metrics of the best checkpoint, which are written under ``curves-best/`` when a run has ended well.
 
-The HParams tab has a column for each tag, in the order of the alphabet, and shows the first five: without these norms
-and learning rates. An experiment's summary could give another order, but TensorBoard takes that of one run for all, in
-place of what it finds out by itself: which keys there are, and in which of them runs differ. That tab sorts ``-``
-before ``/``, so that these columns are first; the time series tab does not, and opens on the curves.
+The HParams tab has one column per tag, in alphabetical order, and shows the first five. Without these tags it would
+show norms and learning rates. This tab sorts ``-`` before ``/``, so these columns come first; the time series tab sorts
+the other way, and opens the curves. An experiment's summary could set the order of columns, but TensorBoard takes the
+summary of one run for all runs, and then no longer finds out by itself which keys exist and in which the runs differ.
 """
 
 
@@ -59,7 +59,7 @@ class EventFile:
     directory
         The run directory.
     length
-        Go on in the newest event file there, which is cut to so many bytes; 0 begins a new one.
+        Continue the newest event file in the directory, cut to this number of bytes; 0 starts a new file.
     """
 
     def __init__(self, directory: Path, length: int = 0) -> None:
@@ -83,13 +83,13 @@ class EventFile:
         self._waiting += tfrecord(event.SerializeToString())
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Write a point of several curves."""
+        """Write one point on each of several curves."""
         values = {**values, **{FIRST[tag]: value for tag, value in values.items() if tag in FIRST}}
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
     def layout(self, without: Collection[str] = ()) -> None:
-        """Write which curves share a chart in the custom scalars tab, `without` charts that will have none."""
+        """Write which curves share a chart in the custom scalars tab, `without` the charts that have no curve."""
         charts = [
             Chart(title=title, multiline=MultilineChartContent(tag=tags))
             for title, tags in CHARTS.items()
@@ -106,31 +106,31 @@ class EventFile:
         self._tensor(tag, np.array([markdown.encode()], object), about)
 
     def image(self, tag: str, png: bytes, step: int) -> None:
-        """Write a picture, a PNG file, for the images tab."""
+        """Write a picture, as the bytes of a PNG file, for the images tab."""
         width, height = (str(int.from_bytes(png[place : place + 4], "big")).encode() for place in (16, 20))  # its IHDR
         about = image_metadata.create_summary_metadata(None, None)
         self._tensor(tag, np.array([width, height, png], object), about, step)
 
     def histogram(self, tag: str, values: npt.NDArray[Any], step: int, bins: int = 30) -> None:
-        """Write how the finite ones of some values are distributed, for the histograms and distributions tabs."""
+        """Write a histogram of the finite values, for the histograms and distributions tabs."""
         values = values[np.isfinite(values)]
         if values.size == 0:
             return
         low, high = float(values.min()), float(values.max())
-        margin = 1e-6 * max(abs(low), abs(high), 1e-6)  # NumPy has no bins for values that are all but equal
+        margin = 1e-6 * max(abs(low), abs(high), 1e-6)  # NumPy cannot make bins for almost equal values
         span = (low, high) if high - low > margin else (low - margin, high + margin)
         counts, edges = np.histogram(values.astype(np.float64), bins, span)
         table = np.stack([edges[:-1], edges[1:], counts], axis=1).astype(np.float64)
         self._tensor(tag, table, histogram_metadata.create_summary_metadata(None, None), step)
 
     def _tensor(self, tag: str, content: npt.NDArray[Any], about: Any, step: int = 0) -> None:
-        """Write what a plugin of TensorBoard takes: numbers or strings, with the plugin's own words `about` them."""
+        """Write an array of numbers or strings for a plugin of TensorBoard, whose metadata is `about`."""
         value = Summary.Value(tag=tag, metadata=about)
         value.tensor.CopyFrom(tensor_util.make_tensor_proto(content))
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
 
     def hyperparameters(self, values: Mapping[str, bool | float | str]) -> None:
-        """Write what the run was started with, for the HParams tab; a key is to have one type in all runs."""
+        """Write the run's hyperparameters, for the HParams tab. A key must have the same type in all runs."""
         start = SessionStartInfo(start_time_secs=time.time())
         for key, value in values.items():
             if isinstance(value, bool):
@@ -157,14 +157,14 @@ class EventFile:
         self._write(Event(wall_time=time.time(), summary=Summary(value=[value])))
 
     def flush(self) -> None:
-        """Let TensorBoard see what was written; between two calls the file is closed, as stacks have thousands."""
-        if self._waiting and self._path.exists():  # not after a start that failed and left nothing
+        """Append the waiting events to the file. It is closed between two calls, as a stack has thousands of files."""
+        if self._waiting and self._path.exists():  # a failed start may have removed the file
             with self._path.open("ab") as file:
                 file.write(self._waiting)
             self._waiting.clear()
 
     def synced_length(self) -> int:
-        """Return the file's length once all of it is on the disk."""
+        """Write everything to the disk, and return the file's length in bytes."""
         self.flush()
         with self._path.open("rb+") as file:
             sync(file.fileno(), self._path)
@@ -172,9 +172,9 @@ class EventFile:
 
 
 def tfrecord(event: bytes) -> bytes:
-    """Return an event as TensorBoard's files have it: its length and itself, each with a masked CRC-32C after it.
+    """Return an event in TensorBoard's file format: its length and the event, each followed by a masked CRC-32C.
 
-    TensorBoard's own writer does the same, but computes checksums in Python, which takes longer than all else.
+    TensorBoard's own writer does the same, but computes checksums in Python, which takes most of its time.
     """
     length = struct.pack("<Q", len(event))
     return length + _checksum(length) + event + _checksum(event)

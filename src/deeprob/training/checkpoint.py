@@ -71,7 +71,7 @@ class Checkpoints:
         try:
             for name, value in self.constant.items():
                 if not same(content[name], value):
-                    raise UserError(f"{self.last}: the dataset is no longer that of the run (its {name} changed)")
+                    raise UserError(f"{self.last}: the dataset has changed since the run began (its {name})")
             self.state.load_state_dict(content)
             if not 0 <= self.state.step <= steps:
                 raise ValueError("a step outside of the run")

@@ -20,48 +20,49 @@ class TrainerConfig:
     Attributes
     ----------
     epochs
-        The number of passes over the training split. With a full batch each is one update.
+        The number of passes over the training split. With the full batch, an epoch is one update.
     batch_size
-        The number of examples per update. ``full`` takes all, ``auto`` what suits dataset and optimizer.
+        The number of examples per update. ``full`` takes all, ``auto`` a number that suits dataset and optimizer.
     chunk_size
-        The number of examples of a batch that are in memory at once. The gradient is summed over chunks, so the
-        result is that of the whole batch; but dropout draws other masks for another size, and batch norm sees a
-        chunk. ``auto`` takes about 256 MB.
+        The number of examples of a batch that are in memory at once. Gradients are summed over chunks, so the update
+        is that of the whole batch. Two things change: dropout draws other masks, and batch norm sees one chunk at a
+        time. ``auto`` takes about 256 MB.
     device
-        Where the run computes. ``auto`` takes CUDA where there is one.
+        The device that computes. ``auto`` takes CUDA if there is a CUDA device.
     precision
-        The precision of all numbers. ``bf16`` keeps float32, but for products of matrices (autocast).
+        The precision of all numbers. ``bf16`` keeps float32, except in products of matrices (autocast).
     threads
-        The number of CPU threads. ``auto`` takes one for small networks, where two are slower.
+        The number of CPU threads. ``auto`` takes one for small networks, because more are slower there.
     log_every
-        The number of updates between two points of a training curve. The end of an epoch always is one.
+        The number of updates between two points of a training curve. The end of each epoch is always a point.
     checkpoint_minutes
-        The age of the last checkpoint, in minutes, at which another is written. 0 writes none for that reason; the
-        start and the end of a run always write one.
+        The number of minutes between two checkpoints. 0 turns this off. The start and the end of a run always write a
+        checkpoint.
     checkpoint_epochs
-        The number of epochs between two checkpoints. 0 writes none for that reason; the start and the end of a run
-        always write one.
+        The number of epochs between two checkpoints. 0 turns this off. The start and the end of a run always write a
+        checkpoint.
     checkpoint_steps
-        The number of updates between two checkpoints. 0 writes none for that reason; the start and the end of a run
-        always write one.
+        The number of updates between two checkpoints. 0 turns this off. The start and the end of a run always write a
+        checkpoint.
     monitor
-        The validation metric that chooses the best checkpoint. ``auto`` takes accuracy, where there are classes.
+        The validation metric that chooses the best checkpoint. ``auto`` takes the accuracy, or the loss if
+        there are no classes.
     patience
         The number of epochs without a better validation metric after which the run stops. 0 never stops it. It
         needs a validation split. Example: ``dataset.val_fraction=0.2 trainer.patience=5``.
     patience_monitor
-        The validation metric that `patience` watches. ``auto`` takes the loss, which still falls when accuracy has
-        reached its highest value.
+        The validation metric that `patience` watches. ``auto`` takes the loss, which may still fall when the
+        accuracy no longer rises.
     progress
-        Whether to show a progress bar, on a terminal.
+        Whether to show the progress of a run: a bar on a terminal, lines elsewhere.
     figures
-        The figures that are drawn for TensorBoard and the run's figures folder. null takes those that suit the run,
-        but none in a sweep; [] takes none. Example: ``trainer.figures=[decision_boundary,weights]``.
+        The figures that are drawn for TensorBoard and the run's figures folder. null draws those that suit the run,
+        but none in a sweep. [] draws none. Example: ``trainer.figures=[decision_boundary,weights]``.
     figures_every
-        The number of epochs between two looks at the run. 0 takes a fifth of the run.
+        The number of epochs between two drawings of the figures. 0 draws about five times in a run.
     preflight
-        Whether to check data, device, initial loss and gradient before the first update. ``only`` does not train
-        after it.
+        Whether to check data, device, initial loss and gradient before the first update. ``only`` checks and does
+        not train.
     """
 
     epochs: int = number(30, minimum=1)

@@ -111,7 +111,7 @@ class Update:
             self.chunk_size = chunk // 2
             if batch.targets.is_cuda:
                 torch.cuda.empty_cache()
-            note(f"not enough memory for {chunk} examples at once; going on with trainer.chunk_size={chunk // 2}")
+            note(f"not enough memory for {chunk} examples at once; continuing with trainer.chunk_size={chunk // 2}")
 
     @torch.enable_grad()
     def _gradient(self, batch: Examples, key: Tensor | None) -> tuple[Parts, Tensor]:

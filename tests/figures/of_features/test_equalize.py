@@ -75,7 +75,7 @@ def test_floats_are_cut_into_levels():
 
 def test_it_suits_runs_on_pictures(points, run_on, dim):
     config = EqualizeConfig(examples=1)
-    assert config.unsuited(points) == "needs pictures, and the run's inputs are none"
+    assert config.unsuited(points) == "needs pictures, but the run's inputs are not pictures"
     run = run_on(RawConfig(), dim)
     assert config.unsuited(run) == ""
     assert png(config.draw(run)) == png(config.draw(run))

@@ -51,7 +51,7 @@ def test_without_classes_examples_have_their_numbers(run_on, photos):
 
 
 def test_a_split_that_is_not_there(run_on, photos):
-    with pytest.raises(UserError, match=r"^split=val: run held out none"):
+    with pytest.raises(UserError, match=r"^split=val: the run in run has no such split"):
         ExamplesConfig(split="val").chosen(run_on(RawConfig(), photos))
 
 
@@ -103,5 +103,5 @@ def test_a_sheet_has_inches_and_pictures_lie_where_they_were_put():
 
 
 def test_figures_of_pictures_need_pictures(points, run_on, photos):
-    assert needs_pictures(points) == "needs pictures, and the run's inputs are none"
+    assert needs_pictures(points) == "needs pictures, but the run's inputs are not pictures"
     assert needs_pictures(run_on(RawConfig(), photos)) == ""

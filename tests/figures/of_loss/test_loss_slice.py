@@ -66,7 +66,7 @@ def test_what_it_does_not_suit(deeprob, small):
     for name, words in {"a": ("model.norm=batch",), "b": (), "c": ("model.width=9",)}.items():
         assert deeprob(*small, *words, f"hydra.run.dir={name}").status == 0
     assert LossSliceConfig().unsuited(load_run("a")) == ""
-    assert LossSliceConfig(direction="start").unsuited(load_run("a")).startswith("stays near the run's weights if")
+    assert LossSliceConfig(direction="start").unsuited(load_run("a")).startswith("cannot leave the run's weights")
     status, _, err = deeprob("run=b", "figure=loss_slice", "figure.other=c", command="visualize")
     assert status == 2
     assert err == (

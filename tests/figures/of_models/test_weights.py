@@ -84,7 +84,7 @@ def test_runs_side_by_side_have_the_same_axes_and_l1_selects_where_l2_spreads(de
 def test_a_reach_for_each_layer(one_run, reach):
     run = load_run(one_run)
     reason = WeightsConfig(reach=reach).unsuited(run)
-    assert reason == ("needs a figure.reach for each layer, and the run has 3 of them" if reach == [1.0] else "")
+    assert reason == ("needs one figure.reach per layer, and the run has 3 layers" if reach == [1.0] else "")
     if reach == [1.0, 2.0, 3.0]:
         limits = [axes.get_xlim()[1] for axes in WeightsConfig(reach=reach).draw(run).axes]
         np.testing.assert_allclose(limits, [1.03, 2.06, 3.09])

@@ -101,7 +101,7 @@ def in_turn(targets: Tensor, rng: torch.Generator) -> Tensor:
 
 def needs_pictures(run: Run) -> str:
     """Return why a figure of pictures cannot show a run; empty if it can."""
-    return "" if len(run.predictor.input_shape) == 3 else "needs pictures, and the run's inputs are none"
+    return "" if len(run.predictor.input_shape) == 3 else "needs pictures, but the run's inputs are not pictures"
 
 
 def part_of(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures] | None:

@@ -75,7 +75,7 @@ class LossPlaneConfig(LandscapeConfig):
     def problems(self) -> Iterator[str]:
         """Yield an error if there are more other runs than a plane can go through."""
         if self.other is not None and not 1 <= len(self.other) <= 2:
-            yield f"other={','.join(self.other)}: a plane through the run goes through one or two others"
+            yield f"other={','.join(self.other)}: expected one or two runs, which define the plane with this run"
 
     def unsuited(self, run: Run) -> str:
         """Return why it cannot be drawn."""

@@ -163,7 +163,7 @@ class LossSliceConfig(LandscapeConfig):
 def no_line(run: Run, direction: str, others: list[str]) -> str:
     """Return why a line from a run to its start or to other runs cannot be drawn; empty if it can or is not needed."""
     if (others or direction == "start") and has_running_means(run):
-        return "stays near the run's weights if model.norm=batch: running means of one point do not hold at another"
+        return "cannot leave the run's weights with model.norm=batch, whose running means hold only there"
     for directory in others:
         if differs := other_architecture(run, load_run(directory)):
             return f"needs figure.other of the run's own architecture, and {directory} has {differs}"

@@ -43,7 +43,7 @@ class WeightsConfig(FigureConfig):
         layers = len(run.model.linear_layers)
         if self.reach is None or len(self.reach) >= layers:
             return ""
-        return f"needs a figure.reach for each layer, and the run has {layers} of them"
+        return f"needs one figure.reach per layer, and the run has {layers} layers"
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return width and height in inches."""

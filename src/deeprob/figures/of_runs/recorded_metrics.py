@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 Table = Mapping[str, Floats]
 """Column name of ``metrics.csv`` → its values (E,), NaN where an epoch has no value."""
 
-EXPECTED = "expected the metrics.csv of a run: names such as epoch and step, then a row of numbers an epoch"
+EXPECTED = "expected the metrics.csv of a run: names such as epoch and step, then one row of numbers per epoch"
 
 
 def read_metrics(path: Path) -> Table:

@@ -61,7 +61,7 @@ class Compiler:
 
     def give_up(self, error: Exception) -> None:
         """Print a note with the error, and compile nothing from now on."""
-        note(f"cannot compile the updates of a stack ({one_line(error)}); going on without")
+        note(f"cannot compile the updates of a stack ({one_line(error)}); continuing without compilation")
         self.choice = False
         self._made.clear()
 
