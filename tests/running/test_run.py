@@ -133,7 +133,11 @@ def test_the_final_table_says_where_to_look(deeprob, small):
 def test_an_interrupted_run_says_how_to_go_on(deeprob, small, monkeypatch):
     monkeypatch.setattr(Interruption, "__call__", lambda self: setattr(self, "number", signal.SIGINT) or True)
     result = deeprob(*small, 'hydra.run.dir="a run"')
-    assert result.out.splitlines()[-2:] == ["run        a run", """go on      deeprob-train 'resume="a run"'"""]
+    assert result.out.splitlines() == [
+        "epoch 0 of 3; interrupted, and saved",
+        "run        a run",
+        """go on      deeprob-train 'resume="a run"'""",
+    ]
     assert (result.status, result.err) == (130, "error: interrupted by SIGINT\n")
 
 

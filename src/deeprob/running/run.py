@@ -72,6 +72,8 @@ def run(
                 summary = run_setup(setup, files, command, job)
             except (Diverged, Interrupted) as error:
                 if not job:
+                    if files.read_json("summary").get("status") == Interrupted.outcome:  # a second signal saves nothing
+                        print(f"epoch {setup.epochs_done} of {resolved.trainer.epochs}; interrupted, and saved")
                     print(f"run        {console.near(directory)}")
                     if isinstance(error, Interrupted):
                         console.print_resume(directory)
