@@ -222,7 +222,8 @@ def _unknown_key(key: str, parent: DictConfig) -> UserError:
     if not group and "trainer" in siblings:
         siblings = sorted([*siblings, "experiment"])
     if having := owners(group, name):
-        line = f"belongs to {' or '.join(f'{group}={owner}' for owner in having)}, not to the one chosen"
+        chosen = next((option for option, cls in options(group).items() if cls is OmegaConf.get_type(parent)), "…")
+        line = f"belongs to {' or '.join(f'{group}={owner}' for owner in having)}, not to {group}={chosen}"
         return UserError(f"{key}: {line}, which has {', '.join(siblings) or 'no keys'}")
     root = parent._get_root()
     assert isinstance(root, DictConfig)
