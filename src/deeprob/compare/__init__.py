@@ -1,1 +1,1 @@
-"""Comparison of finished and unfinished runs: tables, effects, heat maps, and one page with all of them."""
+"""Compare finished and unfinished runs with tables, effects and heat maps, all of which are also on one page."""

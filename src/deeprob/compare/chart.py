@@ -1,4 +1,4 @@
-"""Learning curves as SVG with the colors of the surrounding page."""
+"""Learning curves as SVG. The style of the surrounding page gives the colors."""
 
 import math
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ from deeprob.compare.curves import Point
 WIDTH, HEIGHT = 420, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 20, 8, 36
 APART = 12.0
-"""The smallest distance between the numbers at the ends of curves at which they are legible."""
+"""The smallest distance between the numbers at the ends of two curves. With less, the numbers would overlap."""
 
 
 class Axis(NamedTuple):
-    """A scale that maps values to places.
+    """An axis of a chart, which maps values to places.
 
     Attributes
     ----------
     low, high
         The values at the ends of the axis.
     start, end
-        The places of these values.
+        The places of these values, in units of the SVG.
     log
         Whether the scale is logarithmic.
     """
@@ -39,12 +39,16 @@ class Axis(NamedTuple):
         return self.start + (self.end - self.start) * (value - low) / (high - low)
 
     def ticks(self, most: int = 6) -> list[float]:
-        """Return round values within the ends."""
+        """Return round values between the ends of the axis, at which ticks are drawn."""
         return log_ticks(self.low, self.high) if self.log else linear_ticks(self.low, self.high, most)
 
 
 def linear_ticks(low: float, high: float, most: int) -> list[float]:
-    """Return the multiples of 1, 2 or 5 times a power of ten within bounds: as many as possible, at most `most`."""
+    """Return round values in [low, high], at most `most`.
+
+    They are all multiples of one step, which is 1, 2 or 5 times a power of ten. The step is the smallest that gives at
+    most `most` values.
+    """
     power = math.floor(math.log10((high - low) / most))
     for step in (factor * 10.0**exponent for exponent in (power, power + 1) for factor in (1, 2, 5)):
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -54,13 +58,17 @@ def linear_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return the powers of ten within bounds. If there are more than six, return every second, third, and so on."""
+    """Return the powers of ten in [low, high]. If there are more than six, return every second, third, … power."""
     powers = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
     return [10.0**power for power in powers[:: -(-len(powers) // 6) or 1]]
 
 
 def value_axis(curves: Sequence[Sequence[Point]], share: bool) -> Axis:
-    """Return the y axis of a metric: logarithmic if the means span two decades. A `share` ends at about 1 at most."""
+    """Return the y axis of a metric.
+
+    The axis is logarithmic if the means are positive and span two decades, and if the metric is not a `share`. The axis
+    of a share ends at about 1 at most.
+    """
     means = [point.mean for curve in curves for point in curve]
     low, high = min(means), max(means)
     if low > 0 and high >= 100 * low and not share:
@@ -74,16 +82,16 @@ def value_axis(curves: Sequence[Sequence[Point]], share: bool) -> Axis:
 
 
 def chart(metric: str, curves: Sequence[Sequence[Point]], names: Sequence[str]) -> str:
-    """Return the chart of a metric over the epochs, with one numbered curve per group; empty if there are no points.
+    """Return the SVG of a metric over the epochs, with one numbered curve per group; empty if there are no points.
 
     Parameters
     ----------
     metric
         The metric's name.
     curves
-        The points of each group. A group may have none.
+        The points of each group's curve. A curve may have no points.
     names
-        The groups' names, shown when the mouse is over a curve.
+        The groups' names. A name is shown when the mouse is over the group's curve.
     """
     drawn = [curve for curve in curves if curve]
     if not drawn:
@@ -126,7 +134,10 @@ def _curve(curve: Sequence[Point], x: Axis, y: Axis) -> str:
 
 
 def moved_apart(places: dict[int, float], low: float, high: float) -> dict[int, float]:
-    """Return places moved apart so that numbers do not overlap, in the same order, and within bounds if they fit."""
+    """Return the places of numbers, moved apart so that the numbers do not overlap.
+
+    The order of the numbers stays. The places lie in [low, high] if there is enough room.
+    """
     order = sorted(places, key=lambda number: places[number])
     moved: dict[int, float] = {}
     last = low - APART
@@ -140,7 +151,7 @@ def moved_apart(places: dict[int, float], low: float, high: float) -> dict[int, 
 
 
 def label(value: float, share: bool) -> str:
-    """Return the label of a tick."""
+    """Return the label of the tick at `value`: a percentage for a `share`, else a number."""
     if share:
         return f"{100 * value:.10g} %"
     return f"{value:.10g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.0e}".replace("e-0", "e-")

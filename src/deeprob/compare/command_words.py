@@ -1,4 +1,4 @@
-"""Values and configs as words of a command."""
+"""Write values and configs as words of a command."""
 
 import functools
 import re
@@ -32,14 +32,14 @@ def word_of(value: Any) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    """Return matched backslashes, with a quote or the end of the text after them, escaped for Hydra."""
+    """Return the match, escaped for Hydra. It is backslashes, followed by a quote or by the end of the text."""
     slashes, quote = match.groups()
     return slashes * 2 + (f"\\{quote}" if quote else "")
 
 
 @functools.lru_cache(maxsize=2**14)
 def _reads_as(text: str) -> bool:
-    """Return whether Hydra reads the unquoted text as this text."""
+    """Return whether Hydra parses `text` without quotes as a string that equals `text`."""
     if not re.fullmatch(r"[\w./+-]+", text, re.ASCII):  # other characters can have a meaning in Hydra or in the shell
         return False
     try:
@@ -63,15 +63,15 @@ def value_of(word: str) -> Any:
 
 
 def shortest(config: RunConfig, keep: Collection[str] = ()) -> list[str]:
-    """Return the fewest words after ``deeprob-train`` that give a run's config.
+    """Return the shortest list of words after ``deeprob-train`` that gives a run's config.
 
-    The words of the keys `keep` always stay. Another word is left out if the config is the same without it, such as a
-    default or the value that ``auto`` stands for.
+    The words of the keys in `keep` always stay. Any other word is left out if the config is the same without the word.
+    Examples are a default, and the value that replaces ``auto``.
 
     Raises
     ------
     UserError
-        When the present configs cannot give the run's config.
+        If the config classes of this version cannot give the run's config.
     """
     with started(None) as hydra:
         application = Application(hydra, "train", TrainConfig)

@@ -1,4 +1,4 @@
-"""A comparison of runs: all results that the report prints and the page shows."""
+"""A comparison of runs, with all results that the report prints and the page shows."""
 
 import math
 from collections.abc import Sequence
@@ -33,14 +33,14 @@ class Comparison:
     runs
         All runs.
     keys
-        The keys in which groups differ, without seeds.
+        The keys in which the groups differ. Seeds are left out.
     groups
-        The groups, the best first.
+        The groups, from the best to the worst.
     sort, columns
         The metric that ranks the groups, and the metrics that are shown.
     effects, rest, heat_map, other_maps
-        The effects of the keys on the metric `sort`, the variance that they do not explain, the heat map of two keys,
-        and the heat maps of other pairs.
+        The effects of the keys on the metric `sort`, the variance that the effects do not explain, the heat map of two
+        keys, and the heat maps of other pairs of keys.
     curves
         The epochs of the best groups, in the order of the groups.
     command
@@ -67,12 +67,12 @@ class Comparison:
 
     @property
     def preliminary(self) -> bool:
-        """Whether no run has ended well yet, so that means are over the values so far."""
+        """Whether no run has ended well yet. The means are then over the latest values of the runs."""
         return not any(run.finished for run in self.runs)
 
     @property
     def rivals(self) -> int:
-        """The number of other groups whose confidence interval overlaps that of the best group."""
+        """The number of other groups whose confidence interval overlaps the interval of the best group."""
         found = [group.estimate(self.sort) for group in self.groups]
         first = found[0]
         if first is None or first.margin is None:
@@ -85,12 +85,12 @@ class Comparison:
 
 
 def gather(folder: Path | None, directories: Sequence[Path]) -> tuple[list[PastRun], list[str]]:
-    """Return the runs in a folder at any depth, or in some directories, and the keys in the tables of sweeps.
+    """Return the runs in a folder at any depth, or in `directories`. Also return the keys in the tables of sweeps.
 
     Raises
     ------
     UserError
-        When there are fewer than two runs.
+        If there are fewer than two runs, or if the folder or a run does not exist.
     """
     tables: list[Path] = []
     if folder is not None:
@@ -108,7 +108,7 @@ def gather(folder: Path | None, directories: Sequence[Path]) -> tuple[list[PastR
     for table in tables:
         try:
             keys, rows = sweep_tables.read_table(table)
-        except UserError as error:  # another file with the same name
+        except UserError as error:  # a summary.csv that is not the table of a sweep
             note(f"{error}; left out")
             continue
         named |= dict.fromkeys(keys)
@@ -129,19 +129,19 @@ def compare_runs(
     columns: Sequence[str] | None = None,
     heatmap: Sequence[str] | None = None,
 ) -> Comparison:
-    """Return the comparison of some runs.
+    """Return the comparison of `runs`.
 
     Parameters
     ----------
     title, runs, named
         The place of the runs, and the runs and keys that `gather` returned.
     sort, columns, heatmap
-        The ranking metric, the shown metrics and the two keys of the heat map; None for the defaults.
+        The ranking metric, the shown metrics and the two keys of the heat map. None selects the default.
 
     Raises
     ------
     UserError
-        When a given metric or key does not exist, or no run has any metric.
+        If a given metric or key does not exist, or if no run has any metric.
     """
     differing = swept_keys(runs, named)
     groups = group_runs(runs, differing)
@@ -177,7 +177,10 @@ def compare_runs(
 
 
 def command_of(group: Group, sort: str, keys: Sequence[str]) -> list[str]:
-    """Return the command that repeats a group's best run by the metric `sort`. It always gives the values of `keys`."""
+    """Return the command that repeats the group's best run by the metric `sort`; empty if there is no such command.
+
+    The command always contains the values of `keys`.
+    """
     runs = [run for run in group.counted or group.runs if run.directory is not None]
     if not runs:
         return []

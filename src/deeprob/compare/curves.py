@@ -1,4 +1,4 @@
-"""Learning curves of groups: the mean over seeds after each epoch, with a band."""
+"""Learning curves of groups, with the mean and the standard deviation over seeds after each epoch."""
 
 import math
 import statistics
@@ -9,11 +9,11 @@ from deeprob.compare.groups import Group
 from deeprob.compare.past_runs import epochs
 
 MOST_POINTS = 400
-"""The most points of a curve, since no screen shows more. Longer curves are thinned out."""
+"""The largest number of points of a curve. From longer curves, only every second, third, … point is drawn."""
 
 
 class Point(NamedTuple):
-    """A metric after an epoch: the mean over runs, and the standard deviation of the sample (0 for a single run)."""
+    """The mean of a metric over runs after an epoch, and its standard deviation of the sample (0 for a single run)."""
 
     epoch: float
     mean: float
@@ -21,7 +21,7 @@ class Point(NamedTuple):
 
 
 Histories = Sequence[Sequence[Mapping[str, float]]]
-"""For each of several runs, its epochs. Each epoch is a row of ``metrics.csv``."""
+"""The epochs of each of several runs. Each epoch is a row of ``metrics.csv``."""
 
 
 def histories(group: Group) -> Histories:
@@ -30,7 +30,7 @@ def histories(group: Group) -> Histories:
 
 
 def mean_curve(runs: Histories, metric: str) -> list[Point]:
-    """Return a metric over the epochs. The mean of each epoch is over the runs that have the metric there."""
+    """Return the means of a metric over the epochs. Each mean is over the runs that have the metric at this epoch."""
     values: dict[float, list[float]] = {}
     for rows in runs:
         for row in rows:
@@ -45,9 +45,9 @@ def mean_curve(runs: Histories, metric: str) -> list[Point]:
 
 
 def panels(runs: Sequence[Histories], sort: str) -> list[str]:
-    """Return the metrics to draw: accuracy and loss of the validation split, or else of the training split.
+    """Return the metrics to draw: accuracy and loss on the validation split, or on the training split if unknown there.
 
-    The ranking metric comes first, if runs recorded it in their epochs.
+    The ranking metric comes first if the last epoch of some run has it.
     """
     there = {name for group in runs for rows in group for row in rows[-1:] for name in row}
     pairs = [(f"val/{measure}", f"train/{measure}") for measure in ("accuracy", "loss")]

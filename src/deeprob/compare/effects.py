@@ -1,4 +1,4 @@
-"""The effect of each key on a metric: the mean for each of its values, and the share of the variance it explains."""
+"""The effect of each key on a metric: the mean for each value of the key, and the share of the variance explained."""
 
 import itertools
 import math
@@ -13,15 +13,15 @@ from deeprob.errors import UserError, did_you_mean
 
 
 class Level(NamedTuple):
-    """A value of a key.
+    """A value of a key, with the mean of a metric over the runs that have this value.
 
     Attributes
     ----------
     word
-        The value.
+        The value, as a word of a command.
     mean
-        The marginal mean: the mean of the metric over all runs with this value, whatever their other keys; None if no
-        run has the metric.
+        The marginal mean: the mean of the metric over all runs with this value, for any values of the other keys. None
+        if no run has the metric.
     number, lost
         The number of runs in the mean, and the number of runs that diverged or failed.
     """
@@ -40,10 +40,10 @@ class Effect(NamedTuple):
     key
         The key.
     share
-        η² in [0, 1]: the share of the variance between runs that lies between the key's values. None if fewer than two
-        values have counted runs.
+        η² in [0, 1]: the share of the variance between runs that the key explains. None if fewer than two values of the
+        key have counted runs.
     levels
-        The values of the key. Numbers are in ascending order.
+        The values of the key with their means. If all values are numbers, they are in ascending order.
     """
 
     key: str
@@ -57,9 +57,9 @@ class Rest(NamedTuple):
     Attributes
     ----------
     together
-        The share of interactions between keys.
+        The share of the variance that interactions between keys explain.
     seeds
-        The share within groups, between seeds.
+        The share of the variance that lies between the seeds of a group.
     """
 
     together: float
@@ -72,11 +72,11 @@ class HeatMap(NamedTuple):
     Attributes
     ----------
     rows, columns
-        The keys.
+        The key whose values are the rows, and the key whose values are the columns.
     row_words, column_words
         The values of the keys.
     cells
-        (row word, column word) → a `Level` with an empty word: the mean, its number of runs, and the lost runs.
+        (row word, column word) → the mean and the numbers of runs, as a `Level` with an empty word.
     """
 
     rows: str
@@ -87,7 +87,7 @@ class HeatMap(NamedTuple):
 
 
 def effects(groups: Sequence[Group], metric: str) -> list[Effect]:
-    """Return the main effects of the keys in which groups differ, the largest first.
+    """Return the main effects of the keys in which groups differ, from the largest to the smallest.
 
     The effect of a key that only some groups have is computed from these groups.
     """
@@ -103,7 +103,7 @@ def effects(groups: Sequence[Group], metric: str) -> list[Effect]:
 
 
 def level(word: str, groups: Sequence[Group], metric: str) -> Level:
-    """Return the mean of a metric over all runs of some groups."""
+    """Return the `Level` of `word`, with the mean of a metric over all counted runs of `groups`."""
     numbers = [number for group in groups for number in group.numbers(metric)]
     return Level(word, statistics.fmean(numbers) if numbers else None, len(numbers), sum(g.lost for g in groups))
 
@@ -118,7 +118,10 @@ def words(groups: Sequence[Group], key: str) -> list[str]:
 
 
 def rest(groups: Sequence[Group], metric: str, found: Sequence[Effect]) -> Rest | None:
-    """Return the variance that main effects leave; None unless the runs are a full grid with equally many seeds."""
+    """Return the variance that no main effect explains.
+
+    None if the runs are not a full grid with equally many seeds, or if there is no variance between groups.
+    """
     sizes = {len(group.numbers(metric)) for group in groups}
     full = math.prod(len(effect.levels) for effect in found) == len(groups)
     if len(sizes) != 1 or sizes == {0} or not full or len(groups) < 2:
@@ -130,7 +133,7 @@ def rest(groups: Sequence[Group], metric: str, found: Sequence[Effect]) -> Rest 
 
 
 def heat_map(groups: Sequence[Group], metric: str, rows: str, columns: str) -> HeatMap:
-    """Return the mean of a metric over all runs with each pair of values of two keys."""
+    """Return the heat map of a metric over two keys. Each cell is a mean over all runs with the cell's two values."""
     pairs: dict[tuple[str, str], list[Group]] = {}
     for group in groups:
         if rows in group.values and columns in group.values:
@@ -141,7 +144,8 @@ def heat_map(groups: Sequence[Group], metric: str, rows: str, columns: str) -> H
 
 
 MOST_WORDS, MOST_KEYS = 30, 4
-"""In default heat maps: the most values of a key, and the most keys, which are those with the largest effects."""
+"""Limits of the default heat maps. A key with more than `MOST_WORDS` values gets no heat map. Of the other keys, the
+`MOST_KEYS` with the largest effects get heat maps."""
 
 
 def chosen_map(
@@ -151,21 +155,23 @@ def chosen_map(
     asked: Sequence[str] | None,
     config: Mapping[str, str],
 ) -> HeatMap | None:
-    """Return the heat map of two keys: those in `asked`, else those with the largest effects; None if there are fewer.
+    """Return the heat map of the keys `asked`, or of the two keys with the largest effects if `asked` is None.
+
+    None if `asked` is None and there are fewer than two keys with few enough values.
 
     Parameters
     ----------
     groups, metric, found
-        The groups, the metric, and the effects on it.
+        The groups, the metric, and the effects of the keys on the metric.
     asked
         The two keys that the user gave, or None.
     config
-        All keys with their values in one run, to distinguish a key that does not differ from an unknown key.
+        All keys with their values in one run. They distinguish a key that does not differ from an unknown key.
 
     Raises
     ------
     UserError
-        When a key in `asked` does not differ between the groups, or no group has both keys.
+        If a key in `asked` does not differ between the groups, or if no group has both keys.
     """
     known = [effect.key for effect in found]
     for key in asked or ():
@@ -185,7 +191,7 @@ def chosen_map(
 
 
 def other_maps(groups: Sequence[Group], metric: str, found: Sequence[Effect], first: HeatMap) -> list[HeatMap]:
-    """Return the heat maps of the pairs, other than that of `first`, among the keys with the largest effects."""
+    """Return a heat map for each pair of keys with large effects, except for the pair in the heat map `first`."""
     keys = [effect.key for effect in found if len(effect.levels) <= MOST_WORDS][:MOST_KEYS]
     pairs = [pair for pair in itertools.combinations(keys, 2) if set(pair) != {first.rows, first.columns}]
     return [heat for pair in pairs if (heat := heat_map(groups, metric, *pair)).cells]

@@ -1,4 +1,4 @@
-"""Confidence intervals of means, and the share of a variance that lies between groups."""
+"""Confidence intervals of means, and the share of the variance that lies between groups."""
 
 import functools
 import math
@@ -17,7 +17,7 @@ class Estimate(NamedTuple):
     mean
         The mean of the sample.
     margin
-        Half the width of the confidence interval; None for a single run, which gives no interval.
+        Half the width of the confidence interval. None for a single run, which has no interval.
     number
         The number of runs.
     """
@@ -28,7 +28,7 @@ class Estimate(NamedTuple):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The ends of the confidence interval. For a single run, both are its value."""
+        """The ends of the confidence interval. For a single run, both ends are the value of the run."""
         margin = self.margin or 0.0
         return self.mean - margin, self.mean + margin
 
@@ -36,7 +36,8 @@ class Estimate(NamedTuple):
 def estimate(values: Sequence[float]) -> Estimate | None:
     """Return the mean and the confidence interval of normally distributed values; None if there are no values.
 
-    With standard deviation s of n values, the interval is mean ± t·s/√n, with Student's t for n − 1 degrees of freedom.
+    The interval is mean ± t·s/√n. s is the standard deviation of the n values, and t is Student's t for n − 1 degrees
+    of freedom.
     """
     if not values:
         return None
@@ -48,7 +49,7 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 @functools.cache
 def student_t(degrees: int, level: float = LEVEL) -> float:
-    """Return the t such that Student's variable lies within ±t with probability `level`.
+    """Return the t for which a variable with Student's distribution lies in [−t, t] with probability `level`.
 
     t is found by bisection over the angle θ = atan(t/√ν). As a function of θ, the distribution for ν `degrees` of
     freedom has a closed form (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4).
@@ -61,7 +62,10 @@ def student_t(degrees: int, level: float = LEVEL) -> float:
 
 
 def _within(angle: float, degrees: int) -> float:
-    """Return the probability that Student's t lies within ±√ν·tan(angle)."""
+    """Return the probability that a variable with Student's distribution lies within ±√ν·tan(angle).
+
+    ν is the number `degrees` of degrees of freedom.
+    """
     sine, cosine = math.sin(angle), math.cos(angle)
     odd = degrees % 2
     term = total = 1.0
@@ -74,9 +78,9 @@ def _within(angle: float, degrees: int) -> float:
 
 
 def eta_squared(groups: Iterable[Sequence[float]]) -> float:
-    """Return η², the share in [0, 1] of the variance of values that lies between groups; 0 if there is no variance.
+    """Return η² in [0, 1], the share of the variance that lies between groups; 0 if there is no variance.
 
-    η² is the sum of squares between groups over the total, as in a one-way analysis of variance.
+    η² is the sum of squares between groups, divided by the total sum of squares, as in a one-way analysis of variance.
     """
     parts = [list(group) for group in groups if group]
     values = [value for part in parts for value in part]

@@ -19,9 +19,9 @@ class Group:
     Attributes
     ----------
     values
-        The values that distinguish the group from others: swept key → word. Keys that its runs lack are left out.
+        Swept key → its value in this group, as a word of a command. Keys that the group's runs lack are left out.
     runs
-        All runs of the group, however they ended.
+        All runs of the group, with any status.
     counted
         The runs over which means are taken.
     """
@@ -35,7 +35,7 @@ class Group:
         return [run.metrics[metric] for run in self.counted if metric in run.metrics]
 
     def estimate(self, metric: str) -> Estimate | None:
-        """Return a metric's mean over the counted runs, with its confidence interval; None if no run has the metric."""
+        """Return a metric's mean and confidence interval over the counted runs; None if no run has the metric."""
         return estimate(self.numbers(metric))
 
     @property
@@ -45,12 +45,12 @@ class Group:
 
     @property
     def state(self) -> str:
-        """How the runs ended, in words: see `outcomes`."""
+        """The number of runs that ended well and the statuses of the others, as `outcomes` writes them."""
         return outcomes(run.status for run in self.runs)
 
 
 def counts(words: Iterable[str]) -> dict[str, int]:
-    """Return word → how often it occurs, in the order of first occurrence."""
+    """Return word → number of times that the word occurs. The words are in the order of their first occurrence."""
     found: dict[str, int] = {}
     for word in words:
         found[word] = found.get(word, 0) + 1
@@ -58,7 +58,7 @@ def counts(words: Iterable[str]) -> dict[str, int]:
 
 
 def outcomes(statuses: Iterable[str]) -> str:
-    """Return how many runs ended well, and the statuses of the others: ``3 of 3``, ``1 of 3, 2 diverged``."""
+    """Return the number of runs that ended well, and the statuses of the others: ``3 of 3``, ``1 of 3, 2 diverged``."""
     found = counts(statuses)
     ended = sum(found.pop(status, 0) for status in FINISHED)
     return ", ".join([f"{ended} of {ended + sum(found.values())}", *(f"{n} {status}" for status, n in found.items())])
@@ -92,7 +92,10 @@ def more_is_better(metric: str) -> bool:
 
 
 def ranked(groups: Sequence[Group], metric: str) -> list[Group]:
-    """Return groups, the best mean of a metric first. Groups that lost runs come later, groups without a mean last."""
+    """Return the groups, from the best mean of a metric to the worst.
+
+    Groups with lost runs come after groups without lost runs. Groups without a mean come last.
+    """
     sign = -1 if more_is_better(metric) else 1
 
     def rank(group: Group) -> tuple[bool, bool, float]:
@@ -108,13 +111,17 @@ def all_metrics(groups: Sequence[Group]) -> list[str]:
 
 
 def usual_sort(metrics: Collection[str]) -> str | None:
-    """Return the default ranking metric: accuracy before loss, and val before test and train."""
+    """Return the default ranking metric.
+
+    It is an accuracy if there is one, else a loss, else any metric. val is preferred to test, and test to train.
+    None if there are no metrics.
+    """
     wanted = [f"{split}/{measure}" for measure in ("accuracy", "loss") for split in ("val", "test", "train")]
     return next((name for name in wanted if name in metrics), next(iter(metrics), None))
 
 
 def usual_columns(metrics: Collection[str], sort: str) -> list[str]:
-    """Return the metrics to show: the ranking metric, and the accuracy (else the loss) of each split."""
+    """Return the metrics to show: the ranking metric, and the accuracy (else the loss) on each split."""
     measure = "accuracy" if any(name.endswith("/accuracy") for name in metrics) else "loss"
     wanted = [f"{split}/{measure}" for split in ("train", "val", "test")]
     return [*([sort] if sort not in wanted else []), *(name for name in wanted if name in metrics)]

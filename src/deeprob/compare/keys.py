@@ -11,21 +11,22 @@ NO_PART = frozenset(MAY_CHANGE) - {"trainer.epochs"}
 """Keys that do not influence the metrics of a run."""
 
 CONSEQUENCES = {"trainer.batch_size": ("dataset", "optimizer"), "trainer.monitor": ("dataset",)}
-"""Key → the groups whose choices determine what its ``auto`` stands for."""
+"""Key → the groups whose choices determine the value that replaces ``auto``."""
 
 
 def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
-    """Return the keys in which runs differ, seeds included: the keys `named`, then the others in the config's order.
+    """Return the keys in which runs differ, with seeds. The keys `named` come first, then the others as in the config.
 
-    Keys without information of their own are left out: keys that do not influence metrics, fields of a group's choices
-    if all runs have the default of their choice, and values of ``auto`` that follow from the choices.
+    A key is left out if it adds no information. This is so if the key does not influence metrics. It is also so if the
+    key is a field of a group in whose choice the runs differ, and all runs have the default of their choice. It is also
+    so if the value replaces ``auto`` and follows from the choices.
 
     Parameters
     ----------
     runs
         The runs. A key that only some runs have is returned if it differs among these runs.
     named
-        Keys that are never left out if they differ: those that sweeps varied.
+        The keys that sweeps varied. They are not left out as long as the runs differ in them.
     """
     seen: dict[str, set[str]] = {}
     for run in runs:
@@ -46,7 +47,7 @@ def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
 
 
 def _is_default(run: PastRun, group: str, key: str) -> bool:
-    """Return whether a run has the default of a field of its choice in a group, or lacks the field."""
+    """Return whether a run has the default of the field `key`, which its choice in `group` sets, or lacks the field."""
     if key not in run.values:
         return True
     fields = getattr(options(group).get(run.values.get(group, "")), "__dataclass_fields__", {})

@@ -1,4 +1,4 @@
-"""A comparison as one self-contained HTML page. ``page.html`` holds its frame, style and script."""
+"""Write a comparison as one self-contained HTML page. ``page.html`` holds the page's frame, style and script."""
 
 import shlex
 from collections.abc import Collection, Iterator, Sequence
@@ -18,7 +18,7 @@ from deeprob.compare.tiles import heat_maps
 from deeprob.tracking.console import shown
 
 WIDE = 6
-"""The most columns of a heat map that stands beside the effects."""
+"""The largest number of columns of a heat map beside the effects. Wider heat maps have a row of their own."""
 
 DOTS = '<span class="word">…</span><span></span><span></span>'
 
@@ -45,7 +45,7 @@ def page(comparison: Comparison) -> str:
 
 
 def group_name(group: Group, keys: Collection[str]) -> str:
-    """Return a group's values of some keys as words."""
+    """Return the name of a group: the words ``key=value`` for each of `keys` that the group has."""
     return " ".join(f"{key}={word}" for key, word in group.values.items() if key in keys) or "all runs"
 
 
@@ -172,7 +172,7 @@ def _table_section(comparison: Comparison) -> str:
 
 def _row_cells(comparison: Comparison, group: Group, rank: int) -> Iterator[str]:
     yield f'<td data-v="{rank}">{rank}</td>'
-    yield _measured(comparison, group, comparison.sort)  # first, so that it is visible on a phone
+    yield _measured(comparison, group, comparison.sort)  # the ranking metric is first, so that it is visible on a phone
     for key in comparison.keys:
         word = escape(group.values.get(key, ""))
         yield f'<td data-v="{word}" class="word">{word}</td>'
@@ -196,14 +196,17 @@ def _estimated(metric: str, found: Estimate | None) -> str:
 
 
 def _parts(metric: str, found: Estimate | None) -> tuple[str, str]:
-    """Return a mean and its interval as texts, such as ``90.00`` and ``± 1.23 %``, or ``90.00 %`` and an empty text."""
+    """Return a mean and its interval as texts, such as ``90.00`` and ``± 1.23 %``.
+
+    If there is no interval, the texts are, for example, ``90.00 %`` and an empty text.
+    """
     text = estimated(metric, found)
     number, _, margin = text.partition(" ")
     return (number, margin) if margin.startswith(("±", "−")) else (text, "")
 
 
 def _lines(group: Group, metric: str) -> Iterator[str]:
-    """Yield one line per run: its folder's name, how it ended, and its value of the metric."""
+    """Yield one line per run: the name of its folder, its status if it was not completed, its error, and the metric."""
     for run in group.runs:
         place = run.directory.name if run.directory is not None else "no directory"
         ending = [] if run.status == "completed" else [run.status]

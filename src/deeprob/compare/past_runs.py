@@ -1,4 +1,4 @@
-"""Past runs: finding them in folders, and reading them, about a thousand per second."""
+"""Find past runs in folders, and read them, about a thousand per second."""
 
 import csv
 import functools
@@ -31,18 +31,19 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass
 class PastRun:
-    """The known facts of a run, in whatever state it is.
+    """The known facts of a run, whether the run is finished or not.
 
     Attributes
     ----------
     directory
-        The run's directory; None for a job that left no directory.
+        The run's directory. None for a job of a sweep that left no directory.
     values
-        The run's config: dotted key → value, with each group's choice under the group's name.
+        Dotted key → value in the run's config. The key of a group's choice is the group's name.
     status
-        The status in ``summary.json``. Without it: ``running``, ``unfinished`` or the status in a sweep's table.
+        The status in ``summary.json``. Without this file, it is ``running``, ``unfinished`` or the status in a sweep's
+        table.
     metrics
-        The finite values among the final metrics, or among the metrics of the last epoch so far.
+        The final metrics, or the metrics of the last epoch so far. Only finite values are kept.
     error
         The reason why the run failed.
     """
@@ -65,7 +66,7 @@ class PastRun:
 
 
 def find_runs(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the sorted directories of runs, and of sweeps' tables, in a folder at any depth."""
+    """Return the sorted directories of runs and of sweeps' tables below `folder`, at any depth."""
     runs, tables = [], []
     for place, folders, files in os.walk(folder):
         if "config.yaml" in files:
@@ -78,7 +79,7 @@ def find_runs(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def read_all(directories: Iterable[Path]) -> list[PastRun]:
-    """Return the runs in some directories. Damaged runs are left out, with a note."""
+    """Return the runs in `directories`. Damaged runs are left out, and a note says so."""
     runs, damaged = [], []
     for directory in directories:
         try:
@@ -96,7 +97,7 @@ def read_run(directory: Path) -> PastRun:
     Raises
     ------
     UserError
-        When ``config.yaml`` is missing, or when it or ``summary.json`` is damaged or not of a run.
+        If ``config.yaml`` is missing, or if ``config.yaml`` or ``summary.json`` is damaged or does not belong to a run.
     """
     path = directory / "config.yaml"
     try:
@@ -119,7 +120,7 @@ def values_in(text: str) -> dict[str, Any]:
     Raises
     ------
     yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError
-        When the text was not written by `deeprob.config.to_yaml`.
+        If `deeprob.config.to_yaml` did not write the text.
     """
     content: dict[str, Any] = {}
     for section in _SECTIONS.split(text):
@@ -137,7 +138,7 @@ def values_in(text: str) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=2**14)
 def _config_section(text: str) -> Mapping[str, Any]:
-    """Return the values of a top-level section of a config. A sweep's runs share most sections, so the cache helps."""
+    """Return the values of a top-level section of a config. The cache saves time, as runs of a sweep share sections."""
     if _ALIAS.search(text):
         raise ValueError("an alias, which `save` never writes; a few can expand to millions of values")
     content = yaml.load(text, _Loader)
@@ -145,7 +146,7 @@ def _config_section(text: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise TypeError("no keys, or others than words")
-    word_of(content)  # raises an error if values are nested too deep
+    word_of(content)  # raises a RecursionError if values are nested too deeply
     return content
 
 
@@ -159,7 +160,7 @@ def metrics_in(content: Mapping[str, Any]) -> dict[str, float]:
 
 
 def last_metrics(directory: Path) -> dict[str, float]:
-    """Return the metrics of the last finished epoch of a run; empty before the first."""
+    """Return the metrics of the last finished epoch of a run; empty if no epoch is finished."""
     *_, last = ({}, *epochs(directory / "metrics.csv"))
     return metrics_in(last)
 

@@ -1,4 +1,4 @@
-"""A comparison on the terminal, as plain tables that can be searched and pasted."""
+"""Print a comparison on the terminal, as plain tables that can be searched and copied."""
 
 import shlex
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from deeprob.tracking.console import LiveTable, shown
 
 HEADING = "mean ± 95 % confidence interval (Student's t over the runs of a group: its seeds)"
 TOGETHER = "keys together"
-"""The name of the share that no single key explains."""
+"""The name of the share of the variance that interactions between keys explain."""
 
 T = TypeVar("T")
 
 
 def print_report(comparison: Comparison, top: int) -> None:
-    """Print a comparison with its best `top` groups."""
+    """Print a comparison. The table of groups contains only the best `top` groups."""
     print(headline(comparison))
     print(f"\n{heading(comparison)}")
     _print_groups(comparison, comparison.groups[:top])
@@ -42,7 +42,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def heading(comparison: Comparison) -> str:
-    """Return the heading of the table: the meaning of its numbers, and its order."""
+    """Return the heading of the table of groups: the meaning of the numbers, and the order of the groups."""
     order = "highest" if more_is_better(comparison.sort) else "lowest"
     lost = "; groups with lost runs last" if any(group.lost for group in comparison.groups) else ""
     early = "; no run has finished: values so far" if comparison.preliminary else ""
@@ -50,7 +50,7 @@ def heading(comparison: Comparison) -> str:
 
 
 def doubt(comparison: Comparison) -> str:
-    """Return how many other groups may be as good as the best, in words; empty if there are none."""
+    """Return a note on the number of other groups that may be as good as the best group; empty if there are none."""
     if not comparison.rivals:
         return ""
     other = "the interval of 1 other group overlaps" if comparison.rivals == 1 else ""
@@ -58,7 +58,10 @@ def doubt(comparison: Comparison) -> str:
 
 
 def estimated(metric: str, found: Estimate | None) -> str:
-    """Return a mean with its interval as text; empty for None. An interval of shares is cut at 0 % and 100 %."""
+    """Return a mean with its confidence interval as text; empty if `found` is None.
+
+    The interval of a share is cut at 0 % and 100 %.
+    """
     if found is None:
         return ""
     mean = shown(metric, {metric: found.mean})
@@ -73,7 +76,7 @@ def estimated(metric: str, found: Estimate | None) -> str:
 
 
 def cell(level: Level | None, metric: str) -> str:
-    """Return a mean without interval as text, with the number of lost runs; a dash if there are no runs."""
+    """Return the mean and the number of lost runs as text, without an interval; a dash if there are no runs."""
     if level is None:
         return "–"
     if level.mean is None:
@@ -82,7 +85,7 @@ def cell(level: Level | None, metric: str) -> str:
 
 
 def caveats(comparison: Comparison) -> list[str]:
-    """Return sentences that limit what the effects show."""
+    """Return sentences that warn of wrong conclusions from the effects."""
     found = []
     if comparison.rest is None and len(comparison.effects) > 1:
         found.append("The runs are not a full grid with equally many seeds, so the effects of keys may be mixed up.")
@@ -92,12 +95,12 @@ def caveats(comparison: Comparison) -> list[str]:
 
 
 def share(value: float | None) -> str:
-    """Return a share of the variance as text."""
+    """Return a share of the variance as a percentage; a dash if `value` is None."""
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def first_and_last(items: Sequence[T], most: int, between: T) -> Sequence[T]:
-    """Return items; if there are more than `most`, the first and the last ones with `between` in their middle."""
+    """Return the items. If there are more than `most`, replace those in the middle by `between`."""
     return items if len(items) <= most else [*items[: most - most // 2], between, *items[-(most // 2) :]]
 
 

@@ -1,4 +1,4 @@
-"""The facts in a sweep's ``summary.csv`` that run directories lack: more metrics, and jobs without a directory."""
+"""Read the facts that only a sweep's ``summary.csv`` contains: further metrics, and jobs without a directory."""
 
 import csv
 import io
@@ -23,12 +23,12 @@ UNKNOWN = "unfinished"
 
 
 def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
-    """Return the swept keys and the rows of a sweep's table. Directories in the rows are made relative to here.
+    """Return the swept keys and the rows of a sweep's table. `folder` is put before the directories in the rows.
 
     Raises
     ------
     UserError
-        When the file is missing, damaged, or not the table of a sweep.
+        If the file is missing or damaged, or if it is not the table of a sweep.
     """
     path = folder / "summary.csv"
     try:
@@ -47,12 +47,12 @@ def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
 
 
 def add_table(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -> list[PastRun]:
-    """Add the facts in a sweep's table to the runs in its folder, and return the jobs that left no directory.
+    """Add the facts in a sweep's table to the runs in the sweep's folder. Return the jobs that left no directory.
 
     Parameters
     ----------
     runs
-        The runs in the sweep's folder. Their metrics, statuses and errors are completed in place.
+        The runs in the sweep's folder. Missing metrics, statuses and errors are added to these objects.
     keys
         The swept keys.
     rows
@@ -79,7 +79,7 @@ def add_table(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row])
             known = metrics_in(dict(_numeric_cells(row)))
             if all(math.isclose(known[name], run.metrics[name]) for name in known.keys() & run.metrics.keys()):
                 run.metrics = known | run.metrics
-            else:  # the table's other metrics belong to an earlier state of the run
+            else:  # the run was resumed later, so the table's metrics belong to an earlier state
                 later.append(run)
     if later:
         note(
@@ -98,16 +98,17 @@ def _numeric_cells(row: Row) -> Iterator[tuple[str, float]]:
 
 
 def _values(row: Row, keys: Sequence[str]) -> dict[str, Any]:
-    """Return the values that a job was given: key → value."""
+    """Return key → value for the keys that have a value in the row of a job."""
     return {key: value_of(row[key]) for key in keys if row[key]}
 
 
 def _joined(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -> dict[int, PastRun]:
-    """Return the job's number → its run. A job without a run is left out.
+    """Return number of a job → run of the job. Jobs without a run are left out.
 
-    The run of a job is the run in the directory that the row names. If there is none, it is the remaining run with the
-    row's values. Old tables name no directories. For them, the last resort is the remaining run whose folder has the
-    job's number, since a config's values can differ from the words of a row, such as absolute paths.
+    The run of a job is the run in the directory that the job's row names. If there is no such run, it is the remaining
+    run with the values of the row. Old tables name no directories, and a value in a config, such as an absolute path,
+    can differ from the word in the row. For old tables, the last choice is therefore the remaining run whose folder has
+    the job's number.
     """
     by_directory = {os.path.normpath(run.directory): run for run in runs if run.directory is not None}
     joined = {number: run for number, row in enumerate(rows) if (run := by_directory.get(row.get("directory", "")))}
@@ -128,18 +129,18 @@ def _joined(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -
 
 
 def _without(runs: Iterable[PastRun], others: Iterable[PastRun]) -> list[PastRun]:
-    """Return the runs that are not among others."""
+    """Return the runs in `runs` that are not in `others`."""
     taken = set(map(id, others))
     return [run for run in runs if id(run) not in taken]
 
 
 def _may_be(run: PastRun, given: Mapping[str, Any]) -> bool:
-    """Return whether a run may be that of a job with some values: all given numbers must be equal."""
+    """Return whether `run` can belong to a job with the values `given`: all numbers in `given` must equal the run's."""
     return not any(isinstance(value, int | float) and run.values.get(key) != value for key, value in given.items())
 
 
 def _meanings(joined: Mapping[int, PastRun], keys: Sequence[str], rows: Sequence[Row]) -> dict[tuple[str, str], Any]:
-    """Return (key, word in the table) → the value in configs, if all jobs with a run have the same value."""
+    """Return (key, word in the table) → value in configs. A word is left out if its runs have different values."""
     found: dict[tuple[str, str], list[Any]] = {}
     for number, run in joined.items():
         for key in keys:
@@ -149,7 +150,7 @@ def _meanings(joined: Mapping[int, PastRun], keys: Sequence[str], rows: Sequence
 
 
 class _Index:
-    """An index of runs by their values. It is built for each set of keys when that set is first looked up."""
+    """An index of runs by their values. The index for a set of keys is built when the set is first looked up."""
 
     def __init__(self, runs: Sequence[PastRun]) -> None:
         self.runs = runs
@@ -165,19 +166,22 @@ class _Index:
         return self._by_keys[keys].get(tuple(map(word_of, given.values())), [])
 
     def find(self, given: Mapping[str, Any], number: int) -> PastRun | None:
-        """Return the run with a job's values, or None. Of several, return the one whose folder has the job's number."""
+        """Return the run with the values `given`, or None.
+
+        If there are several, return the run whose folder has the number of the job.
+        """
         runs = self.matching(given)
         if len(runs) < 2:
             return runs[0] if runs else None
         return next((run for run in runs if _job_number(run) == number), None)
 
     def sibling(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of a run that differs from a job only in seeds; empty if there is no such run."""
+        """Return the config of a run with the values `given`, except seeds; empty if there is no such run."""
         others = self.matching({key: value for key, value in given.items() if not is_seed(key)})
         return dict(others[0].values) if others else {}
 
 
 def _job_number(run: PastRun) -> int | None:
-    """Return the number at the start of the name of a run's folder, or None."""
+    """Return the number at the start of the folder name of a run; None if the name has no number."""
     match = re.match(r"\d+(?=_)", run.directory.name) if run.directory is not None else None
     return int(match[0]) if match else None

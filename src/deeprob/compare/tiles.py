@@ -9,14 +9,17 @@ from deeprob.compare.report import cell
 from deeprob.tracking.console import shown
 
 SCALE = ((232, 240, 246), (159, 198, 223), (0, 114, 178), (8, 48, 79))
-"""The colors from the worst mean to the best: those of `deeprob.figures.style.SEQUENTIAL` without its white."""
+"""The colors of the color scale, from the worst mean to the best.
+
+They are the colors of `deeprob.figures.style.SEQUENTIAL`, with a pale blue in place of white.
+"""
 
 EVEN = 0.179
-"""The luminance on which black and white text have the same contrast, 4.6."""
+"""The luminance of a background on which black and white text have the same contrast, 4.6."""
 
 
 def heat_maps(maps: Sequence[HeatMap], metric: str) -> str:
-    """Return heat maps of a metric. If there are several, one is visible at a time, with a list to choose from."""
+    """Return the HTML of heat maps of a metric. If there are several, a list selects the one that is visible."""
     tables = [
         f'<div class="map"{" hidden" * (place > 0)}>{_heat_table(heat, metric)}</div>'
         for place, heat in enumerate(maps)
@@ -58,7 +61,7 @@ def _heat_table(heat: HeatMap, metric: str) -> str:
 
 
 def scale_color(part: float) -> tuple[int, int, int]:
-    """Return the red, green and blue of a place in [0, 1] on the scale."""
+    """Return the color (red, green, blue) at position `part` of the color scale, where `part` is in [0, 1]."""
     place = min(max(part, 0.0), 1.0) * (len(SCALE) - 1)
     left = min(int(place), len(SCALE) - 2)
     one, other = SCALE[left], SCALE[left + 1]
@@ -67,13 +70,13 @@ def scale_color(part: float) -> tuple[int, int, int]:
 
 
 def painted(part: float) -> str:
-    """Return the style of a cell with a place in [0, 1] on the scale: its color, and black or white text."""
+    """Return the CSS style of a cell: the color at position `part` of the color scale, and black or white text."""
     ground = scale_color(part)
     return f"background:rgb({','.join(map(str, ground))});color:{'#000' if luminance(ground) > EVEN else '#fff'}"
 
 
 def luminance(ground: tuple[int, int, int]) -> float:
-    """Return the relative luminance in [0, 1] of a color (Web Content Accessibility Guidelines 2.2)."""
+    """Return the relative luminance of a color, in [0, 1] (Web Content Accessibility Guidelines 2.2)."""
     parts = [value / 255 for value in ground]
     red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

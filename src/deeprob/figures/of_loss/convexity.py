@@ -1,4 +1,4 @@
-"""Convexity: a search for violations of the convex inequality, in functions of one number and in a run's loss."""
+"""Convexity: search functions of one number and the loss of a run for violations of the convex inequality."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from deeprob.figures.style import FAINT, INK, PALETTE, drawn
 Numbers = npt.NDArray[np.float64]
 
 FUNCTIONS: Mapping[str, Callable[[Numbers], Numbers]] = {"x²": np.square, "cos x": np.cos}
-"""The lecture's convex function, and its non-convex one."""
+"""The examples of the lecture: a convex function and a non-convex function."""
 
 REACHES = (0.3, 1.0, 3.0)
-"""How far lines go from the weights, in units of the norm of each row of weights."""
+"""The distances from the weights to the ends of the lines, in units of the norm of each row of weights."""
 
 
 class Lines(NamedTuple):
-    """A function on lines: ``values[line, place]`` at ``positions[place]``, and the name of each line."""
+    """The values of a function on lines: ``values[line, place]`` is its value at ``positions[place]`` of a line."""
 
     positions: Numbers
     values: Numbers
@@ -39,25 +39,25 @@ class Lines(NamedTuple):
 @register("figure", "convexity")
 @dataclass(kw_only=True, slots=True)
 class ConvexityConfig(FigureConfig):
-    """Whether f(t·x₁ + (1 − t)·x₂) ≤ t·f(x₁) + (1 − t)·f(x₂): the worst violation found, or that there is none.
+    """The worst violation found of the convex inequality f(t·x₁ + (1 − t)·x₂) ≤ t·f(x₁) + (1 − t)·f(x₂), if any.
 
-    Without a run, the functions are x² and cos x. With a run, the function is its L(W) in float64, on lines through its
-    weights and through its initial weights.
+    Without a run, the functions are x² and cos x. With a run, the function is the run's L(W) in float64, on lines
+    through the run's weights and through its initial weights.
 
     Attributes
     ----------
     lines
         The number of random directions. Each gives lines through the run's weights and through its initial weights.
     points
-        The number of points of each line. Every three of them are compared.
+        The number of points of each line. The inequality is checked for every three points of a line.
     reach
-        The largest input of x² and cos x. They are drawn from −reach to reach.
+        The largest x at which x² and cos x are drawn. The smallest x is −reach.
     examples
-        The number of examples that L is a mean over. ``auto`` takes up to 1,000, for about a second.
+        The number of examples in the mean L. ``auto`` takes at most 1,000, so that drawing takes about one second.
     split
-        The split that the examples are from.
+        The split from which the examples are drawn.
     seed
-        The seed that draws examples and directions.
+        The seed of the random choice of examples and directions.
     """
 
     of_run: ClassVar[bool] = False
@@ -70,7 +70,7 @@ class ConvexityConfig(FigureConfig):
     seed: int = number(0, minimum=0)
 
     def size(self, run: Run | None) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and height of the figure in inches."""
         return (8.4, 3.6) if run is None else (5.2, 4.0)
 
     def draw(self, run: Run | None) -> Figure:
@@ -91,7 +91,7 @@ class ConvexityConfig(FigureConfig):
         axes.set(xlabel=f"place on a line through the weights ({lines.names[shown]})", ylabel="L(W)")
 
     def _panel(self, axes: Axes, name: str, lines: Lines) -> int:
-        """Draw the line with the worst violation, with its chord, and return the number of this line."""
+        """Draw the line with the worst violation and the chord of the violation, and return the index of the line."""
         violation = worst_violation(lines.positions, lines.values)
         shown = 0 if violation is None else violation.line
         axes.plot(lines.positions, lines.values[shown], color=PALETTE[0])
@@ -108,7 +108,7 @@ class ConvexityConfig(FigureConfig):
         return shown
 
     def lines_of(self, run: Run) -> Lines:
-        """Return L on random lines through a run's weights and initial weights, and on the line between these two."""
+        """Return L on random lines through a run's weights and initial weights, and on the line between the two."""
         ways = 1 if has_running_means(run) else 2
         count = self.examples if isinstance(self.examples, int) else enough(run, self.points * self.lines * 3 * ways)
         landscape = landscape_of(run, self.split, count, self.seed, torch.float64)
@@ -132,7 +132,7 @@ class ConvexityConfig(FigureConfig):
 
 
 def marked(axes: Axes, violation: Violation) -> None:
-    """Draw a chord and the point above it, and write the inequality in numbers below."""
+    """Draw the chord of a violation and the point above the chord. Write the inequality in numbers below the axes."""
     t = violation.t
     axes.plot([violation.left, violation.right], violation.ends, "o--", color=PALETTE[5], lw=1.2, ms=5)
     axes.plot([violation.middle] * 2, [violation.chord, violation.value], color=PALETTE[5], lw=1.6)

@@ -1,4 +1,4 @@
-"""The errors of numeric gradients against their step."""
+"""The figure of the errors of numeric gradients against the step h."""
 
 import math
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ def error_curve(comparisons: Sequence[EntryCheck], steps: Sequence[float], most:
     Parameters
     ----------
     comparisons
-        The checked entries of the gradient. Suitable entries are ok, and rounding changes their slope by less than 1 %
-        at the first step.
+        The checked entries of the gradient. An entry is suitable if its verdict is ok and if, at the first step,
+        rounding changes its slope by less than 1 %.
     steps
-        The relative steps. The step h for an entry w is one of them times max(1, |w|).
+        The relative steps. The step h for an entry w is the relative step times max(1, |w|).
     most
-        The most entries that the medians are over.
+        The largest number of entries in each median.
     """
     clear = [
         found
@@ -53,12 +53,12 @@ def error_curve(comparisons: Sequence[EntryCheck], steps: Sequence[float], most:
 
 
 def gradient_errors(errors: ErrorCurve, step: float, tolerance: float) -> Figure:
-    """Return the figure of the errors of the central and of the one-sided difference against h, with logarithmic axes.
+    """Return the figure of the errors of the central and the one-sided difference against h, on logarithmic axes.
 
     Parameters
     ----------
     errors
-        The curves. An error of 0 is drawn as the rounding error of float64.
+        The curves of the errors. An error of 0 is drawn at the rounding error of float64.
     step, tolerance
         The step and the tolerance of the gradient check, drawn as thin lines.
     """
@@ -66,7 +66,7 @@ def gradient_errors(errors: ErrorCurve, step: float, tolerance: float) -> Figure
 
 
 def panel(canvas: FigureBase, errors: ErrorCurve, step: float, tolerance: float) -> None:
-    """Draw the two curves."""
+    """Draw the error curves of the central and the one-sided difference."""
     axes = canvas.subplots()
     axes.set(xscale="log", yscale="log", ylabel="median relative error")
     axes.set_xlabel("step h (too small: rounding, divided by h; too large: curvature and kinks)")
@@ -82,7 +82,7 @@ def panel(canvas: FigureBase, errors: ErrorCurve, step: float, tolerance: float)
 
 
 def draw_errors(axes: Axes, steps: Sequence[float], errors: Sequence[float], color: str, mark: str, name: str) -> None:
-    """Draw a curve with a mark at its smallest error, which the legend also gives."""
+    """Draw an error curve with a mark at its smallest error. The legend gives the value of this error."""
     heights = np.maximum(errors, EPSILON)
     best = int(heights.argmin())
     label = f"{name}, at best {heights[best]:.0e} with h = {steps[best]:.0e}"

@@ -22,24 +22,25 @@ from deeprob.tracking.device import threads
 @register("figure", "loss_kinds")
 @dataclass(kw_only=True, slots=True)
 class LossKindsConfig(FigureConfig):
-    """A loss slice of each kind through a run's weights, in random directions or in directions turned to show the kind.
+    """One loss slice of each kind through a run's weights.
 
-    `deeprob.analysis.landscape.kinds` defines the kinds.
+    `deeprob.analysis.landscape.kinds` defines the kinds. A slice lies in a random direction. If no random direction
+    shows a kind, a direction is turned until its slice shows the kind.
 
     Attributes
     ----------
     directions
         The number of random directions that are tried.
     steps
-        The most steps in which a direction is turned, for each kind that no random direction shows.
+        The largest number of steps that turn a direction, for each kind that no random direction shows.
     points
         The number of points of each slice.
     radius
         The length of the random directions, which are filter-normalised.
     examples
-        The number of training examples that L is a mean over.
+        The number of training examples in the mean L.
     seed
-        The seed that draws examples and directions.
+        The seed of the random choice of examples and directions.
     """
 
     on_request: ClassVar[bool] = True
@@ -52,7 +53,7 @@ class LossKindsConfig(FigureConfig):
     seed: int = number(0, minimum=0)
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and height of the figure in inches."""
         return 8.4, 6.4
 
     def search(self, run: Run) -> Search:
@@ -69,7 +70,7 @@ class LossKindsConfig(FigureConfig):
             )
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the loss slices of a run."""
         result = self.search(run)
         panels = canvas.subplots(2, 2, squeeze=False).flat
         for axes, (kind, definition), ink in zip(panels, KINDS.items(), PALETTE, strict=False):
@@ -84,14 +85,14 @@ class LossKindsConfig(FigureConfig):
 
 
 def write_kind(axes: Axes, kind: str, definition: str, count: int, directions: int) -> None:
-    """Write a kind and its definition above axes."""
+    """Write the name, the definition and the count of a kind above the axes."""
     axes.set_title(kind, pad=30)
     words = fill(definition, 68) + f"\n({count} of {directions} random directions)"
     axes.annotate(words, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=7, color=INK)
 
 
 def one_slice(axes: Axes, shown: Slice, ink: str) -> None:
-    """Draw a slice, and write its measures below."""
+    """Draw a slice, and write the measures of its shape below the axes."""
     axes.plot(np.linspace(-1, 1, len(shown.values)), shown.values, color=ink)
     axes.axvline(0, color=FAINT, lw=0.8, ls="--", zorder=1)
     axes.grid(True)

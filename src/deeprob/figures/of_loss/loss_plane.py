@@ -23,15 +23,15 @@ from deeprob.figures.style import FAINT, INK, SEQUENTIAL
 Numbers = npt.NDArray[np.float64]
 
 LEVELS = 17
-"""The most lines of equal loss. They divide the plane into bands of about equal area, so that the shape is visible at
-any scale of the loss."""
+"""The largest number of lines of equal loss. The lines divide the plane into bands of about equal area, so that the
+shape of L is visible whether its values are small or large."""
 
 
 ACROSS = "a random direction at a right angle, same unit"
 
 
 class Plane(NamedTuple):
-    """A plane of weights: the run at (0, 0), two directions, and other points on the plane.
+    """A plane through weights. The run lies at (0, 0), and two directions span the plane.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Plane(NamedTuple):
     marks
         The names of other points → their coordinates.
     limits
-        Left, right, bottom and top of the drawn part.
+        The coordinates of the left, right, bottom and top edge of the drawn part.
     """
 
     directions: tuple[Point, Point]
@@ -56,9 +56,10 @@ class Plane(NamedTuple):
 class LossPlaneConfig(LandscapeConfig):
     """L(W) = data loss + λR(W) on a plane through a run's weights, with lines of equal loss.
 
-    By default, two random directions span the plane. With a `direction` other than ``random``, or with one other run,
-    the first axis goes in that direction or to that run. The second axis is then a random direction at a right angle,
-    with the same norm. With two other runs, the plane goes through all three.
+    By default, two random directions span the plane. If `direction` is not ``random``, the first axis goes in that
+    direction. If one other run is given, the first axis goes to that run. In both cases, the second axis is a random
+    direction at a right angle to the first axis, with the same norm. If two other runs are given, the plane goes
+    through all three runs.
 
     Attributes
     ----------
@@ -66,27 +67,27 @@ class LossPlaneConfig(LandscapeConfig):
         The directories of one or two other runs of the same architecture. Example: ``figure=loss_plane
         figure.other=[DIR,DIR]``.
     points
-        The number of points in each direction.
+        The number of points along each axis.
     """
 
     other: list[str] | None = some_words()
     points: int = number(41, minimum=3, maximum=2001)
 
     def problems(self) -> Iterator[str]:
-        """Yield an error if there are more other runs than a plane can go through."""
+        """Yield an error if `other` does not contain one or two runs."""
         if self.other is not None and not 1 <= len(self.other) <= 2:
             yield f"other={','.join(self.other)}: expected one or two runs, which define the plane with this run"
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why the plane of `run` cannot be drawn; empty if it can."""
         return no_line(run, self.direction, self.other or [])
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and height of the figure in inches."""
         return 5.2, 4.4
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the loss plane of a run."""
         axes = canvas.subplots()
         landscape = landscape_of(run, self.split, self.count(run, self.points**2), self.seed)
         plane = self.plane(run, landscape)
@@ -125,7 +126,7 @@ class LossPlaneConfig(LandscapeConfig):
 
 
 def through_three(here: Point, second: Point, third: Point, over: float) -> Plane:
-    """Return the plane through three points with a margin `over`. Its first axis goes from `here` to `second`."""
+    """Return the plane through three points. The first axis goes from `here` to `second`. The margin is `over`."""
     first = difference(second, here)
     along, across = at_right_angle(difference(third, here), first)
     unit = norm_of(first) or 1.0
@@ -139,13 +140,13 @@ def through_three(here: Point, second: Point, third: Point, over: float) -> Plan
 
 
 def at_right_angle(direction: Point, first: Point) -> tuple[float, dict[str, Tensor]]:
-    """Return a direction's coordinate along `first`, in units of `first`, and its part at a right angle to `first`."""
+    """Return the coordinate of `direction` along `first`, in units of `first`, and the part at a right angle to it."""
     along = inner(direction, first) / (inner(first, first) or 1.0)
     return along, {name: tensor - along * first[name] for name, tensor in direction.items()}
 
 
 def contours(canvas: FigureBase, axes: Axes, x: Numbers, y: Numbers, values: Numbers) -> None:
-    """Draw a map of values (len(y), len(x)) with lines that divide it into bands of equal area."""
+    """Draw a map of `values` (len(y), len(x)). Lines of equal value divide the map into bands of equal area."""
     finite = values[np.isfinite(values)]
     levels = np.unique(np.quantile(finite, np.linspace(0, 1, LEVELS))) if finite.size else np.zeros(1)
     if len(levels) < 3:
@@ -161,12 +162,12 @@ def contours(canvas: FigureBase, axes: Axes, x: Numbers, y: Numbers, values: Num
 
 
 def digits(numbers: Numbers) -> int:
-    """Return the number of significant digits that distinguish all numbers, at least 3."""
+    """Return the smallest number of significant digits, at least 3, with which all numbers look different."""
     return next((count for count in range(3, 16) if len({f"{x:.{count}g}" for x in numbers}) == len(numbers)), 16)
 
 
 def mark(axes: Axes, name: str, place: tuple[float, float], *, first: bool) -> None:
-    """Mark a point with a name that is legible on dark and on pale backgrounds."""
+    """Mark a point and write its name, so that the name is legible on dark and on pale backgrounds."""
     axes.plot(*place, "o" if first else "s", color=INK, mec="white", ms=6, zorder=4)
     box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8}
     axes.annotate(name, place, (6, 6), textcoords="offset points", fontsize=8, color=INK, bbox=box, zorder=4)

@@ -35,7 +35,7 @@ from deeprob.figures.style import FAINT, INK, PALETTE
 
 DIRECTIONS = ("random", "gradient", "start")
 OVER = 0.25
-"""How far a line goes past each of its two points, as a share of the radius."""
+"""The length of a line beyond each of its two points, divided by the radius."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -49,16 +49,17 @@ class LandscapeConfig(FigureConfig):
         ``gradient`` goes down the gradient, with the norm of the run's weights. ``start`` goes to the weights that
         the run began with.
     radius
-        How far lines go both ways, in units of the direction. Between two points, a line goes from radius/4 before
-        one to radius/4 past the other.
+        The length of a line on each side of the run, in units of the direction. A line between two points goes from
+        radius/4 before the first point to radius/4 beyond the second point.
     normalise
-        How random directions are scaled. With ``filter`` each row has the norm of the run's row (Li et al., 2018).
+        The scaling of random directions. ``filter`` gives each row of a direction the norm of the same row of the
+        run's weights (Li et al., 2018). ``none`` does not scale.
     examples
-        The number of examples that L is a mean over. ``auto`` takes up to 1,000, for about a second.
+        The number of examples in the mean L. ``auto`` takes at most 1,000, so that drawing takes about one second.
     split
-        The split that the examples are from.
+        The split from which the examples are drawn.
     seed
-        The seed that draws examples and random directions.
+        The seed of the random choice of examples and directions.
     """
 
     direction: str = choice("random", among=DIRECTIONS)
@@ -74,21 +75,21 @@ class LandscapeConfig(FigureConfig):
         return filter_normalised(direction, here) if self.normalise == "filter" else direction
 
     def count(self, run: Run, points: int) -> int:
-        """Return the number of examples to use for a number of points."""
+        """Return the number of examples for L if L is computed at `points` points."""
         return self.examples if isinstance(self.examples, int) else enough(run, points)
 
 
 @register("figure", "loss_slice")
 @dataclass(kw_only=True, slots=True)
 class LossSliceConfig(LandscapeConfig):
-    """L(W) = data loss + λR(W) on lines through a run's weights, with the shape of each line.
+    """L(W) = data loss + λR(W) on lines through a run's weights, with the kind of shape that L has on the lines.
 
     The run's config gives the loss and R(W). Batch norm keeps the run's running means, and dropout is off.
 
     Attributes
     ----------
     other
-        The directory of another run of the same architecture, to whose weights the line leads. Example:
+        The directory of another run of the same architecture. The line goes to the weights of that run. Example:
         ``figure=loss_slice figure.other=DIR``.
     directions
         The number of random lines.
@@ -101,15 +102,15 @@ class LossSliceConfig(LandscapeConfig):
     points: int = number(101, minimum=3, maximum=100_001)
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why the slice of `run` cannot be drawn; empty if it can."""
         return no_line(run, self.direction, [] if self.other is None else [self.other])
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and height of the figure in inches."""
         return 4.6, 3.9
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the loss slices of a run."""
         axes = canvas.subplots()
         lines = self.directions if self.other is None and self.direction == "random" else 1
         count = self.count(run, lines * self.points)
@@ -141,7 +142,7 @@ class LossSliceConfig(LandscapeConfig):
         axes.grid(True)
 
     def _between(self, axes: Axes, landscape: Landscape, there: Point, name: str) -> None:
-        """Draw the line from the run to another point."""
+        """Draw L on the line from the run's weights to the weights `there`, which are called `name`."""
         over = OVER * self.radius
         self._line(axes, landscape, difference(there, landscape.here), -over, 1 + over, PALETTE[0])
         axes.axvline(1, color=FAINT, lw=0.8, ls="--", zorder=1)
@@ -150,7 +151,7 @@ class LossSliceConfig(LandscapeConfig):
         axes.set_xlabel(f"from the run (0) to {name} (1)")
 
     def _line(self, axes: Axes, landscape: Landscape, direction: Point, low: float, high: float, ink: str) -> None:
-        """Draw L on a line through the run."""
+        """Draw L on a line through the run's weights, from `low` to `high` times `direction`."""
         steps = torch.linspace(low, high, self.points, dtype=torch.float64)
         values = landscape.losses(landscape.here, [direction], steps[:, None]).numpy()
         shape = shape_of(values)
@@ -161,7 +162,10 @@ class LossSliceConfig(LandscapeConfig):
 
 
 def no_line(run: Run, direction: str, others: list[str]) -> str:
-    """Return why a line from a run to its start or to other runs cannot be drawn; empty if it can or is not needed."""
+    """Return the reason why no line leads from a run to its start or to other runs.
+
+    The reason is empty if the line can be drawn, or if no such line is needed.
+    """
     if (others or direction == "start") and has_running_means(run):
         return "cannot leave the run's weights with model.norm=batch, whose running means hold only there"
     for directory in others:

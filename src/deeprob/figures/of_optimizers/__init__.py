@@ -1,1 +1,1 @@
-"""Figures that compare optimizers: runs, and paths on surfaces."""
+"""Figures that compare optimizers, by their runs or by their paths on surfaces."""

@@ -1,4 +1,4 @@
-"""A race of runs: their metrics against epochs, seconds and evaluations."""
+"""A race of runs: the metrics of the runs against epochs, seconds and evaluations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,30 +31,30 @@ COURSES = ("epoch", "seconds", "evaluations")
 class OptimizerRaceConfig(FigureConfig):
     """Training loss and accuracy on unseen examples against epochs, seconds and evaluations, side by side.
 
-    The leader depends on what is counted. One epoch of L-BFGS is one update with many evaluations of the full batch. A
-    small network spends most of its time in the training loop itself. Runs that differ only in seeds are one curve with
-    a band of one standard deviation.
+    The order of the runs can differ between the three x axes. One epoch of L-BFGS is one update, which needs many
+    evaluations of the full batch. A small network spends most of its time in the training loop itself. Runs that differ
+    only in seeds share one curve with a band of one standard deviation.
     """
 
     on_request: ClassVar[bool] = True
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why the race of `run` cannot be drawn; empty if it can."""
         if reason := LearningCurvesConfig().unsuited(run):
             return reason
         missing = {"time/seconds", "optim/evaluations"} - measured_columns(run)
         return f"needs {' and '.join(sorted(missing))} in metrics.csv" if missing else ""
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and height of the figure in inches."""
         return 10.5, 2.9 * len(rows_of([run])) + 0.3
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the curves of one run."""
         self.race(canvas, {"": [run]})
 
     def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
-        """Return how many of the curves are shown; empty if all are."""
+        """Return a note on the number of curves that are shown; empty if all are shown."""
         return cut_of_curves(runs, len(PALETTE))
 
     def compare(self, runs: Mapping[str, Run]) -> Figure:
@@ -69,7 +69,7 @@ class OptimizerRaceConfig(FigureConfig):
         )
 
     def race(self, canvas: FigureBase, groups: Mapping[str, Sequence[Run]]) -> None:
-        """Draw groups of runs, with one row per metric and one column per way to count."""
+        """Draw the curves of groups of runs, with one row of panels per metric and one column per x axis."""
         rows = rows_of([run for runs in groups.values() for run in runs])
         grid = canvas.subplots(len(rows), len(COURSES), squeeze=False, sharex="col", sharey="row")
         for line, name in zip(grid, rows, strict=True):
@@ -85,10 +85,10 @@ class OptimizerRaceConfig(FigureConfig):
 
 
 def rows_of(runs: Sequence[Run]) -> list[str]:
-    """Return the metrics of the rows.
+    """Return the metrics of the rows of panels.
 
-    They are the training loss, and the first of validation accuracy, validation loss and training accuracy that all
-    runs measured.
+    The first metric is the training loss. The second is validation accuracy if all runs measured it, else validation
+    loss, else training accuracy. If there is none of these, the second is missing.
     """
     common = set.intersection(*map(measured_columns, runs))
     unseen = [name for name in ("val/accuracy", "val/loss", "train/accuracy") if name in common]

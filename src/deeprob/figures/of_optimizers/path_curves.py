@@ -11,13 +11,13 @@ from deeprob.figures.of_optimizers.paths import labels, stroke, surface_title
 from deeprob.figures.style import drawn, legend_columns
 
 LOWEST = 1e-14
-"""The smallest f − f* that is shown. Near 1, float64 has hardly finer differences."""
+"""The smallest f − f* that is shown. If f is near 1, float64 cannot represent much smaller differences."""
 
 AXES = "updates", "evaluations of f and its gradient", "milliseconds"
 
 
 def path_curves(races: Sequence[Race]) -> Figure:
-    """Return the figure of f minus its minimum against updates, evaluations and time, in one row of panels per race."""
+    """Return the figure of f minus its minimum against updates, evaluations and time, with one row of axes per race."""
     width, height = 9.6, 2.9 if len(races) == 1 else 2.1
     names = labels(races)
     across = legend_columns(names, width)

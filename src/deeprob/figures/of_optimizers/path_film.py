@@ -1,4 +1,4 @@
-"""A film of optimizers: paths that grow with the number of evaluations."""
+"""A film in which the paths of optimizers grow with the number of evaluations."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,11 +19,14 @@ DPI = 80
 """The film's dots per inch."""
 
 FRAMES, SECONDS, HOLD = 60, 0.08, 2.0
-"""The number of frames after the first, and the durations of a frame and of the last frame in seconds."""
+"""The number of frames after the first, the duration of a frame in seconds, and the duration of the last frame."""
 
 
 def save_film(races: Sequence[Race], path: Path) -> None:
-    """Write the film of one race, or of several races side by side, to a GIF file. No partial file is left."""
+    """Write the film of one race, or of several races side by side, to the GIF file `path`.
+
+    If writing fails, no incomplete file is left.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, gif(list(film(races))))
 
@@ -31,19 +34,19 @@ def save_film(races: Sequence[Race], path: Path) -> None:
 def film(races: Sequence[Race], frames: int = FRAMES) -> Iterator[tuple[np.ndarray, float]]:
     """Yield frames (H, W, 3) of uint8, each with its duration in seconds.
 
-    A frame shows all optimizers of a race after the same number of evaluations. Frame k of K is after (k/K)² of the
-    largest number, since most happens at the start.
+    A frame shows all optimizers of a race after the same number of evaluations. Frame k of
+    K shows the paths after (k/K)² of the largest number of evaluations, because the paths change most at the start.
     """
     every: list[Axes] = []
     figure = drawn(size(races), lambda canvas: every.extend(grounds(canvas, races, filled=False)))
     with mpl.rc_context(STYLE):
         figure.set_dpi(DPI)
-        canvas: Any = FigureCanvasAgg(figure)  # has no type hints
+        canvas: Any = FigureCanvasAgg(figure)  # FigureCanvasAgg has no type hints
         canvas.draw()
         still = canvas.copy_from_bbox(figure.bbox)  # the part that is the same in all frames
         screens = [RaceScreen(axes, race) for axes, race in zip(every, races, strict=True)]
     for number in range(frames + 1):
-        with mpl.rc_context(STYLE):  # left before each yield, so that other figures do not get this style
+        with mpl.rc_context(STYLE):  # ends before each yield, so that other figures do not get this style
             canvas.restore_region(still)
             for screen in screens:
                 screen.show((number / frames) ** 2, canvas.get_renderer())
@@ -69,7 +72,7 @@ class RaceScreen:
         self.count.set_bbox({"fc": "white", "ec": "none", "pad": 2.0})
 
     def show(self, share: float, renderer: Any) -> None:
-        """Show all paths after a share in [0, 1] of the largest number of evaluations among them."""
+        """Show all paths after the fraction `share`, in [0, 1], of the largest number of evaluations of any path."""
         evaluations = round(share * max(int(descent.evaluations[-1]) for descent in self.race.descents))
         for trail, descent in zip(self.trails, self.race.descents, strict=True):
             trail.show(descent, reached(descent.evaluations, evaluations))
@@ -80,5 +83,8 @@ class RaceScreen:
 
 
 def reached(counts: np.ndarray, evaluations: int) -> int:
-    """Return the last update that was done after `evaluations` evaluations. `counts` (n + 1,) ascend from 0."""
+    """Return the number of updates that are complete after `evaluations` evaluations.
+
+    `counts` (n + 1,) are the evaluations after each update, in ascending order from 0.
+    """
     return int(np.searchsorted(counts, evaluations, side="right")) - 1

@@ -22,20 +22,20 @@ GREYS = LinearSegmentedColormap.from_list("deeprob-greys", ["#ffffff", "#dedede"
 CONTOUR = "#c6c6c6"
 
 FAR = 1e6
-"""Coordinates of diverging paths are clipped to this, which is outside the panel."""
+"""The largest absolute coordinate of a drawn path. Paths that diverge are clipped to it, outside the panel."""
 
 MARKS: dict[str, dict[str, Any]] = {
     "start": {"linestyle": "", "marker": "o", "ms": 7, "mfc": "white", "mec": INK, "mew": 1.4, "zorder": 6},
     "global minimum": {"linestyle": "", "marker": "*", "ms": 16, "mfc": "white", "mec": INK, "mew": 1.2, "zorder": 4.5},
     "end": {"linestyle": "", "marker": "o", "ms": 5.5, "mfc": "#777777", "mec": "white", "mew": 0.8},
 }
-"""Name of a mark → how it is drawn."""
+"""Name of a mark → the style of the mark."""
 
 
 def paths(races: Sequence[Race]) -> Figure:
-    """Return the figure of the paths of one race, or of several races side by side, on contours of their surfaces.
+    """Return the figure of the paths in one race, or in several races side by side, on the contours of the surfaces.
 
-    An optimizer has the same position in each race, and so the same color.
+    An optimizer has the same position in each race, and therefore the same color.
     """
 
     def draw(canvas: FigureBase) -> None:
@@ -47,7 +47,7 @@ def paths(races: Sequence[Race]) -> Figure:
 
 
 def size(races: Sequence[Race]) -> tuple[float, float]:
-    """Return width and height of the picture in inches."""
+    """Return the width and height of the figure in inches."""
     (rows, columns), (width, height) = panel_grid(len(races)), panel_size(len(races))
     names = [*labels(races), *MARKS]
     below = 0.2 * -(-len(names) // legend_columns(names, width * columns))
@@ -55,7 +55,7 @@ def size(races: Sequence[Race]) -> tuple[float, float]:
 
 
 def grounds(canvas: FigureBase, races: Sequence[Race], *, filled: bool = True) -> list[Axes]:
-    """Draw everything but the paths, and return the axes of each race. `filled` paints greys between contours."""
+    """Draw everything except the paths, and return the axes of each race. `filled` paints greys between contours."""
     columns, width = panel_grid(len(races))[1], panel_size(len(races))[0]
     names = labels(races)
     every = panel_axes(canvas, len(races))
@@ -67,7 +67,7 @@ def grounds(canvas: FigureBase, races: Sequence[Race], *, filled: bool = True) -
 
 
 def panel_grid(count: int) -> tuple[int, int]:
-    """Return the rows and columns for a number of panels."""
+    """Return the number of rows and columns of the grid for `count` panels."""
     columns = min(count, 3)
     return -(-count // columns), columns
 
@@ -79,7 +79,7 @@ def panel_size(count: int) -> tuple[float, float]:
 
 
 def panel_axes(canvas: FigureBase, count: int) -> list[Axes]:
-    """Return `count` axes on a canvas. The other cells of its grid stay empty."""
+    """Return `count` axes on a canvas. The other cells of the grid of panels stay empty."""
     every = list(canvas.subplots(*panel_grid(count), squeeze=False).flat)
     for axes in every[count:]:
         axes.set_axis_off()
@@ -87,7 +87,11 @@ def panel_axes(canvas: FigureBase, count: int) -> list[Axes]:
 
 
 def labels(races: Sequence[Race]) -> list[str]:
-    """Return the labels of optimizers: their words, without the learning rate if races differ in words."""
+    """Return the labels of the optimizers.
+
+    A label is the words of an optimizer. If the words differ between races, it is only the kind of the optimizer. The
+    label also names the surfaces on which the optimizer diverged.
+    """
     words = [[descent.racer.words for descent in race.descents] for race in races]
     alike = all(others == words[0] for others in words)
     names = words[0] if alike else [descent.racer.kind for descent in races[0].descents]
@@ -99,23 +103,23 @@ def labels(races: Sequence[Race]) -> list[str]:
 
 
 def surface_title(surface: SurfaceConfig) -> str:
-    """Return a surface's name as a title."""
+    """Return the title of a surface: its name without underscores."""
     return name_of(surface).replace("_", " ")
 
 
 def entries(names: Sequence[str]) -> list[Line2D]:
-    """Return the legend entries: the optimizers, and the marks."""
+    """Return the legend entries of the optimizers and of the marks."""
     lines = [Line2D([], [], **stroke(number), label=name) for number, name in enumerate(names)]
     return [*lines, *(Line2D([], [], label=name, **mark) for name, mark in MARKS.items())]
 
 
 def stroke(number: int) -> dict[str, Any]:
-    """Return the style of an optimizer's line: its color, and dashes from where the colors repeat."""
+    """Return the color and dashes of the line of optimizer `number`. A line is dashed if its color repeats."""
     return {"color": palette_color(number), "linestyle": "-" if number < len(PALETTE) else (0, (4, 1.5))}
 
 
 def ground(axes: Axes, race: Race, filled: bool) -> None:
-    """Draw all of a race but the paths: contours, the start and the minima."""
+    """Draw the contours of a race's surface, the start and the global minima."""
     surface, limits = race.surface, shown_limits(race.surface.limits, race.start)
     x, y, heights = grid_of(surface, limits)
     levels = heights.min() + np.ptp(heights) * (np.arange(LEVELS + 1) / LEVELS) ** surface.spacing
@@ -130,7 +134,7 @@ def ground(axes: Axes, race: Race, filled: bool) -> None:
 
 
 def shown_limits(limits: Limits, start: Point) -> Limits:
-    """Return the part of the plane to show: `limits` and the start, widened until height / width is `RATIO`."""
+    """Return the part of the plane to show. It contains `limits` and the start, and its height / width is `RATIO`."""
     (left, right, bottom, top), (x, y) = limits, start
     frame_x, frame_y = 0.05 * (right - left), 0.05 * (top - bottom)
     left, right = min(left, x - frame_x), max(right, x + frame_x)
@@ -141,7 +145,7 @@ def shown_limits(limits: Limits, start: Point) -> Limits:
 
 
 def grid_of(surface: SurfaceConfig, limits: Limits, points: int = 201) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return coordinates x (W,) and y (H,) that cover a part of the plane, and the values f (H, W) there."""
+    """Return x (W,), y (H,) and f(x, y) (H, W) on a grid of points between `limits`."""
     left, right, bottom, top = limits
     x = torch.linspace(left, right, points, dtype=torch.float64)
     y = torch.linspace(bottom, top, points, dtype=torch.float64)
@@ -150,7 +154,7 @@ def grid_of(surface: SurfaceConfig, limits: Limits, points: int = 201) -> tuple[
 
 
 class Trail:
-    """The path of one optimizer on axes, up to some update.
+    """The drawn path of one optimizer, from the start up to some update.
 
     Parameters
     ----------
@@ -161,12 +165,12 @@ class Trail:
     """
 
     def __init__(self, axes: Axes, number: int) -> None:
-        wider = 0.22 * min(number, 8)  # so that a path stays visible under another
+        wider = 0.22 * min(number, 8)  # so that a path stays visible under another path
         (self.line,) = axes.plot([], [], **stroke(number), lw=1.1 + wider, alpha=0.9, zorder=4 - number / 100)
         (self.end,) = axes.plot([], [], **MARKS["end"] | {"mfc": palette_color(number), "zorder": 5})
 
     def show(self, descent: Descent, updates: int) -> None:
-        """Show a path up to `updates` updates, in place of the part shown before."""
+        """Show the first `updates` updates of a path. They replace the part that was shown before."""
         points = descent.points[: updates + 1].clip(-FAR, FAR)
         self.line.set_data(*points.T)
         self.end.set_data(*points[-1:].T)

@@ -1,4 +1,4 @@
-"""Learning curves: the metrics of each epoch in ``metrics.csv``, of one run or of groups of runs."""
+"""Learning curves: the metrics in ``metrics.csv`` over the epochs, for one run or for groups of runs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ AXES: Mapping[str, tuple[str, Callable[[Table], Floats]]] = {
     "seconds": ("seconds of training", itemgetter("time/seconds")),
     "evaluations": ("gradient evaluations, in passes over the data", passes),
 }
-"""What curves can be drawn over: name → its label, and its values in a table."""
+"""Name of an x axis → its label, and the function that returns its values from a table."""
 
 TRAIN = ("train", "solid")
 LINES: dict[str, tuple[str, Any]] = {
@@ -53,28 +53,30 @@ LINES: dict[str, tuple[str, Any]] = {
     "train/data_loss": ("train, without λR(W)", (0, (1, 1))),
     "train/regularization": ("train, λR(W) alone", (0, (6, 1.5, 1, 1.5))),
 }
-"""Metric → the name and the dashes of its line, if these differ from `TRAIN`."""
+"""Metric → the name and the dashes of its line. A metric that is not listed has the name and dashes of `TRAIN`."""
 
 
 @register("figure", "learning_curves")
 @dataclass(kw_only=True, slots=True)
 class LearningCurvesConfig(FigureConfig):
-    """Loss and accuracy of the training and the validation split over the epochs, the best epoch marked.
+    """Loss and accuracy on the training and the validation split over the epochs, with a mark at the best epoch.
 
-    Runs that differ only in seeds are one curve: their mean. A band of one standard deviation (of the sample) lies
-    around it as long as at least two of these runs go on. If there are many curves, the best are shown.
+    Runs that differ only in seeds share one curve, which shows their mean. Around the curve lies a band of one standard
+    deviation (of the sample), up to the last epoch that at least two of these runs have. If there are many curves, only
+    the best curves are shown.
 
     Attributes
     ----------
     x
-        What the curves are drawn over. null takes epochs, or evaluations of the gradient for L-BFGS.
+        The x axis of the curves. null takes epochs, or evaluations of the gradient for L-BFGS.
     log
-        Whether the axis of losses is logarithmic. null makes it so if they span two decades or more.
+        Whether the loss axis is logarithmic. null makes the axis logarithmic if the losses span two decades or more.
     metrics
-        The columns of metrics.csv that are drawn. null takes loss and accuracy. train/loss is L(W); val/loss has no
-        λR(W) in it. Example: ``figure=learning_curves figure.metrics=[train/loss,val/loss]``.
+        The columns of metrics.csv that are drawn. null takes loss and accuracy. train/loss is L(W), which includes
+        λR(W). val/loss does not include λR(W). Example:
+        ``figure=learning_curves figure.metrics=[train/loss,val/loss]``.
     curves
-        The most groups of runs that are drawn, each in a color of its own.
+        The largest number of groups of runs that are drawn. Each group has its own color.
     """
 
     usual: ClassVar[bool] = True
@@ -91,32 +93,32 @@ class LearningCurvesConfig(FigureConfig):
                 yield f"metrics={name}: no such column of metrics.csv; {did_you_mean(name, COLUMNS[2:])}"
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` has no learning curves; empty if it has."""
         path = run.directory / "metrics.csv"
         return "" if path.exists() else f"needs {path}, which a run has from its first epoch on"
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and height of the figure in inches."""
         return size_of(len(self.panels([run])), [""], columns=2)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the learning curves of a run."""
         self.draw_groups(canvas, {"": [run]}, columns=2)
 
     def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
-        """Return how many of the curves are shown; empty if all are."""
+        """Return a note on the number of curves that are shown; empty if all are shown."""
         return cut_of_curves(runs, self.curves)
 
     def compare(self, runs: Mapping[str, Run]) -> Figure:
-        """Return the figure of several runs, two panels in a row. Runs that differ only in seeds share a color."""
+        """Return the figure of several runs, with two panels per row. Runs that differ only in seeds share a color."""
         groups = groups_shown(runs, self.curves)
         size = size_of(len(self.panels([run for some in groups.values() for run in some])), group_labels(groups), 2)
         return drawn(size, lambda figure: self.draw_groups(figure, groups, 2), self.cut_of_runs(runs))
 
     def panels(self, runs: Sequence[Run]) -> dict[str, list[str]]:
-        """Return quantity → the metrics to draw on its axes, among those that the runs measured.
+        """Return quantity → the metrics to draw on its axes. Metrics that no run measured are left out.
 
-        Raises UserError when there are none.
+        Raises UserError if no metric is left.
         """
         paths = [run.directory / "metrics.csv" for run in runs]
         tables = [read_metrics(path) for path in paths]
@@ -131,7 +133,7 @@ class LearningCurvesConfig(FigureConfig):
         return panels
 
     def draw_groups(self, canvas: FigureBase, groups: Mapping[str, Sequence[Run]], columns: int) -> None:
-        """Draw groups of runs with one panel per quantity, and the legends."""
+        """Draw the curves of groups of runs, with one panel per quantity, and draw the legends."""
         everything = [run for runs in groups.values() for run in runs]
         panels, x = self.panels(everything), self.x or usual_x(everything)
         columns = min(columns, len(panels))
@@ -146,7 +148,7 @@ class LearningCurvesConfig(FigureConfig):
 
 
 def usual_x(runs: Sequence[Run]) -> str:
-    """Return the default x axis: evaluations if a run needs other than one pass per epoch (L-BFGS), else epochs."""
+    """Return the default x axis: evaluations if an epoch of a run is not one pass (L-BFGS), else epochs."""
     tables = [read_metrics(run.directory / "metrics.csv") for run in runs]
     known = all(np.isfinite(passes(table)).all() for table in tables)
     return "evaluations" if known and any((passes(table) != table["epoch"]).any() for table in tables) else "epoch"
@@ -155,7 +157,8 @@ def usual_x(runs: Sequence[Run]) -> str:
 def groups_shown(runs: Mapping[str, Run], most: int) -> dict[str, list[Run]]:
     """Return the runs of each curve, for at most `most` curves. Runs that differ only in seeds share a curve.
 
-    Curves are in the order of `runs`. The best curves are shown: their runs have the lowest mean rank by `best_first`.
+    The curves are in the order of `runs`. If there are more than `most` curves, the best curves are kept. `best_first`
+    ranks the runs, and a curve is better if the mean rank of its runs is lower.
     """
     groups, ranks = group_by_seed(list(runs)), {title: rank for rank, title in enumerate(best_first(runs))}
     kept = sorted(groups, key=lambda name: fmean(ranks[title] for title in groups[name]))[:most]
@@ -163,7 +166,7 @@ def groups_shown(runs: Mapping[str, Run], most: int) -> dict[str, list[Run]]:
 
 
 def cut_of_curves(runs: Mapping[str, Run], most: int) -> str:
-    """Return how many curves are shown, and the words that they have in common; empty if all are shown."""
+    """Return a note on the number of curves that are shown and on the words common to them; empty if all are shown."""
     count = len(group_by_seed(list(runs)))
     if count <= most:
         return ""
@@ -172,7 +175,7 @@ def cut_of_curves(runs: Mapping[str, Run], most: int) -> str:
 
 
 def size_of(panels: int, labels: Sequence[str], columns: int) -> tuple[float, float]:
-    """Return the width and height in inches of a figure of `panels` panels, with the labels of groups below."""
+    """Return the width and height, in inches, of a figure with `panels` panels and with group labels below them."""
     columns = min(columns, panels)
     width = 4.15 * columns if columns > 1 else 5.0
     rows = -(-len(labels) // legend_columns(labels, width)) if any(labels) else 0
@@ -180,7 +183,7 @@ def size_of(panels: int, labels: Sequence[str], columns: int) -> tuple[float, fl
 
 
 def draw_curves(axes: Axes, runs: Sequence[Run], metrics: Sequence[str], x: str, ink: Any) -> None:
-    """Draw metrics of runs that differ only in seeds: means with bands. For a single run, mark the best epoch."""
+    """Draw means and bands of metrics over runs that differ only in seeds. For a single run, mark the best epoch."""
     tables = [read_metrics(run.directory / "metrics.csv") for run in runs]
     tables = [{**table, x: AXES[x][1](table)} for table in tables]
     for name in metrics:
@@ -195,7 +198,7 @@ def draw_curves(axes: Axes, runs: Sequence[Run], metrics: Sequence[str], x: str,
 
 
 def frame(axes: Axes, name: str, x: str, log: bool | None) -> None:
-    """Label axes of a quantity, and choose the scale of a loss."""
+    """Label the axes of a quantity. Choose a linear or logarithmic y axis for a loss."""
     axes.set(xlabel=AXES[x][0], ylabel=LABELS[name])
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=x != "seconds", steps=[1, 2, 5, 10]))
     axes.grid(axis="y")
@@ -205,7 +208,7 @@ def frame(axes: Axes, name: str, x: str, log: bool | None) -> None:
         spans = len(values) > 0 and values.max() >= 100 * values.min()
         axes.set_yscale("log" if (spans if log is None else log) else "linear")
         if axes.get_yscale() == "log":
-            axes.set_ylim(bottom=values.min() / 2)  # a band that reaches 0 would stretch a logarithmic axis without end
+            axes.set_ylim(bottom=values.min() / 2)  # a band that reaches 0 has no end on a logarithmic axis
     if name == "accuracy":
         axes.set_ylim(top=min(axes.get_ylim()[1], 101))
 
@@ -213,7 +216,7 @@ def frame(axes: Axes, name: str, x: str, log: bool | None) -> None:
 def legends(
     canvas: FigureBase, groups: Mapping[str, Sequence[Run]], panels: Mapping[str, Sequence[str]], columns: int
 ) -> None:
-    """Draw a legend of lines, bands and dots above the panels, and a legend of groups below them."""
+    """Draw the legend of lines, bands and dots above the panels, and the legend of groups below the panels."""
     labels, ink = group_labels(groups), palette_color(0) if len(groups) == 1 else INK
     split = [name for metrics in panels.values() for name in metrics if name.startswith(("train/", "val/"))]
     lines = dict(LINES.get(name, TRAIN) for name in split)
@@ -233,7 +236,7 @@ def legends(
 
 
 def group_labels(groups: Mapping[str, Sequence[Run]]) -> list[str]:
-    """Return the labels of groups of runs: the words in which they differ, and the number of seeds."""
+    """Return the label of each group of runs: the words that not all groups have, and the number of seeds."""
     counts = [f"({len(runs)} seeds)" if len(runs) > 1 else "" for runs in groups.values()]
     common = common_words(list(groups))
     names = [" ".join(word for word in title_words(name) if word not in common) or name for name in groups]
@@ -241,6 +244,6 @@ def group_labels(groups: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def common_words(names: Sequence[str]) -> list[str]:
-    """Return the words that all names have in common; none for a single name."""
+    """Return the words that occur in all names; empty if there is only one name."""
     first, *others = map(title_words, names)
     return [word for word in first if others and all(word in words for words in others)]

@@ -1,4 +1,4 @@
-"""The metrics of each epoch in ``metrics.csv``: reading them, and averaging them over runs that differ in seeds."""
+"""Read the metrics of each epoch from ``metrics.csv``, and average them over runs that differ in seeds."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ def read_metrics(path: Path) -> Table:
     Raises
     ------
     UserError
-        When it is missing, damaged, or has no epoch in it.
+        If the file is missing or damaged, or if it contains no epoch.
     """
     try:
         names, *rows = list(csv.reader(io.StringIO(read_text(path, newline=""), newline=""))) or [[]]
@@ -46,13 +46,14 @@ def read_metrics(path: Path) -> Table:
 def passes(table: Table) -> Floats:
     """Return the evaluations of L(W) and its gradient up to the end of each epoch, in passes over the data.
 
-    The evaluation of a mini-batch counts as the batch's share of the training split.
+    One pass is an evaluation on the whole training split. An evaluation on a mini-batch counts as the fraction of the
+    training split that the batch contains.
     """
     return table.get("optim/evaluations", np.full(len(table["epoch"]), np.nan)) * table["epoch"] / table["step"]
 
 
 def row_numbers(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> list[float]:
-    """Return the numbers of a row, NaN for an empty cell. Epoch and step must not be empty."""
+    """Return the numbers of a row. An empty cell gives NaN, but the cells of epoch and step must not be empty."""
     if len(row) != len(names):
         raise UserError(f"{path}: line {line} has {len(row)} cells, not {len(names)}; {EXPECTED}")
     values = []
@@ -65,18 +66,18 @@ def row_numbers(path: Path, line: int, names: Sequence[str], row: Sequence[str])
 
 
 def quantity(name: str) -> str:
-    """Return the quantity of a metric. Metrics of the same quantity share axes."""
+    """Return the quantity that the metric `name` measures. Metrics of the same quantity share axes."""
     last = name.partition("/")[2]
     return "loss" if last in ("data_loss", "regularization") else last
 
 
 class Curve(NamedTuple):
-    """A metric over the epochs of runs.
+    """The mean and standard deviation of a metric over several runs, at each epoch.
 
     Attributes
     ----------
     x
-        Positions (E,) on the x axis, for the epochs of the longest run: the mean over the runs that have them.
+        Positions (E,) on the x axis, for the epochs of the longest run. Each is a mean over the runs with that epoch.
     mean
         Means (E,) over the runs with a finite value; NaN where no run has one.
     deviation
@@ -89,7 +90,7 @@ class Curve(NamedTuple):
 
 
 def metric_curve(tables: Sequence[Table], name: str, x: str = "epoch") -> Curve:
-    """Return a metric's curve over runs. Epoch k of the curve is the mean of epoch k of the runs that have it.
+    """Return the curve of a metric over several runs. Point k is a mean over the runs that have an epoch k.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ def metric_curve(tables: Sequence[Table], name: str, x: str = "epoch") -> Curve:
 
 
 def over_runs(tables: Sequence[Table], name: str) -> tuple[Floats, Floats]:
-    """Return the mean and standard deviation (E,) of a column in each row, over the runs with a finite value there."""
+    """Return the mean and standard deviation (E,) of a column at each epoch, over the runs with a finite value."""
     values = np.full((len(tables), max(len(table["epoch"]) for table in tables)), np.nan)
     for row, table in zip(values, tables, strict=True):
         if name in table:
