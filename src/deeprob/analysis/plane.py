@@ -12,9 +12,10 @@ Limits = tuple[float, float, float, float]
 
 
 def limits_of(points: Tensor, margin: float = 0.1) -> Limits:
-    """Return the part of the plane that holds points (N, 2), with a `margin` around them as a share of their extent.
+    """Return the part of the plane that contains points (N, 2), with a margin around them.
 
-    If all points have the same coordinate, the part reaches from 1 below to 1 above it, or further for large numbers.
+    In each direction, the margin is the share `margin` of the points' extent. If a coordinate is the same for all
+    points, the margin is 1, or 0.001 of the coordinate's size if this is larger.
     """
     low, high = points.amin(0).double(), points.amax(0).double()
     frame = torch.where(high > low, margin * (high - low), (1e-3 * high.abs()).clamp(min=1.0))
@@ -32,8 +33,8 @@ def grid(limits: Limits, resolution: int) -> Tensor:
 def margins(scores: Tensor) -> Tensor:
     """Return each score (N, C) less the highest score of the other classes, (N, C).
 
-    Only the margin of the winning class is positive. A margin is 0 on the boundary between two classes and changes
-    smoothly across it; the index of the winning class does not.
+    Only the margin of the winning class is positive. A margin is 0 on the boundary of its class and changes
+    continuously across it, while the index of the winning class jumps.
     """
     two, places = scores.topk(2, dim=1)
     best_other = two[:, :1].expand_as(scores).scatter(1, places[:, :1], two[:, 1:])
@@ -41,7 +42,7 @@ def margins(scores: Tensor) -> Tensor:
 
 
 def boundary_fields(scores: Tensor) -> Tensor:
-    """Return functions of the plane that are 0 on the boundaries between classes.
+    """Return functions on the plane that are 0 on the boundaries between classes.
 
     Parameters
     ----------
@@ -51,8 +52,8 @@ def boundary_fields(scores: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (K, R, R) margins. With more than two classes K = C, and each boundary occurs twice, once for either class. Two
-        classes share one boundary, so only the margins of the first class are returned, K = 1.
+        (K, R, R) margins. With more than two classes, K = C, and each boundary occurs twice: once for each of its two
+        classes. With two classes, only the margins of the first class are returned, so K = 1.
     """
     resolution = round(len(scores) ** 0.5)
     fields = margins(scores).T.reshape(-1, resolution, resolution)
@@ -60,7 +61,7 @@ def boundary_fields(scores: Tensor) -> Tensor:
 
 
 def zero_lines(field: Tensor, limits: Limits) -> list[Tensor]:
-    """Return the lines (m, 2) in float64 along which a function is 0; `field` (R, R) has its values on a grid."""
+    """Return the lines (m, 2), float64, on which a function is 0; `field` (R, R) holds its values on a grid."""
     left, right, bottom, top = limits
     x, y = (np.linspace(*ends, len(field)) for ends in ((left, right), (bottom, top)))
     values = field.double().cpu().numpy()

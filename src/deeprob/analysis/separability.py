@@ -1,4 +1,4 @@
-"""How well a linear classifier separates classes: a measure of the features that a layer computes."""
+"""A measure of the features that a layer computes: the accuracy of a linear classifier on them."""
 
 import torch
 from torch import Tensor

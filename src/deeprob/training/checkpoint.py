@@ -1,4 +1,4 @@
-"""The checkpoints of a run: write and restore its training state."""
+"""Write the training state of a run to checkpoints, and restore it."""
 
 import time
 from collections.abc import Mapping
@@ -26,13 +26,13 @@ class Checkpoints:
     Parameters
     ----------
     directory
-        The folder of the checkpoints. It is made when the first checkpoint is written.
+        The folder of the checkpoints. It is created when the first checkpoint is written.
     state
         The training state that is written.
     constant
-        Further values that every checkpoint of the run holds unchanged.
+        Further values, which are the same in every checkpoint of the run.
     best_is_last
-        Whether the last state counts as the best, because there is no validation split to choose by.
+        Whether the last state counts as the best, because the run has no validation split.
     """
 
     def __init__(self, directory: Path, state: TrainState, constant: Mapping[str, Any], best_is_last: bool) -> None:
@@ -51,7 +51,7 @@ class Checkpoints:
         steps
             The number of updates in the whole run.
         at
-            The update whose checkpoint is wanted.
+            The update whose checkpoint is loaded. None: the newest checkpoint is loaded.
 
         Returns
         -------
@@ -86,11 +86,11 @@ class Checkpoints:
         return lengths
 
     def keep_best(self) -> None:
-        """Keep a copy of the present state as the best; the next `write` saves it to ``best.pt``."""
+        """Copy the present state as the best state; the next `write` saves the copy to ``best.pt``."""
         self._kept = copied(self.state.state_dict())
 
     def write(self, lengths: Mapping[str, int]) -> None:
-        """Write the best state and then the last one, so that ``last.pt`` never refers to a missing ``best.pt``.
+        """Write the best state, then the last state, so that ``last.pt`` never refers to a missing ``best.pt``.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class Checkpoints:
         return minutes > 0 and time.monotonic() - self._written >= 60 * minutes
 
     def restore_best(self) -> tuple[int, dict[str, float]]:
-        """Load the best weights into the model; return the best checkpoint's step and its epoch's metrics.
+        """Load the best weights into the model; return the step of the best checkpoint and the metrics of its epoch.
 
         Raises
         ------

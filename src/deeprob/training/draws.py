@@ -1,4 +1,4 @@
-"""The input of each update of a run: a batch, augmented if wanted, and a key for other random numbers."""
+"""The input of each update of a run: a batch, which may be augmented, and a key for random numbers."""
 
 from collections.abc import Callable
 
@@ -11,20 +11,21 @@ Augment = Callable[[Tensor, Tensor], Tensor]
 
 
 class Draws:
-    """The batches and random numbers of a run, as functions of its seed and the update.
+    """The batches and random numbers of a run, computed from its seed and the number of the update.
 
     Parameters
     ----------
     examples
         The training split, on the model's device.
     batch_size
-        Examples per batch.
+        The number of examples per batch.
     seed
-        Decides the order of the batches, the dropout masks and the random numbers of augmentation.
+        The seed, which decides the order of the batches, the dropout masks and the random numbers of augmentation.
     noisy
         Whether the model draws random numbers.
     augment
-        Changes a batch of inputs; its second argument is a key for random numbers.
+        The function that augments a batch of inputs. Its second argument is a key for random numbers. None: no
+        augmentation.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Draws:
         self._augment = augment
 
     def __getitem__(self, step: int) -> tuple[Examples, Tensor | None]:
-        """Return the examples of an update (counted from 0) and the key of its dropout masks, None if not `noisy`."""
+        """Return the batch of an update (counted from 0), and the key of its dropout masks (None without `noisy`)."""
         drawn = self.examples[self.batches[step]]
         if self._augment is not None:
             inputs = self._augment(drawn.inputs, randomness.fold(self._augmentation, step))

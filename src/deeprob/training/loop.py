@@ -20,23 +20,23 @@ from deeprob.training.update import Update, total_norm
 
 @dataclass(frozen=True)
 class Record:
-    """The measurements at one moment of the loop, when it has waited for the device.
+    """The measurements that the loop yields between two updates.
 
     Attributes
     ----------
     step
-        Updates done.
+        The number of updates so far.
     epoch
-        Epochs begun: an epoch counts from its first update.
+        The number of epochs that have begun. An epoch begins with its first update.
     metrics
-        Means over the updates since the last reading, by TensorBoard tag. Empty if there was no reading: the record
-        was yielded for an interruption or for a checkpoint that is due.
+        Means over the updates since the last reading, by TensorBoard tag. Empty if there was no reading, because the
+        record was yielded for an interruption or a checkpoint.
     examples
         The number of examples in the updates since the last reading.
     epoch_metrics
-        At the end of an epoch, means over all its updates; else None.
+        At the end of an epoch, the means over all updates of the epoch; else None.
     validation
-        ``loss`` and ``accuracy`` of the validation split, if the loop measured them.
+        ``loss`` and ``accuracy`` of the validation split; None if the loop did not measure them.
     """
 
     step: int
@@ -54,19 +54,19 @@ class Record:
 
 @dataclass(frozen=True)
 class Learner:
-    """The parts that belong to one run, whether it trains alone or in a stack.
+    """The objects that belong to one run, which trains alone or in a stack.
 
     Attributes
     ----------
     state
-        The training state, updated in place. It can be saved at any record; a run that loads it goes on bit for bit.
-        In a stack its tensors become views of the stack's tensors.
+        The training state, updated in place. It can be saved at any record. A run that loads it gets the same
+        results bit for bit as without the interruption. In a stack, its tensors become views of the stack's tensors.
     objective
-        L(W).
+        The function that computes L(W).
     optimizer
         The config of the state's optimizer.
     seed
-        Decides the order of the batches, the dropout masks and the random numbers of augmentation.
+        The seed, which decides the order of the batches, the dropout masks and the random numbers of augmentation.
     zeros
         Whether to measure the share of weights that are exactly 0.
     """
@@ -80,18 +80,20 @@ class Learner:
 
 @dataclass(frozen=True, kw_only=True)
 class LoopSettings:
-    """The length of the training, and the sizes of its parts.
+    """The settings of the training loop: its length, its batches, and the updates at which it yields records.
 
     Attributes
     ----------
     epochs, batch_size, chunk_size, log_every
-        See `TrainerConfig`; words such as ``auto`` are replaced by numbers here.
+        See `TrainerConfig`. Here, numbers have replaced words such as ``auto``.
     bf16
         Whether to compute matrix products in bfloat16. Parameters, loss and updates keep their precision.
     pause_every
-        Updates between two empty records; 0 for none. A record with a reading replaces an empty one.
+        The number of updates between two empty records; 0 for no empty records. If a reading is due at the same
+        update, only the record with the reading is yielded.
     augment
-        Changes a batch of inputs; its second argument is a key for random numbers.
+        The function that augments a batch of inputs. Its second argument is a key for random numbers. None: no
+        augmentation.
     """
 
     epochs: int
@@ -112,7 +114,7 @@ class LoopSettings:
 
 
 def epoch_of(step: int, per_epoch: int) -> int:
-    """Return how many epochs have begun after `step` updates: 2 after 3 updates with 2 updates per epoch."""
+    """Return the number of epochs begun after `step` updates. Example: 2 after 3 updates with 2 per epoch."""
     return -(-step // per_epoch)
 
 
@@ -141,14 +143,14 @@ def train(
     features, examples
         The module that prepares a batch for the model, and the extracted training split on the model's device.
     settings
-        The length of the training, and the sizes of its parts.
+        The settings of the loop.
     interrupted
-        Called after each update. If it returns True, the loop yields a last record and ends.
+        The function that is called after each update. If it returns True, the loop yields a last record and ends.
 
     Raises
     ------
     Diverged
-        At the next record after a number was not finite. The state is then the one before the failed update.
+        If a number was not finite; raised at the next record. The state is then the state before the failed update.
     """
     state = learner.state
     if settings.augment is None:
@@ -157,7 +159,7 @@ def train(
     per_epoch = draws.batches.per_epoch
     update = Update(state, learner.objective, features, settings.chunk_size, settings.bf16, halving=per_epoch == 1)
 
-    guarded = learner.optimizer.deterministic  # it keeps its parameters finite, and a copy of its state is large
+    guarded = learner.optimizer.deterministic  # it keeps the parameters finite, and its state is large: copy nothing
     kept, stopped = state.snapshot(tensors=not guarded), state.finished
 
     def fault(first: int) -> tuple[int, str]:
@@ -172,12 +174,12 @@ def train(
             yield reading(learner, per_epoch, total_norm(update.parameters).item(), fault)
             if guarded or state.step % settings.log_every == 0 or state.schedule.state_dict() != kept.schedule:
                 kept = state.snapshot(tensors=not guarded)
-        elif pauses:  # without a reading: the means go on to the next one
+        elif pauses:  # no reading here: the sums are kept for the next reading
             yield Record.empty(state.step, per_epoch)
 
 
 def make(update: Update, draws: Draws) -> None:
-    """Run the next update, with the scheduled learning rate."""
+    """Run the next update with the scheduled learning rate."""
     state = update.state
     factor = state.schedule(state.step)
     for group in state.optimizer.param_groups:
@@ -187,12 +189,14 @@ def make(update: Update, draws: Draws) -> None:
 
 
 def go_back(update: Update, draws: Draws, kept: Snapshot, first: int) -> int:
-    """Restore a snapshot, repeat its updates up to the last finite state, and return the step of that state.
+    """Go back to the last state with finite parameters, and return its step.
+
+    The snapshot is restored, and the updates after it are repeated up to that state.
 
     Parameters
     ----------
     update, draws
-        The update and the draws of the training so far.
+        The update function, and the batches and random numbers of the run.
     kept
         The snapshot.
     first
@@ -223,14 +227,14 @@ def reading(learner: Learner, per_epoch: int, norm: float, fault: Callable[[int]
     norm
         The norm of the parameters.
     fault
-        Called when a number is not finite, with the first update (counted from 0) whose loss or gradient is not finite.
-        It returns the first failed update, which may be earlier, and the name of the number. It puts the state back
-        to the moment before that update.
+        The function that is called when a number is not finite. Its argument is the first update (counted from 0)
+        whose loss or gradient is not finite. It puts the state back to the moment before the first failed update,
+        which may be an earlier one. It returns this update and the name of the number.
 
     Raises
     ------
     Diverged
-        If a number was not finite. The error names the first one.
+        If a number was not finite. The error names the first such number.
     """
     state = learner.state
     metrics, count = state.meters.read()

@@ -15,7 +15,7 @@ SUMS = ("train/loss", "train/data_loss", "train/regularization", "train/accuracy
 class Meters:
     """Sums over the updates since the last reading, and over the epoch.
 
-    `add` needs a few operations on the device and does not wait for it. `read` fetches all sums at once.
+    `add` starts a few operations on the device and does not wait for the device. `read` fetches all sums at once.
 
     Parameters
     ----------
@@ -38,17 +38,17 @@ class Meters:
         self._epoch_examples = self._epoch_updates = 0
 
     def count(self, examples: int, updates: int) -> None:
-        """Count updates whose sums the other owner of the shared tensor has added (see `share`)."""
+        """Count examples and updates whose sums another owner has added to the shared tensor (see `share`)."""
         self._examples += examples
         self._updates += updates
 
     def add(self, parts: Parts, correct: Tensor, grad_norm: Tensor, frozen: Tensor, examples: int) -> None:
-        """Add one update.
+        """Add the measurements of one update to the sums.
 
         Parameters
         ----------
         parts
-            Means over the batch.
+            L(W) and its two terms, as means over the batch.
         correct
             The number of examples in the batch whose highest score is that of the correct class, 0-d.
         grad_norm
@@ -71,7 +71,10 @@ class Meters:
         self._sums = sums
 
     def read(self) -> tuple[dict[str, float], int]:
-        """Return the means since the last reading with the number of ``frozen`` updates, and the number of examples."""
+        """Return the means since the last reading, and the number of examples.
+
+        The means contain one count: ``frozen``, the number of updates at which the run was frozen.
+        """
         *sums, frozen = self._sums.tolist()
         means = self._means(sums, self._examples, self._updates) | {"frozen": frozen}
         examples = self._examples
@@ -90,7 +93,7 @@ class Meters:
         return means
 
     def state_dict(self) -> dict[str, object]:
-        """Return the sums and counts, from which a run can go on between two readings."""
+        """Return the sums and counts, which a run needs to go on between two readings."""
         return {
             "sums": self._sums.clone(),
             "counts": [self._examples, self._updates, self._epoch_examples, self._epoch_updates],
@@ -127,7 +130,7 @@ def correct_count(scores: Tensor, targets: Tensor) -> Tensor:
 
 @torch.no_grad()
 def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss, chunk_size: int) -> Metrics:
-    """Measure a split.
+    """Return the metrics of a split.
 
     Parameters
     ----------
@@ -138,7 +141,7 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
     loss
         The data loss, without the regularization term R(W).
     chunk_size
-        Examples in memory at once.
+        The number of examples in memory at once.
 
     Returns
     -------
@@ -159,9 +162,9 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
 
 @torch.no_grad()
 def regularized(measured: Mapping[str, float], regularizer: Regularizer, parameters: Mapping[str, Tensor]) -> Metrics:
-    """Return the metrics of the training split with L(W) as ``loss``, and add its two terms.
+    """Return the metrics of the training split, with L(W) as ``loss`` and its two terms as further metrics.
 
-    `measured` is the result of `evaluate`; the terms are ``data_loss`` and ``regularization``.
+    `measured` is the result of `evaluate`. The terms are named ``data_loss`` and ``regularization``.
     """
     penalty = regularizer(weights(parameters).values())
     regularization = 0.0 if penalty is None else penalty.item()

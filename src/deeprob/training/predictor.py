@@ -1,4 +1,4 @@
-"""Features and model together: from raw inputs to scores."""
+"""The features and the model of a run, which together turn raw inputs into scores."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ class Predictor:
     input_shape
         The shape of one raw input.
     outputs, classes
-        Scores per example, and the names of the classes; no names if the targets are numbers.
+        The number of scores per example, and the names of the classes. There are no names if the targets are numbers.
     bf16
         Whether matrix products are computed in bfloat16.
     """
@@ -32,13 +32,13 @@ class Predictor:
     bf16: bool = False
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Predictor":
-        """Move features and model to a device and a dtype, in place."""
+        """Move the features and the model to a device and a dtype, in place."""
         self.features.to(device, dtype)
         self.model.to(device, dtype)
         return self
 
     def scores(self, extracted: Tensor) -> Tensor:
-        """Return scores (B, C) of extracted features (B, …), with the model in evaluation mode and without dropout."""
+        """Return the scores (B, C) of extracted inputs (B, …); the model is in evaluation mode, without dropout."""
         training = self.model.training
         self.model.eval()
         scores = forward(self.model, self.features, extracted, None, self.bf16)
@@ -46,7 +46,7 @@ class Predictor:
         return scores
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the part of a checkpoint that is not in the training state."""
+        """Return the values that a checkpoint holds in addition to the training state."""
         return {
             "input_shape": list(self.input_shape),
             "outputs": self.outputs,
@@ -55,19 +55,19 @@ class Predictor:
         }
 
     def load_state_dict(self, content: dict[str, Any]) -> None:
-        """Load features and weights from the content of a checkpoint."""
+        """Load the features and the weights from the content of a checkpoint."""
         self.features.load_state_dict(content["features"])
         self.model.load_state_dict(content["model"])
 
     def chunk_size(self) -> int:
-        """Return how many examples fit in about 256 MB, with their activations and gradients."""
+        """Return the number of examples that fit in about 256 MB, together with their activations and gradients."""
         weights = [p for p in self.model.parameters() if p.dim() >= 2]
         numbers = self.features.output_count + sum(weight.shape[0] for weight in weights)
         return max(1, 2**28 // (3 * numbers * weights[0].element_size()))
 
 
 def forward(model: Model, features: Features, extracted: Tensor, key: Tensor | None, bf16: bool) -> Tensor:
-    """Return scores (B, C) in the dtype of the features; with `bf16`, autocast computes products in bfloat16."""
+    """Return scores (B, C) in the dtype of the features; with `bf16`, compute matrix products in bfloat16."""
     inputs: Tensor = features(extracted)
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bf16):
         scores: Tensor = model(inputs, key)

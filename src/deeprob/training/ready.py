@@ -1,4 +1,4 @@
-"""Prepare inputs for the model once, if they fit in memory, instead of at each evaluation."""
+"""Prepare the model's inputs once instead of at each evaluation, if they fit in memory."""
 
 import torch
 
@@ -7,23 +7,25 @@ from deeprob.features import Features
 from deeprob.features.exact import narrows
 from deeprob.features.raw import Raw
 
-LIMIT = 2**30  # bytes: the largest size of the prepared inputs
+LIMIT = 2**30  # the largest size of the prepared inputs, in bytes
 
 
 @torch.no_grad()
 def made_ready(features: Features, examples: Examples, whole: bool, limit: int = LIMIT) -> tuple[Features, Examples]:
-    """Return examples already prepared by `features`, and features that change them no further.
+    """Prepare the examples once; return a module that leaves its inputs unchanged, and the prepared examples.
 
-    Otherwise each evaluation would convert pictures from bytes to floats and standardise them; for a linear model this
-    takes longer than its matrix products. Tables of float64 would be standardised in float64 each time. Inputs that
-    would take more than `limit` bytes are returned unprepared. The results of training are the same bit for bit.
+    Without this preparation, each evaluation would convert pictures from bytes to floats and standardise them. For a
+    linear model, this takes longer than the matrix products. Tables of float64 would be standardised in float64 at each
+    evaluation. If the prepared inputs would take more than `limit` bytes, the arguments are returned unchanged. The
+    preparation does not change the results of training: they are the same bit for bit.
 
     Parameters
     ----------
     features, examples
         The module that prepares a batch (B, …), and the extracted training split (N, …).
     whole
-        Whether the whole split is one batch. If not, only inputs with more precision than the model's are prepared.
+        Whether the whole split is one batch. If not, inputs are prepared only if their precision is higher than the
+        precision of the model.
     """
     dtype = features.like.dtype
     exact = narrows(dtype, examples.inputs)

@@ -25,7 +25,8 @@ class Best:
     Attributes
     ----------
     value, loss
-        The metric, and the validation loss, which decides between equal metrics. None before the first epoch.
+        The metric and the validation loss of the best epoch. The loss decides between epochs with equal metrics. Both
+        are None before the first epoch.
     epoch
         The number of the best epoch, counted from 1; 0 before the first epoch.
     """
@@ -35,7 +36,11 @@ class Best:
     epoch: int = 0
 
     def or_better(self, monitor: str, metrics: Mapping[str, float], epoch: int) -> "Best":
-        """Return `epoch` with its metrics if its `monitor` is better (a loss is better if lower), else this one."""
+        """Return the better of this epoch and the given one; on a tie, return this epoch.
+
+        The metric `monitor` decides: a lower loss or a higher accuracy is better. If both epochs have the same metric,
+        the validation loss decides.
+        """
         value, loss = metrics[monitor], metrics["val/loss"]
         if self.value is None or self.loss is None:
             better = True
@@ -50,8 +55,8 @@ class Best:
 class Snapshot:
     """The part of the training state that an update changes, copied after `step` updates.
 
-    `states` holds the states of model and optimizer, or is None. `schedule` is the state of the schedule, which may
-    change at the end of an epoch.
+    `states` holds the states of the model and the optimizer; None if they were not copied. `schedule` is the state of
+    the schedule, which may change at the end of an epoch.
     """
 
     step: int
@@ -64,16 +69,16 @@ class Snapshot:
 class TrainState:
     """Parameters, buffers, optimizer, schedule, counters, sums since the last reading, and the best epoch so far.
 
-    This is the whole state: the order of batches and all random numbers are functions of `step`.
+    Nothing else must be saved, because the seed and `step` decide the order of the batches and all random numbers.
 
     Attributes
     ----------
     frozen
-        0-d float on the device: 0, or 1 since an update in which a number was not finite.
+        0-d float on the device: 1 if a number was not finite in this update or an earlier one, else 0.
     step
-        Updates done.
+        The number of updates so far.
     evaluations
-        How often L(W) and its gradient were computed.
+        The number of times that L(W) and its gradient were computed.
     best
         The best epoch by ``trainer.monitor``.
     improved
@@ -106,7 +111,7 @@ class TrainState:
         self._began = time.perf_counter()
 
     def leave_out(self, seconds: float) -> None:
-        """Do not count `seconds` as training time."""
+        """Subtract `seconds` from the training time."""
         self._began += seconds
 
     @classmethod
@@ -136,18 +141,18 @@ class TrainState:
 
     @property
     def reason(self) -> str:
-        """Why the optimizer ended its last update; empty if the optimizer gives no reason."""
+        """The reason why the optimizer ended its last update; empty if the optimizer gives no reason."""
         return str(getattr(self.optimizer, "reason", ""))
 
     def observe(self, monitor: str, patience_monitor: str, metrics: Mapping[str, float], epoch: int) -> bool:
-        """Update `best` and `improved` with the metrics of an epoch; return whether it is the best by `monitor`."""
+        """Update `best` and `improved` with the metrics of an epoch; return whether this epoch is now `best`."""
         before = self.best
         self.best = before.or_better(monitor, metrics, epoch)
         self.improved = self.improved.or_better(patience_monitor, metrics, epoch)
         return self.best is not before
 
     def snapshot(self, *, tensors: bool) -> Snapshot:
-        """Return a snapshot of the state; with `tensors`, it holds copies of the states of model and optimizer."""
+        """Return a snapshot of the state; with `tensors`, copy the states of the model and the optimizer too."""
         states = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()["state"]}
         schedule = self.schedule.state_dict()
         return Snapshot(self.step, self.evaluations, schedule, copied(states) if tensors else None)
@@ -200,7 +205,7 @@ class TrainState:
             if not alike(state[name], own[name]):
                 raise ValueError(f"{name} of another run")
         meters, metrics = state["meters"], state["metrics"]
-        sums = [] if state["frozen"] else meters["sums"].tolist()  # the next reading notices a run that diverges
+        sums = [] if state["frozen"] else meters["sums"].tolist()  # the next reading reports a frozen run
         numbers = [*sums, *meters["epoch"], *metrics.values(), state["seconds"]]
         if not all(map(math.isfinite, numbers)) or not set(metrics) <= set(COLUMNS):
             raise ValueError("metrics of no run")
@@ -215,14 +220,14 @@ class TrainState:
         self.frozen.copy_(state["frozen"])
         self.step, self.evaluations = state["step"], state["evaluations"]
         self.best = _best(state["best"])
-        # checkpoints of earlier versions lack "improved": patience then counts from the best epoch
+        # checkpoints of earlier versions lack "improved"; for them, patience counts from the best epoch
         self.improved = _best(state.get("improved", [None, None, self.best.epoch]))
         self.metrics = {str(name): float(value) for name, value in state["metrics"].items()}
         self._earlier = state["seconds"]
         self.start_clock()
 
     def _load_optimizer(self, state: dict[int, dict[str, Any]]) -> None:
-        """Load each parameter's part of the optimizer's state, after a check of its shapes, which kernels trust."""
+        """Check the shapes in an optimizer state, because torch's kernels do not check them; then load the state."""
         expected = self.optimizer_after_an_update()
         for index, values in state.items():
             for name, value in values.items():
@@ -237,7 +242,7 @@ class TrainState:
     def optimizer_after_an_update(self) -> dict[int, dict[str, Any]]:
         """Return the state that the optimizer would have after one more update, and leave everything unchanged.
 
-        The gradients of this update are the weights themselves.
+        In this update, the gradient of each parameter equals the parameter.
         """
         parameters = list(self.model.parameters())
         weights, state = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()["state"]))
@@ -255,9 +260,9 @@ class TrainState:
         return after
 
     def _set_optimizer(self, state: dict[int, dict[str, Any]]) -> None:
-        """Load a state into the optimizer, with every tensor in its own precision.
+        """Load a state into the optimizer, and keep the precision of every tensor.
 
-        torch would convert the tensors to the precision of the parameters.
+        torch's own method would convert the tensors to the precision of the parameters.
         """
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]

@@ -22,15 +22,16 @@ class TrainerConfig:
     epochs
         The number of passes over the training split. With the full batch, an epoch is one update.
     batch_size
-        The number of examples per update. ``full`` takes all, ``auto`` a number that suits dataset and optimizer.
+        The number of examples per update. ``full`` takes all examples. ``auto`` takes a number that suits the dataset
+        and the optimizer.
     chunk_size
         The number of examples of a batch that are in memory at once. Gradients are summed over chunks, so the update
-        is that of the whole batch. Two things change: dropout draws other masks, and batch norm sees one chunk at a
-        time. ``auto`` takes about 256 MB.
+        still uses the whole batch. Two things change: dropout draws other masks, and batch norm sees one chunk at a
+        time. ``auto`` takes a number that needs about 256 MB.
     device
         The device that computes. ``auto`` takes CUDA if there is a CUDA device.
     precision
-        The precision of all numbers. ``bf16`` keeps float32, except in products of matrices (autocast).
+        The precision of all numbers. ``bf16`` uses bfloat16 in matrix products (autocast) and float32 elsewhere.
     threads
         The number of CPU threads. ``auto`` takes one for small networks, because more are slower there.
     log_every
@@ -56,8 +57,8 @@ class TrainerConfig:
     progress
         Whether to show the progress of a run: a bar on a terminal, lines elsewhere.
     figures
-        The figures that are drawn for TensorBoard and the run's figures folder. null draws those that suit the run,
-        but none in a sweep. [] draws none. Example: ``trainer.figures=[decision_boundary,weights]``.
+        The figures that are drawn for TensorBoard and the run's figures folder. null draws all figures that suit
+        the run, but none in a sweep. [] draws none. Example: ``trainer.figures=[decision_boundary,weights]``.
     figures_every
         The number of epochs between two drawings of the figures. 0 draws about five times in a run.
     preflight
@@ -89,7 +90,7 @@ class TrainerConfig:
         return torch.float64 if self.precision == "float64" else torch.float32
 
     def noise_sources(self) -> list[str]:
-        """Return the override that gives finer rounding, if products are rounded to 8 bits (bfloat16)."""
+        """Return the override that avoids rounding to 8 bits (bfloat16); empty if no products are rounded so."""
         return ["trainer.precision=float32"] if self.precision == "bf16" else []
 
     def problems(self) -> Iterator[str]:

@@ -10,7 +10,7 @@ from deeprob.training.state import TrainState
 from deeprob.training.update import Update, total_norm
 
 STEPS = 200
-"""L-BFGS iterations in which a model must overfit a few examples."""
+"""The number of L-BFGS iterations in which a model must overfit a few examples."""
 
 
 def gradient_norm(state: TrainState, objective: Objective, features: Features, examples: Examples) -> float:
@@ -21,7 +21,7 @@ def gradient_norm(state: TrainState, objective: Objective, features: Features, e
 
 
 def overfit(state: TrainState, loss: Loss, features: Features, examples: Examples) -> tuple[float, float]:
-    """Train a copy of a model on a few extracted examples; return its data loss before and after."""
+    """Train a copy of a model on a few extracted examples; return the data loss before and after training."""
     model = copy.deepcopy(state.model)
     optimizer = LBFGSConfig(max_iter=STEPS).build(model.parameters())
     trial = TrainState.start(model, optimizer, Schedule(), examples.targets.device)

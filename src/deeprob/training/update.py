@@ -18,12 +18,12 @@ from deeprob.training.state import TrainState
 
 
 class Update:
-    """One update of the parameters, the same for every optimizer.
+    """A function that updates the parameters once, with any optimizer.
 
-    The optimizer calls a closure that computes L(W) and its gradient. Most optimizers call it once; L-BFGS calls it as
-    often as its line search needs. A batch larger than `chunk_size` is split into chunks, and their losses are summed:
-    with n_k of N examples in chunk k, L(W) = Σ_k (n_k/N)·L_k(W), which is the loss of the whole batch. With `halving`,
-    the chunk size is halved when memory runs out.
+    The optimizer calls a closure that computes L(W) and its gradient. Most optimizers call the closure once; L-BFGS
+    calls it as often as its line search needs. A batch larger than `chunk_size` is split into chunks. If chunk k has
+    n_k of the N examples, the loss of the whole batch is L(W) = Σ_k (n_k/N)·L_k(W). With `halving`, the chunk size is
+    halved when memory runs out.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class Update:
                 weight.copy_(shrunk)
 
     def check(self, finite: Tensor) -> None:
-        """Set the state's `frozen` to 1 if a 0-d boolean is False, without waiting for the device."""
+        """Set the state's `frozen` to 1 if `finite` (0-d, boolean) is False, without waiting for the device."""
         self.state.frozen.copy_(torch.maximum(self.state.frozen, (~finite).to(self.state.frozen.dtype)))
 
     def first_not_finite(self, batch: Examples, key: Tensor | None) -> str:
-        """Return the name of the first number that is NaN or infinite in an update of the present parameters."""
+        """Return the name of the first number that is NaN or infinite when the present parameters are updated."""
         if batch.inputs.is_floating_point() and not batch.inputs.isfinite().all():
             return "input"
         buffers = {name: buffer.clone() for name, buffer in self.state.model.named_buffers()}
@@ -140,6 +140,6 @@ class Update:
 
 @torch.no_grad()
 def total_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the Euclidean norm of several tensors as if they were one vector, 0-d."""
+    """Return the Euclidean norm (0-d) of all numbers in several tensors."""
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
     return norm

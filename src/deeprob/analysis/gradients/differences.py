@@ -19,7 +19,7 @@ Gradient = Callable[[Parameters], Parameters]
 """A function that returns ∇L(W) by the names of the parameters."""
 
 AROUND, NEARBY = 64, 1e-4
-"""A slope that seems wrong is checked again at up to `AROUND` points nearby, at relative distances up to `NEARBY`."""
+"""If a slope seems wrong, it is checked at up to `AROUND` points nearby, at relative distances of up to `NEARBY`."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class EntryCheck:
     Attributes
     ----------
     tensor, place
-        The tensor's name and the entry's index. None stands for all entries, each with a random sign.
+        The tensor's name, and the entry's index. The index None stands for all entries, each with a random sign.
     scale
-        max(1, |w|) for an entry w. Steps are multiples of it.
+        The unit of the steps: max(1, |w|) for an entry w, 1 for all entries at once.
     ray
-        L on this line, and the claimed slope.
+        L on the line through the point, and the claimed slope.
     first, best
-        The differences with the first step h, and the differences on which the verdict is based.
+        The finite differences with the first step h, and the finite differences on which the verdict is based.
     tolerance, verdict
         See `deeprob.analysis.gradients.slopes.examine`.
     """
@@ -61,7 +61,7 @@ class EntryCheck:
 
     @property
     def floor(self) -> float:
-        """The smallest slope to which errors are relative; for smaller slopes the error is relative to the floor."""
+        """The smallest slope whose error is relative to itself; errors of smaller slopes are relative to the floor."""
         return self.best.noise / self.tolerance
 
     @property
@@ -76,7 +76,7 @@ class EntryCheck:
 
     @property
     def where(self) -> str:
-        """The entry in words."""
+        """The name of the tensor and the index of the entry, as text."""
         return f"{self.tensor} (all entries at once)" if self.place is None else f"{self.tensor}{list(self.place)}"
 
 
@@ -104,10 +104,11 @@ def check_entries(
     Parameters
     ----------
     loss, gradient, parameters
-        L(W), its claimed gradient, and the point at which to check it.
+        L(W), its claimed gradient, and the point at which the gradient is checked.
     entries
-        The number of entries to check per tensor; None for all. If a tensor has more, this many are drawn at random,
-        and a last check moves all entries at once, to detect errors in the entries that were not drawn.
+        The number of entries to check per tensor; None for all entries. If a tensor has more entries, this number of
+        entries is drawn at random. A last check then moves all entries of the tensor at once, to detect errors in the
+        entries that were not drawn.
     step
         The step h for an entry w is `step` · max(1, |w|).
     tolerance
@@ -139,7 +140,7 @@ def loss_at(loss: Loss, point: Parameters) -> float:
 
 
 def points_around(point: Parameters, seed: int) -> Iterator[dict[str, Tensor]]:
-    """Yield random points around a point. Every entry is moved, so it is unlikely that all points lie at a kink."""
+    """Yield random points near a point. Every entry is moved, so the new points probably do not all lie at a kink."""
     rng = randomness.generator(seed, "points around")
     for _ in range(AROUND):
         yield {
@@ -151,14 +152,14 @@ def points_around(point: Parameters, seed: int) -> Iterator[dict[str, Tensor]]:
 
 @dataclass(frozen=True)
 class Way:
-    """A direction: along one entry of a tensor, or along all its entries with signs (numel,)."""
+    """A direction that changes one entry of a tensor, or all its entries with the given `signs`."""
 
     tensor: str
     entry: int | None
     signs: Tensor
 
     def ray(self, loss: Loss, point: Parameters, value: float, gradients: Parameters) -> Ray:
-        """Return L on the line through a point in this direction, with the slope that `gradients` claims."""
+        """Return L on the line through `point` in this direction, with the slope computed from `gradients`."""
         spot = slice(None) if self.entry is None else slice(self.entry, self.entry + 1)
         moved = point[self.tensor].view(-1)[spot]
         centre = moved.clone()
@@ -176,7 +177,8 @@ class Way:
 def ways(stream: Tensor, name: str, count: int, entries: int | None) -> Iterator[Way]:
     """Yield the directions to check for a tensor with `count` entries.
 
-    If `entries` is smaller than `count`, yield that many random entries and then all entries at once; else every entry.
+    If `entries` is smaller than `count`, yield a direction for each of `entries` random entries, then one for all
+    entries at once. Otherwise, yield a direction for every entry.
     """
     sampled = entries is not None and entries < count
     drawn = randomness.permutation(stream, count)[:entries].sort().values if sampled else torch.arange(count)

@@ -1,4 +1,4 @@
-"""Is a function convex? A search for two points between which it rises above its chord.
+"""A test of convexity: search for two points between which a function rises above its chord.
 
 f is convex if f(t·x₁ + (1 − t)·x₂) ≤ t·f(x₁) + (1 − t)·f(x₂) for all x₁, x₂ and t in [0, 1]. One violation proves that
 f is not convex. A search without a violation proves nothing, so the number of checked inequalities is reported too.
@@ -13,8 +13,8 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 
 TOLERANCE = 1e-9
-"""A value counts as above its chord if the excess is more than this share of the largest magnitude on the line. The
-rounding error of a mean over some thousand examples in float64 is about 1e-13 of that magnitude."""
+"""A value counts as above its chord if its excess is more than this share of the largest |f| on the line. The
+rounding error of a mean over some thousand examples in float64 is about 1e-13 of this |f|."""
 
 
 class Violation(NamedTuple):
@@ -25,11 +25,11 @@ class Violation(NamedTuple):
     line
         The line's number, counted from 0.
     left, middle, right
-        Positions on the line: x₂, the point between, and x₁.
+        The positions of x₂, of the middle point and of x₁ on the line.
     ends
         f(x₂) and f(x₁).
     t
-        The position of the middle between x₂ (0) and x₁ (1).
+        The position of the middle point between x₂ (t = 0) and x₁ (t = 1).
     value, chord
         f(t·x₁ + (1 − t)·x₂), and t·f(x₁) + (1 − t)·f(x₂).
     excess
@@ -48,16 +48,16 @@ class Violation(NamedTuple):
 
 
 def worst_violation(positions: Numbers, values: Numbers) -> Violation | None:
-    """Return the place where a line rises highest above a chord, as a share of its largest magnitude.
+    """Return the violation with the largest `excess` on several lines; None if no line rises above a chord.
 
-    Return None if no line rises above a chord. All triples of points on each line are checked.
+    All triples of points on each line are checked.
 
     Parameters
     ----------
     positions
         (P,) ascending positions, the same on every line.
     values
-        (L, P) values. Lines with a value that is not finite are left out.
+        (L, P) values of f on each line. Lines with a value that is not finite are left out.
     """
     finite: npt.NDArray[np.bool_] = np.all(np.isfinite(values), axis=1, keepdims=True)
     size = np.abs(np.where(finite, values, 0.0)).max(axis=1, keepdims=True)
@@ -88,6 +88,6 @@ def worst_violation(positions: Numbers, values: Numbers) -> Violation | None:
 
 
 def triples(positions: Sequence[float] | Numbers, lines: int) -> int:
-    """Return how many inequalities `worst_violation` checks."""
+    """Return the number of inequalities that `worst_violation` checks on `lines` lines."""
     count = len(positions)
     return lines * count * (count - 1) * (count - 2) // 6

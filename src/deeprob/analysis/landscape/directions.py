@@ -1,4 +1,4 @@
-"""Directions in which to move a model's weights: random, scaled per unit, or from one model to another."""
+"""Directions in which a model's weights move: random, scaled per unit, or from one model to another."""
 
 import math
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from torch import Tensor
 from deeprob import randomness
 
 Point = Mapping[str, Tensor]
-"""A model's parameters by name, or a direction in which to move them."""
+"""A model's parameters by name, or a direction in which the parameters move."""
 
 
 def random_direction(like: Point, stream: Tensor, number: int) -> dict[str, Tensor]:
-    """Return a direction of standard normal numbers, the same on every device.
+    """Return a random direction of standard normal numbers, which are the same on every device.
 
     Only weight matrices move; the direction is 0 for biases and norm parameters (as in Li et al., "Visualizing the loss
     landscape of neural nets", 2018).
@@ -21,7 +21,7 @@ def random_direction(like: Point, stream: Tensor, number: int) -> dict[str, Tens
     Parameters
     ----------
     like
-        Parameters with the names, shapes and dtypes that the direction gets.
+        Parameters whose names, shapes and dtypes the direction gets.
     stream, number
         A key of `deeprob.randomness`, and the number of the direction in this stream.
     """
@@ -38,10 +38,10 @@ def random_direction(like: Point, stream: Tensor, number: int) -> dict[str, Tens
 def filter_normalised(direction: Point, point: Point) -> dict[str, Tensor]:
     """Scale each row of the direction's weight matrices to the norm of the same row of the point (Li et al., 2018).
 
-    A row holds the weights of one unit, the "filter" of a network without convolutions. With ReLU, a row can be scaled
-    up and the unit's outgoing weights scaled down without a change of the function. Steps relative to the row's norm
-    are the same for both networks. Example: the row [3, 4] at a point's row [0, 10] becomes [6, 8]. Rows of zeros stay
-    zero.
+    A row holds the weights of one unit, the "filter" of a network without convolutions. With ReLU, the network computes
+    the same function if a row is multiplied by a number and the unit's outgoing weights are divided by it. Steps
+    relative to the row's norm have the same effect in both networks. Example: if the point's row is [0, 10], the
+    direction's row [3, 4] becomes [6, 8]. Rows of zeros stay zero.
     """
     scaled = {}
     for name, tensor in direction.items():
@@ -55,12 +55,12 @@ def filter_normalised(direction: Point, point: Point) -> dict[str, Tensor]:
 
 
 def norm_of(point: Point) -> float:
-    """Return the Euclidean norm over all numbers of a point or a direction."""
+    """Return the Euclidean norm of all numbers in a point or a direction."""
     return math.sqrt(inner(point, point))
 
 
 def scaled_to(direction: Point, norm: float) -> dict[str, Tensor]:
-    """Scale a direction to a norm; a direction of zeros stays zero."""
+    """Scale a direction to the norm `norm`; a direction of zeros stays zero."""
     length = norm_of(direction)
     return {name: tensor * (norm / length if length else 0.0) for name, tensor in direction.items()}
 
@@ -71,7 +71,7 @@ def scaled(direction: Point, factor: float) -> dict[str, Tensor]:
 
 
 def difference(end: Point, start: Point) -> dict[str, Tensor]:
-    """Return `end` less `start`: the direction whose step 1 leads from `start` to `end`."""
+    """Return the direction from `start` to `end`: `end` less `start`."""
     return {name: tensor - start[name] for name, tensor in end.items()}
 
 

@@ -1,8 +1,9 @@
 """The kinds of loss slices: convex-ish, non-convex, local minima, and wild. Each is defined by numbers.
 
-A slice is L at equal distances on a line. Its range is its highest value less its lowest. A minimum counts if L falls
-by at least 5 % of the range before it and rises by at least as much after it. How far L is above a chord is the
-largest f(b) − (t·f(c) + (1 − t)·f(a)) with a < b < c on the line and b = t·c + (1 − t)·a: 0 for a convex function.
+A slice holds the values of L at equal distances on a line. Its range is its highest value less its lowest value. A
+minimum counts if L falls by at least 5 % of the range before it and rises by at least 5 % after it. The height above a
+chord is the largest f(b) − (t·f(c) + (1 − t)·f(a)) with a < b < c on the line and b = t·c + (1 − t)·a. For a convex
+function, this height is 0.
 """
 
 from collections.abc import Mapping
@@ -14,14 +15,14 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 
 BARRIER = 0.05
-"""The least depth of a minimum below both its sides, as a share of the range."""
+"""The smallest depth of a minimum that counts, below both its sides, as a share of the range."""
 
 ISH, CLEARLY = 0.02, 0.15
-"""As shares of the range: the most that a convex-ish slice is above a chord, and the least that a non-convex one is."""
+"""The largest height above a chord of a convex-ish slice, and the smallest of a non-convex slice, in ranges."""
 
 FEW, MANY, TRAVEL = 2, 4, 4.0
-"""The least number of minima of a slice of kind "local minima", the least number of minima of a wild slice, and the
-least travel of a wild slice, in ranges."""
+"""The smallest number of minima of a slice of kind "local minima", the smallest number of minima of a wild slice, and
+the smallest travel of a wild slice, in ranges."""
 
 KINDS: Mapping[str, str] = {
     "convex-ish": f"nowhere above a chord by more than {ISH:.0%} of its range",
@@ -38,11 +39,11 @@ class Shape(NamedTuple):
     Attributes
     ----------
     above
-        How far the slice is above a chord, as a share of its range.
+        The slice's largest height above a chord, as a share of its range.
     minima
-        The number of minima, without the ends.
+        The number of minima between the ends.
     travel
-        The total length of all rises and falls, in ranges: 1 if the slice only falls, 2 for a bowl with equal ends.
+        The sum of all rises and falls, in ranges. Examples: 1 if the slice only falls, 2 for a bowl with equal ends.
     """
 
     above: float
@@ -51,7 +52,7 @@ class Shape(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """A key of `KINDS`; empty for a slice of no kind."""
+        """The kind of the slice, a key of `KINDS`; empty for a slice of no kind."""
         if self.minima >= MANY and self.travel >= TRAVEL:
             return "wild"
         if self.minima >= FEW:
@@ -70,7 +71,7 @@ def shape_of(values: Numbers) -> Shape | None:
 
 
 def above_a_chord(values: Numbers) -> float:
-    """Return the largest height of values (P,) at equal distances above a chord; 0 if no value is above one."""
+    """Return the largest height of values (P,) above a chord; 0 if no value is above a chord."""
     best, places = 0.0, np.arange(len(values))
     for reach in range(2, len(values)):  # chords from each place to the place `reach` later
         t = places[1:reach] / reach
@@ -81,7 +82,7 @@ def above_a_chord(values: Numbers) -> float:
 
 
 def minima(values: Numbers) -> int:
-    """Return the number of minima in values of range 1: a fall of `BARRIER` or more, and then such a rise."""
+    """Return the number of minima in values of range 1: a fall and then a rise of `BARRIER` or more."""
     count, falling = 0, False
     high = low = values[0]
     for value in values[1:]:

@@ -1,7 +1,7 @@
-"""The loss at many weights at once: on lines and planes W₀ + a·D₁ + b·D₂ of a model's weights.
+"""The loss at many points of weight space at once: on lines and planes W₀ + a·D₁ + b·D₂.
 
-On such a plane the sums of the first layer are x·W₀ + a·x·D₁ + b·x·D₂. The three products are computed once per batch
-of examples, for any number of points. Each point then needs a sum of three numbers per unit instead of a product with
+On such a plane, the sums of the first layer are x·W₀ + a·x·D₁ + b·x·D₂. The three products are computed once per batch
+of examples and serve all points. So a point needs only a sum of three numbers per unit instead of a matrix product with
 all inputs. The other layers are evaluated for many points together, by ``vmap`` over the weights.
 """
 
@@ -20,25 +20,25 @@ from deeprob.objective import Objective
 from deeprob.objective.objective import weights
 
 EXAMPLES, CHUNK = 256, 2**20
-"""Examples per batch, and the most activations of a layer that are held at once. Larger values would not fit into the
-CPU caches, and smaller ones would need more calls (tests/benchmarks/loss_plane.py)."""
+"""The number of examples per batch, and the largest number of a layer's activations in memory at once. Larger values
+would not fit into the CPU caches; smaller values would need more calls (tests/benchmarks/loss_plane.py)."""
 
 MEMORY = 2**25
-"""The most weights that are held in memory at once: 256 MB of float64."""
+"""The largest number of weights in memory at once: 256 MB of float64."""
 
 
 @dataclass(frozen=True)
 class Landscape:
-    """L(W) over some examples as a function of a model's weights.
+    """L(W) of some examples as a function of a model's weights.
 
     Attributes
     ----------
     model
-        The model in evaluation mode: without dropout, and with the batch norm's present running means at all weights.
+        The model in evaluation mode: without dropout. Batch norm uses its present running statistics at all weights.
     objective
         The data loss and λR(W).
     examples
-        The model's inputs (N, …), floats, and the targets, on the model's device and with its dtype.
+        The model's inputs (N, …) and the targets, on the model's device. The inputs have the model's dtype.
     """
 
     model: Model
@@ -73,12 +73,12 @@ class Landscape:
         directions
             K directions with the same names.
         steps
-            (P, K) numbers a, b, …: the coordinates of each point along the directions.
+            (P, K) coordinates a, b, … of each point along the directions.
 
         Returns
         -------
         Tensor
-            (P,) float64 on the CPU, infinite or NaN where numbers overflow.
+            (P,) losses in float64, on the CPU. A loss is infinite or NaN if numbers overflow.
         """
         spanned = {
             name: torch.stack([tensor, *(direction[name] for direction in directions)])
@@ -102,7 +102,7 @@ class Landscape:
     def _sum_of_losses(
         self, layer: "Sums", rest: Mapping[str, Tensor], products: Tensor, targets: Tensor, mixing: Tensor
     ) -> Tensor:
-        """Return the sum of the examples' losses at each point (P,)."""
+        """Return the sum (P,) of the examples' losses at each point."""
 
         def at(mix: Tensor) -> Tensor:
             point = {name: torch.tensordot(mix, tensor, 1) for name, tensor in rest.items()}
@@ -114,7 +114,7 @@ class Landscape:
         return summed
 
     def _regularization(self, spanned: Mapping[str, Tensor], mixing: Tensor) -> Tensor:
-        """Return λR(W) at every point (P,); a 0-d zero without a regularizer."""
+        """Return λR(W) at each point, (P,); without a regularizer, return 0 as a 0-d tensor."""
         matrices = {name: spanned[name] for name in weights({name: t[0] for name, t in spanned.items()})}
         none = mixing.new_zeros((), dtype=torch.float64)
         if self.objective.regularizer(tensor[0] for tensor in matrices.values()) is None:
@@ -137,7 +137,7 @@ def chunks(count: int, size: int) -> Iterator[slice]:
 
 @dataclass(frozen=True)
 class Sums:
-    """A model without its first layer; its inputs are the sums of that layer.
+    """A model without its first layer. Its inputs are the sums that the first layer would compute.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ class Sums:
         return cls(name, copied)
 
     def products(self, inputs: Tensor, spanned: Mapping[str, Tensor]) -> Tensor:
-        """Return the first layer's sums for inputs (B, …) with W₀ and with each direction as weights: (1 + K, B, H)."""
+        """Return the first layer's sums (1 + K, B, H) for inputs (B, …), with W₀ and each direction as its weights."""
         weight, bias = spanned[f"{self.name}.weight"], spanned.get(f"{self.name}.bias")
         products = inputs.flatten(1) @ weight.transpose(1, 2)
         return products if bias is None else products + bias[:, None]

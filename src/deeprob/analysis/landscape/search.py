@@ -1,7 +1,7 @@
 """A search of the loss landscape around a model for a slice of each kind.
 
-Nearly all slices in random directions are convex-ish. The other kinds exist too, but are rare. So a direction is turned
-by gradient ascent until the slice along it has the wanted kind.
+Nearly all slices in random directions are convex-ish; the other kinds are rare. So for each missing kind, gradient
+ascent turns a direction until the slice in this direction is of that kind.
 """
 
 import math
@@ -22,13 +22,13 @@ from deeprob.analysis.landscape.landscape import Landscape
 Numbers = npt.NDArray[np.float64]
 
 WAVES = {"convex-ish": 0.5, "non-convex": 1.5, "local minima": 3.0, "wild": 5.0}
-"""For each kind, the ω for which the slice −cos(ωπx), x from −1 to 1, is of this kind."""
+"""For each kind, a value of ω such that the slice −cos(ωπx) with x from −1 to 1 is of this kind."""
 
 DIRECTIONS, STEPS, EXAMPLES = 64, 250, 128
-"""Defaults: the numbers of random directions, of ascent steps for each kind, and of training examples."""
+"""The default numbers of random directions, of ascent steps per kind, and of training examples."""
 
 RATE, SAMPLES, CHECK = 0.05, 41, 10
-"""For the ascent: the learning rate, the points of a slice, and the steps between two checks of the full slice."""
+"""The ascent's learning rate, number of points per slice, and number of steps between two checks of the slice."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Slice:
     Attributes
     ----------
     values
-        (P,) losses from x = −1 to 1. The run's weights are at 0.
+        (P,) losses at positions x from −1 to 1. The run's weights are at x = 0.
     shape
         The shape of the values.
     turned
-        Whether the direction was turned by gradient ascent, instead of drawn at random.
+        Whether gradient ascent has turned the direction. If not, the direction is random.
     """
 
     values: Numbers
@@ -57,11 +57,12 @@ class Search:
     Attributes
     ----------
     counts
-        The number of random directions with a slice of each kind; "" counts slices of no kind.
+        For each kind, the number of random directions whose slice is of this kind. The key "" counts slices of no
+        kind.
     found
         The clearest slice of each kind that was found.
     examples
-        The number of examples in L.
+        The number of examples over which L is the mean.
     """
 
     counts: dict[str, int]
@@ -80,17 +81,18 @@ def search_kinds(
 ) -> Search:
     """Search lines through a model's own weights for slices of every kind.
 
-    First, slices in random filter-normalised directions are measured. For each kind that none of them has, a new
-    direction is then turned: gradient ascent maximizes the correlation of its slice with a wave of that kind (`WAVES`).
+    First, slices in random filter-normalised directions are measured. Then, for each kind that did not occur, gradient
+    ascent turns a new direction. The ascent maximizes the correlation between the slice and a wave of this kind
+    (`WAVES`).
 
     Parameters
     ----------
     landscape
         The landscape, in float64.
     directions, steps
-        The number of random directions, and the most ascent steps for each missing kind.
+        The number of random directions, and the largest number of ascent steps for each missing kind.
     points, radius
-        A slice has `points` losses, from −radius to radius times the direction.
+        The number of losses in a slice, and its reach: from −radius to radius times the direction.
     seed
         The seed of the random directions.
     """
@@ -115,7 +117,7 @@ def search_kinds(
 
 
 def slice_along(landscape: Landscape, direction: Point, points: int, *, turned: bool) -> Slice | None:
-    """Return the slice from −1 to 1 times a direction; None if it is flat or not finite."""
+    """Return the slice from −1 to 1 times a direction; None if the slice is flat or has a value that is not finite."""
     steps = torch.linspace(-1, 1, points, dtype=torch.float64)[:, None]
     here = landscape.here
     exact = {name: tensor.to(here[name]) for name, tensor in direction.items()}
@@ -127,8 +129,8 @@ def slice_along(landscape: Landscape, direction: Point, points: int, *, turned: 
 def keep(found: dict[str, Slice], seen: Slice) -> None:
     """Put a slice into `found` if it is the clearest of its kind.
 
-    The clearest convex-ish slice has the highest ends, the clearest non-convex slice is furthest above a chord, and the
-    clearest slice of another kind has the longest travel.
+    The measure of clarity depends on the kind. For a convex-ish slice, it is the height of the lower end above the
+    minimum, in ranges. For a non-convex slice, it is the height above a chord. For the other kinds, it is the travel.
     """
 
     def clarity(one: Slice) -> float:
@@ -144,9 +146,10 @@ def keep(found: dict[str, Slice], seen: Slice) -> None:
 
 
 def turned(landscape: Landscape, direction: Point, waves: float, steps: int) -> Iterator[dict[str, Tensor]]:
-    """Turn a direction until its slice looks like −cos(ωπx), with ω = `waves`; yield it every `CHECK` steps.
+    """Turn a direction until its slice looks like −cos(ωπx), with ω = `waves`; yield the direction every `CHECK` steps.
 
-    Adam maximizes the correlation of slice and wave, which does not depend on the slice's height and range.
+    Adam maximizes the correlation between the slice and the wave. The correlation does not depend on the slice's mean
+    and range.
     """
     here, examples = landscape.here, landscape.examples
     leaves = {name: tensor.to(here[name], copy=True).requires_grad_() for name, tensor in direction.items()}
@@ -170,15 +173,16 @@ def turned(landscape: Landscape, direction: Point, waves: float, steps: int) -> 
 
 
 def standard(values: Tensor) -> Tensor:
-    """Return values (P,) with mean 0 and deviation 1."""
+    """Shift and scale values (P,) to mean 0 and standard deviation 1."""
     centred = values - values.mean()
     return centred / (centred.square().mean().sqrt() + torch.finfo(values.dtype).tiny)
 
 
 def kind_measures(found: Mapping[str, Slice]) -> dict[str, float]:
-    """Return the numbers that define the kinds of the found slices, by names for a table.
+    """Return the numbers that define the kinds of the found slices, by their names in a table.
 
-    A kind that was not found gets numbers that no slice of this kind can have: 1 for ``convex_ish_above``, else 0.
+    If a kind was not found, its numbers are values that no slice of this kind can have: 1 for ``convex_ish_above``, 0
+    for the others.
     """
 
     def number(kind: str, measure: str, missing: float) -> float:

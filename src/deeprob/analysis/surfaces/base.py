@@ -16,7 +16,7 @@ Limits = tuple[float, float, float, float]
 
 @dataclass(kw_only=True, slots=True)
 class SurfaceConfig:
-    """A differentiable function f of the plane; its parameters are fields.
+    """A differentiable function f on the plane. The parameters of f are the fields of the class.
 
     Attributes
     ----------
@@ -27,11 +27,11 @@ class SurfaceConfig:
     steps
         The number of updates after which the optimizers differ clearly.
     lrs
-        For each optimizer in words (see `deeprob.analysis.surfaces.racers`), a good learning rate at the default
-        parameters of the surface.
+        A good learning rate for each optimizer, at the default parameters of the surface. The keys are optimizers in
+        words (see `deeprob.analysis.surfaces.racers`).
     spacing
-        Contours lie at heights (k/n)^spacing of the range of f. 2 spaces the contours of a quadratic evenly; larger
-        values draw more contours near the floor of a deep valley.
+        The exponent of the contours' heights: contour k of n is at the share (k/n)^spacing of the range of f. With 2,
+        the contours of a quadratic have equal distances. Larger values give more contours near the floor of a valley.
     """
 
     start: ClassVar[Point]
@@ -53,7 +53,7 @@ class SurfaceConfig:
         return self.value(torch.tensor(self.minima()[0], dtype=torch.float64)).item()
 
     def steepness(self) -> float:
-        """Return the largest curvature with the given parameters, as a multiple of that with the defaults."""
+        """Return the largest curvature with these parameters divided by the largest curvature with the defaults."""
         return 1.0
 
     def race(self) -> list[str]:

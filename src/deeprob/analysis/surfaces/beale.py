@@ -16,8 +16,8 @@ from deeprob.config import register
 class BealeConfig(SurfaceConfig):
     """f = (1.5 − x + xy)² + (2.25 − x + xy²)² + (2.625 − x + xy³)².
 
-    The minimum is (3, ½), where f = 0 (Beale, "On an iterative method for finding a local minimum", 1958). The start is
-    from Moré, Garbow & Hillstrom ("Testing unconstrained optimization software", 1981).
+    The minimum is at (3, ½), where f = 0 (Beale, "On an iterative method for finding a local minimum", 1958). The start
+    is from Moré, Garbow & Hillstrom ("Testing unconstrained optimization software", 1981).
     """
 
     start: ClassVar[Point] = (1.0, 1.0)

@@ -17,8 +17,8 @@ CONDITION = 40.0
 class BowlConfig(SurfaceConfig):
     """f = ½(x² + κy²) with κ = `condition`, the ratio of the largest to the smallest curvature.
 
-    Each update of gradient descent multiplies x by 1 − α and y by 1 − ακ. It converges only if α < 2/κ, and for α > 1/κ
-    every update crosses the floor y = 0 (Goh, "Why momentum really works", 2017).
+    Each update of gradient descent multiplies x by 1 − α and y by 1 − ακ. It converges only if α < 2/κ. If
+    α > 1/κ, every update crosses the floor y = 0 (Goh, "Why momentum really works", 2017).
 
     Attributes
     ----------

@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Descent:
-    """A path of n updates; row 0 of each array is the start.
+    """The path of an optimizer with n updates. Row 0 of each array is the start.
 
     Attributes
     ----------
@@ -29,9 +29,9 @@ class Descent:
     losses
         (n + 1,) values of f at the points, all finite.
     evaluations
-        (n + 1,) numbers of evaluations of f and its gradient up to each point.
+        (n + 1,) numbers of evaluations of f and its gradient from the start to each point.
     seconds
-        (n + 1,) seconds up to each point.
+        (n + 1,) times from the start to each point, in seconds.
     diverged
         Whether the next update led to a point or a value of f that is not finite.
     """
@@ -55,7 +55,7 @@ class Descent:
         return lengths
 
     def distance(self, goals: list[Point]) -> float:
-        """Return the distance from the end of the path to the nearest of some points."""
+        """Return the distance from the end of the path to the nearest goal."""
         return float(min(np.hypot(*(self.points[-1] - goal)) for goal in goals))
 
 
@@ -84,9 +84,9 @@ def descend(
     surface, racer, start
         The function, the optimizer and the starting point.
     steps
-        The most updates. L-BFGS may finish earlier.
+        The largest number of updates. L-BFGS may finish earlier.
     evaluations
-        The number of evaluations after which no update begins; None: `steps`.
+        The number of evaluations after which no further update begins. None: the same number as `steps`.
     noise
         The standard deviation of the normal noise that is added to each coordinate of each gradient.
     seed
@@ -114,7 +114,7 @@ def descend(
         times.append(times[-1] + time.perf_counter() - before)
         points.append(point.detach().clone())
         counts.append(calls)
-        done = getattr(optimizer, "finished", False)  # only L-BFGS has it
+        done = getattr(optimizer, "finished", False)  # only L-BFGS has this attribute
         if done or not points[-1].isfinite().all():
             break
     path = torch.cat(points)

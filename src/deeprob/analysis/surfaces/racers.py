@@ -15,7 +15,7 @@ class Racer:
     Attributes
     ----------
     words
-        The words that describe the optimizer.
+        The name of the optimizer and its fields, such as ``sgd lr=0.01``.
     optimizer
         The config of the optimizer.
     """
@@ -42,8 +42,8 @@ def racers_of(entries: Sequence[str], noise: float = 0.0) -> list[Racer]:
     Raises
     ------
     UserError
-        For the first invalid entry: an unknown name or field, a wrong value, an entry given twice, or an optimizer that
-        needs gradients without noise.
+        If an entry is invalid: an unknown name or field, a wrong value, an entry given twice, or an optimizer that
+        needs gradients without noise. The error names the first invalid entry.
     """
     racers: list[Racer] = []
     for entry in entries:

@@ -1,4 +1,4 @@
-"""A bowl whose steep and flat directions do not lie along the coordinates."""
+"""A bowl whose steep and flat directions are not parallel to the coordinate axes."""
 
 import math
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ CONDITION = 100.0
 @register("surface", "ravine")
 @dataclass(kw_only=True, slots=True)
 class RavineConfig(SurfaceConfig):
-    """f = ½(u² + κv²) with κ = `condition`; u runs along the floor and v across it, turned by θ = `angle` degrees.
+    """f = ½(u² + κv²) with κ = `condition`, where u runs along the floor of the ravine and v across the floor.
 
-    u = x cos θ + y sin θ, v = y cos θ − x sin θ. One learning rate per coordinate can even out the curvatures of a
-    bowl, but not those of a ravine, which is steep along both coordinates (Sutton, "Two problems with
-    backpropagation", 1986).
+    u = x cos θ + y sin θ and v = y cos θ − x sin θ, with θ = `angle`. In a bowl, one learning rate per coordinate can
+    make up for the different curvatures. In a ravine it cannot, because f is steep along both coordinates (Sutton, "Two
+    problems with backpropagation", 1986).
 
     Attributes
     ----------
     condition
-        The ratio κ of the curvature across the floor to that along it.
+        The ratio κ of the curvature across the floor to the curvature along the floor.
     angle
-        The angle by which the floor is turned, in degrees.
+        The angle θ between the floor and the x axis, in degrees.
     """
 
     start: ClassVar[Point] = (-3.2, -1.4)

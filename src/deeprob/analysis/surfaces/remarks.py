@@ -16,7 +16,7 @@ CONDITIONS = 1, 10, 100
 
 
 class Remark(NamedTuple):
-    """A remark, whether it is true here, and the numbers that show it."""
+    """A remark of the lecture, whether the measurement confirms it, and the measured numbers."""
 
     text: str
     holds: bool
@@ -38,7 +38,7 @@ def local_minimum() -> Iterator[Remark]:
 def saddle() -> Iterator[Remark]:
     """Yield the remark on optimizers at a saddle.
 
-    An optimizer has left the saddle when y is half way from the ridge to a minimum.
+    An optimizer has left the saddle when it is more than half way from the ridge to a minimum: |y| > 0.5.
     """
     surface = SaddleConfig()
     words = {"sgd": "sgd lr=0.2", "momentum": "sgd lr=0.2 momentum=0.9"}
@@ -52,7 +52,9 @@ def saddle() -> Iterator[Remark]:
 
 
 def zigzag() -> Iterator[Remark]:
-    """Yield the remarks on a bowl: zigzags while f falls to a thousandth, and the cost of poor conditioning.
+    """Yield the remarks on a bowl: the zigzags of the optimizers, and the cost of poor conditioning.
+
+    Zigzags are counted until f is a thousandth of its start value.
 
     For a quadratic with curvatures 1 and κ, the best learning rate of gradient descent is 2/(1 + κ). The best settings
     of momentum are α = (2/(1 + √κ))² and ρ = ((√κ − 1)/(√κ + 1))² (Polyak, "Some methods of speeding up the convergence
@@ -83,8 +85,9 @@ def zigzag() -> Iterator[Remark]:
 def adagrad_slows() -> Iterator[Remark]:
     """Yield the remarks on AdaGrad: its steps in steep and flat directions, and its steps after many updates.
 
-    Noise in the gradients, like that of mini-batches, keeps them from vanishing. AdaGrad's sum of squares then grows in
-    proportion to t, and its steps shrink as 1/√t. RMSProp's mean of squares becomes stable after some hundred updates.
+    Noise is added to the gradients, as mini-batches would do, so that the gradients never vanish. After t updates,
+    AdaGrad's sum of squares is then proportional to t, and its steps are proportional to 1/√t. RMSProp's mean of
+    squares becomes stable after some hundred updates.
     """
     surface = BowlConfig()
     pace = {name: uneven(path_of(surface, word, 10), surface) for name, word in
@@ -124,7 +127,7 @@ def remarks_on(names: list[str]) -> Iterator[Remark]:
 def path_of(
     surface: BowlConfig | LocalMinimaConfig | SaddleConfig, words: str, steps: int = 0, noise: float = 0.0
 ) -> Descent:
-    """Return the path of an optimizer in words from the surface's start; with `steps` 0 the surface decides."""
+    """Return the path of an optimizer from the surface's start; if `steps` is 0, use the surface's own `steps`."""
     (racer,) = racers_of([words])
     return descend(surface, racer, surface.start, steps=steps or surface.steps, noise=noise)
 
@@ -135,21 +138,24 @@ def first(reached: np.ndarray) -> int | None:
 
 
 def until_thousandth(path: Descent) -> int:
-    """Return the number of updates until f is a thousandth of its start value; if it never is, all updates."""
+    """Return the number of updates until f is below a thousandth of its start value.
+
+    If f never is, return the number of all updates.
+    """
     at = first(path.losses < path.losses[0] / 1000)
     return path.updates if at is None else at
 
 
 def crossed(path: Descent, bowl: BowlConfig) -> float:
-    """Return the share of updates that change the sign of ∂f/∂y, until f is a thousandth of its start value."""
+    """Return the share of updates that change the sign of ∂f/∂y, counted until f is 1/1000 of its start value."""
     steep = bowl.condition * path.points[: until_thousandth(path) + 1, 1]
     return float((steep[1:] * steep[:-1] < 0).mean())
 
 
 def uneven(path: Descent, bowl: BowlConfig) -> float:
-    """Return the ratio of the effective learning rates along the flat x and the steep y.
+    """Return the effective learning rate along the flat x, divided by the one along the steep y.
 
-    The effective learning rate of x is Σ|Δx|/Σ|∂f/∂x|, and that of y likewise.
+    The effective learning rate along x is Σ|Δx|/Σ|∂f/∂x|; along y, it is Σ|Δy|/Σ|∂f/∂y|.
     """
     moves = np.abs(np.diff(path.points, axis=0)).sum(0)
     slopes = np.abs(path.points[:-1] * [1.0, bowl.condition]).sum(0)
@@ -158,7 +164,10 @@ def uneven(path: Descent, bowl: BowlConfig) -> float:
 
 
 def exponent(path: Descent, begin: int) -> float:
-    """Fit a power law t^p to the lengths of the updates t > `begin`, by least squares of logarithms; return p."""
+    """Fit a power law t^p to the lengths of the updates t > `begin`, and return p.
+
+    The fit is a least-squares fit of the logarithms.
+    """
     lengths = path.step_lengths[begin:]
     times = np.arange(begin + 1, path.updates + 1)
     slope, _ = np.polyfit(np.log(times), np.log(lengths), 1)
@@ -166,5 +175,5 @@ def exponent(path: Descent, begin: int) -> float:
 
 
 def listed(numbers: Mapping[str, str]) -> str:
-    """Return names and their numbers as one line."""
+    """Return the names with their numbers as one line of text."""
     return "; ".join(f"{name} {number}" for name, number in numbers.items())

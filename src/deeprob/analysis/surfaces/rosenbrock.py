@@ -13,10 +13,10 @@ from deeprob.config import register
 @register("surface", "rosenbrock")
 @dataclass(kw_only=True, slots=True)
 class RosenbrockConfig(SurfaceConfig):
-    """f = (1 − x)² + 100(y − x²)²: the floor of the valley is the parabola y = x², and it is nearly flat.
+    """f = (1 − x)² + 100(y − x²)². The floor of the valley is the parabola y = x², and f is nearly flat along it.
 
-    The minimum is (1, 1), where f = 0. Function and start are from Rosenbrock, "An automatic method for finding the
-    greatest or least value of a function", 1960.
+    The minimum is at (1, 1), where f = 0. The function and the start are from Rosenbrock, "An automatic method for
+    finding the greatest or least value of a function", 1960.
     """
 
     start: ClassVar[Point] = (-1.2, 1.0)

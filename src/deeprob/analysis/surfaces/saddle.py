@@ -13,16 +13,16 @@ from deeprob.config import number, register
 @register("surface", "saddle")
 @dataclass(kw_only=True, slots=True)
 class SaddleConfig(SurfaceConfig):
-    """f = ½x² + κ(¼y⁴ − ½y²): a saddle at the origin. For a smaller κ = `flatness`, f falls more slowly on both sides.
+    """f = ½x² + κ(¼y⁴ − ½y²) with κ = `flatness`. The saddle is at the origin.
 
-    The minima are (0, ±1), where f = −κ/4. The start is 0.001 beside the ridge y = 0. Near the ridge, each update of
-    gradient descent multiplies y by 1 + ακ (Dauphin et al., "Identifying and attacking the saddle point problem in
-    high-dimensional non-convex optimization", 2014).
+    The minima are at (0, ±1), where f = −κ/4. The start is at a distance of 0.001 from the ridge y = 0. Near the ridge,
+    each update of gradient descent multiplies y by 1 + ακ (Dauphin et al., "Identifying and attacking the saddle point
+    problem in high-dimensional non-convex optimization", 2014).
 
     Attributes
     ----------
     flatness
-        The factor κ of the fall. The smaller it is, the slower f falls to both sides.
+        The factor κ of the terms in y. The smaller κ is, the more slowly f falls on both sides of the ridge.
     """
 
     start: ClassVar[Point] = (-1.5, 1e-3)

@@ -1,4 +1,4 @@
-"""Faster updates of stacks: each is traced once into one graph, and compiled if that saves time."""
+"""Faster updates of stacks: an update is traced into one graph and compiled, if this saves time."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -14,14 +14,14 @@ from deeprob.tracking.console import note
 from deeprob.training.stacked.update import StackedUpdate
 
 SECONDS = {"cpu": 12.0, "cuda": 30.0}
-"""About how many seconds compiling takes."""
+"""The approximate time to compile an update, in seconds."""
 _START = {"cpu": 0.8e-3, "cuda": 3e-3}
 _NUMBER = {"cpu": 0.4e-9, "cuda": 1e-11}
-"""The time of an uncompiled update: a constant in seconds, and seconds per number that it handles."""
+"""The time of an uncompiled update, in seconds, is `_START` plus `_NUMBER` for each number that it reads or writes."""
 _SAVED = 0.6
-"""The share of this time that compiling saves."""
+"""The share of the time of an uncompiled update that compiling saves."""
 _ACTIVATION, _PARAMETER = 12, 25
-"""About how often an update reads or writes each activation and each parameter."""
+"""The approximate number of times that an update reads or writes each activation, and each parameter."""
 
 Function = Callable[..., object]
 
@@ -32,12 +32,12 @@ class Compiler:
     Parameters
     ----------
     choice
-        Whether to compile; None to compile if the estimate says that it saves time.
+        Whether to compile. None: compile if this probably saves time (see `repays`).
     stacks
         The number of stacks with the same structure.
     varying
-        Names of numbers that differ between the runs of all stacks. They become tensors in every stack, also if the
-        runs of one stack have equal values, so that all stacks share one compiled update.
+        Names of numbers that differ between the runs of all stacks. They become tensors in every stack, even if the
+        runs of one stack have equal values. So all stacks can share one compiled update.
     """
 
     def __init__(self, choice: bool | None, stacks: int = 1, varying: Collection[str] = ()) -> None:
@@ -47,11 +47,11 @@ class Compiler:
         self._made: dict[tuple[Any, ...], Function | None] = {}
 
     def of(self, update: StackedUpdate, updates: int) -> "CompiledUpdate":
-        """Return the update of one stack, which will be called `updates` times, with compilation if chosen."""
+        """Return the update of one stack, compiled if this is chosen; it will be called `updates` times."""
         return CompiledUpdate(self, update, updates * self.stacks)
 
     def function(self, update: StackedUpdate, updates: int, arguments: Sequence[Any]) -> Function | None:
-        """Return the compiled update, a function of the single tensors in `arguments`; None if it is not compiled."""
+        """Return the compiled update, whose arguments are the single tensors in `arguments`; None if not compiled."""
         inputs = arguments[2]
         key = len(update.stack), inputs.shape, update.constants
         if key not in self._made:
@@ -86,7 +86,7 @@ class CompiledUpdate:
                 function(*self._leaves, *leaves((lr, inputs, targets, keys)))
                 self._tried.add(inputs.shape)
                 return
-        except Exception as error:  # the first call compiles: torch fails, or a C++ compiler is missing
+        except Exception as error:  # the first call compiles, and this can fail: no C++ compiler, for example
             if inputs.shape in self._tried or is_out_of_memory(error):
                 raise
             self.compiler.give_up(error)
@@ -110,9 +110,9 @@ def static(tensors: list[Tensor]) -> list[Tensor]:
 
 
 def repays(update: StackedUpdate, inputs: Tensor, updates: int) -> bool:
-    """Return whether `updates` updates are estimated to take less time compiled, including the time for compiling.
+    """Return whether compiling probably saves more time in `updates` updates than it takes.
 
-    The estimate depends on sizes only, so that a resumed run decides as it did before.
+    The estimate depends on sizes only, so that a resumed run makes the same decision as before.
     """
     device, stack = inputs.device.type, update.stack
     batch = len(inputs) if update.together else inputs.shape[1]

@@ -1,4 +1,4 @@
-"""The training loop for a stack of runs. Each run has the same updates, draws and readings as alone."""
+"""The training loop for a stack of runs. Each run gets the same updates, batches and readings as alone."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ class StackedLoop:
     Attributes
     ----------
     per_epoch
-        Updates per epoch.
+        The number of updates per epoch.
     """
 
     def __init__(
@@ -115,14 +115,14 @@ class StackedLoop:
         self._stack.frozen[list(runs)] = 1
 
     def _count(self, state: TrainState, step: int, rate: float) -> None:
-        """Write the counts since the last reading and the learning rate into a run's state."""
+        """Add the counts since the last reading to a run's state, and set its learning rate."""
         state.step, state.evaluations = step, state.evaluations + self._done
         state.meters.count(self._seen, self._done)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
 
     def _fault(self, run: int, first: int) -> tuple[int, str]:
-        """Put the state of a frozen run back before its failed update; this is the `fault` of `reading`."""
+        """Put the state of a frozen run back to the moment before its failed update (`fault` of `reading`)."""
         learner, settings = self.learners[run], self.settings
         state = learner.state
         state.go_back(first, state.evaluations - (state.step - first))
@@ -143,22 +143,23 @@ def train_stack(
 ) -> Iterator[Readings]:
     """Train R runs from their common step to the end of the last epoch.
 
-    The loop yields readings at the same updates at which a run alone yields its records. A reading holds one record per
-    run, or the error that ends the run. A run with an error keeps its state from before the failed update, and the
-    others go on.
+    The loop yields readings at the same updates at which a run that trains alone yields its records. For each run, a
+    reading holds its record, or the error that ends it. A run with an error keeps the state before its failed update,
+    and the other runs go on.
 
     Parameters
     ----------
     learners
-        The runs. They share all the other parameters, and their optimizers are of one kind.
+        The runs. They share all other arguments of this function, and they have the same kind of optimizer.
     features, examples, settings, interrupted
         See `deeprob.training.loop.train`.
     compiler
-        Compiles the updates; None to run them uncompiled.
+        The compiler of the updates. None: the updates are not compiled.
     validation
-        The validation split, measured at the end of each epoch; None for no measurement.
+        The validation split, which is measured at the end of each epoch. None: nothing is measured.
     ended
-        Called after each reading with the place of each run. If it returns True, the run is frozen.
+        The function that is called after each reading with the place of each run that still trains. If it returns
+        True, the run is frozen.
     """
     loop = StackedLoop(learners, features, examples, settings, compiler)
     step, last = learners[0].state.step, settings.epochs * loop.per_epoch
@@ -178,7 +179,7 @@ def train_stack(
 
 
 class Rates:
-    """The learning rates of several runs, as a function of the update: (R,) float64.
+    """A function that returns the learning rates (R,) float64 of several runs at an update.
 
     Parameters
     ----------
@@ -234,7 +235,7 @@ class StackedDraws:
         self._epoch, self._order = -1, words
 
     def count(self, step: int) -> int:
-        """Return how many examples the batch of update `step` has."""
+        """Return the number of examples in the batch of update `step`."""
         return min(self.batch_size, len(self.examples) - step % self.per_epoch * self.batch_size)
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor | None]:

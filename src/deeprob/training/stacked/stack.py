@@ -29,25 +29,25 @@ class Stack:
     states
         The state of each run, all after the same update. Their tensors are replaced by views.
     configs
-        The config of each run's optimizer. All are of one kind and have the same flags.
+        The config of each run's optimizer. All optimizers are of one kind and have the same flags.
     varying
-        Names of the rule's numbers that become tensors even if all runs have the same value.
+        Names of numbers of the update rule that become tensors even if all runs have the same value.
 
     Attributes
     ----------
     parameters
-        (R, P): each row holds all parameters of one run, one after another.
+        (R, P). Each row holds all parameters of one run, one after another.
     buffers
-        Name → (R, …).
+        The model's buffers by name, each (R, …).
     optimizer
-        Block of parameters → name → (R, …). A block is one tensor for the rule: all parameters of a run together, or a
-        single parameter if the rule depends on its shape. State that torch keeps as numbers is (R,), in torch's
-        precision.
+        The optimizer's states by block of parameters and then by name, each (R, …). The update rule treats a block as
+        one tensor. A block is a single parameter if the rule depends on the parameter's shape; else it is all
+        parameters of a run together. States that torch keeps as numbers are (R,), in torch's precision.
     lr
-        (R,) float64 learning rates before any schedule.
+        (R,) float64 learning rates, before a schedule multiplies them.
     hyper, fixed
-        The rule's other numbers. `hyper`: those that differ between runs, each (R,) float64. `fixed`: those that all
-        runs share.
+        The other numbers of the update rule. `hyper` holds the numbers that differ between runs, each (R,) float64.
+        `fixed` holds the numbers that all runs share.
     decays
         (P,): 1 for entries of weight matrices, which weight decay shrinks; 0 for all others.
     frozen
@@ -91,7 +91,7 @@ class Stack:
         return len(self.states)
 
     def named(self, flat: Tensor) -> dict[str, Tensor]:
-        """Split a tensor (…, P) with one entry per parameter into tensors by name, each in its parameter's shape."""
+        """Split a tensor (…, P) into one tensor per parameter, by the parameter's name and in its shape."""
         parts = torch.split(flat, [shape.numel() for shape in self.shapes.values()], -1)
         leading = flat.shape[:-1]
         return {
@@ -99,17 +99,17 @@ class Stack:
         }
 
     def blocks(self, flat: Tensor) -> dict[str, Tensor]:
-        """Split a tensor (…, P) with one entry per parameter into the blocks of the rule."""
+        """Split a tensor (…, P) into the blocks of the update rule."""
         return self.named(flat) if self.rule.shaped else {WHOLE: flat}
 
     def joined(self, blocks: Mapping[str, Tensor], runs: int) -> Tensor:
-        """Join the blocks of `blocks` to one tensor (R, P)."""
+        """Join the blocks of several runs to one tensor (R, P)."""
         return (
             torch.cat([block.reshape(runs, -1) for block in blocks.values()], 1) if self.rule.shaped else blocks[WHOLE]
         )
 
     def settings(self, varying: Mapping[str, Tensor], decays: Tensor) -> dict[str, Any]:
-        """Return the rule's hyperparameters for a block of one run; `varying` holds the run's own values.
+        """Return the update rule's hyperparameters for a block of one run; `varying` holds the run's own values.
 
         Weight decay acts on weight matrices only, so it becomes a tensor with one value per entry of the block.
         """
@@ -119,7 +119,7 @@ class Stack:
         return settings
 
     def _optimizer_states(self) -> dict[str, State]:
-        """Return the rule's states by block, filled from the runs' optimizers if these have made updates."""
+        """Return the optimizer's states by block; if the runs have made updates, copy their optimizers' states."""
         templates = self._templates
         first = self.lr * columns([state.schedule(0) for state in self.states], self.lr.device)
         states: dict[str, State] = {}
@@ -147,7 +147,7 @@ class Stack:
         return states
 
     def _row(self, states: Mapping[str, State], run: int, name: str, key: str) -> Tensor | None:
-        """Return the view of `states` with entry `key` of parameter `name` of a run; None if the rule has none."""
+        """Return a view of the state `key` of one parameter in one run; None if the update rule has no such state."""
         block = states[name if self.rule.shaped else WHOLE]
         if key not in block:
             return None
@@ -178,9 +178,10 @@ def columns(values: Sequence[float | bool], device: torch.device, dtype: torch.d
 
 
 def templates(states: Sequence[TrainState], hyper: Mapping[str, Tensor]) -> list[dict[str, Template]]:
-    """Return for each run the state that torch's optimizer has after one update, by the parameter's name.
+    """Return, for each run, the state of torch's optimizer after one update, by the parameter's name.
 
-    The entries depend on which of the optimizer's numbers are 0: SGD without momentum keeps no sum of gradients.
+    The entries depend on which of the optimizer's numbers are 0. Example: SGD without momentum keeps no sum of
+    gradients.
     """
     known: dict[tuple[bool, ...], dict[str, Template]] = {}
     found = []
@@ -196,7 +197,7 @@ def templates(states: Sequence[TrainState], hyper: Mapping[str, Tensor]) -> list
 
 
 def _dtype(templates: Sequence[Mapping[str, Template]], member: str, name: str, like: Tensor) -> torch.dtype:
-    """Return the dtype in which torch keeps an entry of a parameter's state; that of `like` if torch keeps none."""
+    """Return torch's dtype for an entry of a parameter's state; the dtype of `like` if torch has no such entry."""
     for template in templates:
         if isinstance(value := template[member].get(name), Tensor):
             return value.dtype

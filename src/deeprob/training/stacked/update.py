@@ -22,7 +22,7 @@ Numbers = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class StackedObjective:
-    """The objectives of several runs: one objective, and the numbers that differ between runs.
+    """The objectives of several runs: the objective of one run, and the numbers that differ between runs.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class StackedObjective:
         """
         losses = [objective.loss for objective in objectives]
         regularizers = [objective.regularizer for objective in objectives]
-        # `none` becomes an elastic net of strength 0
+        # the regularizer `none` becomes an elastic net of strength 0
         if len({type(r) for r in regularizers}) > 1 or set(ElasticNet.numbers) & set(varying):
             proximal = any(regularizer.proximal for regularizer in regularizers if isinstance(regularizer, ElasticNet))
             regularizers = [r if isinstance(r, ElasticNet) else ElasticNet(0.0, 0.0, proximal) for r in regularizers]
@@ -80,7 +80,7 @@ class StackedUpdate:
     stack, objective
         The tensors and the objectives of the runs.
     model
-        The model of any one run; it is called with the tensors of each run.
+        The model of one of the runs. It is called with the tensors of each run.
     features
         The module that prepares a batch for the model.
     together
@@ -98,7 +98,7 @@ class StackedUpdate:
 
     @property
     def constants(self) -> tuple[Any, ...]:
-        """The values in an update that are not tensors; a compiled update only serves updates with equal constants."""
+        """The values in an update that are not tensors. Updates with equal constants can share one compiled update."""
         parts = self.objective.objective.loss, self.objective.objective.regularizer
         numbers = [(name, getattr(part, name)) for part in parts for name in part.numbers]
         kept = [(name, value) for name, value in numbers if name not in self.objective.numbers]
@@ -130,9 +130,10 @@ class StackedUpdate:
         lr
             (R,) float64 learning rates.
         inputs, targets
-            Extracted inputs (R, B, …), and targets (R, B) or (R, B, K). Without R if all runs see the same batch.
+            Extracted inputs (R, B, …), and targets (R, B) or (R, B, K). If all runs see the same batch, the dimension
+            R is missing.
         keys
-            (R,) keys of the update's random numbers; None if the model draws none.
+            (R,) keys of the update's random numbers; None if the model draws no random numbers.
         """
         stack, runs = self.stack, len(lr)
         before = stack.named(tensors["parameters"])
@@ -197,7 +198,7 @@ class StackedUpdate:
         ]
 
     def _prepared(self, inputs: Tensor) -> Tensor:
-        """Return the inputs of the model for extracted inputs."""
+        """Return the extracted inputs after `features` has prepared them for the model."""
         flat = inputs if self.together else inputs.flatten(0, 1)
         prepared: Tensor = self.features(flat)
         return prepared if self.together else prepared.view(*inputs.shape[:2], *prepared.shape[1:])
@@ -237,7 +238,7 @@ class StackedUpdate:
     def _rule(
         self, tensors: dict[str, Any], gradient: Tensor, lr: Tensor
     ) -> tuple[Tensor, dict[str, dict[str, Tensor]]]:
-        """Return the parameters (R, P) and the optimizer's states after its step."""
+        """Return the parameters (R, P) and the optimizer's states after one step of the update rule."""
         stack, optimizer, after = self.stack, {}, {}
         gradients = stack.blocks(gradient)
         for block, parameters in stack.blocks(tensors["parameters"]).items():
