@@ -32,8 +32,8 @@ ROW, LINE, GAP, HEAD = 8.16, 0.155, 0.16, 0.4
 class MistakesConfig(FigureConfig):
     """The worst mistakes: the predicted class has a much larger probability than the right class.
 
-    Mistakes are sorted by the difference of these two probabilities. Points of the plane are marked by
-    rings. Pictures are drawn on cards with probabilities. For other inputs, cards show the number of the example.
+    Mistakes are sorted by the difference of these two probabilities. Points of the plane are marked by rings.
+    Pictures are drawn on cards with probabilities. For other inputs, a card shows the number of the example.
 
     Attributes
     ----------
