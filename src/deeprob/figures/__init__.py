@@ -1,4 +1,4 @@
-"""Figures: functions that draw tensors and models with matplotlib, and a config for each."""
+"""Figures: functions that draw tensors and models with matplotlib, and one config per figure."""
 
 from deeprob.figures.base import FigureConfig, figure_of_runs, figures_of_runs
 from deeprob.figures.of_features.codebook import CodebookConfig

@@ -1,4 +1,4 @@
-"""A bank of templates: many small pictures in rows on one axes."""
+"""A bank of templates: many small pictures, in rows on the same axes."""
 
 import itertools
 import math
@@ -15,14 +15,14 @@ from torch import Tensor
 from deeprob.figures.style import breadth, picture_axes
 
 TALLEST, WIDTH, CAPTION, LINE = 1.6, 8.3, 0.2, 0.17
-"""In inches: the largest picture height, the largest bank width, and the heights of a caption and of a title line."""
+"""In inches: the largest height of a picture, the largest width of a bank, the heights of a caption and of a line."""
 
 FINEST = 64
-"""The most pixels of a picture in each direction."""
+"""The most pixels of a template in each direction."""
 
 
 class Tile(NamedTuple):
-    """A picture (H, W, 3) in [0, 1] and the caption above it."""
+    """A picture (H, W, 3) with values in [0, 1], and the caption above the picture."""
 
     pixels: Tensor
     caption: str = ""
@@ -35,7 +35,7 @@ class Bank:
     Attributes
     ----------
     rows
-        The pictures; no row is longer than the first.
+        The rows of pictures. No row has more pictures than the first.
     names
         The label to the left of each row.
     title
@@ -47,7 +47,7 @@ class Bank:
     title: str = ""
 
     def size(self) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         width = self._lefts[-1] * self._scale + self._room
         height = len(self.rows) * self._step * self._scale + 0.1
         lines = self._wrapped(width).count("\n") + 1 if self.title else 0
@@ -64,7 +64,7 @@ class Bank:
                 place = left + (tile.pixels.shape[1] - 1) / 2, number * self._step + 0.75 * self._above
                 axes.text(*place, tile.caption, ha="center", va="baseline", fontsize=8)
         image = torch.cat(strips)
-        coarse = image.shape[1] < 600  # "nearest" would drop pixels of a finer image
+        coarse = image.shape[1] < 600  # in a finer image, "nearest" would leave out pixels
         axes.imshow(image.numpy(), interpolation="nearest" if coarse else "auto")
         axes.set_anchor("E")
         picture_axes(axes)
@@ -76,34 +76,34 @@ class Bank:
 
     @property
     def _room(self) -> float:
-        """Inches for the names."""
+        """The width of the space for the names of the rows, in inches."""
         return 0.1 + (0.1 + 0.088 * max(map(breadth, self.names)) if self.names else 0.0)
 
     @property
     def _gap(self) -> int:
-        """Pixels between pictures."""
+        """The width of the space between two pictures, in pixels."""
         return max(1, round(0.06 * len(self.rows[0][0].pixels)))
 
     @property
     def _lefts(self) -> list[int]:
-        """The pixel at which each column begins, followed by the pixel at which the next column would begin."""
+        """The pixel at which each column begins. The last number is the pixel after the last column and its gap."""
         widths = [tile.pixels.shape[1] + self._gap for tile in self.rows[0]]
         return [0, *itertools.accumulate(widths)]
 
     @property
     def _scale(self) -> float:
-        """Inches per pixel."""
+        """The side of a pixel in inches."""
         return min((WIDTH - self._room) / self._lefts[-1], TALLEST / len(self.rows[0][0].pixels))
 
     @property
     def _above(self) -> int:
-        """Pixels above each row."""
+        """The height of the space above each row, in pixels."""
         captions = any(tile.caption for row in self.rows for tile in row)
         return math.ceil(CAPTION / self._scale) if captions else self._gap
 
     @property
     def _step(self) -> int:
-        """Pixels from row to row."""
+        """The height of a row with the space above it, in pixels."""
         return self._above + len(self.rows[0][0].pixels)
 
     def _wrapped(self, width: float) -> str:
@@ -111,11 +111,11 @@ class Bank:
 
 
 def picture(templates: Tensor, share: float = 0.99) -> Tensor:
-    """Return templates (P, 3, H, W) side by side as one picture (H, P(W+1)−1, 3) in [0, 1], with white lines between.
+    """Return templates (P, 3, H, W) side by side as one picture (H, P(W+1)−1, 3) in [0, 1].
 
-    A weight of 0 is mid-grey. Black and white stand for the `share` quantile of the magnitudes. Larger weights are
-    clipped, so that one strong pixel does not turn all others grey. Templates of more than `FINEST` pixels are averaged
-    over squares first, since a page cannot show more.
+    White lines separate the templates. A weight of 0 is mid-grey. Black and white stand for the quantile `share` of the
+    magnitudes. Larger weights are clipped, so that one strong pixel does not turn all others grey. If a template has
+    more than `FINEST` pixels in one direction, it is first averaged over squares, since a page cannot show more pixels.
     """
     square = -(-max(templates.shape[2:]) // FINEST)
     templates = F.avg_pool2d(templates, square) if square > 1 else templates
@@ -125,5 +125,5 @@ def picture(templates: Tensor, share: float = 0.99) -> Tensor:
 
 
 def beside(pictures: Sequence[Tensor], gap: int) -> Tensor:
-    """Return pictures (H, W, 3) joined in a row, with `gap` white columns between them."""
+    """Return pictures (H, W, 3) side by side as one picture, with `gap` white columns of pixels between them."""
     return torch.cat([F.pad(pixels, (0, 0, 0, gap), value=1.0) for pixels in pictures], dim=1)[:, :-gap]

@@ -28,13 +28,13 @@ class FigureConfig:
     Attributes
     ----------
     of_run
-        Whether the figure shows a run. A sheet of activation functions does not.
+        Whether the figure shows a run. For example, the sheet of activation functions does not.
     live
-        Whether it is drawn by default while a run trains and when the run ends.
+        Whether the figure is drawn by default while a run trains and when the run ends.
     usual
-        Whether it is drawn by default when a run ends, but not while the run trains.
+        Whether the figure is drawn by default when a run ends, but not while the run trains.
     on_request
-        Whether it is drawn only if its name is given, because it takes long or shows several runs.
+        Whether the figure is drawn only if its name is given. Such a figure takes long or shows several runs.
     """
 
     of_run: ClassVar[bool] = True
@@ -43,7 +43,10 @@ class FigureConfig:
     on_request: ClassVar[bool] = False
 
     def unsuited(self, run: Run) -> str:
-        """Return why the figure cannot show a run, as the words after ``figure=NAME``; empty if it can."""
+        """Return the reason why the figure cannot show `run`; empty if it can.
+
+        In messages, the reason follows ``figure=NAME``.
+        """
         return ""
 
     def watched(self, run: Run) -> bool:
@@ -51,11 +54,11 @@ class FigureConfig:
         return self.live
 
     def quick(self) -> Self:
-        """Return a version that takes less time to draw, for pictures during training."""
+        """Return a version of the figure that is faster to draw. It is used during training."""
         return self
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         raise AssertionError("a figure defines size()")
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
@@ -67,11 +70,14 @@ class FigureConfig:
         return 4
 
     def cut(self, run: Run) -> str:
-        """Return which part of a run is shown, such as ``24 of 1,000 classes``; empty if all is shown."""
+        """Return a text that says which part of a run is shown; empty if all is shown.
+
+        Example: ``24 of 1,000 classes``.
+        """
         return ""
 
     def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
-        """Return which part of several runs is shown; empty if all is shown."""
+        """Return a text that says which part of several runs is shown; empty if all is shown."""
         groups, shown = group_by_seed(list(runs)), self.shown(runs)
         some = some_of(len(shown), len(groups), "runs", f"the best by {ranking(runs)}")
         seeds = max(len(same) for same in groups.values())
@@ -84,9 +90,10 @@ class FigureConfig:
         return drawn(self.size(run), lambda figure: self.panel(figure, run), self.cut(run))
 
     def shown(self, runs: Mapping[str, Run]) -> dict[str, Run]:
-        """Return the runs that get a panel: the best ones, as many as the limits allow, in the order of `runs`.
+        """Return the runs that get a panel, in the order of `runs`.
 
-        Of runs that differ only in their seeds, the first one stands for all.
+        If the limits do not allow all runs, the best ones get a panel. Of runs that differ only in their seeds, only
+        the first one counts.
         """
         firsts = {title: runs[same[0]] for title, same in group_by_seed(list(runs)).items()}
         _, height = self.size(next(iter(firsts.values())))
@@ -95,9 +102,9 @@ class FigureConfig:
         return {title: run for title, run in firsts.items() if title in kept}
 
     def compare(self, runs: Mapping[str, Run]) -> Figure:
-        """Return the figure of several runs, with one panel for each run under its title.
+        """Return the figure of several runs. Each run has one panel, with the title of the run above it.
 
-        Of runs that differ only in their seeds, the first one stands for all.
+        Of runs that differ only in their seeds, only the first one is shown.
         """
         shown = self.shown(runs)
         width, height = self.size(next(iter(shown.values())))
@@ -113,15 +120,15 @@ class FigureConfig:
         return drawn((width * columns, (height + 0.3) * rows), panels, self.cut_of_runs(runs))
 
     def film(self, run: Run) -> Iterator[tuple[npt.NDArray[np.uint8], float]]:
-        """Yield the frames (H, W, 3) of a film, each with its duration in seconds. Most figures have none."""
+        """Yield the frames (H, W, 3) of a film, each with its duration in seconds. Most figures have no film."""
         return iter(())
 
     def save(self, run: Run | None, folder: Path) -> Path:
-        """Save the figure of one run in a folder, and return the file."""
+        """Save the figure of one run in a folder, and return the path of its file."""
         return self._write(self.draw(run), folder)
 
     def save_comparison(self, runs: Mapping[str, Run], folder: Path) -> Path:
-        """Save the figure of several runs in a folder, and return the file."""
+        """Save the figure of several runs in a folder, and return the path of its file."""
         return self._write(self.compare(runs), folder)
 
     def _write(self, figure: Figure, folder: Path) -> Path:
@@ -131,27 +138,27 @@ class FigureConfig:
 
 
 def columns_of_table(run: Run) -> tuple[str, ...]:
-    """Return the column names that a table's header gives to the inputs of a run's model.
+    """Return the names of the inputs of a run's model, from the header of the table of data.
 
-    Return nothing if the data have no names, or if the run's features change the inputs.
+    The result is empty if the data have no names, or if the run's features change the inputs.
     """
     return run.data().columns if run.config.features.unchanged and len(run.predictor.input_shape) == 1 else ()
 
 
 def plane_names(run: Run) -> tuple[str, str]:
-    """Return the axis labels of a run's input plane: the names in the table's header, else x₁ and x₂."""
+    """Return the axis labels of a run's input plane: the names from the data, else x₁ and x₂."""
     names = [shortened(name, 30).replace("$", r"\$") for name in run.data().columns]  # a $ in a name starts no formula
     return (names[0], names[1]) if names else ("$x_1$", "$x_2$")
 
 
 def tell_cut(figure: FigureConfig, runs: Mapping[str, Run], key: str) -> None:
-    """Print a note if a figure shows only part of its runs. `key` is the config key that named the figure."""
+    """Print a note if a figure leaves out something of its runs. `key` is the config key that named the figure."""
     if cut := figure.cut_of_runs(runs):
         note(f"{key}={name_of(figure)} shows {cut}")
 
 
 def best_first(runs: Mapping[str, Run]) -> list[str]:
-    """Return the titles of runs, the best run by its `ranking` first and diverged runs last."""
+    """Return the titles of runs, sorted by the metric from `ranking`. The best run comes first, diverged runs last."""
     metric = ranking(runs)
 
     def badness(title: str) -> float:
@@ -162,23 +169,23 @@ def best_first(runs: Mapping[str, Run]) -> list[str]:
 
 
 def ranking(runs: Mapping[str, Run]) -> str:
-    """Return the metric that ranks runs: ``trainer.monitor`` if all runs measured it, else ``train/loss``."""
+    """Return the metric by which runs are sorted: ``trainer.monitor`` if all runs have it, else ``train/loss``."""
     monitor = next(iter(runs.values())).config.trainer.monitor
     return monitor if all(monitor in run.metrics for run in runs.values()) else "train/loss"
 
 
 def group_by_seed(titles: Sequence[str]) -> dict[str, list[str]]:
-    """Group titles that differ only in their seeds.
+    """Return groups of titles that differ only in their seeds.
 
     Parameters
     ----------
     titles
-        Such as ``model.width=8 seed=0``: words between spaces or commas. Brackets keep a word together.
+        Titles such as ``model.width=8 seed=0``. Spaces and commas separate the words of a title, except in brackets.
 
     Returns
     -------
     dict
-        The words that set no seed, joined by single spaces → the titles with these words.
+        The words that set no seed, joined by single spaces → the titles that contain these words.
     """
     groups: dict[str, list[str]] = {}
     for title in titles:
@@ -188,17 +195,19 @@ def group_by_seed(titles: Sequence[str]) -> dict[str, list[str]]:
 
 
 def title_words(title: str) -> list[str]:
-    """Return the words of a title. Spaces and commas within brackets do not end a word."""
+    """Return the words of a title. Spaces and commas separate words, except in brackets."""
     return re.findall(r"(?:\[[^\]]*\]|\{[^}]*\}|[^\s,])+", title)
 
 
 def figures_of_runs() -> dict[str, FigureConfig]:
-    """Return every figure of a run by its name, with its defaults."""
+    """Return name → figure, with default options, for all figures that show a run."""
     return {name: figure for name, cls in sorted(options("figure").items()) if (figure := cls()).of_run}
 
 
 def figure_of_runs(text: str, key: str) -> FigureConfig:
-    """Return the figure of runs with a name and perhaps options, such as ``learning_curves x=seconds``.
+    """Return the figure that a text describes by its name and options, such as ``learning_curves x=seconds``.
+
+    It must be a figure that shows runs. The text may have no options.
 
     Raises
     ------

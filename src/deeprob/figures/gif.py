@@ -1,4 +1,4 @@
-"""Films as GIF files, in the colors of all figures."""
+"""Films as GIF files, with the colors that all figures share."""
 
 import io
 from collections.abc import Sequence
@@ -11,9 +11,10 @@ from deeprob.figures.style import INK, LEVEL, PALE, PALETTE, UPRIGHT
 
 
 def gif(pictures: Sequence[tuple[np.ndarray, float]]) -> bytes:
-    """Return a GIF file that repeats for ever. `pictures` holds frames (H, W, 3) of uint8 and their seconds.
+    """Return the bytes of a GIF file that repeats for ever.
 
-    The palette holds every color of a film, and five steps of each towards white for smooth edges.
+    `pictures` holds frames (H, W, 3) of uint8, each with its duration in seconds. The palette of the file holds each
+    color in five shades: the color itself and four paler ones, which make edges smooth.
     """
     inks = np.array([to_rgb(ink) for ink in (*PALETTE, INK, UPRIGHT, LEVEL)])
     shades = [1 - step / 5 * (1 - inks) for step in range(1, 6)]

@@ -1,4 +1,4 @@
-"""Letters that the usual font lacks: drawn in another font, or as boxes if no font on this machine has them."""
+"""Letters that the usual font lacks. Another font draws them; if no font on this machine has them, a box does."""
 
 import contextlib
 import dataclasses
@@ -25,16 +25,16 @@ WEIGHTS = {400, 700}
 """The font weights of texts in figures: normal and bold."""
 
 _families: dict[str, str] = {}
-"""Letter → a font family on this machine that has it; empty if no font has it."""
+"""Letter → a font family on this machine that has the letter; empty if no font has it."""
 
 _told: set[str] = set()
-"""The letters for which the note was printed."""
+"""The letters about which the note was printed."""
 
 
 def make_legible(figure: Figure) -> None:
     """Give each text of a figure fonts that have all its letters.
 
-    A letter that no font on this machine has becomes a box. A note says so once per process.
+    A letter that no font on this machine has becomes a box. A note about such letters is printed once per process.
     """
     parts = list(_parts(figure))
     missing = {part: letters for part in parts if isinstance(part, Text) and (letters := _missing(part))}
@@ -53,7 +53,10 @@ def make_legible(figure: Figure) -> None:
 
 
 def _parts(artist: Artist) -> Iterator[Text | Axis]:
-    """Yield the texts of a figure, and each axis whose ticks have names. Number labels are left out, to save time."""
+    """Yield the texts of a figure, and each axis whose ticks have names.
+
+    The labels of other ticks are numbers. They are left out to save time.
+    """
     if isinstance(artist, Text):
         yield artist
     elif isinstance(artist, Axis):
@@ -67,7 +70,7 @@ def _parts(artist: Artist) -> Iterator[Text | Axis]:
 
 
 def _missing(text: Text) -> set[str]:
-    """Return the letters of a text that none of its fonts has."""
+    """Return the letters of a text that are missing in all of its fonts."""
     missing = {letter for letter in text.get_text() if not letter.isascii()}
     for family in text.get_fontfamily() if missing else ():
         font = text.get_fontproperties().copy()
@@ -77,7 +80,7 @@ def _missing(text: Text) -> set[str]:
 
 
 def _had(letters: Set[str], path: str) -> set[str]:
-    """Return the letters that a font has; none if its file is missing or damaged."""
+    """Return those of some letters that a font has; none if the font's file is missing or damaged."""
     try:
         face = FT2Font(path)
     except (OSError, RuntimeError):
@@ -86,15 +89,18 @@ def _had(letters: Set[str], path: str) -> set[str]:
 
 
 def _look_for(letters: Set[str]) -> None:
-    """Find font families on this machine that have some letters: as few families as possible, and plain ones."""
+    """Find font families on this machine that have some letters, and record them in `_families`.
+
+    The search prefers families with many of the letters, and among those plain families.
+    """
     if not letters:
         return
     for path in set(findSystemFonts()) - {entry.fname for entry in fontManager.ttflist}:
-        with contextlib.suppress(Exception):  # fonts that matplotlib's list lacks; some cannot be loaded
+        with contextlib.suppress(Exception):  # add fonts that matplotlib's list lacks; some fail to load
             fontManager.addfont(path)
     plainest: dict[str, FontEntry] = {}
     for entry in sorted(fontManager.ttflist, key=_oddity):
-        if "lastresort" not in entry.name.replace(" ", "").lower():  # a font of boxes for all letters
+        if "lastresort" not in entry.name.replace(" ", "").lower():  # a font that has only boxes
             plainest.setdefault(entry.name, entry)
     had = {family: _had(letters, entry.fname) for family, entry in plainest.items()}
     left = set(letters)
@@ -106,20 +112,20 @@ def _look_for(letters: Set[str]) -> None:
 
 
 def _complete(entry: FontEntry) -> None:
-    """Use a font for the normal and bold weights that its family lacks; else matplotlib would warn."""
+    """Use a font also for the weights, normal or bold, that its family lacks. Otherwise, matplotlib would warn."""
     there = {other.weight for other in fontManager.ttflist if other.name == entry.name}
     for weight in WEIGHTS - there:
         fontManager.ttflist.append(dataclasses.replace(entry, weight=weight))
 
 
 def _oddity(entry: FontEntry) -> tuple[bool, bool, bool, str]:
-    """Return a sort key, smallest for a font that suits labels: upright, without serifs, neither bold nor light."""
+    """Return the sort key of a font. It is small for plain fonts: upright, without serifs, neither bold nor light."""
     serifs = "Sans" not in entry.name or "Mono" in entry.name
     return entry.style != "normal", serifs, entry.weight not in (400, "normal"), entry.fname
 
 
 def _box(parts: Sequence[Text | Axis], letters: Set[str]) -> None:
-    """Replace letters that no font on this machine has by boxes, and print a note once per process."""
+    """Replace some letters by boxes, and print a note once per process. No font on this machine has these letters."""
     shapeless = {letter for letter in letters if unicodedata.category(letter) == "Cf"}  # such as a joiner
     table = str.maketrans(dict.fromkeys(letters, BOX) | dict.fromkeys(shapeless, ""))
     for part in parts:

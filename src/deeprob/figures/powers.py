@@ -1,4 +1,7 @@
-"""Labels of logarithmic axes: powers of ten in plain letters, since figures read texts as formulas only on request."""
+"""Labels of logarithmic axes: powers of ten in plain letters.
+
+Formulas would not work, since figures read a text as a formula only on request.
+"""
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogFormatterMathtext
@@ -7,10 +10,10 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class PowerFormatter(LogFormatter):
-    """Write numbers as 10³ and 2×10⁻³. Matplotlib's own formatters write $10^{3}$ or 2e-03."""
+    """A formatter that writes numbers as 10³ and 2×10⁻³. Matplotlib's own formatters write $10^{3}$ or 2e-03."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        """Return the label of a number; empty for a number between powers if there is no room for it."""
+        """Return the label of a number. It is empty for a number between two powers if the label has no room."""
         label = super().__call__(x, pos)
         if x == 0 or not label:
             return label

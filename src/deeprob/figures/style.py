@@ -1,4 +1,7 @@
-"""The style of all figures: dark text on white, colors for color-blind eyes too, labels legible in a README."""
+"""The style of all figures.
+
+Text is dark on white. Color-blind readers can tell the colors apart. Labels are large enough for a README.
+"""
 
 import io
 import textwrap
@@ -20,25 +23,28 @@ from deeprob.tracking.files import write_whole
 PALETTE = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6a2f", "#882255", "#8a8a8a", "#b8b000",
 )  # fmt: skip
-"""One color per class, in this order everywhere: Okabe & Ito, "Color universal design", 2008, and three more."""
+"""The colors of classes, in the same order in all figures.
+
+They are from Okabe & Ito, "Color universal design", 2008, with three more colors.
+"""
 
 INK, FAINT, PALE = "#222222", "#8c8c8c", "#e4e4e4"
-"""The colors of text and boundaries, of axes and remarks, and of grids."""
+"""The color of text and boundaries, the color of axes and remarks, and the color of grids."""
 
 UPRIGHT, LEVEL = "#bfa8dc", "#9fc7a4"
-"""The colors of grid lines of constant x₁ and of constant x₂. No class has these colors."""
+"""The color of grid lines of constant x₁, and the color of grid lines of constant x₂. No class has these colors."""
 
 DIVERGING = LinearSegmentedColormap.from_list("deeprob", [PALETTE[0], "#ffffff", PALETTE[5]])
-"""From negative (blue) over 0 (white) to positive (vermilion)."""
+"""The color map for signed numbers. Negative numbers are blue, 0 is white, and positive numbers are vermilion."""
 
 SEQUENTIAL = LinearSegmentedColormap.from_list("deeprob-sequential", ["#ffffff", "#9fc6df", PALETTE[0], "#08304f"])
-"""From nothing (white) to much (dark blue)."""
+"""The color map for numbers from 0. 0 is white, and the largest number is dark blue."""
 
 LETTER = 0.065
 """The approximate width of a letter in inches."""
 
-STYLE: Any = {  # Any, since the type hints want one of 320 literal names as key
-    "font.family": "DejaVu Sans",  # part of matplotlib, so the same on every machine
+STYLE: Any = {  # Any, since the type hints accept only 320 literal names as keys
+    "font.family": "DejaVu Sans",  # a part of matplotlib, so that it is the same on every machine
     "font.size": 9.0,
     "text.parse_math": False,  # a name may contain a $; formulas set parse_math
     "text.usetex": False,
@@ -77,17 +83,17 @@ STYLE: Any = {  # Any, since the type hints want one of 320 literal names as key
 
 
 def palette_color(number: int) -> str:
-    """Return the color of a class, the same in every picture."""
+    """Return the color of the class `number`. It is the same in all figures."""
     return PALETTE[number % len(PALETTE)]
 
 
 def rgb(number: int) -> tuple[float, float, float]:
-    """Return the color of a class as red, green and blue in [0, 1]."""
+    """Return the color of the class `number` as red, green and blue in [0, 1]."""
     return to_rgb(palette_color(number))
 
 
 def breadth(text: str) -> int:
-    """Return the width of a text in letters: a Chinese letter counts as two, a combining accent as none."""
+    """Return the width of a text in letters. A Chinese letter counts as two letters, a combining accent as none."""
     return sum(
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text
@@ -95,9 +101,10 @@ def breadth(text: str) -> int:
 
 
 def shortened(name: str, most: int) -> str:
-    """Return a name on one line, at most `most` letters wide. A longer name keeps both ends, since names differ there.
+    """Return a name on one line, at most `most` letters wide.
 
-    A control character becomes �, since no font has it.
+    If a name is wider, letters in its middle are left out, since names often differ at their ends. A control character
+    becomes �, since no font has control characters.
     """
     text = "".join(" " if c.isspace() else "�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in name)
     if breadth(text) <= most:
@@ -107,12 +114,12 @@ def shortened(name: str, most: int) -> str:
 
 
 def legend_columns(labels: Sequence[str], width: float) -> int:
-    """Return how many columns of a legend fit into a width in inches."""
+    """Return the number of columns of a legend with these labels that fit into `width` inches."""
     return max(1, min(len(labels), int(width / (LETTER * max(map(breadth, labels)) + 0.55))))
 
 
 def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None], cut: str = "") -> Figure:
-    """Return a figure of a size in inches that `draw` fills, in this style. The words `cut` stand below it."""
+    """Return a figure in this style. Its size is in inches, `draw` draws it, and the text `cut` stands below it."""
     with mpl.rc_context(STYLE):
         lines = textwrap.wrap(f"shown: {cut}", max(20, int(size[0] / LETTER))) if cut else []
         figure = Figure(figsize=(size[0], size[1] + 0.18 * len(lines)), layout="constrained")
@@ -129,7 +136,7 @@ def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None], cut: st
 
 
 def png(figure: Figure, dpi: float = 150.0) -> bytes:
-    """Return a figure as a PNG file. The same figure gives the same bytes."""
+    """Return the bytes of a PNG file of a figure. The same figure always gives the same bytes."""
     file = io.BytesIO()
     with mpl.rc_context(STYLE):
         figure.savefig(file, format="png", dpi=dpi)
@@ -137,7 +144,7 @@ def png(figure: Figure, dpi: float = 150.0) -> bytes:
 
 
 def picture_axes(axes: Axes, title: str = "") -> None:
-    """Make axes the frame of a picture: no ticks, no spines, a small title."""
+    """Prepare axes for a picture: remove ticks and spines, and write a small title."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -147,7 +154,10 @@ def picture_axes(axes: Axes, title: str = "") -> None:
 
 
 def equal_scales(limits: tuple[float, float, float, float]) -> bool:
-    """Return whether one scale suits both axes of (left, right, bottom, top): neither is over three times as long."""
+    """Return whether both axes of a plane can have the same scale.
+
+    They can if neither side of (left, right, bottom, top) is more than three times as long as the other.
+    """
     left, right, bottom, top = limits
     return 1 / 3 <= (top - bottom) / (right - left) <= 3
 
@@ -155,7 +165,10 @@ def equal_scales(limits: tuple[float, float, float, float]) -> bool:
 def plane_axes(
     axes: Axes, limits: tuple[float, float, float, float], names: tuple[str, str] = ("$x_1$", "$x_2$")
 ) -> None:
-    """Make axes show the plane within (left, right, bottom, top), with equal scales if `equal_scales` says so."""
+    """Make axes show the part (left, right, bottom, top) of the plane.
+
+    Both axes have the same scale if `equal_scales` is true for this part.
+    """
     left, right, bottom, top = limits
     axes.set(xlim=(left, right), ylim=(bottom, top))
     if equal_scales(limits):
@@ -167,12 +180,12 @@ def plane_axes(
 
 
 def label_axes(axes: Axes, x: str, y: str) -> None:
-    """Label axes with words, or with formulas between dollar signs."""
+    """Write the labels x and y at axes. Text between dollar signs is a formula."""
     axes.set_xlabel(x, parse_math=True)
     axes.set_ylabel(y, parse_math=True)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure to a PNG file, whole or not at all."""
+    """Write a figure to a PNG file. If writing fails, no partial file is left."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, png(figure))

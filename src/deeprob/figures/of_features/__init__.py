@@ -1,1 +1,1 @@
-"""Figures of the features of pictures."""
+"""Figures of the features that are computed from pictures."""

@@ -20,26 +20,26 @@ from deeprob.figures.of_features.picture_sheet import part_of, the_part
 ORDERS = ("use", "hue")
 
 SAMPLE = 50_000
-"""The approximate number of patches from which the use of words is measured."""
+"""The approximate number of patches over which the use of each word is averaged."""
 
 
 @register("figure", "codebook")
 @dataclass(kw_only=True, slots=True)
 class CodebookConfig(FigureConfig):
-    """The most used words of a codebook as small pictures, from the upper left on.
+    """The most used words of a codebook as small pictures, in rows that begin at the upper left.
 
-    If the features remove brightness and contrast from patches, 0 is mid-grey, and each word is drawn with its own
-    contrast. The use of a word is its mean code over the patches of random pictures of the split.
+    If the features remove brightness and contrast from patches, the number 0 is mid-grey, and each word is drawn with
+    its own contrast. The use of a word is its mean code over all patches of some random pictures of the split.
 
     Attributes
     ----------
     words
         The most words that are shown.
     order
-        The order of the words. ``use`` puts the most used first. ``hue`` sorts by the hue of the mean color: red,
-        green, blue, and grey at the end.
+        The order of the words. ``use`` shows the most used word first. ``hue`` sorts the words by the hue of their
+        mean color: red, green and blue words, and then grey words.
     split
-        The split of the pictures in which words are counted.
+        The split of the pictures over which the use of words is measured.
     seed
         The seed that draws these pictures.
     """
@@ -50,15 +50,15 @@ class CodebookConfig(FigureConfig):
     seed: int = number(0, minimum=0)
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         return needs_words(run)
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         return self._bank(run, torch.arange(len(bag_of(run)[1].words))).size()
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the panel of a run."""
         (config, feature), inputs = bag_of(run), run.examples(self.split).inputs
         count = max(1, SAMPLE // feature.regions.shape[1])
         drawn = torch.randperm(len(inputs), generator=randomness.generator(self.seed, "codebook"))[:count]
@@ -69,11 +69,11 @@ class CodebookConfig(FigureConfig):
         self._bank(run, order).draw(canvas.subplots())
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row: each takes the whole width."""
+        """Return the number of panels per row: 1, since a panel takes the whole width."""
         return 1
 
     def _bank(self, run: Run, order: Tensor) -> Bank:
-        """Return the bank of words in an order."""
+        """Return the bank of pictures of the words `order`, in this order."""
         config, feature = bag_of(run)
         tiles = [Tile(patch) for patch in visible(config, feature)[order[: self.words]]]
         columns = min(20, math.ceil(math.sqrt(len(tiles) * 1.6)))
@@ -85,7 +85,7 @@ class CodebookConfig(FigureConfig):
 
 
 def needs_words(run: Run) -> str:
-    """Return why a figure of words as pictures cannot show a run; empty if it can."""
+    """Return the reason why words of `run` cannot be drawn as pictures; empty if they can."""
     found = part_of(run, BagOfWordsConfig)
     if found is None:
         return "needs features=bag_of_words, alone, in concat or first in chain"
@@ -95,35 +95,42 @@ def needs_words(run: Run) -> str:
 
 
 def bag_of(run: Run) -> tuple[BagOfWordsConfig, BagOfWords]:
-    """Return the config and the bag of words of a run that has one."""
+    """Return the bag of words of a run and its config. The run must have a bag of words."""
     config, feature = the_part(run, BagOfWordsConfig)
     assert isinstance(feature, BagOfWords)
     return config, feature
 
 
 def use(feature: BagOfWords, inputs: Tensor) -> Tensor:
-    """Return the mean code of each word (K,) over all patches of pictures (N, C, H, W)."""
+    """Return the mean code (K,) of each word. The mean is over all patches of the pictures `inputs` (N, C, H, W)."""
     bags = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
     return bags.view(-1, len(feature.words)).mean(0).cpu()
 
 
 def unwhitened(values: Tensor, whitening: Whitening) -> Tensor:
-    """Return the rows x (N, D) before whitening: x = x̄ + z M⁻¹, where `values` are z = (x − x̄) M; in double."""
+    """Return the rows x (N, D) before whitening in double precision.
+
+    `values` holds the whitened rows z = (x − x̄) M. Therefore x = x̄ + z M⁻¹.
+    """
     matrix, mean = whitening.matrix.double().cpu(), whitening.mean.double().cpu()
     rows: Tensor = torch.linalg.solve(matrix, values.double().cpu(), left=False)
     return mean + rows
 
 
 def pixels_of(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
-    """Return words as patches (K, C, side, side) in double: levels, or levels without brightness and contrast."""
+    """Return words as patches (K, C, side, side) in double precision.
+
+    The numbers are levels. If the features remove brightness and contrast, they are levels without both.
+    """
     return unwhitened(feature.words, feature.whitening).view(config.words, -1, config.patch, config.patch)
 
 
 def visible(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
-    """Return words as pictures (K, side, side, 3) from 0 to 1.
+    """Return words as pictures (K, side, side, 3) in [0, 1].
 
-    If the features remove contrast, 0 becomes mid-grey, and the largest number of a word becomes black or white. Words
-    whose largest number is below a quarter of the 95 % quantile stay pale.
+    If the features remove contrast, the number 0 becomes mid-grey, and the number of largest magnitude in a word
+    becomes black or white. Weak words stay pale: those whose largest magnitude is less than a quarter of the 95 %
+    quantile of all largest magnitudes.
     """
     patches = pixels_of(config, feature)
     if config.contrast is None:
@@ -137,7 +144,9 @@ def visible(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
 
 
 def hues(patches: Tensor) -> Tensor:
-    """Return the hue of each patch's mean color (K,): an angle in [0, 2π) with red at 0; infinity for grey patches.
+    """Return the hue (K,) of the mean color of each patch.
+
+    A hue is an angle in [0, 2π), and red is 0. Grey patches get infinity.
 
     The angle is measured in a plane where red, green and blue are a third of a turn apart, so negative numbers have a
     hue too. A patch is grey if its mean red, green and blue differ by less than a quarter of its largest magnitude.
@@ -145,7 +154,7 @@ def hues(patches: Tensor) -> Tensor:
     Parameters
     ----------
     patches
-        (K, C, H, W).
+        The patches (K, C, H, W).
     """
     means = patches.mean((2, 3))
     if means.shape[1] != 3:

@@ -1,4 +1,4 @@
-"""Color histograms of example pictures: hues on a ring in their own colors, and other channels as bars."""
+"""Color histograms of example pictures: a ring shows the hues, and bars show the other channels."""
 
 import colorsys
 import itertools
@@ -36,7 +36,10 @@ from deeprob.figures.of_features.picture_sheet import (
 from deeprob.figures.style import FAINT
 
 SIDE, WIDE, COLUMNS, INNER = 0.98, 0.92, 2, 0.48
-"""The widths of a picture and of a histogram in inches, the cards per row, and the ring's inner over outer radius."""
+"""The width of a picture and of a histogram in inches, the number of cards per row, and the ring's ratio of radii.
+
+The ratio is the inner radius divided by the outer radius.
+"""
 
 NAMES = {"hsv": ("hue", "saturation", "value"), "rgb": ("red", "green", "blue")}
 
@@ -48,16 +51,20 @@ SHADES: dict[str, Callable[[float], tuple[float, float, float]]] = {
     "green": lambda level: (0.0, level, 0.0),
     "blue": lambda level: (0.0, 0.0, level),
 }
-"""Channel → the color of a bin with its middle at a level in [0, 1]. All saturations are drawn in one hue."""
+"""Channel → a function from the level in the middle of a bin, in [0, 1], to the color of the bin.
+
+All bins of saturation have the same hue.
+"""
 
 
 @register("figure", "color_histogram")
 @dataclass(kw_only=True, slots=True)
 class ColorHistogramsConfig(ExamplesConfig):
-    """Pictures, and beside each the shares of its pixels by hue, saturation and value, or by red, green and blue.
+    """Pictures, and beside each picture one histogram per channel: hue, saturation and value, or red, green and blue.
 
-    The shares are those that the feature computes, for the whole picture. The ring of hues begins with red at the top
-    and goes clockwise over green to blue. The length of a bar is the share of its hue.
+    The feature computes the shares of pixels per bin, and the histograms show these shares for the whole picture. The
+    ring of hues begins with red at the top and goes clockwise over green to blue. The longer the bar of a hue, the
+    larger its share.
     """
 
     usual: ClassVar[bool] = True
@@ -65,7 +72,7 @@ class ColorHistogramsConfig(ExamplesConfig):
     examples: int = number(10, minimum=1, maximum=100)
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         return (
             ""
             if part_of(run, ColorHistogramConfig)
@@ -73,15 +80,15 @@ class ColorHistogramsConfig(ExamplesConfig):
         )
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         return WIDTH + 0.16, HEAD + self._height(len(self.chosen(run)[1]))
 
     def rows_of(self, run: Run) -> tuple[int, float]:
-        """Return how many examples are in a row, and its height in inches."""
+        """Return the number of examples per row, and the height of a row in inches."""
         return COLUMNS, self._step
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the panel of a run."""
         config, feature = the_part(run, ColorHistogramConfig)
         assert isinstance(feature, ColorHistogram)
         examples, titles = self.chosen(run)
@@ -107,7 +114,7 @@ class ColorHistogramsConfig(ExamplesConfig):
 
     @property
     def _step(self) -> float:
-        """Inches from row to row."""
+        """The distance from the top of a row to the top of the next row, in inches."""
         return LINE + SIDE + LINE + GAP
 
     def _height(self, count: int) -> float:
@@ -115,7 +122,10 @@ class ColorHistogramsConfig(ExamplesConfig):
 
 
 def picture_shares(feature: ColorHistogram, inputs: Tensor) -> Tensor:
-    """Return the shares (N, 3, bins) of whole pictures (N, 3, H, W). A joint histogram is summed for each channel."""
+    """Return the histograms (N, 3, bins) of whole pictures (N, 3, H, W), as shares of their pixels.
+
+    A joint histogram is summed over the other two channels.
+    """
     described = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
     rows, columns = feature.rows, feature.columns
     shares = of_whole(described.view(len(inputs), -1, len(rows), len(columns)), rows, columns).cpu()
@@ -126,9 +136,9 @@ def picture_shares(feature: ColorHistogram, inputs: Tensor) -> Tensor:
 
 
 def ring(axes: Axes, shares: np.ndarray, x: float, y: float, radius: float) -> None:
-    """Draw the shares of hues as a ring around a point of a sheet. The longest bar ends at the radius.
+    """Draw the shares of hues as a ring around the point (x, y) of a sheet. The longest bar ends at `radius`.
 
-    Bin k of n is the sector from k/n to (k + 1)/n of a turn, clockwise from the top (on a sheet, y points down).
+    Bin k of n is the sector from k/n to (k + 1)/n of a turn, clockwise from the top. On a sheet, y points down.
     """
     count, inner = len(shares), INNER * radius
     reach = (radius - inner) * shares / shares.max()
@@ -155,5 +165,5 @@ def bars(axes: Axes, shares: np.ndarray, name: str, left: float, top: float, wid
 
 
 def write_largest(axes: Axes, shares: np.ndarray, x: float, y: float) -> None:
-    """Write the largest share in %, centred on a point."""
+    """Write the largest share in %, centred on the point (x, y)."""
     axes.text(x, y, f"{100 * shares.max():.0f}", fontsize=7, color=FAINT, ha="center", va="center_baseline")

@@ -20,10 +20,10 @@ LINES = {"level": "-", "red": "-", "green": "--", "blue": ":"}
 """The names of channels, and the color and style of each channel's line."""
 
 BINS = 64
-"""The number of bins for the 256 levels."""
+"""The number of bins of a histogram of the 256 levels."""
 
 EVEN = 25
-"""The height of each bar, on the scale of shares in %, if all levels are equally frequent."""
+"""The height of each bar if all levels are equally frequent. The unit is that of the axis of shares, which is in %."""
 
 
 @register("figure", "equalize")
@@ -31,25 +31,25 @@ EVEN = 25
 class EqualizeConfig(ExamplesConfig):
     """Pictures before and after equalization, each with the histogram and the cumulative shares of its levels.
 
-    The run's own features need not equalize pictures.
+    The figure also works for a run whose features do not equalize pictures.
     """
 
     examples: int = number(4, minimum=1, maximum=20)
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         return needs_pictures(run)
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         return WIDTH + 0.16, HEAD + 0.2 + histogram_row_height(run) * len(self.chosen(run)[1])
 
     def rows_of(self, run: Run) -> tuple[int, float]:
-        """Return how many examples are in a row, and its height in inches."""
+        """Return the number of examples per row, and the height of a row in inches."""
         return 1, histogram_row_height(run)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the panel of a run."""
         examples, titles = self.chosen(run)
         grid = canvas.subplots(len(titles), 4, squeeze=False, width_ratios=[1, 1.35, 1, 1.35])
         for row, title, picture in zip(grid, titles, examples.inputs, strict=True):
@@ -73,15 +73,16 @@ class EqualizeConfig(ExamplesConfig):
 
 
 def histogram_row_height(run: Run) -> float:
-    """Return the height of a row in inches."""
+    """Return the height of a row of pictures and histograms in inches."""
     return max(1.15, height_of(run.predictor.input_shape, 1.5) + 0.3)
 
 
 def levels_of(axes: Axes, picture: Tensor) -> None:
-    """Draw the histogram of a picture's levels over all channels, and each channel's share of pixels up to a level.
+    """Draw the histogram of the levels of a picture, and the cumulative shares of the levels of each channel.
 
-    If all levels are equally frequent, all bars have the height `EVEN`, and the line is the thin diagonal. Bars above
-    105 are cut.
+    The bars count the levels of all channels together. There is one line of cumulative shares per channel. If all
+    levels are equally frequent, all bars have the height `EVEN`, and the lines lie on the thin diagonal. Bars higher
+    than 105 are cut off.
     """
     channels = whole_levels(picture).flatten(1).numpy()
     counts, edges = np.histogram(channels, BINS, (0, 256))
@@ -94,5 +95,5 @@ def levels_of(axes: Axes, picture: Tensor) -> None:
 
 
 def whole_levels(picture: Tensor) -> Tensor:
-    """Return a picture's levels as uint8 from 0 to 255. Floats in [0, 1] are cut into 256 levels."""
+    """Return a picture's levels as uint8 from 0 to 255. Floats in [0, 1] are scaled and rounded down."""
     return picture.mul(256 - 1e-3).to(torch.uint8) if picture.is_floating_point() else picture

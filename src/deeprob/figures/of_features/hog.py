@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients, drawn over the picture as strokes along the edges of each cell."""
+"""Histograms of oriented gradients: strokes over the picture show the edges in each cell."""
 
 import itertools
 import math
@@ -41,30 +41,31 @@ FADED = 0.3
 @register("figure", "hog")
 @dataclass(kw_only=True, slots=True)
 class HogStrokesConfig(ExamplesConfig):
-    """Pictures, and beside each the edges that the feature finds in it.
+    """Pictures, and beside each picture the edges that the feature finds in it.
 
-    Each cell has one stroke per direction in its middle. A stroke lies along the edge, perpendicular to the gradient,
-    and is longer and darker the stronger the edge. With a norm, the numbers of a cell are means over all blocks that
-    contain it. Signed directions are half strokes: seen from the middle, the lighter side is on the left.
+    In the middle of each cell there is one stroke per direction. A stroke lies along the edge, perpendicular to the
+    gradient. The stronger the edge, the longer and darker the stroke. If the feature normalizes blocks, the numbers of
+    a cell are means over all blocks that contain the cell. If directions are signed, strokes begin in the middle of
+    the cell. Seen from there, the lighter side of the edge is on the left.
     """
 
     usual: ClassVar[bool] = True
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         return "" if part_of(run, HogConfig) else "needs features=hog, alone, in concat or first in chain"
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         rows = -(-len(self.chosen(run)[1]) // pairs_of(run))
         return WIDTH + 0.16, HEAD + LINE + rows * row_height(run, square_side(run))
 
     def rows_of(self, run: Run) -> tuple[int, float]:
-        """Return how many examples are in a row, and its height in inches."""
+        """Return the number of examples per row, and the height of a row in inches."""
         return pairs_of(run), row_height(run, square_side(run))
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the panel of a run."""
         config, hog = the_part(run, HogConfig)
         assert isinstance(hog, Hog)
         examples, titles = self.chosen(run)
@@ -96,14 +97,17 @@ def square_side(run: Run) -> float:
 
 
 def pairs_of(run: Run) -> int:
-    """Return how many pairs of pictures are in a row: fewer if pictures have many cells."""
+    """Return the number of pairs of pictures per row. It is smaller if pictures have many cells."""
     _, hog = the_part(run, HogConfig)
     cells = max(hog.get_buffer("rows").shape[0], hog.get_buffer("columns").shape[0])
     return 3 if cells <= 8 else 2 if cells <= 16 else 1
 
 
 def cell_strengths(hog: Hog, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return pictures (N, C, H, W) as the feature sees them, from 0 to 255, and their cells' strengths (N, d, R, C)."""
+    """Return the pictures (N, C, H, W) that the feature sees, from 0 to 255, and the strengths (N, d, R, C) of edges.
+
+    There is one strength per direction and cell, for d directions and R × C cells.
+    """
     pictures, weights = [], []
     for _, chunk in hog.prepared(inputs):
         histograms = hog.histograms(chunk)
@@ -120,16 +124,16 @@ def by_cell(described: Tensor, shape: tuple[int, ...], block: int) -> Tensor:
     Parameters
     ----------
     described
-        (B, D), as `deeprob.features.hog.normalized_blocks` returns it.
+        The result (B, D) of `deeprob.features.hog.normalized_blocks`.
     shape
-        (d, R, C): the numbers of directions, of rows and of columns of cells.
+        (d, R, C): the number of directions, of rows of cells and of columns of cells.
     block
-        Cells along a block's side.
+        The number of cells along the side of a block.
 
     Returns
     -------
     Tensor
-        (B, d, R, C).
+        The means (B, d, R, C).
     """
     directions, rows, columns = shape
     down, across = rows - block + 1, columns - block + 1
@@ -144,26 +148,26 @@ def by_cell(described: Tensor, shape: tuple[int, ...], block: int) -> Tensor:
 
 
 def strokes(weights: Tensor, cell: int, *, signed: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the strokes of a picture, the strongest last, and the strength of each relative to the strongest.
+    """Return the strokes of a picture and their strengths, relative to the strongest stroke, which comes last.
 
-    Direction k of d is a gradient at the angle (k + ½)/d of a turn if `signed`, else of half a turn. Angles go from
-    right to down. The edge is a quarter turn further. The strongest stroke is as long as a cell, or half as long if
-    `signed`.
+    Direction k of d is a gradient at (k + ½)/d of a whole turn if `signed`, else of half a turn. Angles go from right
+    to down. The angle of the edge is a quarter turn larger than that of the gradient. The strongest stroke is as long
+    as a cell. If `signed`, it is half as long as a cell.
 
     Parameters
     ----------
     weights
-        (d, R, C).
+        The strengths (d, R, C) of edges, per direction and cell.
     cell
-        Pixels along a cell's side.
+        The side of a cell in pixels.
     signed
-        Whether directions cover a whole turn. Strokes then begin in the middle of the cell.
+        Whether directions cover a whole turn. If so, strokes begin in the middle of the cell.
 
     Returns
     -------
     tuple of ndarray
-        The two ends x, y of each stroke (S, 2, 2), in pixels from the picture's upper left corner, and the strengths
-        (S,) in (0, 1]. Directions of weight 0 have no stroke.
+        The coordinates (S, 2, 2) of the two ends of each stroke, and the strengths (S,) in (0, 1]. Coordinates are x
+        and y in pixels from the picture's upper left corner. Directions of weight 0 have no stroke.
     """
     count, rows, columns = weights.shape
     turn = 2 * math.pi if signed else math.pi

@@ -1,4 +1,4 @@
-"""A palette learned from pictures: its colors with their shares, and pictures drawn in these colors alone."""
+"""A palette learned from pictures: its colors with their shares, and pictures that have only these colors."""
 
 from dataclasses import dataclass
 
@@ -31,13 +31,13 @@ from deeprob.figures.of_features.picture_sheet import (
 from deeprob.figures.style import FAINT, PALE
 
 SWATCHES, MOST, HIGH = 16, 64, 0.3
-"""Swatches per row, the most swatches, and the height of a swatch in inches."""
+"""The number of swatches per row, the most swatches that are shown, and the height of a swatch in inches."""
 
 SAMPLE = 500
 """The most pictures whose pixels are counted."""
 
 PAIRS = 3
-"""Pairs of pictures (before and after) per row."""
+"""The number of pairs of pictures (before and after) per row."""
 
 SIDE = (WIDTH / PAIRS - 0.06 - GAP) / 2
 
@@ -45,13 +45,13 @@ SIDE = (WIDTH / PAIRS - 0.06 - GAP) / 2
 @register("figure", "palette")
 @dataclass(kw_only=True, slots=True)
 class PaletteConfig(ExamplesConfig):
-    """The colors of a palette with their shares, the most used first, and pictures before and after quantization.
+    """The colors of a palette with their shares of pixels, and pictures before and after quantization.
 
-    Shares are measured over up to 500 random pictures of the split.
+    The most used color comes first. Shares are measured over up to 500 random pictures of the split.
     """
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         return (
             ""
             if part_of(run, ColorQuantizationConfig)
@@ -59,15 +59,15 @@ class PaletteConfig(ExamplesConfig):
         )
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         return WIDTH + 0.16, HEAD + self._height(run)
 
     def rows_of(self, run: Run) -> tuple[int, float]:
-        """Return how many examples are in a row, and its height in inches."""
+        """Return the number of examples per row, and the height of a row in inches."""
         return PAIRS, row_height(run, SIDE)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the panel of a run."""
         _, feature = the_part(run, ColorQuantizationConfig)
         assert isinstance(feature, ColorQuantization)
         examples, titles = self.chosen(run)
@@ -105,7 +105,10 @@ class PaletteConfig(ExamplesConfig):
 
 
 def used(feature: ColorQuantization, inputs: Tensor) -> Tensor:
-    """Return the share of pixels (K,) for which each color is the nearest, over pictures (N, 3, H, W). The sum is 1."""
+    """Return the share (K,) of each color: the share of pixels to which this color is the nearest.
+
+    The pixels are those of all pictures `inputs` (N, 3, H, W). The sum of the shares is 1.
+    """
     rows, columns = feature.rows, feature.columns
     described = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
     return of_whole(described.view(len(inputs), -1, len(rows), len(columns)), rows, columns).mean(0).cpu()

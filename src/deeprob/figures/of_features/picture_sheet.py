@@ -1,4 +1,4 @@
-"""The base of figures of example pictures: the choice of examples and of the feature, and drawing on a sheet."""
+"""The base of figures of example pictures: functions that choose examples, find a feature and draw on a sheet."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ WIDTH, HEAD, LINE, GAP = 8.0, 0.42, 0.18, 0.14
 """In inches: the width of a sheet, the heights of its title and of a line of text, and the gap between pictures."""
 
 SWATCHES_AND_HEAD = 2.9
-"""The largest height above the examples in inches: a title, a remark, and the colors of a palette."""
+"""The largest height of the title, the remark and the colors of a palette above the examples, in inches."""
 
 Config = TypeVar("Config", bound=FeaturesConfig)
 
@@ -38,9 +38,10 @@ class ExamplesConfig(FigureConfig):
     Attributes
     ----------
     examples
-        The number of examples. There is one of each class in turn, from the first class on.
+        The number of examples. The classes take turns, from the first class on: one example of each class, then
+        another example of each class, and so on.
     split
-        The split that the examples are from.
+        The split from which the examples are drawn.
     seed
         The seed that draws the examples.
     """
@@ -50,24 +51,26 @@ class ExamplesConfig(FigureConfig):
     seed: int = number(0, minimum=0)
 
     def rows_of(self, run: Run) -> tuple[int, float]:
-        """Return how many examples are in a row, and its height in inches."""
+        """Return the number of examples per row, and the height of a row in inches."""
         return 1, 1.0
 
     def most(self, run: Run) -> int:
-        """Return the most examples to show: `examples`, or fewer if only fewer fit on a sheet."""
+        """Return the most examples that are shown: `examples`, or fewer if a sheet has room only for fewer."""
         across, height = self.rows_of(run)
         return min(self.examples, across * rows_within(height, SWATCHES_AND_HEAD))
 
     def cut(self, run: Run) -> str:
-        """Return how many examples are shown if the sheet has no room for all; else empty."""
+        """Return a text that says how many examples are shown; empty if the sheet has room for all."""
         return some_of(self.most(run), min(self.examples, len(run.examples(self.split))), "examples", "the first")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row: each takes the whole width."""
+        """Return the number of panels per row: 1, since a panel takes the whole width."""
         return 1
 
     def chosen(self, run: Run) -> tuple[Examples, list[str]]:
-        """Return the examples to show, on the CPU, and their titles: the class, or the number if there are no classes.
+        """Return the examples to show, on the CPU, and their titles.
+
+        A title is the class of the example. If the run has no classes, it is the number of the example.
 
         Raises
         ------
@@ -86,9 +89,10 @@ class ExamplesConfig(FigureConfig):
 
 
 def in_turn(targets: Tensor, rng: torch.Generator) -> Tensor:
-    """Return the indices (N,) of all examples: one random example of each class, then another of each, and so on.
+    """Return the indices (N,) of all examples, in an order in which the classes take turns.
 
-    Example: for the classes 0, 0, 1 the order is an example of class 0, the one of class 1, the other of class 0.
+    One random example of each class comes first, then another example of each class, and so on. Example: if the
+    classes are 0, 0, 1, the order is an example of class 0, the example of class 1, the other example of class 0.
     """
     order = torch.randperm(len(targets), generator=rng)
     classes = targets[order]
@@ -100,19 +104,22 @@ def in_turn(targets: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def needs_pictures(run: Run) -> str:
-    """Return why a figure of pictures cannot show a run; empty if it can."""
+    """Return the reason why a figure of pictures cannot show `run`; empty if it can."""
     return "" if len(run.predictor.input_shape) == 3 else "needs pictures, but the run's inputs are not pictures"
 
 
 def part_of(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures] | None:
-    """Return the config and the first feature of a kind in a run, also within concat or first in chain; or None."""
+    """Return the first feature of a run whose config is of a kind, and this config; None if there is none.
+
+    The feature may also be a part of concat, or the first part of chain. The config comes first in the result.
+    """
     return _part_within(run.config.features, run.predictor.features, kind)
 
 
 def _part_within(
     config: FeaturesConfig, features: Features, kind: type[Config]
 ) -> tuple[Config, PictureFeatures] | None:
-    """Return the config and the first feature of a kind within a feature, or None."""
+    """Return the result of `part_of` for `features` and their config."""
     if isinstance(config, kind):
         assert isinstance(features, PictureFeatures)
         return config, features
@@ -136,27 +143,30 @@ def the_part(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures]:
 
 
 def of_whole(shares: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return the shares (B, K) of whole pictures from the shares of their regions.
+    """Return the shares (B, K) of whole pictures, computed from the shares of their regions.
 
     Parameters
     ----------
     shares
-        (B, K, R, C) shares of the pixels of each region.
+        The shares (B, K, R, C) of the pixels of each region.
     rows, columns
-        (R, H) and (C, W), see `deeprob.features.votes.regions`. Regions may differ in size.
+        The weights (R, H) and (C, W) of `deeprob.features.votes.regions`. Regions may differ in size.
     """
     high, wide = ((part > 0).sum(1) / part.shape[1] for part in (rows, columns))
     return torch.einsum("bkrc,r,c->bk", shares, high.to(shares), wide.to(shares))
 
 
 def as_rgb(picture: Tensor) -> Tensor:
-    """Return a picture (C, H, W), uint8 or floats in [0, 1], as floats (H, W, 3) in [0, 1]. One channel gives grey."""
+    """Return a picture (C, H, W) of uint8 or of floats in [0, 1] as floats (H, W, 3) in [0, 1].
+
+    A picture without three channels becomes grey.
+    """
     pixels = levels(picture, torch.float32) / 255
     return (pixels if len(pixels) == 3 else pixels.mean(0).expand(3, -1, -1)).permute(1, 2, 0)
 
 
 def faded(pixels: Tensor, left: float) -> Tensor:
-    """Return a picture in [0, 1] faded towards white, as a background. `left` is the share of contrast that remains."""
+    """Return a picture in [0, 1] with less contrast, paler, for the background. `left` is the share that remains."""
     return 1 - left * (1 - pixels)
 
 
@@ -171,20 +181,20 @@ class Box(NamedTuple):
 
 
 def boxed(shape: Sequence[int], left: float, top: float, side: float) -> Box:
-    """Return the box of a picture of shape (…, H, W), as large as fits in a square with this `side`."""
+    """Return the box of a picture of shape (…, H, W). The longer side of the box is `side` inches."""
     height, width = shape[-2:]
     scale = side / max(height, width)
     return Box(left, top, width * scale, height * scale, scale)
 
 
 def height_of(shape: Sequence[int], side: float) -> float:
-    """Return the height in inches of a picture of shape (…, H, W) in a square with this `side`."""
+    """Return the height in inches of a picture of shape (…, H, W) in a square whose side is `side` inches."""
     height, width = shape[-2:]
     return side * min(1.0, height / width)
 
 
 def row_height(run: Run, side: float) -> float:
-    """Return the height in inches of a row of pictures with this `side`, with their titles and the gap below."""
+    """Return the height in inches of a row of pictures in squares of this `side`, with titles and the gap below."""
     return LINE + height_of(run.predictor.input_shape, side) + GAP
 
 
@@ -195,7 +205,10 @@ def put(axes: Axes, pixels: Tensor, box: Box, **options: Any) -> AxesImage:
 
 
 def sheet(canvas: FigureBase, height: float, title: str, remark: str = "") -> Axes:
-    """Return axes in inches, `WIDTH` wide, where y points down, with a title above and a remark as the first line."""
+    """Return axes whose unit is one inch, `WIDTH` wide and `height` high, on which y points down.
+
+    The title stands above the axes. The remark is the first line on them.
+    """
     axes = canvas.subplots()
     axes.set_axis_off()
     axes.set_anchor("NW")
@@ -206,6 +219,6 @@ def sheet(canvas: FigureBase, height: float, title: str, remark: str = "") -> Ax
 
 
 def caption(axes: Axes, x: float, y: float, text: str, *, faint: bool = False, middle: bool = False) -> None:
-    """Write a line of text on a sheet. The lower edge of the text is at y."""
+    """Write a line of text on a sheet. It begins at x, or has its middle there if `middle`. Its lower edge is at y."""
     ink, side = FAINT if faint else INK, "center" if middle else "left"
     axes.text(x, y, text, fontsize=8, color=ink, va="bottom", ha=side)

@@ -1,4 +1,4 @@
-"""The words of a codebook that a picture contains most, and where it contains them."""
+"""The words of a codebook that are most frequent in a picture, and the places of these words in the picture."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ PATCH = 0.4
 """The side of a word in inches."""
 
 CHUNK = 512
-"""Patches whose codes are in memory at once."""
+"""The number of patches whose codes are in memory at once."""
 
 FADED = 0.35
 """The share of a picture's contrast that remains under the heat map."""
@@ -42,34 +42,35 @@ FADED = 0.35
 @register("figure", "words")
 @dataclass(kw_only=True, slots=True)
 class WordsConfig(ExamplesConfig):
-    """Pictures, each with the words that it has more of than other pictures, and the places of these words.
+    """Pictures, each with the words that stand out in it most, and the places of these words.
 
-    Words are sorted by their mean number in the picture, standardised as the model sees it: in standard deviations
-    above the mean of the training split. The frame marks the patch with the largest code of the word.
+    Words are sorted by their mean number in the picture, standardised as the model sees it. A standardised number says
+    how many standard deviations the number lies above the mean of the training split. A frame marks the patch with
+    the largest code of the word.
 
     Attributes
     ----------
     words
-        The most words that are shown of each picture.
+        The most words that are shown for each picture.
     """
 
     examples: int = number(4, minimum=1, maximum=100)
     words: int = number(6, minimum=1, maximum=8)
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         return needs_words(run)
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         return WIDTH + 0.16, HEAD + LINE + len(self.chosen(run)[1]) * self._step(run)
 
     def rows_of(self, run: Run) -> tuple[int, float]:
-        """Return how many examples are in a row, and its height in inches."""
+        """Return the number of examples per row, and the height of a row in inches."""
         return 1, self._step(run)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the panel of a run."""
         config, feature = bag_of(run)
         examples, titles = self.chosen(run)
         step, side = self._step(run), self._side
@@ -97,16 +98,19 @@ class WordsConfig(ExamplesConfig):
 
     @property
     def _side(self) -> float:
-        """The side of a picture's square in inches."""
+        """The side of the square that contains a picture, in inches."""
         return (WIDTH + GAP) / (self.words + 1) - GAP
 
     def _step(self, run: Run) -> float:
-        """Return the distance from row to row in inches."""
+        """Return the distance from the top of a row to the top of the next row, in inches."""
         return PATCH + 0.06 + height_of(run.predictor.input_shape, self._side) + GAP
 
 
 def pictured(patches: Tensor, word: int) -> Tensor:
-    """Return a word's picture from the codebook's pictures (K, side, side, 3). Word K + k is the opposite of word k."""
+    """Return the picture of a word. `patches` holds the pictures (K, side, side, 3) of the codebook.
+
+    Word K + k is the opposite of word k, and its picture is the negative of the picture of word k.
+    """
     opposite, place = divmod(word, len(patches))
     return 1 - patches[place] if opposite else patches[place]
 
@@ -114,26 +118,26 @@ def pictured(patches: Tensor, word: int) -> Tensor:
 def firing(feature: BagOfWords, picture: Tensor) -> Tensor:
     """Return the standardised number of each word in a prepared picture (1, C, H, W), averaged over its regions.
 
-    (K,), or (2K,) where opposites count: word K + k is the opposite of word k.
+    The result is (K,). If opposites count as words, it is (2K,), and word K + k is the opposite of word k.
     """
     seen: Tensor = feature.standardize(feature.describe(picture))
     return seen.view(len(feature.regions), -1).mean(0).cpu()
 
 
 def maps(feature: BagOfWords, picture: Tensor, words: Tensor) -> Tensor:
-    """Return the codes of some words at each place of a prepared picture (1, C, H, W), which is not mirrored.
+    """Return the codes of some words for each patch of a prepared picture (1, C, H, W). The picture is not mirrored.
 
     Parameters
     ----------
     feature, picture
-        The bag of words, and the prepared picture.
+        The bag of words, and the prepared picture (1, C, H, W).
     words
         The numbers (M,) of the words.
 
     Returns
     -------
     Tensor
-        (M, R, C) for R × C patches, on the CPU.
+        The codes (M, R, C) for R × C patches, on the CPU.
     """
     patches = feature.patches(picture)
     parts = torch.split(patches, CHUNK, 1)
@@ -144,19 +148,19 @@ def maps(feature: BagOfWords, picture: Tensor, words: Tensor) -> Tensor:
 
 
 def tinted(heat: Tensor) -> Tensor:
-    """Return codes (R, C) as an image (R, C, 4) of one color: transparent at 0, opaque at the largest code."""
+    """Return codes (R, C) as an image (R, C, 4) of one color. Code 0 is transparent, and the largest code is opaque."""
     color = torch.tensor(to_rgb(PALETTE[5])).expand(*heat.shape, 3)
     return torch.cat([color, (heat / heat.max().clamp(min=1e-12))[..., None].float()], 2)
 
 
 def heated(box: Box, heat: Tensor, patch: int, stride: int) -> Box:
-    """Return the box of codes (R, C) over a picture in a `box`. Each code lies in the middle of its patch."""
+    """Return the box in which codes (R, C) lie over the picture in `box`. Each code lies in the middle of its patch."""
     pixel, start = stride * box.scale, (patch - stride) / 2 * box.scale
     return Box(box.left + start, box.top + start, heat.shape[1] * pixel, heat.shape[0] * pixel, pixel)
 
 
 def patch_frame(box: Box, heat: Tensor, patch: int, stride: int) -> Rectangle:
-    """Return the frame of the patch with the largest code in `heat` (R, C), over a picture in a `box`."""
+    """Return the frame of the patch that has the largest code in `heat` (R, C). The picture is in `box`."""
     row, column = divmod(int(heat.argmax()), heat.shape[1])
     corner = box.left + column * stride * box.scale, box.top + row * stride * box.scale
     return Rectangle(

@@ -1,1 +1,1 @@
-"""Figures of the plane after each layer, with its points, a grid and the boundary."""
+"""Figures that show the input plane after each layer: the training points, a grid and the boundary."""

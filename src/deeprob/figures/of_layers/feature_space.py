@@ -31,7 +31,7 @@ from deeprob.figures.of_models.decision_boundary import draw_boundaries, needs_c
 from deeprob.figures.style import INK, LEVEL, PALE, UPRIGHT, label_axes, palette_color, shortened
 
 NAMED, LONGEST = 10, 18
-"""The most classes that the legend names, and the most letters of a name."""
+"""The most classes that a legend can name, and the most letters of a name in the legend."""
 
 Scores = Callable[[Tensor], Tensor]
 
@@ -39,11 +39,12 @@ Scores = Callable[[Tensor], Tensor]
 @register("figure", "feature_space")
 @dataclass(kw_only=True, slots=True)
 class FeatureSpaceConfig(FigureConfig):
-    """The input plane, and where each layer's linear part and activation move its points, its grid and the boundary.
+    """The input plane, and the same points, grid and boundary after each layer's linear part and activation.
 
-    A layer of two units is shown directly, a wider one by its principal components. The text above a panel is the share
-    of training points that a linear classifier gets right there. If the last hidden layer has two units, its boundary
-    is the straight line of the last layer. Everywhere else, the boundary of the input plane is moved by the layers.
+    A layer of two units is shown directly. A wider layer is shown by its principal components. The text above a panel
+    is the share of training points that a linear classifier of these features gets right. If the last hidden layer has
+    two units, its panel shows the straight boundary of the last layer. All other panels show the boundary of the input
+    plane, moved by the layers.
 
     Attributes
     ----------
@@ -52,13 +53,13 @@ class FeatureSpaceConfig(FigureConfig):
     lines
         The number of lines of the grid in each direction.
     resolution
-        The number of points in each direction among which the boundary is traced.
+        The number of points in each direction of the grid on which the boundary is traced.
     stages
-        The most layers that are shown. Linear parts and activations count separately. If there are more, the last
-        ones are shown.
+        The most layers that are shown. A linear part and an activation count as two. If there are more, the last
+        layers are shown.
     units
-        The two units, counted from 1, by which wide hidden layers are shown. null takes principal components.
-        Example: ``figure=feature_space figure.units=[1,2]``.
+        The two units, counted from 1, that are the axes of hidden layers with more than two units. If null, the axes
+        are the principal components. Example: ``figure=feature_space figure.units=[1,2]``.
     """
 
     points: int = number(600, minimum=0)
@@ -68,22 +69,22 @@ class FeatureSpaceConfig(FigureConfig):
     units: list[int] | None = number(None, minimum=1, optional=True, listed=True)
 
     def problems(self) -> list[str]:
-        """Return what is wrong with the units."""
+        """Return the mistakes in the option `units`."""
         if self.units is None or len(set(self.units)) == len(self.units) == 2:
             return []
         return [f"units={str(self.units).replace(' ', '')}: expected two different units, as in [1,2]"]
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         return needs_classes_of_the_plane(run)
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         rows, columns = stage_grid(1 + min(self.stages, caps.STAGES, len(stage_names(run)) - 1))
         return 2.3 * columns + 0.1, 2.55 * rows + legend_height(run.classes, columns)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the panel of a run."""
         first, *others = stages_of(run, self.lines, self.resolution, self.units)
         most = min(self.stages, caps.STAGES)
         shown = [first, *others[-most:]]
@@ -98,16 +99,19 @@ class FeatureSpaceConfig(FigureConfig):
         legend(canvas, run, columns, f"left out after the input: {ends}" if left_out else "")
 
     def cut(self, run: Run) -> str:
-        """Return which part of the stages is shown if limits leave something out."""
+        """Return a text that says which stages are shown; empty if limits leave nothing out."""
         return cut_of_stages(run, caps.STAGES if self.stages > caps.STAGES else None)
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row: each takes the whole width."""
+        """Return the number of panels per row: 1, since a panel takes the whole width."""
         return 1
 
 
 def stage_grid(panels: int) -> tuple[int, int]:
-    """Return the rows and columns for a number of panels: up to four columns, with as few empty cells as possible."""
+    """Return the number of rows and of columns for a number of panels.
+
+    There are at most four columns, and as few empty cells as possible.
+    """
     columns = panels if panels <= 4 else min((4, 3), key=lambda columns: -panels % columns)
     return -(-panels // columns), columns
 
@@ -124,8 +128,8 @@ def draw_stage(axes: Axes, stage: Stage, points: int, network: Scores | None = N
     points
         The most training points that are shown.
     network
-        A function from the stage's two units (M, 2) to scores (M, C), whose boundary is drawn. None draws the moved
-        boundary of the input plane.
+        A function from the stage's two units (M, 2) to scores (M, C). The boundary of these scores is drawn. If None,
+        the moved boundary of the input plane is drawn.
     """
     limits = frame_of(stage.points)
     axes.set(xlim=limits[:2], ylim=limits[2:], box_aspect=1)
@@ -149,7 +153,7 @@ def draw_stage(axes: Axes, stage: Stage, points: int, network: Scores | None = N
 
 
 def probe_text(train: Examples) -> str:
-    """Return the accuracy of a linear classifier in words, or that the data are too large for one."""
+    """Return a text with the accuracy of a linear classifier. If the data are too large for one, the text says so."""
     classes = int(train.targets.max()) + 1
     if train.inputs.numel() * classes > caps.NUMBERS:
         return "no linear probe: too large"
@@ -157,16 +161,16 @@ def probe_text(train: Examples) -> str:
 
 
 def cloud(axes: Axes, points: Tensor, targets: Tensor) -> PathCollection:
-    """Draw points (n, 2) in the colors of their classes (n,), in their order."""
+    """Draw points (n, 2) in the colors of their classes `targets` (n,). A later point covers an earlier one."""
     colors = [palette_color(target) for target in targets.tolist()]
     x, y = points.T.numpy()
     return axes.scatter(x, y, s=10, c=colors, edgecolors="white", linewidths=0.4, zorder=1.9)
 
 
 def scores_after(run: Run, stages: list[Stage], stage: Stage) -> Scores | None:
-    """Return the last layer's scores if a stage is its input and has two units, else None.
+    """Return the last layer as a function to scores if its input is `stage` and has two units; else None.
 
-    There the boundary (w_j − w_k)·h + b_j − b_k = 0 is a straight line.
+    On such a stage, the boundary (w_j − w_k)·h + b_j − b_k = 0 is a straight line.
     """
     *_, layer = run.model.linear_layers
     before = stages[-2] if len(stages) > 1 else None
@@ -183,7 +187,7 @@ def scores_after(run: Run, stages: list[Stage], stage: Stage) -> Scores | None:
 
 
 def legend(canvas: FigureBase, run: Run, columns: int, remark: str = "") -> None:
-    """Draw the legend below `columns` columns of panels, with a remark above it if there is one."""
+    """Draw the legend below `columns` columns of panels. If there is a remark, it stands above the legend."""
     marks = [Line2D([], [], color=INK, lw=1.3, label="boundary")] if len(run.classes) <= caps.CLASSES else []
     marks += [
         Line2D([], [], color=ink, lw=1.2, label=f"constant {shortened(name, LONGEST)}")

@@ -1,4 +1,7 @@
-"""The plane bending layer by layer: one scene per stage, aligned with the scene before, and the scenes between."""
+"""The scenes of a film of the plane, which bends layer by layer.
+
+There is one scene per stage, aligned with the scene before it, and there are scenes between the stages.
+"""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -15,14 +18,20 @@ SIGNS = [(1.0, 1.0), (-1.0, 1.0), (1.0, -1.0), (-1.0, -1.0)]
 
 @dataclass(frozen=True)
 class Scene:
-    """The contents of a film's frame.
+    """The contents of one frame of a film.
 
     Attributes
     ----------
-    title, labels
-        The stage's name, or the names of the stages before and after; the axis labels, empty between stages.
-    points, upright, level, boundary
-        Coordinates (n, 2) of all training points, of the grid's lines and of the boundary. NaN separates lines.
+    title
+        The name of the stage. Between two stages, the names of both.
+    labels
+        The labels of the two axes, empty between stages.
+    points
+        The coordinates (n, 2) of all training points.
+    upright, level
+        The coordinates (n, 2) of the grid lines of constant x₁ and of constant x₂. NaN separates lines.
+    boundary
+        The coordinates (n, 2) of the boundary. NaN separates lines.
     """
 
     title: str
@@ -34,7 +43,7 @@ class Scene:
 
 
 def scenes_of(stages: Sequence[Stage]) -> list[Scene]:
-    """Return one scene per stage. Its points fill [−1, 1]² and are aligned with the scene before."""
+    """Return one scene per stage. The points of a scene fill [−1, 1]² and are aligned with the scene before it."""
     scenes: list[Scene] = []
     for stage in stages:
         middle, deviation = stage.points.mean(0), stage.points.std(0, correction=0)
@@ -54,10 +63,11 @@ def scenes_of(stages: Sequence[Stage]) -> list[Scene]:
 
 
 def alignment(points: Tensor, target: Tensor, by_unit: bool) -> Tensor:
-    """Return the rotation or reflection R (2, 2) that brings `points` · R, (N, 2) around 0, closest to `target` (N, 2).
+    """Return the rotation or reflection R (2, 2) for which points · R is closest to the centred `target` (N, 2).
 
-    This is the orthogonal Procrustes problem: R = UVᵀ with the singular value decomposition UΣVᵀ of pointsᵀ · target.
-    If the coordinates are units, only their order and signs may change, so that axes stay axes.
+    The mean of `points` (N, 2) is 0. R solves the orthogonal Procrustes problem: R = UVᵀ, where UΣVᵀ is the singular
+    value decomposition of pointsᵀ · target.
+    If the coordinates are units (`by_unit`), R changes only their order and signs. So each axis still shows one unit.
     """
     match = points.T @ (target - target.mean(0))
     if not by_unit:
@@ -70,7 +80,7 @@ def alignment(points: Tensor, target: Tensor, by_unit: bool) -> Tensor:
 
 
 def axis_labels(stage: Stage, turn: Tensor) -> tuple[str, str]:
-    """Return the axis labels of a stage after a turn (2, 2)."""
+    """Return the axis labels of a stage after the rotation or reflection `turn` (2, 2)."""
     if not stage.projection.by_unit:
         return "plane of PC 1 and PC 2", ""
     places = turn.abs().argmax(0)
@@ -82,10 +92,11 @@ def axis_labels(stage: Stage, turn: Tensor) -> tuple[str, str]:
 
 
 def played(scenes: Sequence[Scene], frames: int, hold: float, seconds: float) -> Iterator[tuple[Scene, float]]:
-    """Yield each scene with its duration `hold`, and `frames` scenes between two stages with the duration `seconds`.
+    """Yield all scenes of a film, each with its duration in seconds.
 
-    Everything moves in straight lines between two stages, slowly at both ends: at time t in [0, 1], the share
-    t²(3 − 2t) of the way is done.
+    The scene of a stage lasts `hold`. Between two stages there are `frames` scenes, and each lasts `seconds`. Each
+    point moves on a straight line between two stages. It moves slowly at first and at the end: at time t in [0, 1],
+    it has covered the share t²(3 − 2t) of the way.
     """
     yield scenes[0], hold
     for before, after in itertools.pairwise(scenes):
@@ -96,7 +107,7 @@ def played(scenes: Sequence[Scene], frames: int, hold: float, seconds: float) ->
 
 
 def between(before: Scene, after: Scene, share: float) -> Scene:
-    """Return the scene at a share in [0, 1] of the straight way from one scene to the next."""
+    """Return the scene between two scenes. `share` in [0, 1] is the share of the way from `before` to `after`."""
     parts = [
         (1 - share) * getattr(before, part) + share * getattr(after, part)
         for part in ("points", "upright", "level", "boundary")

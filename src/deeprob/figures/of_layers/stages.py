@@ -1,4 +1,4 @@
-"""The plane inside a network: its points, a grid and the boundary after each stage, projected to two dimensions."""
+"""The input plane after each stage of a network: points, a grid and the boundary, projected to two dimensions."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -21,13 +21,13 @@ from deeprob.figures.of_layers.tracing import trace
 INPUT, SCORES = "input", "scores"
 
 MOST = 10_000
-"""The most training points."""
+"""The most training points that are moved through a network."""
 
 SAMPLES = 400
-"""The number of points per grid line: enough for a sharp fold."""
+"""The number of points per grid line. It is large enough to show sharp folds."""
 
 JUMP = 0.5
-"""A line is torn where a feature changes by more than this many standard deviations from one point to the next."""
+"""A line has a gap where a feature changes by more than this many standard deviations from one point to the next."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Projection:
     Attributes
     ----------
     centre, axes
-        (H,) and (H, 2): values (…, H) are projected to (values − centre) · axes.
+        The centre (H,) and the axes (H, 2). Values (…, H) are projected to (values − centre) · axes.
     labels
         The names of the two coordinates.
     by_unit
-        Whether the coordinates are units themselves.
+        Whether each coordinate is one unit.
     """
 
     centre: Tensor
@@ -63,14 +63,17 @@ class Stage:
     name
         ``input``, ``linear 1``, ``relu 1``, …, ``scores``.
     train
-        The training points after the stage (N, H) and their classes, in random order. So the first points are a
-        sample of all classes.
+        The training points after the stage (N, H) and their classes. The order is random, so that the first points are
+        a sample of all classes.
     projection
         The projection of the stage to the plane.
-    points, grid, boundary
-        Projected coordinates of the training points (N, 2), of the grid lines (L, S, 2) and of the pieces of the
-        boundary (m, 2). The first half of the grid lines have a constant x₁, the others a constant x₂. Lines are NaN
-        where features are torn.
+    points
+        The projected training points (N, 2).
+    grid
+        The projected grid lines (L, S, 2). The first half of the lines have a constant x₁, the others a constant x₂.
+        NaN marks a gap in a line.
+    boundary
+        The projected pieces (m, 2) of the boundary. NaN marks a gap in a line.
     """
 
     name: str
@@ -82,7 +85,7 @@ class Stage:
 
 
 def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None = None) -> list[Stage]:
-    """Follow the plane of raw inputs through a run's features and model.
+    """Return the plane of raw inputs after each stage of a run's features and model.
 
     Parameters
     ----------
@@ -91,15 +94,15 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
     lines
         The number of grid lines in each direction.
     resolution
-        The number of points in each direction among which the boundary is traced.
+        The number of points in each direction of the grid on which the boundary is traced.
     units
-        The two units, counted from 1, that represent a hidden layer of more than two units. None takes the first two
-        principal components.
+        The two units, counted from 1, that are the axes of hidden layers with more than two units. If None, the axes
+        are the first two principal components.
 
     Returns
     -------
     list[Stage]
-        The input plane, the features if they change the inputs, and the stages of the model. With more than
+        The input plane, the features if they change the inputs, and the stages of the model. If there are more than
         `caps.CLASSES` classes, the stages have no boundary.
 
     Raises
@@ -134,7 +137,10 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
 
 
 def cut_of_stages(run: Run, most: int | None) -> str:
-    """Return which part is shown: the last `most` stages after the input (None for all), and whether boundaries are."""
+    """Return a text that says which stages are shown, and if boundaries are missing; empty if nothing is left out.
+
+    The last `most` stages after the input are shown, or all if `most` is None.
+    """
     total = len(stage_names(run)) - 1
     most = total if most is None else most
     drawn = "" if len(run.classes) <= caps.CLASSES else f"no boundary, for there are {len(run.classes):,} classes"
@@ -142,13 +148,16 @@ def cut_of_stages(run: Run, most: int | None) -> str:
 
 
 def stage_names(run: Run) -> list[str]:
-    """Return the names of the stages that `stages_of` finds."""
+    """Return the names of the stages that `stages_of` returns."""
     return [name for name, _ in stage_outcomes(run, [run.examples("train").inputs[:1].cpu()])]
 
 
 @torch.no_grad()
 def stage_outcomes(run: Run, pieces: Sequence[Tensor]) -> Iterator[tuple[str, list[Tensor]]]:
-    """Yield each stage's name and its values (…, H) in double precision for pieces (…, 2) of the raw plane."""
+    """Yield the name of each stage, and the values of its H units for each piece of the raw plane.
+
+    A piece (…, 2) gives values (…, H) in double precision.
+    """
     raw = torch.cat([piece.reshape(-1, 2) for piece in pieces])
     model = run.model
     training = model.training
@@ -174,13 +183,15 @@ def grid_lines(limits: Limits, lines: int) -> Tensor:
 
 
 def stack(places: Sequence[Tensor], targets: Tensor) -> None:
-    """Spread one coordinate into the plane, in place: the grid at 0, one row per class above it, boundaries across.
+    """Set the second coordinates of a stage that has only one unit, in place.
+
+    The grid lies at height 0. The points of each class form one row above the grid. Boundaries cross all rows.
 
     Parameters
     ----------
     places
-        Coordinates of points (N, 2), of the grid (L, S, 2) and of pieces of the boundary (m, 2). Their second
-        coordinates are 0 before the call.
+        The coordinates of the points (N, 2), of the grid (L, S, 2) and of the pieces of the boundary (m, 2). All
+        second coordinates are 0 before the call.
     targets
         The points' classes (N,).
     """
@@ -193,18 +204,19 @@ def stack(places: Sequence[Tensor], targets: Tensor) -> None:
 
 
 def tears(line: Tensor) -> Tensor:
-    """Return where lines (…, S, H) of standardised features jump: (…, S), True at the first point after a jump."""
+    """Return a mask (…, S) of lines (…, S, H) of standardised features: True at the first point after a jump."""
     jumps = line.diff(dim=-2).abs().amax(-1) > JUMP
     return torch.cat([torch.zeros_like(jumps[..., :1]), jumps], dim=-1)
 
 
 def project(name: str, train: Tensor, units: Sequence[int] | None = None) -> Projection:
-    """Return the projection of a stage to the plane, fitted to the training points after the stage (N, H).
+    """Return the projection of a stage to the plane. `train` holds the training points (N, H) after the stage.
 
-    One unit lies on a line, and two units are the coordinates. A wider hidden layer is shown by the two `units`, or by
-    its first two principal components if `units` is None. The largest weight of each component is positive. More than
-    two scores are always shown by principal components, without the mean of each point's scores, which decides nothing.
-    So three scores are shown without loss.
+    A single unit is the first coordinate. Two units are the two coordinates. A wider hidden layer is
+    shown by the two `units`, or by its first two principal components if `units` is None. In each component, the weight
+    of largest magnitude is positive. More than two scores are always shown by principal components, after the mean of
+    the scores of each point is subtracted. This mean does not change the predicted class. So three scores are shown
+    without loss.
 
     Raises
     ------
@@ -242,7 +254,10 @@ def unit_labels(name: str, first: int, second: int, width: int) -> tuple[str, st
 
 
 def frame_of(points: Tensor, margin: float = 0.1) -> Limits:
-    """Return the part of the plane to show around points (N, 2). A flat direction gets as much room as the other."""
+    """Return the part of the plane to show around points (N, 2).
+
+    A direction in which all points are equal gets as much room as the other direction.
+    """
     extent = points.amax(0) - points.amin(0)
     longest = extent.max().item() or 1.0
     room = torch.where(extent > 1e-6 * longest, margin * extent, longest / 2)
@@ -251,7 +266,7 @@ def frame_of(points: Tensor, margin: float = 0.1) -> Limits:
 
 
 def joined(pieces: Sequence[Tensor] | Tensor) -> Tensor:
-    """Return lines (m, 2) joined as one (M, 2), with NaN between them."""
+    """Return lines (m, 2) joined to one line (M, 2). NaN separates the original lines."""
     gap = torch.full((1, 2), torch.nan, dtype=torch.float64)
     return torch.cat([part for piece in pieces for part in (piece, gap)] or [gap])
 

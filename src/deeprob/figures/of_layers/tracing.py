@@ -1,4 +1,4 @@
-"""Boundaries as lines: traced on a grid, then moved to the places where the scores tie."""
+"""Boundaries between classes as lines. They are traced on a grid, then moved to points of equal scores."""
 
 from collections.abc import Callable
 
@@ -8,10 +8,13 @@ from torch import Tensor
 from deeprob.analysis.plane import Limits, boundary_fields, grid, margins, zero_lines
 
 HALVINGS = 12
-"""How often bisection halves the distance between two grid points to find the boundary between them."""
+"""The number of times that bisection halves the interval between two grid points to find the boundary in it."""
 
 NEAR = 1e-3
-"""A boundary point this near to a grid point stays there. The unit is the distance between two grid points."""
+"""A boundary point is not moved if its distance to a grid point is at most this.
+
+The unit is the distance between two grid points.
+"""
 
 
 def trace(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -> list[Tensor]:
@@ -27,8 +30,8 @@ def trace(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -
     Returns
     -------
     list[Tensor]
-        Lines (m, 2) of float64. Each point lies between two neighbours of the grid, where the two highest scores tie.
-        With more than two classes each line occurs twice, once for either class.
+        Lines (m, 2) of float64. Each point of a line lies between two neighbouring grid points, where the two highest
+        scores are equal. If there are more than two classes, each line occurs twice, once for each of its two classes.
     """
     left, right, bottom, top = limits
     lines, winners = [], []
@@ -47,23 +50,23 @@ def trace(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -
 def sharpened(
     scores: Callable[[Tensor], Tensor], points: Tensor, winners: Tensor, corner: Tensor, step: Tensor
 ) -> Tensor:
-    """Return boundary points moved along the edges of the grid to the places where their classes' margins are 0.
+    """Return boundary points, each moved along its edge of the grid to the point where the margin of its class is 0.
 
-    Linear interpolation between corners of the grid is wrong where scores bend, and a later layer would magnify that.
+    Linear interpolation between grid points has an error where scores bend, and later layers would magnify this error.
 
     Parameters
     ----------
     scores
         A function from points (N, 2) to scores (N, C).
     points, winners
-        Points (M, 2) on edges of the grid, and the class (M, 1) whose margin changes its sign there.
+        The points (M, 2), which lie on edges of the grid, and the class (M, 1) whose margin changes its sign there.
     corner, step
         The grid's first point (2,), and the distances (2,) between its columns and between its rows.
 
     Returns
     -------
     Tensor
-        (M, 2) of float64.
+        The moved points (M, 2) of float64.
     """
 
     def positive(places: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A film of feature space: the plane bending from the input to the scores, layer by layer."""
+"""A film of feature space: the plane bends layer by layer, from the input to the scores."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,25 +38,25 @@ DPI = 120
 """The film's dots per inch."""
 
 EDGE = 1.12
-"""A frame shows [−1.12, 1.12]². The points lie in [−1, 1]²."""
+"""A frame shows the square [−EDGE, EDGE]². The points lie in [−1, 1]²."""
 
 
 @register("figure", "warp_film")
 @dataclass(kw_only=True, slots=True)
 class WarpFilmConfig(FigureConfig):
-    """The plane bending from the input to the scores: a GIF in which points, grid and boundary move stage by stage.
+    """A GIF of the plane from the input to the scores: the points, the grid and the boundary move stage by stage.
 
-    Each stage is drawn as in ``feature_space``, but turned or mirrored to align with the stage before, and scaled to
-    fill the frame. The still picture shows the stages side by side.
+    Each stage is drawn as in ``feature_space``. In addition, it is turned or mirrored to align with the stage before,
+    and scaled to fill the frame. The still picture shows the stages side by side.
 
     Attributes
     ----------
     frames
-        The number of pictures between one stage and the next.
+        The number of pictures between two stages.
     fps
         The number of pictures per second.
     hold
-        The time for which each stage stands still, in seconds.
+        The time for which the film stops at each stage, in seconds.
     pixels
         The width and height of the film, in pixels.
     points
@@ -64,7 +64,7 @@ class WarpFilmConfig(FigureConfig):
     lines
         The number of lines of the grid in each direction.
     resolution
-        The number of points in each direction among which the boundary is traced.
+        The number of points in each direction of the grid on which the boundary is traced.
     """
 
     frames: int = number(12, minimum=0, maximum=1000)
@@ -76,11 +76,11 @@ class WarpFilmConfig(FigureConfig):
     resolution: int = number(200, minimum=2, maximum=5000)
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         return needs_classes_of_the_plane(run)
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height of the still picture in inches."""
+        """Return the width and the height of the still picture in inches."""
         rows, columns = stage_grid(min(len(stage_names(run)), 1 + caps.STAGES))
         return 2.4 * columns, 2.7 * rows + legend_height(run.classes, columns)
 
@@ -97,17 +97,17 @@ class WarpFilmConfig(FigureConfig):
         legend(canvas, run, columns)
 
     def _stages(self, run: Run) -> list[Stage]:
-        """Return the stages to show: the input, and the last stages after it."""
+        """Return the stages to show: the input, and the last `caps.STAGES` stages after it."""
         first, *others = stages_of(run, self.lines, self.resolution)
         return [first, *others[-caps.STAGES :]]
 
     def _frames(self, run: Run) -> int:
-        """Return the number of pictures between two stages: `frames`, or fewer if a film of this size holds fewer."""
+        """Return the number of pictures between two stages: `frames`, or fewer if the film has too many pixels."""
         ways = min(len(stage_names(run)) - 1, caps.STAGES)
         return min(self.frames, int(caps.FILM / self.pixels**2 / ways))
 
     def cut(self, run: Run) -> str:
-        """Return which part of the film is shown if limits leave something out."""
+        """Return a text that says which part of the film is shown; empty if limits leave nothing out."""
         frames = some_of(self._frames(run), self.frames, "pictures between two stages")
         return in_words(cut_of_stages(run, caps.STAGES), frames)
 
@@ -121,18 +121,18 @@ class WarpFilmConfig(FigureConfig):
             below = class_row(figure, run.classes)
             make_legible(figure)
             canvas.draw()
-            still = canvas.copy_from_bbox(figure.bbox)  # the part that is the same in all frames
+            still = canvas.copy_from_bbox(figure.bbox)  # the background, which is the same in all frames
             axes = figure.add_axes((0.06, below + 0.07, 0.9, 0.85 - below))
             screen = SceneScreen(axes, targets)
         for scene, seconds in played(scenes, self._frames(run), self.hold, 1 / self.fps):
-            with mpl.rc_context(STYLE):  # left before each yield, so that other figures do not get this style
+            with mpl.rc_context(STYLE):  # it ends before each yield, so that other figures do not get this style
                 screen.show(scene)
                 canvas.restore_region(still)
                 axes.draw(canvas.get_renderer())
             yield np.asarray(canvas.buffer_rgba())[..., :3].copy(), seconds
 
     def save(self, run: Run | None, folder: Path) -> Path:
-        """Write the film of one run into a folder, and return the file."""
+        """Write the film of one run into a folder, and return the path of the file."""
         assert run is not None
         path = folder / f"{name_of(self)}.gif"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,12 +140,12 @@ class WarpFilmConfig(FigureConfig):
         return path
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row: each takes the whole width."""
+        """Return the number of panels per row: 1, since a panel takes the whole width."""
         return 1
 
 
 def class_row(figure: Figure, classes: Sequence[str]) -> float:
-    """Draw the legend of classes at the bottom of a square figure, and return its share of the height."""
+    """Draw the legend of classes at the bottom of a square figure. Return the share of the height that it takes."""
     marks = class_marks(classes)
     columns = max(1, min(len(marks), 5))
     figure.legend(handles=marks, loc="lower center", ncols=columns, fontsize=7, handletextpad=0)
@@ -160,7 +160,7 @@ class SceneScreen:
     axes
         The axes to draw on.
     targets
-        The classes (n,) of the points to show, which are the first n points of a scene.
+        The classes (n,) of the points to show. These are the first n points of each scene.
     """
 
     def __init__(self, axes: Axes, targets: Tensor) -> None:
@@ -175,7 +175,7 @@ class SceneScreen:
         self.cloud = cloud(axes, torch.zeros(self.shown, 2), targets)
 
     def show(self, scene: Scene) -> None:
-        """Show a scene in place of the one before."""
+        """Show a scene instead of the scene before it."""
         self.axes.set_title(scene.title)
         label_axes(self.axes, *scene.labels)
         self.upright.set_data(*scene.upright.T)

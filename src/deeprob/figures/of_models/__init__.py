@@ -1,1 +1,1 @@
-"""Figures of a model: its units, its weights, its predictions."""
+"""Figures of a model: its units, its weights and its predictions."""

@@ -22,7 +22,7 @@ from deeprob.models import Model
 from deeprob.models.activations import ACTIVATIONS
 
 SATURATED = 0.05
-"""A value is saturated if the derivative there is less than this share of the function's largest derivative."""
+"""A value is saturated if the derivative at it is less than this share of the function's largest derivative."""
 
 
 @register("figure", "activation_statistics")
@@ -33,9 +33,9 @@ class ActivationStatisticsConfig(FigureConfig):
     Attributes
     ----------
     split
-        The split that the examples are from.
+        The split from which the examples are taken.
     examples
-        The most examples that are used. They are taken at even distances.
+        The most examples that are used. They are taken from the split at even distances.
     bins
         The number of bars of a histogram.
     """
@@ -45,16 +45,16 @@ class ActivationStatisticsConfig(FigureConfig):
     bins: int = number(40, minimum=1, maximum=1000)
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         return "" if len(run.model.linear_layers) > 1 else "needs a hidden layer, and the run's model has none"
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         layers = min(len(run.model.linear_layers) - 1, caps.LAYERS)
         return 2.8 * min(layers, 3), 2.7 * -(-layers // 3)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the panel of a run."""
         inputs = run.features_of(self.split, slice(None, None, -(-len(run.examples(self.split)) // self.examples)))
         layers = list(hidden_layers(run.model, inputs))
         layers = [layers[place] for place in evenly(len(layers), caps.LAYERS)]
@@ -69,26 +69,27 @@ class ActivationStatisticsConfig(FigureConfig):
             axes.set_ylabel("share of values")
 
     def cut(self, run: Run) -> str:
-        """Return how many of the hidden layers are shown; empty if all are."""
+        """Return a text that says how many hidden layers are shown; empty if all are shown."""
         layers = len(run.model.linear_layers) - 1
         return some_of(len(evenly(layers, caps.LAYERS)), layers, "hidden layers", "at even distances")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row: fewer if a run has several hidden layers."""
+        """Return the number of panels per row. It is smaller if a run has several hidden layers."""
         return max(1, 3 // max(len(run.model.linear_layers) - 1 for run in runs.values()))
 
 
 class Layer(NamedTuple):
-    """A hidden layer on some examples.
+    """The activations of a hidden layer on some examples, and their derivatives.
 
     Attributes
     ----------
     name
-        Such as ``relu 1``.
+        The name of the layer, such as ``relu 1``.
     activations
         The activations (N, U) of U units.
     slopes
-        The derivatives (N, U·P) of each unit by its sum, or by each of the P sums of a maxout unit.
+        The derivative (N, U·P) of each activation by the sum before the activation function. A maxout unit has one
+        derivative for each of its P sums. For all other units, P = 1.
     """
 
     name: str
@@ -108,22 +109,23 @@ class Layer(NamedTuple):
 def activation_statistics(model: Model, inputs: Tensor) -> dict[str, dict[str, float]]:
     """Return three shares in [0, 1] for each hidden layer, under the name of its stage.
 
-    ``dead`` is the share of units that learn from no example, since the derivative by their sum is always 0: ReLUs that
-    are never positive, and pieces of a maxout unit that are never the largest. ``saturated`` is the share of values at
-    which the derivative is less than 5 % of its maximum. ``zero`` is the share of values that are exactly 0.
+    ``dead`` is the share of units that learn from no example, since the derivative by their weighted sum is always 0.
+    Examples are ReLUs that are never positive, and pieces of a maxout unit that are never the largest. ``saturated``
+    is the share of values at which the derivative is less than 5 % of its maximum. ``zero`` is the share of values
+    that are exactly 0.
 
     Parameters
     ----------
     model
-        The model. A linear model has no hidden layer and gives an empty dict.
+        The model. For a linear model, which has no hidden layer, the result is an empty dict.
     inputs
-        The features (N, …) that the model sees.
+        The features (N, …) that are the inputs of the model.
     """
     return {layer.name: layer.shares() for layer in hidden_layers(model, inputs)}
 
 
 def hidden_layers(model: Model, inputs: Tensor) -> Iterator[Layer]:
-    """Yield the hidden layers on examples (N, …), in evaluation mode: without noise and with running means."""
+    """Yield the hidden layers on examples (N, …). The model is in evaluation mode: no noise, and running means."""
     stages = differentiable_stages(model, inputs)
     for (_, sums), (name, activations) in zip(stages[::2], stages[1::2], strict=False):
         if name != "scores":
@@ -140,7 +142,7 @@ def steepest(name: str) -> float:
 
 
 def layer_title(layer: Layer) -> str:
-    """Return a title with a layer's name, its width, and the shares that matter for its activation."""
+    """Return a title with the name and the width of a layer, and the shares that matter for its activation."""
     name, shares = layer.name.split()[0], {key: f"{100 * share:.1f} %" for key, share in layer.shares().items()}
     if name == "relu":
         found = f"dead units: {shares['dead']}\nzeros (not drawn): {shares['zero']}"

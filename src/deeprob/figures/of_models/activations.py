@@ -1,4 +1,4 @@
-"""The activation functions and their derivatives, on one sheet."""
+"""A sheet that shows all activation functions and their derivatives."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from deeprob.models.activations import ACTIVATIONS, maxout
 MAXOUT = "max(w₁x + b₁, w₂x + b₂, …)"
 
 PIECES = ((-0.9, -0.3), (0.3, 0.9), (1.1, -0.3))
-"""Weight and bias of each line of the maxout function on the sheet."""
+"""The weight and the bias of each piece of the maxout function on the sheet."""
 
 COLUMNS = 3
 
@@ -40,7 +40,7 @@ class ActivationsConfig(FigureConfig):
     reach: float = number(3.0, above=0, maximum=6)
 
     def size(self, run: Run | None) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         return 8.3, 2.1 * -(-(len(ACTIVATIONS) + 1) // COLUMNS)
 
     def draw(self, run: Run | None) -> Figure:
@@ -81,9 +81,10 @@ def derivative(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def draw_function(axes: Axes, function: Callable[[Tensor], Tensor], reach: float, samples: int = 800) -> None:
-    """Draw a function and its derivative, each named at its right end. A jump of the derivative is drawn as a gap.
+    """Draw a function and its derivative, and write the name of each curve at its right end.
 
-    An even number of `samples` leaves out 0, where most jumps of derivatives are.
+    Where the derivative jumps, its curve has a gap. If the number of `samples` is even, 0 is not one of them. Most
+    jumps of derivatives are at 0.
     """
     x = torch.linspace(-reach, reach, samples, dtype=torch.float64)
     slope = derivative(function, x)

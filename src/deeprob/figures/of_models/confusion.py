@@ -1,4 +1,4 @@
-"""Confusion matrices: which classes a model confuses, and each class's accuracy."""
+"""Confusion matrices, which show the classes that a model confuses, and the accuracy of each class."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -20,19 +20,21 @@ from deeprob.figures.caps import some_of
 from deeprob.figures.style import INK, LETTER, SEQUENTIAL, breadth, palette_color, shortened
 
 NUMBERED, NAMED = 20, 40
-"""The most classes for which there is room for numbers in the cells, and for the names of classes."""
+"""The most classes whose cells have room for numbers, and the most classes whose names fit beside the matrix."""
 
 LONGEST = 24
 """The most letters of a class's name that are shown."""
 
 SHADE = PowerNorm(0.6, vmin=0, vmax=100)
-"""Maps a share in % to a place in the color map, so that a mistake that matters is not pale."""
+"""A map from a share in % to a position in the color map. It makes shares of a few % clearly visible."""
 
 
 @register("figure", "confusion")
 @dataclass(kw_only=True, slots=True)
 class ConfusionConfig(FigureConfig):
-    """One row per true class and one column per predicted class, in % of the row, with each class's accuracy.
+    """The confusion matrix with one row per true class and one column per predicted class, and each class's accuracy.
+
+    Each cell is a share of the examples of its row, in %.
 
     Attributes
     ----------
@@ -45,11 +47,11 @@ class ConfusionConfig(FigureConfig):
     split: str = choice("test", among=SPLITS)
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         return needs_classes(run)
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         classes = sorted(run.classes, key=breadth)[-shown_count(run) :]
         names, side = shown_names(classes), matrix_side(len(classes))
         longest = max(map(breadth, names), default=0) * LETTER
@@ -58,7 +60,7 @@ class ConfusionConfig(FigureConfig):
         return longest + side + beside, side + below + 0.9
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the panel of a run."""
         targets, predicted = run.examples(self.split).targets.cpu(), run.scores(self.split).argmax(1).cpu()
         places = most_confused(predicted, targets, len(run.classes), shown_count(run))
         classes = [run.classes[place] for place in places.tolist()]
@@ -76,36 +78,36 @@ class ConfusionConfig(FigureConfig):
         axes.set_title(f"{100 * right:.1f} % right ({self.split})")
 
     def cut(self, run: Run) -> str:
-        """Return how many of the classes are shown; empty if all are."""
+        """Return a text that says how many classes are shown; empty if all are shown."""
         return some_of(shown_count(run), len(run.classes), "classes", "those most often taken for each other")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row: two, since they are wide."""
+        """Return the number of panels per row: 2, since panels are wide."""
         return 2
 
 
 def needs_classes(run: Run) -> str:
-    """Return why a figure of classes cannot show a run; empty if it can."""
+    """Return the reason why a figure of classes cannot show `run`; empty if it can."""
     return "" if run.classes else "needs classes, and the run predicts numbers"
 
 
 def shown_count(run: Run) -> int:
-    """Return how many of a run's classes are shown: all, or if there are too many, as many as have room for numbers."""
+    """Return the number of classes that are shown: all, or `NUMBERED` if there are too many for one matrix."""
     return len(run.classes) if len(run.classes) <= caps.CLASSES else min(NUMBERED, caps.CLASSES)
 
 
 def most_confused(predicted: Tensor, targets: Tensor, classes_count: int, most: int) -> Tensor:
-    """Return up to `most` classes (K,) in ascending order: those that are confused most often.
+    """Return the classes (K,) that are confused most often, at most `most`, in ascending order.
 
-    Pairs of classes are added from the most confused pair on. Example: of the classes 0, 1, 2, if the only mistake is
-    a 2 predicted as 1, the two classes are 1 and 2.
+    Pairs of classes are added, and the pair that is confused most often is added first. Example: there are the classes
+    0, 1 and 2, and the only mistake is a 2 that is predicted as 1. If `most` is 2, the result is 1 and 2.
 
     Parameters
     ----------
     predicted, targets
         Predicted and true classes (N,).
     classes_count, most
-        The number of classes, and the most that are returned.
+        The number of classes, and the most classes that are returned.
     """
     if most >= classes_count:
         return torch.arange(classes_count)
@@ -119,7 +121,7 @@ def most_confused(predicted: Tensor, targets: Tensor, classes_count: int, most: 
 
 
 def confusion_matrix(predicted: Tensor, targets: Tensor, places: Tensor) -> Tensor:
-    """Count how often each of some classes is predicted as each of them.
+    """Return the confusion matrix of some of the classes, as counts.
 
     Parameters
     ----------
@@ -142,14 +144,18 @@ def confusion_matrix(predicted: Tensor, targets: Tensor, places: Tensor) -> Tens
 
 
 def shares(counts: Tensor, totals: Tensor) -> Tensor:
-    """Return counts (K, K) in % of each row's total (K,) as float64. The row of a class without examples is 0."""
+    """Return counts (K, K) as shares in % of the total of their row, in float64.
+
+    `totals` (K,) holds the number of examples per class. If a class has no examples, its row is 0.
+    """
     return 100 * counts.double() / totals[:, None].clamp(min=1)
 
 
 def matrix(axes: Axes, counts: Tensor, classes: Sequence[str], examples: Tensor) -> AxesImage:
     """Draw counts (K, K) as shaded cells, with numbers and names if there is room for them.
 
-    A cell is the share of all `examples` (K,) of its true class, also of those predicted as a class that is not shown.
+    `examples` (K,) holds the number of examples per class. A cell is a share of all examples of its true class. They
+    include examples that are predicted as a class that is not shown.
     """
     values, names = shares(counts, examples), shown_names(classes)
     totals = examples.tolist()
@@ -176,7 +182,7 @@ def matrix(axes: Axes, counts: Tensor, classes: Sequence[str], examples: Tensor)
 
 
 def accuracy_bars(axes: Axes, counts: Tensor, examples: Tensor) -> None:
-    """Draw each class's accuracy as a bar to the right of its row of `matrix`. The parameters are those of `matrix`."""
+    """Draw the accuracy of each class as a bar to the right of its row. The parameters are those of `matrix`."""
     classes = len(counts)
     side = matrix_side(classes)
     accuracies = shares(counts, examples).diagonal().tolist()
@@ -192,7 +198,10 @@ def accuracy_bars(axes: Axes, counts: Tensor, examples: Tensor) -> None:
 
 
 def cell_text(share: float, classes: int) -> str:
-    """Return the text of a cell, a share in %: empty for 0, never rounded to 0 or 100, a decimal for few classes."""
+    """Return the text of a cell, which is a share in %.
+
+    The text of 0 is empty. A share is never rounded to 0 or 100. With at most 5 classes, it has one decimal.
+    """
     if share in (0, 100):
         return "100" if share else ""
     least = 0.1 if classes <= 5 else 1
@@ -217,5 +226,5 @@ def is_slanted(names: Sequence[str]) -> bool:
 
 
 def matrix_side(classes: int) -> float:
-    """Return the matrix's side in inches."""
+    """Return the side of the matrix in inches."""
     return min(max(2.2, 0.46 * classes), 5.2)

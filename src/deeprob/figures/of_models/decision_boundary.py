@@ -24,7 +24,9 @@ from deeprob.figures.style import INK, breadth, equal_scales, palette_color, pla
 @register("figure", "decision_boundary")
 @dataclass(kw_only=True, slots=True)
 class DecisionBoundaryConfig(FigureConfig):
-    """Class regions of the plane of raw inputs, shaded by confidence, with their boundary and the data.
+    """The regions of the classes in the plane of raw inputs, with the boundaries between them and the data.
+
+    The color of a region is stronger where the model is more confident.
 
     Attributes
     ----------
@@ -43,21 +45,21 @@ class DecisionBoundaryConfig(FigureConfig):
     points: int = number(600, minimum=0)
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         return needs_classes_of_the_plane(run)
 
     def quick(self) -> Self:
-        """Return a version on a coarser grid."""
+        """Return a version with a coarser grid and fewer examples."""
         return dataclasses.replace(self, resolution=min(self.resolution, 120), points=min(self.points, 300))
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches, with the plane's own proportions."""
+        """Return the width and the height of the panel in inches. They follow the proportions of the plane."""
         left, right, bottom, top = limits = limits_of(run.examples("train").inputs)
         height = min(max((top - bottom) / (right - left), 0.4), 1.4) if equal_scales(limits) else 1.0
         return 4.2, 0.9 + 3.3 * height
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the panel of a run."""
         axes = canvas.subplots()
         examples = run.examples(self.split)
         limits = limits_of(run.examples("train").inputs)
@@ -69,7 +71,7 @@ class DecisionBoundaryConfig(FigureConfig):
 
 
 def needs_classes_of_the_plane(run: Run) -> str:
-    """Return why a figure of classes in the plane cannot show a run; empty if it can."""
+    """Return the reason why a figure of classes in the plane cannot show `run`; empty if it can."""
     if not run.classes:
         return "needs classes, and the run predicts numbers"
     shape = run.predictor.input_shape
@@ -79,8 +81,9 @@ def needs_classes_of_the_plane(run: Run) -> str:
 def draw_regions(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -> None:
     """Draw the regions of classes and the boundaries between them.
 
-    A region has the color of its class. The color is stronger where the model is surer. It is palest where all classes
-    are equally likely. With more than `caps.CLASSES` classes, boundaries are dark points of the grid instead of lines.
+    A region has the color of its class. The color is stronger where the model is more confident. It is palest where all
+    classes are equally likely. If there are more than `caps.CLASSES` classes, boundaries are dark points of the grid
+    instead of lines.
 
     Parameters
     ----------
@@ -111,7 +114,10 @@ def draw_regions(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits,
 
 
 def edges(winner: Tensor) -> Tensor:
-    """Return where a point on a grid (R, R) of classes has a different class to its right or above it, (R, R)."""
+    """Return a mask (R, R) of the points of a grid (R, R) whose neighbour to the right or above has another class.
+
+    `winner` holds the class of each point. The mask is True at these points.
+    """
     found = torch.zeros_like(winner, dtype=torch.bool)
     found[:, :-1] |= winner[:, :-1] != winner[:, 1:]
     found[:-1] |= winner[:-1] != winner[1:]
@@ -119,7 +125,7 @@ def edges(winner: Tensor) -> Tensor:
 
 
 def draw_boundaries(axes: Axes, values: Tensor, limits: Limits, ink: str) -> None:
-    """Draw the boundaries between classes. `values` are the scores (R², C) on a grid over a part of the plane."""
+    """Draw the boundaries between classes. `values` holds the scores (R², C) of the points of a grid over `limits`."""
     for field in boundary_fields(values):
         if field.min() < 0 < field.max():
             axes.contour(field.numpy(), levels=[0.0], extent=limits, colors=ink, linewidths=1.2)

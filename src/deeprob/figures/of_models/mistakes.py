@@ -1,4 +1,4 @@
-"""The worst mistakes: the examples on which a model is sure, but wrong."""
+"""The worst mistakes: the examples that a model gets wrong with high confidence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from deeprob.figures.of_models.decision_boundary import class_legend, draw_regio
 from deeprob.figures.style import FAINT, INK, PALE, palette_color, plane_axes, shortened
 
 TOP = 3
-"""The most classes on a card."""
+"""The most classes whose probabilities stand on a card."""
 
 ROW, LINE, GAP, HEAD = 8.16, 0.155, 0.16, 0.4
 """In inches: the width of a row of cards, the height of a line, the gap after a card, and the height of the title."""
@@ -30,10 +30,10 @@ ROW, LINE, GAP, HEAD = 8.16, 0.155, 0.16, 0.4
 @register("figure", "mistakes")
 @dataclass(kw_only=True, slots=True)
 class MistakesConfig(FigureConfig):
-    """The worst mistakes: the wrong class has the largest lead in probability over the right class.
+    """The worst mistakes: the predicted class has a much larger probability than the right class.
 
-    Points of the plane are ringed. Pictures are drawn on cards with probabilities. Other inputs have cards with their
-    numbers.
+    Mistakes are sorted by the difference of these two probabilities. Points of the plane are marked by rings.
+    Pictures are drawn on cards with probabilities. For other inputs, a card shows the number of the example.
 
     Attributes
     ----------
@@ -47,18 +47,18 @@ class MistakesConfig(FigureConfig):
     count: int = number(24, minimum=1, maximum=600)
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         return needs_classes(run)
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches, with room for the most mistakes that can be shown."""
+        """Return the width and the height in inches, with room for the most mistakes that can be shown."""
         if is_plane(run):
             return 4.8, 4.7
         picture = is_pictures(run)
         return ROW, HEAD + -(-self._most(run) // columns_of(picture)) * card_height(picture)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the panel of a run."""
         examples = run.examples(self.split)
         scores = run.scores(self.split).cpu()
         wrong = mistakes(scores, examples.targets.cpu())
@@ -77,17 +77,17 @@ class MistakesConfig(FigureConfig):
             axes.set_title(remark, loc="right", fontsize=8, fontweight="normal", color=FAINT)
 
     def cut(self, run: Run) -> str:
-        """Return how many mistakes are shown at most, if that is less than `count`; else empty."""
+        """Return a text that says how many mistakes are shown at most; empty if `count` mistakes have room."""
         return some_of(self._most(run), self.count, "mistakes", "at most")
 
     def _most(self, run: Run) -> int:
-        """Return the most mistakes to show: `count`, or fewer if there is room for fewer cards."""
+        """Return the most mistakes that are shown: `count`, or fewer if there is room only for fewer cards."""
         picture = is_pictures(run)
         room = columns_of(picture) * rows_within(card_height(picture), 2 * HEAD)
         return self.count if is_plane(run) else min(self.count, room)
 
     def draw(self, run: Run | None) -> Figure:
-        """Return the figure of one run, no taller than its mistakes need."""
+        """Return the figure of one run. It is only as high as the mistakes of the run need."""
         figure = FigureConfig.draw(self, run)
         if run is not None and not is_plane(run):
             below = figure.get_figheight() - self.size(run)[1]
@@ -95,22 +95,22 @@ class MistakesConfig(FigureConfig):
         return figure
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row. A row of cards takes the whole width."""
+        """Return the number of panels per row: 4 planes, or 1 panel of cards, which takes the whole width."""
         return 4 if is_plane(next(iter(runs.values()))) else 1
 
 
 def is_plane(run: Run) -> bool:
-    """Return whether inputs are points of the plane."""
+    """Return whether the inputs of a run are points of the plane."""
     return run.predictor.input_shape == (2,)
 
 
 def is_pictures(run: Run) -> bool:
-    """Return whether inputs are pictures."""
+    """Return whether the inputs of a run are pictures."""
     return len(run.predictor.input_shape) == 3
 
 
 def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
-    """Return the examples that a model gets wrong, the worst mistake first.
+    """Return the examples that a model gets wrong. The worst mistake comes first.
 
     Parameters
     ----------
@@ -122,7 +122,8 @@ def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Indices (M,) int64 of the M mistakes, sorted by the probability of the wrong class minus that of the right one.
+        The indices (M,) of the M mistakes, as int64. They are sorted by the probability of the predicted class minus
+        the probability of the right class, from the largest difference to the smallest.
     """
     places = (scores.argmax(1) != targets).nonzero().squeeze(1)
     leads = [lead(scores[some], targets[some]) for some in torch.split(places, max(1, caps.NUMBERS // scores.shape[1]))]
@@ -130,13 +131,16 @@ def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 def lead(scores: Tensor, targets: Tensor) -> Tensor:
-    """Return the largest probability minus that of the right class, (n,), for scores (n, C)."""
+    """Return the largest probability minus the probability of the right class (n,), for scores (n, C)."""
     probabilities = scores.double().softmax(1)
     return probabilities.amax(1) - probabilities.gather(1, targets[:, None]).squeeze(1)
 
 
 def plane(axes: Axes, run: Run, examples: Examples, shown: Tensor) -> None:
-    """Draw the model's regions and examples, and ring the examples `shown`, in the color of their true class."""
+    """Draw the regions of the model and the examples, and mark the examples `shown` by rings.
+
+    An example has the color of its true class. `shown` holds indices of examples.
+    """
     limits = limits_of(examples.inputs.cpu())
     draw_regions(axes, run, limits, resolution=300)
     scatter(axes, examples)
@@ -148,12 +152,15 @@ def plane(axes: Axes, run: Run, examples: Examples, shown: Tensor) -> None:
 
 
 def columns_of(picture: bool) -> int:
-    """Return how many cards are in a row. Cards without a picture are wider, for longer names."""
+    """Return the number of cards per row. Cards without a picture are wider, so that longer names fit."""
     return 6 if picture else 4
 
 
 def card_height(picture: bool) -> float:
-    """Return a card's height in inches: a line, a picture or another line, `TOP` bars, and the gap."""
+    """Return the height of a card in inches, with the gap below it.
+
+    A card has a line, a picture or another line, and `TOP` bars.
+    """
     return LINE * (TOP + 1) + (ROW / columns_of(picture) - GAP if picture else LINE) + 0.06 + GAP
 
 
@@ -167,13 +174,13 @@ def cards(
     axes
         The axes to draw on.
     examples, numbers
-        The M examples, and their numbers in the split.
+        The M examples, and the number of each example in the split.
     probabilities
         The probabilities (M, C) of the classes.
     classes
         The classes' names.
     picture
-        Whether inputs are pictures (M, 3, H, W). If not, cards show the numbers of the examples.
+        Whether inputs are pictures (M, 3, H, W). If not, a card shows the number of its example.
     """
     columns, height = columns_of(picture), card_height(picture)
     width, rows = ROW / columns - GAP, -(-len(examples) // columns)
@@ -203,7 +210,7 @@ def cards(
 
 
 def line(axes: Axes, sides: tuple[float, float], top: float, name: str, probability: float, weight: str) -> None:
-    """Write a class at the left end of a card's line, and its probability at the right end."""
+    """Write the name of a class at the left end of a line of a card, and its probability at the right end."""
     left, right = sides
     y, name = top + LINE / 2, shortened(name, int((right - left - 0.3) / 0.068))
     axes.text(left, y, name, fontsize=7, fontweight=weight, va="center_baseline")
@@ -211,7 +218,7 @@ def line(axes: Axes, sides: tuple[float, float], top: float, name: str, probabil
 
 
 def show(axes: Axes, picture: Tensor, left: float, top: float, side: float) -> None:
-    """Draw a picture (3, H, W) in the middle of a square, as large as it fits."""
+    """Draw a picture (3, H, W) in the middle of a square, as large as the square allows."""
     height, width = (size * side / max(picture.shape[1:]) for size in picture.shape[1:])
     left, top = left + (side - width) / 2, top + (side - height) / 2
     axes.imshow(picture.permute(1, 2, 0).numpy(), extent=(left, left + width, top + height, top))

@@ -1,4 +1,4 @@
-"""Banks of templates of pictures: the choice of units, their order and their captions."""
+"""Functions that make banks of templates of pictures: they choose units, sort them and write captions."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from deeprob.figures.of_models.units import recombined
 from deeprob.figures.style import shortened
 
 ROW, MOST = 12, 64
-"""The default numbers of pictures of units: in the row of a class, and in all."""
+"""The default number of pictures in the row of a class, and in a whole bank of units."""
 
 
 def bank_of_classes(v: Tensor, names: Sequence[str]) -> Bank:
-    """Return the bank of the templates (C, 1, 3, H, W) of classes, under their names."""
+    """Return the bank of the templates (C, 1, 3, H, W) of classes. The name of a class stands above its template."""
     rows = -(-len(v) // (5 if len(v) <= 15 else 10))
     columns = -(-len(v) // rows)
     letters = int(min(TALLEST * v.shape[4] / v.shape[3], WIDTH / columns) / 0.078)
@@ -23,18 +23,20 @@ def bank_of_classes(v: Tensor, names: Sequence[str]) -> Bank:
 
 
 def overview(v: Tensor, weights: Tensor, names: Sequence[str], most: int | None, two_layers: bool) -> Bank:
-    """Return a bank with one row per class: the units that feed it most, after the sum of all templates by W₂.
+    """Return a bank with one row per class, which shows the units that feed the class most.
+
+    If the network has two layers, the sum of all templates, weighted by W₂, comes first in each row.
 
     Parameters
     ----------
     v, weights
-        Templates (U, P, 3, H, W), and how much each unit feeds each class (C, U).
+        The templates (U, P, 3, H, W) of the units, and the strengths (C, U) with which units feed classes.
     names
         The names of the classes.
     most
-        The most units per class. None takes as many as give `ROW` pictures.
+        The most units per class. If None, a row has about `ROW` pictures of units.
     two_layers
-        Whether `weights` are W₂. If not, there is no sum.
+        Whether the network has two layers, so that `weights` is W₂. If not, rows have no sum.
     """
     order = weights.argsort(dim=1, descending=True, stable=True)[:, : most or max(1, ROW // v.shape[1])]
     rows = [[Tile(picture(v[unit])) for unit in row] for row in order.tolist()]
@@ -51,9 +53,10 @@ def overview(v: Tensor, weights: Tensor, names: Sequence[str], most: int | None,
 def bank_of_units(
     v: Tensor, weights: Tensor, names: Sequence[str], cls: int | None, most: int | None, two_layers: bool
 ) -> Bank:
-    """Return a bank of the units that feed a class most, or feed any class most if `cls` is None.
+    """Return a bank of the units that feed the class `cls` most. If `cls` is None, each unit counts for its best class.
 
-    `most` is the most units in all; None takes as many as give `MOST` pictures. The others are as in `overview`.
+    `most` is the most units in the bank. If None, the bank has about `MOST` pictures. The other parameters are those of
+    `overview`.
     """
     strongest, fed = weights.max(0)
     by = strongest if cls is None else weights[cls]
@@ -72,7 +75,7 @@ def bank_of_units(
 
 
 def in_rows(tiles: Sequence[Tile], columns: int) -> list[Sequence[Tile]]:
-    """Return tiles in rows of `columns` tiles."""
+    """Return tiles as rows of up to `columns` tiles."""
     return [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
 
 

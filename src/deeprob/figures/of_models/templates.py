@@ -1,4 +1,4 @@
-"""Templates: the inputs that each class, or each unit of the first layer, responds to."""
+"""Templates: the inputs to which each class, or each unit of the first layer, responds most."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ from deeprob.figures.of_models.units import first_layer, mean_derivatives
 from deeprob.figures.style import DIVERGING, FAINT, INK, LETTER, breadth, palette_color, plane_axes, shortened
 
 LINES, NAMED = 24, 32
-"""The default numbers of units: on the plane, and as rows of a table. Up to `NAMED` rows and columns have names."""
+"""The default number of units on the plane, and of rows in a table. Up to `NAMED` rows and columns have names."""
 
 WRITTEN = 12
-"""The most columns of a table in which weights are written as numbers too."""
+"""The most columns of a table whose cells also show the weights as numbers."""
 
 SAMPLE = 1000
-"""About how many training examples give the order of the units in deeper networks."""
+"""The approximate number of training examples from which the order of units in deeper networks is computed."""
 
 
 @register("figure", "templates")
@@ -40,20 +40,21 @@ SAMPLE = 1000
 class TemplatesConfig(FigureConfig):
     """The template of each class in a linear model, or the first-layer templates of a network.
 
-    For pictures, templates are pictures. A weight of 0 is mid-grey. Weights are divided by the pixels' deviation, since
-    the model sees standardised pixels. For points of the plane, templates are arrows, with the lines wᵀx + b = 0. For
-    anything else, they are the rows of a table, with the column names of the data. A network's units are ordered by how
-    much they feed a class: by their weights in W₂, or in deeper networks by the mean derivative of the class's score by
-    the unit's activation, over training examples.
+    If inputs are pictures, templates are pictures, and a weight of 0 is mid-grey. Weights are divided by the standard
+    deviation of the pixels, since the model sees standardised pixels. If inputs are points of the plane, templates are
+    arrows, with the lines wᵀx + b = 0. Otherwise, templates are the rows of a table, with the column names of the data.
+    The units of a network are sorted, and those that feed a class most come first. In a network of two layers, a unit
+    feeds a class by its weight in W₂. In deeper networks, it feeds a class by the mean derivative of the class's score
+    by the unit's activation, over training examples.
 
     Attributes
     ----------
     cls
-        The class whose template or units are shown. null shows all classes. Example: ``figure=templates
+        The class whose template or units are shown. If null, all classes are shown. Example: ``figure=templates
         figure.cls=cats``.
     units
-        The most units that are shown. null takes 12 pictures per class, 64 in all, 24 lines on the plane, or 32
-        rows of a table.
+        The most units that are shown. If null, the limit depends on the kind of panel: 12 pictures per class, 64
+        pictures if rows are not classes, 24 units on the plane, or 32 rows of a table.
     points
         The most training examples that are shown on the plane. 0 shows none.
     """
@@ -65,7 +66,7 @@ class TemplatesConfig(FigureConfig):
     points: int = number(600, minimum=0)
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         if run.predictor.input_shape != (2,):
             return ""
         if not run.config.features.unchanged:
@@ -75,11 +76,14 @@ class TemplatesConfig(FigureConfig):
         return ""
 
     def watched(self, run: Run) -> bool:
-        """Return whether the figure is drawn while the run trains: not on the plane, where the boundary shows more."""
+        """Return whether the figure is drawn by default while the run trains.
+
+        It is not drawn on the plane, where the figure of the decision boundary shows more.
+        """
         return self.live and run.predictor.input_shape != (2,)
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         if run.predictor.input_shape == (2,):
             return 4.4, 4.5
         if sees_pixels(run):
@@ -92,7 +96,7 @@ class TemplatesConfig(FigureConfig):
         return width, 1.4 + 0.2 * min(len(rows), NAMED) + 0.7 * LETTER * max(breadth(name) for name in names.values())
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the panel of a run."""
         axes = canvas.subplots()
         if run.predictor.input_shape == (2,):
             self._plane(axes, run)
@@ -102,11 +106,11 @@ class TemplatesConfig(FigureConfig):
             self._table(canvas, axes, run)
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row. All but planes take the whole width."""
+        """Return the number of panels per row: 4 planes, or 1 panel of another kind, which takes the whole width."""
         return 4 if next(iter(runs.values())).predictor.input_shape == (2,) else 1
 
     def _bank(self, run: Run) -> Bank:
-        """Return the bank of templates of a run on pictures."""
+        """Return the bank of templates of a run whose inputs are pictures."""
         v, _ = first_layer(run.model, run.predictor.features.standardize)
         v, scores = v.view(*v.shape[:2], *run.predictor.input_shape), self._scores(run)
         names = [score_names(run)[score] for score in scores]
@@ -119,16 +123,16 @@ class TemplatesConfig(FigureConfig):
         return bank_of_units(v, feeds(run, scores), names, cls, self._most(run), two_layers)
 
     def _scores(self, run: Run) -> list[int]:
-        """Return the scores that have templates or that order the units: the class `cls`, or the first scores."""
+        """Return the scores that are shown or by which units are sorted: the class `cls`, or the first scores."""
         cls = place_of(run, self.cls)
         return list(range(min(len(score_names(run)), caps.CLASSES))) if cls is None else [cls]
 
     def _most(self, run: Run) -> int | None:
-        """Return the most units to show by the option `units`, within the limits; None if it is null."""
+        """Return the option `units`, but at most as many units as the limits allow; None if the option is null."""
         return None if self.units is None else min(self.units, max(1, caps.UNITS // pieces_of(run)))
 
     def cut(self, run: Run) -> str:
-        """Return which part is shown if limits leave something out."""
+        """Return a text that says which part of a run is shown; empty if limits leave nothing out."""
         total, shown = len(score_names(run)), len(self._scores(run))
         what = "classes" if run.classes else "outputs"
         classes = some_of(shown, total, what, "the first") if self.cls is None else ""
@@ -137,7 +141,7 @@ class TemplatesConfig(FigureConfig):
         if not hidden(run):
             return in_words(classes, columns)
         units = run.model.linear_layers[0].weight.shape[0] // pieces_of(run)
-        if len(run.predictor.input_shape) == 3 and run.config.features.unchanged:  # pictures, which say it themselves
+        if len(run.predictor.input_shape) == 3 and run.config.features.unchanged:  # a bank's title names the units
             shown, wanted, which = self._most(run) or 0, min(units, self.units or 0), ""
         else:
             usual = LINES if run.predictor.input_shape == (2,) else max(1, NAMED // pieces_of(run))
@@ -145,7 +149,7 @@ class TemplatesConfig(FigureConfig):
         return in_words(some_of(shown, wanted, "units", which), f"units by {classes}" if classes else "", columns)
 
     def _plane(self, axes: Axes, run: Run) -> None:
-        """Draw a run on the plane."""
+        """Draw the templates of a run on the plane."""
         v, c = first_layer(run.model, run.predictor.features.standardize)
         scores = self._scores(run)
         if hidden(run):
@@ -182,7 +186,7 @@ class TemplatesConfig(FigureConfig):
         return w[units].flatten(0, 1), [f"unit {unit + 1}" for unit in units.tolist() for _ in range(w.shape[1])]
 
     def _columns(self, run: Run) -> dict[int, str]:
-        """Return column number → name, for at most `NAMED` columns: those with the largest weights."""
+        """Return column number → name for the columns with the largest weights, at most `NAMED` columns."""
         names, (rows, _) = columns_of_table(run), self._rows(run)
         largest = rows.abs().amax(0).argsort(descending=True, stable=True)[:NAMED].sort().values
         return {place: shortened(names[place], 24) for place in largest.tolist()} if names else {}
@@ -221,7 +225,7 @@ def hidden(run: Run) -> bool:
 
 
 def sees_pixels(run: Run) -> bool:
-    """Return whether a run's model sees the pixels of pictures."""
+    """Return whether the inputs of a run's model are the pixels of pictures."""
     return run.config.features.unchanged and len(run.predictor.input_shape) == 3
 
 
@@ -231,7 +235,7 @@ def score_names(run: Run) -> Sequence[str]:
 
 
 def place_of(run: Run, name: str | None) -> int | None:
-    """Return the position of a class.
+    """Return the position of the class `name` among the scores; None if `name` is None.
 
     Raises
     ------
@@ -245,12 +249,15 @@ def place_of(run: Run, name: str | None) -> int | None:
 
 
 def pieces_of(run: Run) -> int:
-    """Return how many pieces a unit of a run's first layer has. Only maxout units have more than one."""
+    """Return the number of pieces of each unit in a run's first layer. Only maxout units have more than one."""
     return getattr(run.model, "pieces", 1)
 
 
 def feeds(run: Run, scores: Sequence[int]) -> Tensor:
-    """Return how much each first-layer unit of a run feeds each of some scores (S, U)."""
+    """Return the strengths (S, U) with which the first-layer units of a run feed some scores.
+
+    In a network of two layers, they are the weights W₂. In deeper networks, they are mean derivatives.
+    """
     layers = run.model.linear_layers
     if len(layers) == 2:
         return layers[1].weight.detach().double().cpu()[scores]

@@ -1,4 +1,4 @@
-"""Units on the plane: the line where each unit is 0, and the direction in which it grows."""
+"""Units on the plane: the line on which each unit is 0, and the direction in which the unit grows."""
 
 from collections.abc import Sequence
 
@@ -11,20 +11,20 @@ from deeprob.figures.style import equal_scales
 
 
 def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colors: Sequence[str], limits: Limits) -> None:
-    """Draw for each unit the lines vᵀx + c = 0 of its pieces, each with an arrow along v.
+    """Draw the line vᵀx + c = 0 of each piece of each unit, with an arrow along v.
 
     Arrows start on a circle around the middle, since many lines cross in the middle. The longest arrow is an eighth of
-    the diagonal. With many units, lines are thinner and fainter. Only the 16 strongest units have arrows. If the axes
-    have different scales, arrows follow the derivative on the screen, so that they are at right angles to their lines.
+    the diagonal. If there are many units, lines are thinner and fainter. Only the 16 strongest units have arrows.
+    If the axes have different scales, v is rescaled, so that arrows are drawn at right angles to their lines.
 
     Parameters
     ----------
     axes
         The axes to draw on.
     v, c
-        The pieces of the units, (U, P, 2) and (U, P).
+        The vectors v (U, P, 2) and the offsets c (U, P) of the pieces of the units.
     strengths
-        How visible each unit is (U,), from 0 to 1.
+        The strength (U,) of each unit in [0, 1]. Stronger units are drawn thicker and darker.
     colors
         One color per unit.
     limits
@@ -37,7 +37,7 @@ def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colors: Sequ
     unit_length = extent.norm() / 8 / v.norm(dim=2).max()
     crowd = min(1.0, (24 / v[..., 0].numel()) ** 0.5)
     order = strengths.argsort(stable=True).tolist()
-    for unit in order:  # the strongest on top
+    for unit in order:  # the strongest unit is drawn last, on top of all others
         strength = crowd * strengths[unit].item()
         look = {"color": colors[unit], "alpha": 0.1 + 0.9 * strength, "linewidth": 0.5 + 1.3 * strength}
         for vector, offset in zip(v[unit], c[unit], strict=True):

@@ -1,4 +1,4 @@
-"""First-layer units as functions of raw inputs, and how much each feeds the scores."""
+"""First-layer units as functions of raw inputs, and the strengths with which they feed the scores."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,15 @@ from deeprob.models.norms import BatchNorm
 def first_layer(model: Model, standardize: Standardize | None = None) -> tuple[Tensor, Tensor]:
     """Return the first layer as linear functions of the features before standardisation.
 
-    The layer sees (x − m)/d, so wᵀ((x − m)/d) + b = vᵀx + c with the template v = w/d and c = b − vᵀm. Batch norm with
-    its running means is included: (s − μ)/√(σ² + ε)·γ + β scales v, and may change its sign.
+    The inputs of the layer are (x − m)/d. Therefore wᵀ((x − m)/d) + b = vᵀx + c with the template v = w/d and
+    c = b − vᵀm. If batch norm follows the layer, v and c include it, with its running statistics:
+    (s − μ)/√(σ² + ε)·γ + β scales v, and changes its sign if γ is negative.
 
     Returns
     -------
     Tensor, Tensor
-        v (U, P, D) and c (U, P) in double precision, for U units (in a linear model, classes) of P pieces each. Only
-        maxout units have more than one piece.
+        v (U, P, D) and c (U, P) in double precision, for U units of P pieces each. In a linear model, a unit is a
+        class. Only maxout units have more than one piece.
     """
     layer = model.linear_layers[0]
     v = layer.weight.detach().double().cpu()
@@ -51,7 +52,7 @@ def first_layer(model: Model, standardize: Standardize | None = None) -> tuple[T
 
 @torch.enable_grad()
 def differentiable_stages(model: Model, inputs: Tensor) -> list[tuple[str, Tensor]]:
-    """Return a model's stages for inputs (N, …), connected for automatic differentiation, in evaluation mode."""
+    """Return the stages of a model in evaluation mode for inputs (N, …), with the graph for automatic derivatives."""
     training = model.training
     model.eval()
     stages = list(model.stages(inputs.detach().requires_grad_()))
@@ -61,9 +62,10 @@ def differentiable_stages(model: Model, inputs: Tensor) -> list[tuple[str, Tenso
 
 @torch.enable_grad()
 def mean_derivatives(model: Model, inputs: Tensor, scores: Sequence[int]) -> Tensor:
-    """Return how much each first-layer unit feeds some scores (S, U): the mean derivative of a score by its activation.
+    """Return the strengths (S, U) with which first-layer units feed some scores.
 
-    The mean is over the inputs (N, …). In a network of two layers the result is W₂, for any inputs.
+    A strength is the mean derivative of a score by the activation of a unit. The mean is over the inputs (N, …). In a
+    network of two layers, the result is W₂ for all inputs.
     """
     _, (_, activations), *_, (_, found) = differentiable_stages(model, inputs)
     sums = [found[:, score].sum() for score in scores]
@@ -72,8 +74,9 @@ def mean_derivatives(model: Model, inputs: Tensor, scores: Sequence[int]) -> Ten
 
 
 def recombined(v: Tensor, weights: Tensor) -> Tensor:
-    """Return the sums (C, …) of templates (U, P, …) by the second layer's `weights` (C, U), as if every unit were on.
+    """Return the sums (C, …) of templates (U, P, …), weighted by the second layer's `weights` (C, U).
 
-    A unit of several pieces counts with their mean.
+    All units count, as if every unit were active for the same input. If a unit has several pieces, the mean of their
+    templates counts.
     """
     return (weights @ v.mean(1).flatten(1)).view(-1, *v.shape[2:])

@@ -1,4 +1,4 @@
-"""Histograms of a model's weights, which L2 makes small and L1 makes zero."""
+"""Histograms of a model's weights. L2 regularization makes weights small, and L1 makes many weights zero."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,39 +18,39 @@ from deeprob.figures.caps import evenly, some_of
 from deeprob.figures.style import PALETTE
 
 NEAR = 1e-3
-"""A weight is near zero if its magnitude is less than this share of the layer's largest."""
+"""A weight is near zero if its magnitude is less than this share of the largest magnitude in its layer."""
 
 
 @register("figure", "weights")
 @dataclass(kw_only=True, slots=True)
 class WeightsConfig(FigureConfig):
-    """A histogram of each weight matrix (without biases). Weights that are exactly 0 have another color.
+    """A histogram of each weight matrix, without biases. The bar of weights that are exactly 0 has another color.
 
     Attributes
     ----------
     bins
         The number of bars of a histogram. An even number gets one more, so that one bar lies around 0.
     reach
-        The largest magnitude on the axis, for each layer. null goes as far as the weights do. Example:
-        ``figure=weights figure.reach=[1,2]``.
+        The largest magnitude on the axis, for each layer. If null, it is the largest magnitude of the layer's weights.
+        Example: ``figure=weights figure.reach=[1,2]``.
     """
 
     bins: int = number(41, minimum=3, maximum=1001)
     reach: list[float] | None = number(None, above=0, optional=True, listed=True, whole=False)
 
     def unsuited(self, run: Run) -> str:
-        """Return why it cannot be drawn."""
+        """Return the reason why `run` cannot be drawn; empty if it can."""
         layers = len(run.model.linear_layers)
         if self.reach is None or len(self.reach) >= layers:
             return ""
         return f"needs one figure.reach per layer, and the run has {layers} layers"
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return width and height in inches."""
+        """Return the width and the height of the panel in inches."""
         return 2.8 * min(len(run.model.linear_layers), caps.LAYERS), 3.2
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run."""
+        """Draw the panel of a run."""
         weights = matrices(run)
         places = evenly(len(weights), caps.LAYERS)
         panels = canvas.subplots(1, len(places), squeeze=False)[0]
@@ -61,16 +61,16 @@ class WeightsConfig(FigureConfig):
         panels[0].set_ylabel("number of weights")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return how many panels are in a row: fewer if a run has many layers."""
+        """Return the number of panels per row. It is smaller if a run has many layers."""
         return max(1, 3 // max(len(run.model.linear_layers) for run in runs.values()))
 
     def cut(self, run: Run) -> str:
-        """Return how many of the layers are shown; empty if all are."""
+        """Return a text that says how many layers are shown; empty if all are shown."""
         layers = len(run.model.linear_layers)
         return some_of(len(evenly(layers, caps.LAYERS)), layers, "layers", "at even distances")
 
     def compare(self, runs: Mapping[str, Run]) -> Figure:
-        """Return the figure of several runs, with the same axes for the same layer."""
+        """Return the figure of several runs. The axes of the same layer have the same range in all runs."""
         together = self
         if self.reach is None:
             layers = zip_longest(*(map(largest, matrices(run)) for run in runs.values()), fillvalue=0.0)
@@ -84,12 +84,12 @@ def matrices(run: Run) -> list[Tensor]:
 
 
 def largest(weight: Tensor) -> float:
-    """Return the largest magnitude, 1 if all weights are 0."""
+    """Return the largest magnitude of the weights. If all weights are 0, return 1."""
     return weight.abs().max().item() or 1.0
 
 
 def weights_title(weight: Tensor, number: int) -> str:
-    """Return a title with a layer's number, its size, and the sums and shares of its weights."""
+    """Return a title with the number and the size of a layer, the sums of |W| and W², and the shares near 0."""
     rows, columns = weight.shape
     magnitudes = weight.abs()
     zero = (magnitudes == 0).double().mean().item()
@@ -113,7 +113,7 @@ def draw_weights(axes: Axes, weight: Tensor, bins: int, reach: float) -> None:
     counts, edges = torch.histogram(values[values != 0], bins, range=(-reach, reach))
     width = 2 * reach / bins
     zeros = int((values == 0).sum())
-    if zeros or counts.any():  # matplotlib warns of a logarithmic scale with nothing on it
+    if zeros or counts.any():  # matplotlib warns if nothing is drawn on a logarithmic scale
         axes.bar((edges[:-1] + edges[1:]).numpy() / 2, counts.numpy(), 0.9 * width, color=PALETTE[0])
     if zeros:
         axes.bar([0.0], [zeros], 0.9 * width, color=PALETTE[5])
