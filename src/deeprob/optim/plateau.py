@@ -24,7 +24,7 @@ class PlateauConfig(SchedulerConfig):
     gamma
         The factor of the learning rate at each drop.
     patience
-        The number of epochs without a lower loss that are accepted. The learning rate drops when there are more.
+        The number of epochs without a lower loss that the schedule waits for before the rate drops.
     threshold
         The share by which the loss must fall below its lowest value to count as lower.
     """
