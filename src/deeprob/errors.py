@@ -1,7 +1,8 @@
 """The errors that end a command early, and their exit statuses.
 
-0: completed. 1: a bug in deeprob. 2: the user's mistake. 3: training diverged. 4: a check or a job of a sweep failed.
-130: interrupted by SIGINT. 143: interrupted by SIGTERM. 141: the reader of the output has closed it.
+0: the command completed. 1: deeprob has a bug. 2: the user made a mistake. 3: training diverged. 4: a check failed, or
+a job of a sweep failed. 130: SIGINT interrupted the command. 143: SIGTERM interrupted the command. 141: the program
+that reads the output has closed the output.
 """
 
 import difflib
@@ -15,7 +16,7 @@ class DeeprobError(Exception):
     """An expected error that ends a command with one line for people and one exit status for scripts."""
 
     status = 1
-    outcome = "failed"  # its name in a sweep's table
+    outcome = "failed"  # the word for this error in a sweep's table
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -28,7 +29,7 @@ class UserError(DeeprobError):
 
 
 class Diverged(DeeprobError):
-    """A number in the training run became NaN or infinite.
+    """The error if a number in the training run becomes NaN or infinite.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ class Skipped(DeeprobError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal ended the run, which wrote its checkpoint first. A sweep ends too."""
+    """A signal interrupted the run. The run wrote its checkpoint before it ended. A sweep of runs ends too."""
 
     outcome = "interrupted"
 
@@ -87,7 +88,7 @@ LONGEST_LINE = 2000
 def printable(text: str) -> str:
     """Return a text as one line for a terminal.
 
-    Control characters are escaped. A line longer than `LONGEST_LINE` loses its middle.
+    Control characters are escaped. If the line is longer than `LONGEST_LINE` characters, its middle is left out.
     """
     line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 4 :]}"
@@ -103,7 +104,9 @@ def one_line(error: BaseException) -> str:
 
 
 def did_you_mean(word: str, options: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
-    """Return ``did you mean X?`` with the option closest to `word`, or a list of all options if none is close.
+    """Return ``did you mean X?``, where X is the option closest to `word`.
+
+    If no option is close, return a list of all options.
 
     Parameters
     ----------
@@ -112,7 +115,8 @@ def did_you_mean(word: str, options: Iterable[str], synonyms: Mapping[str, str] 
     options
         The words that are accepted.
     synonyms
-        From names in other frameworks to options here; an empty text where no option corresponds.
+        A mapping from names in other frameworks to options here. If no option corresponds to a name, its value is an
+        empty text.
     """
     known = list(options)
     if not known:
@@ -139,7 +143,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def memory_errors(batch_size: int | None = None, advice: str = "") -> Iterator[None]:
-    """Raise a `UserError` with `advice` when memory runs out; by default it says which settings to lower."""
+    """Raise a `UserError` with `advice` when memory runs out; the default advice is a list of settings to lower."""
     try:
         yield
     except Exception as error:

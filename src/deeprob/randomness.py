@@ -1,10 +1,12 @@
 """Named streams of random numbers without state.
 
 Every random number of a run is a function of (seed, name, step). A checkpoint therefore stores no generator state. A
-change to one stream leaves all others the same. A run draws the same numbers alone and in a stack of runs.
+change to one stream does not change the other streams. A run draws the same numbers, whether it runs alone or in a
+stack of runs.
 
 The generator is SplitMix64 (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014), used as a
-hash of a counter. It uses int64 tensor operations, which give the same bits on every device and under ``torch.vmap``.
+hash of a counter. The generator uses int64 tensor operations, which give the same bits on every device and under
+``torch.vmap``.
 """
 
 import hashlib
@@ -17,7 +19,7 @@ from torch import Tensor
 
 
 def _signed(word: int) -> int:
-    """Return an unsigned 64-bit word as the int64 with the same bits (two's complement)."""
+    """Return the int64 with the same bits (two's complement) as an unsigned 64-bit word."""
     return word - (1 << 64) if word >> 63 else word
 
 
@@ -71,7 +73,7 @@ def bits(stream: Tensor, count: int) -> Tensor:
 
 
 def permutation(stream: Tensor, count: int) -> Tensor:
-    """Return a random order of ``range(count)`` as an int64 tensor (count,)."""
+    """Return the numbers of ``range(count)`` in random order, as an int64 tensor (count,)."""
     return torch.argsort(bits(stream, count))
 
 
@@ -86,7 +88,7 @@ def keep_mask(stream: Tensor, shape: torch.Size, rate: Tensor) -> Tensor:
     else:
         try:
             lanes = words.view(torch.int16)
-        except RuntimeError:  # torch 2.11 has no such view of a stack
+        except RuntimeError:  # torch 2.11 does not support this view under vmap
             lanes = shifted(words)
     lanes = lanes[: shape.numel()].view(shape)
     threshold = ((rate * 65536).round() - 32768).clamp(max=32767).to(torch.int16)
@@ -94,7 +96,10 @@ def keep_mask(stream: Tensor, shape: torch.Size, rate: Tensor) -> Tensor:
 
 
 def shifted(words: Tensor) -> Tensor:
-    """Return the result (4N,) of ``words.view(torch.int16)`` for 64-bit words (N,), without a view."""
+    """Split 64-bit words (N,) into 16-bit numbers (4N,).
+
+    The result equals ``words.view(torch.int16)``, but is computed without a view.
+    """
     return torch.stack([words, words >> 16, words >> 32, words >> 48], -1).to(torch.int16).flatten()
 
 
@@ -105,8 +110,8 @@ _tracing = ContextVar("tracing", default=False)
 def tracing() -> Iterator[None]:
     """Draw masks by shifts instead of by a view, for functions that are traced inside this context.
 
-    Both ways give the same bits. The view as another type is four times as fast, but code that torch's compiler (2.14)
-    makes from such a view writes outside of its memory.
+    Both ways give the same bits. A view as int16 is four times as fast as shifts. But if torch's compiler (2.14)
+    compiles such a view, the compiled code writes outside of its memory.
     """
     token = _tracing.set(True)
     try:

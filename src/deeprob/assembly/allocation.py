@@ -9,9 +9,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class NoLargerThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Raise a `ValueError` when torch makes a tensor with more numbers than `tensors` have bytes.
+    """Raise a `ValueError` when torch makes a tensor that is too large.
 
-    The tensors of a checkpoint cannot fill such a tensor, so the checkpoint does not belong to the model.
+    A tensor is too large if it has more numbers than `tensors`, the tensors of a checkpoint, have bytes. The checkpoint
+    cannot fill such a tensor, so it does not belong to the model.
     """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
@@ -19,7 +20,7 @@ class NoLargerThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.limit = sum(tensor.untyped_storage().nbytes() for tensor in tensors)
 
     def __torch_dispatch__(self, function: Any, types: Any, words: Any = (), named: Any = None) -> Any:
-        """Call a function of torch, after a check of the size of its result."""
+        """Check how large the result of a function of torch will be, then call the function."""
         size = words[0] if words and isinstance(words[0], list | tuple) else ()
         if all(isinstance(count, int) for count in size) and math.prod(size) > self.limit:
             raise ValueError(f"a tensor of size {size}")

@@ -79,21 +79,21 @@ class SweepConfig:
     Attributes
     ----------
     fail_fast
-        Whether the sweep starts no further job after one has failed. Example: ``-m seed=0,1 sweep.fail_fast=true``.
+        Whether the sweep starts no further job after a job has failed. Example: ``-m seed=0,1 sweep.fail_fast=true``.
     isolate
         Whether each job runs in its own process. If such a process is killed, for example for its memory, only this
         job fails. Example: ``-m model.width=64,4096 sweep.isolate=true``.
     variants
-        The contenders of a sweep, each given as words that its jobs add. Contenders may differ in several keys, and
-        each may try its own values. Example: ``-m
+        The contenders of a sweep. Each contender is a list of overrides, which its jobs use. Contenders may differ in
+        several keys, and each contender may try its own values. Example: ``-m
         "sweep.variants=['optimizer=sgd optimizer.lr=0.1,0.3','optimizer=adam']"``.
     tune
-        The keys that are tuned. Among jobs that differ only in these keys and in seeds, the final table, the figure
-        and the claims use those with the best value. Example: ``-m optimizer.lr=1e-3,1e-2 seed=0,1
+        The keys that are tuned. If jobs differ only in these keys and in seeds, the final table, the figure and the
+        claims use only the jobs with the best value. Example: ``-m optimizer.lr=1e-3,1e-2 seed=0,1
         sweep.tune=[optimizer.lr]``.
     tune_by
-        The metric that decides which value is best, by its mean over seeds. auto takes the metric that chooses the
-        best checkpoint, or train/loss without a validation split. Example: ``-m optimizer.lr=0.01,0.1
+        The metric that decides which value is best. Its mean over seeds is compared. auto takes the metric that chooses
+        the best checkpoint, or train/loss without a validation split. Example: ``-m optimizer.lr=0.01,0.1
         sweep.tune=[optimizer.lr] sweep.tune_by=train/accuracy``.
     fuse
         The key whose values are fused when all jobs have ended. For each seed, the best job of each value is taken.
@@ -104,15 +104,15 @@ class SweepConfig:
         The metrics that the tables show. [] shows accuracy, or the loss if there are no classes. Example: ``-m seed=0,1
         sweep.columns=[train/loss,test/accuracy]``.
     measures
-        The further measures of each job, taken when all have ended. ``boundary`` measures the length of the decision
-        boundary, ``probe`` the hidden layers, ``slices`` the loss on lines (see `deeprob.sweeps.measures`).
-        Example: ``-m seed=0,1 sweep.measures=[boundary,probe]``.
+        The further measures of each job. They are taken when all jobs have ended. ``boundary`` measures the length of
+        the decision boundary. ``probe`` measures the hidden layers. ``slices`` measures the loss on lines (see
+        `deeprob.sweeps.measures`). Example: ``-m seed=0,1 sweep.measures=[boundary,probe]``.
     figure
-        The figure that shows all jobs side by side, drawn when all have ended. Example: ``-m model.width=3,20
-        sweep.figure=decision_boundary``.
+        The figure that shows all jobs side by side. It is drawn when all jobs have ended. Example: ``-m
+        model.width=3,20 sweep.figure=decision_boundary``.
     claims
-        The claims about the jobs, checked when all have ended. The forms of a claim are in `deeprob.sweeps.claims`.
-        Example: ``-m seed=0,1 "sweep.claims=['test/accuracy > 0.9']"``.
+        The claims about the jobs. They are checked when all jobs have ended. The forms of a claim are in
+        `deeprob.sweeps.claims`. Example: ``-m seed=0,1 "sweep.claims=['test/accuracy > 0.9']"``.
     """
 
     fail_fast: bool = False
@@ -144,18 +144,17 @@ class TrainConfig(RunConfig):
     Attributes
     ----------
     resume
-        The directory of a run to resume. ``auto`` resumes the run in the new run's own directory, if one has started
-        there.
-        Example: ``resume=outputs/spirals-mlp-adamw/2026-01-31_12-00-00``.
+        The directory of a run to resume. ``auto`` resumes the run in the new run's own directory, if a run has
+        started there. Example: ``resume=outputs/spirals-mlp-adamw/2026-01-31_12-00-00``.
     """
 
     resume: str | None = None
     sweep: SweepConfig = field(default_factory=SweepConfig)
 
     def problems(self) -> Iterator[str]:
-        """Yield the problems of the run, and those that prevent only a new training.
+        """Yield the problems of the run, and the problems that prevent only a new training.
 
-        The latter do not matter for a finished run, so `RunConfig` does not check them.
+        The problems of the second kind do not matter for a finished run, so `RunConfig` does not check them.
         """
         yield from RunConfig.problems(self)
         if self.trainer.patience and not self.dataset.has_validation:
@@ -188,7 +187,10 @@ MAY_CHANGE = (
     "trainer.device",
     "trainer.threads",
 )
-"""The keys that may change when a run is resumed. They change its numbers only by rounding (device and threads)."""
+"""The keys that may change when a run is resumed.
+
+A change of the device or of the number of threads changes the numbers of the run, but only by rounding.
+"""
 
 
 VARY = frozenset(
@@ -209,4 +211,7 @@ VARY = frozenset(
         "trainer.checkpoint_epochs",
     }
 )
-"""Keys in which the runs of a stack may differ, besides numbers of the optimizer, the regularizer and the schedule."""
+"""The keys in which the runs of a stack may differ.
+
+The runs may also differ in the numbers of the optimizer, the regularizer and the schedule.
+"""

@@ -29,7 +29,7 @@ from deeprob.training.metrics import regularized
 
 CHECKPOINTS = ("best", "last")
 SPLITS = ("train", "val", "test")
-MOST_DIMENSIONS = 64  # of an input: NumPy allows no more, and PyTorch's time grows with their square
+MOST_DIMENSIONS = 64  # of an input: NumPy allows no more, and PyTorch's time grows with the square of this number
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Run:
     predictor
         Features and model, loaded from the checkpoint.
     raw, extracted
-        The raw dataset and its extracted features; None if they are not loaded or computed yet.
+        The raw dataset, or None if it is not loaded yet; its extracted features, or None if they are not computed yet.
     seal
         The `fingerprint` of the inputs that the run was trained on; None if it is not known.
     """
@@ -72,12 +72,14 @@ class Run:
         return self.predictor.outputs, self.classes, self.predictor.input_shape
 
     def data(self) -> Splits:
-        """Load the run's raw dataset, split as for the run; further calls return the same object.
+        """Return the run's raw dataset, with the same splits as in the run.
+
+        The first call loads the dataset, unless it is loaded already. Further calls return the same object.
 
         Raises
         ------
         UserError
-            If the dataset has other classes or inputs than the run's.
+            If the classes, the number of outputs or the shape of the inputs have changed since the run was trained.
         """
         return self.raw or self._loaded
 
@@ -128,7 +130,7 @@ class Run:
 
     @torch.no_grad()
     def features(self, inputs: Inputs) -> Tensor:
-        """Return the model's inputs for raw inputs (N, …): extracted and standardised.
+        """Extract features from raw inputs (N, …) and standardise them; return the result, which is the model's input.
 
         Raises
         ------
@@ -140,7 +142,7 @@ class Run:
 
     @torch.no_grad()
     def __call__(self, inputs: Inputs) -> Tensor:
-        """Return scores (N, C) of raw inputs (N, …): one per class, or one per predicted number.
+        """Return scores (N, C) of raw inputs (N, …), where C is the number of classes or of predicted numbers.
 
         Raises
         ------
@@ -182,7 +184,7 @@ class Run:
         return self.predictor.features.extract(raw).to(self._device)
 
     def _extracted(self, split: str, places: Tensor | slice = slice(None)) -> Examples:
-        """Return the extracted features of a split, or of some of its examples, on the device."""
+        """Return the extracted features of a split, or only of its examples at `places`, on the device."""
         examples = self.examples(split)
         known: Examples | None = None if self.extracted is None else getattr(self.extracted, split)
         chosen = examples if known is None else known
@@ -218,7 +220,8 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
     Raises
     ------
     UserError
-        If the directory holds no run, or its files are damaged or do not belong together.
+        If the directory holds no run, if its files are damaged, or if its config and its checkpoint do not belong
+        together.
     """
     directory = Path(directory)
     for problem in TrainerConfig(device=device).problems():

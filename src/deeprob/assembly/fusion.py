@@ -1,4 +1,4 @@
-"""Late fusion: combine the scores of finished runs, trained separately, on the same examples."""
+"""Late fusion: combine the scores that separately trained runs give to the same examples."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -29,11 +29,11 @@ class Part:
     name, features
         The run's directory, and the name of its features.
     scores
-        (N, C) scores of the examples on which fusion is measured.
+        The scores (N, C) of the examples on which the fusion is measured.
     held_out
-        (M, C) scores of the validation split; None if nothing is fitted on it.
+        The scores (M, C) of the validation split; None if nothing is fitted on the validation split.
     logits
-        Whether the softmax of the scores gives probabilities, because the run was trained with cross-entropy.
+        Whether the softmax of the scores gives probabilities. It does if the run was trained with cross-entropy.
     """
 
     name: str
@@ -68,8 +68,8 @@ def check_same(
     Raises
     ------
     UserError
-        If a run has no validation split, but needs one, or has other classes or examples than the first run. The
-        message names the run and the keys that differ.
+        If a run needs a validation split but has none, or if its classes or examples differ from those of the first
+        run. The message names the run and the keys that differ.
     """
     for name, part, setting in zip(names, data, settings, strict=True):
         if "val" in splits and part.val is None:
@@ -98,13 +98,16 @@ def _named(classes: tuple[str, ...]) -> str:
 
 
 def fuse(parts: Sequence[Part], targets: Tensor, held_out: Tensor | None, how: str) -> list[Row]:
-    """Measure each run, the mean of all runs, and with `how` "weights" also the mean with fitted weights.
+    """Measure each run, and the mean of the scores of all runs.
+
+    If `how` is "weights", also measure the weighted sum of the scores with fitted weights.
 
     Fusion computes Σₖ wₖ sₖ(x). Predicted numbers are used as sₖ directly. For classes, sₖ are log-probabilities, so
     the result is a product of experts p(y|x) ∝ Πₖ pₖ(y|x)^wₖ (Hinton, "Products of experts", 1999). A product suits
-    runs with different features: a class that one run excludes is excluded. The scores of a run with cross-entropy are
-    log pₖ + const already. Those of other losses have an unknown scale, so they are divided by the `temperature` T of
-    the validation split. `fit_weights` fits the weights, and the rows show their shares w/Σw.
+    runs with different features: if one run excludes a class, the product excludes the class. The scores of a run with
+    cross-entropy are log pₖ + const already. The scores of a run with another loss have an unknown scale, so they are
+    divided by a `temperature` T, which is fitted on the validation split. `fit_weights` fits the weights, and the rows
+    show their shares w/Σw.
 
     Parameters
     ----------
@@ -136,7 +139,10 @@ def fuse(parts: Sequence[Part], targets: Tensor, held_out: Tensor | None, how: s
 
 
 def _comparable(part: Part, scores: Tensor | None, held_out: Tensor | None, numbers: bool) -> Tensor:
-    """Return the log-probabilities (N, C) for a run's scores (N, C), or the scores if they are predicted `numbers`."""
+    """Return the log-probabilities (N, C) of a run's scores (N, C).
+
+    If the scores are predicted `numbers`, return the scores themselves.
+    """
     assert scores is not None
     values = scores.double().cpu()
     if not values.isfinite().all():
@@ -151,7 +157,7 @@ def _comparable(part: Part, scores: Tensor | None, held_out: Tensor | None, numb
 
 
 def mixed(outputs: Tensor, weights: Tensor, numbers: bool) -> Tensor:
-    """Return the weighted sum (N, C) over K runs of their outputs (K, N, C).
+    """Add the outputs (K, N, C) of K runs with weights (K,), and return the sum (N, C).
 
     The outputs are predicted `numbers`, or log-probabilities. The sum of log-probabilities is normalised again.
     """
@@ -160,7 +166,10 @@ def mixed(outputs: Tensor, weights: Tensor, numbers: bool) -> Tensor:
 
 
 def measure(outputs: Tensor, targets: Tensor) -> dict[str, float]:
-    """Return ``loss`` and ``accuracy`` of log-probabilities (N, C) for classes (N,), or ``loss`` of numbers (N, C)."""
+    """Return ``loss`` and ``accuracy`` of log-probabilities (N, C), given the class numbers (N,).
+
+    If the outputs and the targets (N, C) are predicted numbers, return only ``loss``.
+    """
     loss = _loss(outputs, targets).item()
     if targets.is_floating_point():
         return {"loss": loss}
@@ -174,7 +183,7 @@ def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def temperature(scores: Tensor, targets: Tensor) -> float:
-    """Return the T > 0 for which softmax(s/T) has the smallest cross-entropy.
+    """Return the temperature T > 0 for which softmax(s/T) has the smallest cross-entropy.
 
     See Guo et al., "On calibration of modern neural networks", 2017. T changes neither the order of the scores nor the
     predicted class.
@@ -182,7 +191,7 @@ def temperature(scores: Tensor, targets: Tensor) -> float:
     Parameters
     ----------
     scores, targets
-        Scores (M, C) and class numbers (M,) of examples that the run was not trained on.
+        The scores s (M, C) and the class numbers (M,) of examples on which the run was not trained.
     """
     scale = scores.std().clamp(min=1e-12)
 
@@ -195,9 +204,9 @@ def temperature(scores: Tensor, targets: Tensor) -> float:
 def fit_weights(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the weights w (K,), w ≥ 0, for which `mixed` has the smallest loss.
 
-    If runs predict numbers, Σ w = 1. For classes Σ w is free: it sets how sharp the product is, and does not change the
-    predicted class. The search is over z, with w = exp(z) for classes and w = softmax(z) for numbers. The loss is
-    convex in w, so a point with w > 0 where the gradient in z is 0 is the minimum.
+    If runs predict numbers, Σ w = 1. For classes Σ w is free. A larger Σ w makes the product sharper, but does not
+    change the predicted class. The search varies z, with w = exp(z) for classes and w = softmax(z) for numbers. The
+    loss is convex in w. So if w > 0 and the gradient in z is 0 at a point, this point is the minimum.
 
     Parameters
     ----------
@@ -216,7 +225,7 @@ def fit_weights(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _minimum(loss: Callable[[Tensor], Tensor], count: int) -> Tensor:
-    """Return the minimum (count,) of a smooth function, found by L-BFGS from 0."""
+    """Return the point (count,) where a smooth function is lowest; L-BFGS searches for this point from 0."""
     numbers = nn.Parameter(torch.zeros(count, dtype=torch.float64))
     minimize(lambda: loss(numbers), [numbers], 500)
     return numbers.detach()
@@ -241,7 +250,8 @@ def fuse_runs(runs: Sequence[Run], split: str, how: str) -> list[Row]:
     Raises
     ------
     UserError
-        If the datasets of the runs differ, or there is no validation split to fit weights or temperatures on.
+        If the datasets of the runs differ, or if weights or temperatures must be fitted and there is no validation
+        split.
     """
     first, *others = runs
     for place, run in enumerate(others):  # datasets with equal configs are loaded once

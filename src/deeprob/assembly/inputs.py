@@ -1,4 +1,4 @@
-"""Convert a user's raw inputs to tensors, with one clear error line for invalid inputs."""
+"""Convert a user's raw inputs to tensors; for invalid inputs, raise an error whose message is one clear line."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def as_tensor(inputs: Inputs, shape: tuple[int, ...]) -> Tensor:
     Returns
     -------
     Tensor
-        (N, C, H, W) uint8, or (N, D) finite floats: float64 if float32 would lose digits.
+        Pictures (N, C, H, W) in uint8, or finite floats (N, D). The floats are float64 if float32 would lose digits.
 
     Raises
     ------
@@ -42,7 +42,10 @@ def as_tensor(inputs: Inputs, shape: tuple[int, ...]) -> Tensor:
 
 
 def _from_numpy(inputs: Any) -> Tensor:
-    """Convert inputs to a tensor with NumPy, or a list of tensors with torch, if possible without a copy."""
+    """Convert inputs to a tensor, without a copy if possible.
+
+    NumPy converts the inputs, but torch converts a list of tensors.
+    """
     try:
         if isinstance(inputs, list | tuple) and inputs and all(isinstance(one, Tensor) for one in inputs):
             return torch.stack([one.detach() for one in inputs])
@@ -69,7 +72,7 @@ def _right_shape(found: tuple[int, ...], shape: tuple[int, ...]) -> str:
 
 
 def _levels(pictures: Tensor) -> Tensor:
-    """Convert pictures (N, C, H, W), whole numbers from 0 to 255 of any integer type, to uint8."""
+    """Convert pictures (N, C, H, W) of any integer type to uint8; their numbers must be from 0 to 255."""
     if pictures.dtype == torch.uint8:
         return pictures
     if pictures.is_floating_point() or pictures.dtype == torch.bool:

@@ -1,4 +1,4 @@
-"""The loss landscape of a finished run: L(W), and the weights at its start, at its end, and of other runs."""
+"""The loss landscape of a finished run: L(W), and the weights of the run at its start and at its end."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ from deeprob.objective import Objective
 def landscape_of(run: Run, split: str, examples: int, seed: int, dtype: torch.dtype | None = None) -> Landscape:
     """Return a run's L(W) over up to `examples` random examples of a split.
 
-    `seed` decides which examples are drawn. `dtype` is the dtype of the landscape; None keeps the run's.
+    `seed` decides which examples are drawn. `dtype` is the dtype of the landscape; None keeps the dtype of the run.
     """
     raw = run.examples(split)
     order = randomness.permutation(randomness.key(seed, "landscape/examples"), len(raw))[:examples]
@@ -29,14 +29,17 @@ def landscape_of(run: Run, split: str, examples: int, seed: int, dtype: torch.dt
 
 
 def enough(run: Run, points: int, most: int = 1000, operations: float = 4e10) -> int:
-    """Return how many examples allow `points` losses in about one second, at least 32 and at most `most`."""
+    """Return the number of examples for which `points` losses take about one second.
+
+    The number is at most `most`, but never less than 32.
+    """
     later = sum(layer.weight.numel() for layer in run.model.linear_layers[1:])
     widest = max(layer.out_features for layer in run.model.linear_layers)
     return max(32, min(most, int(operations / (2 * points * (later + 8 * widest)))))
 
 
 def start_of(run: Run) -> dict[str, Tensor]:
-    """Return the initial weights of a run, drawn again from its seed."""
+    """Draw the initial weights of a run again from its seed, and return them."""
     model = initial_model(run.config, run.predictor.features.output_count, run.predictor.outputs)
     like = next(run.model.parameters())
     return {name: tensor.detach().to(like) for name, tensor in model.named_parameters()}
@@ -69,5 +72,8 @@ def other_architecture(run: Run, other: Run) -> str:
 
 
 def has_running_means(run: Run) -> bool:
-    """Return whether a run has batch norm with running means, which are only valid near the run's own weights."""
+    """Return whether a run has batch norm with running means.
+
+    Running means are only valid near the weights of the run itself.
+    """
     return any("running_mean" in name for name, _ in run.model.named_buffers())

@@ -1,4 +1,4 @@
-"""Load data and fit features for training, once for all the runs that share them."""
+"""Load data and fit features for training; runs that share data and features load and fit them once."""
 
 import functools
 import time
@@ -55,8 +55,9 @@ def prepare(
 ) -> Prepared:
     """Load a dataset, fit features on its training split, and extract the features of all splits.
 
-    Features in the cache are not computed again. `learned` holds fitted features from a checkpoint; they are reused,
-    because refitting on another device rounds differently. If their shapes differ, the features are fitted anew.
+    Features in the cache are not computed again. `learned` holds fitted features from a checkpoint. They are reused,
+    because fitting them again on another device would round differently. If the shapes of `learned` do not fit, the
+    features are fitted again.
 
     Raises
     ------
@@ -84,7 +85,7 @@ def prepare(
 
 
 class Shared:
-    """Data and features shared by several runs of one process: `prepare` with a memory of its last results.
+    """Data and features that several runs of one process share: this class keeps the last results of `prepare`.
 
     Parameters
     ----------
@@ -104,7 +105,10 @@ class Shared:
         dtype: torch.dtype,
         learned: Mapping[str, Tensor] | None = None,
     ) -> Prepared:
-        """Return the result of the function `prepare`, from memory if the arguments were the same before."""
+        """Return the result of the function `prepare`.
+
+        If a result for the same arguments is kept, it is returned instead of computed again.
+        """
         state = [(name, fingerprint(value)) for name, value in (learned or {}).items()]
         key = repr((dataset, features, device, dtype, state))
         if key not in self._kept:

@@ -24,7 +24,7 @@ from deeprob.training.loop import Learner, LoopSettings, share_of_zeros
 from deeprob.training.metrics import regularized
 from deeprob.training.update import total_norm
 
-# With fewer floating-point operations per update than this, a second CPU thread makes it slower (docs/results.md).
+# If an update has fewer floating-point operations than this, a second CPU thread makes it slower (docs/results.md).
 SMALL_UPDATE = 1e7
 ALL_THREADS = torch.get_num_threads()
 
@@ -39,7 +39,7 @@ def build_predictor(
 
 
 def initial_model(config: RunConfig, inputs: int, outputs: int) -> Model:
-    """Return a run's model with its initial weights, which depend on the seed only."""
+    """Return a run's model with its initial weights; the random numbers in them depend only on the seed."""
     with randomness.seeded(config.seed, "layers"):
         return config.model.build(inputs, outputs, randomness.generator(config.seed, "weights"))
 
@@ -53,7 +53,8 @@ class Setup:
     prepared
         The dataset and its extracted features.
     batch_size, chunk_size, steps
-        Examples per update, examples in memory at once, and the number of updates in the whole run.
+        The number of examples per update, the number of examples in memory at once, and the number of updates in the
+        whole run.
     """
 
     config: RunConfig
@@ -77,8 +78,8 @@ class Setup:
         Raises
         ------
         UserError
-            If the dataset cannot be read or split as the config says, or if a model with batch norm has only one
-            training example.
+            If the dataset cannot be read, if it cannot be split as the config says, or if the model has batch norm and
+            there is only one training example.
         """
         trainer = config.trainer
         device = resolve_device(trainer.device)
@@ -122,11 +123,11 @@ class Setup:
 
     @property
     def operations(self) -> float:
-        """About how many floating-point operations an update needs: 6 per parameter and example."""
+        """The approximate number of floating-point operations per update: 6 for each parameter and each example."""
         return 6.0 * self.batch_size * self.parameters
 
     def threads(self, runs: int = 1) -> int:
-        """Return how many CPU threads to use for `runs` runs at once."""
+        """Return the number of CPU threads to use if `runs` runs are trained at once."""
         if isinstance(self.config.trainer.threads, int):
             return self.config.trainer.threads
         return 1 if self.operations * runs < SMALL_UPDATE else ALL_THREADS
@@ -180,12 +181,12 @@ class Setup:
     def measure(self, name: str, examples: Examples, measured: Mapping[str, float] | None = None) -> dict[str, float]:
         """Return ``name/loss`` of a split, and ``name/accuracy`` if there are classes (see also `regularized`).
 
-        `measured` holds the result of `evaluate` if it is known already; the split is then not measured again.
+        If the result of `evaluate` is known already, pass it as `measured`; then the split is not measured again.
 
         Raises
         ------
         Diverged
-            If the loss is not finite: the last update was too large, or an input is not finite.
+            If the loss is not finite. Either the last update was too large, or an input is not finite.
         """
         if measured is None:
             measured = evaluate(self.predictor.scores, examples, self.objective.loss, self.chunk_size)
@@ -199,8 +200,9 @@ class Setup:
         return {f"{name}/{measure}": value for measure, value in measured.items()}
 
     def measure_all(self) -> dict[str, float]:
-        """Return the metrics of the present weights: each split, the parameters' norm, and the share of zero weights.
+        """Return the metrics of the current weights.
 
+        The metrics are the loss and accuracy of each split, the norm of the parameters, and the share of zero weights.
         The share of zeros is measured only if the regularizer can make weights 0.
 
         Raises

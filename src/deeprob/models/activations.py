@@ -1,4 +1,4 @@
-"""Activation functions, each with a suitable scale of the initial weights."""
+"""Activation functions, each with a factor for the size of the initial weights."""
 
 import math
 from collections.abc import Callable
@@ -20,10 +20,10 @@ class Activation:
     name
         The name in configs.
     function
-        Takes a tensor of any shape, and returns one of the same shape.
+        The function itself. It takes a tensor of any shape, and returns a tensor of the same shape.
     gain
-        The weights before the activation have standard deviation gain/√(fan in). This keeps the signal's size from
-        layer to layer.
+        The initial weights of the layer before the activation have standard deviation gain/√(fan in). Then signals have
+        about the same size in all layers.
     formula
         The formula that figures show beside the name.
     """
@@ -35,7 +35,7 @@ class Activation:
 
 
 def identity(values: Tensor) -> Tensor:
-    """Return `values` unchanged: all layers together are then one linear function."""
+    """Return `values` unchanged. With this activation, all layers together are one linear function."""
     return values
 
 
@@ -45,17 +45,17 @@ def leaky_relu(values: Tensor) -> Tensor:
 
 
 def maxout(values: Tensor, pieces: int) -> Tensor:
-    """Return the maximum of each group of `pieces` neighbours: (B, H·pieces) → (B, H).
+    """Return the maximum (B, H) of each group of `pieces` neighbouring numbers in `values` (B, H·pieces).
 
     With two pieces a unit is max(w₁ᵀx + b₁, w₂ᵀx + b₂) (Goodfellow et al., "Maxout networks", 2013).
     """
     return values.view(len(values), values.shape[1] // pieces, pieces).amax(2)
 
 
-# For rectifiers, gain² = 1/E[φ(z)²] with z standard normal keeps the second moment (He et al., "Delving deep into
-# rectifiers", 2015, equations 10 and 15). The gains of elu, gelu and silu were computed by quadrature. Functions that
-# are nearly linear at 0 have gain 1, so the weights have variance 1/fan_in (LeCun et al., "Efficient backprop", 1998;
-# Glorot & Bengio 2010 for equal fans).
+# For rectifiers, gain² is 1/E[φ(z)²], where z is standard normal. With this gain the signals have the same second
+# moment in all layers (He et al., "Delving deep into rectifiers", 2015, equations 10 and 15). The gains of elu, gelu
+# and silu were computed by quadrature. For functions that are nearly linear at 0 the gain is 1, so the weights have
+# variance 1/fan_in (LeCun et al., "Efficient backprop", 1998; Glorot & Bengio 2010 for equal fans).
 ACTIVATIONS = {
     activation.name: activation
     for activation in (

@@ -15,37 +15,40 @@ class ModelConfig:
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "Model":
         """Return a model with `inputs` input numbers and `outputs` scores; `rng` draws its weights.
 
-        Layers may also draw weights from torch's own CPU generator: the caller seeds it from the run's seed.
+        Layers may also draw weights from torch's own CPU generator. The caller seeds this generator from the run's
+        seed.
         """
         raise AssertionError("a model defines build()")
 
     @property
     def compares_examples(self) -> bool:
-        """Whether training normalizes by the variance over a batch; a batch of one example has no variance."""
+        """Whether training divides by a standard deviation over the batch; one example alone has none."""
         return False
 
     def noise_sources(self) -> list[str]:
-        """Return the overrides that switch off the model's noise in training, one per source."""
+        """Return the overrides that switch off the noise of the model in training, one for each source of noise."""
         return []
 
 
 class Model(nn.Module, ABC):
     """A function from inputs to class scores."""
 
-    noisy = False  # whether training draws random numbers from the key
+    noisy = False  # whether training uses random numbers, which are drawn from the key
 
     @abstractmethod
     def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
         """Return scores (B, C) of inputs (B, …).
 
-        `key` names the random numbers of one training step (see `deeprob.randomness`); without it nothing is random.
+        `key` selects the random numbers of one training step (see `deeprob.randomness`). Without `key`, nothing is
+        random.
         """
 
     @abstractmethod
     def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield the name and the output (B, H) of each step of the forward pass without noise.
 
-        ``linear 1`` is Wx + b of the first layer, ``relu 1`` its activations, and so on; ``scores`` come last.
+        ``linear 1`` is Wx + b of the first layer. ``relu 1`` is the result of the activation of that layer, and so on.
+        The last step is ``scores``.
         """
 
     @property
@@ -55,7 +58,11 @@ class Model(nn.Module, ABC):
 
 
 def dense(inputs: int, outputs: int, deviation: float, rng: torch.Generator, bias: bool = True) -> nn.Linear:
-    """Return a layer Wx + b; W (outputs, inputs) is drawn from a normal distribution, b is 0 or left out."""
+    """Return a layer Wx + b.
+
+    W (outputs, inputs) is drawn from a normal distribution with standard deviation `deviation`. b is 0, or there is no
+    b if `bias` is False.
+    """
     kind = FewOutputs if inputs >= FewOutputs.INPUTS and outputs <= FewOutputs.OUTPUTS else nn.Linear
     layer = kind(inputs, outputs, bias, device="meta").to_empty(device="cpu")  # torch would draw its own weights
     with torch.no_grad():
@@ -66,12 +73,15 @@ def dense(inputs: int, outputs: int, deviation: float, rng: torch.Generator, bia
 
 
 class FewOutputs(nn.Linear):
-    """Wx + b, computed as (W·xᵀ + b)ᵀ; on a CPU this is a fifth to a third faster for many inputs and few outputs."""
+    """A layer Wx + b that is computed as (W·xᵀ + b)ᵀ.
+
+    On a CPU this form is a fifth to a third faster if there are many inputs and few outputs.
+    """
 
     INPUTS, OUTPUTS = 1024, 32
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return (B, C) of inputs (B, D)."""
+        """Return the outputs (B, C) of inputs (B, D)."""
         bias: Tensor | None = self.bias
         product = self.weight @ inputs.T if bias is None else torch.addmm(bias[:, None], self.weight, inputs.T)
         return product.T

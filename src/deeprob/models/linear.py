@@ -31,7 +31,8 @@ class LinearConfig(ModelConfig):
 class Linear(Model):
     """Class scores Wx + b with W (C, D) and b (C,).
 
-    Initial weights have standard deviation 1/D: the scores start near 0 and the softmax loss near ln C.
+    Initial weights have standard deviation 1/D. So the initial scores are near 0, and the initial softmax loss is near
+    ln C.
     """
 
     def __init__(self, inputs: int, outputs: int, rng: torch.Generator, bias: bool = True) -> None:
@@ -39,7 +40,7 @@ class Linear(Model):
         self.layer = dense(inputs, outputs, 1 / inputs, rng, bias)
 
     def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
-        """Return scores (B, C) of inputs (B, …) with D numbers each."""
+        """Return scores (B, C) of inputs (B, …), where each input has D numbers."""
         scores: Tensor = self.layer(inputs.flatten(1))
         return scores
 
@@ -49,5 +50,5 @@ class Linear(Model):
 
     @property
     def linear_layers(self) -> Sequence[nn.Linear]:
-        """The only layer."""
+        """The list of the only layer."""
         return [self.layer]

@@ -24,28 +24,28 @@ class MLPConfig(ModelConfig):
     Attributes
     ----------
     layers
-        The number of weight matrices; there are layers − 1 hidden layers. With `hidden`, leave it out.
+        The number of weight matrices; there are layers − 1 hidden layers. If `hidden` is given, leave `layers` out.
     width
-        The number of units in each hidden layer. It has no effect with `hidden`.
+        The number of units in each hidden layer. If `hidden` is given, `width` has no effect.
     hidden
-        The list of the widths of the hidden layers. null takes `layers` and `width` instead. Example:
+        The list of the numbers of units in the hidden layers. null takes `layers` and `width` instead. Example:
         ``model.hidden=[128,64]``.
     activation
         The activation function of the hidden layers.
     pieces
         The number of linear pieces of each maxout unit. Other activations ignore it.
     output_activation
-        The activation function of the scores. With layers=1 the network is then a perceptron.
+        The activation function of the scores. A network with layers=1 and such a function is a perceptron.
     bias
         Whether each layer has a bias.
     norm
         The normalisation after each hidden layer's linear part. ``batch`` normalises each unit over the examples of a
-        batch, ``layer`` each example over the units of a layer.
+        batch. ``layer`` normalises each example over the units of a layer.
     dropout
         The probability that a hidden unit is set to 0 during training.
     init
-        The initial weights. ``scaled`` draws them in proportion to 1/√inputs, so that signals keep their size from
-        layer to layer. ``standard_normal`` draws them with deviation 1.
+        The initial weights. ``scaled`` draws weights in proportion to 1/√inputs, so that signals have about the same
+        size in all layers. ``standard_normal`` draws weights with standard deviation 1.
     """
 
     layers: int = number(DEFAULT_LAYERS, minimum=1, maximum=1000)
@@ -90,39 +90,41 @@ class MLPConfig(ModelConfig):
         return self.norm == "batch" and bool(self.hidden_sizes())
 
     def noise_sources(self) -> list[str]:
-        """Return the overrides that switch off what makes evaluations differ: dropout and batch norm."""
+        """Return the overrides that switch off dropout and batch norm, because both make evaluations of L differ."""
         if not self.hidden_sizes():
             return []
         return ["model.dropout=0"] * (self.dropout > 0) + ["model.norm=none"] * self.compares_examples
 
 
 class MLP(Model):
-    """f(x) = W₂ φ(W₁x + b₁) + b₂, or more such layers, with dropout after each hidden activation.
+    """A network f(x) = W₂ φ(W₁x + b₁) + b₂, or with more such layers; dropout follows each hidden activation.
 
-    Hidden weights have variance gain²/fan_in, with the gain of the activation. The last layer's weights have standard
-    deviation 1/fan_in, so that initial scores are near 0 at any width (Yang et al., "Tensor Programs V", 2021,
-    table 3).
+    The weights of hidden layers have variance gain²/fan_in, where gain belongs to the activation. The last layer's
+    weights have standard deviation 1/fan_in, so that initial scores are near 0 at any width (Yang et al., "Tensor
+    Programs V", 2021, table 3).
 
     Parameters
     ----------
     sizes
-        Numbers of units from input to output, [D, H₁, …, C]; [D, C] is a linear classifier.
+        The numbers of units from input to output: [D, H₁, …, C]. [D, C] makes a linear classifier.
     activation
-        φ.
+        The activation φ of the hidden layers.
     dropout
-        Probability that a hidden unit is set to 0, drawn for each example in each training step.
+        The probability that a hidden unit is set to 0. The units are drawn anew for each example in each training step.
     rng
-        Draws the weights; biases start at 0.
+        The generator that draws the weights; biases start at 0.
     pieces
-        Number of linear functions per hidden unit; the unit takes their maximum (maxout) before the activation.
+        The number of linear functions per hidden unit. The unit takes the maximum of their values (maxout) before the
+        activation.
     output_activation
         The activation of the scores.
     bias
         Whether layers have biases.
     norm
-        A key of `NORMS`: the normalization of Wx + b in each hidden layer, before the activation.
+        The name in `NORMS` of the normalization of Wx + b in each hidden layer. It comes before the activation.
     scaled
-        Whether weights are scaled as above; if False, all are drawn from the standard normal distribution.
+        Whether the weights have the sizes above. If False, all weights are drawn from the standard normal
+        distribution.
     """
 
     def __init__(
@@ -155,7 +157,7 @@ class MLP(Model):
         self.noisy = dropout > 0 and len(sizes) > 2
 
     def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
-        """Return scores (B, C) of inputs (B, …) with D numbers each; dropout only with a `key`."""
+        """Return scores (B, C) of inputs (B, …), where each input has D numbers; dropout needs a `key`."""
         hidden = inputs.flatten(1)
         for depth in range(len(self.norms)):
             hidden = self._activations(self._sums(hidden, depth))
@@ -164,7 +166,7 @@ class MLP(Model):
         return self.output_activation.function(self.layers[-1](hidden))
 
     def _sums(self, hidden: Tensor, depth: int) -> Tensor:
-        """Return Wx + b of a hidden layer, after its norm if it has one."""
+        """Return Wx + b of a hidden layer, normalised if the layer has a norm."""
         sums: Tensor = self.norms[depth](self.layers[depth](hidden))
         return sums
 
@@ -173,7 +175,10 @@ class MLP(Model):
         return self.activation.function(maxout(sums, self.pieces) if self.pieces > 1 else sums)
 
     def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield ``linear 1``, ``relu 1``, …, ``scores``; a hidden layer's norm is a part of its linear stage."""
+        """Yield ``linear 1``, ``relu 1``, …, ``scores`` with their values.
+
+        The linear stage of a hidden layer includes the norm of the layer.
+        """
         hidden = inputs.flatten(1)
         name = "maxout" if self.pieces > 1 else self.activation.name
         for depth in range(len(self.norms)):
@@ -201,9 +206,9 @@ class Dropout(nn.Module):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        steps = min(round(rate * 65536), 65535)  # the mask's resolution, so that the scale matches the mask
+        steps = min(round(rate * 65536), 65535)  # the same rounding as in the mask, so that the scale matches
         self.register_buffer("rate", torch.tensor(steps / 65536), persistent=False)
 
     def forward(self, units: Tensor, key: Tensor) -> Tensor:
-        """Return `units` (B, H) with a share of `rate` set to 0 and the rest divided by 1 − `rate`."""
+        """Set each of `units` (B, H) to 0 with probability `rate`, divide the others by 1 − `rate`, and return all."""
         return units * randomness.keep_mask(key, units.shape, self.rate) / (1 - self.rate)

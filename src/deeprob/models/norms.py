@@ -9,11 +9,12 @@ from torch import Tensor, nn
 class BatchNorm(nn.BatchNorm1d):
     """Normalize over the batch: (h − mean)/√(variance + ε)·γ + β (Ioffe & Szegedy, "Batch normalization", 2015).
 
-    Evaluation uses running means and variances. So does a training batch of one example, which has no variance.
+    Evaluation uses running means and variances. Training uses them too if a batch has only one example, because one
+    example has no variance.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return normalized units of the shape of `input` (B, H)."""
+        """Return the normalized units (B, H) of `input` (B, H)."""
         if self.training and len(input) > 1:
             return super().forward(input)
         return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)

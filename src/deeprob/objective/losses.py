@@ -34,14 +34,18 @@ class Loss(ABC):
     Attributes
     ----------
     numbers
-        Names of the attributes that are numbers. In a stack of runs each may be a tensor, with one number per run.
+        The names of the attributes that are numbers. In a stack of runs, each of these attributes may be a tensor with
+        one number per run.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return losses (B,) for scores (B, C); targets are class numbers (B,), or numbers (B, C) if accepted."""
+        """Return losses (B,) for scores (B, C).
+
+        The targets are class numbers (B,). A loss for regression also accepts numbers (B, C) as targets.
+        """
 
 
 @register("loss", "cross_entropy")
@@ -63,7 +67,7 @@ class CrossEntropyConfig(LossConfig):
 
 
 class CrossEntropy(Loss):
-    """L_i = −s_y + log Σ_j exp(s_j): with C equal scores it is ln C.
+    """L_i = −s_y + log Σ_j exp(s_j). For C equal scores L_i is ln C.
 
     With label smoothing ε the target is (1 − ε)·one-hot + ε/C (Szegedy et al., "Rethinking the Inception
     architecture", 2016).
@@ -104,7 +108,7 @@ class HingeConfig(LossConfig):
 @register("loss", "squared_hinge")
 @dataclass(kw_only=True, slots=True)
 class SquaredHingeConfig(LossConfig):
-    """The hinge loss of a multi-class support vector machine with squared violations, which is smooth.
+    """The squared hinge loss of a multi-class support vector machine; this loss is smooth.
 
     Attributes
     ----------
@@ -120,7 +124,10 @@ class SquaredHingeConfig(LossConfig):
 
 
 class Hinge(Loss):
-    """L_i = Σ_{j≠y} max(0, s_j − s_y + Δ)^p: 0 once the right score leads by the margin Δ (Weston & Watkins, 1999)."""
+    """L_i = Σ_{j≠y} max(0, s_j − s_y + Δ)^p (Weston & Watkins, 1999).
+
+    L_i is 0 if the score s_y of the right class is larger than all other scores by the margin Δ or more.
+    """
 
     numbers = ("margin",)
 
@@ -167,9 +174,9 @@ class SquaredErrorConfig(LossConfig):
 
 
 class SquaredError(Loss):
-    """L_i = Σ_j (s_j − y_j)², summed over outputs."""
+    """L_i = Σ_j (s_j − y_j)², where j counts the outputs."""
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return losses (B,) for targets (B, C), or for class numbers (B,), which are one-hot encoded."""
+        """Return losses (B,) for targets (B, C), or for class numbers (B,), which are converted to one-hot codes."""
         wanted = targets if torch.is_floating_point(targets) else F.one_hot(targets, scores.shape[1])
         return (scores - wanted).square().sum(1)

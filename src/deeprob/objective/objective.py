@@ -22,8 +22,8 @@ class Parts(NamedTuple):
 class Objective:
     """L(W) as a pure function of scores, targets and parameters.
 
-    It does not depend on how the scores are computed: a single run calls its module, a stack of runs calls
-    ``torch.func.functional_call`` under ``vmap``.
+    The objective takes scores, so the scores may be computed in any way. A single run calls its module. A stack of runs
+    calls ``torch.func.functional_call`` under ``vmap``.
     """
 
     loss: Loss
@@ -35,11 +35,11 @@ class Objective:
         Parameters
         ----------
         scores
-            (B, C).
+            The scores (B, C).
         targets
             Class numbers (B,), or numbers (B, C) for regression.
         parameters
-            Tensors by name. R(W) acts only on the weight matrices among them (see `weights`).
+            The parameters by name. R(W) acts only on the weight matrices among the parameters (see `weights`).
         """
         data_loss = self.loss(scores, targets).mean()
         regularization = self.regularizer(weights(parameters).values())
@@ -49,5 +49,8 @@ class Objective:
 
 
 def weights(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weight matrices: parameters of two dimensions or more; biases and norm parameters have one."""
+    """Return the weight matrices: all parameters with two dimensions or more.
+
+    Biases and norm parameters have one dimension.
+    """
     return {name: tensor for name, tensor in parameters.items() if tensor.dim() >= 2}

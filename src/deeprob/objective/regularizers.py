@@ -36,17 +36,21 @@ class Regularizer(ABC):
     Attributes
     ----------
     numbers
-        Names of the attributes that are numbers. In a stack of runs each may be a tensor, with one number per run.
+        The names of the attributes that are numbers. In a stack of runs, each of these attributes may be a tensor with
+        one number per run.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, weights: Iterable[Tensor]) -> Tensor | None:
-        """Return λR(W) as a 0-d tensor, or None without regularization."""
+        """Return λR(W) as a 0-d tensor; return None if there is no regularization."""
 
     def shrink(self, weight: Tensor, lr: float | Tensor) -> Tensor:
-        """Return a weight matrix after the proximal step of learning rate `lr`; the base class changes nothing."""
+        """Do the proximal step with learning rate `lr`, and return the new weight matrix.
+
+        The base class returns the matrix unchanged.
+        """
         return weight
 
 
@@ -153,18 +157,18 @@ class ElasticNetConfig(RegularizerConfig):
 class ElasticNet(Regularizer):
     """λ₁ Σ|W| + λ₂ ΣW² (Zou & Hastie, "Regularization and variable selection via the elastic net", 2005).
 
-    There is no ½ before λ₂: the gradient of that term is 2λ₂W, the same as ``weight_decay = 2λ₂`` in plain SGD. The
-    lecture's w₁ = [1, 0, 0, 0] has ΣW² = 1, w₂ = [¼, ¼, ¼, ¼] has ΣW² = ¼; both have Σ|W| = 1.
+    There is no ½ before λ₂. So the gradient of the second term is 2λ₂W, the same as for ``weight_decay = 2λ₂`` in plain
+    SGD. Example from the lecture: ΣW² is 1 for w₁ = [1, 0, 0, 0], and ¼ for w₂ = [¼, ¼, ¼, ¼]. Σ|W| is 1 for both.
 
     Parameters
     ----------
     l1, l2
         λ₁ and λ₂.
     proximal
-        Whether the L1 term is left out of the gradient, and acts as a proximal step after each update instead:
-        W ← sign(W)·max(|W| − αλ₁, 0) with the update's learning rate α, which for an adaptive optimizer is the rate
-        before scaling (Beck & Teboulle, "A fast iterative shrinkage-thresholding algorithm", 2009). The value of the
-        loss does not change.
+        Whether the L1 term acts as a proximal step after each update instead of through the gradient. The proximal step
+        is W ← sign(W)·max(|W| − αλ₁, 0), where α is the learning rate of the update. For an adaptive optimizer, α is
+        the rate before the optimizer scales it for each weight (Beck & Teboulle, "A fast iterative
+        shrinkage-thresholding algorithm", 2009). The value of the loss is the same with and without `proximal`.
     """
 
     numbers = ("l1", "l2")
@@ -186,7 +190,7 @@ class ElasticNet(Regularizer):
         return torch.stack(costs).sum()
 
     def shrink(self, weight: Tensor, lr: float | Tensor) -> Tensor:
-        """Return a weight matrix after the proximal step of the L1 term."""
+        """Do the proximal step of the L1 term with learning rate `lr`, and return the new weight matrix."""
         if not self.proximal:
             return weight
         return weight.sign() * (weight.abs() - lr * self.l1).clamp(min=0)

@@ -12,7 +12,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "adadelta")
 @dataclass(kw_only=True, slots=True)
 class AdadeltaConfig(OptimizerConfig):
-    """Adadelta: steps are scaled by the ratio of running means of squared steps and squared gradients.
+    """Adadelta: each step is the gradient times √(running mean of squared steps / running mean of squared gradients).
 
     s ← ρs + (1 − ρ)∇L², d = √(u + ε)/√(s + ε)·∇L, u ← ρu + (1 − ρ)d², w ← w − lr·d
     (Zeiler, "Adadelta: an adaptive learning rate method", 2012).
@@ -20,7 +20,7 @@ class AdadeltaConfig(OptimizerConfig):
     Attributes
     ----------
     rho
-        The share of the running means of squared gradients and squared steps that is kept at each update.
+        The share of both running means (of squared gradients and of squared steps) that is kept at each update.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adadelta

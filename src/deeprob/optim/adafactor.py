@@ -1,4 +1,4 @@
-"""Adafactor: second moments per row and column instead of per weight."""
+"""Adafactor: Adam with second moments for each row and each column instead of for each weight."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,20 +13,21 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "adafactor")
 @dataclass(kw_only=True, slots=True)
 class AdafactorConfig(OptimizerConfig):
-    """Adafactor: Adam without momentum, which stores a row and a column for the second moments of a matrix.
+    """Adafactor: Adam without momentum, which stores one second moment for each row and each column of a matrix.
 
     β₂ is 1 − t^beta2_decay. The step is relative to the size of the weights (at least `eps2`) and clipped at `d`
-    (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018). With `eps1` null it is
-    the machine epsilon of the parameters' precision, as in torch.
+    (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018). If `eps1` is null,
+    the machine epsilon of the parameters' precision is used, as in torch.
 
     Attributes
     ----------
     beta2_decay
-        The power c in β₂ = 1 − t^c: the share of new gradients in the second moment falls with the update t.
+        The power c in β₂ = 1 − t^c, where t counts the updates. The share of the new gradient in the second moment is
+        t^c, so it falls during the run.
     eps1
-        The lower bound of squared gradients. null takes the machine epsilon of the precision.
+        The lower bound of squared gradients. null takes the machine epsilon of the parameters' precision.
     eps2
-        The lower bound of a tensor's size, to which the steps are relative.
+        The lower bound of a tensor's size. The steps are relative to this size.
     d
         The largest root mean square of an update; a larger update is scaled down.
     weight_decay

@@ -14,13 +14,13 @@ from deeprob.optim.base import OptimizerConfig
 class AdagradConfig(OptimizerConfig):
     """AdaGrad: each weight's step is divided by the root of the sum of its squared gradients.
 
-    s ← s + ∇L², w ← w − α/(1 + (t − 1)·lr_decay) · ∇L/(√s + ε): s only grows, so steps shrink as the run goes on
+    s ← s + ∇L², w ← w − α/(1 + (t − 1)·lr_decay) · ∇L/(√s + ε). s only grows, so steps shrink during the run
     (Duchi, Hazan & Singer, "Adaptive subgradient methods", 2011).
 
     Attributes
     ----------
     lr_decay
-        The decay of the learning rate: after t updates it is divided by 1 + t · lr_decay.
+        The decay of the learning rate: after t updates the learning rate is divided by 1 + t · lr_decay.
     initial_accumulator_value
         The initial value of the sum of squared gradients.
     """

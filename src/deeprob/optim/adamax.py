@@ -1,4 +1,4 @@
-"""Adamax: Adam with the largest gradient in place of the mean square."""
+"""Adamax: Adam that divides by the largest recent gradient instead of by the root mean square."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

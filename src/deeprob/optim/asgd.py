@@ -14,16 +14,16 @@ from deeprob.optim.base import OptimizerConfig
 class ASGDConfig(OptimizerConfig):
     """Averaged gradient descent (ASGD): gradient descent that also keeps an average of the weights.
 
-    η_t = lr/(1 + lambd·lr·t)^alpha, w ← (1 − lambd·η)w − η∇L; from update `t0` on the state holds the average of w
+    η_t = lr/(1 + lambd·lr·t)^alpha, w ← (1 − lambd·η)w − η∇L. From update `t0` on, the state holds the average of w
     (Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992). `lambd` shrinks every parameter,
     as in torch; `weight_decay` shrinks only weight matrices.
 
     Attributes
     ----------
     lambd
-        The decay λ of every parameter, which is also the decay of the learning rate.
+        The decay λ of every parameter. The learning rate decays by the same λ.
     alpha
-        The power of the learning rate's decay; a larger power makes it fall faster.
+        The power of the learning rate's decay. A larger power makes the learning rate fall faster.
     t0
         The number of updates after which the weights are averaged.
     """

@@ -11,7 +11,9 @@ from torch.optim import Optimizer
 
 @dataclass(kw_only=True, slots=True)
 class OptimizerConfig:
-    """Base class of optimizer configs; fields are the arguments of a torch.optim class, with its names and defaults.
+    """Base class of optimizer configs.
+
+    The fields of a config are the arguments of a class in torch.optim, with the same names and defaults.
 
     A subclass names the torch class, or overrides `build`. Every parameter group of the built optimizer has an ``lr``,
     which the schedule multiplies.
@@ -21,13 +23,15 @@ class OptimizerConfig:
     torch_class
         The class in torch.optim; not needed if `build` is overridden.
     pairs
-        Arguments of torch that are pairs, each mapped to the two fields that hold it (a config cannot hold tuples).
+        The arguments of torch that are pairs. Each is mapped to the two fields that hold its numbers, because a config
+        cannot hold tuples.
     fused
-        Whether the class has one kernel for all tensors on every device; execution flags are no fields.
+        Whether the class has one kernel for all tensors on every device. This flag changes only the execution, so it is
+        not a field of the config.
     lr
-        The learning rate: each step is multiplied by it. The schedule changes it during the run.
+        The learning rate. Each step is multiplied by the learning rate, which the schedule changes during the run.
     weight_decay
-        The weight decay λ: each weight times λ is added to its gradient. Biases and norm parameters are left out.
+        The weight decay λ. For each weight w, λw is added to its gradient. Biases and norm parameters are left out.
     momentum
         The share of the last step that is kept in the next one. Example: ``optimizer=sgd optimizer.momentum=0.9``.
     beta1

@@ -8,31 +8,34 @@ from torch import Tensor
 
 
 class Curvature:
-    """The last m pairs of a step s and the gradient change y over that step; a new pair overwrites the oldest row.
+    """The last m pairs (s, y), where s is a step and y is the change of the gradient in that step.
+
+    A new pair overwrites the oldest pair.
 
     BFGS builds an inverse Hessian H from these pairs. Here H is applied in its compact form. The columns of S and Y are
-    the pairs from old to new, R is the upper triangle of SᵀY, D its diagonal, and γ = sᵀy/yᵀy of the newest pair:
+    the steps and the gradient changes, from old to new. R is the upper triangle of SᵀY, D is the diagonal of SᵀY, and
+    γ = sᵀy/yᵀy for the newest pair:
 
         u  = R⁻¹Sᵀg
         Hg = γg + S·R⁻ᵀ(Du + γYᵀYu − γYᵀg) − γYu
 
-    This takes two passes over the memory on the device, and small systems in double precision. It never waits for the
-    device (Byrd, Nocedal and Schnabel, "Representations of quasi-Newton matrices and their use in limited memory
-    methods", 1994, equation 3.1).
+    This computation passes over the memory on the device twice, and solves small systems of equations in double
+    precision. It never waits for the device (Byrd, Nocedal and Schnabel, "Representations of quasi-Newton matrices and
+    their use in limited memory methods", 1994, equation 3.1).
 
     Parameters
     ----------
     memory
-        The dict that holds everything, and that checkpoints save: ``steps`` and ``changes`` (m, n), with pair k in row
-        k mod m; ``step_change`` and ``change_change`` (m, m), which are SᵀY and YᵀY in double precision; and ``pairs``,
-        the number of pairs added since the memory was empty.
+        The dict that holds all values; checkpoints save it. ``steps`` and ``changes`` (m, n) hold pair k in row k mod
+        m. ``step_change`` and ``change_change`` (m, m) are SᵀY and YᵀY in double precision. ``pairs`` is the number of
+        pairs that were added since the memory was empty.
     """
 
     def __init__(self, memory: MutableMapping[str, Any]) -> None:
         self.memory = memory
 
     def allocate(self, size: int, like: Tensor) -> None:
-        """Allocate `size` pairs of vectors like `like` (n,), unless the memory is allocated already."""
+        """Allocate memory for `size` pairs of vectors like `like` (n,), unless it is allocated already."""
         if "steps" not in self.memory:
             for name in ("steps", "changes"):
                 self.memory[name] = like.new_zeros(size, like.numel())
@@ -49,10 +52,10 @@ class Curvature:
         self.memory["pairs"] = 0
 
     def add(self, step: Tensor, change: Tensor) -> bool:
-        """Store a pair of vectors (n,) if its curvature is positive beyond rounding; return whether it was stored.
+        """Store a pair of vectors (n,) if its curvature is positive; return whether it was stored.
 
-        The condition is sᵀy > ε‖s‖‖y‖ with ε the machine epsilon of the vectors' dtype. Without it H would not be
-        positive definite.
+        The curvature is positive beyond rounding if sᵀy > ε‖s‖‖y‖, where ε is the machine epsilon of the vectors'
+        dtype. Without this condition H would not be positive definite.
         """
         s, y = step.double(), change.double()
         products = torch.stack([s.dot(y), y.dot(y), s.dot(s)])
@@ -73,7 +76,7 @@ class Curvature:
         return True
 
     def direction(self, gradient: Tensor) -> Tensor:
-        """Return −Hg (n,) for a gradient g (n,); −g if the memory is empty."""
+        """Return the search direction −Hg (n,) for a gradient g (n,); if the memory is empty, return −g."""
         count = len(self)
         if count == 0:
             return gradient.neg()

@@ -17,27 +17,29 @@ from deeprob.optim.quasi_newton import QuasiNewton
 class LBFGSConfig(OptimizerConfig):
     """L-BFGS: quasi-Newton steps with a strong-Wolfe line search (torch's default is no line search).
 
-    One update of the run is up to `max_iter` iterations. Each iteration may evaluate L(W) and its gradient several
-    times (Nocedal & Wright, "Numerical optimization", 2006, sections 7.2 and 3.5). The fields are torch's, but the
-    optimizer is our own class `QuasiNewton`, with relative tolerances. A run ends when the optimizer has converged.
+    One update of the run consists of up to `max_iter` iterations. Each iteration may evaluate L(W) and its gradient
+    several times (Nocedal & Wright, "Numerical optimization", 2006, sections 7.2 and 3.5). The fields are those of
+    torch's LBFGS, but the optimizer is our own class `QuasiNewton`, with relative tolerances. A run ends when the
+    optimizer has converged.
 
     Attributes
     ----------
     lr
-        The factor of the first step that each line search tries. Without a line search it is the length of each
-        step.
+        The factor of the first step that each line search tries. Without a line search, `lr` is the factor of
+        each step.
     max_iter
         The largest number of iterations per update of the run.
     max_eval
-        The largest number of evaluations of the loss and its gradient per update. null is 1.25 times `max_iter`.
+        The largest number of evaluations of the loss and its gradient per update. null means 1.25 times `max_iter`.
     tolerance_grad
-        The tolerance for the gradient, relative to the loss. The run ends when no entry is larger.
+        The tolerance for the gradient, relative to the loss. The run ends when no entry of the gradient is larger.
     tolerance_change
-        The tolerance for the fall of the loss, relative to the loss. The run ends when an iteration lowers it less.
+        The tolerance for the decrease of the loss, relative to the loss. The run ends when an iteration lowers the loss
+        by less.
     history_size
-        The number of past steps that estimate the curvature.
+        The number of past steps from which the curvature is estimated.
     line_search_fn
-        The line search. null takes steps of the fixed length `lr`.
+        The line search. null means no line search: each step is `lr` times the search direction.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.LBFGS
@@ -52,12 +54,12 @@ class LBFGSConfig(OptimizerConfig):
 
     @property
     def deterministic(self) -> bool:
-        """True: curvature is measured between evaluations, and noise would spoil the measurement."""
+        """True: curvature is measured from the difference of two gradients, and noise would spoil this measurement."""
         return True
 
     @property
     def scheduled(self) -> bool:
-        """Whether there is no line search; a line search finds the step length itself."""
+        """Whether the step length follows the schedule: only without a line search, which finds the length itself."""
         return self.line_search_fn is None
 
     def build(self, parameters: Iterable[nn.Parameter]) -> QuasiNewton:

@@ -10,7 +10,7 @@ from deeprob.optim.wolfe import Trial
 
 
 class Line:
-    """φ(t) = L(x + t·d), with all parameters as one vector x (n,) and a direction d (n,).
+    """The function φ(t) = L(x + t·d), where x (n,) holds all parameters as one vector and d (n,) is a direction.
 
     Parameters
     ----------
@@ -29,12 +29,15 @@ class Line:
         self._direction = torch.zeros_like(self._place)
 
     def __call__(self, step: float) -> Trial:
-        """Move the parameters to `step`, and evaluate L there."""
+        """Move the parameters to x + `step`·d, and evaluate L there."""
         self.move(step)
         return self.evaluate(step)[0]
 
     def evaluate(self, step: float = 0.0) -> tuple[Trial, Any]:
-        """Evaluate L at the parameters, which are at `step`; return the trial, and L as the closure returned it."""
+        """Evaluate L at the current parameters, which are x + `step`·d.
+
+        Return the trial, and L in the form that the closure returned.
+        """
         self.evaluations += 1
         loss = self.closure()
         gradient = self._gradient()
@@ -45,7 +48,10 @@ class Line:
         return Trial(step, height, slope_there, largest, gradient), loss
 
     def aim(self, direction: Tensor, gradient: Tensor) -> tuple[float, float]:
-        """Start a line at the parameters in a direction (n,), store its slope, and return its 1-norm and 2-norm."""
+        """Start a new line at the current parameters, with the search direction `direction` (n,).
+
+        Store the slope of L along the line. Return the 1-norm and the 2-norm of the direction.
+        """
         self._direction, self.at = direction, 0.0
         self._place = self._current()
         d = direction.double()
@@ -53,7 +59,7 @@ class Line:
         return one, two
 
     def move(self, step: float) -> None:
-        """Put the parameters at x + t·d."""
+        """Set the parameters to x + `step`·d."""
         self.at = step
         place = self._place if step == 0 else self._place.add(self._direction, alpha=step)
         parts = torch.split(place, [parameter.numel() for parameter in self.parameters])

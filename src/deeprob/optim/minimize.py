@@ -19,7 +19,7 @@ def minimize(loss: Callable[[], Tensor], parameters: Iterable[nn.Parameter], ite
     parameters
         Parameters of any shapes. Parameters that need no gradient stay unchanged.
     iterations
-        Maximum number of L-BFGS iterations; fewer if it converges sooner.
+        The maximum number of L-BFGS iterations. If L-BFGS converges sooner, it stops.
     """
     optimizer = LBFGSConfig(max_iter=iterations).build(parameters)
 

@@ -15,13 +15,13 @@ from deeprob.optim.base import OptimizerConfig
 class NAdamConfig(OptimizerConfig):
     """NAdam: Adam with Nesterov's momentum.
 
-    The step goes along a mix of the gradient and m̂ one update ahead, with μ_t = β₁(1 − ½·0.96^(t·momentum_decay))
-    (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
+    The direction of a step is a mix of the gradient and of m̂ one update ahead, with μ_t = β₁(1 −
+    ½·0.96^(t·momentum_decay)) (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
 
     Attributes
     ----------
     momentum_decay
-        The speed at which the momentum rises to beta1. A larger value is faster.
+        The speed at which the momentum rises to beta1. With a larger value the momentum rises faster.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.NAdam

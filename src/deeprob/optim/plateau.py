@@ -14,10 +14,10 @@ from deeprob.optim.schedules import Schedule, SchedulerConfig
 class PlateauConfig(SchedulerConfig):
     """The learning rate drops by a factor whenever the loss has not fallen for some epochs.
 
-    It is multiplied by `gamma` when the loss has not fallen for more than `patience` epochs. The loss is the validation
-    loss, or the training loss if there is no validation split. It has fallen if it is below
-    its lowest value so far by more than the share `threshold`. torch calls this schedule ReduceLROnPlateau; the
-    defaults are torch's.
+    The learning rate is multiplied by `gamma` when the loss has not fallen for more than `patience` epochs. The loss is
+    the validation loss, or the training loss if there is no validation split. The loss has fallen if it is below its
+    lowest value so far by more than the share `threshold` of that value. torch calls this schedule ReduceLROnPlateau;
+    the defaults are torch's.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class PlateauConfig(SchedulerConfig):
 
 
 class Plateau(Schedule):
-    """See `PlateauConfig`; `rising` gives the factor of the warm-up."""
+    """The schedule of `PlateauConfig`; `rising` returns the factor of the warm-up."""
 
     def __init__(self, rising: Callable[[int], float], gamma: float, patience: int, threshold: float) -> None:
         super().__init__(rising)
@@ -57,11 +57,14 @@ class Plateau(Schedule):
         self.drops, self.lowest, self.waited = 0, math.inf, 0
 
     def __call__(self, step: int) -> float:
-        """Return the factor for an update: γ^(drops so far), and less in the warm-up."""
+        """Return the factor for an update: γ^k after k drops; in the warm-up the factor is smaller."""
         return self.factor(step) * self.gamma**self.drops
 
     def observe(self, loss: float) -> None:
-        """Count an epoch with its loss; drop the rate after more than `patience` epochs without a fall."""
+        """Take the loss of an epoch.
+
+        If the loss has not fallen for more than `patience` epochs, lower the learning rate.
+        """
         if loss < self.lowest * (1 - self.threshold):
             self.lowest, self.waited = loss, 0
             return
@@ -70,7 +73,7 @@ class Plateau(Schedule):
             self.drops, self.waited = self.drops + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the drops so far, the lowest loss and the epochs waited."""
+        """Return the number of drops, the lowest loss, and the number of epochs without a lower loss since then."""
         return {"drops": self.drops, "lowest": self.lowest, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -22,37 +22,39 @@ REASONS = {
     MAX_EVAL: "max_eval",
 }
 FINAL = (GRADIENT, CHANGE, SEARCH)
-ROUNDING = 4  # two evaluations of the same L may differ by so many spacings of floating-point numbers
+ROUNDING = 4  # two evaluations of L at one point may differ by this many spacings of floating-point numbers
 
 
 class QuasiNewton(torch.optim.LBFGS):
-    """Limited-memory BFGS with torch's arguments: x ← x − tHg, with an inverse Hessian H built from the last pairs.
+    """Limited-memory BFGS with torch's arguments: x ← x − tHg, where H is computed from the last pairs.
 
-    Torch's own class may end in NaN. Without a line search it may also end at a step that is too long. Its stopping
-    criteria are absolute, so that in single precision, or for a large L, it is chance whether it stops. In this class
+    H is the inverse Hessian. Torch's own class may end in NaN. Without a line search it may also end at a step that is
+    too long. Its stopping criteria are absolute. So in single precision, or for a large L, it is a matter of chance
+    whether torch's class stops. In this class
 
-    * the first step that a search tries is t = 1/‖g‖, as in SciPy; so is the first one after the memory was cleared;
-    * a step is accepted if L and its gradient are finite and it meets the strong Wolfe conditions, or at least the
-      first of them (`wolfe_search`); a pair is stored if its curvature is positive (`Curvature.add`);
-    * if a search finds no such step, the memory is cleared and steepest descent is tried; if that fails too, the
-      parameters stay at the last accepted point, the best one up to rounding;
-    * dot products that a decision depends on are computed in double precision; each evaluation waits for the device
-      once.
+    * the first step that a search tries while the memory is empty is t = 1/‖g‖, as in SciPy;
+    * a step is accepted if L and its gradient are finite and the step meets both strong Wolfe conditions, or at least
+      the first condition (`wolfe_search`); a pair is stored if its curvature is positive (`Curvature.add`);
+    * if a search finds no such step, the memory is cleared and steepest descent is tried; if steepest descent
+      fails too, the parameters stay at the last accepted point, which is the best point up to rounding;
+    * dot products are computed in double precision if a decision depends on them; each evaluation waits for the
+      device once.
 
     Parameters
     ----------
     lr
-        Factor on the first step that each line search tries; without a line search, the step length.
+        The factor on the first step that each line search tries. Without a line search, the factor on
+        each step.
     max_iter
         Maximum number of iterations per call of `step`.
     max_eval
         Maximum number of evaluations per call of `step` (default: 5/4 of `max_iter`). A line search that has begun may
-        exceed it.
+        exceed this number.
     tolerance_grad
         Stop when max|gᵢ| ≤ tolerance_grad·size, with size = max(|L|, min(1, |L₀|)) and L₀ the first value of L.
     tolerance_change
-        Stop when an iteration lowers L by tolerance_change·size or less. If the fall is smaller than L's rounding
-        error, it is computed from the slopes instead, as −½t(φ'(0) + φ'(t)).
+        Stop when an iteration lowers L by tolerance_change·size or less. If the decrease of L is smaller than the
+        rounding error of L, the decrease is computed from the slopes instead, as −½t(φ'(0) + φ'(t)).
     history_size
         Maximum number of pairs in the memory.
     line_search_fn
@@ -75,12 +77,12 @@ class QuasiNewton(torch.optim.LBFGS):
 
     @property
     def reason(self) -> str:
-        """Why the last call of `step` ended; empty before the first call."""
+        """The reason for which the last call of `step` ended; empty before the first call."""
         return REASONS.get(self.state.get(self._params[0], {}).get("ended", 0), "")
 
     @property
     def finished(self) -> bool:
-        """Whether the last call of `step` found nothing to do; further calls would find nothing either."""
+        """Whether the last call of `step` changed nothing; further calls would change nothing either."""
         return bool(self.state.get(self._params[0], {}).get("finished", 0))
 
     @property
@@ -101,7 +103,7 @@ class QuasiNewton(torch.optim.LBFGS):
         Returns
         -------
         Tensor or float
-            The closure's first return value, which is L at the parameters before the call.
+            The first return value of the closure: the value of L at the parameters before the call.
         """
         group, memory = self.param_groups[0], self._memory
         line = Line(self._params, torch.enable_grad()(closure))
@@ -163,7 +165,11 @@ class QuasiNewton(torch.optim.LBFGS):
         return found
 
     def _fall(self, line: Line, now: Trial, found: Trial) -> float:
-        """Return how much L fell from `now` to `found`; without a line search, how much it changed."""
+        """Return the decrease of L from `now` to `found`.
+
+        With a line search, if the change of L is no larger than the rounding error, compute the decrease from the
+        slopes. Without a line search, return the absolute change of L.
+        """
         fall = now.value - found.value
         if self.param_groups[0]["line_search_fn"] is None:
             return abs(fall)
@@ -172,11 +178,11 @@ class QuasiNewton(torch.optim.LBFGS):
         return -0.5 * found.step * (line.slope + found.slope)
 
     def _rounding(self, now: Trial) -> float:
-        """Return how far two evaluations of L at one point may differ by rounding."""
+        """Return the largest difference that rounding may cause between two evaluations of L at one point."""
         return ROUNDING * torch.finfo(self._params[0].dtype).eps * abs(now.value)
 
     def _size(self, now: Trial) -> float:
-        """Return the size that both tolerances are multiplied by: max(|L|, min(1, |L₀|))."""
+        """Return max(|L|, min(1, |L₀|)), by which both tolerances are multiplied."""
         first: float = abs(self._memory["first_loss"])
         return max(abs(now.value), min(1.0, first))
 

@@ -1,4 +1,4 @@
-"""RAdam: Adam that uses its second moment only once that is reliable."""
+"""RAdam: Adam that uses the second moment only after it has become reliable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "radam")
 @dataclass(kw_only=True, slots=True)
 class RAdamConfig(OptimizerConfig):
-    """RAdam: Adam whose first steps do without the second moment, until it is reliable.
+    """RAdam: Adam whose first steps do not use the second moment, because it is not reliable yet.
 
-    While v̂ averages too few gradients to be reliable, steps go along m̂ alone. Afterwards they go along r·m̂/√v̂, with a
-    factor r that rises to 1 (Liu et al., "On the variance of the adaptive learning rate and beyond", 2020).
+    While v̂ averages too few gradients to be reliable, the rule is w ← w − α·m̂. Afterwards it is w ← w − α·r·m̂/√v̂,
+    with a factor r that rises to 1 (Liu et al., "On the variance of the adaptive learning rate and beyond", 2020).
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.RAdam

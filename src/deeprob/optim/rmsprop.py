@@ -1,4 +1,4 @@
-"""RMSProp: "leaky AdaGrad"."""
+"""RMSProp, which the lecture calls "leaky AdaGrad"."""
 
 from dataclasses import dataclass
 from typing import ClassVar

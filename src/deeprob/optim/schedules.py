@@ -1,4 +1,4 @@
-"""Learning-rate schedules: a factor on the optimizer's `lr` for each update, known when the run starts."""
+"""Learning-rate schedules: for each update, a schedule returns the factor by which `lr` is multiplied."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -9,25 +9,25 @@ from deeprob.config import number, register
 
 
 class Schedule:
-    """A function from an update's number (counted from 0) to the factor on `lr`.
+    """A function that returns the factor on `lr` for an update, given the number of the update (counted from 0).
 
     Most schedules depend on that number alone. A schedule that also depends on the run's losses has a state.
 
     Parameters
     ----------
     factor
-        Returns the factor for an update's number.
+        The function that returns the factor for the number of an update.
     """
 
     def __init__(self, factor: Callable[[int], float] = lambda step: 1.0) -> None:
         self.factor = factor
 
     def __call__(self, step: int) -> float:
-        """Return the factor for an update."""
+        """Return the factor for update number `step`."""
         return self.factor(step)
 
     def observe(self, loss: float) -> None:
-        """Take the loss of an epoch: the validation loss, or the training loss without a validation split."""
+        """Take the validation loss of an epoch, or the training loss if there is no validation split."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the schedule's state, as plain values."""
@@ -51,11 +51,11 @@ class SchedulerConfig:
 
     @property
     def extendable(self) -> bool:
-        """Whether a run may become longer than planned, because the factors do not depend on its planned length."""
+        """Whether a run may become longer than planned: only if the factors do not depend on the planned length."""
         return False
 
     def factor(self, progress: float) -> float:
-        """Return the factor at `progress` in [0, 1), the share done of the run after its warm-up."""
+        """Return the factor at `progress` in [0, 1): the share of the updates after the warm-up that are done."""
         raise AssertionError("a schedule defines factor()")
 
     def build(self, steps: int) -> Schedule:
@@ -89,7 +89,7 @@ class CosineConfig(SchedulerConfig):
     """The learning rate falls to 0 along half a cosine, without restarts (Loshchilov & Hutter, "SGDR", 2017)."""
 
     def factor(self, progress: float) -> float:
-        """Return ½(1 + cos πt): 1 at t = 0, ½ at t = ½, towards 0 at t = 1."""
+        """Return ½(1 + cos πt), where t is `progress`: 1 at t = 0, ½ at t = ½, and almost 0 at the end."""
         return 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -103,21 +103,24 @@ class StepConfig(SchedulerConfig):
     gamma
         The factor of the learning rate at each drop.
     drops
-        The number of drops. They divide the run into equal parts.
+        The number of drops. The drops divide the run into equal parts.
     """
 
     gamma: float = number(0.1, above=0, maximum=1)
     drops: int = number(2, minimum=1)
 
     def factor(self, progress: float) -> float:
-        """Return γ^k with k the number of drops so far: with two drops γ from ⅓ of the run on, γ² from ⅔ on."""
+        """Return γ^k, where k is the number of drops so far.
+
+        Example: if the run has two drops, the factor is γ after ⅓ of the run and γ² after ⅔.
+        """
         return self.gamma ** math.floor(progress * (self.drops + 1))
 
 
 @register("scheduler", "exponential")
 @dataclass(kw_only=True, slots=True)
 class ExponentialConfig(SchedulerConfig):
-    """The learning rate falls exponentially: by the same ratio at each update.
+    """The learning rate falls exponentially: each update multiplies it by the same factor.
 
     Attributes
     ----------
@@ -128,7 +131,7 @@ class ExponentialConfig(SchedulerConfig):
     final: float = number(1e-2, above=0, maximum=1)
 
     def factor(self, progress: float) -> float:
-        """Return final^t: 1 at t = 0, √final at t = ½."""
+        """Return final^t, where t is `progress`: 1 at t = 0, and √final at t = ½."""
         return float(self.final**progress)
 
 
@@ -145,9 +148,9 @@ class OneCycleConfig(SchedulerConfig):
     peak
         The share of the run after which the learning rate is highest.
     start
-        The learning rate at the start, as a share of the highest.
+        The learning rate at the start, as a share of the highest learning rate.
     final
-        The learning rate at the end, as a share of the highest.
+        The learning rate at the end, as a share of the highest learning rate.
     """
 
     peak: float = number(0.3, above=0, below=1)
@@ -160,7 +163,7 @@ class OneCycleConfig(SchedulerConfig):
             yield f"warmup={self.warmup}: one_cycle warms up by itself; use scheduler.peak and scheduler.start"
 
     def factor(self, progress: float) -> float:
-        """Return start at t = 0, 1 at t = peak, towards final at t = 1."""
+        """Return the factor at t = `progress`: `start` at t = 0, 1 at t = `peak`, and almost `final` at the end."""
         if progress < self.peak:
             return _half_cosine(self.start, 1.0, progress / self.peak)
         return _half_cosine(1.0, self.final, (progress - self.peak) / (1 - self.peak))

@@ -15,8 +15,8 @@ from deeprob.optim.base import OptimizerConfig
 class SGDConfig(OptimizerConfig):
     """Stochastic gradient descent (SGD), with momentum or Nesterov's momentum.
 
-    v ← ρv + (1 − dampening)·∇L (v = ∇L at first), w ← w − αv with α = `lr` and ρ = `momentum`; Nesterov's form steps
-    along ∇L + ρv (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
+    v ← ρv + (1 − dampening)·∇L (v = ∇L at first), w ← w − αv with α = `lr` and ρ = `momentum`. Nesterov's form uses
+    the step −α(∇L + ρv) (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
-"""The lecture's table of what each optimizer tracks, measured on the update rules.
+"""The lecture's table "What each optimizer tracks", measured on the update rules.
 
-A single weight is updated with short made-up sequences of gradients. Its steps show what the optimizer remembers.
+A single weight is updated with short made-up sequences of gradients. Its steps show which memory the optimizer has.
 """
 
 import math
@@ -15,7 +15,7 @@ from deeprob.optim.rules import RULES, Scalar, State
 LR = 0.1
 MEMORY, LONGER_MEMORY = 0.9, 0.99  # after n updates a running mean keeps 0.9ⁿ of a gradient
 LARGE = 1000.0
-MANY = 200  # after so many updates a leaky mean has forgotten: 0.9²⁰⁰·1000² < 0.001
+MANY = 200  # after this many updates a leaky mean has forgotten a gradient: 0.9²⁰⁰·1000² < 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Watched:
     Attributes
     ----------
     rule
-        The name of its rule.
+        The name of the update rule.
     memories
-        The hyperparameters that set how long the optimizer remembers.
+        The hyperparameters that set the length of the optimizer's memory.
     flags
         The rule's other hyperparameters that differ from their defaults.
     """
@@ -58,7 +58,7 @@ FAMILY: Mapping[str, Watched] = {
 
 
 class Tracks(NamedTuple):
-    """A row of the table."""
+    """One row of the table: whether an optimizer has each of the four properties (see `tracks`)."""
 
     first_moments: bool
     second_moments: bool
@@ -67,12 +67,12 @@ class Tracks(NamedTuple):
 
 
 def tracks_table(optimizers: Mapping[str, Watched] = LECTURE) -> dict[str, Tracks]:
-    """Return what each optimizer tracks, by default for the six of the lecture."""
+    """Return one row of the table for each optimizer; the default is the six optimizers of the lecture."""
     return {name: tracks(watched) for name, watched in optimizers.items()}
 
 
 def table_text(optimizers: Mapping[str, Watched] = LECTURE) -> str:
-    """Return the table as lines of text, ✓ for what is tracked and ✗ for what is not."""
+    """Return the table as lines of text, with ✓ if a quantity is tracked and ✗ if it is not."""
     headings = [name.replace("_", " ") for name in Tracks._fields]
     width = max(len(name) for name in optimizers)
     lines = ["  ".join([" " * width, *headings])]
@@ -83,11 +83,13 @@ def table_text(optimizers: Mapping[str, Watched] = LECTURE) -> str:
 
 
 def tracks(watched: Watched) -> Tracks:
-    """Return what an optimizer tracks.
+    """Return the row of the table for one optimizer.
 
-    - First moments: the weight still moves when the gradient is 0, because the optimizer remembers the one before.
-    - Second moments: the gradient's scale does not change the step, because it is divided out.
-    - Leaky second moments: in addition, a large old gradient is forgotten after many small ones.
+    The row has these columns, each with the test that decides it:
+
+    - First moments: the weight still moves when the gradient is 0, because the optimizer remembers the gradient before.
+    - Second moments: the scale of the gradient does not change the step, because the scale is divided out.
+    - Leaky second moments: in addition, a large old gradient is forgotten after many small gradients.
     - Bias correction: a longer memory changes the state after the first gradient, but not the step.
     """
     after_one, state = walk(watched, [1.0])
@@ -104,7 +106,10 @@ def tracks(watched: Watched) -> Tracks:
 
 
 def state_of(watched: Watched) -> list[str]:
-    """Return the names of the state tensors, kept for each weight, that an optimizer's next step depends on."""
+    """Return the names of the state tensors on which the next step of an optimizer depends.
+
+    Only tensors with one entry for each weight are listed.
+    """
     rule, hyper = RULES[watched.rule], hyper_with_memory(watched)
     weight, gradient = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
     _, state = walk(watched, [1.0, 2.0])
@@ -116,7 +121,7 @@ def state_of(watched: Watched) -> list[str]:
 
 
 def walk(watched: Watched, gradients: Iterable[float], memory: float = MEMORY) -> tuple[float, State]:
-    """Update a weight with each gradient in turn; return its last step, and the state afterwards."""
+    """Update a weight with each gradient in turn; return the last step of the weight and the state after this step."""
     rule, hyper = RULES[watched.rule], hyper_with_memory(watched, memory)
     weight, step = torch.zeros(1, dtype=torch.float64), 0.0
     state = rule.init(weight, LR, **hyper)
@@ -128,7 +133,7 @@ def walk(watched: Watched, gradients: Iterable[float], memory: float = MEMORY) -
 
 
 def hyper_with_memory(watched: Watched, memory: float = MEMORY) -> dict[str, Scalar]:
-    """Return an optimizer's hyperparameters, with `memory` as the value of those in `memories`."""
+    """Return an optimizer's hyperparameters, with `memory` as the value of each hyperparameter in `memories`."""
     return {**dict.fromkeys(watched.memories, memory), **watched.flags}
 
 

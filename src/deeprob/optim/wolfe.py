@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-DECREASE = 1e-4  # a step must bring at least this share of the fall that the slope predicts
-CURVATURE = 0.9  # at most this share of the slope may be left after a step
-NARROW = 0.01  # of a bracket's high end: a bracket this narrow holds a kink, and a step that brings enough is accepted
+DECREASE = 1e-4  # a step must lower L by at least this share of the decrease that the slope predicts
+CURVATURE = 0.9  # the absolute slope after a step may be at most this share of the slope before
+# If a bracket is narrower than this share of its high end, L has a kink in the bracket. Then a step is accepted if it
+# meets the first condition.
+NARROW = 0.01
 SHRINK = 0.1  # factor on a step that ends where L is not finite
-LIMIT = 25  # evaluations per search
+LIMIT = 25  # the number of evaluations per search
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Trial:
     step
         The step t, in multiples of the direction.
     value, slope
-        φ(t), which is L at the step, and φ'(t).
+        The value φ(t), which is L at the step, and the slope φ'(t).
     largest
         The gradient's largest absolute entry.
     gradient
@@ -43,16 +45,16 @@ class Trial:
 
 
 def wolfe_search(evaluate: Callable[[float], Trial], start: Trial, step: float, rounding: float) -> Trial | None:
-    """Return a step that meets the strong Wolfe conditions, or the best one seen if none does.
+    """Return a step that meets the strong Wolfe conditions, or the best step found if no step meets both conditions.
 
     The conditions are φ(t) ≤ φ(0) + c₁tφ'(0) and |φ'(t)| ≤ c₂|φ'(0)|, with c₁ = 10⁻⁴ and c₂ = 0.9. If L changes by no
-    more than its rounding error, the first condition means nothing, and |φ(t) − φ(0)| ≤ rounding replaces it. These
+    more than its rounding error, the first condition means nothing. Then |φ(t) − φ(0)| ≤ rounding replaces it. These
     are the approximate conditions of Hager and Zhang ("A new conjugate gradient method with guaranteed descent and an
     efficient line search", 2005, equations 4.1 and 4.2), which rest on slopes.
 
-    The search keeps a bracket that contains such a step. At its low end, L still falls. At its high end, L is too high,
-    rises, or is not finite. Cubic interpolation with safeguards makes the bracket smaller (Nocedal and Wright,
-    "Numerical optimization", 2006, section 3.5).
+    The search keeps a bracket, an interval that contains such a step. At its low end, L still falls. At its high end, L
+    is too high, rises, or is not finite. Cubic interpolation with safeguards makes the bracket smaller (Nocedal and
+    Wright, "Numerical optimization", 2006, section 3.5).
 
     Parameters
     ----------
@@ -63,13 +65,13 @@ def wolfe_search(evaluate: Callable[[float], Trial], start: Trial, step: float, 
     step
         The first step to try.
     rounding
-        How much two evaluations of the same L may differ.
+        The largest difference that rounding may cause between two evaluations of L at one point.
 
     Returns
     -------
     Trial or None
-        The first trial that meets both conditions. If there is none among `LIMIT` evaluations, or the bracket holds a
-        kink of L, the lowest trial that meets the first condition; None if no trial does.
+        The first trial that meets both conditions. If no trial among `LIMIT` evaluations meets both, or L has a kink in
+        the bracket, the lowest trial that meets the first condition. None if no trial meets the first condition.
     """
     low, high, before = start, None, start
     best: Trial | None = None
@@ -102,7 +104,10 @@ def wolfe_search(evaluate: Callable[[float], Trial], start: Trial, step: float, 
 
 
 def finite_step(evaluate: Callable[[float], Trial], step: float) -> Trial | None:
-    """Return the trial at a step, made ten times shorter until it is finite; None if it is not after `LIMIT` trials."""
+    """Make a step ten times shorter until its trial is finite, and return this trial.
+
+    Return None if none of `LIMIT` trials is finite.
+    """
     for _ in range(LIMIT):
         trial = evaluate(step)
         if trial.finite:
@@ -112,7 +117,7 @@ def finite_step(evaluate: Callable[[float], Trial], step: float) -> Trial | None
 
 
 def interpolated(low: Trial, high: Trial, rounding: float) -> float:
-    """Return the next step to try inside a bracket, at least a tenth of its width away from both ends."""
+    """Return the next step to try inside a bracket; it is at least a tenth of the bracket's width from both ends."""
     width = high.step - low.step
     if not math.isfinite(high.value):
         return low.step + SHRINK * width
@@ -121,15 +126,19 @@ def interpolated(low: Trial, high: Trial, rounding: float) -> float:
 
 
 def extrapolated(before: Trial, low: Trial, rounding: float) -> float:
-    """Return the next step beyond `low`, where L still falls: 2.1 to 10 times as far from `before` as `low` is."""
+    """Return the next step to try beyond `low`, where L still falls.
+
+    The distance of the next step from `before` is 2.1 to 10 times the distance of `low` from `before`.
+    """
     width = low.step - before.step
     step = minimum(before, low, rounding)
     return min(max(step, low.step + 1.1 * width), low.step + 9 * width) if step > low.step else low.step + 4 * width
 
 
 def minimum(one: Trial, two: Trial, rounding: float) -> float:
-    """Return the step where the cubic through two values and slopes is lowest, or the middle if it has no minimum.
+    """Return the step where the cubic polynomial with the two given values and slopes is lowest.
 
+    If the cubic has no minimum, return the middle of the two steps.
     If the values differ only by rounding, return the step where a straight line through the slopes is 0. The result is
     never NaN.
     """

@@ -2,13 +2,14 @@
 
 Each rule is a pure function in plain tensor operations, for one parameter of one dimension or more. Only Adafactor
 depends on the parameter's shape. Numeric hyperparameters are floats or 0-d float64 tensors, so that under
-``torch.func.vmap`` every run of a stack has its own. Flags are bools, the same for all runs. The state is a dict with
-torch's own names. Its scalars are 0-d tensors in float64 (torch keeps NAdam's ∏μ and ASGD's η and μ in the default
-precision). The caller gives `weight_decay` 0 for all parameters except weight matrices, as
-`deeprob.optim.base.decay_groups` does. Every rule equals torch.optim's, step by step.
+``torch.func.vmap`` every run of a stack has its own values. Flags are bools, and all runs of a stack have the same
+flags. The state is a dict, whose keys are torch's names. Its scalars are 0-d tensors in float64 (torch keeps NAdam's ∏μ
+and ASGD's η and μ in the default precision). The caller passes `weight_decay` 0 for all parameters except weight
+matrices, as `deeprob.optim.base.decay_groups` does. Every rule gives the same steps as torch.optim.
 
-In the formulas w is the parameter, ∇L or g its gradient (with weight decay, if that is part of it), α the learning rate
-`lr`, and t the number of the update, counted from 1. Squares, roots and quotients are computed for each entry.
+In the formulas w is the parameter, and ∇L or g is its gradient (with weight decay, if weight decay is part of the
+gradient). α is the learning rate `lr`, and t is the number of the update, counted from 1. Squares, roots and quotients
+are computed for each entry.
 """
 
 import dataclasses

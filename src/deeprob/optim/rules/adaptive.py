@@ -1,4 +1,4 @@
-"""Rules that give each weight its own learning rate, from the size or the sign of its gradients."""
+"""Rules that compute a separate learning rate for each weight from the size or the sign of its gradients."""
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ def adagrad(
     initial_accumulator_value: Scalar = 0.0,
     eps: Scalar = 1e-10,
 ) -> tuple[Tensor, State]:
-    """Damp steps where gradients were steep: s ← s + ∇L², w ← w − α·∇L/(√s + ε).
+    """Make steps smaller for weights with large gradients: s ← s + ∇L², w ← w − α·∇L/(√s + ε).
 
     ε = `eps`, α = lr/(1 + (t − 1)·lr_decay) in update t. `weight_decay` λ adds λw to the gradient. s only grows, so
     steps only shrink (Duchi, Hazan & Singer, "Adaptive subgradient methods", 2011).
@@ -42,7 +42,7 @@ def adagrad(
 
 
 def init_rmsprop(parameter: Tensor, lr: Scalar, *, centered: bool = False, **hyper: Scalar) -> State:
-    """Return s = 0, v = 0, and if `centered` a mean gradient of 0."""
+    """Return s = 0 and v = 0; if `centered`, also return a mean gradient of 0."""
     names = ("square_avg", "momentum_buffer", *(("grad_avg",) if centered else ()))
     return {name: torch.zeros_like(parameter) for name in names}
 
@@ -62,7 +62,7 @@ def rmsprop(
     """Leaky AdaGrad: s ← ρs + (1 − ρ)∇L², v ← μv + ∇L/(√s + ε), w ← w − lr·v.
 
     ρ = `alpha`, ε = `eps`, μ = `momentum`. `weight_decay` λ adds λw to the gradient. If `centered`, the square of the
-    mean gradient a ← ρa + (1 − ρ)∇L is subtracted from s, which leaves the variance
+    mean gradient a ← ρa + (1 − ρ)∇L is subtracted from s, so the result is the variance
     (Tieleman & Hinton, "Lecture 6.5: RMSProp", 2012; Graves, "Generating sequences", 2013).
 
     Examples
@@ -99,8 +99,8 @@ def adadelta(
 ) -> tuple[Tensor, State]:
     """RMSProp with steps in units of the weights: d = √(u + ε)/√(s + ε)·∇L, w ← w − lr·d.
 
-    s ← ρs + (1 − ρ)∇L² before the step, u ← ρu + (1 − ρ)d² after it, with ρ = `rho` and ε = `eps`. `weight_decay` λ
-    adds λw to the gradient (Zeiler, "Adadelta: an adaptive learning rate method", 2012).
+    Before the step, s ← ρs + (1 − ρ)∇L². After the step, u ← ρu + (1 − ρ)d². ρ is `rho` and ε is `eps`. `weight_decay`
+    λ adds λw to the gradient (Zeiler, "Adadelta: an adaptive learning rate method", 2012).
     """
     g = gradient + weight_decay * parameter
     s = rho * state["square_avg"] + (1 - rho) * g * g
@@ -110,7 +110,11 @@ def adadelta(
 
 
 def init_adafactor(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
-    """Return second moments of 0: of rows (rows × 1) and columns (1 × columns), or of a vector's entries."""
+    """Return second moments of 0.
+
+    A matrix has second moments of its rows (rows × 1) and of its columns (1 × columns). A vector has one second moment
+    for each entry.
+    """
     second = torch.zeros_like(parameter)
     if parameter.dim() < 2:
         return {"step": zero(parameter), "variance": second}
@@ -133,8 +137,8 @@ def adafactor(
 
     r ← βr + (1 − β)·(mean of ∇L² along each row), c likewise along each column, v = r·c/mean(r), x = ∇L/max(√v, ε₁),
     w ← (1 − lr·λ)w − α·x/max(1, rms(x)/d), where α = max(ε₂, rms(w))·min(lr, 1/√t), β = 1 − t^beta2_decay and rms is
-    the root of the mean square. A vector has v ← βv + (1 − β)∇L². ε₁ = `eps1`, ε₂ = `eps2`, λ = `weight_decay`
-    (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018).
+    the root of the mean square. For a vector the rule is v ← βv + (1 − β)∇L². ε₁ = `eps1`, ε₂ = `eps2`, λ =
+    `weight_decay` (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018).
     """
     t = state["step"] + 1
     fresh = t**beta2_decay  # 1 − β
@@ -154,12 +158,12 @@ def adafactor(
 
 
 def _rms(values: Tensor) -> Tensor:
-    """Return the root of the mean square: 5 for (1, −7)."""
+    """Return the root of the mean square. Example: the result is 5 for (1, −7)."""
     return (values * values).mean().sqrt()
 
 
 def init_rprop(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
-    """Return step lengths `lr`, and 0 as the previous gradient."""
+    """Return `lr` as the step length of each weight, and 0 as the previous gradient."""
     return {"prev": torch.zeros_like(parameter), "step_size": torch.zeros_like(parameter) + lr}
 
 
@@ -174,9 +178,9 @@ def rprop(
     step_size1: Scalar = 1e-6,
     step_size2: Scalar = 50.0,
 ) -> tuple[Tensor, State]:
-    """Only signs count: w ← w − Δ·sign(∇L), with a step length Δ for each weight.
+    """Use only the signs of gradients: w ← w − Δ·sign(∇L), with a step length Δ for each weight.
 
-    Δ is multiplied by `eta2` if the gradient keeps its sign and by `eta1` if the sign flips, and stays between
+    Δ is multiplied by `eta2` if the gradient keeps its sign, and by `eta1` if the sign flips. Δ stays between
     `step_size1` and `step_size2`. In an update where the sign flips, the weight does not move. `lr` is only the initial
     Δ (Riedmiller & Braun, "The RPROP algorithm", 1993).
 

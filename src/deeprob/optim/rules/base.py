@@ -1,4 +1,4 @@
-"""What an update rule is, and what several rules share."""
+"""The class of an update rule, and functions that several rules share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,13 +17,16 @@ class Rule:
     Attributes
     ----------
     init
-        ``init(parameter, lr, **hyper)`` returns the state before the first update; `lr` is that update's learning rate.
+        ``init(parameter, lr, **hyper)`` returns the state before the first update; `lr` is the learning rate of the
+        first update.
     update
         ``update(parameter, gradient, state, lr, **hyper)`` returns the parameter and the state after an update.
     flags
-        Names of the hyperparameters that are bools and choose the formula; all others are numbers in it.
+        Names of the hyperparameters that are bools. They choose the formula; all other hyperparameters are numbers in
+        the formula.
     shaped
-        Whether a parameter's shape matters; otherwise several parameters may be updated as one vector.
+        Whether the update depends on the shape of the parameter. If not, several parameters may be updated as one
+        vector.
     """
 
     init: Callable[..., State]
@@ -33,7 +36,7 @@ class Rule:
 
 
 def zero(parameter: Tensor) -> Tensor:
-    """Return 0 as a state's scalar: 0-d and float64, whatever the precision of `parameter`."""
+    """Return 0 as a scalar of a state: a 0-d float64 tensor, for any precision of `parameter`."""
     return torch.zeros((), dtype=torch.float64, device=parameter.device)
 
 
@@ -42,8 +45,8 @@ def decayed(
 ) -> tuple[Tensor, Tensor]:
     """Return w and ∇L with weight decay λ applied to one of them.
 
-    Weight decay changes the gradient to ∇L + λw, or, if `decoupled`, the weight to (1 − αλ)w. For w = 2, ∇L = 1,
-    λ = 0.5 and α = 0.1 the results are 2 and 2, or 1.9 and 1.
+    Weight decay changes the gradient to ∇L + λw. If `decoupled`, it changes the weight to (1 − αλ)w instead. For w = 2,
+    ∇L = 1, λ = 0.5 and α = 0.1 the results (w, ∇L) are (2, 2), or (1.9, 1) if `decoupled`.
     """
     if decoupled:
         return (1 - lr * weight_decay) * parameter, gradient
@@ -51,7 +54,7 @@ def decayed(
 
 
 def at_least(tensor: Tensor, bound: Scalar) -> Tensor:
-    """Return max(tensor, bound) in the tensor's precision, which `clamp` under vmap would not keep."""
+    """Return max(tensor, bound) in the precision of `tensor`; under vmap `clamp` would not keep this precision."""
     return torch.maximum(tensor, torch.zeros_like(tensor) + bound)
 
 

@@ -7,7 +7,7 @@ from deeprob.optim.rules.base import Scalar, State, at_least, at_most, zero
 
 
 def init_sgd(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
-    """Return v = 0."""
+    """Return the state before the first update: v = 0."""
     return {"step": zero(parameter), "momentum_buffer": torch.zeros_like(parameter)}
 
 
@@ -25,9 +25,9 @@ def sgd(
     """Gradient descent with momentum: v ← ρv + ∇L, w ← w − αv.
 
     α = `lr`, ρ = `momentum`; without momentum v is ∇L. `weight_decay` λ adds λw to the gradient. With
-    momentum, `dampening` d makes this v ← ρv + (1 − d)∇L from the second update on.
+    momentum, `dampening` d changes the formula to v ← ρv + (1 − d)∇L from the second update on.
 
-    With `nesterov` the step goes along ∇L + ρv with the new v, so it looks one update ahead. This is the rule
+    With `nesterov` the step is −α(∇L + ρv), where v is the new v. So the step looks one update ahead. This is the rule
     v ← ρv − α∇L(w + ρv), w ← w + v, rewritten for the point w + ρv at which the gradient is taken
     (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
 
@@ -47,7 +47,7 @@ def sgd(
 
 
 def init_asgd(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
-    """Return η = α, μ = 1 and an average that the first update replaces."""
+    """Return η = `lr`, μ = 1, and an average w̄ = 0 that the first update replaces."""
     number = zero(parameter)
     return {"step": number, "eta": number + lr, "mu": number + 1, "ax": torch.zeros_like(parameter)}
 
@@ -66,7 +66,7 @@ def asgd(
     """Gradient descent that averages w: w ← (1 − lambd·η)w − η∇L, w̄ ← w̄ + μ(w − w̄).
 
     After update t, η = lr/(1 + lambd·lr·t)^alpha and μ = 1/max(1, t − t0). Up to update `t0` the average ``ax`` is w
-    itself; afterwards it is the mean of w over the later updates (Polyak & Juditsky, "Acceleration of stochastic
+    itself. Afterwards ``ax`` is the mean of w over the later updates (Polyak & Juditsky, "Acceleration of stochastic
     approximation by averaging", 1992; Bottou's form of η). As in torch, an update uses the η that the previous update
     computed.
     """

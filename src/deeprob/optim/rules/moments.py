@@ -1,4 +1,4 @@
-"""Adam and its relatives: means of gradients and of their squares."""
+"""Adam and related rules, which track running means of gradients and of squared gradients."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from deeprob.optim.rules.base import Scalar, State, decayed, zero
 
 
 def init_adam(parameter: Tensor, lr: Scalar, *, amsgrad: bool = False, **hyper: Scalar) -> State:
-    """Return m = 0 and v = 0, and if `amsgrad` also 0 as the largest v so far."""
+    """Return m = 0 and v = 0; if `amsgrad`, also return 0 as the largest v so far."""
     names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if amsgrad else ()))
     return {"step": zero(parameter)} | {name: torch.zeros_like(parameter) for name in names}
 
@@ -29,10 +29,10 @@ def adam(
     """RMSProp with momentum and bias correction: w ← w − α·m̂/(√v̂ + ε).
 
     The means m ← β₁m + (1 − β₁)∇L and v ← β₂v + (1 − β₂)∇L² start at 0, so they are too small at first. Bias correction
-    by m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ) makes up for this. Without `bias_correction` the rule is "almost Adam", with
-    m̂ = m and v̂ = v. `weight_decay` λ adds λw to the gradient, or shrinks w if decoupled (see `adamw`)
-    (Kingma & Ba, "Adam: a method for stochastic optimization", 2015). `amsgrad` uses the largest v so far in place of v
-    (Reddi, Kale & Kumar, "On the convergence of Adam and beyond", 2018).
+    by m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ) makes up for this. Without `bias_correction` the rule is "almost Adam",
+    with m̂ = m and v̂ = v. `weight_decay` λ adds λw to the gradient, or shrinks w if decoupled (see `adamw`) (Kingma &
+    Ba, "Adam: a method for stochastic optimization", 2015). `amsgrad` uses the largest v so far in place of v (Reddi,
+    Kale & Kumar, "On the convergence of Adam and beyond", 2018).
 
     Examples
     --------
@@ -68,7 +68,7 @@ def adamw(
 ) -> tuple[Tensor, State]:
     """Adam with decoupled weight decay λ: w ← (1 − αλ)w, then Adam's step.
 
-    In Adam λw is part of the gradient and is divided by √v̂ too. Here every weight shrinks by the same share
+    In Adam, λw is part of the gradient, so λw is divided by √v̂ too. Here every weight shrinks by the same share
     (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019).
 
     Examples
@@ -130,9 +130,9 @@ def radam(
 ) -> tuple[Tensor, State]:
     """Adam with rectified variance: w ← w − α·r·m̂/√v̂, or w ← w − α·m̂ while v̂ is unreliable.
 
-    v̂ averages about ρₜ = ρ − 2tβ₂ᵗ/(1 − β₂ᵗ) squares, in the end ρ = 2/(1 − β₂) − 1. v̂ is used once ρₜ > 5, and
-    r = √((ρₜ − 4)(ρₜ − 2)ρ / ((ρ − 4)(ρ − 2)ρₜ)) rises to 1. As in torch, √v̂ is (√v + ε)/√(1 − β₂ᵗ)
-    (Liu et al., "On the variance of the adaptive learning rate and beyond", 2020).
+    v̂ averages about ρₜ = ρ − 2tβ₂ᵗ/(1 − β₂ᵗ) squared gradients. ρₜ rises to ρ = 2/(1 − β₂) − 1. v̂ is used if ρₜ > 5,
+    and r = √((ρₜ − 4)(ρₜ − 2)ρ / ((ρ − 4)(ρ − 2)ρₜ)) rises to 1. As in torch, √v̂ is (√v + ε)/√(1 − β₂ᵗ) (Liu et al.,
+    "On the variance of the adaptive learning rate and beyond", 2020).
     """
     w, g = decayed(parameter, gradient, lr, weight_decay, decoupled_weight_decay)
     t = state["step"] + 1
@@ -163,7 +163,7 @@ def adamax(
     eps: Scalar = 1e-8,
     weight_decay: Scalar = 0.0,
 ) -> tuple[Tensor, State]:
-    """Adam under the infinity norm: w ← w − α·m̂/u with u ← max(β₂u, |∇L| + ε).
+    """Adam with the infinity norm: w ← w − α·m̂/u with u ← max(β₂u, |∇L| + ε).
 
     m̂ is Adam's. `weight_decay` λ adds λw to the gradient (Kingma & Ba 2015, section 7.1).
     """
