@@ -15,10 +15,10 @@ class VectorizedLauncher(BasicLauncher):
     Parameters
     ----------
     max_stack
-        The most runs in a stack. With ``auto``, stacks are as large as is fast and fits into memory, and jobs train one
-        by one if a stack would not be faster.
+        The largest number of runs in a stack. With ``auto``, stacks are as large as memory and speed allow, and jobs
+        train one by one if a stack would not be faster.
     compile
-        Whether to compile the updates. With ``auto``, they are compiled if an estimate says that it saves time.
+        Whether to compile the updates. With ``auto``, they are compiled if this probably saves time.
     """
 
     def __init__(self, max_stack: int | str = "auto", compile: bool | str = "auto") -> None:
@@ -26,7 +26,7 @@ class VectorizedLauncher(BasicLauncher):
         self.max_stack, self.compile = max_stack, compile
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run jobs, and return the result of each, in their order."""
+        """Run jobs, and return their results in the order of the jobs."""
         from deeprob.sweeps.stacks import launch
 
         return launch(self, job_overrides, initial_job_idx)

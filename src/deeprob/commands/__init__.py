@@ -1,1 +1,1 @@
-"""The console commands: one file per command, and `main`, which runs one and returns its exit status."""
+"""The console commands: one file per command, and `main`, which runs a command and returns the exit status."""

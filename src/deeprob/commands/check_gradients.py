@@ -73,7 +73,7 @@ def check_gradients(config: CheckGradientsConfig) -> list[EntryCheck]:
     Raises
     ------
     CheckFailed
-        If an entry is wrong; names the worst entry.
+        If an entry is wrong. The message names the worst entry.
     """
     check = config.check
     with memory_errors():
@@ -90,7 +90,7 @@ def in_float64(config: RunConfig, examples: int) -> Setup:
 
 
 def first_loss(setup: Setup, objective: Objective) -> Loss:
-    """Return L(W) of the first update, with its batch and dropout mask, as a function of the parameters."""
+    """Return the loss L(W) as a function of the parameters, with the batch and the dropout mask of the first update."""
     model = without_running_means(setup.predictor.model)
     batch, dropout = draws_of(setup.learner, setup.splits.train, setup.settings)[0]
     inputs = setup.predictor.features(batch.inputs)
@@ -142,7 +142,7 @@ class Timed:
 
 
 def report(setup: Setup, check: CheckConfig) -> list[EntryCheck]:
-    """Compare, print, draw and judge (see `check_gradients`)."""
+    """Compare the gradients, print and draw the result, and check it (see `check_gradients`)."""
     parameters = {name: tensor.detach() for name, tensor in setup.state.parameters.items()}
     loss = first_loss(setup, setup.objective)
     value = loss(parameters).item()
@@ -185,7 +185,7 @@ def report(setup: Setup, check: CheckConfig) -> list[EntryCheck]:
 
 
 def tabulated(comparisons: Iterable[EntryCheck], parameters: Parameters) -> list[EntryCheck]:
-    """Print one row per tensor as soon as it is compared, and return all comparisons."""
+    """Print the row of each tensor when the tensor has been compared, and return all comparisons."""
     found = []
     header = ("tensor", "shape", "entries", "central", "one-sided", "kinks", "verdict")
     shapes = {name: "×".join(map(str, tensor.shape)) for name, tensor in parameters.items()}
@@ -213,7 +213,7 @@ def tabulated(comparisons: Iterable[EntryCheck], parameters: Parameters) -> list
 
 
 def worst_of(found: Iterable[EntryCheck]) -> EntryCheck | None:
-    """Return the comparison with the largest error, without kinks; a wrong one if there is any."""
+    """Return the comparison with the largest error. Wrong entries go first, and kinks are left out."""
     sound = [comparison for comparison in found if comparison.verdict != "kink"]
     return max(sound, key=lambda comparison: (comparison.verdict == "wrong", comparison.error), default=None)
 
@@ -225,7 +225,7 @@ def numbers(comparison: EntryCheck) -> str:
 
 
 def seconds(action: Callable[[], object], repeats: int = 9) -> float:
-    """Return the median time of an action."""
+    """Return the median duration of an action, in seconds."""
     times: list[float] = []
     for _ in range(repeats):
         before = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The definition of a console command: the schema of its config, and the action that takes one."""
+"""The definition of a console command: the schema of its config, and the action that takes such a config."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -27,10 +27,11 @@ class Command:
     schema
         The dataclass of its config.
     action
-        Called with the application, the composed config, and all typed words, the program's name first.
+        A function that is called with the application, the composed config, and all typed words. The first word is the
+        program's name.
     instead
-        Called with the parsed arguments before a config is composed. It does the work of the command and returns True,
-        or does nothing and returns False.
+        A function that is called with the parsed arguments before a config is composed. It does the command's work and
+        returns True, or does nothing and returns False.
     one, several
         The keys that take one directory and several directories. A directory that is typed without a key becomes the
         value of such a key. Empty if there is no such key.
@@ -56,7 +57,7 @@ class Command:
 
     @classmethod
     def once(cls, schema: type[Any], action: Callable[[Any], object], one: str = "", several: str = "") -> "Command":
-        """Return a command without sweeps, which calls an action with its validated config.
+        """Return a command without sweeps. The command calls `action` with the validated config.
 
         Parameters
         ----------

@@ -72,7 +72,7 @@ def terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ignored = signal.getsignal(signal.SIGINT) is not signal.default_int_handler  # as in the background of a shell
+    ignored = signal.getsignal(signal.SIGINT) is not signal.default_int_handler  # ignored in the background of a shell
     caught = [number for number in ENDING if not (number == signal.SIGINT and ignored)]
     before = {number: signal.signal(number, end) for number in caught}
     try:
@@ -139,7 +139,7 @@ def _check_processes() -> None:
 
 
 def _run(name: str, words: list[str]) -> None:
-    command: Command = importlib.import_module(f"deeprob.commands.{name}").COMMAND  # only what draws imports matplotlib
+    command: Command = importlib.import_module(f"deeprob.commands.{name}").COMMAND  # only drawing imports matplotlib
     typed = [f"deeprob-{name.replace('_', '-')}", *words]
     arguments, parser = parse_arguments(words)
     overrides = arguments.overrides = command.overrides(arguments.overrides)

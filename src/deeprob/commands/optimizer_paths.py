@@ -110,7 +110,7 @@ def optimizer_paths(config: OptimizerPathsConfig) -> list[Race]:
     Raises
     ------
     UserError
-        If an optimizer does not exist or does not suit, or if f is not finite at the start.
+        If an optimizer does not exist or cannot run on the surface, or if f is not finite at the start.
     CheckFailed
         If a remark of the lecture does not hold.
     """
@@ -119,7 +119,7 @@ def optimizer_paths(config: OptimizerPathsConfig) -> list[Race]:
 
 
 def report(config: OptimizerPathsConfig) -> list[Race]:
-    """Race, print, draw and judge (see `optimizer_paths`)."""
+    """Run the optimizers, print and draw the results, and check the remarks (see `optimizer_paths`)."""
     entered = [(surface, config.start_on(surface), config.racers(surface)) for surface in config.surfaces]
     races = []
     for surface, start, racers in entered:
@@ -134,7 +134,7 @@ def report(config: OptimizerPathsConfig) -> list[Race]:
 
 
 def timed(config: OptimizerPathsConfig, surface: SurfaceConfig, racer: Racer, start: Point) -> Descent:
-    """Return the path of an optimizer. A short run before it keeps torch's first call out of the measured time."""
+    """Return the path of an optimizer. A short run before keeps torch's slow first call out of the measured time."""
     steps = config.steps or surface.steps
     descend(surface, racer, start, steps=2)
     return descend(

@@ -1,4 +1,4 @@
-"""``deeprob-optimizers``: prints what each optimizer tracks, the lecture's table."""
+"""``deeprob-optimizers``: prints the lecture's table of what each optimizer tracks."""
 
 from dataclasses import dataclass
 

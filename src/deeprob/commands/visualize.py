@@ -1,4 +1,4 @@
-"""``deeprob-visualize``: draws one figure, or all that suit, of one run or of several runs side by side."""
+"""``deeprob-visualize``: draws one figure or all suitable figures of one run, or of several runs side by side."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def visualize(config: VisualizeConfig) -> list[Path]:
     Raises
     ------
     UserError
-        If there is no run, or the figure does not suit it.
+        If there is no run, or the figure cannot show the run.
     """
     every = isinstance(config.figure, AllConfig)
     if config.run is None:
@@ -68,7 +68,7 @@ def visualize(config: VisualizeConfig) -> list[Path]:
 
 
 def draw(figures: list[FigureConfig], runs: Mapping[str, Run], folder: Path, *, skip: bool) -> Iterator[Path]:
-    """Draw figures of one run or several into a folder, and yield the files; `skip` figures that do not suit."""
+    """Draw figures of one or several runs into a folder, and yield the files. With `skip`, omit unsuitable figures."""
     for figure in figures:
         reason = next(filter(None, map(figure.unsuited, runs.values())), "")
         if reason and not skip:
@@ -81,7 +81,7 @@ def draw(figures: list[FigureConfig], runs: Mapping[str, Run], folder: Path, *, 
 
 
 def runs_in(directory: Path, checkpoint: str = "best") -> dict[str, Run]:
-    """Return the run in a directory, or the finished runs in its folders, by titles (see `titled`).
+    """Return the run in a directory, or the finished runs in its folders. The keys are titles (see `titled`).
 
     Raises
     ------
@@ -100,11 +100,11 @@ def runs_in(directory: Path, checkpoint: str = "best") -> dict[str, Run]:
 
 
 def titled(runs: list[Run]) -> dict[str, Run]:
-    """Return runs under titles made of the values in which they differ, such as ``model.width=8 seed=1``."""
+    """Return a dictionary of runs, titled by the values that differ, such as ``model.width=8 seed=1``."""
     values = [configs.flat(run.config) for run in runs]
     keys = [key for key in {key: None for flat in values for key in flat} if len({str(f.get(key)) for f in values}) > 1]
     groups = {key for key in keys if options(key)}
-    # another option has other keys; the name of the option is enough
+    # a different option has different keys; its name is enough for the title
     differing = [
         key
         for key in keys

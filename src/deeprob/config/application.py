@@ -71,7 +71,7 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.A
 
 
 def _topics(argv: Sequence[str], words: Sequence[str]) -> list[str]:
-    """Return the topics of ``--help``: the words without ``=``, or else the keys that the words after it set."""
+    """Return the topics of ``--help``: the words without ``=``. If there are none, the keys set after ``--help``."""
     topics = [word for word in words if _is_topic(word)]
     if not topics:
         place = next((at for at, word in enumerate(argv) if word in ("--help", "-h")), len(argv))
@@ -120,7 +120,7 @@ def started(config_dir: str | None) -> Iterator[Hydra]:
 
 @dataclass(frozen=True)
 class Application:
-    """The configs of a command: composes one, and runs a job or a sweep with it.
+    """The configs of a command. Composes a config, and runs a job or a sweep with this config.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Application:
         Raises
         ------
         UserError
-            If an override is invalid; names the override.
+            If an override is invalid. The message names the override.
         """
         parsed = parse(words, self.hydra.config_loader)
         sweeping = [word for word, override in zip(words, parsed, strict=True) if override.is_sweep_override()]
@@ -243,7 +243,7 @@ def without_hydra(config: DictConfig) -> DictConfig:
 
 
 def typed_words(config: DictConfig, kind: str) -> list[str]:
-    """Return the overrides of the ``task`` or of ``hydra`` as they were typed, with unresolved interpolations."""
+    """Return the typed overrides of the ``task`` or of ``hydra``. Interpolations in them are not resolved."""
     words = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
     assert isinstance(words, list)
     return [str(word) for word in words]
@@ -251,10 +251,10 @@ def typed_words(config: DictConfig, kind: str) -> list[str]:
 
 @contextmanager
 def own_directory(config: DictConfig, kind: str, *, resume: bool = False) -> Iterator[Path]:
-    """Make the directory of a run or a sweep, and remove it at the end if it is still empty.
+    """Make the directory of a run or a sweep. At the end remove this directory if it is still empty.
 
-    If the directory of this second exists already, the name gets a number. A directory that the user named must be new
-    or empty, unless `resume` is True.
+    If a directory with this date and time exists already, the name gets a number. A directory that the user named must
+    be new or empty, unless `resume` is True.
     """
     words = typed_words(config, "hydra")
     named = any(override.key_or_group == f"hydra.{kind}.dir" for override in parse(words))
@@ -275,7 +275,7 @@ def claimed(wanted: Path, *, numbered: bool, resume: bool = False) -> Iterator[P
     try:
         for folder in reversed(wanted.parents):
             if not folder.exists():
-                with suppress(FileExistsError):  # another process made it first
+                with suppress(FileExistsError):  # another process made the folder first
                     _make(folder)
                     made.append(folder)
         directory = wanted

@@ -15,11 +15,11 @@ from deeprob.errors import UserError, did_you_mean
 
 T = TypeVar("T")
 
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # only if PyYAML was built with its C library
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # missing if PyYAML was built without its C library
 
 
 def to_yaml(config: Any) -> bytes:
-    """Return a run's config as a Hydra config that extends ``train``: choices first, then every value."""
+    """Return a run's config as a Hydra config that extends ``train``: first the chosen options, then every value."""
     choices = [
         {f"override {f.name}": name_of(getattr(config, f.name))}
         for f in dataclasses.fields(config)
@@ -39,7 +39,7 @@ def digest(config: Any) -> str:
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Return dotted key → value. The name of a group maps to the name of its chosen option."""
+    """Return a dictionary from dotted key to value. For a group, the value is the name of the chosen option."""
     values: dict[str, Any] = {}
     for f in dataclasses.fields(config):
         value, key = getattr(config, f.name), f"{prefix}{f.name}"
@@ -47,11 +47,11 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
     return values
 
 
-_LARGEST = 2**18  # bytes
+_LARGEST = 2**18  # largest size of a config file, in bytes
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Loads only plain values, which is all that `to_yaml` writes: a few aliases could expand to millions of values."""
+    """Loads only plain values, as `to_yaml` writes them, and no aliases, which could expand to millions of values."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Return the next node."""

@@ -1,4 +1,4 @@
-"""The text of ``--help``: every key of a command, or a page about one group, option or key."""
+"""The text of ``--help``: a list of every key of a command, or a page about one group, option or key."""
 
 import argparse
 import dataclasses
@@ -53,17 +53,17 @@ class Key:
 
     @property
     def field(self) -> str:
-        """The name within the group."""
+        """The name of the key within its group."""
         return self.name.rpartition(".")[2]
 
     @property
     def accepts(self) -> str:
-        """What the key accepts, in words."""
+        """A text that says which values the key accepts."""
         return expected(self.cls, self.field)
 
     @property
     def line(self) -> str:
-        """The first sentence of the meaning, and what the key accepts."""
+        """The first sentence of the key's meaning, and the accepted values."""
         accepts = f"Accepts {self.accepts}." if self.accepts else ""
         return plain(f"{first_sentence(meaning(self.cls, self.field))} {accepts}".strip())
 
@@ -82,7 +82,7 @@ def help_text(application: Application, arguments: argparse.Namespace) -> str:
 
 @dataclass(frozen=True)
 class Manual:
-    """The pages of a command, with its values after some overrides.
+    """The help pages of a command. They show the values of the keys after some overrides.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Manual:
     words
         Overrides typed with ``--help``.
     multirun
-        Whether the overrides may be those of a sweep.
+        Whether the overrides may belong to a sweep.
     resolve
         Whether interpolations are resolved.
     """
@@ -115,7 +115,7 @@ class Manual:
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:
-        """Group → its options."""
+        """A dictionary from each group to its options."""
         return self.application.groups(self.config)
 
     @cached_property
@@ -128,7 +128,7 @@ class Manual:
 
     @cached_property
     def others(self) -> list[Key]:
-        """The keys that only options that are not chosen have, once for each such option."""
+        """The keys that exist only in options that are not chosen, once for each such option."""
         chosen = {key.name for key in self.keys}
         return [
             Key(f"{group}.{f.name}", cls, None)
@@ -168,7 +168,7 @@ class Manual:
         Raises
         ------
         UserError
-            If there is no such subject; suggests another one.
+            If there is no such subject. The message suggests another subject.
         """
         found = [topic] if topic in self.subjects else [name for name in self.subjects if _last(name) == topic]
         if not found:
@@ -204,7 +204,7 @@ class Manual:
         return "\n".join([f"{heading}:", *_table(rows)]) if keys else f"{heading}: no keys"
 
     def _group(self, group: str) -> str:
-        """Return the options of a group, and the keys of the chosen one."""
+        """Return the options of a group, and the keys of the chosen option."""
         chosen = self.chosen(group)
         rows = [
             ("*" if name == chosen else "", name, "", self._about(f"{group}={name}")) for name in self.groups[group]
@@ -235,7 +235,7 @@ class Manual:
         command = self.command_for(key)
         return "\n".join(
             [*lines, *([f"  example  {command}"] if command else [])]
-        )  # one line, so that it can be copied
+        )  # the command is one line, so that it can be copied
 
     def _experiment(self, name: str) -> str:
         """Return the page of an experiment: claim, command, expected result, time, and the keys that it sets."""
@@ -249,7 +249,7 @@ class Manual:
         return "\n".join(lines)
 
     def _about(self, name: str) -> str:
-        """Return a sentence about an option, a group or a key; an option's comes from its class, or else its file."""
+        """Return a sentence about an option (from its class, or else its file), a group or a key."""
         group, _, option = name.partition("=")
         if option in options(group):
             return plain(summary(options(group)[option]))
@@ -277,7 +277,7 @@ class Manual:
     # ---------------------------------------------------------------- examples
 
     def command_for(self, key: Key) -> str:
-        """Return a command that sets a key: the example of its docstring, or one with another value; else empty."""
+        """Return a command that sets a key: the example in its docstring, else one with another value, else empty."""
         template = str(self.config.hydra.help.template)
         words = example(key.cls, key.field) or (f"{key.name}={_another_value(key)}" if key.accepts else "")
         if not words or (words.startswith("-m ") and " -m " not in template):  # this command has no sweeps
@@ -314,7 +314,7 @@ def _keys(node: DictConfig, values: dict[Any, Any], prefix: str = "") -> Iterato
 
 
 def written(value: Any, *, inside: bool = False) -> str:
-    """Return a value as it is typed in an override; `inside` a list it is quoted if necessary."""
+    """Return a value as it is typed in an override. If it is `inside` a list, it is quoted if necessary."""
     if isinstance(value, list):
         return f"[{','.join(written(item, inside=True) for item in value)}]"
     if isinstance(value, dict):
@@ -411,7 +411,7 @@ def _wrapped(label: str, text: str) -> list[str]:
 
 
 def _table(rows: Iterable[tuple[str, str, str, str]]) -> list[str]:
-    """Return lines for rows of mark, name, value and text, in columns. A text has two lines at most."""
+    """Return the lines of a table with the columns mark, name, value and text. A text has two lines at most."""
     rows = list(rows)
     names = max((len(name) for _, name, _, _ in rows if len(name) <= _NAMES), default=0)
     values = max((len(value) for _, _, value, _ in rows if len(value) <= _VALUES), default=0)

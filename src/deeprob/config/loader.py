@@ -35,7 +35,7 @@ OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", repla
 
 
 def apply_values(overrides: Sequence[Override], config: DictConfig) -> None:
-    """Set values of a config as Hydra does, with Hydra's errors. For a list, a single value is a list of one."""
+    """Set values of a config with Hydra's method and errors. If a key takes a list, a single value becomes a list."""
     ConfigLoaderImpl._apply_overrides_to_config([_as_list(override, config) for override in overrides], config)
 
 
@@ -51,12 +51,12 @@ def _as_list(override: Override, config: DictConfig) -> Override:
 
 
 def combinations(overrides: list[Override]) -> list[list[str]]:
-    """Return every combination of the values of some overrides: one list of words per job.
+    """Return every combination of the overrides' values, as one list of words per job.
 
     Raises
     ------
     HydraException
-        If a sweep cannot have such values.
+        If a value is of a kind that a sweep cannot use.
     """
     return [list(job) for job in BasicSweeper.split_arguments(overrides, None)[0]]
 
@@ -77,7 +77,7 @@ def copies_of(config: DictConfig) -> Callable[[], DictConfig]:
 
 
 def readable(words: list[str]) -> str:
-    """Return overrides as part of a folder's name: at most 100 letters, digits, and characters of ``.=,-_``."""
+    """Return overrides as a part of a folder's name. It has at most 100 characters: letters, digits and ``.=,-_``."""
     return re.sub(r"[^\w.=,-]+", "_", ",".join(words), flags=re.ASCII)[:100]
 
 
@@ -123,7 +123,7 @@ class CachingLoader(ConfigLoaderImpl):
         return config
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """Return the config of a job, with the directory of its sweep; its name has the overrides that differ."""
+        """Return the config of a job, with the directory of its sweep. The job's name has the overrides that differ."""
         config = super().load_sweep_config(master_config, sweep_overrides)
         words = OmegaConf.to_container(master_config.hydra.overrides.task, resolve=False)
         assert isinstance(words, list)
@@ -171,5 +171,5 @@ class CachingLoader(ConfigLoaderImpl):
             return False
         try:
             return isinstance(override.value(), dict) or not self.repository.group_exists(override.key_or_group)
-        except OSError:  # too long for the name of a folder
+        except OSError:  # the text is too long for the name of a folder
             return True

@@ -36,12 +36,12 @@ MERGING = "Error merging override "
 
 
 def parse(words: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
-    """Parse ``key=value`` words. The loader is needed for ``glob(…)`` in a sweep: it knows the options.
+    """Parse ``key=value`` words. The loader knows the options, and is needed for ``glob(…)`` in a sweep.
 
     Raises
     ------
     UserError
-        If a word cannot be read, or its range is too long; names the word.
+        If a word cannot be read, or its range is too long. The message names the word.
     """
     parsed = []
     for word in words:
@@ -89,7 +89,8 @@ def check_types(node: DictConfig, words: Sequence[str]) -> None:
     Raises
     ------
     UserError
-        If a boolean key gets a value such as ``2`` or ``yes``, or a group gets a file or a list; names the key.
+        If a boolean key gets a value such as ``2`` or ``yes``, or a group gets a file or a list. The message names the
+        key.
     """
     for override in parse(words):
         key, value = override.key_or_group, override.value()
@@ -111,7 +112,7 @@ def _is_choice(value: Any) -> bool:
 
 
 def _resolved(field: BooleanNode, value: Any) -> Any:
-    """Return the value that an interpolation resolves to, not converted to the field's type; other values unchanged."""
+    """Return the value of an interpolation, not converted to the field's type. Return other values unchanged."""
     if "${" not in str(value):
         return value
     try:
@@ -152,7 +153,7 @@ def explain(error: Exception, words: Sequence[str], part: str = "") -> UserError
 
 @contextmanager
 def explained(words: Sequence[str], *others: type[Exception], part: str = "") -> Iterator[None]:
-    """Turn errors of Hydra and OmegaConf into one-line errors; also `others`, if there are `words` or a `part`."""
+    """Turn errors of Hydra and OmegaConf into one-line errors. With `words` or a `part`, also turn `others`."""
     known = others if words or part else ()
     kinds: tuple[type[Exception], ...] = (HydraException, OmegaConfBaseException, *known)
     try:
@@ -168,7 +169,7 @@ def _key_in(word: str) -> str:
 
 
 def _merged(error: Exception) -> str:
-    """Return the override that Hydra failed to merge, if its error names it; else an empty text."""
+    """Return the override that Hydra failed to merge; an empty text if the error does not name this override."""
     return str(error).removeprefix(MERGING) if str(error).startswith(MERGING) else ""
 
 
@@ -186,7 +187,8 @@ def _blamed(error: Exception, key: str, words: Sequence[str]) -> Iterator[str]:
 def _first_line(error: object) -> str:
     """Return the first line of a message.
 
-    If the first line ends in a colon, the second is added. Errors of instantiation keep all lines but ``full_key``.
+    If the first line ends in a colon, the second line is added. Errors of instantiation keep all lines except
+    ``full_key``.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     if isinstance(error, InstantiationException):
@@ -210,7 +212,7 @@ def _wrong_option(word: str, group: str) -> UserError:
 
 
 def _only_expected(key: str) -> str:
-    """Return what an option's key accepts, in words; empty if the options of its group differ in this."""
+    """Return the accepted values of an option's key, in words; empty if the options of the group differ in this."""
     group, _, rest = key.partition(".")
     accepted = {expected(cls, rest.partition(".")[0]) for cls in options(group).values()} - {""}
     return f"expected {accepted.pop()}" if len(accepted) == 1 else ""
@@ -233,7 +235,7 @@ def _unknown_key(key: str, parent: DictConfig) -> UserError:
 
 
 def _meant(name: str, group: str, root: DictConfig) -> list[str]:
-    """Return the keys that have this name, here or in another framework; those in `group` are preferred."""
+    """Return the keys that have this name here or in another framework. Keys in `group` are preferred."""
     groups = [str(part) for part in root if options(str(part))]
     chosen = [*_paths(root), *(["hydra.run.dir"] if "trainer" in root else [])]
     others = {f"{part}.{f.name}" for part in groups for cls in options(part).values() for f in dataclasses.fields(cls)}
@@ -278,12 +280,12 @@ def _wrong_value(cause: ValidationError, word: str) -> UserError:
 
 @functools.lru_cache(maxsize=4096)
 def override_of(word: str, loader: ConfigLoader | None = None) -> Override:
-    """Parse a word. The result is cached: Hydra needs a millisecond, and the jobs of a sweep share many words.
+    """Parse a word, and cache the result: Hydra needs a millisecond, and the jobs of a sweep share many words.
 
     Parameters
     ----------
     word
-        Such as ``optimizer.lr=1e-3``.
+        An override such as ``optimizer.lr=1e-3``.
     loader
         Resolves ``glob(…)`` in a sweep.
 

@@ -34,7 +34,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # how Python represents bytes that a
 
 
 def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
-    """Register a dataclass as the schema ``/schema/<group>/<name>`` of an option, or without a group of a command.
+    """Register a dataclass as the schema ``/schema/<group>/<name>`` of an option, or (without a group) of a command.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
 
 
 def options(group: str) -> Mapping[str, type]:
-    """Return the options of a group: name → dataclass."""
+    """Return a dictionary from the name of each option of a group to its dataclass."""
     return _OPTIONS.get(group, {})
 
 
@@ -73,7 +73,7 @@ def owners(group: str, name: str) -> list[str]:
 
 
 def name_of(config: object) -> str:
-    """Return the option's name under which the class of `config` was registered."""
+    """Return the name of the option for which the class of `config` was registered."""
     return next(name for group in _OPTIONS.values() for name, cls in group.items() if cls is type(config))
 
 
@@ -112,8 +112,8 @@ def number(
 ) -> Any:
     """Declare a field for a finite number within bounds, or a list of such numbers if `listed`.
 
-    The field also accepts the `words`, and null if `optional`. The number is a whole number of 64 bits unless `default`
-    is a float; `whole` overrides this.
+    The field also accepts the `words`, and null if `optional`. The number is a whole number of 64 bits if `default`
+    is not a float; `whole` overrides this.
     """
 
     def holds(value: Any) -> bool:
@@ -155,7 +155,7 @@ def some_words(*, or_none: bool = False) -> Any:
 
 
 def expected(cls: type | None, name: str) -> str:
-    """Return what the field `name` of a config accepts, in words; empty if there is no such field."""
+    """Return a text that says which values the field `name` of a config accepts; empty if there is no such field."""
     if not dataclasses.is_dataclass(cls):
         return ""
     fields = {f.name: f for f in dataclasses.fields(cls)}
@@ -168,7 +168,7 @@ def expected(cls: type | None, name: str) -> str:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Return whether a value has exactly the type of a field: true is not a number, 2.0 is not a whole number."""
+    """Return whether a value has exactly the type of a field. True is not a number, and 2.0 is not a whole number."""
     if hint is Any:
         return True
     if isinstance(hint, UnionType):
@@ -188,7 +188,8 @@ def load(cls: type[T], node: DictConfig) -> T:
     Raises
     ------
     UserError
-        If a key is missing or unknown, a value is out of range, or values contradict each other; names the key.
+        If a key is missing or unknown, a value is out of range, or values contradict each other. The message names the
+        key.
     """
     try:
         kind: Any = OmegaConf.get_type(node)

@@ -1,4 +1,4 @@
-"""Names of keys, options and values in other frameworks, and their names here; only for "did you mean"."""
+"""The names that other frameworks use for keys, options and values; only for the hint "did you mean"."""
 
 from collections.abc import Mapping
 

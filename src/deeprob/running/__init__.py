@@ -1,1 +1,1 @@
-"""Make runs from configs: train them alone or as a stack, resume them, check them beforehand, and watch them."""
+"""Make runs from configs: check them, train them alone or as a stack, watch them, and resume them."""

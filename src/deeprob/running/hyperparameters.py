@@ -10,13 +10,13 @@ from deeprob.compare.command_words import word_of
 
 
 def hyperparameters(config: RunConfig, batch_size: int) -> dict[str, bool | float | str]:
-    """Return dotted key → value of a run's config, with types by which the HParams tab can filter and sort.
+    """Return a dictionary from dotted key to value, with types by which the HParams tab can filter and sort.
 
-    - A key is a number if its values are numbers, or numbers besides some word or null. If the value is a word or null,
-      the key is left out; the tab's filters pass runs without a value. Only ``trainer.batch_size=full`` becomes the
-      number `batch_size`, the examples per update.
-    - A key is a truth value if its values are true and false. Null is left out.
-    - Every other key is text, also a key that has different types in two options of a group.
+    - A key that accepts numbers is a number. If the run's value is a word or null, the key is left out; the tab's
+      filters show runs without a value. Exception: ``trainer.batch_size=full`` becomes the number `batch_size`,
+      which counts the examples per update.
+    - A key that accepts true and false is a truth value. If the run's value is null, the key is left out.
+    - Every other key is text. A key that has different types in two options of a group is text too.
     """
     values = configs.flat(config)
     if not isinstance(values["trainer.batch_size"], int):
@@ -37,12 +37,12 @@ def hyperparameters(config: RunConfig, batch_size: int) -> dict[str, bool | floa
 
 
 def _kinds(cls: type, prefix: str) -> dict[str, set[type]]:
-    """Return key → the types of its values (see `_kind`) for the fields of a dataclass."""
+    """Return, for each key of a dataclass, the set of the types of its values (see `_kind`)."""
     return {f"{prefix}{f.name}": {_kind(f.type)} for f in dataclasses.fields(cls)}
 
 
 def _kind(hint: Any) -> type:
-    """Return bool, float or str, the type of a field in the HParams tab."""
+    """Return the type of a field in the HParams tab: bool, float or str."""
     parts = {part for part in (get_args(hint) if isinstance(hint, UnionType) else [hint]) if part is not NoneType}
     if parts == {bool}:
         return bool

@@ -34,7 +34,7 @@ def preflight(setup: Setup, directory: Path) -> None:
 
 
 def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
-    """Yield the name of each check, whether it holds, and its measurement."""
+    """Yield the name of each check, whether the check passes, and a text with the measured value."""
     probe = directory / ".preflight"
     probe.write_bytes(bytes(1024))
     probe.unlink()
@@ -80,7 +80,7 @@ def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
 
 
 def few(train: Examples, classes: bool, inputs: int) -> Examples:
-    """Return so few examples that even a linear model can fit them: at most D + 1, and at most 8.
+    """Return a few examples that even a linear model can fit: at most D + 1 examples, and at most 8.
 
     If there are classes, all examples have different classes. D is `inputs`, the number of features.
     """

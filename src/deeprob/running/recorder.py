@@ -33,8 +33,8 @@ class Outcome:
     status
         The status for ``summary.json``.
     metrics
-        The metrics of the best checkpoint, measured again with its weights. If training did not end well, the metrics
-        of the last whole epoch.
+        The metrics of the best checkpoint, measured again with its weights. If training did not end well, these are the
+        metrics of the last whole epoch.
     seconds
         The training time, including checkpoints.
     error
@@ -71,7 +71,7 @@ def recording(
     first
         Whether to write a checkpoint before the first update, so that the run can be resumed from its start.
     at
-        The update to resume from, if it has a checkpoint. Otherwise the newest checkpoint is used.
+        The update to resume from, if there is a checkpoint of this update. Otherwise the newest checkpoint is used.
     interrupted
         Returns whether the run must end soon.
     """
@@ -101,12 +101,12 @@ class Recorder:
     watch
         Takes snapshots of the run and draws them. Pending snapshots are drawn before a checkpoint is written.
     checkpoints
-        The checkpoints of the run. Each stores the lengths of the other files at its time.
+        The checkpoints of the run. Each checkpoint stores how long the other files were when it was written.
 
     Attributes
     ----------
     stopped
-        Whether the run has stopped early: no better epoch came for ``trainer.patience`` epochs.
+        Whether the run has stopped early, because the last ``trainer.patience`` epochs were not better.
     metrics
         The newest value of each metric, for the progress bar. The metrics in `state` are those of whole epochs.
     """
@@ -121,14 +121,14 @@ class Recorder:
         self._busy = 0.0  # seconds of updates in this epoch
 
     def begin(self, origin: dict[str, Any], checkpoint: bool) -> None:
-        """Write the files of a run before its first update. If that fails, remove them.
+        """Write the files of a run before its first update. If writing fails, remove the files.
 
         Parameters
         ----------
         origin
             The provenance of this session.
         checkpoint
-            Whether to write a checkpoint too.
+            Whether to write a checkpoint in addition.
         """
         try:
             self._write_config()
@@ -144,7 +144,7 @@ class Recorder:
         self.files.begin_again(0)
 
     def go_on(self, origin: dict[str, Any], metrics: int) -> None:
-        """Add the provenance of a resumed session, and cut ``metrics.csv`` to a length of `metrics` bytes."""
+        """Add the provenance of a resumed session, and shorten ``metrics.csv`` to `metrics` bytes."""
         self._write_config()
         self.files.add_provenance(origin)
         self.files.begin_again(metrics)
@@ -178,7 +178,7 @@ class Recorder:
         record
             The record.
         seconds
-            The time of the updates since the record before.
+            The time of the updates since the previous record.
 
         Raises
         ------
@@ -200,7 +200,7 @@ class Recorder:
                 self._write_checkpoint()
 
     def end(self, signal: int | None) -> Outcome:
-        """Write the last checkpoint, and measure the best one; return the outcome.
+        """Write the last checkpoint, measure the best checkpoint, and return the outcome.
 
         If `signal` ended the run early, the best checkpoint is not measured.
         """
@@ -224,9 +224,9 @@ class Recorder:
     def diverged(self, error: Diverged) -> Outcome:
         """Keep the last finite state of a run that diverged, and return the outcome.
 
-        After an error in an update, the training loop has gone back to the last finite state, and this is written as a
-        checkpoint. If instead the validation loss was not finite, the checkpoint before stays, so that a resumed run
-        meets the same error again.
+        After an error in an update, the training loop has gone back to the last finite state, and this state is written
+        as a checkpoint. If instead the validation loss was not finite, the previous checkpoint is kept, so that a
+        resumed run meets the same error again.
         """
         self.state.metrics[EVALUATIONS] = self.state.evaluations
         self.watch.look_at_end()
@@ -239,7 +239,7 @@ class Recorder:
         return Outcome("diverged", self._unfinished(), self.state.seconds, error)
 
     def _unfinished(self) -> dict[str, float]:
-        """Return the metrics of the last whole epoch, or of the last reading if no epoch has ended."""
+        """Return the metrics of the last whole epoch. If no epoch has ended, return the metrics of the last reading."""
         return self.metrics | self.state.metrics
 
     def close(self, outcome: Outcome) -> None:
@@ -279,7 +279,7 @@ class Recorder:
         self.checkpoints.write(self._synced_lengths())
 
     def _synced_lengths(self) -> dict[str, int]:
-        """Draw pending snapshots, sync the growing files to the disk, and return their lengths for a checkpoint."""
+        """Draw pending snapshots, sync the growing files, and return the lengths of these files for a checkpoint."""
         self.watch.catch_up()
         metrics, events = self.files.synced_metrics_length(), self.events.synced_length()
         return {"metrics": metrics, "events": events, "looked": self.watch.looked}

@@ -32,14 +32,14 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
     words
         Overrides of the run's config. An option of a group must be the one that the run has.
     composed
-        The config that the words alone make. It is returned if the words choose an experiment; then its values must be
-        those of the run, except for keys that may change.
+        The config that the words alone make. It is returned if the words choose an experiment. In this case its values
+        must equal the values of the run, except for keys that may change.
 
     Raises
     ------
     UserError
-        If the directory holds no run, an override is invalid, or a value differs that may not change. The message names
-        each such key and its earlier value.
+        If the directory holds no run, an override is invalid, or a value that may not change differs. The message names
+        each changed key and its earlier value.
     """
     if not begun(directory):
         raise UserError(
@@ -75,7 +75,7 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
 
 
 def options_of(config: RunConfig) -> list[str]:
-    """Return the keys of a config that are groups of options."""
+    """Return the keys of a config that are groups, such as ``optimizer``."""
     return [name for name in configs.flat(config) if "." not in name and options(name)]
 
 
@@ -137,14 +137,14 @@ def learned_features(files: RunDirectory) -> dict[str, torch.Tensor] | None:
 
 
 def complete(summary: Mapping[str, Any], epochs: int) -> bool:
-    """Return whether the run with this summary is complete, if it shall train for `epochs` epochs."""
+    """Return whether the run with this summary is complete when `epochs` epochs are required."""
     status, done = summary.get("status"), summary.get("epochs", 0)
     ended = status == "stopped" or (status == "completed" and done >= epochs)
     return ended and "test/loss" in summary
 
 
 def complete_summary(files: RunDirectory, epochs: int) -> dict[str, Any] | None:
-    """Return the summary of a run to resume if the run is complete already, else None.
+    """Return the summary of a run to resume; None if the run is not complete yet.
 
     Raises
     ------

@@ -37,7 +37,7 @@ def run(
     config
         The config of the run.
     directory
-        The directory of the run. Nothing is written before all parts are built that can fail for an invalid input.
+        The directory of the run. All parts that can fail for an invalid input are built before anything is written.
     command
         The command that started the run, for ``provenance.json``.
     job
@@ -51,14 +51,15 @@ def run(
     Returns
     -------
     dict
-        The content of ``summary.json``. With ``trainer.preflight=only``, which writes no file, the status `CHECKED`.
+        The content of ``summary.json``. With ``trainer.preflight=only`` no file is written, and the dictionary has the
+        status `CHECKED`.
 
     Raises
     ------
     UserError
-        If the config or the directory is invalid, before anything is written.
+        If the config or the directory is invalid. The error is raised before anything is written.
     Diverged, Interrupted
-        If training ends early, after ``summary.json`` is written.
+        If training ends early. The error is raised after ``summary.json`` is written.
     """
     files = RunDirectory(directory, resume)
     summary = complete_summary(files, config.trainer.epochs) if resume else None
@@ -145,7 +146,7 @@ def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Out
 
 
 def report(summary: Mapping[str, Any], trainer: TrainerConfig, directory: Path) -> None:
-    """Print the measured epoch of a finished run, why the run ended, its table of metrics, and its directory."""
+    """Print the epoch, the reason of the end, the metrics and the directory of a finished run."""
     print(of_epoch(summary, trainer))
     console.split_table(summary)
     console.print_run(directory, figures if (figures := directory / "figures").is_dir() else None)

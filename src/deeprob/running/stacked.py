@@ -1,4 +1,4 @@
-"""Train several runs as one stack. Each run writes the same files as it would alone."""
+"""Train several runs as one stack. Each run writes the same files as a run that trains alone."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ class StackedRuns:
     Attributes
     ----------
     endings
-        The summary or the error of each run that has ended, by the place of the run in `setups`.
+        The summary or the error of each run that has ended. The key is the index of the run in `setups`.
     """
 
     setups: Sequence[Setup]
@@ -66,7 +66,7 @@ class StackedRuns:
         Raises
         ------
         Interrupted
-            If a signal came, after every unfinished run has written its checkpoint and its summary.
+            If a signal came. Before this, every unfinished run writes its checkpoint and its summary.
         """
         try:
             with threads(self.setups[0].threads(len(self.setups))), Interruption() as interruption:
@@ -104,7 +104,7 @@ class StackedRuns:
                 self._open[place] = resources.pop_all(), recorder
 
     def _by_step(self) -> list[list[int]]:
-        """Return the places of the runs, grouped by their updates so far. Runs that have stopped early end here."""
+        """Return the indices of the runs, grouped by the number of updates so far. End the runs that stopped early."""
         steps: dict[int, list[int]] = {}
         for place, (_, recorder) in self._open.items():
             if recorder.stopped:
@@ -120,7 +120,7 @@ class StackedRuns:
         interruption: Interruption,
         on_progress: OnProgress,
     ) -> None:
-        """Train the runs at some places; pass every record to the recorder of its run, and end each run."""
+        """Train the runs with some indices, pass every record to the recorder of its run, and end each run."""
         recorders = [self._open[place][1] for place in places]
         clock = time.perf_counter()
         step, share = recorders[0].state.step, 1 / self.setups[0].steps
@@ -185,7 +185,7 @@ class StackedRuns:
         resources.close()
 
     def _not_on_disk(self, error: OSError) -> None:
-        """Record an error of syncing as the ending of the run whose file it names, also if the run had ended well."""
+        """Record a sync error as the ending of the run whose file the error names, even if this run had ended well."""
         for place, directory in enumerate(self.directories):
             if error.filename is not None and Path(error.filename).is_relative_to(directory):
                 self.endings[place] = error
@@ -194,7 +194,7 @@ class StackedRuns:
 
     @contextmanager
     def _failing(self, place: int) -> Iterator[None]:
-        """Record an error in this context as the ending of one run; the other runs go on."""
+        """Record an error inside this context as the ending of one run, so that the other runs go on."""
         try:
             with named_errors(self.directories[place]):
                 yield
@@ -205,8 +205,8 @@ class StackedRuns:
 def common_step(checkpoints: Sequence[Path]) -> int | None:
     """Return the latest update for which every run with checkpoints has a checkpoint; None if there is none.
 
-    If a process is killed while it writes, only some runs get their newest checkpoint. The others then have only the
-    checkpoint before.
+    If a process is killed while it writes, only some runs get their newest checkpoint. The other
+    runs then have only the previous checkpoint.
     """
     found = [{int(content["step"]) for content in generations(path)} for path in checkpoints]
     common = set.intersection(*found) if (found := [steps for steps in found if steps]) else set()

@@ -27,12 +27,12 @@ from deeprob.tracking.events import EventFile
 if TYPE_CHECKING:
     from deeprob.figures import FigureConfig
 
-SHARE = 0.05  # the share of the training time that drawing may take while the run trains
-LOOKS = 5  # snapshots of a run by default, besides the one at its start
-SAMPLE = 1024  # examples for the statistics of activations
-GRACE = 5.0  # seconds for drawing after a signal; a picture that has begun is finished
+SHARE = 0.05  # largest share of the training time for drawing while the run trains
+LOOKS = 5  # default number of snapshots of a run, without the snapshot at its start
+SAMPLE = 1024  # number of examples for the statistics of activations
+GRACE = 5.0  # seconds for drawing after a signal; a picture that is begun in this time is finished
 DPI = 100
-FRAMES = 10  # frames of a film: TensorBoard keeps this many pictures per tag
+FRAMES = 10  # number of frames of a film: TensorBoard keeps this many pictures per tag
 
 
 class Watch:
@@ -48,7 +48,8 @@ class Watch:
     alone
         Whether the run is not a job of a sweep. Then figures that suit the run are drawn by default.
     interrupted
-        Returns whether the run must end soon. Then pictures that are not begun within `GRACE` seconds are left out.
+        Returns whether the run must end soon. Pictures that are not begun within `GRACE` seconds after this are
+        left out.
 
     Attributes
     ----------
@@ -85,7 +86,7 @@ class Watch:
             self._look()
 
     def look_at_end(self) -> None:
-        """Take a snapshot of the end of training, also if training ended early."""
+        """Take a snapshot at the end of training, also if training ended early."""
         if self.looks and self.looked != self.setup.state.step:
             self._look()
 
@@ -96,7 +97,7 @@ class Watch:
             self._show(*self._pending.pop(0))
 
     def catch_up(self) -> None:
-        """Draw all pending snapshots; after a signal, only as many as there is time for."""
+        """Draw all pending snapshots. After a signal, stop drawing when the time is up."""
         while self._pending and not self._late():
             self._show(*self._pending.pop(0))
         if self._pending:
@@ -104,7 +105,7 @@ class Watch:
             self._pending.clear()
 
     def films(self) -> None:
-        """Write the frames of films among the named figures to TensorBoard. Its slider over steps plays them."""
+        """Write the frames of the named figures that are films to TensorBoard, whose step slider plays them."""
         run = snapshot(self.setup, self.directory)
         for figure in self._in_time(named(self.names or [], run)):
             with never_mind(figure):
@@ -114,7 +115,7 @@ class Watch:
                     self.events.image(f"figures/{name_of(figure)}_frames", png_of(pixels), step)
 
     def draw_ending(self, metrics: Mapping[str, Any]) -> None:
-        """Draw the finished run into its ``figures`` folder."""
+        """Draw the figures of the finished run into its ``figures`` folder."""
         if self.looks:
             from deeprob.figures.base import tell_cut
 
@@ -126,7 +127,7 @@ class Watch:
                     figure.save(run, self.directory / "figures")
 
     def _figures(self, run: Run, *, live: bool) -> "list[FigureConfig]":
-        """Return the figures to draw of a run: those that its config names, or else those that suit it."""
+        """Return the figures that the run's config names; without names, the default figures (see `suited`)."""
         return suited(run, live=live) if self.names is None else named(self.names, run)
 
     def _late(self) -> bool:
@@ -136,7 +137,7 @@ class Watch:
         return time.monotonic() > self._deadline
 
     def _in_time(self, figures: "list[FigureConfig]") -> "Iterator[FigureConfig]":
-        """Yield figures as long as there is time."""
+        """Yield the figures one by one until the time is up (see `_late`)."""
         return itertools.takewhile(lambda figure: not self._late(), figures)
 
     def _show(self, step: int, run: Run) -> None:
@@ -171,7 +172,7 @@ def png_of(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def snapshot(setup: Setup, directory: Path) -> Run:
-    """Return a copy of the present run on the CPU."""
+    """Return a copy of the run in its present state, on the CPU."""
     predictor = copy.deepcopy(setup.predictor).to(torch.device("cpu"), setup.config.trainer.dtype)
     predictor.model.eval()
     state, data = setup.state, (setup.raw, setup.splits)
@@ -185,7 +186,7 @@ def check_figures(setup: Setup, directory: Path) -> None:
 
 
 def suited(run: Run, *, live: bool) -> "list[FigureConfig]":
-    """Return the figures that are drawn of a run by default: with `live` while it trains, else when it has ended."""
+    """Return the default figures of a run: with `live`, those drawn during training, else those drawn at its end."""
     from deeprob.figures import figures_of_runs
 
     everything = figures_of_runs().values()

@@ -3,15 +3,15 @@
 METRIC is a column of the sweep's table, and KEY is a swept key. A claim has one of four forms:
 
 - ``METRIC rises with KEY`` or ``METRIC falls with KEY``: the median over all jobs with one value of KEY is strictly
-  higher, or lower, for each next value, in the order of the jobs.
-- ``METRIC of KEY=VALUE exceeds KEY=VALUE``: every job with the first value is above every job with the second.
-- ``METRIC of KEY=VALUE equals KEY=VALUE``: the jobs with both values are compared pair by pair, in their order, and
-  agree to six digits.
-- ``METRIC >= NUMBER`` (or ``<=``, ``>``, ``<``): the median over all jobs satisfies this. With ``for KEY=VALUE`` at the
-  end, it is the median over the jobs with this value.
+  higher (or lower) than the median for the value before. The values are in the order of the jobs.
+- ``METRIC of KEY=VALUE exceeds KEY=VALUE``: METRIC is higher in every job with the first value than in
+  every job with the second value.
+- ``METRIC of KEY=VALUE equals KEY=VALUE``: the first job with one value is compared with the first job with
+  the other value, the second with the second, and so on. In each pair, METRIC agrees to six digits.
+- ``METRIC >= NUMBER`` (or ``<=``, ``>``, ``<``): the median over all jobs satisfies this inequality. With ``for
+  KEY=VALUE`` at the end, the median is taken over the jobs with this value.
 
-In place of KEY=VALUE there may be several, joined by ``and``: ``params/norm of optimizer=adam and regularizer=l2
-exceeds …``.
+Several KEY=VALUE may be joined by ``and``. Example: ``params/norm of optimizer=adam and regularizer=l2 exceeds …``.
 """
 
 import operator
@@ -40,7 +40,7 @@ _SIGNS: Mapping[str, Callable[[float, float], bool]] = {
 
 
 class Finding(NamedTuple):
-    """The text of a claim, whether it holds, and the numbers that decide it, each with a description."""
+    """The result of a check: the claim's text, whether the claim holds, and the described numbers that decide it."""
 
     claim: str
     holds: Verdict
@@ -135,7 +135,7 @@ def _bound(text: str, metric: str, sign: str, bound: float, chosen: str | None) 
 
 
 def conditions(chosen: str) -> dict[str, str]:
-    """Return key → value of a condition such as ``a=1 and b=2``."""
+    """Return a dictionary from key to value for a condition such as ``a=1 and b=2``."""
     return dict(word.split("=", 1) for word in chosen.split(" and "))
 
 
@@ -145,7 +145,7 @@ def keys_in(chosen: str) -> tuple[str, ...]:
 
 
 def _numbers(rows: Sequence[Row], metric: str, chosen: str | None) -> list[float]:
-    """Return the values of a metric in the rows that have it and, if `chosen` is given, satisfy this condition."""
+    """Return the values of a metric in the rows that have this metric and satisfy the condition `chosen`, if given."""
     wanted = conditions(chosen) if chosen else {}
     return [row[metric] for row in rows if metric in row and all(_same(row.get(key), wanted[key]) for key in wanted)]
 

@@ -140,7 +140,7 @@ class Conclusion:
         Raises
         ------
         CheckFailed
-            If the figure does not suit a run. Only finished runs show this.
+            If the figure cannot show a run. This can be checked only after the runs have finished.
         """
         reason = next(filter(None, map(figure.unsuited, runs.values())), "")
         if reason:
@@ -152,7 +152,7 @@ class Conclusion:
 
 
 def chooser(config: RunConfig) -> str:
-    """Return the metric that chooses a run's best checkpoint, or ``train/loss`` if there is no validation split."""
+    """Return the metric that chooses a run's best checkpoint; ``train/loss`` if there is no validation split."""
     return config.resolved().trainer.monitor if config.dataset.has_validation else "train/loss"
 
 

@@ -1,4 +1,4 @@
-"""Fusion of a sweep's jobs: for each seed, the best jobs with each value of a key are fused into one more row."""
+"""Fusion of a sweep's jobs: for each seed, the best job for each value of a key is fused, which adds one row."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class Fusing:
     Attributes
     ----------
     key
-        A key. For each of its values, the job with the best validation accuracy is fused. If there are no classes, it
-        is the job with the lowest validation loss.
+        A key. For each of its values, the job with the best validation accuracy is fused. If there are no classes, the
+        job with the lowest validation loss is fused.
     device
         ``cpu``, ``cuda`` or ``auto``.
     """
@@ -70,8 +70,8 @@ class Fusing:
         Yields
         ------
         dict
-            One row for each seed with two or more values of the key: loss and accuracy on the test split, and the sums
-            over the fused jobs of the columns in `SUMMED`. For other seeds a note is printed.
+            One row for each seed with two or more values of the key. The row has the loss and the accuracy on the test
+            split. For each column in `SUMMED`, it has the sum over the fused jobs. For other seeds a note is printed.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Fusing:
     def parts(
         self, rows: Sequence[Mapping[str, Any]], swept: Sequence[str], numbers: Sequence[int]
     ) -> Iterator[tuple[dict[str, str], dict[str, int]]]:
-        """Yield, for each seed, key → value of its seed keys, and the number of the best job for each value of the key.
+        """Yield, for each seed, the values of its seed keys, and the number of the best job for each value of `key`.
 
         A job without a seed of its own takes part in the fusion of every seed.
         """
@@ -115,6 +115,6 @@ class Fusing:
 
 
 def quality(row: Mapping[str, Any]) -> float:
-    """Return the validation accuracy, or minus the validation loss if there is no accuracy: the larger, the better."""
+    """Return the validation accuracy; if there is none, minus the validation loss. A larger number is better."""
     value: float = row["val/accuracy"] if "val/accuracy" in row else -row["val/loss"]
     return value

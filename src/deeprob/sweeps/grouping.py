@@ -49,7 +49,7 @@ def differences(plans: Sequence[RunConfig]) -> set[str]:
 
 
 def hindrance(plan: TrainConfig) -> str:
-    """Return why a job cannot train in any stack; empty if it can."""
+    """Return the reason why a job cannot train in any stack; empty if the job can."""
     name = configs.name_of(plan.optimizer)
     if plan.optimizer.deterministic:
         return f"optimizer={name} does its own line searches"
@@ -63,9 +63,9 @@ def hindrance(plan: TrainConfig) -> str:
 
 
 def hindrance_of_size(setup: Setup, forced: bool) -> str:
-    """Return why runs of this size do not train as a stack; empty if they do.
+    """Return the reason why runs of this size do not train as a stack; empty if they do.
 
-    With `forced`, only reasons count that make a stack impossible; a stack that is merely no faster is allowed.
+    With `forced`, a stack that is not faster than single runs is allowed. Then only an impossible stack has a reason.
     """
     if setup.batch_size > setup.chunk_size:
         return f"its batches of {setup.batch_size} are split into chunks of {setup.chunk_size}"
@@ -76,15 +76,15 @@ def hindrance_of_size(setup: Setup, forced: bool) -> str:
 
 
 def fitting(setup: Setup) -> int:
-    """Return how many runs like `setup` a stack may have: as many as fit into memory, and at most `LARGEST`."""
+    """Return the largest number of runs like `setup` that fit into memory as one stack, but at most `LARGEST`."""
     device = setup.state.frozen.device
     return max(1, min(LARGEST[device.type], int(free_memory(device) // memory(setup))))
 
 
 def memory(setup: Setup) -> int:
-    """Return about how many bytes one run of a stack takes.
+    """Return an estimate of the memory for one run of a stack, in bytes.
 
-    It counts the parameters with their gradients and optimizer states, and the activations.
+    The estimate counts the parameters with their gradients and optimizer states, and the activations.
     """
     weights = [p for p in setup.predictor.model.parameters() if p.dim() >= 2]
     units = setup.predictor.features.output_count + sum(weight.shape[0] for weight in weights)
@@ -93,7 +93,7 @@ def memory(setup: Setup) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Return half of the free bytes. If only the total memory is known, return an eighth of it."""
+    """Return half of the free memory in bytes. If only the total memory is known, return an eighth of the total."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // 2
     for name, share in (("SC_AVPHYS_PAGES", 2), ("SC_PHYS_PAGES", 8)):  # macOS reports only the total
@@ -105,7 +105,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def portions(members: Sequence[T], largest: int) -> list[Sequence[T]]:
-    """Split members into portions of at most `largest`: as few as possible, and of about equal size.
+    """Split members into as few portions as possible, with at most `largest` members each and about equal sizes.
 
     Ten members with `largest` 4 become portions of 3, 3 and 4.
     """
@@ -115,7 +115,7 @@ def portions(members: Sequence[T], largest: int) -> list[Sequence[T]]:
 
 
 def grouped(jobs: Iterable[Job]) -> tuple[list[list[Job]], dict[str, list[Job]]]:
-    """Return the groups of jobs that can train together, and the jobs that must train alone, by reason."""
+    """Return the groups of jobs that can train together, and for each reason the jobs that must train alone."""
     groups: dict[tuple[tuple[str, Any], ...], list[Job]] = {}
     alone: dict[str, list[Job]] = {}
     for job in jobs:

@@ -22,9 +22,9 @@ def isolated(task: Callable[[], Any]) -> Any:
     Raises
     ------
     DeeprobError
-        If the fork ends without an answer: it was killed, ran out of memory, or exited.
+        If the fork ends without a result, because it was killed, ran out of memory, or exited.
     Interrupted
-        On a signal, after the fork has ended. The fork gets the signal too.
+        If this process gets a signal. The signal is passed to the fork. The error is raised when the fork has ended.
     """
     _import_all()
     context = multiprocessing.get_context("fork")
@@ -58,7 +58,7 @@ def isolated(task: Callable[[], Any]) -> Any:
 
 @functools.cache
 def _import_all() -> None:
-    """Make an optimizer. The first one imports modules for a second, which every fork would otherwise repeat."""
+    """Make an optimizer, so that torch imports its modules here. Otherwise every fork would need a second for this."""
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
 
 

@@ -20,7 +20,7 @@ class Job:
     words
         The overrides of the job.
     config
-        The config that the overrides make.
+        The config that is composed from the overrides.
     folder
         The folder of the job's run.
     """
@@ -39,7 +39,7 @@ class Result(dict[str, Any]):
     summary
         The content of ``summary.json``.
     config
-        The config of the run, which names the metric.
+        The config of the run. It determines which metric chose the best epoch.
     needed
         Whether the sweeper searches, and so needs the metric.
 

@@ -28,9 +28,9 @@ def boundary(run: Run) -> dict[str, float]:
 
 @torch.no_grad()
 def probe(run: Run) -> dict[str, float]:
-    """Return the test accuracies of linear classifiers, one trained on the output of each stage of the model.
+    """Return the test accuracies of linear classifiers. Each is trained on the output of one stage of the model.
 
-    The stages are called ``linear_1``, ``hidden_1``, …, ``scores``, the same for models with different activations.
+    The stages are called ``linear_1``, ``hidden_1``, …, ``scores``. The names do not depend on the activation.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def probe(run: Run) -> dict[str, float]:
 
 
 def shared_name(stage: str) -> str:
-    """Return ``hidden_2`` for ``relu 2``; replace the space in other names of stages by an underscore."""
+    """Return ``hidden_2`` for an activation such as ``relu 2``; in other stage names, replace the space by ``_``."""
     kind, _, depth = stage.partition(" ")
     return f"hidden_{depth}" if depth and kind != "linear" else stage.replace(" ", "_")
 

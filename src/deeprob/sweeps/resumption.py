@@ -17,12 +17,12 @@ Other overrides of Hydra could call any function.
 
 
 def words_of_sweep(directory: Path) -> list[str] | None:
-    """Return the overrides of the sweep in a directory; None if no job of a sweep has begun there.
+    """Return the overrides of the sweep in a directory; None if no job of a sweep has begun in this directory.
 
     Raises
     ------
     UserError
-        If the sweep's command cannot be parsed, or if it has parts that are not safe to repeat from a file.
+        If the sweep's command cannot be parsed, or if the command has parts that are not safe to repeat from a file.
     """
     commands = (
         RunDirectory(path.parent).read_json("provenance").get("command")

@@ -31,7 +31,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
     Raises
     ------
     UserError
-        If a setting does not allow a search, before anything is written.
+        If a setting does not allow a search. The error is raised before anything is written.
     CheckFailed
         If jobs failed, diverged or were invalid. The message gives their numbers.
     """
@@ -121,7 +121,7 @@ def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:
         raise UserError(f"a search needs {monitor}; set dataset.val_fraction=0.1, say")
     if plan.resume is not None:
         raise UserError("resume=auto: a search cannot be resumed, because its jobs would be drawn again")
-    for key in ("variants", "tune", "fuse", "measures", "figure", "claims"):  # they need jobs that are known beforehand
+    for key in ("variants", "tune", "fuse", "measures", "figure", "claims"):  # need jobs that are known before
         if getattr(plan.sweep, key):
             raise UserError(f"sweep.{key}: cannot be used in a search; leave it out")
 
@@ -156,7 +156,7 @@ class Found:
 
     @property
     def shortfall(self) -> str:
-        """A message: how many jobs failed, and their numbers."""
+        """A message with the count and the numbers of the failed jobs."""
         if self.failed == self.ended:
             return f"all {len(self.ended)} jobs failed"
         return f"{len(self.failed)} of {len(self.ended)} jobs failed: {', '.join(map(str, self.failed))}"
@@ -167,7 +167,7 @@ class Found:
 
     def exhausted(self, error: Exception) -> bool:
         """Return whether an error comes from the sweeper itself, at the end of a search with failed jobs."""
-        end_of_grid = "Study.stop" in str(error)  # Optuna's sweeper expects it only after a job that ended well
+        end_of_grid = "Study.stop" in str(error)  # Optuna's sweeper expects this error only after a job that ended well
         none_left = isinstance(error, ValueError) and self.best is None
         return bool(self.failed) and (end_of_grid or none_left)
 
@@ -191,6 +191,6 @@ class Found:
         if self.best is not None:
             _, number, value = self.best
             print(f"best       job {number}: {self.table.title(number)}  {value}")
-        self.table.rows = [row for row in self.table.rows if row["status"]]  # leaves out interrupted jobs
+        self.table.rows = [row for row in self.table.rows if row["status"]]  # drops interrupted jobs
         self.table.write()
         console.print_sweep(self.path.parent, finished=True)

@@ -1,4 +1,4 @@
-"""The work of the launcher of stacks: group the jobs, train each group as stacks that fit, and end each job."""
+"""Do the launcher's work: group the jobs, train each group as stacks that fit into memory, and end each job."""
 
 import dataclasses
 from collections import Counter
@@ -49,7 +49,7 @@ def check_settings(launcher: Stacking) -> None:
 
 
 def launch(launcher: Stacking, words: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-    """Run jobs, and return the result of each, in their order.
+    """Run jobs, and return their results in the order of the jobs.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def returned(words: Sequence[str], directory: str, ending: Any) -> JobReturn:
 
 @dataclass
 class Launch:
-    """The jobs of one call of a launcher, and the results by job number, also of jobs that were refused before."""
+    """The jobs of one launcher call, and a result for each job number. Jobs that were refused before have one too."""
 
     launcher: Stacking
     task: SweepTask
@@ -131,7 +131,7 @@ class Launch:
             self.results[job.number] = self.launcher.alone(job.words, job.number)
 
     def _group(self, jobs: Sequence[Job], title: str) -> None:
-        """Train jobs of one structure in stacks that fit into memory; `title` names it in the progress bar."""
+        """Train jobs of one structure in stacks that fit into memory; the progress bar shows `title`."""
         if len(jobs) == 1:
             self._one_by_one(jobs)
             return
@@ -152,7 +152,7 @@ class Launch:
             self._stack(portion, compilers[len(portion)], where)
 
     def _fitting(self, sample: Setup, wanted: int | None) -> int:
-        """Return how many runs a stack may have. Each run keeps one file open, the lock of its directory."""
+        """Return the largest number of runs in a stack. Each run keeps one file open: the lock of its directory."""
         fitting, allowed = wanted or grouping.fitting(sample), open_files()
         if fitting > allowed:
             console.note(f"stacks of {allowed} runs, not {fitting}: the system allows no more open files (ulimit -n)")
@@ -185,7 +185,7 @@ class Launch:
     def _train(self, runs: StackedRuns, jobs: Sequence[Job], compiler: Compiler, title: str) -> bool:
         """Train a stack, and end its jobs.
 
-        Return False if memory ran out before any job ended, and there are several jobs: a smaller stack may fit.
+        Return False if there are several jobs and memory ran out before any job ended. Then a smaller stack may fit.
         """
         enough = True
         try:
@@ -201,7 +201,7 @@ class Launch:
             if enough:
                 runs.endings |= {place: error for place in range(len(jobs)) if place not in runs.endings}
         finally:
-            with ExitStack() as endings:  # ends every job, also if printing the row of the first fails
+            with ExitStack() as endings:  # ends the other jobs even if ending the first job fails
                 for place in sorted(runs.endings, reverse=True):
                     endings.callback(self._end, jobs[place], runs.endings[place])
         return enough
@@ -236,7 +236,8 @@ class Launch:
 def best(metrics: Sequence[Mapping[str, Any]]) -> str:
     """Return the name and the best value of a metric over many runs, as text.
 
-    The metric is the first that a run has of validation accuracy and loss, training accuracy and loss.
+    The metric is the first one that a run has in this order: validation accuracy, validation loss, training accuracy,
+    training loss.
     """
     for name, of in (("val/accuracy", max), ("val/loss", min), ("train/accuracy", max), ("train/loss", min)):
         if values := [of_run[name] for of_run in metrics if name in of_run]:

@@ -49,7 +49,7 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
     Raises
     ------
     UserError
-        If a job is invalid, before anything is written. The message names the job.
+        If a job is invalid. The error is raised before anything is written, and names the job.
     CheckFailed
         If jobs or claims failed. The message names them.
     """
@@ -74,7 +74,7 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
         try:
             results = launch(sweeper.launcher, task, jobs, table)
             refuted, failed = conclusion.conclude(table, directory, [job.folder for job in jobs])
-        except (KeyboardInterrupt, SystemExit):  # SystemExit if the reader of the output has closed it
+        except (KeyboardInterrupt, SystemExit):  # SystemExit is raised if the reader of the output has closed the pipe
             interrupt(table)
             raise
         finally:
@@ -93,7 +93,8 @@ def planned(sweeper: BasicSweeper, arguments: Sequence[str]) -> tuple[list[Job],
     Raises
     ------
     UserError
-        If a job is invalid, or has no folder of its own. The message names the job.
+        If a job is invalid, or if its folder belongs to another job or is not inside the sweep's directory. The
+        message names the job.
     """
     assert sweeper.config is not None
     assert sweeper.hydra_context is not None
@@ -111,9 +112,9 @@ def planned(sweeper: BasicSweeper, arguments: Sequence[str]) -> tuple[list[Job],
 
 
 def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Yield each job whose run is complete in a directory, with the folder of this run, and the summary of the run.
+    """Yield each job whose run in a directory is complete, with the run's folder and summary.
 
-    The config identifies the run: the job may have had another number, and so another folder, when it ran.
+    The run of a job is found by its config, because the job may have had another number and folder when it ran.
     """
     done = {}
     for path in sorted(directory.glob("*/config.yaml")):
@@ -135,8 +136,8 @@ def launch(launcher: Launcher, task: SweepTask, jobs: Sequence[Job], table: Swee
 
     Some launchers run jobs in other processes. If one of these processes is killed, the launcher ends all of them. Then
     this function reads the files of the jobs, and resumes the jobs that had begun one by one. If a process is killed
-    again, this shows which job was in it. A signal reaches these processes too: they save their states, and then the
-    sweep ends.
+    again, the job in this process is the cause. A signal reaches these processes too: they save their states, and then
+    the sweep ends.
     """
     results: list[JobReturn] = []
     alone = any(kind.__name__ == BasicLauncher.__name__ for kind in type(launcher).__mro__)  # Hydra imports it twice
@@ -164,8 +165,8 @@ def launch(launcher: Launcher, task: SweepTask, jobs: Sequence[Job], table: Swee
 def take_stock(error: Exception, task: SweepTask, jobs: Sequence[Job], table: SweepTable) -> None:
     """Read the files of the jobs whose launcher raised an error, and find out which job failed.
 
-    Complete jobs are added to the table. If there are several jobs and some had begun, these are marked to go on one by
-    one. Otherwise the first open job has failed.
+    The outcomes of complete jobs are added to the table. If there are several jobs and some of them had begun, the jobs
+    that had begun are marked, so that they are resumed one by one. Otherwise the first open job has failed.
     """
     for job in jobs:
         summary = RunDirectory(job.folder).read_json("summary")
@@ -176,20 +177,20 @@ def take_stock(error: Exception, task: SweepTask, jobs: Sequence[Job], table: Sw
     if len(jobs) > 1 and cut_short:
         console.note(f"{cause(error)}; jobs {', '.join(map(str, cut_short))} had started, and continue one by one")
         task.going_on |= set(cut_short)
-    elif open_jobs:  # or Hydra failed around the job, such as in making its folder
+    elif open_jobs:  # this also covers errors of Hydra outside the job, for example when it makes the job's folder
         task.going_on.discard(open_jobs[0].number)
         print(f"error: job {open_jobs[0].number}: {cause(error)}", file=sys.stderr)
         table.take(open_jobs[0], failure(DeeprobError(cause(error))))
 
 
 def cause(error: Exception) -> str:
-    """Return in one line why a launcher failed. In joblib's errors a later line has the exit code of the process."""
+    """Return the cause of a launcher's error in one line. In joblib's errors, a later line has the exit code."""
     codes = re.search(r"exit codes of the workers are \{(.*?)\}", str(error))
     return f"a process of the launcher ended by {codes[1]}" if codes else one_line(error)
 
 
 def shortfall(failed: Sequence[int], table: SweepTable, total: int) -> Iterator[str]:
-    """Yield a message with the number of failed jobs and which they are, and one for the skipped jobs."""
+    """Yield a message that counts and lists the failed jobs, and another message for the skipped jobs."""
     kinds: dict[str, list[int]] = {"failed": [], "skipped": []}
     for number in failed:
         kinds["skipped" if table.rows[number]["status"] == Skipped.outcome else "failed"].append(number)

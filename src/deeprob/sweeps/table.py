@@ -33,9 +33,9 @@ class SweepTable:
     configs
         The config of each job.
     columns
-        The metrics to show; empty to show those of `shown_metrics`.
+        The metrics to show. If empty, the metrics from `shown_metrics` are shown.
     path
-        The file of the table. It gets a row as each job ends, and is written anew when all have ended.
+        The file of the table. A row is appended when a job ends. When all jobs have ended, the file is written anew.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SweepTable:
         return {key: values.get(key, "") for key in self.swept} | {"status": "", "error": "", "directory": folder}
 
     def take(self, job: Job, outcome: Mapping[str, Any]) -> None:
-        """Add the outcome of a job, also of a job not known beforehand, to the table and its file; print its row."""
+        """Add the outcome of a job to the table and its file, and print the row. The job may be new to the table."""
         while len(self.rows) <= job.number:
             self.rows.append(self._row())
         self.rows[job.number] = self._row(job.words, job.folder)
@@ -119,7 +119,7 @@ class SweepTable:
         return [number for number, row in enumerate(self.rows) if row["error"]]
 
     def write(self) -> None:
-        """Write ``summary.csv``: one row per job and the added rows. Folders are relative to the file's own folder."""
+        """Write ``summary.csv``: one row per job, then the added rows. Folders are relative to the file's folder."""
         metrics = [name for name in self._metrics if any(name in row for row in self.rows)]
         write_whole(self.path, self._text(self.rows, metrics, header=True))
 
@@ -177,7 +177,7 @@ class SweepTable:
 
 
 def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:
-    """Return the metrics to show: accuracy of each split, or loss without classes; the share of zeros if L1 is used."""
+    """Return the metrics to show: accuracy of each split (without classes, loss), and with L1 the share of zeros."""
     measure = "loss" if any(config.dataset.regression for config in configs) else "accuracy"
     val = any(config.dataset.has_validation for config in configs)
     names = [f"train/{measure}", *([f"val/{measure}"] if val else []), f"test/{measure}"]
@@ -185,7 +185,7 @@ def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:
 
 
 def spread(name: str, values: Sequence[float]) -> str:
-    """Return mean ± sample standard deviation of a metric as text; the mean alone if all values are equal."""
+    """Return a text with mean ± sample standard deviation of a metric; only the mean if all values are equal."""
     if not values:
         return ""
     mean = console.shown(name, {name: statistics.fmean(values)})

@@ -44,7 +44,7 @@ def _nothing(job: Job, outcome: Mapping[str, Any]) -> None:
 
 
 class SweepTask:
-    """The function that runs one job of a sweep. The jobs share data and features.
+    """The function that runs one job of a sweep. All jobs share the loaded data and the computed features.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class SweepTask:
     Attributes
     ----------
     on_end
-        Called with each job that has ended, and its outcome, for any sweeper and launcher.
+        A function that takes a job and its outcome, and is called when this job has ended.
     plan
         The part of the config that all jobs share, if known. It is used in place of an invalid job's config.
     jobs
@@ -78,7 +78,7 @@ class SweepTask:
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state to send to another process, without `jobs`: that process composes the one job it runs."""
+        """Return the state to send to another process, without `jobs`, because that process composes its own job."""
         return {**self.__dict__, "jobs": {}}
 
     def __call__(self, config: DictConfig) -> Result:
@@ -87,8 +87,8 @@ class SweepTask:
         Raises
         ------
         DeeprobError
-            If the job fails, after a line with the error is printed. Unexpected errors are raised too, after their
-            trace is printed.
+            If the job fails. First a line with the error is printed. Unexpected errors are raised too, after
+            their trace is printed.
         """
         hydra = HydraConfig.get()
         words, folder = list(hydra.overrides.task), Path(hydra.runtime.output_dir)
@@ -129,14 +129,14 @@ class SweepTask:
             self.end(Job(number, list(words), self.plan, folder), error)
 
     def check(self, config: TrainConfig) -> None:
-        """Raise `Skipped` if no further job may start: after a signal, or with ``fail_fast`` after a failed job."""
+        """Raise `Skipped` if no further job may start, after a signal or (with ``fail_fast``) after a failed job."""
         if _interrupted:
             raise Skipped(str(_interrupted[0]))
         if self.failed and config.sweep.fail_fast:
             raise Skipped(f"job {self.failed[0]} failed, and sweep.fail_fast=true")
 
     def end(self, job: Job, ending: Mapping[str, Any] | BaseException) -> None:
-        """End a job with its summary or error: print an error, and call `on_end`."""
+        """End a job with its summary or error. If it is an error, print it. Then call `on_end`."""
         if isinstance(ending, Exception | SystemExit) and not isinstance(ending, Skipped):
             self._fail(job.number, ending)
         try:

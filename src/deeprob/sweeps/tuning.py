@@ -1,4 +1,4 @@
-"""Tuning within a sweep: each candidate is compared at its best values of the tuned keys, which makes it fair."""
+"""Tuning within a sweep: for a fair comparison, each candidate uses its best values of the tuned keys."""
 
 import math
 import statistics
@@ -17,10 +17,12 @@ class Choice(NamedTuple):
     kept
         The numbers of the jobs with the best values.
     excused
-        The numbers of the jobs that diverged although another value of their candidate ended well. Their values, such
-        as a learning rate, were too large. A grid is there to find this out, so these jobs do not count as failed.
+        The numbers of the jobs that diverged although another value of their candidate ended well. Their tuned values,
+        such as the learning rate, were too large. Tuning is meant to find this out, so these jobs do not count as
+        failed.
     remarks
-        One line for each best value that is the least or the largest of several. A better value may lie beyond it.
+        One line for each best value that is the smallest or the largest of several tried values. A better value may
+        lie beyond it.
     """
 
     kept: list[int]
@@ -45,7 +47,7 @@ class Tuning:
     metric: str
 
     def best(self, rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> Choice:
-        """Return the rows of a sweep's table to keep: for each candidate, those with its best values.
+        """Choose the rows of a sweep's table to keep: for each candidate, the rows with its best values.
 
         A value can be the best only if every job with it ended well.
         """
@@ -67,7 +69,7 @@ class Tuning:
         return Choice(sorted(kept), sorted(excused), remarks)
 
     def cost(self, rows: Sequence[Mapping[str, Any]]) -> float:
-        """Return the mean of the metric, negated if it is an accuracy: the lower, the better.
+        """Return the mean of the metric, negated if the metric is an accuracy. A lower cost is better.
 
         The cost is infinity if a job failed or lacks the metric.
         """
@@ -77,7 +79,7 @@ class Tuning:
         return -mean if self.metric.endswith("accuracy") else mean
 
     def remarks(self, candidate: str, chosen: Sequence[str], tried: Sequence[Sequence[str]]) -> Iterator[str]:
-        """Yield a remark for each best value of a candidate that is the least or the largest of the values tried."""
+        """Yield a remark for each best value of a candidate that is the smallest or the largest of the tried values."""
         for place, key in enumerate(self.keys):
             numbers = sorted({float(value[place]) for value in tried if _is_number(value[place])})
             if len(numbers) > 1 and (best := float(chosen[place])) in (numbers[0], numbers[-1]):

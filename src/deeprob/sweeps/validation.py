@@ -46,7 +46,7 @@ def validate(context: HydraContext, sweep: DictConfig, number: int, words: Seque
             with open_dict(config):
                 config.hydra.job.num = config.hydra.job.id = number
             if "${hydra:" in str(unresolved(config.hydra.sweep, "subdir")):
-                HydraConfig.instance().set_config(config)  # takes milliseconds, so only if it is needed
+                HydraConfig.instance().set_config(config)  # takes milliseconds, so it is done only if it is needed
             subdirectory = str(config.hydra.sweep.subdir)
         except Exception as error:  # whatever the exception, its cause is in the overrides
             raise explain(error, words) from error

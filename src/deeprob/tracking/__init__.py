@@ -1,1 +1,1 @@
-"""The output of a run: its directory, the TensorBoard file, progress and tables."""
+"""The output of a run: its directory, TensorBoard's event file, the progress bar, and tables."""

@@ -1,4 +1,4 @@
-"""A disk cache of tensors that take long to compute: files with hashes; the least recently read are removed first."""
+"""A disk cache of tensors that take long to compute. Every file has hashes. Files that were read last stay longest."""
 
 import errno
 import functools
@@ -24,7 +24,7 @@ LIMIT = 8 * 2**30
 """The most bytes in the folder of a cache."""
 
 _MAGIC = b"deeprob tensors\n"
-_SEAL = 16  # bytes
+_SEAL = 16  # length of a hash in bytes
 _HEAD = struct.Struct(f"<{len(_MAGIC)}s{_SEAL}sQ")  # the kind of file, the header's seal, the header's length
 _ALIGNED = 64
 _BLOCK = 2**24  # bytes that one thread hashes at a time
@@ -34,7 +34,7 @@ def user_cache() -> Path:
     """Return the user's cache folder; for a user without a home directory, a path that cannot be written."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deeprob"
-    except RuntimeError:  # there is no HOME and the system does not know the user, as in containers
+    except RuntimeError:  # HOME is not set and the system does not know the user, as in containers
         _note_no_home()
         return Path(os.devnull) / "deeprob"
 
@@ -50,23 +50,23 @@ def fingerprint(tensor: Tensor) -> str:
 
 
 class Damaged(Exception):
-    """A file differs from what `Cache.put` wrote under its name: it is cut short, changed, or another file."""
+    """A file is not the one that `Cache.put` wrote under this name: it was cut, changed, or replaced."""
 
 
 class Cache:
     """A folder with one file per key; each file holds named tensors.
 
     A file consists of a line that names the kind of file, the header's seal and length, the header, and the tensors'
-    bytes. The header is JSON: the file's key and, by name, each tensor's dtype, shape, position and seal. A seal is a
-    hash; every read of a file checks all its seals. Files are replaced or removed, but never changed, so several
-    processes may use one folder at once.
+    bytes. The header is JSON. It has the file's key and, for each tensor's name, its dtype, shape, position and seal. A
+    seal is a hash. Every read of a file checks all seals of the file. Files are replaced or removed, but never changed,
+    so several processes may use one folder at once.
 
     Parameters
     ----------
     folder
         The folder; it is made when the first file is written.
     limit
-        The most bytes of all files together. The least recently read files are removed first.
+        The largest total size of all files, in bytes. The least recently read files are removed first.
     """
 
     def __init__(self, folder: Path, limit: int = LIMIT) -> None:
@@ -74,11 +74,11 @@ class Cache:
         self.limit = limit
 
     def path(self, key: str) -> Path:
-        """Return the path of a key's file. Keys must be plain words, such as hexadecimal numbers."""
+        """Return the path of a key's file. A key must be a plain word, such as a hexadecimal number."""
         return self.folder / f"{key}.tensors"
 
     def get(self, key: str) -> dict[str, Tensor] | None:
-        """Return the tensors of a key; None if there is no file.
+        """Return the tensors of a key; None if the key has no file.
 
         The file is mapped into memory. Changes of the tensors are not written to the file.
 
@@ -101,12 +101,12 @@ class Cache:
         return tensors
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
-        """Write the tensors of a key, after removing older files if the limit requires it.
+        """Remove older files if the limit requires it, then write the tensors of a key.
 
         Raises
         ------
         OSError
-            If the folder cannot be written or has no room. No part of the file is left.
+            If the folder cannot be written or the disk is full. No part of the file is left.
         """
         parts, entries, end = [], {}, 0
         for name, tensor in tensors.items():
@@ -134,7 +134,7 @@ class Cache:
             path.replace(self.path(key))
 
     def _make_room(self, size: int) -> None:
-        """Remove files, the least recently read first, until `size` further bytes fit into the limit."""
+        """Remove the least recently read files until `size` more bytes fit into the limit."""
         known = []
         for path in self.folder.iterdir():
             with suppress(FileNotFoundError):  # another process removes files too
@@ -217,7 +217,7 @@ def _bytes(tensor: Tensor) -> memoryview:
 
 
 def _seal(content: memoryview) -> bytes:
-    """Return a hash of bytes. For more than one block it is the hash of the blocks' hashes, computed on all cores."""
+    """Return a hash of bytes. Several blocks are hashed on all cores, and the hash of their hashes is returned."""
     blocks = [content[start : start + _BLOCK] for start in range(0, len(content), _BLOCK)]
 
     def one(block: memoryview) -> bytes:

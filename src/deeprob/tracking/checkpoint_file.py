@@ -1,4 +1,4 @@
-"""Checkpoint files: written completely or not at all, with a checksum and two generations, and loaded safely."""
+"""Checkpoint files. They are written completely or not at all, have a checksum, and are loaded safely."""
 
 import hashlib
 import io
@@ -29,7 +29,7 @@ def save(content: dict[str, Any], path: Path) -> None:
 def copied(content: dict[str, Any]) -> dict[str, Any]:
     """Return the content with a copy of each tensor.
 
-    torch.save would write a view together with the whole tensor below it.
+    Without the copy, torch.save would write the whole storage of a tensor that is only a view.
     """
     copies: dict[str, Any] = tree_map_only(torch.Tensor, torch.clone, content)
     return copies
@@ -47,7 +47,7 @@ _SEAL_LENGTH = len(_SEAL) + hashlib.sha256().digest_size * 2
 def seal(archive: bytes) -> bytes:
     """Return the ZIP archive that torch.save wrote, with its checksum as the archive's comment.
 
-    The comment is the end of the archive, after two bytes with its length; torch.load ignores it.
+    The comment is the end of the archive. The two bytes before it are its length. torch.load ignores the comment.
     """
     comment = _SEAL + hashlib.sha256(archive).hexdigest().encode()
     return archive[:-2] + len(comment).to_bytes(2, "little") + comment
@@ -95,7 +95,7 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-_SHARED = 16  # the most reuses of tuples; optimizers reuse the tuple betas
+_SHARED = 16  # largest number of reused tuples; optimizers reuse the tuple betas
 _STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 _NAMES = {
     "collections OrderedDict",
@@ -151,12 +151,12 @@ def generations(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def load_newest(path: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint; if it is missing or damaged, print a note and return the previous generation.
+    """Return the content of a checkpoint. If the file is damaged or missing, return the previous one and print a note.
 
     Raises
     ------
     UserError
-        If no generation can be read. The message names the newest.
+        If no generation can be read. The message names the newest generation.
     """
     try:
         return load(path)
@@ -172,7 +172,7 @@ def load_newest(path: Path) -> dict[str, Any]:
 
 
 def alike(value: Any, example: Any) -> bool:
-    """Return whether a value has the structure, types and shapes of an example, and no negative integers.
+    """Return whether a value has the structure, types and shapes of an example, and has no negative integers.
 
     A number may replace a 0-d tensor, because some optimizers store numbers.
     """
@@ -189,7 +189,7 @@ def alike(value: Any, example: Any) -> bool:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Return whether two values are equal; the tensors in them are compared number by number."""
+    """Return whether two values are equal; tensors inside the values are compared number by number."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return torch.equal(one.cpu(), other.cpu())
     if isinstance(one, dict) and isinstance(other, dict):

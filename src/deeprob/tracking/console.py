@@ -20,7 +20,7 @@ from deeprob.tracking.streams import PIPE_CLOSED
 T = TypeVar("T")
 
 _LINE_EVERY = 2.0  # seconds between plain lines
-_NARROWEST = 12  # letters per column, with borders; rich prints nothing of a table that does not fit
+_NARROWEST = 12  # least width of a column with borders, in letters; rich does not print a table that does not fit
 
 
 def note(line: str) -> None:
@@ -29,7 +29,7 @@ def note(line: str) -> None:
 
 
 class Console(rich.console.Console):
-    """Rich's console. If the reader of the output is gone, the command ends with the usual exit status."""
+    """Rich's console. If the reader of the output has closed the pipe, the command ends with the usual status."""
 
     def on_broken_pipe(self) -> None:
         """Discard further output, and end the command."""
@@ -51,9 +51,9 @@ class _Rate(ProgressColumn):
 
 
 class _Left(ProgressColumn):
-    """A column with the time left, or at the end the time taken."""
+    """A column with the remaining time; at the end, with the total time."""
 
-    max_refresh = 0.5  # seconds between two values, so that the last digits can be read
+    max_refresh = 0.5  # seconds between two updates, so that the last digits can be read
 
     def render(self, task: Task) -> Text:
         seconds = task.finished_time if task.finished else task.time_remaining
@@ -66,17 +66,17 @@ class Bar:
     Parameters
     ----------
     total
-        The number of units to do.
+        The total number of units.
     what
-        Words before the bar.
+        The words before the bar.
     unit
         The name of the units, in the plural.
     done
-        Units done before this bar began.
+        The number of units that were done before this bar began.
     visible
-        False shows nothing.
+        If False, nothing is shown.
     lines
-        False shows nothing where there is no terminal.
+        If False, nothing is shown when standard output is no terminal.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Bar:
             self._progress.stop()
 
     def advance(self, count: float, remark: str = "") -> None:
-        """Add `count` to the units done, and show a remark with them."""
+        """Add `count` to the number of finished units, and show this number and a remark."""
         self.done += count
         if self._progress is not None:
             self._progress.update(self._task, completed=self.done, remark=remark)
@@ -130,7 +130,7 @@ class Bar:
 
 
 def track(counts: Iterable[int], total: int, what: str) -> Iterator[int]:
-    """Yield the counts of units done, and show them on a bar."""
+    """Yield each count of finished units, and show it on a bar."""
     with Bar(total, what, "pictures") as bar:
         for count in counts:
             bar.advance(count)
@@ -154,13 +154,13 @@ def _short(number: float) -> str:
 
 
 def progress_remark(metrics: Mapping[str, float]) -> str:
-    """Return the loss and the accuracy, for the end of a progress line."""
+    """Return a text with the loss and the accuracy, for the end of a progress line."""
     names = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
     return "  ".join(f"{name} {metrics[name]:.4g}" for name in names if name in metrics)
 
 
 def print_rows(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
-    """Print a table with text to the left and numbers to the right; rich's markup is off.
+    """Print a table with text aligned left and numbers aligned right; rich's markup is off.
 
     On a narrow terminal the columns stay wide enough to read.
     """
@@ -182,9 +182,9 @@ class LiveTable:
     header
         The names of the columns.
     widths
-        The widths of the first columns, which have text to the left. A name that is wider makes its column wider.
+        The widths of the first columns, whose text is aligned left. A column is at least as wide as its name.
     others
-        The width of each other column, which has numbers to the right.
+        The width of each other column, whose numbers are aligned right.
     """
 
     def __init__(self, header: Sequence[str], widths: Sequence[int], others: int = len("100.00 %")) -> None:
@@ -199,7 +199,7 @@ class LiveTable:
             f"{cell:{'<' if column < self._texts else '>'}{width}}"
             for column, (cell, width) in enumerate(zip(cells, self._widths, strict=False))
         ]
-        # a new one each time: a table may be pickled for another process
+        # a new console each time, because a table may be pickled for another process
         console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
         console.print("  ".join(aligned).rstrip(), style=style)
 
@@ -213,7 +213,7 @@ def split_table(metrics: Mapping[str, float]) -> None:
 
 
 def shown(name: str, metrics: Mapping[str, float]) -> str:
-    """Return a metric as a text: shares in percent, counts as whole numbers; empty if there is no such metric."""
+    """Return a metric as text, with shares in percent and counts as whole numbers; empty if the metric is missing."""
     if name not in metrics:
         return ""
     value = metrics[name]
@@ -227,7 +227,7 @@ def shown(name: str, metrics: Mapping[str, float]) -> str:
 
 
 def print_run(directory: Path, figures: Path | None = None) -> None:
-    """Print the directory of a run, its folder of figures if given, and the commands to inspect the run."""
+    """Print the directory of a run, the folder of its figures (if given), and the commands to inspect the run."""
     above = next((parent for parent in directory.parents if parent.name == "outputs"), directory)
     print(f"run        {near(directory)}")
     if figures is not None:
@@ -237,7 +237,7 @@ def print_run(directory: Path, figures: Path | None = None) -> None:
 
 
 def print_sweep(directory: Path, *, finished: bool) -> None:
-    """Print the directory of a sweep and the command to compare its runs; if unfinished, also to resume it."""
+    """Print the directory of a sweep, the command to compare its runs and, if unfinished, the command to resume it."""
     print(f"\nsweep      {near(directory)}")
     if not finished:
         print_resume(directory)

@@ -20,7 +20,7 @@ def device_name(device: torch.device) -> str:
 def threads(count: int) -> Iterator[None]:
     """Compute with `count` CPU threads inside this context, and restore the earlier number afterwards.
 
-    For many small operations one thread is faster, because several threads spend their time waiting for each other.
+    For many small operations one thread is faster, because several threads mostly wait for each other.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(count)

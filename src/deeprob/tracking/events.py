@@ -59,7 +59,8 @@ class EventFile:
     directory
         The run directory.
     length
-        Continue the newest event file in the directory, cut to this number of bytes; 0 starts a new file.
+        If not 0, the newest event file in the directory is shortened to this number of bytes and continued. If 0, a new
+        file is started.
     """
 
     def __init__(self, directory: Path, length: int = 0) -> None:
@@ -83,13 +84,13 @@ class EventFile:
         self._waiting += tfrecord(event.SerializeToString())
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Write one point on each of several curves."""
+        """Write one point of each curve: for each tag in `values`, the value at `step`."""
         values = {**values, **{FIRST[tag]: value for tag, value in values.items() if tag in FIRST}}
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
     def layout(self, without: Collection[str] = ()) -> None:
-        """Write which curves share a chart in the custom scalars tab, `without` the charts that have no curve."""
+        """Write the charts of the custom scalars tab, each with several curves; leave out the charts in `without`."""
         charts = [
             Chart(title=title, multiline=MultilineChartContent(tag=tags))
             for title, tags in CHARTS.items()
@@ -107,7 +108,7 @@ class EventFile:
 
     def image(self, tag: str, png: bytes, step: int) -> None:
         """Write a picture, as the bytes of a PNG file, for the images tab."""
-        width, height = (str(int.from_bytes(png[place : place + 4], "big")).encode() for place in (16, 20))  # its IHDR
+        width, height = (str(int.from_bytes(png[place : place + 4], "big")).encode() for place in (16, 20))  # IHDR
         about = image_metadata.create_summary_metadata(None, None)
         self._tensor(tag, np.array([width, height, png], object), about, step)
 
@@ -124,7 +125,7 @@ class EventFile:
         self._tensor(tag, table, histogram_metadata.create_summary_metadata(None, None), step)
 
     def _tensor(self, tag: str, content: npt.NDArray[Any], about: Any, step: int = 0) -> None:
-        """Write an array of numbers or strings for a plugin of TensorBoard, whose metadata is `about`."""
+        """Write an array of numbers or strings for a plugin of TensorBoard. `about` is the metadata for the plugin."""
         value = Summary.Value(tag=tag, metadata=about)
         value.tensor.CopyFrom(tensor_util.make_tensor_proto(content))
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
@@ -157,7 +158,7 @@ class EventFile:
         self._write(Event(wall_time=time.time(), summary=Summary(value=[value])))
 
     def flush(self) -> None:
-        """Append the waiting events to the file. It is closed between two calls, as a stack has thousands of files."""
+        """Append the waiting events to the file, and close it, because a stack has thousands of event files."""
         if self._waiting and self._path.exists():  # a failed start may have removed the file
             with self._path.open("ab") as file:
                 file.write(self._waiting)

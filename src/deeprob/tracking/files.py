@@ -1,4 +1,4 @@
-"""Write files completely or not at all, and sync them to the disk, so that they survive a crash of the machine."""
+"""Write files completely or not at all, and sync them to the disk, so that the files survive a system crash."""
 
 import errno
 import os
@@ -13,8 +13,8 @@ from pathlib import Path
 def write_whole(path: Path, content: bytes, previous: Path | None = None) -> None:
     """Write a temporary file, sync it, and rename it to `path`.
 
-    At every moment, `path` is either the old file or the new one. If `previous` is given, it becomes a second name of
-    the old file.
+    At every moment, `path` is either the old file or the new one. If `previous` is given, the old file is kept under
+    this name.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def read_text(path: Path, newline: str | None = None) -> str:
 def also(path: Path, other: Path) -> None:
     """Give a file a second name, which replaces any file of that name.
 
-    Both names are the same file, so it must be replaced and never changed in place.
+    Both names belong to the same file, so this file must only be replaced and never be changed in place.
     """
     temporary = other.with_name(f"{other.name}.tmp")
     temporary.unlink(missing_ok=True)
@@ -72,13 +72,12 @@ _AT_ONCE = 16
 
 @contextmanager
 def synced_together(failed: Callable[[OSError], None] | None = None) -> Iterator[None]:
-    """Sync all files that are written inside this context together at its end. For hundreds of files this is faster.
+    """Sync all files written inside this context together at the end. This is faster if there are hundreds of files.
 
     Parameters
     ----------
     failed
-        Called with the error of each file that could not be synced; the error names the file. With None, the first
-        error is raised.
+        A function that is called with each sync error; the error names the file. If None, the first error is raised.
 
     Raises
     ------
@@ -156,7 +155,7 @@ def _sync_path(path: Path) -> None:
 
 
 def open_files() -> int:
-    """Return how many files this process may keep open, with a reserve for files that it opens briefly.
+    """Return the number of files that this process may keep open, less a reserve for files that it opens briefly.
 
     The process's limit is raised first, as far as the system allows and up to `_ENOUGH`.
     """

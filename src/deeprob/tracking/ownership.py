@@ -1,4 +1,4 @@
-"""Ownership of a directory: only one process at a time owns it, and writes its name there."""
+"""Ownership of a directory: only one process at a time owns a directory, and this process writes its name there."""
 
 import os
 import re
@@ -60,7 +60,7 @@ class Ownership:
                     raise UserError(f"{line}; wait for it, or give another directory") from None
             time.sleep(0.01)  # the owner is about to write its name, or to leave
         try:
-            (self.directory / OWNER).unlink(missing_ok=True)  # of one that was killed, perhaps of another user
+            (self.directory / OWNER).unlink(missing_ok=True)  # left by a killed owner, perhaps of another user
             (self.directory / OWNER).write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         except BaseException:
             self.give_up()
@@ -73,12 +73,12 @@ class Ownership:
             (self.directory / LOCK).unlink(missing_ok=True)
         self._lock.release()
         if os.name == "nt":
-            with suppress(OSError):  # the next owner may have it already
+            with suppress(OSError):  # the next owner may have the file already
                 (self.directory / LOCK).unlink(missing_ok=True)
 
 
 def owned(directory: Path) -> bool:
-    """Return whether a process that still runs owns a directory; True for any owner on another machine."""
+    """Return whether a running process owns a directory. An owner on another machine counts as running."""
     owner = re.fullmatch(r"process (\d+) on (.+)", _text(directory))
     if owner is None:
         return False

@@ -39,7 +39,10 @@ def _versions() -> dict[str, str]:
 
 @functools.cache
 def _git() -> dict[str, Any]:
-    """Return the git commit of this code, and whether files differ from it; None for an installed package."""
+    """Return the git commit of this code, and whether files differ from it.
+
+    Both values are None for an installed package.
+    """
 
     def git(*words: str) -> str | None:
         try:

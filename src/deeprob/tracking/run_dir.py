@@ -38,7 +38,7 @@ ROWS_EVERY = 2.0
 
 @contextmanager
 def named_errors(path: Path) -> Iterator[None]:
-    """Add the run's directory to errors that name no file, such as those of a full disk."""
+    """Add the path of the run's directory to errors without a file name, such as the error of a full disk."""
     try:
         yield
     except OSError as error:
@@ -60,7 +60,8 @@ class RunDirectory:
     Raises
     ------
     UserError
-        On entering, if another process owns the directory, or if it holds files of a run and `resume` is False.
+        If, at the start of the block, another process owns the directory. If the directory holds files of a run and
+        `resume` is False.
     """
 
     def __init__(self, path: Path, resume: bool = False) -> None:
@@ -101,7 +102,7 @@ class RunDirectory:
         write_whole(self.path / f"{name}.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Return the content that `write_json` wrote; empty if the file is missing or damaged."""
+        """Return the content that `write_json` wrote; an empty dictionary if the file is missing or damaged."""
         try:
             content = json.loads(read_text(self.path / f"{name}.json"))
         except (OSError, ValueError):
@@ -120,16 +121,16 @@ class RunDirectory:
             yield summary
 
     def _started(self) -> Iterator[Path]:
-        """Yield every existing path that the start of a run writes."""
+        """Yield the existing paths among those that the start of a run writes."""
         for pattern in ("config.yaml", "metrics.csv", "provenance.json", "events.out.tfevents.*", "checkpoints/*.pt*"):
             yield from self.path.glob(pattern)
 
     def _begun(self) -> bool:
-        """Return whether there are files of a run. Hydra's own files, such as a log or a config, do not count."""
+        """Return whether the directory holds files of a run. Hydra's own files, such as a log, do not count."""
         return any(self.present())
 
     def clear(self, *, all: bool) -> None:
-        """Remove temporary files; with `all`, also every file that a start writes, to clean up after a failed start."""
+        """Remove temporary files. With `all`, also remove every file that a start writes, because the start failed."""
         leftovers = [*self.path.glob("*.tmp"), *self.checkpoints.glob("*.tmp"), *(self._started() if all else ())]
         for path in leftovers:
             path.unlink(missing_ok=True)
@@ -139,7 +140,7 @@ class RunDirectory:
     def append_metrics(self, row: Mapping[str, float]) -> None:
         """Add the row of an epoch to ``metrics.csv``; missing metrics stay empty.
 
-        Rows are written together if less than `ROWS_EVERY` seconds have passed since the last write.
+        If less than `ROWS_EVERY` seconds have passed since the last write, the row is kept and written with later rows.
         """
         self._rows.append(row)
         if time.monotonic() - self._written > ROWS_EVERY:
@@ -173,7 +174,7 @@ class RunDirectory:
         return self.metrics_length()
 
     def begin_again(self, length: int) -> None:
-        """Remove ``summary.json``, and cut ``metrics.csv`` to an earlier length in bytes."""
+        """Remove ``summary.json``, and shorten ``metrics.csv`` to `length` bytes, its length at an earlier time."""
         (self.path / "summary.json").unlink(missing_ok=True)
         if self.metrics_length() > length:
             os.truncate(self.metrics, length)

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first signal ends the run after its current update, the second ends it at once."""
+"""SIGINT and SIGTERM: the first signal ends a run after the current update, the second ends the run at once."""
 
 import signal
 import threading
@@ -12,7 +12,7 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasatt
 
 
 class Interruption:
-    """Remember the first signal inside a ``with`` block; calling the object returns whether one came."""
+    """Remembers the first signal inside a ``with`` block. A call of the object returns whether a signal came."""
 
     def __init__(self) -> None:
         self.number: int | None = None

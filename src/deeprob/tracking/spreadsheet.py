@@ -1,4 +1,4 @@
-"""Escape table cells so that spreadsheets compute no formulas, and restore the cells exactly when reading."""
+"""Escape table cells so that spreadsheets compute no formulas, and restore the cells when a table is read."""
 
 import re
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def escaped(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row with an apostrophe before each text that a spreadsheet would compute; numbers do not change."""
+    """Return a row with an apostrophe before each text that a spreadsheet would compute. Numbers are not changed."""
     return {name: f"'{cell}" if _computed(cell) else cell for name, cell in row.items()}
 
 
 def unescaped(row: Mapping[str, str]) -> dict[str, str]:
-    """Return a row without the apostrophes of `escaped`."""
+    """Return a row without the apostrophes that `escaped` added."""
     return {name: cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell for name, cell in row.items()}
 
 

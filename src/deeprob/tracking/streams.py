@@ -1,4 +1,4 @@
-"""The standard streams of a command, also when they are closed, full, or have no reader."""
+"""Protect a command when its standard streams are closed, full, or have no reader."""
 
 import io
 import os
@@ -16,8 +16,8 @@ def guarded() -> Iterator[None]:
     """Protect a command from errors of its standard streams inside this context.
 
     A character that a stream cannot encode becomes a question mark. A closed stream is replaced by the null device;
-    otherwise a file could get its descriptor, to which C libraries print warnings. Output that standard error does not
-    accept is lost.
+    otherwise a file could get the descriptor of the stream, and C libraries would print warnings into this file. Output
+    that standard error does not accept is lost.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def guarded() -> Iterator[None]:
 
 
 class _Stream:
-    """A stream that writes inside a context; everything else is as in the stream below it."""
+    """A stream that writes inside a context. Its other methods are those of the wrapped stream."""
 
     def __init__(self, below: TextIO, context: Callable[[], AbstractContextManager[Any]]) -> None:
         self._below, self._context = below, context
@@ -71,7 +71,7 @@ def _named() -> Iterator[None]:
 def _settle(stream: TextIO) -> None:
     """Flush a stream; if this fails, redirect the stream to the null device.
 
-    Otherwise Python would flush it again at exit, fail, and exit with status 120.
+    Otherwise Python would flush the stream again at exit, fail, and exit with status 120.
     """
     try:
         stream.flush()
