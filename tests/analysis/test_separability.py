@@ -38,3 +38,8 @@ def test_the_few_are_drawn_from_all():
     train = Examples(train.inputs.prod(1, keepdim=True), train.targets)
     in_order = train[train.targets.argsort()]  # the first half knows one class only
     assert separability(in_order, train, limit=100) > 0.95
+
+
+def test_a_single_example_is_no_warning():
+    lone = Examples(torch.tensor([[2.0, 1.0]]), torch.tensor([0]))
+    assert separability(lone, xor(40, 1)) == (xor(40, 1).targets == 0).double().mean()

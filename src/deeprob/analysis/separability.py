@@ -25,7 +25,7 @@ def separability(train: Examples, test: Examples, iterations: int = 500, limit: 
     if len(train) > limit:
         train = train[randomness.permutation(randomness.key(0, "separability"), len(train))[:limit]]
     inputs = train.inputs.double().flatten(1)
-    mean, deviation = inputs.mean(0), inputs.std(0)
+    mean, deviation = inputs.mean(0), inputs.std(0, correction=int(len(inputs) > 1))
     deviation = torch.where(deviation > 1e-9, deviation, 1.0)
     inputs = (inputs - mean) / deviation
     outputs = int(max(train.targets.max(), test.targets.max())) + 1

@@ -193,7 +193,7 @@ def temperature(scores: Tensor, targets: Tensor) -> float:
     scores, targets
         The scores s (M, C) and the class numbers (M,) of examples on which the run was not trained.
     """
-    scale = scores.std().clamp(min=1e-12)
+    scale = scores.std(correction=int(scores.numel() > 1)).clamp(min=1e-12)
 
     def loss(log_inverse: Tensor) -> Tensor:
         return F.cross_entropy(scores / scale * log_inverse.exp(), targets)
