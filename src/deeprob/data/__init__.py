@@ -1,4 +1,4 @@
-"""Datasets as resident tensors, their splits, and the order of batches."""
+"""Datasets as tensors in memory, their splits, and the order of batches."""
 
 from deeprob.data.base import DatasetConfig
 from deeprob.data.batches import Batches

@@ -1,4 +1,4 @@
-"""Random flips and shifts of pictures, a whole batch at once on its device."""
+"""Random flips and shifts of pictures, computed for a whole batch at once on its device."""
 
 from dataclasses import dataclass
 
@@ -20,15 +20,15 @@ class Augmentation:
     flip
         Whether each picture is mirrored left to right with probability ½.
     crop
-        Largest shift in pixels in each direction; pixels from outside the picture are black. This equals a random crop
-        of the picture with a black frame of that width.
+        The largest shift in each direction, in pixels. Pixels from outside the picture are black. The result equals a
+        random crop after a black frame of `crop` pixels is added to the picture.
     """
 
     flip: bool
     crop: int
 
     def __call__(self, pictures: Tensor, key: Tensor) -> Tensor:
-        """Return pictures (B, C, H, W) flipped and shifted; `key` names the random numbers of the update."""
+        """Return pictures (B, C, H, W) flipped and shifted; `key` determines the random numbers of the update."""
         count, channels, height, width = pictures.shape
         words = randomness.bits(key, count)[:, None]
         shifts = 2 * self.crop + 1
@@ -43,7 +43,7 @@ class Augmentation:
 
 @dataclass(kw_only=True, slots=True)
 class PicturesConfig(DatasetConfig):
-    """Fields of every dataset of pictures, which set its `Augmentation`.
+    """Fields of every dataset of pictures. They set its `Augmentation`.
 
     Attributes
     ----------

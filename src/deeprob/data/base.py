@@ -1,4 +1,4 @@
-"""What every dataset shares: a limit, a validation split, and how both are drawn."""
+"""The base class of datasets: it draws a limited number of examples, and the validation and test splits."""
 
 import dataclasses
 import os
@@ -44,7 +44,7 @@ class DatasetConfig:
 
     @property
     def has_validation(self) -> bool:
-        """Whether there is a validation split: one that is drawn, or one that comes with the data."""
+        """Whether there is a validation split, which is either drawn or comes with the data."""
         return self.val_fraction > 0
 
     def load(self) -> Splits:
@@ -52,7 +52,7 @@ class DatasetConfig:
         raise AssertionError("a dataset defines load()")
 
     def resolved(self) -> Self:
-        """Return the config with its `root`, if it has one, as an absolute path."""
+        """Return the config; if it has a `root`, this is replaced by its absolute path."""
         root = getattr(self, "root", None)
         if root is None:
             return self
@@ -60,15 +60,15 @@ class DatasetConfig:
         return dataclasses.replace(self, **changes)
 
     def noise_sources(self) -> list[str]:
-        """Return the overrides that switch off random changes of the training inputs, one per source."""
+        """Return the overrides that switch off random changes of the training inputs, one for each kind of change."""
         return []
 
     def augmentation(self) -> Callable[[Tensor, Tensor], Tensor] | None:
-        """Return a function that changes a batch of training inputs, given a random key; None for no changes."""
+        """Return a function of a batch of training inputs and a random key; None if batches are not changed."""
         return None
 
     def hold_out(self, everything: Examples, fraction: float, classes: tuple[str, ...]) -> Splits:
-        """Draw the test split from examples that come without one, then apply `finish`.
+        """Draw a share `fraction` of all examples as the test split, then apply `finish`.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class DatasetConfig:
         return Splits(train, val, test, classes)
 
     def _divide(self, examples: Examples, count: int, name: str) -> tuple[Examples, Examples]:
-        """Draw `count` examples; return the rest and the drawn ones."""
+        """Draw `count` examples; return the other examples, then the drawn examples."""
         drawn = draw_evenly(examples.targets, count, self.seed, name)
         rest = torch.ones(len(examples), dtype=torch.bool)
         rest[drawn] = False
@@ -113,7 +113,7 @@ def place(root: str) -> Path:
     Raises
     ------
     UserError
-        If it is empty, or names the home directory of an unknown user.
+        If `root` is empty, or names the home directory of an unknown user.
     """
     if not root:
         raise UserError("dataset.root is empty: give the file or the folder with the data")
@@ -130,16 +130,16 @@ def draw_evenly(targets: Tensor, count: int, seed: int, name: str) -> Tensor:
     Parameters
     ----------
     targets
-        (N,) int64 class numbers; or (N, K) floats, whose values do not affect the draw.
+        (N,) int64 class numbers, or (N, K) floats. The values of floats do not affect the draw.
     count
-        Number of examples to draw, at most N.
+        The number of examples to draw, at most N.
     seed, name
-        The same seed and name draw the same examples.
+        The seed and the name of the draw. The same seed and name draw the same examples.
 
     Returns
     -------
     Tensor
-        (count,) int64 positions in ascending order.
+        The positions (count,) of the drawn examples in ascending order, as int64.
     """
     order = torch.randperm(len(targets), generator=randomness.generator(seed, name))
     if targets.is_floating_point():

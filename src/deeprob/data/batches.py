@@ -1,4 +1,4 @@
-"""The examples of each batch, a function of the seed, the epoch and the batch's number."""
+"""Choose the examples of each batch; the choice depends only on the seed, the epoch and the batch's number."""
 
 from torch import Tensor
 
@@ -6,16 +6,16 @@ from deeprob import randomness
 
 
 class Batches:
-    """Mini-batches of a shuffled epoch, or the whole split in its own order as a single batch.
+    """The mini-batches of each epoch, which is shuffled; or a single batch of the whole split, in its own order.
 
     Parameters
     ----------
     count
-        Examples in the training split.
+        The number of examples in the training split.
     batch_size
-        Examples per batch; the last batch of an epoch holds the remaining examples.
+        The number of examples per batch. The last batch of an epoch holds the remaining examples.
     order
-        The key of the random numbers that shuffle, on the data's device.
+        The key of the random numbers that shuffle each epoch. It is on the device of the data.
     """
 
     def __init__(self, count: int, batch_size: int, order: Tensor) -> None:
@@ -27,7 +27,7 @@ class Batches:
         self._order: Tensor
 
     def __getitem__(self, step: int) -> Tensor | slice:
-        """Return the positions of an update's examples; `step` counts the run's updates from 0."""
+        """Return the positions of the examples for update number `step`, counted from 0 over the whole run."""
         if self.per_epoch == 1:
             return slice(0, self.count)
         epoch, batch = divmod(step, self.per_epoch)

@@ -1,4 +1,4 @@
-"""Two chevrons, one above the other; two rectifiers fold them into straight stripes."""
+"""Two V-shaped stripes, one above the other; two rectifiers can fold them into straight stripes."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -29,18 +29,19 @@ class ChevronsConfig(PlanarConfig):
     thickness: float = number(0.1, minimum=0, maximum=1000)
 
     def points(self, points_per_class: int, rng: torch.Generator) -> Examples:
-        """Draw both stripes."""
+        """Draw the points of both stripes."""
         return chevrons(points_per_class, self.gap, self.thickness, rng)
 
     def class_names(self) -> tuple[str, ...]:
-        """Return the two names."""
+        """Return the names of the two classes."""
         return ("above", "below")
 
 
 def chevrons(points_per_class: int, gap: float, thickness: float, rng: torch.Generator) -> Examples:
-    """Draw (x, |x| ± (gap/2 + thickness·u)) with x uniform in [−1, 1] and u in [0, 1], the sign by class.
+    """Draw points (x, |x| ± (gap/2 + thickness·u)) with x uniform in [−1, 1] and u uniform in [0, 1].
 
-    Returns (2n, 2) float32 inputs and (2n,) targets, class by class.
+    The sign is + for class 0, and − for class 1. Returns (2n, 2) float32 inputs and (2n,) targets for n points per
+    class, ordered by class.
     """
     target = torch.arange(2).repeat_interleave(points_per_class)
     x = 2 * torch.rand(len(target), generator=rng) - 1

@@ -1,4 +1,4 @@
-"""CIFAR-10 on its original pixels, through torchvision; the md5 of every file is checked before it is opened."""
+"""CIFAR-10 with its original pixels, read by torchvision; the md5 of each file is checked before it is opened."""
 
 import http.client
 import os
@@ -41,12 +41,13 @@ class CIFAR10Config(PicturesConfig):
     url: str | None = None
 
     def load(self) -> Splits:
-        """Read both splits, after fetching and unpacking the archive if need be.
+        """Download and unpack the archive if necessary, then read both splits.
 
         Raises
         ------
         UserError
-            Names the file that is missing or not the official one, and says how to put it there by hand.
+            If a file is missing, or is not the official file. The message names the file, and says where to put the
+            archive by hand.
         """
         from torchvision.datasets import CIFAR10
         from torchvision.datasets.utils import check_integrity
@@ -65,7 +66,7 @@ class CIFAR10Config(PicturesConfig):
 
 
 def _files(root: Path) -> dict[Path, str]:
-    """Return the unpacked files and their md5."""
+    """Return the path of each unpacked file, with the md5 of the official file."""
     from torchvision.datasets import CIFAR10
 
     official = [*CIFAR10.train_list, *CIFAR10.test_list, [CIFAR10.meta["filename"], CIFAR10.meta["md5"]]]
@@ -73,7 +74,7 @@ def _files(root: Path) -> dict[Path, str]:
 
 
 def _wrong(root: Path) -> Path | None:
-    """Return the first unpacked file that is missing or not the official one."""
+    """Return the first unpacked file that is missing or not the official file; None if all are right."""
     from torchvision.datasets.utils import check_integrity
 
     return next((path for path, md5 in _files(root).items() if not check_integrity(path, md5)), None)
@@ -89,7 +90,7 @@ def _fault(culprit: Path, reason: str, root: Path) -> UserError:
 
 
 def _fetch(url: str, archive: Path) -> None:
-    """Fetch the archive into a temporary file, and rename that file once it is complete."""
+    """Download the archive into a temporary file, and rename this file when it is complete."""
     from torchvision.datasets import CIFAR10
     from torchvision.datasets.utils import download_url
 
@@ -121,6 +122,6 @@ def _unpack(archive: Path) -> None:
 
 
 def _examples(dataset: Any) -> Examples:
-    """Return (N, 3, 32, 32) uint8 pictures and their classes."""
+    """Return the pictures (N, 3, 32, 32) as uint8, and their classes."""
     pictures = torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous()
     return Examples(pictures, torch.tensor(dataset.targets))

@@ -30,7 +30,7 @@ class CirclesConfig(PlanarConfig):
     noise: float = number(0.05, minimum=0, maximum=1000)
 
     def points(self, points_per_class: int, rng: torch.Generator) -> Examples:
-        """Draw the rings."""
+        """Draw the points of all rings."""
         return circles(self.classes, points_per_class, self.noise, rng)
 
     def class_names(self) -> tuple[str, ...]:
@@ -39,9 +39,10 @@ class CirclesConfig(PlanarConfig):
 
 
 def circles(classes: int, points_per_class: int, noise: float, rng: torch.Generator) -> Examples:
-    """Draw points at uniform angles, with radius (k + 1)/K + noise·ε on ring k of K, ε standard normal.
+    """Draw points on K rings at uniformly distributed angles.
 
-    Returns (K·n, 2) float32 inputs and (K·n,) targets, ring by ring.
+    On ring k, the radius is (k + 1)/K + noise·ε with ε standard normal. Returns (K·n, 2) float32 inputs and (K·n,)
+    targets for n points per class, ordered by ring.
     """
     ring = torch.arange(classes).repeat_interleave(points_per_class)
     angle = 2 * math.pi * torch.rand(len(ring), generator=rng)

@@ -1,4 +1,4 @@
-"""The user's own table: a CSV file with columns of numbers to predict from, and columns to predict."""
+"""The user's own table: a CSV file, in which some columns are inputs and other columns are targets."""
 
 import csv
 import io
@@ -58,12 +58,12 @@ class CSVConfig(DatasetConfig):
         return self.task == "regression"
 
     def load(self) -> Splits:
-        """Read the file.
+        """Read the table, and draw its splits.
 
         Raises
         ------
         UserError
-            Names the file, and the line and column where something is wrong.
+            If the file or a column cannot be used. The message names the file, and the line and column of the error.
         """
         table = read_csv(place(self.root), self.delimiter, self.header)
         targets = [table.column("targets", name) for name in self.targets or table.names[-1:]]
@@ -88,14 +88,14 @@ class CSVConfig(DatasetConfig):
 
 @dataclass(frozen=True)
 class Table:
-    """A file's cells.
+    """The cells of a CSV file.
 
     Attributes
     ----------
     names
-        The columns' names, or their positions where the table has no `header`.
+        The names of the columns. If the table has no `header`, these are their positions, counted from 0.
     rows, lines
-        The cells of each row, without surrounding spaces, and the number of the file's line where each row ends.
+        The cells of each row, without surrounding spaces, and the line number in the file at which each row ends.
     """
 
     path: Path
@@ -105,17 +105,17 @@ class Table:
     header: bool
 
     def column(self, key: str, name: str) -> int:
-        """Return the position of the column `name`, which stands in the config's `key`."""
+        """Return the position of the column `name`; `key` is the config key in which the name was given."""
         if name not in self.names:
             raise UserError(f"dataset.{key}: {self.path} has no column {name}; {did_you_mean(name, self.names)}")
         return self.names.index(name)
 
     def header_of(self, columns: Sequence[int]) -> tuple[str, ...]:
-        """Return the names of columns in the header; nothing where there is none."""
+        """Return the names of columns in the header; empty if the table has no header."""
         return tuple(self.names[column] for column in columns) if self.header else ()
 
     def numbers(self, columns: Sequence[int]) -> Tensor:
-        """Return the numbers (N, K) of K columns as float64; each must fit into a float32."""
+        """Return the numbers (N, K) of K columns as float64; each number must be finite as float32."""
         values = torch.tensor([[_number(row[column]) for column in columns] for row in self.rows], dtype=torch.float64)
         wrong = (~values.float().isfinite()).nonzero()
         if len(wrong):
@@ -128,7 +128,7 @@ class Table:
         return values
 
     def labels(self, column: int) -> tuple[Tensor, tuple[str, ...]]:
-        """Return class numbers (N,) and the sorted class names; names that are all numbers are sorted as numbers."""
+        """Return class numbers (N,) and the sorted class names; if all names are numbers, sort them as numbers."""
         cells = [row[column] for row in self.rows]
         for cell, line in zip(cells, self.lines, strict=True):
             if not cell:
@@ -173,7 +173,7 @@ def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
 
 
 def _rows(path: Path, delimiter: str) -> tuple[list[list[str]], list[int]]:
-    """Return the cells of each row that is not empty, and the number of the line where each row ends."""
+    """Return the cells of each row that is not empty, and the line number at which each row ends."""
     if path.exists() and not path.is_file():
         raise UserError(f"dataset.root={path}: no file; expected a CSV file")
     try:
@@ -200,7 +200,7 @@ def _rows(path: Path, delimiter: str) -> tuple[list[list[str]], list[int]]:
 
 
 def _number(cell: str) -> float:
-    """Return the number in a cell, or NaN if there is none."""
+    """Return the number in a cell, or NaN if the cell does not contain a number."""
     try:
         return math.nan if "_" in cell else float(cell)
     except ValueError:

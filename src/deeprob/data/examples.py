@@ -1,4 +1,4 @@
-"""Datasets as tensors: what every later stage receives."""
+"""Datasets as tensors, which features and training receive."""
 
 from dataclasses import dataclass
 
@@ -25,19 +25,19 @@ class Examples:
         return self.targets.shape[0]
 
     def __getitem__(self, index: Tensor | slice) -> "Examples":
-        """Return some of the examples: views for a slice, one gather for an int64 index (n,)."""
+        """Return the examples at `index`: views if it is a slice, copies if it is a tensor (n,) of int64 positions."""
         if isinstance(index, slice):
             return Examples(self.inputs[index], self.targets[index])
         return Examples(self.inputs.index_select(0, index), self.targets.index_select(0, index))
 
     def to(self, device: torch.device) -> "Examples":
-        """Return the examples on a device."""
+        """Return the examples on `device`."""
         return Examples(self.inputs.to(device), self.targets.to(device))
 
     def for_batches(self, dtype: torch.dtype) -> "Examples":
-        """Return the examples with floats of type `dtype`, except that inputs of higher precision keep it.
+        """Return the examples with floats converted to `dtype`, but inputs of higher precision are not converted.
 
-        This way a mean can be subtracted from a batch before the inputs are rounded. Pictures stay integers until then.
+        So a mean can be subtracted from a batch before the inputs are rounded to `dtype`. Pictures stay integers.
         """
         inputs = self.inputs
         if inputs.is_floating_point():
@@ -45,7 +45,7 @@ class Examples:
         return Examples(inputs, self.targets.to(dtype) if self.targets.is_floating_point() else self.targets)
 
     def as_floats(self, dtype: torch.dtype) -> "Examples":
-        """Return the examples with all floats of type `dtype`; pictures and classes stay integers."""
+        """Return the examples with all floats converted to `dtype`; pictures and classes stay integers."""
         inputs, targets = (t.to(dtype) if t.is_floating_point() else t for t in (self.inputs, self.targets))
         return Examples(inputs, targets)
 
@@ -57,11 +57,12 @@ class Splits:
     Attributes
     ----------
     train, val, test
-        The training split; the validation split, or None; the test split.
+        The training, validation and test splits. `val` is None if there is no validation split.
     classes
-        The classes' names; a target is a position in this tuple. Empty for regression.
+        The names of the classes. A target is a position in this tuple. For regression the tuple is empty.
     columns, target_columns
-        Names of the inputs, and of the numbers to be hit, in the header of a table; else empty.
+        The names of the inputs and of the targets, if the dataset is a table with a header. Otherwise they are empty.
+        `target_columns` is also empty for classification.
     """
 
     train: Examples
@@ -73,5 +74,5 @@ class Splits:
 
     @property
     def outputs(self) -> int:
-        """Number of a model's outputs per example: one score per class, or one prediction per target."""
+        """The number of outputs of a model per example: one score for each class, or one prediction for each target."""
         return len(self.classes) or self.train.targets.shape[1]

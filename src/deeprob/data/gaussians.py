@@ -41,7 +41,7 @@ class GaussiansConfig(DatasetConfig):
     test_points_per_class: int = number(100, minimum=1)
 
     def load(self) -> Splits:
-        """Generate both splits around the same centres."""
+        """Generate the training split and the test split around the same centres."""
         rng = randomness.generator(self.seed, "gaussians/centres")
         centres = self.separation * torch.randn(self.classes, self.inputs, generator=rng)
         train, test = (
@@ -52,6 +52,9 @@ class GaussiansConfig(DatasetConfig):
 
 
 def clouds(centres: torch.Tensor, points_per_class: int, rng: torch.Generator) -> Examples:
-    """Return (K·n, D) float32 points, class by class, standard normal around K centres (K, D)."""
+    """Draw n points per class from a standard normal distribution around each of the K centres (K, D).
+
+    Returns (K·n, D) float32 inputs and (K·n,) targets, ordered by class.
+    """
     targets = torch.arange(len(centres)).repeat_interleave(points_per_class)
     return Examples(centres[targets] + torch.randn(len(targets), centres.shape[1], generator=rng), targets)

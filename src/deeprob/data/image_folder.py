@@ -1,4 +1,4 @@
-"""Pictures in folders: ``root/train/<class>/*.jpg``, ``root/test/…``, maybe ``root/val/…``; or only class folders."""
+"""Pictures in class folders, in ``root/train``, ``root/test`` and perhaps ``root/val``, or directly in ``root``."""
 
 from dataclasses import dataclass
 
@@ -37,17 +37,17 @@ class ImageFolderConfig(PicturesConfig):
 
     @property
     def has_validation(self) -> bool:
-        """Whether a validation split is drawn, or has its own folder."""
+        """Whether a validation split is drawn or has its own folder."""
         root = place(self.root)
         return self.val_fraction > 0 or (root.is_dir() and "val" in split_folders(root))
 
     def load(self) -> Splits:
-        """Read the pictures that belong to a split, from the cache if they are in it.
+        """Read the pictures that belong to a split; take them from the cache if it has them.
 
         Raises
         ------
         UserError
-            Names the folder or the file that is missing, empty, not a picture, damaged, or of another size.
+            If a folder or a file is missing, empty, damaged, not a picture, or of another size. The message names it.
         """
         listing = scan(place(self.root))
         drawn = self._draw(listing)
@@ -61,7 +61,7 @@ class ImageFolderConfig(PicturesConfig):
         return Splits(read(drawn.train), val, read(drawn.test), drawn.classes)
 
     def _draw(self, listing: Listing) -> Splits:
-        """Return splits whose inputs are positions (n,) in the list of files, so that only these files are decoded."""
+        """Return splits with positions (n,) in the list of files as inputs, so that only these files are decoded."""
         files = Examples(torch.arange(len(listing.targets)), listing.targets)
         if not listing.splits:
             return self.hold_out(files, self.test_fraction, listing.classes)

@@ -27,18 +27,19 @@ class MoonsConfig(PlanarConfig):
     noise: float = number(0.1, minimum=0, maximum=1000)
 
     def points(self, points_per_class: int, rng: torch.Generator) -> Examples:
-        """Draw both moons."""
+        """Draw the points of both half circles."""
         return moons(points_per_class, self.noise, rng)
 
     def class_names(self) -> tuple[str, ...]:
-        """Return the two names."""
+        """Return the names of the two classes."""
         return ("upper", "lower")
 
 
 def moons(points_per_class: int, noise: float, rng: torch.Generator) -> Examples:
-    """Draw (cos θ, sin θ) and (1 − cos θ, ½ − sin θ) with θ uniform in [0, π], and noise·ε added to each coordinate.
+    """Draw points (cos θ, sin θ) of class 0 and (1 − cos θ, ½ − sin θ) of class 1 with θ uniform in [0, π].
 
-    Returns (2n, 2) float32 inputs and (2n,) targets, moon by moon.
+    Normal noise with standard deviation `noise` is added to each coordinate. Returns (2n, 2) float32 inputs and (2n,)
+    targets for n points per class, ordered by class.
     """
     moon = torch.arange(2).repeat_interleave(points_per_class)
     angle = math.pi * torch.rand(len(moon), generator=rng)

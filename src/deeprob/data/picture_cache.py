@@ -1,4 +1,4 @@
-"""A cache of decoded pictures beside their files; a picture is decoded again only if its file has changed."""
+"""A cache of decoded pictures, in their folder; a picture is decoded again only if its file has changed."""
 
 import hashlib
 import os
@@ -21,9 +21,9 @@ from deeprob.tracking.cache import LIMIT, Cache, Damaged, user_cache
 from deeprob.tracking.console import note, track
 
 FRESH = 2 * 10**9
-"""Nanoseconds. A file that changed so recently may change again without getting a new time of change."""
+"""Nanoseconds. If a file changed within this time, it may change again and keep the same time of change."""
 
-_BLOCK = 256  # pictures per task: enough that threads do not wait for each other's interpreter lock
+_BLOCK = 256  # number of pictures per task: enough that threads rarely wait for the interpreter lock
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Files:
     Attributes
     ----------
     root, paths
-        The folder, and the paths of the N files relative to it.
+        The folder, and the paths of the N files relative to the folder.
     stamps
         (N, 4) int64: the `stamp` of each file.
     """
@@ -45,16 +45,16 @@ class Files:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Decoded pictures of M out of N files.
+    """The decoded pictures of M files in a folder of N files.
 
     Attributes
     ----------
     rows
-        (N,) int64: the row of each file's picture; −1 if there is none.
+        (N,) int64: the row of each file's picture in `pixels`; −1 if the file has no picture.
     stamps, digests
-        (M, 4) int64 and (M, 16) uint8: each file's `stamp` and hash when it was decoded.
+        (M, 4) int64 and (M, 16) uint8: the `stamp` and the hash that each file had when it was decoded.
     pixels
-        (M, 3, H, W) uint8.
+        (M, 3, H, W) uint8: the pictures.
     """
 
     rows: Tensor
@@ -64,12 +64,12 @@ class Pictures:
 
     @classmethod
     def none(cls, count: int, shape: Sequence[int] = (0, 0)) -> "Pictures":
-        """Return no pictures of `count` files; the one row of pixels (3, *shape) belongs to no file."""
+        """Return an object without pictures for `count` files; its one row of pixels (3, *shape) belongs to no file."""
         rows, stamps, digests = torch.full((count,), -1), torch.zeros(1, 4).long(), torch.zeros(1, DIGEST).byte()
         return cls(rows, stamps, digests, torch.empty(1, 3, *shape, dtype=torch.uint8))
 
     def __getitem__(self, places: Tensor) -> Tensor:
-        """Return the pictures (n, 3, H, W) of files (n,), as a view if their rows are consecutive."""
+        """Return the pictures (n, 3, H, W) of the files at `places` (n,); a view if their rows are consecutive."""
         rows = self.rows[places]
         first = int(rows[0])
         if torch.equal(rows, torch.arange(first, first + len(rows))):
@@ -77,20 +77,21 @@ class Pictures:
         return self.pixels.index_select(0, rows)
 
     def current(self, stamps: Tensor) -> Tensor:
-        """Return (N,) whether each file has a picture and, by its stamp (N, 4), has not changed since."""
+        """Return (N,) whether each file has a picture, and its stamp (N, 4) shows that the file has not changed."""
         return (self.rows >= 0) & stamps.any(1) & (self.stamps[self.rows] == stamps).all(1)
 
     def same_as(self, other: "Pictures") -> bool:
-        """Return whether both have the same versions of the same files."""
+        """Return whether both objects have pictures of the same versions of the same files."""
         pairs = zip((self.rows, self.stamps, self.digests), (other.rows, other.stamps, other.digests), strict=True)
         return all(torch.equal(one, two) for one, two in pairs)
 
 
 def stamp(stat: os.stat_result, now: int) -> tuple[int, int, int, int]:
-    """Return a file's size, mtime, ctime and inode, which change with the file or its content.
+    """Return the size, mtime, ctime and inode of a file; one of them differs after the file has changed.
 
-    Programs cannot set the ctime. (FAT has no ctime: there a change that keeps size and mtime goes unnoticed.) For a
-    file that changed within `FRESH` before `now`, return zeros: only its content shows whether it changes again.
+    Programs cannot set the ctime. (The FAT file system has no ctime. There, a change is not noticed if it keeps the
+    size and the mtime.) If the file changed within `FRESH` before `now`, return zeros, because only its content can
+    show whether it changes again.
     """
     if stat.st_ctime_ns > now - FRESH:
         return 0, 0, 0, 0
@@ -101,19 +102,20 @@ def decoded(files: Files, wanted: Tensor, size: int | None) -> Pictures:
     """Return the pictures of the `wanted` files, from the cache if the files have not changed.
 
     The cache is in ``root/.deeprob-cache``, or in the user's cache folder if the root cannot be written. It has one
-    file for each `size`, with every picture of the folder that was ever wanted.
+    file for each `size`. The file keeps each picture of the folder that was ever wanted.
 
     Parameters
     ----------
     files, wanted
-        The folder's files, and the positions (n,) of the wanted ones.
+        The folder's files, and the positions (n,) of the wanted files in it.
     size
-        Crop and scale pictures to a square with sides of this many pixels; None keeps them, all of one size.
+        The side of the square to which pictures are cropped and scaled, in pixels. None keeps the pictures, which must
+        then all have the same size.
 
     Raises
     ------
     UserError
-        Names a file that is not a picture, or has another size than the others.
+        If a file is not a picture, or its picture has another size than the others. The message names the file.
     """
     name = "whole" if size is None else f"square-{size}"
     own = hashlib.blake2b(bytes(files.root.resolve()), digest_size=8).hexdigest()
@@ -127,7 +129,7 @@ def decoded(files: Files, wanted: Tensor, size: int | None) -> Pictures:
         if (count := (int(current.sum()), int(there.sum()))) > most:
             kept, most = found, count
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # from Pillow, about a file's metadata
+        warnings.simplefilter("ignore", UserWarning)  # Pillow's warnings about a file's metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         pictures = _updated(files, wanted, size, kept)
     if not pictures.same_as(kept):
@@ -136,14 +138,14 @@ def decoded(files: Files, wanted: Tensor, size: int | None) -> Pictures:
 
 
 def _code() -> bytes:
-    """Return a hash of the code that decodes and keeps pictures; a cache written by other code is not used."""
+    """Return a hash of the code that decodes and keeps pictures; caches written by other code are not used."""
     modules = [Path(__file__), Path(picture_files.__file__)]
     words = PIL.__version__.encode() + b"".join(module.read_bytes() for module in modules)
     return hashlib.blake2b(words, digest_size=DIGEST).digest()
 
 
 def _read(cache: Cache, key: str, paths: Sequence[str]) -> Pictures:
-    """Return a cache's pictures of some files; if the cache is damaged, print a note and return no pictures."""
+    """Return the cached pictures of the files `paths`; if the cache is damaged, print a note and return none."""
     try:
         content = cache.get(key)
     except Damaged as error:
@@ -181,7 +183,7 @@ def _write(key_in: Mapping[Path, str], pictures: Pictures, paths: Sequence[str])
 def _updated(files: Files, wanted: Tensor, size: int | None, kept: Pictures) -> Pictures:
     """Return the wanted pictures and the `kept` pictures of other files, in the order of their files.
 
-    Wanted files that may have changed are read, and decoded if they have changed, in parallel.
+    If a wanted file may have changed, it is read. If its content has changed, it is decoded. This runs in parallel.
     """
     first = int(wanted[0])
     _, picture = decode(files.root / files.paths[first], size, bytes(kept.digests[kept.rows[first]].numpy()))
@@ -201,7 +203,10 @@ def _updated(files: Files, wanted: Tensor, size: int | None, kept: Pictures) -> 
 
 
 def _fill(pictures: Pictures, files: Files, places: Sequence[int], size: int | None, first: str) -> None:
-    """Decode each file whose hash differs from its row's, into that row; all must have the size of `first`."""
+    """Decode each file whose hash differs from the hash in its row, and write the picture to that row.
+
+    All pictures must have the same size as the picture of the file `first`.
+    """
     rows, digests, pixels = pictures.rows.tolist(), pictures.digests.numpy(), pictures.pixels.numpy()
 
     def block(start: int) -> int:

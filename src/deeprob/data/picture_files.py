@@ -1,4 +1,4 @@
-"""Read one picture file: its pixels, and a hash of its bytes that shows whether the file has changed."""
+"""Read one picture file: return its pixels, and a hash of its bytes that shows whether the file has changed."""
 
 import hashlib
 import io
@@ -14,18 +14,19 @@ Pixels = npt.NDArray[np.uint8]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 DIGEST = 16  # bytes
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # Pillow's others start programs, or are unsafe
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # Pillow's other formats start programs, or are unsafe
 
 
 def decode(path: Path, size: int | None, known: bytes = b"") -> tuple[bytes, Pixels | None]:
     """Return the hash of a file's bytes, and its picture (3, H, W); the picture is None if the hash is `known`.
 
-    An animation gives its first picture. With `size` the picture is cropped and scaled to a square of that side.
+    If the file is an animation, its first picture is returned. If `size` is given, the picture is cropped and scaled to
+    a square whose side is `size` pixels.
 
     Raises
     ------
     UserError
-        Names the file, and why it cannot be read as a picture.
+        If the file cannot be read as a picture. The message names the file and the reason.
     """
     try:
         content = path.read_bytes()
@@ -33,7 +34,7 @@ def decode(path: Path, size: int | None, known: bytes = b"") -> tuple[bytes, Pix
         return digest, None if digest == known else _pixels(content, size)
     except MemoryError:
         raise
-    except Exception as error:  # Pillow's decoders raise many kinds; whichever it is, the file is at fault
+    except Exception as error:  # Pillow's decoders raise many types of errors; all mean a bad file
         raise UserError(f"{path}: cannot be read as a picture ({_reason(error)}); replace or remove it") from error
 
 

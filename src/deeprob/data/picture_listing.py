@@ -1,4 +1,4 @@
-"""List a folder of pictures: its splits, its classes and its files, without opening a file."""
+"""List the splits, the classes and the files of a folder of pictures, without opening a file."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from deeprob.errors import UserError
 from deeprob.tracking.console import note
 
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Not allowed in names, which appear in tables and pictures: control characters, line breaks, broken UTF-8."""
+"""Control characters, line breaks and broken UTF-8: not allowed in names, because tables and pictures show names."""
 
 _SPLIT_OF = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _MISNAMED = {"training": "train", "testing": "test"}
@@ -30,13 +30,14 @@ class Listing:
     Attributes
     ----------
     files
-        N files: the training split first, then validation and test; within a split by class, then by name.
+        The N files: first the training split, then validation, then test. Each split is sorted by class, then by name.
     targets
         (N,) int64 class numbers.
     classes
         The classes' names.
     splits
-        The positions of the files of ``train``, ``test`` and, if it exists, ``val``; empty if there are no splits.
+        The positions of the files of each split: ``train``, ``test`` and, if it exists, ``val``. It is empty if the
+        folder has no splits.
     """
 
     files: Files
@@ -46,12 +47,12 @@ class Listing:
 
 
 def scan(root: Path) -> Listing:
-    """List a folder of pictures without opening them; print a note about unused folders and pictures.
+    """List a folder of pictures without opening its files; print a note about unused folders and pictures.
 
     Raises
     ------
     UserError
-        Names the folder or the file that is missing, empty, misplaced, or not named like a picture.
+        If a folder or a file is missing, empty, misplaced, or not named like a picture. The message names it.
     """
     if root.is_file():
         raise UserError(f"dataset.root={root} is a file; unpack it and give the folder with the class folders")
@@ -77,14 +78,14 @@ def scan(root: Path) -> Listing:
 
 
 def split_folders(root: Path) -> dict[str, str]:
-    """Return the folder of each split, ``train`` first; an empty dict if the class folders lie in the root itself.
+    """Return the folder of each split, ``train`` first; empty if the class folders are directly in the root.
 
-    If there is neither ``train`` nor ``test``, a folder with a split's name but no subfolders is a class.
+    If there is neither ``train`` nor ``test``, a folder that is named like a split but has no subfolders is a class.
 
     Raises
     ------
     UserError
-        Names a split's folder that has a wrong name, exists twice, or is missing.
+        If the folder of a split has a wrong name, exists twice, or is missing. The message names the folder.
     """
     top = _folders(root)
     apart = "train" in top or "test" in top
@@ -110,7 +111,13 @@ def split_folders(root: Path) -> dict[str, str]:
 
 
 def _classes(root: Path, folders: list[str]) -> list[str]:
-    """Return the classes, which must be the same in all splits; print a note about unused folders and pictures."""
+    """Return the names of the classes; print a note about unused folders and pictures.
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two classes, or splits have different classes.
+    """
     top, unused = _folders(root), _stray(root)
     if folders:
         unused = [f"{name}/" for name in top if name not in folders] + unused
@@ -146,7 +153,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _stray(folder: Path) -> list[str]:
-    """Return the pictures that lie beside class folders."""
+    """Return the names of the pictures in a folder that should have only class folders."""
     return [entry.name for entry in _entries(folder) if entry.is_file() and _is_picture(entry)]
 
 
@@ -155,7 +162,7 @@ def _is_picture(entry: os.DirEntry[str]) -> bool:
 
 
 def _pictures(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the files of one class folder."""
+    """Return the pictures in one class folder, which must not contain anything else."""
     entries = list(_entries(folder))
     for entry in entries:
         if not _is_picture(entry):

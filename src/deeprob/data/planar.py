@@ -1,4 +1,4 @@
-"""The base class of generated points of the plane: training and test points are drawn separately, class by class."""
+"""The base class of generated points of the plane. Training and test points are drawn separately, class by class."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -37,14 +37,14 @@ class PlanarConfig(DatasetConfig):
 
     @abstractmethod
     def points(self, points_per_class: int, rng: torch.Generator) -> Examples:
-        """Draw (K·n, 2) float32 points and their (K·n,) classes."""
+        """Draw n points for each of K classes; return float32 points (K·n, 2) and their classes (K·n,)."""
 
     @abstractmethod
     def class_names(self) -> tuple[str, ...]:
-        """Return the K classes' names."""
+        """Return the names of the K classes."""
 
     def load(self) -> Splits:
-        """Generate both splits."""
+        """Generate the training split and the test split."""
         train = self._draw("train", self.points_per_class)
         return self.finish(train, self._draw("test", self.test_points_per_class), self.class_names())
 

@@ -1,4 +1,4 @@
-"""Random targets of random inputs, as in the lecture's network in 20 lines."""
+"""Random inputs with random targets, as in the lecture's network in 20 lines."""
 
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ class RandomRegressionConfig(DatasetConfig):
         return True
 
     def load(self) -> Splits:
-        """Generate both splits."""
+        """Generate the training split and the test split."""
         return self.finish(self._draw("train", self.examples), self._draw("test", self.test_examples), ())
 
     def _draw(self, split: str, count: int) -> Examples:

@@ -33,7 +33,7 @@ class SpiralsConfig(PlanarConfig):
     noise: float = number(0.2, minimum=0, maximum=1000)
 
     def points(self, points_per_class: int, rng: torch.Generator) -> Examples:
-        """Draw the arms."""
+        """Draw the points of all arms."""
         return spirals(self.classes, points_per_class, self.turns, self.noise, rng)
 
     def class_names(self) -> tuple[str, ...]:
@@ -44,10 +44,11 @@ class SpiralsConfig(PlanarConfig):
 def spirals(classes: int, points_per_class: int, turns: float, noise: float, rng: torch.Generator) -> Examples:
     """Draw points along spiral arms that start at the origin and end on the unit circle.
 
-    Point i of n on arm k of K has radius r = (i + u)/n with u uniform in [0, 1), and angle
-    2π(k/K + turns·r) + noise·ε with ε standard normal. CS231n: K = 3, n = 100, turns = 4/2π ≈ 0.64, noise = 0.2.
+    There are K arms with n points each. Point i of arm k has the radius r = (i + u)/n with u uniform in [0, 1), and the
+    angle 2π(k/K + turns·r) + noise·ε with ε standard normal. CS231n uses K = 3, n = 100, turns = 4/2π ≈ 0.64 and
+    noise = 0.2.
 
-    Returns (K·n, 2) float32 inputs and (K·n,) targets, arm by arm.
+    Returns (K·n, 2) float32 inputs and (K·n,) targets, ordered by arm.
     """
     arm = torch.arange(classes).repeat_interleave(points_per_class)
     place = torch.arange(points_per_class).repeat(classes)

@@ -1,4 +1,4 @@
-"""Exclusive or: four squares of the plane; diagonally opposite squares have the same class."""
+"""Exclusive or: points in four squares of the plane; diagonally opposite squares have the same class."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -26,18 +26,19 @@ class XorConfig(PlanarConfig):
     noise: float = number(0.0, minimum=0, maximum=1000)
 
     def points(self, points_per_class: int, rng: torch.Generator) -> Examples:
-        """Draw all four squares."""
+        """Draw the points of all four squares."""
         return xor(points_per_class, self.noise, rng)
 
     def class_names(self) -> tuple[str, ...]:
-        """Return the two names."""
+        """Return the names of the two classes."""
         return ("same sign", "other sign")
 
 
 def xor(points_per_class: int, noise: float, rng: torch.Generator) -> Examples:
-    """Draw uniform points: class 0 if both coordinates have the same sign, otherwise class 1.
+    """Draw uniform points: a point has class 0 if both coordinates have the same sign, otherwise class 1.
 
-    Returns (2n, 2) float32 inputs and (2n,) targets, class by class.
+    Normal noise with standard deviation `noise` is then added to each coordinate. Returns (2n, 2) float32 inputs and
+    (2n,) targets for n points per class, ordered by class.
     """
     target = torch.arange(2).repeat_interleave(points_per_class)
     size = torch.rand(len(target), 2, generator=rng)

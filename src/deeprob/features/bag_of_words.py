@@ -1,4 +1,4 @@
-"""Bags of words: how similar a picture's patches are to each word of a codebook, region by region."""
+"""Bags of words: the similarity of a picture's patches to each word of a codebook, in each region of the picture."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ CODES = ("triangle", "hard", "threshold")
 @register("features", "bag_of_words")
 @dataclass(kw_only=True, slots=True)
 class BagOfWordsConfig(PatchFeaturesConfig):
-    """A bag of visual words: how often the patches of a picture resemble each word of a learned codebook.
+    """A bag of visual words: counts of the patches of a picture that resemble each word of a learned codebook.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class BagOfWordsConfig(PatchFeaturesConfig):
             yield f"words={self.words}: learning needs as many patches or more; raise samples={self.samples}"
 
     def build(self, input_shape: tuple[int, ...]) -> "BagOfWords":
-        """Return the feature, its codebook not yet learned.
+        """Return the feature. Its codebook is not learned yet.
 
         Raises
         ------
@@ -74,9 +74,9 @@ class BagOfWordsConfig(PatchFeaturesConfig):
 class BagOfWords(PatchFeatures):
     """Coates, Ng & Lee, "An analysis of single-layer networks in unsupervised feature learning", 2011.
 
-    With K words and a grid of g × g regions a picture has K·g² numbers: for each region and word, the mean of the
-    patches' codes. With ``code=threshold`` it has 2K·g² numbers, for words of length 1 and their opposites (see
-    `thresholded`).
+    With K words and a grid of g × g regions, a picture has K·g² features. Each is the mean code of one word over the
+    patches in one region. With ``code=threshold``, a picture has 2K·g² features, because each word of length 1 and
+    its opposite have their own codes (see `thresholded`).
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class BagOfWords(PatchFeatures):
         self.register_buffer("regions", regions_of(regions(rows, grid), regions(columns, grid)), persistent=False)
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Learn whitening and words from training pictures (N, C, H, W), and return their features.
+        """Learn the whitening and the words from training pictures (N, C, H, W); return the pictures' features.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class BagOfWords(PatchFeatures):
         return super().fit(inputs)
 
     def learn(self, patches: Tensor, rng: torch.Generator) -> None:
-        """Learn whitening and words from patches (M, D)."""
+        """Learn the whitening and the words from patches (M, D)."""
         if self.epsilon is not None:
             self.whitening.fit(patches, self.epsilon)
             patches = self.whitening(patches)
@@ -136,13 +136,14 @@ class BagOfWords(PatchFeatures):
         self.words.copy_(find(patches, len(self.words), rng, self.iterations))
 
     def describe_patches(self, patches: Tensor) -> Tensor:
-        """Return features (B, g²·K), or (B, g²·2K), of patches (B, P, D), by region and word."""
+        """Return features (B, g²·K), or (B, g²·2K), for patches (B, P, D), ordered by region, then by word."""
         return self.codes(patches, self.regions).flatten(1)
 
     def codes(self, patches: Tensor, regions: Tensor) -> Tensor:
-        """Return the mean codes (B, R, K), or (B, R, 2K) with each word's opposite, of patches (B, P, D).
+        """Return the mean codes (B, R, K) of patches (B, P, D); with ``code=threshold`` the shape is (B, R, 2K).
 
-        Each row of `regions` (R, P) holds the weights of a mean; the identity matrix gives each patch's own code.
+        The 2K codes belong to the K words and their K opposites. Each row of `regions` (R, P) holds the weights of
+        one mean over patches. If `regions` is the identity matrix, the result has the code of each single patch.
         """
         whitened = self.whitening(patches) if self.epsilon is not None else patches
         if self.code == "threshold":

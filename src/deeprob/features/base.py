@@ -1,4 +1,4 @@
-"""The base classes of features: a part computed once per example, and standardisation computed in each batch."""
+"""The base classes of features: `extract` runs once per example, standardisation runs in each batch."""
 
 import math
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ from deeprob.features.exact import Exact, narrows
 
 STANDARDIZE = ("feature", "channel", "none")
 _ROUNDING = 8
-"""A constant may vary by so many units in the last place of its mean."""
+"""An entry is constant if its deviation is at most this many rounding errors (machine epsilon times its mean)."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -29,7 +29,7 @@ class FeaturesConfig:
         split (see `Standardize`).
     """
 
-    unchanged: ClassVar[bool] = False  # whether `extract` changes nothing, so that batches can be augmented
+    unchanged: ClassVar[bool] = False  # whether `extract` returns its inputs, so that batches can be augmented
 
     standardize: str = choice("feature", among=STANDARDIZE)
 
@@ -38,7 +38,7 @@ class FeaturesConfig:
         raise AssertionError("a feature defines build()")
 
     def make(self, input_shape: tuple[int, ...]) -> "Features":
-        """Return the result of `build`, with this config's name and hash, which identify computed features."""
+        """Return the result of `build` with the name and hash of this config; they identify features in the cache."""
         features = self.build(input_shape)
         features.name, features.unchanged = name_of(self), self.unchanged
         features.settings = f"{type(self).__qualname__} {digest(self)}"
@@ -46,23 +46,24 @@ class FeaturesConfig:
 
 
 class Standardize(Exact):
-    """Shift and scale to mean 0 and standard deviation 1 over the training split.
+    """Shift and scale values so that they have mean 0 and standard deviation 1 over the training split.
 
     Parameters
     ----------
     shape
-        An input's shape without the batch.
+        The shape of one input, without the batch dimension.
     per
-        ``channel``: one mean and deviation for each entry of the first dimension (a color channel of a picture, a
-        column of a table); ``feature``: one for each entry; ``none``: only convert the numbers to floats.
+        The values that share a mean and a deviation. With ``channel``, these are all values with the same position
+        in the first dimension (a color channel of a picture, or a column of a table). With ``feature``, each entry
+        has its own mean and deviation. With ``none``, values are only converted to floats.
 
     Attributes
     ----------
     mean, deviation
-        Float64 of the shape of an input for ``feature``, else (C, 1, …).
+        Float64 tensors. Their shape is `shape` for ``feature``, and (C, 1, …) otherwise.
     near, scale, rest
-        Used to standardise batches, in the batches' dtype: the rounded `mean`, the rounded `deviation`, and the
-        rounding error of the mean in deviations.
+        The tensors that standardise a batch, in the dtype of the computations: the rounded `mean`, the rounded
+        `deviation`, and the rounding error of the mean, divided by the deviation.
     """
 
     exact = ("mean", "deviation")
@@ -85,11 +86,11 @@ class Standardize(Exact):
         self._round()
 
     def fit(self, values: Tensor, chunk: int = 256, *, computed: bool = False) -> None:
-        """Measure the training split (N, …) in double precision; a constant entry keeps deviation 1.
+        """Measure mean and deviation of the training split (N, …) in double precision; a constant gets deviation 1.
 
-        An entry is constant if it varies by no more than rounding: the rounding of float64, or of the values' own dtype
-        if they are `computed` in it. Each entry is first scaled to [0, 1] by its extremes, so that no square overflows
-        or vanishes.
+        An entry is constant if rounding errors alone can explain its deviation. If the values are floats that were
+        `computed`, these are the rounding errors of their dtype; otherwise they are those of float64. Each entry is
+        first scaled to [0, 1] by its smallest and largest value, so that no square overflows or becomes 0.
         """
         if self.per == "none":
             return
@@ -110,7 +111,7 @@ class Standardize(Exact):
         self.take(mean[0], torch.where(varies, deviation, 1.0)[0])
 
     def take(self, mean: Tensor, deviation: Tensor) -> None:
-        """Set the mean and deviation to standardise by."""
+        """Set `mean` and `deviation`."""
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
         self._round()
@@ -119,7 +120,7 @@ class Standardize(Exact):
         """Recompute `near`, `scale` and `rest` from `mean` and `deviation`."""
         self.near.copy_(self.mean)
         self.scale.copy_(self.deviation)
-        self.scale.masked_fill_(self.scale == 0, 1.0)  # a deviation too small for this dtype
+        self.scale.masked_fill_(self.scale == 0, 1.0)  # the deviation is too small for this dtype
         self.rest.copy_((self.near - self.mean) / self.scale)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
@@ -128,7 +129,7 @@ class Standardize(Exact):
         return self
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return standardised floats of the shape of `values` (B, …)."""
+        """Return `values` (B, …) standardised, as floats of the same shape."""
         near = self.near
         if self.per == "none":
             return values.to(near.dtype)
@@ -144,8 +145,8 @@ class Standardize(Exact):
 class Features(nn.Module, ABC):
     """Everything between raw inputs and the model.
 
-    `extract` runs once per example, and its results are kept. Calling the module on these results gives the model's
-    inputs; this runs for each batch. All fitted values are buffers, so a run's state holds them.
+    `extract` runs once per example, and its results are kept. The module is then called on these results for each
+    batch, and returns the model's inputs. All fitted values are buffers, so they are part of a run's state.
 
     Parameters
     ----------
@@ -175,7 +176,7 @@ class Features(nn.Module, ABC):
         return self.standardize.near
 
     def widened(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a state of these features with `Exact` buffers as float64: earlier versions wrote float32."""
+        """Return `state` with the buffers named in `Exact.exact` as float64; earlier versions saved them as float32."""
         parts = self.named_modules(remove_duplicate=False)
         exact = {f"{place}.{name}" for place, part in parts if isinstance(part, Exact) for name in part.exact}
         return {
@@ -185,10 +186,10 @@ class Features(nn.Module, ABC):
 
     @abstractmethod
     def extract(self, inputs: Tensor) -> Tensor:
-        """Return features (N, *output_shape) of raw inputs (N, …)."""
+        """Return the features (N, *output_shape) of raw inputs (N, …)."""
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Learn from the raw training inputs alone, and return their features."""
+        """Fit the feature to the raw training inputs, and return the extracted features of these inputs."""
         extracted = self.extract(inputs)
         self.standardize.fit(extracted, computed=extracted is not inputs)
         return extracted

@@ -1,4 +1,4 @@
-"""Features of features: each takes the output of the one before."""
+"""Features in sequence: each feature takes the output of the previous feature."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from deeprob.config import register
 from deeprob.features.base import Features
 from deeprob.features.parts import PARTS, PartsConfig
 
-_CHUNK = 4096  # examples in memory at once, at each part
+_CHUNK = 4096  # number of examples that are in memory at once in each part
 
 
 @register("features", "chain")
 @dataclass(kw_only=True, slots=True)
 class ChainConfig(PartsConfig):
-    """Several features in sequence: each takes the standardised output of the one before."""
+    """Several features in sequence: each feature takes the standardised output of the previous one."""
 
     parts: list[Any] = field(default_factory=lambda: ["hog", "whiten"], metadata={"accepted": PARTS})
 
@@ -27,7 +27,7 @@ class ChainConfig(PartsConfig):
         Raises
         ------
         UserError
-            If the first part cannot take the inputs, or a part cannot take the output of the one before.
+            If the first part cannot take the inputs, or a part cannot take the output of the previous part.
         """
         parts = []
         for config in self.features():
@@ -37,12 +37,14 @@ class ChainConfig(PartsConfig):
 
 
 class Chain(Features):
-    """The composition fₙ(… f₂(f₁(x))) of features; its output shape and standardisation are those of the last part.
+    """The composition fₙ(… f₂(f₁(x))) of features.
+
+    It has the output shape and the standardisation of the last part.
 
     Parameters
     ----------
     parts
-        The features, each built for the output shape of the one before.
+        The features. Each is built for the output shape of the previous feature.
     """
 
     def __init__(self, parts: Sequence[Features]) -> None:
@@ -52,11 +54,11 @@ class Chain(Features):
         self.parts = nn.ModuleList(parts)
 
     def extract(self, inputs: Tensor) -> Tensor:
-        """Return (N, *output_shape) of raw inputs (N, …)."""
+        """Return the features (N, *output_shape) of raw inputs (N, …)."""
         return torch.cat([self._extract(chunk) for chunk in torch.split(inputs, _CHUNK)])
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Fit each part to the output of the part before, and return the last part's features of the raw inputs."""
+        """Fit each part to the output of the previous part, and return the features from the last part."""
         *before, last = self.steps()
         for part in before:
             inputs = standardized(part, part.fit(inputs))
@@ -74,6 +76,6 @@ class Chain(Features):
 
 
 def standardized(part: Features, extracted: Tensor) -> Tensor:
-    """Return a part's `extracted` features (N, …) standardised, on the part's device, as inputs of the next part."""
+    """Return the `extracted` features (N, …) of a part standardised, on the part's device, for the next part."""
     inputs: Tensor = part(extracted.to(part.like.device))
     return inputs

@@ -1,4 +1,4 @@
-"""A codebook: thousands of centres that stand for hundreds of thousands of points."""
+"""Learn a codebook: thousands of centres that represent hundreds of thousands of points."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,11 @@ from deeprob.tracking.console import Bar
 
 
 def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) -> Tensor:
-    """Return centres of many points, by Lloyd's algorithm from points drawn at random.
+    """Find centres of many points with Lloyd's algorithm; the initial centres are points drawn at random.
 
-    This differs from `deeprob.features.kmeans.kmeans` in two ways. The start is not chosen with care, because there are
-    so many points. The number of moves is fixed, because the first few bring nearly all of the improvement. A centre
-    that loses all its points stays where it is.
+    This differs from `deeprob.features.kmeans.kmeans` in two ways. The initial centres are not chosen to be far apart,
+    because there are so many points. The number of moves is fixed, because the first few moves bring nearly all of the
+    improvement. A centre without points does not move.
 
     Parameters
     ----------
@@ -22,14 +22,14 @@ def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) 
     count
         Number of centres.
     rng
-        Draws the start, on the CPU.
+        The random generator that draws the initial centres, on the CPU.
     iterations
-        Number of moves.
+        The number of times that the centres are moved.
 
     Returns
     -------
     Tensor
-        (count, D).
+        The centres (count, D).
     """
     drawn = torch.randperm(len(points), generator=rng)[:count]
     centres = points[drawn.to(points.device)]
@@ -41,7 +41,7 @@ def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) 
             for part in parts:
                 owners = nearest(part, centres)
                 sizes += torch.bincount(owners, minlength=count)
-                sums.index_add_(0, owners, part.double())  # in double precision, so that their order does not matter
+                sums.index_add_(0, owners, part.double())  # in double precision, so that their order is irrelevant
                 bar.advance(len(part))
             means = (sums / sizes.clamp(min=1)[:, None]).to(points.dtype)
             centres = torch.where(sizes[:, None] > 0, means, centres)
@@ -49,12 +49,13 @@ def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) 
 
 
 def directions(points: Tensor, count: int, rng: torch.Generator, iterations: int) -> Tensor:
-    """Return words c of length 1 such that each point is nearly s·c for one word c, with s of either sign.
+    """Find words c of length 1 such that each point is nearly s·c for one word c; s may be negative.
 
     Coates & Ng, "The importance of encoding versus training with sparse coding and vector quantization", 2011 (OMP-1):
-    a point z belongs to the word of largest |z·c|, with s = z·c, and a word becomes the direction of Σ s z over its
-    points. The words start from points drawn at random. A word that loses all its points stays unchanged. Example: for
-    the points (3, 0), (−1, 0) and (0, 2), words that start from the last two become (−1, 0) and (0, 1).
+    a point z belongs to the word with the largest |z·c|, and its factor is s = z·c. In each iteration, a word becomes
+    Σ s z over its points, scaled to length 1. The initial words have the directions of points drawn at random. A word
+    without points does not change. Example: the points are (3, 0), (−1, 0) and (0, 2). If the words start from the last
+    two points, they become (−1, 0) and (0, 1).
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def directions(points: Tensor, count: int, rng: torch.Generator, iterations: int
     Returns
     -------
     Tensor
-        (count, D).
+        The centres (count, D).
     """
     drawn = torch.randperm(len(points), generator=rng)[:count]
     start = points[drawn.to(points.device)]

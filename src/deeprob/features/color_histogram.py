@@ -1,4 +1,4 @@
-"""Color histograms: which colors a picture has, and how much of each, with no regard to texture."""
+"""Color histograms: the share of each color in a picture, without regard to texture."""
 
 from dataclasses import dataclass
 
@@ -63,8 +63,9 @@ class ColorHistogramConfig(PictureFeaturesConfig):
 class ColorHistogram(PictureFeatures):
     """Swain & Ballard, "Color indexing", 1991.
 
-    Each channel is cut into bins of equal width, [0, 1/bins) to [1 − 1/bins, 1]. A histogram's numbers are shares of a
-    region's pixels. With b bins and a grid of g × g regions there are 3·b·g² numbers, or b³·g² joint ones.
+    The range of each channel is divided into bins of equal width, from [0, 1/bins) to [1 − 1/bins, 1]. A number of a
+    histogram is a share of a region's pixels. With b bins and a grid of g × g regions, a picture has 3·b·g² features,
+    or b³·g² features with ``joint=True``.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ class ColorHistogram(PictureFeatures):
         self.register_buffer("columns", regions(width, grid), persistent=False)
 
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return (B, D) of pictures (B, 3, H, W): by channel, bin and region, or by joint bin and region."""
+        """Return features (B, D) of pictures (B, 3, H, W), ordered by channel, bin, region, or by joint bin, region."""
         colors = pictures / 255
         if self.space == "hsv":
             colors = hsv(colors)
@@ -120,7 +121,7 @@ class ColorHistogram(PictureFeatures):
 
     @staticmethod
     def _joint(first: Tensor, pairs: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """Return (B, b, b²) shares of one region, given the weights of rows (H,) and of columns (W,)."""
+        """Return the shares (B, b, b²) of joint bins in one region, given its weights of rows (H,) and columns (W,)."""
         inside = row.nonzero(), column.nonzero().flatten()
         one, two = (planes[:, :, inside[0], inside[1]].flatten(2) for planes in (first, pairs))
         return one @ two.transpose(1, 2) / one.shape[2]

@@ -1,4 +1,4 @@
-"""Color quantization: a small palette learned from the training pictures, and each picture's shares of its colors."""
+"""Color quantization: learn a small palette from the training pictures; measure each color's share of a picture."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from deeprob.features.votes import pooled, regions
 
 _PICTURES = 2048
 _PIXELS = 2**16
-"""A palette is learned from at most this many random training pictures, and about this many of their pixels."""
+"""A palette is learned from about `_PIXELS` random pixels of at most `_PICTURES` random training pictures."""
 
 
 @register("features", "color_quantization")
@@ -36,7 +36,7 @@ class ColorQuantizationConfig(PictureFeaturesConfig):
     seed: int = number(0, minimum=0)
 
     def build(self, input_shape: tuple[int, ...]) -> "ColorQuantization":
-        """Return the feature, its palette not yet learned.
+        """Return the feature. Its palette is not learned yet.
 
         Raises
         ------
@@ -51,10 +51,10 @@ class ColorQuantizationConfig(PictureFeaturesConfig):
 
 
 class ColorQuantization(PictureFeatures):
-    """Heckbert, "Color image quantization for frame buffer display", 1982, with a palette by `kmeans`.
+    """Heckbert, "Color image quantization for frame buffer display", 1982. Here `kmeans` finds the palette.
 
-    With a palette of K colors and a grid of g × g regions there are K·g² numbers, which are shares of a region's
-    pixels.
+    With a palette of K colors and a grid of g × g regions, a picture has K·g² features. Each is the share of one color
+    in the pixels of one region.
 
     Parameters
     ----------
@@ -81,31 +81,31 @@ class ColorQuantization(PictureFeatures):
         self.register_buffer("columns", regions(width, grid), persistent=False)
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Learn the palette from training pictures (N, 3, H, W), and return their features."""
+        """Learn the palette from training pictures (N, 3, H, W), and return the features of these pictures."""
         rng = randomness.generator(self.seed, "palette")
         sample = inputs[torch.randperm(len(inputs), generator=rng)[:_PICTURES].sort().values.to(inputs.device)]
-        share = -(-_PIXELS // len(sample))  # pixels of each picture, drawn with replacement
+        share = -(-_PIXELS // len(sample))  # number of pixels drawn from each picture, with replacement
         pixels = []
         for _, pictures in self.prepared(sample):
             places = torch.randint(pictures[0, 0].numel(), (len(pictures), 1, share), generator=rng)
-            flat = pictures.flatten(2).cpu()  # on a CPU sums have a fixed order: same pictures, same palette
+            flat = pictures.flatten(2).cpu()  # a CPU adds in a fixed order, so the same pictures give the same palette
             pixels.append(flat.gather(2, places.expand(-1, 3, -1)).transpose(1, 2).flatten(0, 1))
         self.palette.copy_(kmeans(torch.cat(pixels), len(self.palette), rng))
         return super().fit(inputs)
 
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return features (B, K·g²) of pictures (B, 3, H, W), by color and region."""
+        """Return features (B, K·g²) of pictures (B, 3, H, W), ordered by color, then by region."""
         numbers = torch.arange(len(self.palette), device=pictures.device)
         planes = (self._nearest(pictures)[:, None] == numbers[:, None, None]).to(pictures.dtype)
         return pooled(planes, self.rows, self.columns).flatten(1)
 
     def quantized(self, inputs: Tensor) -> Tensor:
-        """Return pictures (N, 3, H, W) with the nearest color of the palette in place of each pixel, as uint8."""
+        """Replace each pixel by the nearest color of the palette, and return the pictures (N, 3, H, W) as uint8."""
         colors = self.palette.round().to(torch.uint8)
         parts = [colors[self._nearest(pictures)].permute(0, 3, 1, 2) for _, pictures in self.prepared(inputs)]
         return torch.cat(parts)
 
     def _nearest(self, pictures: Tensor) -> Tensor:
-        """Return which color of the palette is nearest to each pixel: (B, H, W) int64."""
+        """Return the number (B, H, W) of the palette's color that is nearest to each pixel, as int64."""
         pixels = pictures.movedim(1, -1)
         return nearest(pixels.flatten(0, 2), self.palette).view(pixels.shape[:3])

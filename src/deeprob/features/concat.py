@@ -1,4 +1,4 @@
-"""Several features of the same inputs, side by side in a row."""
+"""Several features of the same inputs, joined into one row of numbers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from deeprob.features.base import Features
 from deeprob.features.exact import narrows
 from deeprob.features.parts import PARTS, PartsConfig
 
-_CHUNK = 4096  # examples whose parts are in memory twice
+_CHUNK = 4096  # number of examples whose features are in memory twice
 
 
 @register("features", "concat")
@@ -34,9 +34,9 @@ class ConcatConfig(PartsConfig):
 
 
 class Concat(Features):
-    """The numbers of all parts in turn, flattened to D₁ + D₂ + … numbers per example.
+    """The features of all parts one after another, flattened to D₁ + D₂ + … numbers per example.
 
-    The means and deviations are those that each part measured, so each part keeps its own `standardize`.
+    Each part measures its own means and deviations, so each part keeps its own `standardize`.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Concat(Features):
         self.parts = nn.ModuleList(parts)
 
     def extract(self, inputs: Tensor) -> Tensor:
-        """Return (N, D₁ + D₂ + …) of raw inputs (N, …)."""
+        """Return the features (N, D₁ + D₂ + …) of raw inputs (N, …)."""
         whole = self._empty_for(inputs)
         for start in range(0, len(inputs), _CHUNK):
             chunk = slice(start, start + _CHUNK)
@@ -58,7 +58,7 @@ class Concat(Features):
         return whole
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Fit each part to the raw training inputs, and return their features."""
+        """Fit each part to the raw training inputs, and return the features of these inputs."""
         whole = self._empty_for(inputs)
         means, deviations = [], []
         for part, columns in self._columns(whole):
@@ -70,7 +70,7 @@ class Concat(Features):
         return whole
 
     def _columns(self, whole: Tensor) -> Iterator[tuple[Features, Tensor]]:
-        """Yield each part, and its columns (N, D) of `whole`."""
+        """Yield each part with the columns (N, D) of `whole` that hold its features."""
         start = 0
         for part in self.parts:
             assert isinstance(part, Features)
@@ -78,6 +78,6 @@ class Concat(Features):
             start += part.output_count
 
     def _empty_for(self, inputs: Tensor) -> Tensor:
-        """Return an empty tensor (N, D₁ + D₂ + …) for all parts; float64 if a narrower dtype would round inputs."""
+        """Return an empty tensor (N, D₁ + D₂ + …) for all parts; it is float64 if a narrower dtype may round inputs."""
         dtype = torch.float64 if narrows(self.like.dtype, inputs) else self.like.dtype
         return torch.empty((len(inputs), self.output_count), dtype=dtype, device=self.like.device)

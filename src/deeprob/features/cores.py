@@ -10,10 +10,11 @@ T = TypeVar("T")
 
 
 def on_all_cores(work: Callable[[slice], T], chunks: Sequence[slice], device: torch.device) -> Generator[T, None, None]:
-    """Yield the result of `work` for each chunk, in order; on a CPU in as many threads as PyTorch may use.
+    """Yield the result of `work` for each chunk, in order; on a CPU, run as many threads as PyTorch may use.
 
-    Cores that share one operation wait for each other after it, and read its numbers from each other's caches. A core
-    with its own chunk does neither. It also rounds like a single thread, so the results are those of a single thread.
+    If cores share one operation, they wait for each other at its end, and read numbers from each other's caches. If
+    each core has its own chunk, neither happens. Rounding is then also the same as in a single thread, so the results
+    are equal to the results of a single thread.
     """
     threads = min(torch.get_num_threads(), len(chunks)) if device.type == "cpu" else 1
     if threads <= 1:
@@ -24,4 +25,4 @@ def on_all_cores(work: Callable[[slice], T], chunks: Sequence[slice], device: to
         yield from pool.map(work, chunks)
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(torch.get_num_threads())  # the pool's setting would be the default of later threads
+        torch.set_num_threads(torch.get_num_threads())  # otherwise the pool's setting is the default of later threads

@@ -10,19 +10,19 @@ from deeprob.features.exact import centred
 from deeprob.tracking.console import Bar
 
 MOST = 2**13
-"""Most numbers per row whose principal axes are computed; more would take too much time."""
+"""The largest size of a row for which principal axes are computed; larger rows would take too much time."""
 MOST_TO_FACTOR = 2**14
-"""Most numbers per row whose covariance is computed; more would take too much memory (here it is 2 GB, three times)."""
-_CHUNK = 2**12  # rows whose products are summed in single precision
-_BLOCK = 2**10  # columns whose products are computed at once
+"""The largest size of a row for which a covariance is computed: it takes 2 GB of memory, three times."""
+_CHUNK = 2**12  # number of rows whose products are summed in `dtype`
+_BLOCK = 2**10  # number of columns whose products are computed at once
 
 
 def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Return the mean (D,) and the covariance (D, D) of rows (N, D) of any type, in double precision.
+    """Return the mean (D,) and the covariance (D, D) of rows (N, D) of any dtype, in double precision.
 
-    The mean is subtracted first. Products are computed chunk by chunk as `dtype`, and summed in double precision. The
-    products above the diagonal are copies of the equal ones below it. Columns are divided by powers of two so that no
-    product overflows; this causes no rounding.
+    The mean is subtracted first. Products are computed in `dtype`, chunk by chunk, and the chunks are added in double
+    precision. The entries above the diagonal are copies of the entries below it. Columns are first divided by powers of
+    two, so that no product overflows. Such a division does not round.
     """
     parts = torch.split(values, _CHUNK)
     mean = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
@@ -44,9 +44,10 @@ def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor,
 
 
 def axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the variances (D,), largest first, and the principal axes (D, D), one per column, of a covariance (D, D).
+    """Return the variances (D,) along the principal axes of a covariance (D, D), and the axes (D, D).
 
-    The entry of largest absolute value in each axis is positive, so that signs are unique.
+    The largest variance is first, and each column holds one axis. The sign of an axis is unique, because its entry
+    with the largest absolute value is positive.
 
     Raises
     ------
@@ -65,12 +66,12 @@ def axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def fit_covariance(name: str, input_shape: tuple[int, ...], most: int = MOST) -> int:
-    """Return D, the count of an input's numbers.
+    """Return D, the count of numbers in one input.
 
     Raises
     ------
     UserError
-        If there are too many for a covariance.
+        If D is larger than `most`.
     """
     count = math.prod(input_shape)
     if count > most:

@@ -1,4 +1,4 @@
-"""Subtract means before numbers are rounded: float64 can represent 1,700,000,003, but float32 cannot."""
+"""Subtract the mean before rounding to float32, which cannot represent large numbers such as 1,700,000,003."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -10,7 +10,7 @@ _WIDE = (torch.float64, torch.int64, torch.int32)
 
 
 class Exact(nn.Module):
-    """A module whose buffers named in `exact` stay float64 when the other buffers change their dtype."""
+    """A module that keeps the buffers named in `exact` as float64 when the other buffers change their dtype."""
 
     exact: ClassVar[tuple[str, ...]] = ("mean",)
 
@@ -28,9 +28,10 @@ def narrows(dtype: torch.dtype, values: Tensor) -> bool:
 
 
 def centred(values: Tensor, mean: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return values (…) of any type minus a float64 mean, as a new tensor of type `dtype`, in its full precision.
+    """Subtract a float64 mean from values (…) of any dtype; return a new tensor with the full precision of `dtype`.
 
-    Example: 100,000.02 minus a mean of 100,000 is 0.02, also in float32, where numbers near 100,000 are 0.008 apart.
+    Example: 100,000.02 minus a mean of 100,000 is 0.02. This is also true if `dtype` is float32, in which neighbouring
+    numbers near 100,000 differ by 0.008.
     """
     if narrows(dtype, values):
         return (values - mean).to(dtype)

@@ -1,4 +1,4 @@
-"""Compute features once: results that took long are kept in the user's cache folder for later runs."""
+"""Compute features once: if this took long, the user's cache folder keeps the features for later runs."""
 
 import functools
 import hashlib
@@ -19,7 +19,7 @@ from deeprob.tracking.console import note
 from deeprob.tracking.device import device_name
 
 WORTH = 1.0
-"""A result is kept if computing it took at least so many seconds."""
+"""A result is kept if its computation took at least this many seconds."""
 
 _EXTRACTED = "extracted"
 
@@ -30,16 +30,16 @@ def fit(features: Features, inputs: Tensor) -> Tensor:
     Parameters
     ----------
     features
-        Made by `FeaturesConfig.make`, not yet fitted.
+        The result of `FeaturesConfig.make`, not yet fitted.
     inputs
-        (N, …) of the training split.
+        The raw inputs (N, …) of the training split.
 
     Returns
     -------
     Tensor
-        (N, …), the same bits whether computed now or read from the cache.
+        The features (N, …). They are bit by bit the same, whether computed now or read from the cache.
     """
-    if isinstance(features, Chain):  # part by part: earlier parts stay in the cache when a later part changes
+    if isinstance(features, Chain):  # each part has its own cache entry, which stays valid when a later part changes
         *before, last = features.steps()
         for part in before:
             inputs = standardized(part, fit(part, inputs))
@@ -59,7 +59,7 @@ def fit(features: Features, inputs: Tensor) -> Tensor:
 
 
 def extract(features: Features, inputs: Tensor) -> Tensor:
-    """Return features (N, …) of raw inputs (N, …), the same bits whether computed now or read from the cache."""
+    """Return the features (N, …) of raw inputs (N, …); cached ones are bit by bit the same as computed ones."""
     if isinstance(features, Chain):
         *before, last = features.steps()
         for part in before:
@@ -68,10 +68,10 @@ def extract(features: Features, inputs: Tensor) -> Tensor:
     if features.unchanged:
         return features.extract(inputs)
     state = features.state_dict()
-    fitted = _read(_cache_key("fit", features, inputs))  # exists if these inputs are the training split
+    fitted = _read(_cache_key("fit", features, inputs))  # not None if these inputs are the training split
     if fitted is not None and all(torch.equal(fitted[f"state.{name}"], value.cpu()) for name, value in state.items()):
         return fitted[_EXTRACTED]
-    # standardisation comes after `extract`, so the key leaves it out
+    # standardisation comes after `extract`, so it is not part of the key
     learned = {name: value for name, value in state.items() if not name.startswith("standardize.")}
     words = [f"{name}={fingerprint(value)}" for name, value in learned.items()]
     key = _cache_key("extract", features, inputs, *words)
@@ -80,13 +80,13 @@ def extract(features: Features, inputs: Tensor) -> Tensor:
 
 
 def _size(features: Features, inputs: Tensor) -> str:
-    """Return advice on what to lower if memory does not suffice."""
+    """Return the advice for an error message when there is not enough memory."""
     numbers = f"{features.output_count:,} numbers for each of {len(inputs):,} inputs"
     return f"features={features.name} has {numbers}; lower them, or dataset.limit"
 
 
 def _read(key: str) -> dict[str, Tensor] | None:
-    """Return what the cache has under a key, or None; if that is damaged, print a note and return None."""
+    """Return the cache's content under a key, or None; if the content is damaged, print a note and return None."""
     try:
         return Cache(user_cache() / "features").get(key)
     except Damaged as error:
@@ -95,9 +95,9 @@ def _read(key: str) -> dict[str, Tensor] | None:
 
 
 def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Return what the cache has under a key; if it has nothing, compute the content, and keep it if that took long.
+    """Return the cache's content under a key; if there is none, compute it, and keep it if this took long.
 
-    If the cache is damaged or cannot be written, print a note and compute anyway.
+    If the cache is damaged or cannot be written, print a note and return the computed content.
     """
     content = _read(key)
     if content is not None:
@@ -115,7 +115,7 @@ def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
 
 
 def _cache_key(purpose: str, features: Features, inputs: Tensor, *state: str) -> str:
-    """Return a cache key that changes with everything that the computed numbers depend on."""
+    """Return a cache key made of everything that can change the features: code, settings, machine, inputs, state."""
     assert features.settings, "made by build() and not by make(): its settings are unknown"
     like = features.like
     machine = f"{device_name(like.device)} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"
@@ -125,7 +125,7 @@ def _cache_key(purpose: str, features: Features, inputs: Tensor, *state: str) ->
 
 
 def _code(features: Features) -> str:
-    """Return a hash of the code that computes features; results that were kept by other code are not used."""
+    """Return a hash of the code that computes features; after a change of code, old cached features are not used."""
     modules = {sys.modules[type(part).__module__] for part in features.modules()}
     files = {Path(file) for module in modules if (file := getattr(module, "__file__", None))}
     package_files = Path(__file__).parent.glob("*.py")

@@ -1,4 +1,4 @@
-"""Fisher vectors: the direction in which a picture's patches would change a mixture of Gaussians."""
+"""Fisher vectors: the gradient of a picture's log-likelihood under a mixture of Gaussians."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,7 +16,7 @@ from deeprob.features.pca import PrincipalAxes, fit_components
 @register("features", "fisher_vector")
 @dataclass(kw_only=True, slots=True)
 class FisherVectorConfig(PatchFeaturesConfig):
-    """A Fisher vector: how the patches of a picture differ from a learned mixture of Gaussians.
+    """A Fisher vector: the differences between the patches of a picture and a learned mixture of Gaussians.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class FisherVectorConfig(PatchFeaturesConfig):
     iterations: int = number(20, minimum=0)
 
     def build(self, input_shape: tuple[int, ...]) -> "FisherVector":
-        """Return the feature, its mixture not yet fitted.
+        """Return the feature. Its mixture is not fitted yet.
 
         Raises
         ------
@@ -55,9 +55,10 @@ class FisherVectorConfig(PatchFeaturesConfig):
 class FisherVector(PatchFeatures):
     """Sánchez, Perronnin, Mensink & Verbeek, "Image classification with the Fisher vector", 2013.
 
-    With N Gaussians over K components and a grid of R = g × g regions a picture has 2·N·R·K numbers: the gradients of
-    the log-likelihood of a region's patches with respect to each mean and deviation, scaled to similar variances. Each
-    gradient is replaced by its signed square root, and a region's numbers are divided by their length.
+    With N Gaussians over K components and a grid of R = g × g regions, a picture has 2·N·R·K features. For each region,
+    they are the gradients of the log-likelihood of its patches with respect to each mean and each deviation. The
+    gradients are scaled so that their variances are similar. Each is then replaced by its signed square root. Finally,
+    the vector of each region is scaled to length 1.
 
     Parameters
     ----------
@@ -85,12 +86,12 @@ class FisherVector(PatchFeatures):
         self.mixture = Mixture(gaussians, components)
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Learn projection and mixture from training pictures (N, C, H, W), and return their features.
+        """Learn the projection and the mixture from training pictures (N, C, H, W); return the pictures' features.
 
         Raises
         ------
         UserError
-            If there are fewer patches to learn from than Gaussians.
+            If the mixture has more Gaussians than there are patches to learn from.
         """
         rows, columns = self.patches.grid
         available, gaussians = min(self.samples, len(inputs) * rows * columns), len(self.mixture.shares)
@@ -101,12 +102,12 @@ class FisherVector(PatchFeatures):
         return super().fit(inputs)
 
     def learn(self, patches: Tensor, rng: torch.Generator) -> None:
-        """Learn projection and mixture from patches (M, D)."""
+        """Learn the projection and the mixture from patches (M, D)."""
         self.projection.fit(patches)
         self.mixture.fit(self.projection(patches), rng, self.iterations)
 
     def describe_patches(self, patches: Tensor) -> Tensor:
-        """Return (B, R·N·2·K) of patches (B, P, D): by region, Gaussian, mean or deviation, and component."""
+        """Return features (B, R·N·2·K) for patches (B, P, D), by region, Gaussian, mean or deviation, component."""
         points = self.projection(patches)
         posteriors = self.mixture.logs(points).softmax(2)
         rows, columns = self.patches.grid
@@ -121,7 +122,7 @@ class FisherVector(PatchFeatures):
 
 
 def power_normalized(gradients: Tensor) -> Tensor:
-    """Return sign(v)·√|v| of vectors (B, N, 2K), scaled to length 1; a vector of zeros stays zero."""
+    """Return sign(v)·√|v| for each picture (B, N, 2K), scaled to length 1; a vector of zeros stays zero."""
     flat = gradients.flatten(1)
     roots = flat.sign() * flat.abs().sqrt()
     lengths: Tensor = torch.linalg.vector_norm(roots, dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients: in which direction edges run, and how strong they are, cell by cell."""
+"""Histograms of oriented gradients: the directions and the strengths of edges in each cell of a picture."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from deeprob.features.picture_features import PictureFeatures, PictureFeaturesCo
 from deeprob.features.votes import cells, pooled, votes
 
 NORMS = ("none", "l2", "l2_hys")
-_EPSILON = 1e-5  # scikit-image's value, for levels from 0 to 255
+_EPSILON = 1e-5  # as in scikit-image; here for levels from 0 to 255
 _CLIP = 0.2
 
 
@@ -80,10 +80,11 @@ class HogConfig(PictureFeaturesConfig):
 class Hog(PictureFeatures):
     """Dalal & Triggs, "Histograms of oriented gradients for human detection", 2005.
 
-    A pixel votes for the direction of its gradient with the gradient's length; a cell's histogram is the mean of the
-    votes over its pixels. With R × C cells of d directions, norm ``none`` gives R·C·d numbers, and blocks of b × b
-    cells give (R − b + 1)(C − b + 1)·b²·d. Example: 2 × 3 cells of 9 directions are 54 numbers, and two blocks of 2 × 2
-    cells are 72. With ``soft=False`` and unsigned directions the result is that of scikit-image's ``hog``.
+    Each pixel votes for the direction of its gradient; the weight of the vote is the length of the gradient. The
+    histogram of a cell is the mean of the votes over its pixels. With R × C cells and d directions, norm ``none`` gives
+    R·C·d features, and blocks of b × b cells give (R − b + 1)(C − b + 1)·b²·d. Example: 2 × 3 cells with 9 directions
+    give 54 features, and their two blocks of 2 × 2 cells give 72. With ``soft=False`` and ``signed=False``, the result
+    is the same as that of scikit-image's ``hog``.
 
     Parameters
     ----------
@@ -125,11 +126,11 @@ class Hog(PictureFeatures):
         self.register_buffer("columns", cells(width, cell, soft=soft), persistent=False)
 
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return (B, D) of pictures (B, C, H, W): by row of blocks, block, row of cells, cell, direction."""
+        """Return features (B, D) of pictures (B, C, H, W), by row of blocks, block, row of cells, cell, direction."""
         return normalized_blocks(self.histograms(pictures), self.block, self.norm)
 
     def histograms(self, pictures: Tensor) -> Tensor:
-        """Return each cell's histogram, before any norm: (B, d, R, C) of pictures (B, C, H, W)."""
+        """Return the histograms (B, d, R, C) of all cells of pictures (B, C, H, W), without normalisation."""
         down, right = gradients(pictures)
         turn = 2 * math.pi if self.signed else math.pi
         places = torch.atan2(down, right).mul_(self.directions / turn).remainder_(self.directions)
@@ -139,10 +140,10 @@ class Hog(PictureFeatures):
 
 
 def gradients(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how much pictures change downwards and to the right, at each pixel.
+    """Return the signed change of a picture at each pixel, downwards and to the right.
 
-    A change is the difference of a pixel's two neighbours, and 0 at the border. The channel with the largest change
-    counts; of equal channels, the first.
+    The change is the difference of a pixel's two neighbours. It is 0 at the border. For each pixel, only the channel
+    with the largest gradient counts. If several channels have equal gradients, the first of them counts.
 
     Parameters
     ----------
@@ -152,7 +153,7 @@ def gradients(pictures: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     tuple of Tensor
-        (B, H, W) each.
+        The changes downwards (B, H, W), and the changes to the right (B, H, W).
     """
     down, right = torch.zeros_like(pictures), torch.zeros_like(pictures)
     torch.sub(pictures[:, :, 2:], pictures[:, :, :-2], out=down[:, :, 1:-1])
@@ -168,7 +169,7 @@ def gradients(pictures: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def normalized_blocks(histograms: Tensor, block: int, norm: str) -> Tensor:
-    """Return (B, D) of cells' histograms (B, d, R, C), block by block.
+    """Return the features (B, D) from the histograms (B, d, R, C) of cells, normalised block by block.
 
     ``l2`` divides the numbers v of a block by √(Σv² + ε²), so that a block without edges stays 0.
     """
@@ -183,5 +184,5 @@ def normalized_blocks(histograms: Tensor, block: int, norm: str) -> Tensor:
 
 
 def length(vectors: Tensor) -> Tensor:
-    """Return √(Σv² + ε²) of vectors (…, D), as (…, 1)."""
+    """Return √(Σv² + ε²) (…, 1) for each vector v of `vectors` (…, D)."""
     return vectors.square().sum(-1, keepdim=True).add_(_EPSILON**2).sqrt_()

@@ -1,15 +1,16 @@
-"""Hue, saturation and value: color as an angle, how far it is from grey, and how bright it is."""
+"""Hue, saturation and value: a color as an angle, its distance from grey, and its brightness."""
 
 import torch
 from torch import Tensor
 
 
 def hsv(pictures: Tensor) -> Tensor:
-    """Return hue, saturation and value of red, green and blue.
+    """Return the hue, saturation and value of pictures in red, green and blue.
 
-    Value is V = max of the three; saturation is S = (max − min)/max; hue is an angle, in turns: 0 is red, 1/3 green,
-    2/3 blue, and 1 would be red again. Grey has hue 0. Black has hue 0 and saturation 0. (Smith, "Color gamut transform
-    pairs", 1978; Python's ``colorsys.rgb_to_hsv``.) Example: (1, ½, ½) is (0, ½, 1), and (0, ½, ½) is (½, 1, ½).
+    The value is the maximum of red, green and blue. The saturation is (max − min)/max. The hue is an angle, measured in
+    turns: 0 is red, 1/3 is green, 2/3 is blue, and 1 would be red again. Grey has hue 0. Black has hue 0 and saturation
+    0. (Smith, "Color gamut transform pairs", 1978; Python's ``colorsys.rgb_to_hsv``.) Example: (1, ½, ½) becomes
+    (0, ½, 1), and (0, ½, ½) becomes (½, 1, ½).
 
     Parameters
     ----------

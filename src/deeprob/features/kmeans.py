@@ -1,18 +1,18 @@
-"""K-means: a few centres that stand for many points."""
+"""K-means: find a few centres that represent many points."""
 
 import torch
 from torch import Tensor
 
-_CHUNK = 2**24  # distances in memory at once
+_CHUNK = 2**24  # number of distances in memory at once
 
 
 def kmeans(points: Tensor, count: int, rng: torch.Generator, iterations: int = 100) -> Tensor:
-    """Return centres such that each point is near its nearest centre.
+    """Find centres such that the distance from each point to its nearest centre is small.
 
-    Lloyd's algorithm, "Least squares quantization in PCM", 1982: each centre moves to the mean of the points nearest to
-    it, until no point changes its centre. The centres start from points drawn far from one another (Arthur &
-    Vassilvitskii, "k-means++", 2007). A centre that loses all its points stays where it is. Example: the points 0, 1,
-    10, 11 have the two centres ½ and 10½.
+    Lloyd's algorithm, "Least squares quantization in PCM", 1982: each point belongs to its nearest centre, and each
+    centre moves to the mean of its points. This is repeated until no point changes its centre. The initial centres are
+    points that are drawn far from each other (Arthur & Vassilvitskii, "k-means++", 2007). A centre without points does
+    not move. Example: the points 0, 1, 10, 11 have the two centres ½ and 10½.
 
     Parameters
     ----------
@@ -21,14 +21,14 @@ def kmeans(points: Tensor, count: int, rng: torch.Generator, iterations: int = 1
     count
         Number of centres; if there are fewer distinct points, some centres are equal.
     rng
-        Draws the start, on the CPU.
+        The random generator that draws the initial centres, on the CPU.
     iterations
-        Maximum number of moves.
+        The maximum number of times that the centres are moved.
 
     Returns
     -------
     Tensor
-        (count, D), in the order in which their starting points were drawn.
+        The centres (count, D), in the order in which the initial centres were drawn.
     """
     centres = _start(points, count, rng)
     owners = torch.full((len(points),), -1, device=points.device)
@@ -45,9 +45,10 @@ def kmeans(points: Tensor, count: int, rng: torch.Generator, iterations: int = 1
 
 
 def nearest(points: Tensor, centres: Tensor) -> Tensor:
-    """Return (N,) int64, the number of the centre (K, D) nearest to each point (N, D), the first of equals.
+    """Return the position (N,) in `centres` (K, D) of the centre nearest to each point (N, D), as int64.
 
-    ‖p − c‖² = ‖p‖² − 2·p·c + ‖c‖². The first term is the same for all centres, so it is left out.
+    If several centres are equally near, the first one counts. The squared distance is
+    ‖p − c‖² = ‖p‖² − 2·p·c + ‖c‖². Its first term is the same for all centres, so it is left out.
     """
     half_squares = centres.square().sum(1) / 2
     chunks = torch.split(points, max(1, _CHUNK // len(centres)))
@@ -55,7 +56,7 @@ def nearest(points: Tensor, centres: Tensor) -> Tensor:
 
 
 def _start(points: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """Draw points (count, D), with chances proportional to the squared distance from the nearest point drawn before."""
+    """Draw points (count, D); a point's chance is proportional to its squared distance to the nearest drawn point."""
     drawn = int(torch.randint(len(points), (), generator=rng))
     centres = [points[drawn]]
     squares = (points - centres[0]).square().sum(1)

@@ -1,4 +1,4 @@
-"""Map many inputs row by row, in chunks, so that only the results are in memory as a whole."""
+"""Apply a function to many inputs in chunks, so that only the results are all in memory at once."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,20 +13,20 @@ _CHUNK = 4096
 def mapped(
     function: Callable[[Tensor], Tensor], doing: str, like: Tensor, inputs: Tensor, shape: Sequence[int]
 ) -> Tensor:
-    """Return the results (N, *shape) of `function` for inputs (N, …).
+    """Apply `function` to inputs (N, …), and return the results (N, *shape).
 
     Parameters
     ----------
     function
-        Takes rows (B, D) of the inputs' dtype, and returns rows with as many numbers as `shape` holds.
+        A function of rows (B, D) in the inputs' dtype. It returns B rows, with as many numbers as `shape` holds.
     doing
         The text before the progress bar.
     like
         A tensor with the device to work on, and the dtype of the results.
     inputs
-        Of any type, on any device.
+        Inputs of any dtype, on any device.
     shape
-        Shape of one result.
+        The shape of one result.
     """
     outcome = torch.empty((len(inputs), *shape), dtype=like.dtype, device=like.device)
     with Bar(len(inputs), doing, "inputs") as bar:

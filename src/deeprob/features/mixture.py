@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from deeprob.features.codebook_learning import codebook
 from deeprob.tracking.console import Bar
 
-_CHUNK = 2**14  # rows in memory with all their likelihoods
-_START = 5  # moves of the k-means that finds the initial means
-_FLOOR = 1e-3  # least share of a column's variance, so that a Gaussian with a single point does not shrink to it
+_CHUNK = 2**14  # number of points whose likelihoods are in memory at once
+_START = 5  # number of k-means moves that find the initial means
+_FLOOR = 1e-3  # smallest variance, as a share of the column's variance: a Gaussian cannot shrink to a single point
 
 
 class Mixture(nn.Module):
@@ -19,9 +19,9 @@ class Mixture(nn.Module):
     Parameters
     ----------
     count
-        N.
+        N, the number of Gaussians.
     numbers
-        D, the numbers of a point.
+        D, the number of coordinates of a point.
     """
 
     shares: Tensor
@@ -35,10 +35,11 @@ class Mixture(nn.Module):
         self.register_buffer("variances", torch.ones(count, numbers))
 
     def fit(self, points: Tensor, rng: torch.Generator, iterations: int) -> list[float]:
-        """Fit to points (M, D), M at least N, and return the mean log-likelihood before each iteration.
+        """Fit to points (M, D) with M ≥ N, and return the mean log-likelihood before each iteration.
 
         Dempster, Laird & Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977: the likelihood
-        never falls, except where a variance is held at a thousandth of the points' variance. Means start from k-means.
+        never decreases, except if a variance is kept at its minimum, which is a thousandth of the points' variance.
+        K-means gives the initial means.
         """
         count, numbers = self.means.shape
         spread = points.double().var(0, correction=0)
@@ -61,7 +62,10 @@ class Mixture(nn.Module):
         return likelihoods
 
     def _maximize(self, sums: Tensor, floor: Tensor) -> None:
-        """Set the likeliest parameters given sums over points (N, 1 + 2D); a Gaussian without points is unchanged."""
+        """Set the likeliest parameters for given sums (N, 1 + 2D) over points.
+
+        A Gaussian without points keeps its mean and variance, and gets a very small share.
+        """
         numbers = self.means.shape[1]
         size = sums[:, :1]
         means, squares = torch.split(sums[:, 1:] / size.clamp(min=1e-12), numbers, 1)
@@ -73,9 +77,10 @@ class Mixture(nn.Module):
         self.shares.div_(self.shares.sum())
 
     def logs(self, points: Tensor) -> Tensor:
-        """Return log πₙ N(x; μₙ, σₙ²) of points (…, D): (…, N).
+        """Return log πₙ N(x; μₙ, σₙ²) (…, N) for each of the points (…, D).
 
-        −½ Σ (x − μ)²/σ² is expanded, so that it is one matrix product with the points and their squares.
+        The square in −½ Σ (x − μ)²/σ² is expanded. The sum is then one matrix product with the points and their
+        squares.
         """
         precisions = self.variances.reciprocal()
         constant = self.shares.log() - 0.5 * (
@@ -87,17 +92,17 @@ class Mixture(nn.Module):
     def gradients(self, posteriors: Tensor, points: Tensor) -> Tensor:
         """Return the gradients (B, N, 2D) of a picture's mean log-likelihood with respect to means and deviations.
 
-        Each is divided by the root of its Fisher information, nearly √πₙ/σₙ for a mean and √(2πₙ)/σₙ for a deviation
-        (Perronnin & Dance, "Fisher kernels on visual vocabularies for image categorization", 2007). For M points this
-        gives
+        Each gradient is divided by the square root of its Fisher information, which is nearly √πₙ/σₙ for a mean and
+        √(2πₙ)/σₙ for a deviation (Perronnin & Dance, "Fisher kernels on visual vocabularies for image categorization",
+        2007). For M points the result is
 
-        - for a mean: 1/(M√πₙ) Σ γ (x − μₙ)/σₙ,
-        - for a deviation: 1/(M√(2πₙ)) Σ γ ((x − μₙ)²/σₙ² − 1).
+        - 1/(M√πₙ) Σ γ (x − μₙ)/σₙ for a mean,
+        - 1/(M√(2πₙ)) Σ γ ((x − μₙ)²/σₙ² − 1) for a deviation.
 
         Parameters
         ----------
         posteriors
-            γ (B, M, N).
+            γ (B, M, N): the probability that each point comes from each Gaussian.
         points
             (B, M, D).
         """
@@ -110,7 +115,7 @@ class Mixture(nn.Module):
 
 
 def sums_of(posteriors: Tensor, points: Tensor) -> Tensor:
-    """Return Σ γ, Σ γx and Σ γx² over points, side by side: (…, N, 1 + 2D).
+    """Return the sums Σ γ, Σ γx and Σ γx² over points, joined to (…, N, 1 + 2D).
 
     Parameters
     ----------

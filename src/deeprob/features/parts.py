@@ -40,7 +40,7 @@ class PartsConfig(FeaturesConfig):
         Raises
         ------
         UserError
-            Names the part, and the key in it.
+            If a part is invalid. The message names the part and its key.
         """
         return [part_config(part, f"parts[{i}]", self.standardize) for i, part in enumerate(self.parts)]
 

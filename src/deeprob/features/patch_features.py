@@ -1,4 +1,4 @@
-"""The base classes of features of patches: how patches are cut, sampled to learn from, and pooled over regions."""
+"""The base classes of patch features: cut patches, draw some of them to learn from, and describe pictures by them."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from deeprob.features.picture_features import PictureFeatures, PictureFeaturesCo
 
 DESCRIPTORS = ("levels", "edges")
 _PICTURES = 10_000
-"""Patches to learn from come from at most this many training pictures, drawn at random."""
+"""The patches for learning are drawn from at most this many random training pictures."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -61,7 +61,7 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
             yield f"patch={self.patch}: descriptor=edges cuts a patch into {cells}×{cells} cells; set patch={larger}"
 
     def patches(self, input_shape: tuple[int, ...]) -> "PatchSettings":
-        """Return how patches are cut and described for inputs of a shape, and how many are learned from.
+        """Return the settings of patches for inputs of shape `input_shape`.
 
         Raises
         ------
@@ -87,12 +87,12 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """How patches are cut and described, and how many are learned from.
+    """Settings of patches: their size, their description, and the number of patches to learn from.
 
     Attributes
     ----------
     descriptor
-        Describes the patches of a picture.
+        The object that cuts pictures into patches and describes each patch.
     standardize, before
         See `PictureFeatures`.
     mirror, samples, seed
@@ -108,12 +108,12 @@ class PatchSettings:
 
 
 class PatchFeatures(PictureFeatures):
-    """A feature of the patches of pictures; it first learns from some patches of the training pictures.
+    """A feature that describes pictures by their patches; it first learns from patches of the training pictures.
 
     Parameters
     ----------
     settings
-        How patches are cut and described, and how many are learned from.
+        See `PatchSettings`.
     output_count
         Number of features per picture.
     """
@@ -138,7 +138,7 @@ class PatchFeatures(PictureFeatures):
         """Return features (B, output_count) of the patches (B, P, D) of pictures."""
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Learn from training pictures (N, C, H, W), and return their features."""
+        """Learn from training pictures (N, C, H, W), and return the features of these pictures."""
         rng = randomness.generator(self.seed, "patches")
         chosen = inputs[choose(len(inputs), _PICTURES, rng).to(inputs.device)]
         share = -(-self.samples // len(chosen))
@@ -146,7 +146,7 @@ class PatchFeatures(PictureFeatures):
         return super().fit(inputs)
 
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return features (B, output_count) of pictures (B, C, H, W), floats from 0 to 255."""
+        """Return features (B, output_count) of pictures (B, C, H, W), which are floats from 0 to 255."""
         described = self.describe_patches(self.patches(pictures))
         if self.mirror:
             described.add_(self.describe_patches(self.patches(pictures.flip(3)))).div_(2)

@@ -1,4 +1,4 @@
-"""Patches: small windows of a picture, each described by a row of numbers."""
+"""Patches are small windows of a picture. A row of numbers describes each patch."""
 
 from abc import ABC, abstractmethod
 
@@ -16,9 +16,9 @@ class Descriptor(ABC):
     Attributes
     ----------
     count
-        D, how many numbers describe a patch.
+        D, the number of values that describe a patch.
     grid
-        How many patches there are downwards and to the right.
+        The number of rows of patches in a picture, and the number of patches in a row.
     """
 
     count: int
@@ -26,24 +26,25 @@ class Descriptor(ABC):
 
     @abstractmethod
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Describe the patches of pictures (B, C, H, W), floats from 0 to 255: (B, P, D), patches row by row."""
+        """Return descriptions (B, P, D) of the patches of float pictures (B, C, H, W) in [0, 255], row by row."""
 
 
 class Levels(Descriptor):
     """The D = C·size² levels of a patch's pixels, with brightness and contrast removed.
 
     A patch x becomes (x − x̄)/√(var x + contrast), with the unbiased variance: Coates, Ng & Lee, "An analysis of
-    single-layer networks in unsupervised feature learning", 2011. Example: [0, 2] and contrast 2 give [−½, ½]. A patch
-    of one level becomes 0.
+    single-layer networks in unsupervised feature learning", 2011. Example: with contrast 2, the patch [0, 2] becomes
+    [−½, ½]. If all levels of a patch are equal, they become 0.
 
     Parameters
     ----------
     shape
         Shape of a picture, (C, H, W).
     size, stride
-        Pixels along a patch's side, and from one patch to the next.
+        The side of a patch, and the distance from one patch to the next, in pixels.
     contrast
-        Added to variances, so that faint noise does not become an edge; None leaves levels unchanged.
+        A number that is added to each variance, so that faint noise does not look like an edge. None leaves the levels
+        unchanged.
     """
 
     def __init__(self, shape: tuple[int, int, int], size: int, stride: int, contrast: float | None) -> None:
@@ -55,7 +56,7 @@ class Levels(Descriptor):
         self.contrast = contrast
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Return (B, P, C·size²): by channel, row and column within a patch."""
+        """Return the levels (B, P, C·size²) of patches, ordered by channel, row and column within a patch."""
         columns = F.unfold(pictures, self.size, stride=self.stride)  # (B, D, P)
         if self.contrast is not None:
             columns -= columns.mean(1, keepdim=True)
@@ -65,18 +66,19 @@ class Levels(Descriptor):
 
 
 class Edges(Descriptor):
-    """A patch's histogram of oriented gradients: 4 × 4 cells of 8 directions over a whole turn, 128 numbers.
+    """The histogram of oriented gradients of a patch, with 4 × 4 cells and 8 directions over a whole turn.
 
-    Lowe, "Distinctive image features from scale-invariant keypoints", 2004, without the search for keypoints. A patch's
-    numbers are scaled to length 1, then the square root of each is taken. (Arandjelović & Zisserman, "Three things
-    everyone should know to improve object retrieval", 2012, divide by the sum instead of the length.)
+    Lowe, "Distinctive image features from scale-invariant keypoints", 2004, without the search for keypoints.
+    A patch has 128 numbers. They are scaled to length 1, and each is then replaced by its square root. (Arandjelović &
+    Zisserman, "Three things everyone should know to improve object retrieval", 2012, divide by the sum instead of the
+    length.)
 
     Parameters
     ----------
     shape
         Shape of a picture, (C, H, W).
     size, stride
-        Pixels along a patch's side, a multiple of 4, and from one patch to the next.
+        The side of a patch, which is a multiple of 4, and the distance from one patch to the next, in pixels.
     """
 
     cells = 4
@@ -90,7 +92,7 @@ class Edges(Descriptor):
         self.stride = stride
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Return (B, P, 128): by direction, row and column of cells."""
+        """Return the histograms (B, P, 128) of patches, ordered by direction, row and column of cells."""
         down, right = gradients(pictures)
         places = torch.atan2(down, right).mul_(self.directions / (2 * torch.pi)).remainder_(self.directions)
         strength = right.square_().add_(down.square_()).sqrt_()
@@ -102,14 +104,14 @@ class Edges(Descriptor):
 
 
 def choose(count: int, picked: int, rng: torch.Generator) -> Tensor:
-    """Return the positions of `picked` out of `count` examples in ascending order, or of all if there are fewer."""
+    """Draw `picked` of `count` examples, or all if there are fewer; return their positions in ascending order."""
     return torch.randperm(count, generator=rng)[:picked].sort().values
 
 
 def pick(described: Tensor, share: int, rng: torch.Generator) -> Tensor:
-    """Return `share` random patches of each picture, drawn with replacement: (B·share, D) of (B, P, D).
+    """Draw `share` patches of each picture (B, P, D) with replacement, and return them (B·share, D).
 
-    Places are drawn on the CPU, so they are the same on every device.
+    The positions are drawn on the CPU, so they are the same on every device.
     """
     count, patches, numbers = described.shape
     places = torch.randint(patches, (count, share, 1), generator=rng).to(described.device)

@@ -1,4 +1,4 @@
-"""Principal components: the few directions in which inputs vary most."""
+"""Principal components: project inputs onto the few directions in which they vary most."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ class PcaConfig(FeaturesConfig):
 
 
 def fit_components(name: str, components: int, count: int, what: str) -> None:
-    """Raise a `UserError` if there are more components than numbers."""
+    """Raise a `UserError` if `components` is larger than `count`."""
     if components > count:
         raise UserError(
             f"features={name} components={components}: {what} have {count} numbers, so components is at most {count}"
@@ -51,13 +51,13 @@ def fit_components(name: str, components: int, count: int, what: str) -> None:
 class PrincipalAxes(Exact):
     """z = Vᵀ (x − x̄) for the first K principal axes V (D, K) of a covariance.
 
-    Pearson, "On lines and planes of closest fit to systems of points in space", 1901. Example: with K = 1, points on a
-    line keep their place on the line.
+    Pearson, "On lines and planes of closest fit to systems of points in space", 1901. Example: with K = 1, points
+    on a line keep their distances from each other.
 
     Parameters
     ----------
     count, components
-        D and K.
+        D, the numbers per row, and K, the number of axes.
     """
 
     mean: Tensor
@@ -69,7 +69,7 @@ class PrincipalAxes(Exact):
         self.register_buffer("matrix", torch.eye(count, components))
 
     def fit(self, values: Tensor) -> None:
-        """Find the axes of rows (N, D); if rows vary along an axis only by rounding, every z on it is 0."""
+        """Find the axes of rows (N, D); if rows vary along an axis only by rounding errors, its components z are 0."""
         mean, covariance = moments(values, self.matrix.dtype)
         variances, vectors = axes(covariance)
         rounding = torch.finfo(self.matrix.dtype).eps * variances[0]
@@ -77,12 +77,12 @@ class PrincipalAxes(Exact):
         self.matrix.copy_(torch.where(variances > rounding, vectors, 0.0)[:, : self.matrix.shape[1]])
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return z (…, K) of rows (…, D)."""
+        """Return the components z (…, K) of rows (…, D)."""
         return centred(values, self.mean, self.matrix.dtype) @ self.matrix
 
 
 class Pca(Features):
-    """Inputs along their `PrincipalAxes`.
+    """Inputs, projected onto their `PrincipalAxes`.
 
     Parameters
     ----------
@@ -99,10 +99,10 @@ class Pca(Features):
         self.projection = PrincipalAxes(torch.Size(input_shape).numel(), components)
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Learn from training inputs (N, …), and return them projected."""
+        """Find the axes of training inputs (N, …), and return the components of these inputs."""
         self.projection.fit(inputs.flatten(1).to(self.like.device))
         return super().fit(inputs)
 
     def extract(self, inputs: Tensor) -> Tensor:
-        """Return (N, K) of inputs (N, …)."""
+        """Return the components (N, K) of inputs (N, …)."""
         return mapped(self.projection, "projecting", self.like, inputs, (self.output_count,))

@@ -1,4 +1,4 @@
-"""The base classes of features of pictures: steps that come before, and work in chunks of bounded memory."""
+"""The base classes of picture features: apply steps to pictures first, then compute features chunk by chunk."""
 
 import dataclasses
 from abc import abstractmethod
@@ -21,7 +21,7 @@ _KNOWN_STEPS = Accepted(
     lambda value: all(name in STEPS for name in value), f"a list of {', '.join(STEPS)}, as in [equalize]"
 )
 NUMBERS = {"cpu": 640_000, "cuda": 2**27}
-"""How many numbers a chunk may take. On a CPU so few stay in its cache; a GPU needs work for all of its cores."""
+"""The most numbers in memory for a chunk. On a CPU they fit into its cache; a GPU needs work for all its cores."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -62,16 +62,16 @@ class PictureFeaturesConfig(FeaturesConfig):
 
 
 class PictureFeatures(Features):
-    """A feature of pictures; `describe` gets them as floats from 0 to 255 on the features' device.
+    """A feature of pictures; `describe` receives the pictures as floats from 0 to 255 on the features' device.
 
     Parameters
     ----------
     output_shape, standardize
         See `Features`.
     before
-        Names of the steps that pictures go through first.
+        The names of the steps that are applied to pictures first.
     numbers
-        About how many numbers are in memory to describe one picture.
+        The approximate count of numbers in memory while one picture is described.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class PictureFeatures(Features):
 
     @abstractmethod
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return features (B, *output_shape) of pictures (B, C, H, W), floats from 0 to 255."""
+        """Return features (B, *output_shape) of pictures (B, C, H, W), which are floats from 0 to 255."""
 
     def extract(self, inputs: Tensor) -> Tensor:
         """Return features (N, *output_shape) of pictures (N, C, H, W), with a progress bar.
@@ -102,7 +102,7 @@ class PictureFeatures(Features):
         extracted = torch.empty((len(inputs), *self.output_shape), dtype=like.dtype, device=like.device)
         chunks = self._chunks(len(inputs))
 
-        def describe(chunk: slice) -> int:  # stores its result at once: a core that waits to do so would disturb others
+        def describe(chunk: slice) -> int:  # stores its result at once: a core that waits would disturb the others
             found = self.describe(self._prepare(inputs[chunk]))
             extracted[chunk] = found
             return len(found)
@@ -116,7 +116,7 @@ class PictureFeatures(Features):
         return extracted
 
     def prepared(self, inputs: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Yield chunks of pictures after the steps: the chunk's slice, and floats (B, C, H, W) from 0 to 255."""
+        """Yield the slice of each chunk, and its pictures (B, C, H, W) after the steps, as floats from 0 to 255."""
         for chunk in self._chunks(len(inputs)):
             yield chunk, self._prepare(inputs[chunk])
 
@@ -133,7 +133,7 @@ class PictureFeatures(Features):
 
 
 def in_range(pictures: Tensor) -> Tensor:
-    """Return pictures unchanged.
+    """Check the range of pictures, and return them unchanged.
 
     Raises
     ------

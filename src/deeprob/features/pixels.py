@@ -1,4 +1,4 @@
-"""Pictures themselves, after steps such as equalization."""
+"""The pixels of pictures as features, after steps such as equalization."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class PixelsConfig(PictureFeaturesConfig):
 
 
 class Pixels(PictureFeatures):
-    """Levels from 0 to 255.
+    """The levels of pixels, from 0 to 255.
 
     Parameters
     ----------
@@ -43,5 +43,5 @@ class Pixels(PictureFeatures):
         super().__init__(shape, standardize, before, 4 * channels * height * width)
 
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return pictures (B, C, H, W) themselves."""
+        """Return `pictures` (B, C, H, W) unchanged."""
         return pictures

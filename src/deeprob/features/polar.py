@@ -32,6 +32,6 @@ class Polar(Features):
     """(x, y) → (r, θ) with r = √(x² + y²) and θ in (−π, π]; the origin has θ = 0."""
 
     def extract(self, inputs: Tensor) -> Tensor:
-        """Return (N, 2) radii and angles of (N, 2) points."""
+        """Return the radius and the angle of each point, (N, 2) for points (N, 2)."""
         x, y = inputs.unbind(1)
         return torch.stack([torch.hypot(x, y), torch.atan2(y, x)], dim=1)

@@ -17,12 +17,12 @@ class RawConfig(FeaturesConfig):
     unchanged: ClassVar[bool] = True
 
     def build(self, input_shape: tuple[int, ...]) -> "Raw":
-        """Return the feature for inputs of a shape."""
+        """Return the feature for inputs of shape `input_shape`."""
         return Raw(input_shape, self.standardize)
 
 
 class Raw(Features):
-    """Inputs pass unchanged; pictures stay uint8 until the batch."""
+    """The unchanged inputs. Pictures stay uint8 until a batch is standardised."""
 
     def extract(self, inputs: Tensor) -> Tensor:
         """Return `inputs` itself."""

@@ -1,4 +1,4 @@
-"""Steps that pictures may go through before a feature: ``features.before=[equalize,grayscale]``."""
+"""Steps that change pictures before features are computed: ``features.before=[equalize,grayscale]``."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,19 +9,20 @@ from torch import Tensor
 def equalize(pictures: Tensor) -> Tensor:
     """Spread the levels of each channel of each picture evenly from 0 to 255 (histogram equalization).
 
-    A level becomes the share of pixels below it, times 255 and rounded. If c of n pixels have a lower level, and m have
-    the highest level that occurs, the level becomes ⌊(c + ⌊s/2⌋)/s⌋ with s = ⌊(n − m)/255⌋. If s = 0 (a single level
-    alone, or fewer than 256 pixels), a channel stays unchanged. Pillow and torchvision use the same definition.
+    The new level of a pixel is the share of pixels with a lower level, times 255 and rounded. In detail: if a channel
+    has n pixels, c pixels have a lower level, and m pixels have the highest level that occurs, then the new level is
+    ⌊(c + ⌊s/2⌋)/s⌋ with s = ⌊(n − m)/255⌋. If s = 0, the channel stays unchanged; for example, if all its levels are
+    equal, or it has fewer than 256 pixels. Pillow and torchvision use the same definition.
 
     Parameters
     ----------
     pictures
-        (B, C, H, W) uint8, or floats in [0, 1], which are cut into 256 levels first.
+        (B, C, H, W) uint8, or floats in [0, 1]. Floats are first converted to 256 levels.
 
     Returns
     -------
     Tensor
-        Of the same shape and type.
+        Pictures of the same shape and dtype.
     """
     if pictures.is_floating_point():
         whole = pictures.mul(256 - 1e-3).to(torch.uint8)  # torchvision converts floats to levels in the same way
@@ -41,10 +42,10 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def grayscale(pictures: Tensor) -> Tensor:
-    """Return the brightness (B, 1, H, W) of pictures (B, 3, H, W): 0.299 R + 0.587 G + 0.114 B, of the same type.
+    """Return the brightness 0.299 R + 0.587 G + 0.114 B (B, 1, H, W) of pictures (B, 3, H, W), in the same dtype.
 
-    The weights are those of ITU-R BT.601, which Pillow uses too; uint8 results are rounded. If pictures do not have 3
-    channels, the result is the mean of their channels.
+    The weights come from ITU-R BT.601; Pillow uses them too. If the dtype is uint8, the result is rounded. If pictures
+    do not have 3 channels, the result is the mean of their channels.
     """
     channels = pictures.shape[1]
     weights = torch.tensor(_LUMA if channels == 3 else [1 / channels] * channels, device=pictures.device)
@@ -57,6 +58,6 @@ STEPS: dict[str, Callable[[Tensor], Tensor]] = {"equalize": equalize, "grayscale
 
 
 def shape_after(steps: Sequence[str], shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return the shape (C, H, W) after some steps of pictures that have `shape` before."""
+    """Return the shape (C, H, W) that pictures of shape `shape` have after `steps`."""
     channels, height, width = shape
     return 1 if "grayscale" in steps else channels, height, width

@@ -1,4 +1,4 @@
-"""Whitening of whole inputs, as a step before any model."""
+"""Whitening of whole inputs, for any model."""
 
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ class WhitenConfig(FeaturesConfig):
 
 
 class Whiten(Features):
-    """Inputs after `Whitening`, in their own shape, so that a picture stays one.
+    """Inputs after `Whitening`; they keep their shape, so a whitened picture is still a picture.
 
     Parameters
     ----------
@@ -60,10 +60,10 @@ class Whiten(Features):
         self.whitening = Whitening(self.output_count, method)
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Learn from training inputs (N, …), and return them whitened."""
+        """Find the map for training inputs (N, …), and return these inputs whitened."""
         self.whitening.fit(inputs.flatten(1).to(self.like.device), self.epsilon)
         return super().fit(inputs)
 
     def extract(self, inputs: Tensor) -> Tensor:
-        """Return inputs (N, …) whitened, in their own shape."""
+        """Return inputs (N, …) whitened, in the same shape."""
         return mapped(self.whitening, "whitening", self.like, inputs, inputs.shape[1:])
