@@ -140,7 +140,10 @@ def _may_be(run: PastRun, given: Mapping[str, Any]) -> bool:
 
 
 def _meanings(joined: Mapping[int, PastRun], keys: Sequence[str], rows: Sequence[Row]) -> dict[tuple[str, str], Any]:
-    """Return (key, word in the table) → value in configs. A word is left out if its runs have different values."""
+    """Return a map from (key, cell text in the table) to the value in the configs.
+
+    A cell text is left out if the runs of its rows have different values.
+    """
     found: dict[tuple[str, str], list[Any]] = {}
     for number, run in joined.items():
         for key in keys:

@@ -105,7 +105,7 @@ class Watch:
             self._pending.clear()
 
     def films(self) -> None:
-        """Write the frames of the named figures that are films to TensorBoard, whose step slider plays them."""
+        """Write the frames of each requested figure that is a film to TensorBoard, where the step slider plays them."""
         run = snapshot(self.setup, self.directory)
         for figure in self._in_time(named(self.names or [], run)):
             with never_mind(figure):

@@ -55,7 +55,7 @@ class ExamplesConfig(FigureConfig):
         return 1, 1.0
 
     def most(self, run: Run) -> int:
-        """Return the most examples that are shown: `examples`, or fewer if a sheet has room only for fewer."""
+        """Return the number of examples to show: `examples`, or as many as fit on a sheet if that is less."""
         across, height = self.rows_of(run)
         return min(self.examples, across * rows_within(height, SWATCHES_AND_HEAD))
 

@@ -41,7 +41,7 @@ class Projection:
     labels
         The names of the two coordinates.
     by_unit
-        Whether each coordinate is one unit.
+        Whether each coordinate is the value of a single unit (neuron).
     """
 
     centre: Tensor

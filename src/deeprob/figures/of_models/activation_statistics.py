@@ -35,7 +35,7 @@ class ActivationStatisticsConfig(FigureConfig):
     split
         The split from which the examples are taken.
     examples
-        The most examples that are used. They are taken from the split at even distances.
+        The largest number of examples that are used. They are taken from the split at even distances.
     bins
         The number of bars of a histogram.
     """

@@ -24,7 +24,7 @@ from deeprob.figures.style import INK, breadth, equal_scales, palette_color, pla
 @register("figure", "decision_boundary")
 @dataclass(kw_only=True, slots=True)
 class DecisionBoundaryConfig(FigureConfig):
-    """The regions of the classes in the plane of raw inputs, with the boundaries between them and the data.
+    """The class regions in the plane of raw inputs. Boundaries and data points are drawn on top.
 
     The color of a region is stronger where the model is more confident.
 
@@ -35,7 +35,7 @@ class DecisionBoundaryConfig(FigureConfig):
     resolution
         The number of points of the grid in each direction.
     points
-        The most examples that are shown. 0 shows none.
+        The largest number of examples that are shown. 0 shows none.
     """
 
     live: ClassVar[bool] = True

@@ -31,7 +31,7 @@ class Stack:
     configs
         The config of each run's optimizer. All optimizers are of one kind and have the same flags.
     varying
-        Names of numbers of the update rule that become tensors even if all runs have the same value.
+        Names of settings of the update rule. These settings become tensors even if all runs have the same value.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Stack:
     decays
         (P,): 1 for entries of weight matrices, which weight decay shrinks; 0 for all others.
     frozen
-        (R,): 1 for runs that updates no longer change.
+        (R,): 1 for each run that has ended and is no longer changed by updates, 0 for the others.
     sums
         (R, 6) float64, see `Meters`.
     """
