@@ -29,7 +29,8 @@ class CSVConfig(DatasetConfig):
     root
         The file of the table, in UTF-8. Example: ``dataset=csv dataset.root=TABLE.csv``.
     task
-        The kind of prediction. ``classification`` predicts a column of labels, ``regression`` columns of numbers.
+        The kind of prediction. ``classification`` predicts one column of labels. ``regression`` predicts columns of
+        numbers.
     targets
         The columns that are predicted. They are given by name, or by number from 0 if there is no header. null takes
         the last column. Example: ``dataset.targets=[kind]``.
@@ -39,7 +40,7 @@ class CSVConfig(DatasetConfig):
     header
         Whether the first line holds the names of the columns. null means yes if no cell of the line is a number.
     delimiter
-        The character between cells. ``auto`` takes the one that is most frequent in the first line.
+        The character between cells. ``auto`` takes the character that is most frequent in the first line.
     test_fraction
         The share of the rows that is held out as the test split.
     """

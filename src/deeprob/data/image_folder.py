@@ -25,8 +25,8 @@ class ImageFolderConfig(PicturesConfig):
         The folder of pictures. It has train/CLASS/ and test/CLASS/, or only one folder per class. Example:
         ``dataset=image_folder dataset.root=FOLDER``.
     image_size
-        The side in pixels of the square to which each picture is cropped and scaled. null keeps the pictures as they
-        are, which must then all have the same size.
+        The side in pixels of the square to which each picture is cropped and scaled. null keeps the sizes of
+        the pictures, which must then all be equal.
     test_fraction
         The share of the pictures that is held out as the test split. It is not used if there is a folder test/.
     """

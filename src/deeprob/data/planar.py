@@ -19,7 +19,7 @@ class PlanarConfig(DatasetConfig):
     Attributes
     ----------
     name
-        The name of the random draws.
+        The name of the dataset in the names of its random draws.
     points_per_class
         The number of training points of each class.
     test_points_per_class

@@ -18,7 +18,7 @@ class XorConfig(PlanarConfig):
     Attributes
     ----------
     noise
-        The standard deviation of the noise in each coordinate. The class is that of the point without noise.
+        The standard deviation of the noise in each coordinate. The class is determined before noise is added.
     """
 
     name: ClassVar[str] = "xor"

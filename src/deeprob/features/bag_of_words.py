@@ -35,7 +35,7 @@ class BagOfWordsConfig(PatchFeaturesConfig):
         The smallest dot product of a patch and a word that counts with code=threshold, in units of whitened patches.
     epsilon
         A number that is added to the variances along principal axes before patches are whitened. Its unit is the mean
-        variance. null does not whiten.
+        variance. With null, patches are not whitened.
     iterations
         The number of iterations of the algorithm that learns the words.
     """

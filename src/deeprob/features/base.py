@@ -24,9 +24,9 @@ class FeaturesConfig:
     Attributes
     ----------
     standardize
-        The numbers that are standardised together to mean 0 and deviation 1. ``feature`` takes each number on its
-        own, ``channel`` all numbers of a channel, ``none`` does nothing. Mean and deviation are those of the training
-        split (see `Standardize`).
+        The numbers that are standardised together to mean 0 and deviation 1. ``feature`` standardises each number on
+        its own. ``channel`` standardises all numbers of a channel together. ``none`` does not standardise. The mean
+        and the deviation are measured on the training split (see `Standardize`).
     """
 
     unchanged: ClassVar[bool] = False  # whether `extract` returns its inputs, so that batches can be augmented

@@ -29,7 +29,8 @@ class ColorHistogramConfig(PictureFeaturesConfig):
     soft
         Whether a pixel between the centres of two bins counts for both, and more for the nearer one.
     grid
-        The number of regions along each side of a picture. Each region has a histogram; 1 takes the whole picture.
+        The number of regions along each side of a picture. Each region has a histogram. With 1, the region is the
+        whole picture.
     """
 
     space: str = choice("hsv", among=SPACES)

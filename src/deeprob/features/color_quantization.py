@@ -26,7 +26,8 @@ class ColorQuantizationConfig(PictureFeaturesConfig):
     colors
         The number of colors in the palette.
     grid
-        The number of regions along each side of a picture. Colors are counted in each region; 1 is the whole picture.
+        The number of regions along each side of a picture. Colors are counted in each region. With 1, the region is
+        the whole picture.
     seed
         The seed that draws the pixels for learning the palette.
     """

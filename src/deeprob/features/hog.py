@@ -28,8 +28,8 @@ class HogConfig(PictureFeaturesConfig):
     directions
         The number of directions, which are the bins of a cell's histogram.
     signed
-        Whether an edge from dark to light differs from an edge from light to dark. Bins then cover a whole turn, else
-        half a turn.
+        Whether an edge from dark to light differs from an edge from light to dark. If true, the
+        bins cover a whole turn, otherwise half a turn.
     soft
         Whether votes are shared between neighbouring directions and cells by linear interpolation.
     norm

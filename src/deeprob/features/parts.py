@@ -22,7 +22,7 @@ class PartsConfig(FeaturesConfig):
     ----------
     parts
         The features that this one is made of. Each is a name, or a name with values: ``{name:hog,cell:8}``. A part
-        without its own `standardize` uses that of the whole.
+        without its own `standardize` uses the value of the whole feature.
     """
 
     parts: list[Any] = field(default_factory=list, metadata={"accepted": PARTS})

@@ -25,7 +25,8 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
     Attributes
     ----------
     descriptor
-        The description of a patch. ``levels`` are the levels of its pixels, ``edges`` a histogram of edge directions.
+        The description of a patch. ``levels`` uses the levels of its pixels. ``edges`` uses a histogram of the
+        directions of its edges.
     patch
         The side of a patch, in pixels.
     stride
@@ -34,15 +35,15 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
         A number that is added to a patch's variance before its levels are divided by the deviation. Its unit is a
         squared level. null leaves the levels as they are.
     grid
-        The number of regions along each side of a picture. Patches are pooled over each region; 1 takes the whole
-        picture.
+        The number of regions along each side of a picture. Patches are pooled over each region. With 1, the region is
+        the whole picture.
     mirror
         Whether to take the mean over a picture and its mirror image. For a linear classifier this equals training on
         both. It takes twice the time.
     samples
         The number of patches that the feature learns from.
     seed
-        The seed that draws these patches and the start of learning.
+        The seed that draws the patches to learn from and the initial values of learning.
     """
 
     descriptor: str = choice("levels", among=DESCRIPTORS)

@@ -23,7 +23,7 @@ class PcaConfig(FeaturesConfig):
     Attributes
     ----------
     components
-        The number of principal axes that are kept, those with the largest variance.
+        The number of principal axes that are kept. The axes with the largest variances are kept.
     """
 
     components: int = number(64, minimum=1)

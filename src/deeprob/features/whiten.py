@@ -23,7 +23,8 @@ class WhitenConfig(FeaturesConfig):
         variance. Axes with much less variance stay weak.
     method
         The method of whitening. ``zca`` changes inputs least, so whitened pictures look like pictures. ``cholesky``
-        gives a rotation of the same result, in seconds instead of minutes. For a linear model with L2 both are equal.
+        gives a rotation of the same result, in seconds instead of minutes. For a linear model with L2, the methods are
+        equivalent.
     """
 
     epsilon: float = number(0.1, above=0)
