@@ -57,6 +57,8 @@ def damage(rng: random.Random, path: Path) -> None:
 
 def edit(rng: random.Random, path: Path) -> None:
     """Change values of a file of text as a person would, or a careless program."""
+    if not path.is_file():
+        return  # an earlier change has put a pipe there, which would be waited for
     if path.suffix == ".json":
         content = json.loads(path.read_text())
         key = rng.choice([*content, "new"])
