@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import signal
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from deeprob.config.overrides import parse
+from deeprob.running.resume import print_resume
 from deeprob.tracking import checkpoint_file
 from deeprob.tracking.signals import Interruption
 from deeprob.training import checkpoint
@@ -190,3 +193,12 @@ def test_a_checkpoint_in_the_middle_of_an_interval_changes_nothing(deeprob, smal
     assert deeprob(*small, *CONSTANT, "trainer.checkpoint_steps=1", "hydra.run.dir=b").status == 0
     assert same_weights("a", "b")
     assert curves("a") == curves("b")
+
+
+@pytest.mark.parametrize("name", ["run", "a run", 'a "run"', "a\\", "it's", "x=1,y", "$x", "[x]"])
+def test_the_command_that_resumes_names_the_directory(capsys, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    print_resume(tmp_path / name)
+    *_, word = shlex.split(capsys.readouterr().out)
+    (override,) = parse([word])
+    assert (override.key_or_group, override.value()) == ("resume", name)

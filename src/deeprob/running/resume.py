@@ -1,5 +1,6 @@
 """Resume a run: read its config, change the values that may change, and check its files."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from deeprob import config as configs
 from deeprob.assembly.config import MAY_CHANGE, RunConfig
+from deeprob.compare.command_words import word_of
 from deeprob.config import load, options
 from deeprob.config.loader import apply_values
 from deeprob.config.overrides import check_types, explain, parse
 from deeprob.errors import UserError
+from deeprob.tracking import console
 from deeprob.tracking.checkpoint_file import exists, generations
 from deeprob.tracking.run_dir import RunDirectory
 
@@ -154,3 +157,8 @@ def complete_summary(files: RunDirectory, epochs: int) -> dict[str, Any] | None:
     check_files(files)
     summary = files.read_json("summary")
     return summary if complete(summary, epochs) else None
+
+
+def print_resume(directory: Path) -> None:
+    """Print the command that resumes a run or a sweep."""
+    print(f"go on      deeprob-train {shlex.quote(f'resume={word_of(console.near(directory))}')}")

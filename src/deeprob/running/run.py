@@ -10,7 +10,7 @@ from deeprob.assembly.setup import Setup
 from deeprob.errors import Diverged, Interrupted, memory_errors
 from deeprob.running.preflight import preflight
 from deeprob.running.recorder import Outcome, Recorder, recording
-from deeprob.running.resume import begun, complete_summary, learned_features, resumed
+from deeprob.running.resume import begun, complete_summary, learned_features, print_resume, resumed
 from deeprob.running.watch import check_figures
 from deeprob.tracking import console
 from deeprob.tracking.device import threads
@@ -73,11 +73,7 @@ def run(
                 summary = run_setup(setup, files, command, job)
             except (Diverged, Interrupted) as error:
                 if not job:
-                    if files.read_json("summary").get("status") == Interrupted.outcome:  # a second signal saves nothing
-                        print(f"epoch {setup.epochs_done} of {resolved.trainer.epochs}; interrupted, and saved")
-                    print(f"run        {console.near(directory)}")
-                    if isinstance(error, Interrupted):
-                        console.print_resume(directory)
+                    report_early_end(error, setup, files)
                 raise
     elif not job:
         console.note(f"{directory} is complete already")
@@ -143,6 +139,15 @@ def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Out
     )
     with bar, memory_errors(setup.batch_size):
         return recorder.follow(setup.train(interruption), interruption, bar)
+
+
+def report_early_end(error: Diverged | Interrupted, setup: Setup, files: RunDirectory) -> None:
+    """Print the directory of a run that diverged or was interrupted; if interrupted, also the command to resume it."""
+    if files.read_json("summary").get("status") == Interrupted.outcome:  # a second signal saves nothing
+        print(f"epoch {setup.epochs_done} of {setup.config.trainer.epochs}; interrupted, and saved")
+    print(f"run        {console.near(files.path)}")
+    if isinstance(error, Interrupted):
+        print_resume(files.path)
 
 
 def report(summary: Mapping[str, Any], trainer: TrainerConfig, directory: Path) -> None:

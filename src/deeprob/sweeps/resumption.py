@@ -7,6 +7,8 @@ from pathlib import Path
 from deeprob.config.application import parse_arguments
 from deeprob.config.overrides import parse
 from deeprob.errors import UserError
+from deeprob.running.resume import print_resume
+from deeprob.tracking import console
 from deeprob.tracking.run_dir import RunDirectory
 
 _HARMLESS = re.compile(r"hydra/launcher=\w+|hydra\.launcher\.[a-z]\w*=[\w.+-]+|hydra\.sweep\.subdir=[^$]+")
@@ -51,3 +53,11 @@ def words_of_sweep(directory: Path) -> list[str] | None:
     if refused:
         raise UserError(f"{by_hand} (it has {refused[0]}, which deeprob does not take from a file)")
     return kept
+
+
+def print_sweep(directory: Path, *, finished: bool) -> None:
+    """Print a sweep's directory and the command that compares its runs; if unfinished, the command that resumes it."""
+    print(f"\nsweep      {console.near(directory)}")
+    if not finished:
+        print_resume(directory)
+    print(f"compare    deeprob-compare {console.typed(directory)}")

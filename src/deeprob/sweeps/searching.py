@@ -17,6 +17,7 @@ from deeprob.config.application import Application, own_directory, typed_words
 from deeprob.config.overrides import explain, parse
 from deeprob.errors import CheckFailed, UserError, one_line
 from deeprob.sweeps.job import Job, failure
+from deeprob.sweeps.resumption import print_sweep
 from deeprob.sweeps.table import SweepTable
 from deeprob.sweeps.task import SweepTask
 from deeprob.tracking import console
@@ -193,4 +194,4 @@ class Found:
             print(f"best       job {number}: {self.table.title(number)}  {value}")
         self.table.rows = [row for row in self.table.rows if row["status"]]  # drops interrupted jobs
         self.table.write()
-        console.print_sweep(self.path.parent, finished=True)
+        print_sweep(self.path.parent, finished=True)

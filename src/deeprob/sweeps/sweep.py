@@ -21,6 +21,7 @@ from deeprob.running.resume import begun, complete
 from deeprob.sweeps.conclusion import Conclusion
 from deeprob.sweeps.job import Job, failure, outcome
 from deeprob.sweeps.jobs import Jobs
+from deeprob.sweeps.resumption import print_sweep
 from deeprob.sweeps.stacks import Stacking, check_settings
 from deeprob.sweeps.table import SweepTable
 from deeprob.sweeps.task import SweepTask
@@ -79,7 +80,7 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
             raise
         finally:
             table.write()
-            console.print_sweep(directory, finished=not any(row["status"] in UNFINISHED for row in table.rows))
+            print_sweep(directory, finished=not any(row["status"] in UNFINISHED for row in table.rows))
     if failed:
         raise CheckFailed("; ".join(shortfall(failed, table, len(jobs))))
     if refuted:

@@ -1,6 +1,5 @@
 """Console output: progress bars on a terminal, plain lines elsewhere, and tables."""
 
-import re
 import shlex
 import sys
 import time
@@ -234,22 +233,6 @@ def print_run(directory: Path, figures: Path | None = None) -> None:
         print(f"figures    {near(figures)}")
     print(f"curves     tensorboard --logdir {shlex.quote(near(above))}")
     print(f"again      deeprob-evaluate {typed(directory)}")
-
-
-def print_sweep(directory: Path, *, finished: bool) -> None:
-    """Print the directory of a sweep, the command to compare its runs and, if unfinished, the command to resume it."""
-    print(f"\nsweep      {near(directory)}")
-    if not finished:
-        print_resume(directory)
-    print(f"compare    deeprob-compare {typed(directory)}")
-
-
-def print_resume(directory: Path) -> None:
-    """Print the command that resumes a run or a sweep."""
-    word = f"resume={near(directory)}"
-    if not re.fullmatch(r"[\w./:=+-]+", word, re.ASCII):  # Hydra needs quotes
-        word = shlex.quote(f'resume="{near(directory)}"')
-    print(f"go on      deeprob-train {word}")
 
 
 def near(path: Path) -> str:
