@@ -1,4 +1,4 @@
-"""The hyperparameters of a run for TensorBoard's HParams tab. A key has the same type in all possible runs."""
+"""Convert a run's config to the hyperparameters for TensorBoard's HParams tab. A key has the same type in every run."""
 
 import dataclasses
 from types import NoneType, UnionType
@@ -10,13 +10,15 @@ from deeprob.compare.command_words import word_of
 
 
 def hyperparameters(config: RunConfig, batch_size: int) -> dict[str, bool | float | str]:
-    """Return a dictionary from dotted key to value, with types by which the HParams tab can filter and sort.
+    """Return the hyperparameters of a run, as a dictionary from dotted key to value.
 
-    - A key that accepts numbers is a number. If the run's value is a word or null, the key is left out; the tab's
-      filters show runs without a value. Exception: ``trainer.batch_size=full`` becomes the number `batch_size`,
-      which counts the examples per update.
-    - A key that accepts true and false is a truth value. If the run's value is null, the key is left out.
-    - Every other key is text. A key that has different types in two options of a group is text too.
+    The HParams tab filters and sorts runs by these values:
+
+    - If a key accepts numbers, its value is a number. If the run has a word or null there, the key is left out. The
+      filters of the tab still show runs without a value.
+    - ``trainer.batch_size=full`` is an exception. It becomes the number `batch_size`, the examples per update.
+    - If a key accepts true and false, its value is a bool. If the run has null there, the key is left out.
+    - The value of every other key is text. If a key has different types in two options of a group, it is text too.
     """
     values = configs.flat(config)
     if not isinstance(values["trainer.batch_size"], int):
@@ -37,12 +39,12 @@ def hyperparameters(config: RunConfig, batch_size: int) -> dict[str, bool | floa
 
 
 def _kinds(cls: type, prefix: str) -> dict[str, set[type]]:
-    """Return, for each key of a dataclass, the set of the types of its values (see `_kind`)."""
+    """Return a dictionary from dotted key to type (see `_kind`). Each type is in a set with one element."""
     return {f"{prefix}{f.name}": {_kind(f.type)} for f in dataclasses.fields(cls)}
 
 
 def _kind(hint: Any) -> type:
-    """Return the type of a field in the HParams tab: bool, float or str."""
+    """Return the type for the HParams tab, given the type hint of a field: bool, float or str."""
     parts = {part for part in (get_args(hint) if isinstance(hint, UnionType) else [hint]) if part is not NoneType}
     if parts == {bool}:
         return bool

@@ -34,7 +34,7 @@ def preflight(setup: Setup, directory: Path) -> None:
 
 
 def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
-    """Yield the name of each check, whether the check passes, and a text with the measured value."""
+    """Yield, for each check, its name, whether it passes, and a text with the measured value."""
     probe = directory / ".preflight"
     probe.write_bytes(bytes(1024))
     probe.unlink()
@@ -80,9 +80,9 @@ def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
 
 
 def few(train: Examples, classes: bool, inputs: int) -> Examples:
-    """Return a few examples that even a linear model can fit: at most D + 1 examples, and at most 8.
+    """Return at most 8 examples, and at most D + 1, so that even a linear model can fit them.
 
-    If there are classes, all examples have different classes. D is `inputs`, the number of features.
+    D is `inputs`, the number of features. If there are classes, each example has a different class.
     """
     count = min(len(train), inputs + 1, 8)
     order = randomness.permutation(randomness.key(0, "preflight", train.targets.device), len(train))

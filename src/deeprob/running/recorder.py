@@ -33,8 +33,8 @@ class Outcome:
     status
         The status for ``summary.json``.
     metrics
-        The metrics of the best checkpoint, measured again with its weights. If training did not end well, these are the
-        metrics of the last whole epoch.
+        If training ended well, the metrics of the best checkpoint. Its weights are measured once more at the end. If
+        training did not end well, the metrics of the last whole epoch.
     seconds
         The training time, including checkpoints.
     error
@@ -67,18 +67,19 @@ def recording(
     command
         The command that started the run.
     alone
-        Whether the run is not a job of a sweep.
+        True if the run is not a job of a sweep.
     first
         Whether to write a checkpoint before the first update, so that the run can be resumed from its start.
     at
-        The update to resume from, if there is a checkpoint of this update. Otherwise the newest checkpoint is used.
+        The number of the update to resume from. If None, or if there is no checkpoint of this update, the run is
+        resumed from its newest checkpoint.
     interrupted
-        Returns whether the run must end soon.
+        A function that returns whether the run must end soon.
     """
     constant = setup.identity()
     checkpoints = Checkpoints(files.checkpoints, setup.state, constant, best_is_last=setup.splits.val is None)
     lengths = checkpoints.restore(setup.steps, at) if files.resume else {}
-    files.clear(all=not lengths)  # removes files of a start that was killed before its first checkpoint
+    files.clear(all=not lengths)  # a killed start may have left files, but no checkpoint
     with EventFile(files.path, lengths.get("events", 0)) as events:
         origin = provenance(command, setup.state.frozen.device, setup.config.seed)
         watch = Watch(setup, files.path, events, alone, interrupted)
@@ -101,14 +102,15 @@ class Recorder:
     watch
         Takes snapshots of the run and draws them. Pending snapshots are drawn before a checkpoint is written.
     checkpoints
-        The checkpoints of the run. Each checkpoint stores how long the other files were when it was written.
+        The checkpoints of the run. Each checkpoint also stores the lengths of ``metrics.csv`` and the event file.
 
     Attributes
     ----------
     stopped
         Whether the run has stopped early, because the last ``trainer.patience`` epochs were not better.
     metrics
-        The newest value of each metric, for the progress bar. The metrics in `state` are those of whole epochs.
+        The newest value of each metric, for the progress bar. In contrast, ``state.metrics`` has the values of the last
+        whole epoch.
     """
 
     def __init__(
@@ -126,9 +128,9 @@ class Recorder:
         Parameters
         ----------
         origin
-            The provenance of this session.
+            The content of ``provenance.json``.
         checkpoint
-            Whether to write a checkpoint in addition.
+            Whether to write a checkpoint too.
         """
         try:
             self._write_config()
@@ -144,19 +146,22 @@ class Recorder:
         self.files.begin_again(0)
 
     def go_on(self, origin: dict[str, Any], metrics: int) -> None:
-        """Add the provenance of a resumed session, and shorten ``metrics.csv`` to `metrics` bytes."""
+        """Prepare the files of a resumed run.
+
+        Add its new provenance `origin` to ``provenance.json``, and shorten ``metrics.csv`` to `metrics` bytes.
+        """
         self._write_config()
         self.files.add_provenance(origin)
         self.files.begin_again(metrics)
 
     def start(self) -> None:
-        """Start the clock of the training time. Before the first update, also take a snapshot of the run."""
+        """Start to measure the training time. If no update has been made yet, also take a snapshot of the run."""
         self.state.start_clock()
         if self.state.step == 0:
             self.watch.look(0)
 
     def follow(self, records: Iterator[Record], interruption: Interruption, bar: console.Bar) -> Outcome:
-        """Take all records of a run that trains alone, show them in a progress bar, and return the outcome."""
+        """Write all records of a run that trains alone to its files, show a progress bar, and return the outcome."""
         self.start()
         clock = time.perf_counter()
         try:
@@ -202,7 +207,8 @@ class Recorder:
     def end(self, signal: int | None) -> Outcome:
         """Write the last checkpoint, measure the best checkpoint, and return the outcome.
 
-        If `signal` ended the run early, the best checkpoint is not measured.
+        `signal` is the number of the signal that came; None if no signal came. If the signal ended the run early, the
+        best checkpoint is not measured.
         """
         cut_short = signal is not None and self.state.step < self.setup.steps and not self.stopped
         if not cut_short:
@@ -224,9 +230,10 @@ class Recorder:
     def diverged(self, error: Diverged) -> Outcome:
         """Keep the last finite state of a run that diverged, and return the outcome.
 
-        After an error in an update, the training loop has gone back to the last finite state, and this state is written
-        as a checkpoint. If instead the validation loss was not finite, the previous checkpoint is kept, so that a
-        resumed run meets the same error again.
+        - If the run diverged in an update, the training loop has already restored the last finite state. This state is
+          written as a checkpoint.
+        - If the validation loss was not finite, no new checkpoint is written. A resumed run then starts from the
+          previous checkpoint, and gets the same error again.
         """
         self.state.metrics[EVALUATIONS] = self.state.evaluations
         self.watch.look_at_end()
@@ -239,7 +246,7 @@ class Recorder:
         return Outcome("diverged", self._unfinished(), self.state.seconds, error)
 
     def _unfinished(self) -> dict[str, float]:
-        """Return the metrics of the last whole epoch. If no epoch has ended, return the metrics of the last reading."""
+        """Return the metrics of the last whole epoch. If no epoch has ended yet, return the newest metrics."""
         return self.metrics | self.state.metrics
 
     def close(self, outcome: Outcome) -> None:
@@ -279,7 +286,10 @@ class Recorder:
         self.checkpoints.write(self._synced_lengths())
 
     def _synced_lengths(self) -> dict[str, int]:
-        """Draw pending snapshots, sync the growing files, and return the lengths of these files for a checkpoint."""
+        """Draw pending snapshots, sync ``metrics.csv`` and the event file, and return their lengths in bytes.
+
+        The result also has the update of the newest snapshot.
+        """
         self.watch.catch_up()
         metrics, events = self.files.synced_metrics_length(), self.events.synced_length()
         return {"metrics": metrics, "events": events, "looked": self.watch.looked}
@@ -302,7 +312,7 @@ class Recorder:
         self.stopped = self._out_of_patience()
 
     def _checkpoint_asked(self, record: Record) -> bool:
-        """Return whether the config asks for a checkpoint after the update or epoch of a record."""
+        """Return whether the config requires a checkpoint after this record."""
         trainer = self.setup.config.trainer
         steps, epochs = trainer.checkpoint_steps, trainer.checkpoint_epochs
         by_epoch = epochs > 0 and record.epoch_metrics is not None and record.epoch % epochs == 0

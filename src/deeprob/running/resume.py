@@ -26,23 +26,25 @@ def begun(directory: Path) -> bool:
 
 
 def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = None) -> RunConfig:
-    """Return the config of a run to resume.
+    """Return the config with which a run is resumed.
 
     Parameters
     ----------
     directory
         The directory of the run.
     words
-        Overrides of the run's config. An option of a group must be the one that the run has.
+        The overrides for the resumed run. An override may name an option of a group, such as ``optimizer=adam``, only
+        if the run has this option already.
     composed
-        The config that the words alone make. It is returned if the words choose an experiment. In this case its values
-        must equal the values of the run, except for keys that may change.
+        The config that Hydra made from the overrides, without the config of the run. If the overrides choose an
+        experiment, `composed` is returned. Its values must then equal those of the run, except for keys that may
+        change.
 
     Raises
     ------
     UserError
-        If the directory holds no run, an override is invalid, or a value that may not change differs. The message names
-        each changed key and its earlier value.
+        If the directory holds no run, if an override is invalid, or if an override changes a value that must stay the
+        same. The message names each changed key and its earlier value.
     """
     if not begun(directory):
         raise UserError(
@@ -83,7 +85,7 @@ def options_of(config: RunConfig) -> list[str]:
 
 
 def refuse_changes(base: RunConfig, config: RunConfig, directory: Path) -> None:
-    """Raise a `UserError` if `config` differs from `base`, the config of the run, in values that may not change."""
+    """Raise a `UserError` if the new `config` of a run changes a value of its config `base` that must stay the same."""
     before, after = configs.flat(base), configs.flat(config)
     both = [key for key in after if key in before]  # different options of a group have different keys
     changed = [f"{key}={after[key]} (was {before[key]})" for key in both if after[key] != before[key]]
@@ -108,9 +110,12 @@ def check_files(files: RunDirectory) -> None:
     Raises
     ------
     UserError
-        If a path is a link (writing would change a file elsewhere), or neither a file nor a folder (reading might never
-        end). If there is a folder in place of a file, or a file in place of a folder. If ``summary.json`` or
-        ``provenance.json`` does not have the content of a run. The message names the path.
+        In four cases. The message names the path.
+
+        - A path is a link. Writing there would change a file elsewhere.
+        - A path is neither a file nor a folder, but a pipe, for example. Reading from a pipe might never end.
+        - A path is a folder where a run has a file, or a file where a run has a folder.
+        - ``summary.json`` or ``provenance.json`` does not have the content of a run.
     """
     for path in files.path.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -131,7 +136,7 @@ def check_files(files: RunDirectory) -> None:
 
 
 def learned_features(files: RunDirectory) -> dict[str, torch.Tensor] | None:
-    """Return the learned features from the last checkpoint of a run to resume; None if there are none."""
+    """Return the fitted features in the last checkpoint of a run to resume; None if there is no checkpoint."""
     last = files.checkpoints / "last.pt"
     if not files.resume or not exists(last):
         return None
@@ -140,7 +145,7 @@ def learned_features(files: RunDirectory) -> dict[str, torch.Tensor] | None:
 
 
 def complete(summary: Mapping[str, Any], epochs: int) -> bool:
-    """Return whether the run with this summary is complete when `epochs` epochs are required."""
+    """Return whether a run is complete, given its summary and the required number of epochs."""
     status, done = summary.get("status"), summary.get("epochs", 0)
     ended = status == "stopped" or (status == "completed" and done >= epochs)
     return ended and "test/loss" in summary

@@ -37,16 +37,17 @@ def run(
     config
         The config of the run.
     directory
-        The directory of the run. All parts that can fail for an invalid input are built before anything is written.
+        The directory of the run.
     command
         The command that started the run, for ``provenance.json``.
     job
-        The name of the run in a sweep; empty outside a sweep. With a name, no table is printed at the end, and progress
+        The name of the run in a sweep; empty outside a sweep. In a sweep, no table is printed at the end, and progress
         is shown only on a terminal.
     shared
         Data and features that several runs of this process share.
     resume
-        Whether to resume from the newest checkpoint in the directory, if there is one. A complete run is left alone.
+        Whether to resume from the newest checkpoint in the directory, if there is one. If the run is complete, it is
+        not trained again.
 
     Returns
     -------
@@ -90,12 +91,12 @@ def run_or_go_on(
     job: str = "",
     shared: Shared | None = None,
 ) -> dict[str, Any]:
-    """Train a run with a config; with ``resume=auto``, resume the run that has begun in the directory.
+    """Train a run. If ``resume=auto`` and a run has begun in the directory, resume this run instead.
 
     Parameters
     ----------
     words
-        The overrides that made the config. A resumed run applies them to its own config.
+        The overrides from which the config was made. A resumed run applies them to its own config.
     config, directory, command, job, shared
         See `run`.
     """
@@ -126,7 +127,7 @@ def run_setup(setup: Setup, files: RunDirectory, command: Sequence[str], job: st
 
 
 def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Outcome:
-    """Train a run, pass every record to its recorder, and show a progress bar; return the outcome."""
+    """Train a run that is not in a stack, with a progress bar, and return the outcome."""
     setup = recorder.setup
     count = len(setup.splits.train)
     bar = console.Bar(
@@ -142,8 +143,8 @@ def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Out
 
 
 def report_early_end(error: Diverged | Interrupted, setup: Setup, files: RunDirectory) -> None:
-    """Print the directory of a run that diverged or was interrupted; if interrupted, also the command to resume it."""
-    if files.read_json("summary").get("status") == Interrupted.outcome:  # a second signal saves nothing
+    """Print the directory of a run that ended early. If it was interrupted, also print the command to resume it."""
+    if files.read_json("summary").get("status") == Interrupted.outcome:  # after a second signal nothing is saved
         print(f"epoch {setup.epochs_done} of {setup.config.trainer.epochs}; interrupted, and saved")
     print(f"run        {console.near(files.path)}")
     if isinstance(error, Interrupted):
@@ -151,7 +152,7 @@ def report_early_end(error: Diverged | Interrupted, setup: Setup, files: RunDire
 
 
 def report(summary: Mapping[str, Any], trainer: TrainerConfig, directory: Path) -> None:
-    """Print the epoch, the reason of the end, the metrics and the directory of a finished run."""
+    """Print how a finished run ended: its epoch, the reason why it stopped, its metrics and its directory."""
     print(of_epoch(summary, trainer))
     console.split_table(summary)
     console.print_run(directory, figures if (figures := directory / "figures").is_dir() else None)

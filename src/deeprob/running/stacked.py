@@ -22,12 +22,15 @@ from deeprob.training.stacked.loop import Readings, train_stack
 Ending = dict[str, Any] | BaseException
 """The content of a run's ``summary.json``, or the error that ended it."""
 OnProgress = Callable[[float, Sequence[Mapping[str, float]]], None]
-"""Takes the progress since the last call, in whole runs, and the newest metrics of each run."""
+"""A function that takes the progress since its last call, and the newest metrics of each run.
+
+Progress is counted in runs: 0.5 means half of the updates of one run.
+"""
 
 
 @dataclass
 class StackedRuns:
-    """Runs of one structure that train together.
+    """Runs that train together. They have the same structure (see `deeprob.sweeps.grouping.structure`).
 
     Parameters
     ----------
@@ -54,7 +57,7 @@ class StackedRuns:
     _open: dict[int, tuple[ExitStack, Recorder]] = field(default_factory=dict)
 
     def train(self, compiler: Compiler | None, on_progress: OnProgress) -> None:
-        """Train all runs to their end, and put the summary or the error of each into `endings`.
+        """Train all runs, and store the summary or the error of each run in `endings`.
 
         Parameters
         ----------
@@ -66,7 +69,7 @@ class StackedRuns:
         Raises
         ------
         Interrupted
-            If a signal came. Before this, every unfinished run writes its checkpoint and its summary.
+            If a signal came. The error is raised after every unfinished run has written a checkpoint and its summary.
         """
         try:
             with threads(self.setups[0].threads(len(self.setups))), Interruption() as interruption:
@@ -89,7 +92,7 @@ class StackedRuns:
         return any(isinstance(ending, Interrupted) for ending in self.endings.values())
 
     def _begin(self, interruption: Interruption) -> None:
-        """Open the files of every run, and start its recorder."""
+        """Open the files of all runs, and start their recorders."""
         at = common_step(
             [directory / "checkpoints" / "last.pt" for directory in self.directories] if self.resume else []
         )
@@ -104,7 +107,7 @@ class StackedRuns:
                 self._open[place] = resources.pop_all(), recorder
 
     def _by_step(self) -> list[list[int]]:
-        """Return the indices of the runs, grouped by the number of updates so far. End the runs that stopped early."""
+        """End the runs that stopped early, and return the indices of the others, grouped by their number of updates."""
         steps: dict[int, list[int]] = {}
         for place, (_, recorder) in self._open.items():
             if recorder.stopped:
@@ -120,7 +123,7 @@ class StackedRuns:
         interruption: Interruption,
         on_progress: OnProgress,
     ) -> None:
-        """Train the runs with some indices, pass every record to the recorder of its run, and end each run."""
+        """Train the runs with the indices `places`, write their records, and end them."""
         recorders = [self._open[place][1] for place in places]
         clock = time.perf_counter()
         step, share = recorders[0].state.step, 1 / self.setups[0].steps
@@ -162,7 +165,7 @@ class StackedRuns:
             )
 
     def _take(self, place: int, record: Record | Diverged, seconds: float) -> None:
-        """Pass a record to the recorder of its run, and end the run if the record is its last."""
+        """Pass a record to the recorder of its run. If it is the last record of the run, end the run."""
         recorder = self._open[place][1]
         if isinstance(record, Diverged):
             self._end(place, recorder.diverged(record))
@@ -185,7 +188,10 @@ class StackedRuns:
         resources.close()
 
     def _not_on_disk(self, error: OSError) -> None:
-        """Record a sync error as the ending of the run whose file the error names, even if this run had ended well."""
+        """Make a sync error the ending of a run. The error names a file, and the run is the one that owns this file.
+
+        The error replaces an earlier ending of the run. If the file belongs to no run, the error is raised.
+        """
         for place, directory in enumerate(self.directories):
             if error.filename is not None and Path(error.filename).is_relative_to(directory):
                 self.endings[place] = error
@@ -194,7 +200,7 @@ class StackedRuns:
 
     @contextmanager
     def _failing(self, place: int) -> Iterator[None]:
-        """Record an error inside this context as the ending of one run, so that the other runs go on."""
+        """Make an error inside this context the ending of one run, so that the other runs go on."""
         try:
             with named_errors(self.directories[place]):
                 yield
@@ -203,10 +209,10 @@ class StackedRuns:
 
 
 def common_step(checkpoints: Sequence[Path]) -> int | None:
-    """Return the latest update for which every run with checkpoints has a checkpoint; None if there is none.
+    """Return the latest update of which all runs have a checkpoint; None if there is no such update.
 
-    If a process is killed while it writes, only some runs get their newest checkpoint. The other
-    runs then have only the previous checkpoint.
+    Runs without any checkpoint are ignored. If a process is killed while it writes checkpoints, some runs have a new
+    checkpoint, but the other runs have only the previous one.
     """
     found = [{int(content["step"]) for content in generations(path)} for path in checkpoints]
     common = set.intersection(*found) if (found := [steps for steps in found if steps]) else set()

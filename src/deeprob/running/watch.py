@@ -1,4 +1,4 @@
-"""Watch a run as it trains: texts, pictures and histograms for TensorBoard, and pictures of the finished run."""
+"""Watch a run: write texts, pictures and histograms to TensorBoard while it trains, and draw its figures at the end."""
 
 import copy
 import dataclasses
@@ -27,10 +27,10 @@ from deeprob.tracking.events import EventFile
 if TYPE_CHECKING:
     from deeprob.figures import FigureConfig
 
-SHARE = 0.05  # largest share of the training time for drawing while the run trains
+SHARE = 0.05  # while a run trains, drawing takes at most this share of the training time
 LOOKS = 5  # default number of snapshots of a run, without the snapshot at its start
 SAMPLE = 1024  # number of examples for the statistics of activations
-GRACE = 5.0  # seconds for drawing after a signal; a picture that is begun in this time is finished
+GRACE = 5.0  # after a signal, pictures are begun for this many seconds; a picture that has begun is finished
 DPI = 100
 FRAMES = 10  # number of frames of a film: TensorBoard keeps this many pictures per tag
 
@@ -38,23 +38,23 @@ FRAMES = 10  # number of frames of a film: TensorBoard keeps this many pictures 
 class Watch:
     """Takes a snapshot of a run every few epochs, and draws it when there is time.
 
-    While a run trains, drawing takes at most `SHARE` of its time. The remaining snapshots are drawn at the next
-    checkpoint, so that a run resumed from there has every picture exactly once.
+    While a run trains, drawing takes at most the share `SHARE` of its time. The snapshots that are left are drawn just
+    before the next checkpoint. So a run that is resumed from this checkpoint has every picture exactly once.
 
     Parameters
     ----------
     setup, directory, events
         The run, its directory, and its event file.
     alone
-        Whether the run is not a job of a sweep. Then figures that suit the run are drawn by default.
+        True if the run is not a job of a sweep. Then the default figures are drawn if ``trainer.figures`` is null.
     interrupted
-        Returns whether the run must end soon. Pictures that are not begun within `GRACE` seconds after this are
-        left out.
+        A function that returns whether the run must end soon. When it returns True, pictures are drawn for `GRACE`
+        seconds more, and the remaining pictures are left out.
 
     Attributes
     ----------
     looked
-        The update of the newest snapshot; 0 at the start.
+        The number of updates before the newest snapshot; 0 if there is no snapshot.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Watch:
         self.every = trainer.figures_every or -(-trainer.epochs // LOOKS)
         self._pending: list[tuple[int, Run]] = []
         self.looked = 0
-        self._spent, self._longest = 0.0, 1.0  # the first picture imports matplotlib
+        self._spent, self._longest = 0.0, 1.0  # 1 second, because the first picture imports matplotlib
         self._deadline = math.inf
 
     def texts(self, config: Path, provenance: Mapping[str, Any]) -> None:
@@ -97,7 +97,7 @@ class Watch:
             self._show(*self._pending.pop(0))
 
     def catch_up(self) -> None:
-        """Draw all pending snapshots. After a signal, stop drawing when the time is up."""
+        """Draw all pending snapshots. If the run must end, leave out those that would take too long (see `_late`)."""
         while self._pending and not self._late():
             self._show(*self._pending.pop(0))
         if self._pending:
@@ -105,7 +105,7 @@ class Watch:
             self._pending.clear()
 
     def films(self) -> None:
-        """Write the frames of each requested figure that is a film to TensorBoard, where the step slider plays them."""
+        """Write the films among the requested figures to TensorBoard. Its step slider moves through their frames."""
         run = snapshot(self.setup, self.directory)
         for figure in self._in_time(named(self.names or [], run)):
             with never_mind(figure):
@@ -127,11 +127,11 @@ class Watch:
                     figure.save(run, self.directory / "figures")
 
     def _figures(self, run: Run, *, live: bool) -> "list[FigureConfig]":
-        """Return the figures that the run's config names; without names, the default figures (see `suited`)."""
+        """Return the figures in ``trainer.figures``. If it is null, return the default figures (see `suited`)."""
         return suited(run, live=live) if self.names is None else named(self.names, run)
 
     def _late(self) -> bool:
-        """Return whether the run must end, and `GRACE` seconds have passed since this was first seen here."""
+        """Return whether `GRACE` seconds have passed since this method first found that the run must end."""
         if self.interrupted():
             self._deadline = min(self._deadline, time.monotonic() + GRACE)
         return time.monotonic() > self._deadline
@@ -186,7 +186,11 @@ def check_figures(setup: Setup, directory: Path) -> None:
 
 
 def suited(run: Run, *, live: bool) -> "list[FigureConfig]":
-    """Return the default figures of a run: with `live`, those drawn during training, else those drawn at its end."""
+    """Return the default figures of a run.
+
+    If `live` is True, these are the figures that are drawn during training. Otherwise they are the figures that are
+    drawn when the run has finished.
+    """
     from deeprob.figures import figures_of_runs
 
     everything = figures_of_runs().values()
@@ -222,7 +226,7 @@ def named(names: list[str], run: Run) -> "list[FigureConfig]":
 
 @contextmanager
 def never_mind(figure: "FigureConfig") -> Iterator[None]:
-    """Print a note if a picture cannot be drawn, and go on. Errors of files are raised."""
+    """Catch an error inside this context, and print a note that the figure could not be drawn. Raise an `OSError`."""
     try:
         yield
     except Exception as error:
