@@ -2,8 +2,8 @@
 
 METRIC is a column of the sweep's table, and KEY is a swept key. A claim has one of four forms:
 
-- ``METRIC rises with KEY`` or ``METRIC falls with KEY``: the median over all jobs with one value of KEY is strictly
-  higher (or lower) than the median for the value before. The values are in the order of the jobs.
+- ``METRIC rises with KEY`` or ``METRIC falls with KEY``: the values of KEY are taken in the order of the jobs. For each
+  value, the median of METRIC is strictly higher (or lower) than for the previous value.
 - ``METRIC of KEY=VALUE exceeds KEY=VALUE``: METRIC is higher in every job with the first value than in
   every job with the second value.
 - ``METRIC of KEY=VALUE equals KEY=VALUE``: the first job with one value is compared with the first job with
@@ -26,7 +26,7 @@ from deeprob.errors import UserError
 
 Row = Mapping[str, Any]
 Verdict = bool | None
-"""Whether a claim holds; None if the sweep lacks the jobs that would decide it."""
+"""True if a claim holds, False if it fails, None if the sweep has too few jobs to check it."""
 
 _METRIC, _VALUE = r"(?P<metric>\S+)", r"\S+=\S+(?: and \S+=\S+)*"
 _TREND = re.compile(rf"{_METRIC} (?P<trend>rises|falls) with (?P<key>\S+)")
@@ -40,7 +40,17 @@ _SIGNS: Mapping[str, Callable[[float, float], bool]] = {
 
 
 class Finding(NamedTuple):
-    """The result of a check: the claim's text, whether the claim holds, and the described numbers that decide it."""
+    """The result of checking a claim.
+
+    Attributes
+    ----------
+    claim
+        The text of the claim.
+    holds
+        See `Verdict`.
+    measured
+        The numbers that were compared, each with a description.
+    """
 
     claim: str
     holds: Verdict
@@ -145,7 +155,7 @@ def keys_in(chosen: str) -> tuple[str, ...]:
 
 
 def _numbers(rows: Sequence[Row], metric: str, chosen: str | None) -> list[float]:
-    """Return the values of a metric in the rows that have this metric and satisfy the condition `chosen`, if given."""
+    """Return the values of a metric in the rows that have it. If `chosen` is given, the rows must also satisfy it."""
     wanted = conditions(chosen) if chosen else {}
     return [row[metric] for row in rows if metric in row and all(_same(row.get(key), wanted[key]) for key in wanted)]
 

@@ -1,4 +1,4 @@
-"""The conclusion of a sweep: further measures of its jobs, one figure of all jobs, and checked claims."""
+"""The last steps of a sweep: take further measures, tune, fuse, draw one figure of all jobs, and check the claims."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Conclusion:
     Attributes
     ----------
     measures
-        Keys of `MEASURES`.
+        The names of the measures to take (keys of `MEASURES`).
     claims
         The claims to check.
     figure
@@ -105,8 +105,8 @@ class Conclusion:
         Returns
         -------
         list, list
-            The texts of the claims that fail, and the numbers of the jobs that failed. A job that diverged because of a
-            tuned value does not count as failed if another value of its candidate ended well.
+            The texts of the claims that fail, and the numbers of the jobs that failed. Jobs that tuning excuses do not
+            count as failed (see `Choice`).
         """
         failed, ended = table.failed, table.ended
         for number in ended if self.measures else ():

@@ -1,4 +1,4 @@
-"""Fusion of a sweep's jobs: for each seed, the best job for each value of a key is fused, which adds one row."""
+"""Fuse jobs of a sweep: combine the scores of the best job for each value of a key. Each seed adds one row."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ SUMMED = ("features/count", "time/features", "time/seconds", "parameters")
 
 @dataclass(frozen=True)
 class Fusing:
-    """The choice of the jobs to fuse, and the device that computes their scores.
+    """The key that decides which jobs are fused, and the device that computes their scores.
 
     Attributes
     ----------
     key
-        A key. For each of its values, the job with the best validation accuracy is fused. If there are no classes, the
-        job with the lowest validation loss is fused.
+        For each value of this key, the job with the best validation accuracy is fused. If there are no classes, the job
+        with the lowest validation loss is fused.
     device
         ``cpu``, ``cuda`` or ``auto``.
     """
@@ -37,7 +37,7 @@ class Fusing:
 
     @classmethod
     def of(cls, key: str, config: RunConfig) -> "Fusing":
-        """Return the fusion of a sweep's jobs by a key; `config` is the config of one job.
+        """Check the key, and return the fusion. `config` is the config of any job.
 
         Raises
         ------
@@ -70,8 +70,9 @@ class Fusing:
         Yields
         ------
         dict
-            One row for each seed with two or more values of the key. The row has the loss and the accuracy on the test
-            split. For each column in `SUMMED`, it has the sum over the fused jobs. For other seeds a note is printed.
+            A row of the table. It has the loss and the accuracy of the fused scores on the test split. Each column in
+            `SUMMED` has the sum over the fused jobs. There is one row for each seed. If a seed has jobs for fewer than
+            two values of the key, a note is printed instead.
 
         Raises
         ------
@@ -96,9 +97,10 @@ class Fusing:
     def parts(
         self, rows: Sequence[Mapping[str, Any]], swept: Sequence[str], numbers: Sequence[int]
     ) -> Iterator[tuple[dict[str, str], dict[str, int]]]:
-        """Yield, for each seed, the values of its seed keys, and the number of the best job for each value of `key`.
+        """Yield, for each seed, the seed and the numbers of the jobs to fuse.
 
-        A job without a seed of its own takes part in the fusion of every seed.
+        Example: ``{"seed": "0"}, {"raw": 2, "polar": 5}``. The second dictionary has the best job for each value of
+        `key`. If the overrides of a job set no seed, the job can be fused for every seed.
         """
         seeds = [key for key in swept if is_seed(key) and key != self.key]
         drawn = list(dict.fromkeys(tuple(rows[number][key] for key in seeds) for number in numbers))

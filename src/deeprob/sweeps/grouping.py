@@ -16,9 +16,12 @@ from deeprob.sweeps.job import Job
 T = TypeVar("T")
 
 LARGEST = {"cpu": 256, "cuda": 4096}
-"""The most runs in a stack. In a larger stack each run takes longer, because the tensors no longer fit the caches."""
+"""The largest number of runs in a stack, per device. In a larger stack each run takes longer.
+
+The reason is that the tensors of a larger stack do not fit into the caches of the processor.
+"""
 UNKNOWN = 2**30
-"""The bytes that a stack may take if the system does not report its free memory."""
+"""If the system does not report its free memory, a stack may use this many bytes."""
 LARGE_UPDATE = 1e8
 """Floating-point operations per update. Above this number one run alone keeps the CPU as busy as a stack does."""
 
@@ -38,7 +41,7 @@ def structure(config: RunConfig) -> tuple[tuple[str, Any], ...]:
 
 
 def differences(plans: Sequence[RunConfig]) -> set[str]:
-    """Return the names of the hyperparameters of optimizer, loss and regularizer that differ between runs."""
+    """Return the names of the hyperparameters that differ between runs: those of optimizer, loss and regularizer."""
     optimizers = [hyper_of(plan.optimizer) for plan in plans]
     names = {name for name in optimizers[0] if len({of_run[name] for of_run in optimizers}) > 1}
     for parts in ([plan.loss.build() for plan in plans], [plan.regularizer.build() for plan in plans]):
@@ -63,9 +66,10 @@ def hindrance(plan: TrainConfig) -> str:
 
 
 def hindrance_of_size(setup: Setup, forced: bool) -> str:
-    """Return the reason why runs of this size do not train as a stack; empty if they do.
+    """Return the reason why runs like `setup` are not trained as a stack; empty if they are.
 
-    With `forced`, a stack that is not faster than single runs is allowed. Then only an impossible stack has a reason.
+    There are two reasons: a stack is impossible, or it is not faster than single runs. With `forced`, only the first
+    reason counts.
     """
     if setup.batch_size > setup.chunk_size:
         return f"its batches of {setup.batch_size} are split into chunks of {setup.chunk_size}"
@@ -105,9 +109,9 @@ def free_memory(device: torch.device) -> int:
 
 
 def portions(members: Sequence[T], largest: int) -> list[Sequence[T]]:
-    """Split members into as few portions as possible, with at most `largest` members each and about equal sizes.
+    """Split members into the smallest number of portions with at most `largest` members each.
 
-    Ten members with `largest` 4 become portions of 3, 3 and 4.
+    The portions have about the same size. Example: with `largest` = 4, ten members become portions of 3, 3 and 4.
     """
     count = -(-len(members) // largest)
     edges = [number * len(members) // count for number in range(count + 1)]
@@ -115,7 +119,10 @@ def portions(members: Sequence[T], largest: int) -> list[Sequence[T]]:
 
 
 def grouped(jobs: Iterable[Job]) -> tuple[list[list[Job]], dict[str, list[Job]]]:
-    """Return the groups of jobs that can train together, and for each reason the jobs that must train alone."""
+    """Return the groups of jobs that can train together, and the jobs that cannot.
+
+    The second result is a dictionary. Its keys are the reasons why jobs cannot train together with others.
+    """
     groups: dict[tuple[tuple[str, Any], ...], list[Job]] = {}
     alone: dict[str, list[Job]] = {}
     for job in jobs:

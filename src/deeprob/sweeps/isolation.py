@@ -14,17 +14,18 @@ from deeprob.errors import DeeprobError, Interrupted
 
 
 def isolated(task: Callable[[], Any]) -> Any:
-    """Run a task in a fork of this process, and return its result or raise its error.
+    """Run a task in a child process, and return its result or raise its error.
 
-    The task changes nothing in this process. This process must not have computed with several threads before, because a
-    fork copies only one thread.
+    The child process is a fork, that is, a copy of this process. So the task changes nothing in this process. A fork
+    copies only one thread. Therefore this process must not have computed with several threads before.
 
     Raises
     ------
     DeeprobError
-        If the fork ends without a result, because it was killed, ran out of memory, or exited.
+        If the child process ends without a result, because it was killed, ran out of memory, or exited.
     Interrupted
-        If this process gets a signal. The signal is passed to the fork. The error is raised when the fork has ended.
+        If this process gets a signal. The child process gets it too. The error is raised when the child process has
+        ended.
     """
     _import_all()
     context = multiprocessing.get_context("fork")
@@ -58,7 +59,7 @@ def isolated(task: Callable[[], Any]) -> Any:
 
 @functools.cache
 def _import_all() -> None:
-    """Make an optimizer, so that torch imports its modules here. Otherwise every fork would need a second for this."""
+    """Make torch import the modules of optimizers. Otherwise every child process would need a second for this."""
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
 
 

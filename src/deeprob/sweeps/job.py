@@ -32,7 +32,7 @@ class Job:
 
 
 class Result(dict[str, Any]):
-    """The summary of a run. ``float(result)`` is the metric that chose the best epoch, for sweepers that search.
+    """The summary of a run. A sweeper that searches uses ``float(result)``: the metric that chose the best epoch.
 
     Parameters
     ----------
@@ -56,18 +56,21 @@ class Result(dict[str, Any]):
             raise UserError(f"a search needs {self.monitor}; set dataset.val_fraction=0.1, say")
 
     def __float__(self) -> float:
-        """Return the metric."""
+        """Return the metric that chose the best epoch."""
         return float(self[self.monitor])
 
 
 def outcome(ending: Mapping[str, Any] | BaseException) -> dict[str, Any]:
-    """Return the outcome of a job that ended with a summary or an exception: status, error and metrics."""
+    """Return the outcome of a job: status, error and metrics. `ending` is its summary or its exception."""
     if isinstance(ending, BaseException):
         return failure(ending)
     return {"status": ending["status"], "error": "", **ending}
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """Return the status of a job that ended with an exception, and the error in one line (empty if interrupted)."""
+    """Return the outcome of a job that ended with an exception: the status, and the error in one line.
+
+    If the job was interrupted, the error is empty.
+    """
     status = getattr(error, "outcome", "failed")
     return {"status": status, "error": "" if status == "interrupted" else one_line(error).removeprefix("diverged: ")}

@@ -79,7 +79,7 @@ def words_of(text: str) -> list[str]:
 
 
 def every_job(overrides: list[Override], text: str) -> list[list[str]]:
-    """Return every combination of the overrides' values; `text` is the text of the overrides for error messages.
+    """Return every combination of the overrides' values. `text` is the part of error messages that names the overrides.
 
     Raises
     ------

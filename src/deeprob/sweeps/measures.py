@@ -14,7 +14,7 @@ from deeprob.errors import CheckFailed
 
 
 def boundary(run: Run) -> dict[str, float]:
-    """Return the length of the boundary between classes, within the part of the plane that holds the training data.
+    """Return the length of the decision boundary, inside the part of the plane that holds the training data.
 
     Raises
     ------
@@ -54,10 +54,10 @@ def shared_name(stage: str) -> str:
 
 
 def slices(run: Run) -> dict[str, float]:
-    """Return the numbers by which `deeprob.analysis.landscape.kinds` defines the kinds of a run's loss slices."""
+    """Return numbers about the loss of a run on lines in weight space (see `deeprob.analysis.landscape.kinds`)."""
     landscape = landscape_of(run, "train", EXAMPLES, 0, torch.float64)
     return {f"slices/{name}": value for name, value in kind_measures(search_kinds(landscape).found).items()}
 
 
 MEASURES: Mapping[str, Callable[[Run], dict[str, float]]] = {"boundary": boundary, "probe": probe, "slices": slices}
-"""The options of ``sweep.measures``. Each adds columns to the table; their names begin with its own name."""
+"""The options of ``sweep.measures``. Each option adds columns to the table, such as ``boundary/length``."""

@@ -19,12 +19,14 @@ Other overrides of Hydra could call any function.
 
 
 def words_of_sweep(directory: Path) -> list[str] | None:
-    """Return the overrides of the sweep in a directory; None if no job of a sweep has begun in this directory.
+    """Return the overrides of the sweep in a directory; None if no job of a sweep has begun there.
+
+    The overrides are read from a job's ``provenance.json``.
 
     Raises
     ------
     UserError
-        If the sweep's command cannot be parsed, or if the command has parts that are not safe to repeat from a file.
+        If the sweep's command cannot be parsed, or if it has a part that is unsafe to take from a file.
     """
     commands = (
         RunDirectory(path.parent).read_json("provenance").get("command")
@@ -56,7 +58,10 @@ def words_of_sweep(directory: Path) -> list[str] | None:
 
 
 def print_sweep(directory: Path, *, finished: bool) -> None:
-    """Print a sweep's directory and the command that compares its runs; if unfinished, the command that resumes it."""
+    """Print the directory of a sweep, and the command that compares its runs.
+
+    If the sweep is not finished, also print the command that resumes it.
+    """
     print(f"\nsweep      {console.near(directory)}")
     if not finished:
         print_resume(directory)

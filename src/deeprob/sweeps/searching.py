@@ -1,4 +1,4 @@
-"""Sweeps that search, such as with Optuna: the results of earlier jobs choose the values of the next job."""
+"""Sweeps that search for the best values, for example with Optuna: the values of a job depend on earlier results."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _COUNTS = {"n_trials": "how many jobs there are", "n_jobs": "how many of them tr
 
 
 def search(application: Application, config: DictConfig, task: SweepTask) -> list[JobReturn]:
-    """Run a sweep whose sweeper has a direction, and write a row for each of its jobs to ``summary.csv``.
+    """Run a sweep that searches for the best values, and write one row per job to ``summary.csv``.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
         try:
             with without_chatter():
                 jobs = application.sweep(config, task)
-        except (HydraException, OmegaConfBaseException) as error:  # some launchers compose each job just before it
+        except (HydraException, OmegaConfBaseException) as error:  # some launchers compose a config just before its job
             line = f"job {len(found.ended)}: {explain(error, words)}; the search ended there"
             raise CheckFailed(line) from error
         except Exception as error:
@@ -69,7 +69,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
 
 @contextmanager
 def without_chatter() -> Iterator[None]:
-    """Suppress the messages of Hydra and its sweepers about jobs, because deeprob has printed the same already."""
+    """Suppress Hydra's and its sweepers' messages about jobs inside this context, because deeprob prints its own."""
 
     def quiet_result(job: JobReturn) -> Any:
         if job.status is not JobStatus.COMPLETED:
@@ -163,11 +163,11 @@ class Found:
         return f"{len(self.failed)} of {len(self.ended)} jobs failed: {', '.join(map(str, self.failed))}"
 
     def raised(self, error: Exception) -> bool:
-        """Return whether an error comes from a job: a sweeper raises it when too many jobs have failed."""
+        """Return whether an error is that of a failed job. A sweeper raises it again if too many jobs have failed."""
         return self.table is not None and failure(error)["error"] in [self.table.rows[n]["error"] for n in self.failed]
 
     def exhausted(self, error: Exception) -> bool:
-        """Return whether an error comes from the sweeper itself, at the end of a search with failed jobs."""
+        """Return whether the sweeper raised an error of its own because jobs of the search had failed."""
         end_of_grid = "Study.stop" in str(error)  # Optuna's sweeper expects this error only after a job that ended well
         none_left = isinstance(error, ValueError) and self.best is None
         return bool(self.failed) and (end_of_grid or none_left)

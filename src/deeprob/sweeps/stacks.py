@@ -1,4 +1,4 @@
-"""Do the launcher's work: group the jobs, train each group as stacks that fit into memory, and end each job."""
+"""Train the jobs of a launcher in stacks: runs with the same structure, as many as fit into memory, train together."""
 
 import dataclasses
 from collections import Counter
@@ -28,7 +28,7 @@ from deeprob.training.stacked.compiled import Compiler
 
 @runtime_checkable
 class Stacking(Protocol):
-    """The type of the launcher. Its class is in `hydra_plugins.deeprob_launcher`, where Hydra finds it."""
+    """The interface of the launcher of stacks. The class itself is in `hydra_plugins`, where Hydra looks for it."""
 
     max_stack: int | str
     compile: bool | str
@@ -37,7 +37,7 @@ class Stacking(Protocol):
     task_function: Any
 
     def alone(self, words: Sequence[str], number: int) -> JobReturn:
-        """Run one job as Hydra does."""
+        """Run one job without a stack."""
 
 
 def check_settings(launcher: Stacking) -> None:
@@ -82,7 +82,7 @@ def launch(launcher: Stacking, words: Sequence[Sequence[str]], first: int) -> li
 
 
 def composed(launcher: Stacking, number: int, words: Sequence[str]) -> Job:
-    """Compose and validate a job, for a sweeper that has not done this."""
+    """Compose and validate a job. This is necessary if the sweeper has not done it."""
     assert launcher.hydra_context is not None
     assert launcher.config is not None
     job = validate(launcher.hydra_context, launcher.config, number, words)
@@ -96,7 +96,7 @@ def sweep_folder(launcher: Stacking) -> Path:
 
 
 def returned(words: Sequence[str], directory: str, ending: Any) -> JobReturn:
-    """Return the result or error of a job in Hydra's form."""
+    """Return the result or the error of a job as a `JobReturn`, as Hydra requires."""
     return JobReturn(
         overrides=words,
         working_dir=directory,
@@ -108,7 +108,10 @@ def returned(words: Sequence[str], directory: str, ending: Any) -> JobReturn:
 
 @dataclass
 class Launch:
-    """The jobs of one launcher call, and a result for each job number. Jobs that were refused before have one too."""
+    """The jobs of one call of the launcher, and their results by job number.
+
+    At the start, `results` has only the errors of jobs with invalid configs. These jobs are not in `jobs`.
+    """
 
     launcher: Stacking
     task: SweepTask
@@ -131,7 +134,7 @@ class Launch:
             self.results[job.number] = self.launcher.alone(job.words, job.number)
 
     def _group(self, jobs: Sequence[Job], title: str) -> None:
-        """Train jobs of one structure in stacks that fit into memory; the progress bar shows `title`."""
+        """Train jobs of the same structure in stacks that fit into memory. The progress bar shows `title`."""
         if len(jobs) == 1:
             self._one_by_one(jobs)
             return
@@ -152,14 +155,21 @@ class Launch:
             self._stack(portion, compilers[len(portion)], where)
 
     def _fitting(self, sample: Setup, wanted: int | None) -> int:
-        """Return the largest number of runs in a stack. Each run keeps one file open: the lock of its directory."""
+        """Return the largest number of runs in a stack: `wanted`, or the number that fits into memory.
+
+        The number is not larger than the number of files that may be open. Each run keeps one file open, the lock of
+        its directory.
+        """
         fitting, allowed = wanted or grouping.fitting(sample), open_files()
         if fitting > allowed:
             console.note(f"stacks of {allowed} runs, not {fitting}: the system allows no more open files (ulimit -n)")
         return min(fitting, allowed)
 
     def _stack(self, jobs: Sequence[Job], compiler: Compiler, title: str, *, again: bool = False) -> None:
-        """Train one stack. If memory runs out, train its jobs in smaller stacks, with `again` set."""
+        """Train one stack. If memory runs out, train its jobs in smaller stacks.
+
+        `again` is True for such a smaller stack. Then its jobs are resumed, because they may have begun.
+        """
         jobs, setups = self._build_all(jobs)
         if not jobs:
             return
@@ -174,7 +184,7 @@ class Launch:
             self._stack(portion, compiler, f"{len(portion)} runs of {title}", again=True)
 
     def _build_all(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Setup]]:
-        """Return the jobs to train and their setups. Jobs that are complete or have an error end here."""
+        """Return the jobs to train and their setups. End the jobs that are complete already or that have an error."""
         built = [(job, self._build(job)) for job in jobs]
         for job, ending in built:
             if not isinstance(ending, Setup):
@@ -183,9 +193,9 @@ class Launch:
         return [job for job, _ in ready], [setup for _, setup in ready]
 
     def _train(self, runs: StackedRuns, jobs: Sequence[Job], compiler: Compiler, title: str) -> bool:
-        """Train a stack, and end its jobs.
+        """Train a stack, end its jobs, and return True.
 
-        Return False if there are several jobs and memory ran out before any job ended. Then a smaller stack may fit.
+        If memory runs out before any job has ended, and there are several jobs, return False. A smaller stack may fit.
         """
         enough = True
         try:
@@ -207,7 +217,10 @@ class Launch:
         return enough
 
     def _build(self, job: Job) -> Setup | Ending:
-        """Return the setup of a job, the summary if its run is complete, or the error that prevents the run."""
+        """Return the setup of a job.
+
+        If the run of the job is complete, return its summary instead. If the run is not possible, return the error.
+        """
         try:
             self.task.check(job.config)
             config, resume = job.config.run, job.config.resume == "auto"
@@ -223,7 +236,7 @@ class Launch:
             return error
 
     def _end(self, job: Job, ending: Ending) -> None:
-        """Record the result of a job, and end the job."""
+        """Store the result of a job, and end the job."""
         if isinstance(ending, dict):
             try:
                 ending = Result(ending, job.config.run, needed=self.task.searching)
@@ -234,10 +247,10 @@ class Launch:
 
 
 def best(metrics: Sequence[Mapping[str, Any]]) -> str:
-    """Return the name and the best value of a metric over many runs, as text.
+    """Return a text with the best value of a metric over many runs.
 
-    The metric is the first one that a run has in this order: validation accuracy, validation loss, training accuracy,
-    training loss.
+    The metric is the first of these that any run has: validation accuracy, validation loss, training accuracy, training
+    loss.
     """
     for name, of in (("val/accuracy", max), ("val/loss", min), ("train/accuracy", max), ("train/loss", min)):
         if values := [of_run[name] for of_run in metrics if name in of_run]:

@@ -32,7 +32,7 @@ from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
 
 UNFINISHED = ("", "interrupted", "not started")
-"""The statuses of jobs that a resumed sweep still has to run."""
+"""The statuses of jobs that a resumed sweep runs."""
 
 
 def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -> list[JobReturn]:
@@ -113,9 +113,10 @@ def planned(sweeper: BasicSweeper, arguments: Sequence[str]) -> tuple[list[Job],
 
 
 def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Yield each job whose run in a directory is complete, with the run's folder and summary.
+    """Yield each job that has a complete run in the directory, and the summary of this run.
 
-    The run of a job is found by its config, because the job may have had another number and folder when it ran.
+    The run is found by its config, because the job may have had another number when it ran. The yielded job has the
+    folder of the run.
     """
     done = {}
     for path in sorted(directory.glob("*/config.yaml")):
@@ -133,12 +134,13 @@ def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[s
 
 
 def launch(launcher: Launcher, task: SweepTask, jobs: Sequence[Job], table: SweepTable) -> list[JobReturn]:
-    """Run the open jobs of a table, and return their results. The sweep goes on after a failed job.
+    """Run the jobs of a table that have not ended, and return their results. A failed job does not stop the sweep.
 
     Some launchers run jobs in other processes. If one of these processes is killed, the launcher ends all of them. Then
-    this function reads the files of the jobs, and resumes the jobs that had begun one by one. If a process is killed
-    again, the job in this process is the cause. A signal reaches these processes too: they save their states, and then
-    the sweep ends.
+    this function reads the files of the jobs to find out which jobs had begun. It resumes these jobs one by one. If a
+    process is killed again, its job is the cause, and has failed.
+
+    A signal reaches the other processes too. They save their states, and then the sweep ends.
     """
     results: list[JobReturn] = []
     alone = any(kind.__name__ == BasicLauncher.__name__ for kind in type(launcher).__mro__)  # Hydra imports it twice
@@ -154,7 +156,7 @@ def launch(launcher: Launcher, task: SweepTask, jobs: Sequence[Job], table: Swee
             take_stock(error, task, [jobs[number] for number in batch], table)
             continue
         for number, result in zip(batch, ended, strict=True):
-            # jobs in other processes have changed only their copies of the table
+            # a job in another process has changed only its copy of the table
             if not (interruption is not None and interruption() and isinstance(result._return_value, Skipped)):
                 table.set_outcome(number, outcome(result._return_value))
         results += ended
@@ -164,10 +166,11 @@ def launch(launcher: Launcher, task: SweepTask, jobs: Sequence[Job], table: Swee
 
 
 def take_stock(error: Exception, task: SweepTask, jobs: Sequence[Job], table: SweepTable) -> None:
-    """Read the files of the jobs whose launcher raised an error, and find out which job failed.
+    """Find out what happened to jobs after their launcher raised an error.
 
-    The outcomes of complete jobs are added to the table. If there are several jobs and some of them had begun, the jobs
-    that had begun are marked, so that they are resumed one by one. Otherwise the first open job has failed.
+    The outcomes of complete jobs are added to the table. If the launcher had several jobs and some of the others had
+    begun, these are marked, so that they are resumed one by one. Otherwise the first job that has not ended is marked
+    as failed.
     """
     for job in jobs:
         summary = RunDirectory(job.folder).read_json("summary")
@@ -185,13 +188,13 @@ def take_stock(error: Exception, task: SweepTask, jobs: Sequence[Job], table: Sw
 
 
 def cause(error: Exception) -> str:
-    """Return the cause of a launcher's error in one line. In joblib's errors, a later line has the exit code."""
+    """Return the cause of a launcher's error in one line. If a process of joblib ended, this is its exit code."""
     codes = re.search(r"exit codes of the workers are \{(.*?)\}", str(error))
     return f"a process of the launcher ended by {codes[1]}" if codes else one_line(error)
 
 
 def shortfall(failed: Sequence[int], table: SweepTable, total: int) -> Iterator[str]:
-    """Yield a message that counts and lists the failed jobs, and another message for the skipped jobs."""
+    """Yield a message with the number of failed jobs and a list of them, then such a message for skipped jobs."""
     kinds: dict[str, list[int]] = {"failed": [], "skipped": []}
     for number in failed:
         kinds["skipped" if table.rows[number]["status"] == Skipped.outcome else "failed"].append(number)
@@ -201,7 +204,7 @@ def shortfall(failed: Sequence[int], table: SweepTable, total: int) -> Iterator[
 
 
 def interrupt(table: SweepTable) -> None:
-    """Mark the open jobs of a table as interrupted or not started, and print the means over seeds."""
+    """Mark the jobs that have not ended as interrupted or not started, and print the means over seeds."""
     for number in table.open:
         if begun(table.rows[number]["directory"]):
             table.set_outcome(number, {"status": "interrupted"})

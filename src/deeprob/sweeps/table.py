@@ -18,7 +18,7 @@ from deeprob.tracking.run_dir import COLUMNS
 
 _LONGEST = len("-1.2345678901234567e-05")  # the width of a column whose values are not known beforehand
 METRICS = (*COLUMNS[2:], "test/loss", "test/accuracy", "features/count", "time/features")
-"""The metrics that jobs may have; ``summary.csv`` also gets the measures."""
+"""The metrics that jobs may have. ``summary.csv`` has columns for these and for the measures of the sweep."""
 
 
 class SweepTable:
@@ -99,7 +99,7 @@ class SweepTable:
         self.shown += [name for name in values if name not in self.shown]
 
     def title(self, number: int) -> str:
-        """Return the swept keys of a job with their values, as one text."""
+        """Return a text with the swept keys of a job and their values, such as ``model.width=4 seed=0``."""
         row = self.rows[number]
         return " ".join(f"{key}={row[key]}" for key in self.swept if row[key])
 
@@ -124,7 +124,7 @@ class SweepTable:
         write_whole(self.path, self._text(self.rows, metrics, header=True))
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        """Append a row to the file, which has a column for every possible metric until `write` replaces it."""
+        """Append a row to the file, with a column for every possible metric. At the end `write` replaces the file."""
         if not self._begun:
             self.path.unlink(missing_ok=True)
         with self.path.open("ab") as file:
@@ -150,14 +150,14 @@ class SweepTable:
     def print_means(self, numbers: Sequence[int] | None = None, heading: str = "") -> None:
         """Print means and standard deviations over seeds.
 
-        If there are not several seeds, this prints only with a `heading`.
+        If no seed is among the swept keys and there is no `heading`, nothing is printed.
 
         Parameters
         ----------
         numbers
             The numbers of the rows to use; None for all rows.
         heading
-            A text that describes the choice of the rows.
+            A text that says which rows are used.
         """
         others = [key for key in self.swept if not is_seed(key)]
         if len(others) == len(self.swept) and not heading:
@@ -177,7 +177,10 @@ class SweepTable:
 
 
 def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:
-    """Return the metrics to show: accuracy of each split (without classes, loss), and with L1 the share of zeros."""
+    """Return the metrics to show by default: the accuracy of each split, or the loss if there are no classes.
+
+    If a regularizer can make weights 0, the share of zeros is shown too.
+    """
     measure = "loss" if any(config.dataset.regression for config in configs) else "accuracy"
     val = any(config.dataset.has_validation for config in configs)
     names = [f"train/{measure}", *([f"val/{measure}"] if val else []), f"test/{measure}"]
@@ -185,7 +188,7 @@ def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:
 
 
 def spread(name: str, values: Sequence[float]) -> str:
-    """Return a text with mean ± sample standard deviation of a metric; only the mean if all values are equal."""
+    """Return mean ± sample standard deviation of a metric, as text. If all values are equal, return only the mean."""
     if not values:
         return ""
     mean = console.shown(name, {name: statistics.fmean(values)})

@@ -21,7 +21,7 @@ from deeprob.sweeps.job import Job, Result, outcome
 from deeprob.tracking import console
 
 OnEnd = Callable[[Job, Mapping[str, Any]], None]
-"""Takes a job that has ended, and its outcome: status, error and metrics."""
+"""A function that takes a job that has ended, and its outcome: status, error and metrics."""
 
 
 class CutShort(DeeprobError):
@@ -31,11 +31,11 @@ class CutShort(DeeprobError):
 
 
 _interrupted: list[Interrupted] = []
-"""The signal that interrupted a job in this worker process of a launcher. The process starts no further job then."""
+"""In a process of a launcher: the signal that interrupted a job. After it, the process starts no further job."""
 
 
 def searches(sweeper: DictConfig) -> bool:
-    """Return whether a sweeper searches for the best values: its config has a direction."""
+    """Return whether a sweeper searches for the best values. If so, its config has the key ``direction``."""
     return "direction" in sweeper
 
 
@@ -58,13 +58,13 @@ class SweepTask:
     on_end
         A function that takes a job and its outcome, and is called when this job has ended.
     plan
-        The part of the config that all jobs share, if known. It is used in place of an invalid job's config.
+        The part of the config that all jobs share, if known. If the config of a job is invalid, `plan` replaces it.
     jobs
-        The jobs that were validated before the first one began, by number.
+        The jobs that were validated before the sweep started, by number.
     failed
         The numbers of the jobs that have failed.
     going_on
-        The numbers of the jobs to resume, because the process of an earlier attempt was lost.
+        The numbers of the jobs to resume. They had begun in a process that was killed.
     """
 
     def __init__(self, command: Sequence[str], searching: bool = False) -> None:
@@ -78,7 +78,7 @@ class SweepTask:
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state to send to another process, without `jobs`, because that process composes its own job."""
+        """Return the state to send to another process, without `jobs`. That process composes its own job."""
         return {**self.__dict__, "jobs": {}}
 
     def __call__(self, config: DictConfig) -> Result:
@@ -87,8 +87,8 @@ class SweepTask:
         Raises
         ------
         DeeprobError
-            If the job fails. First a line with the error is printed. Unexpected errors are raised too, after
-            their trace is printed.
+            If the job fails. First a line with the error is printed. Unexpected errors of other types are raised too.
+            Before that, their trace is printed.
         """
         hydra = HydraConfig.get()
         words, folder = list(hydra.overrides.task), Path(hydra.runtime.output_dir)
@@ -122,21 +122,24 @@ class SweepTask:
         return result
 
     def refuse(self, number: int, words: Sequence[str], folder: Path, error: BaseException) -> None:
-        """End a job with an invalid config as failed, if the jobs are not validated beforehand."""
+        """Mark a job as failed because its config is invalid. This is used if jobs are not validated beforehand."""
         if self.plan is None:
             self._fail(number, error)
         else:
             self.end(Job(number, list(words), self.plan, folder), error)
 
     def check(self, config: TrainConfig) -> None:
-        """Raise `Skipped` if no further job may start, after a signal or (with ``fail_fast``) after a failed job."""
+        """Raise `Skipped` if no further job may start.
+
+        This is so after a signal and, with ``sweep.fail_fast=true``, after a failed job.
+        """
         if _interrupted:
             raise Skipped(str(_interrupted[0]))
         if self.failed and config.sweep.fail_fast:
             raise Skipped(f"job {self.failed[0]} failed, and sweep.fail_fast=true")
 
     def end(self, job: Job, ending: Mapping[str, Any] | BaseException) -> None:
-        """End a job with its summary or error. If it is an error, print it. Then call `on_end`."""
+        """End a job. `ending` is its summary or its error. An error is printed. Then `on_end` is called."""
         if isinstance(ending, Exception | SystemExit) and not isinstance(ending, Skipped):
             self._fail(job.number, ending)
         try:

@@ -1,4 +1,4 @@
-"""Tuning within a sweep: for a fair comparison, each candidate uses its best values of the tuned keys."""
+"""Tuning within a sweep, for a fair comparison: each optimizer, say, is compared with its own best learning rate."""
 
 import math
 import statistics
@@ -17,12 +17,12 @@ class Choice(NamedTuple):
     kept
         The numbers of the jobs with the best values.
     excused
-        The numbers of the jobs that diverged although another value of their candidate ended well. Their tuned values,
-        such as the learning rate, were too large. Tuning is meant to find this out, so these jobs do not count as
-        failed.
+        The numbers of jobs that diverged, if their candidate has other jobs that ended well. A tuned value of these
+        jobs, such as the learning rate, was too large. To find this out is a purpose of tuning, so these jobs do not
+        count as failed.
     remarks
-        One line for each best value that is the smallest or the largest of several tried values. A better value may
-        lie beyond it.
+        One line for each best value that is the smallest or the largest of the values that were tried. A better value
+        may lie beyond it.
     """
 
     kept: list[int]
@@ -32,24 +32,24 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Tuning:
-    """The keys to tune, and the metric to tune by.
+    """The keys to tune, and the metric that decides which values are best.
 
     Attributes
     ----------
     keys
         The tuned keys. Jobs that differ only in these keys and in seeds belong to the same candidate.
     metric
-        The values with the best mean of this metric over seeds are chosen: the highest if it is an accuracy, else the
-        lowest.
+        The mean of this metric over seeds decides which values are best. A high accuracy is good. For all other
+        metrics, a low value is good.
     """
 
     keys: Sequence[str]
     metric: str
 
     def best(self, rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> Choice:
-        """Choose the rows of a sweep's table to keep: for each candidate, the rows with its best values.
+        """Choose, for each candidate, the rows of a sweep's table with the best values of the tuned keys.
 
-        A value can be the best only if every job with it ended well.
+        Only values whose jobs all ended well are considered.
         """
         candidates: dict[tuple[str, ...], dict[tuple[str, ...], list[int]]] = {}
         for number, row in enumerate(rows):
@@ -79,7 +79,7 @@ class Tuning:
         return -mean if self.metric.endswith("accuracy") else mean
 
     def remarks(self, candidate: str, chosen: Sequence[str], tried: Sequence[Sequence[str]]) -> Iterator[str]:
-        """Yield a remark for each best value of a candidate that is the smallest or the largest of the tried values."""
+        """Yield a remark for each best value that is the smallest or the largest of the values that were tried."""
         for place, key in enumerate(self.keys):
             numbers = sorted({float(value[place]) for value in tried if _is_number(value[place])})
             if len(numbers) > 1 and (best := float(chosen[place])) in (numbers[0], numbers[-1]):

@@ -52,7 +52,7 @@ def validate(context: HydraContext, sweep: DictConfig, number: int, words: Seque
             raise explain(error, words) from error
         check_types(config, words)
         with open_dict(config):
-            config.pop("hydra")  # this config has no other user; a copy without hydra takes a fifth of the time
+            config.pop("hydra")  # without this large part, the config is copied five times as fast
         plan = load(TrainConfig, config)
         check_names(plan.trainer.figures)
         return Job(number, list(words), plan, Path(subdirectory))
