@@ -1,4 +1,4 @@
-"""The launcher of stacks, in the package where Hydra looks for launchers; `deeprob.sweeps.stacks` does the work."""
+"""The launcher that trains jobs in stacks. Hydra finds it in this package. `deeprob.sweeps.stacks` does the work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from hydra.core.utils import JobReturn
 
 
 class VectorizedLauncher(BasicLauncher):
-    """Trains jobs of one structure as stacks, and the other jobs one by one.
+    """Trains jobs with the same structure together, as stacks, and the other jobs one by one.
 
     Parameters
     ----------
     max_stack
-        The largest number of runs in a stack. With ``auto``, stacks are as large as memory and speed allow, and jobs
-        train one by one if a stack would not be faster.
+        The largest number of runs in a stack. With ``auto``, a stack is as large as memory allows, and jobs train one
+        by one if a stack would not be faster.
     compile
         Whether to compile the updates. With ``auto``, they are compiled if this probably saves time.
     """
@@ -32,7 +32,7 @@ class VectorizedLauncher(BasicLauncher):
         return launch(self, job_overrides, initial_job_idx)
 
     def alone(self, words: Sequence[str], number: int) -> JobReturn:
-        """Run one job as Hydra does."""
+        """Run one job as Hydra's basic launcher does, without a stack."""
         result: JobReturn = super().launch([list(words)], number)[0]
         return result
 

@@ -1,4 +1,4 @@
-"""The sweeper, in the package where Hydra looks for sweepers; `deeprob.sweeps` does the work."""
+"""The sweeper. Hydra finds it in this package. `deeprob.sweeps` does the work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ class DeeprobSweeper(BasicSweeper):
     """Runs every combination of the given values, and validates all jobs before the first one starts."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep the function that runs a job; Hydra calls this before `sweep`."""
+        """Store the function that runs a job. Hydra calls this method before `sweep`."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.task = task_function
 
     def sweep(self, arguments: list[str]) -> Sequence[Any]:
-        """Run the sweep of some overrides, and return the results of the jobs that ended well."""
+        """Run a sweep over the overrides in `arguments`, and return the results of the jobs that ended well."""
         from deeprob.sweeps import sweep
 
         return sweep(self, self.task, arguments)

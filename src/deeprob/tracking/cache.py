@@ -1,4 +1,4 @@
-"""A disk cache of tensors that take long to compute. Every file has hashes. Files that were read last stay longest."""
+"""A disk cache of tensors that take long to compute. If it is full, the files that were not read lately are removed."""
 
 import errno
 import functools
@@ -21,7 +21,7 @@ from torch import Tensor
 from deeprob.tracking.console import note
 
 LIMIT = 8 * 2**30
-"""The most bytes in the folder of a cache."""
+"""The largest size of all files of a cache together, in bytes."""
 
 _MAGIC = b"deeprob tensors\n"
 _SEAL = 16  # length of a hash in bytes
@@ -31,7 +31,7 @@ _BLOCK = 2**24  # bytes that one thread hashes at a time
 
 
 def user_cache() -> Path:
-    """Return the user's cache folder; for a user without a home directory, a path that cannot be written."""
+    """Return the user's cache folder. If the user has no home directory, return a path that cannot be written."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deeprob"
     except RuntimeError:  # HOME is not set and the system does not know the user, as in containers
@@ -50,23 +50,29 @@ def fingerprint(tensor: Tensor) -> str:
 
 
 class Damaged(Exception):
-    """A file is not the one that `Cache.put` wrote under this name: it was cut, changed, or replaced."""
+    """A file of the cache is not as `Cache.put` wrote it. It was cut, changed, or replaced."""
 
 
 class Cache:
     """A folder with one file per key; each file holds named tensors.
 
-    A file consists of a line that names the kind of file, the header's seal and length, the header, and the tensors'
-    bytes. The header is JSON. It has the file's key and, for each tensor's name, its dtype, shape, position and seal. A
-    seal is a hash. Every read of a file checks all seals of the file. Files are replaced or removed, but never changed,
-    so several processes may use one folder at once.
+    A file has these parts, where a seal is a hash:
+
+    - a line that names the kind of file
+    - the seal and the length of the header
+    - the header, as JSON: the key of the file and, for each named tensor, its dtype, shape, position and seal
+    - the bytes of the tensors
+
+    Every read of a file checks all its seals. Files are replaced or removed, but never changed. So several processes
+    may use one folder at the same time.
 
     Parameters
     ----------
     folder
         The folder; it is made when the first file is written.
     limit
-        The largest total size of all files, in bytes. The least recently read files are removed first.
+        The largest total size of all files, in bytes. If they become larger, files are removed, and those that were
+        read last are removed last.
     """
 
     def __init__(self, folder: Path, limit: int = LIMIT) -> None:
@@ -74,7 +80,7 @@ class Cache:
         self.limit = limit
 
     def path(self, key: str) -> Path:
-        """Return the path of a key's file. A key must be a plain word, such as a hexadecimal number."""
+        """Return the path of the file for a key. A key must be a plain word, such as a hexadecimal number."""
         return self.folder / f"{key}.tensors"
 
     def get(self, key: str) -> dict[str, Tensor] | None:
@@ -85,7 +91,7 @@ class Cache:
         Raises
         ------
         Damaged
-            If the file is not what `put` wrote.
+            If the file is not as `put` wrote it.
         """
         path = self.path(key)
         try:
@@ -97,7 +103,7 @@ class Cache:
         except (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, struct.error) as error:
             raise Damaged(f"{path}: damaged, or not a file of deeprob") from error
         with suppress(OSError):
-            os.utime(path)  # the time of the last read: this file is now removed last
+            os.utime(path)  # sets the time of the last read, so that this file is removed last
         return tensors
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
@@ -154,7 +160,7 @@ class Cache:
 
 @contextmanager
 def _unfinished(folder: Path) -> Iterator[tuple[IO[bytes], Path]]:
-    """Open a new temporary file and lock it, to show that it is in use.
+    """Open a new temporary file and lock it. The lock shows other processes that the file is in use.
 
     The system releases the lock when the process ends, also if it is killed.
     """
@@ -176,7 +182,7 @@ def _unfinished(folder: Path) -> Iterator[tuple[IO[bytes], Path]]:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove a temporary file without a lock: the process that wrote it was killed."""
+    """Remove a temporary file if no process has locked it. The process that wrote it was killed."""
     with suppress(OSError):
         with path.open("r+b") as file:
             abandoned = lock_descriptor(file.fileno(), blocking=False)
@@ -217,7 +223,11 @@ def _bytes(tensor: Tensor) -> memoryview:
 
 
 def _seal(content: memoryview) -> bytes:
-    """Return a hash of bytes. Several blocks are hashed on all cores, and the hash of their hashes is returned."""
+    """Return a hash of bytes.
+
+    If there are many bytes, they are split into blocks. The blocks are hashed on all cores, and the result is the hash
+    of the blocks' hashes.
+    """
     blocks = [content[start : start + _BLOCK] for start in range(0, len(content), _BLOCK)]
 
     def one(block: memoryview) -> bytes:

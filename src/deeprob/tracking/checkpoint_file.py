@@ -19,7 +19,7 @@ from deeprob.tracking.files import write_whole
 
 
 def save(content: dict[str, Any], path: Path) -> None:
-    """Write tensors and plain values; an existing file becomes the previous generation, ``NAME.prev.pt``."""
+    """Write a checkpoint of tensors and plain values. An earlier file is kept as the previous one, ``NAME.prev.pt``."""
     buffer = io.BytesIO()  # torch.save to a file hides the reason of a write error
     torch.save(content, buffer)
     write_whole(path, seal(buffer.getvalue()), previous(path))
@@ -36,7 +36,7 @@ def copied(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def previous(path: Path) -> Path:
-    """Return the path of the previous generation: ``last.prev.pt`` for ``last.pt``."""
+    """Return the path of the previous generation, that is, of the checkpoint before: ``last.pt`` → ``last.prev.pt``."""
     return path.with_suffix(f".prev{path.suffix}")
 
 
@@ -45,9 +45,10 @@ _SEAL_LENGTH = len(_SEAL) + hashlib.sha256().digest_size * 2
 
 
 def seal(archive: bytes) -> bytes:
-    """Return the ZIP archive that torch.save wrote, with its checksum as the archive's comment.
+    """Return the archive that torch.save wrote, with its checksum added as a comment.
 
-    The comment is the end of the archive. The two bytes before it are its length. torch.load ignores the comment.
+    The archive is a ZIP file, which ends with a comment. The two bytes before the comment are the comment's length.
+    torch.load ignores the comment.
     """
     comment = _SEAL + hashlib.sha256(archive).hexdigest().encode()
     return archive[:-2] + len(comment).to_bytes(2, "little") + comment
@@ -105,15 +106,15 @@ _NAMES = {
 
 
 def inspect(archive: bytes) -> None:
-    """Refuse an archive that `save` cannot have written, before torch.load spends time or memory on it.
+    """Check that `save` can have written an archive.
 
-    torch.load runs no code from a file, but it lets the file call some functions with any arguments. This check allows
-    only the functions that make plain tensors.
+    torch.load runs no code from a file, but it lets the file call some functions with any arguments. A file could make
+    torch.load need much time or memory. This check allows only the functions that make plain tensors.
 
     Raises
     ------
     ValueError, RuntimeError
-        If the archive is refused. The message gives the reason.
+        If `save` cannot have written the archive. The message gives the reason.
     """
     # torch.load uses the same reader, so both read the same content
     reader = torch._C.PyTorchFileReader(io.BytesIO(archive))
@@ -133,7 +134,7 @@ def inspect(archive: bytes) -> None:
 
 
 def size_when_read(reader: Any, archive: bytes) -> int:
-    """Return the size of all records of an archive once they are unpacked, in bytes."""
+    """Return the total size of all unpacked records of an archive, in bytes."""
     if hasattr(reader, "get_record_size"):
         return sum(map(reader.get_record_size, reader.get_all_records()))
     try:  # the reader of torch 2.11 does not return sizes
@@ -151,7 +152,9 @@ def generations(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def load_newest(path: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint. If the file is damaged or missing, return the previous one and print a note.
+    """Return the content of the newest readable generation of a checkpoint.
+
+    If this is the previous generation, because the newest file is damaged or missing, print a note.
 
     Raises
     ------
@@ -172,9 +175,10 @@ def load_newest(path: Path) -> dict[str, Any]:
 
 
 def alike(value: Any, example: Any) -> bool:
-    """Return whether a value has the structure, types and shapes of an example, and has no negative integers.
+    """Return whether a value has the same structure, types and shapes as an example.
 
-    A number may replace a 0-d tensor, because some optimizers store numbers.
+    A number may replace a 0-d tensor, because some optimizers store numbers. An integer in the structure must be from 0
+    to 2⁶³ − 1.
     """
     if isinstance(example, Tensor):
         if isinstance(value, Tensor):
@@ -189,7 +193,7 @@ def alike(value: Any, example: Any) -> bool:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Return whether two values are equal; tensors inside the values are compared number by number."""
+    """Return whether two values are equal. Tensors inside the values are equal if all their numbers are equal."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return torch.equal(one.cpu(), other.cpu())
     if isinstance(one, dict) and isinstance(other, dict):

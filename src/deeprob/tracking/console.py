@@ -19,7 +19,7 @@ from deeprob.tracking.streams import PIPE_CLOSED
 T = TypeVar("T")
 
 _LINE_EVERY = 2.0  # seconds between plain lines
-_NARROWEST = 12  # least width of a column with borders, in letters; rich does not print a table that does not fit
+_NARROWEST = 12  # smallest width of a column with its borders, in letters; rich prints no table that does not fit
 
 
 def note(line: str) -> None:
@@ -38,7 +38,7 @@ class Console(rich.console.Console):
 
 
 class _Rate(ProgressColumn):
-    """A column with the units per second."""
+    """A column of the progress bar with the number of units per second."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class _Rate(ProgressColumn):
 
 
 class _Left(ProgressColumn):
-    """A column with the remaining time; at the end, with the total time."""
+    """A column of the progress bar with the remaining time. At the end, it shows the total time."""
 
     max_refresh = 0.5  # seconds between two updates, so that the last digits can be read
 
@@ -60,14 +60,14 @@ class _Left(ProgressColumn):
 
 
 class Bar:
-    """A progress bar, or a plain line every two seconds when standard output is no terminal.
+    """A progress bar. If standard output is not a terminal, a plain line is printed every two seconds instead.
 
     Parameters
     ----------
     total
         The total number of units.
     what
-        The words before the bar.
+        The text before the bar.
     unit
         The name of the units, in the plural.
     done
@@ -75,7 +75,7 @@ class Bar:
     visible
         If False, nothing is shown.
     lines
-        If False, nothing is shown when standard output is no terminal.
+        If False, nothing is shown if standard output is not a terminal.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ def track(counts: Iterable[int], total: int, what: str) -> Iterator[int]:
 
 
 def _clock(seconds: float) -> str:
-    """Return hours, minutes and seconds: 00:01:30, 135:00:00."""
+    """Return a time as hours, minutes and seconds, such as 00:01:30 or 135:00:00."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest:02}"
 
@@ -159,9 +159,9 @@ def progress_remark(metrics: Mapping[str, float]) -> str:
 
 
 def print_rows(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
-    """Print a table with text aligned left and numbers aligned right; rich's markup is off.
+    """Print a table. The first column is aligned left, and the other columns are aligned right.
 
-    On a narrow terminal the columns stay wide enough to read.
+    On a narrow terminal the columns stay wide enough to read. Markup such as ``[bold]`` is printed unchanged.
     """
     view = Table(header_style="bold")
     for position, name in enumerate(header):
@@ -174,7 +174,7 @@ def print_rows(rows: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
 
 
 class LiveTable:
-    """A table that prints each row at once, on one line of any length.
+    """A table that prints each row as soon as the row is known. A row is one line, which is never wrapped.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class LiveTable:
         self.row(header, style="bold")
 
     def row(self, cells: Sequence[str], style: str = "") -> None:
-        """Print a row. A row with fewer cells than columns may end with a long remark."""
+        """Print a row. If it has fewer cells than the table has columns, the last cell may be a long remark."""
         aligned = [
             f"{cell:{'<' if column < self._texts else '>'}{width}}"
             for column, (cell, width) in enumerate(zip(cells, self._widths, strict=False))
@@ -212,7 +212,7 @@ def split_table(metrics: Mapping[str, float]) -> None:
 
 
 def shown(name: str, metrics: Mapping[str, float]) -> str:
-    """Return a metric as text, with shares in percent and counts as whole numbers; empty if the metric is missing."""
+    """Return a metric as text: a share in percent, a count as a whole number. Missing metrics give an empty text."""
     if name not in metrics:
         return ""
     value = metrics[name]
@@ -236,7 +236,7 @@ def print_run(directory: Path, figures: Path | None = None) -> None:
 
 
 def near(path: Path) -> str:
-    """Return a path relative to the current folder, if the path is inside it."""
+    """Return a path as text. If it is inside the current folder, it is given relative to this folder."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) and path != here else str(path)
 

@@ -7,7 +7,7 @@ import torch
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device for ``auto``, ``cpu`` or ``cuda``; ``auto`` is CUDA if it is available, else the CPU."""
+    """Return the device for ``auto``, ``cpu`` or ``cuda``. ``auto`` means CUDA if it is available, else the CPU."""
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 

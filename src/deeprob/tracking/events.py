@@ -1,4 +1,4 @@
-"""TensorBoard's event file, written directly: one file per run, several values per event."""
+"""Write TensorBoard's event file without TensorBoard's own writer. Each run has one file."""
 
 import os
 import socket
@@ -32,22 +32,24 @@ CHARTS = {
     "L(W) = data loss + regularization": ["train/loss", "train/data_loss", "train/regularization"],
     "optimization": ["optim/grad_norm", "params/norm"],
 }
-"""The custom scalars tab: charts that show several curves of a run together."""
+"""The charts of the custom scalars tab. Each chart shows several curves of a run together."""
 
 FIRST = {f"{split}/{name}": f"curves/{name}/{split}" for name in ("accuracy", "loss") for split in ("train", "val")}
-"""Curves that are written a second time under other tags, so that TensorBoard shows them first.
+"""Curves that are written twice. The second tag makes TensorBoard show them first.
 
-Its time series tab sorts groups of tags by name and opens the first two. Without these tags it would open figures and
-learning rates.
+TensorBoard's time series tab sorts the groups of tags by name, and opens only the first two groups. Without the second
+tags, these groups would be figures and learning rates.
 """
 
 BEST = [f"{split}/{measure}" for split in ("train", "val", "test") for measure in ("accuracy", "loss")]
-"""Metrics of the best checkpoint, which are written under ``curves-best/`` when a run has ended well.
+"""Metrics of the best checkpoint. When a run has ended well, they are written with tags that begin ``curves-best/``.
 
-The HParams tab has one column per tag, in alphabetical order, and shows the first five. Without these tags it would
-show norms and learning rates. This tab sorts ``-`` before ``/``, so these columns come first; the time series tab sorts
-the other way, and opens the curves. An experiment's summary could set the order of columns, but TensorBoard takes the
-summary of one run for all runs, and then no longer finds out by itself which keys exist and in which the runs differ.
+The HParams tab has one column per tag, in alphabetical order, and shows only the first five. Without these tags, it
+would show norms and learning rates. This tab sorts ``-`` before ``/``, so ``curves-best/`` comes before ``curves/``.
+The time series tab sorts ``/`` before ``-``, so the curves still come first there.
+
+An experiment summary could set the order of the columns. But TensorBoard uses the summary of one run for all runs. Then
+it no longer finds the keys of the other runs, and the keys in which runs differ.
 """
 
 
@@ -59,8 +61,8 @@ class EventFile:
     directory
         The run directory.
     length
-        If not 0, the newest event file in the directory is shortened to this number of bytes and continued. If 0, a new
-        file is started.
+        If 0, a new file is started. Otherwise the newest event file in the directory is shortened to this number of
+        bytes, and further events are appended to it.
     """
 
     def __init__(self, directory: Path, length: int = 0) -> None:
@@ -84,13 +86,13 @@ class EventFile:
         self._waiting += tfrecord(event.SerializeToString())
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Write one point of each curve: for each tag in `values`, the value at `step`."""
+        """Write one point of each curve. `values` has the tag of each curve and its value at `step`."""
         values = {**values, **{FIRST[tag]: value for tag, value in values.items() if tag in FIRST}}
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
     def layout(self, without: Collection[str] = ()) -> None:
-        """Write the charts of the custom scalars tab, each with several curves; leave out the charts in `without`."""
+        """Write the charts of the custom scalars tab, except for the charts whose titles are in `without`."""
         charts = [
             Chart(title=title, multiline=MultilineChartContent(tag=tags))
             for title, tags in CHARTS.items()
@@ -107,7 +109,7 @@ class EventFile:
         self._tensor(tag, np.array([markdown.encode()], object), about)
 
     def image(self, tag: str, png: bytes, step: int) -> None:
-        """Write a picture, as the bytes of a PNG file, for the images tab."""
+        """Write a picture for the images tab. `png` is the content of a PNG file."""
         width, height = (str(int.from_bytes(png[place : place + 4], "big")).encode() for place in (16, 20))  # IHDR
         about = image_metadata.create_summary_metadata(None, None)
         self._tensor(tag, np.array([width, height, png], object), about, step)
@@ -147,7 +149,7 @@ class EventFile:
         self.scalars({f"curves-best/{name}": metrics[name] for name in BEST if name in metrics}, step)
 
     def finished(self, completed: bool) -> None:
-        """Write how the run ended, for the HParams tab."""
+        """Write whether the run was completed or failed, for the HParams tab."""
         status = Status.STATUS_SUCCESS if completed else Status.STATUS_FAILURE
         end = SessionEndInfo(status=status, end_time_secs=time.time())
         self._session(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
@@ -158,7 +160,7 @@ class EventFile:
         self._write(Event(wall_time=time.time(), summary=Summary(value=[value])))
 
     def flush(self) -> None:
-        """Append the waiting events to the file, and close it, because a stack has thousands of event files."""
+        """Append the waiting events to the file. It is closed again, because a stack has thousands of event files."""
         if self._waiting and self._path.exists():  # a failed start may have removed the file
             with self._path.open("ab") as file:
                 file.write(self._waiting)
@@ -173,9 +175,10 @@ class EventFile:
 
 
 def tfrecord(event: bytes) -> bytes:
-    """Return an event in TensorBoard's file format: its length and the event, each followed by a masked CRC-32C.
+    """Return an event in TensorBoard's file format.
 
-    TensorBoard's own writer does the same, but computes checksums in Python, which takes most of its time.
+    The format is: the length, a checksum of the length, the event, a checksum of the event. A checksum is a masked
+    CRC-32C. TensorBoard's own writer computes checksums in Python, which takes most of its time.
     """
     length = struct.pack("<Q", len(event))
     return length + _checksum(length) + event + _checksum(event)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes, previous: Path | None = None) -> None:
-    """Write a temporary file, sync it, and rename it to `path`.
+    """Write a temporary file, sync it to the disk, and rename it to `path`.
 
-    At every moment, `path` is either the old file or the new one. If `previous` is given, the old file is kept under
-    this name.
+    At every moment, `path` is either the old file or the complete new file. If `previous` is given, the old file is
+    kept under this name.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def read_text(path: Path, newline: str | None = None) -> str:
     Raises
     ------
     OSError
-        If the file cannot be read, or is a pipe or a device. Reading from these might never end.
+        If the file cannot be read, or if it is a pipe or a device. Reading from a pipe or a device might never end.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(errno.EINVAL, "a pipe or a device", str(path))
@@ -51,9 +51,10 @@ def read_text(path: Path, newline: str | None = None) -> str:
 
 
 def also(path: Path, other: Path) -> None:
-    """Give a file a second name, which replaces any file of that name.
+    """Give the file `path` a second name `other`. If there is a file with this name already, it is replaced.
 
-    Both names belong to the same file, so this file must only be replaced and never be changed in place.
+    Both names belong to the same file. So the content of this file must never be changed. To write new content, replace
+    the file.
     """
     temporary = other.with_name(f"{other.name}.tmp")
     temporary.unlink(missing_ok=True)
@@ -67,12 +68,12 @@ def also(path: Path, other: Path) -> None:
 
 _waiting: ContextVar[set[Path] | None] = ContextVar("waiting", default=None)
 _AT_ONCE = 16
-"""The number of files synced at the same time. The disk writes its journal once for all of these."""
+"""The number of files that are synced at the same time. The disk then writes its journal once for all of them."""
 
 
 @contextmanager
 def synced_together(failed: Callable[[OSError], None] | None = None) -> Iterator[None]:
-    """Sync all files written inside this context together at the end. This is faster if there are hundreds of files.
+    """Sync all files that are written inside this context at its end. For hundreds of files, this is faster.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ def sync(descriptor: int, path: Path) -> None:
     descriptor
         The descriptor of the file.
     path
-        The final name of the file, which may still have a temporary name.
+        The final name of the file. At the moment the file may still have a temporary name.
     """
     waiting = _waiting.get()
     if waiting is None:
@@ -130,7 +131,7 @@ def sync(descriptor: int, path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync the names in a folder to the disk, at once or at the end of `synced_together`."""
+    """Sync the list of names in a folder to the disk, at once or at the end of `synced_together`."""
     waiting = _waiting.get()
     if waiting is None:
         _sync_path(folder)
@@ -139,7 +140,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _sync_path(path: Path) -> None:
-    """Sync a file, or the names in a folder, to the disk; ignore a file or folder that has been removed."""
+    """Sync a file or a folder to the disk. If it has been removed, do nothing."""
     if os.name == "nt" and path.is_dir():  # Windows syncs no folders
         return
     try:
@@ -155,9 +156,10 @@ def _sync_path(path: Path) -> None:
 
 
 def open_files() -> int:
-    """Return the number of files that this process may keep open, less a reserve for files that it opens briefly.
+    """Return the number of files that this process may keep open for a long time.
 
-    The process's limit is raised first, as far as the system allows and up to `_ENOUGH`.
+    First, the limit of the process is raised to `_ENOUGH`, or as far as the system allows. The result is this limit
+    minus `_SPARE`, because some files are opened for a short time.
     """
     try:
         import resource

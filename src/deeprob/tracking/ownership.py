@@ -1,4 +1,4 @@
-"""Ownership of a directory: only one process at a time owns a directory, and this process writes its name there."""
+"""Ownership of a directory: only one process at a time can own it. The owner writes its process number there."""
 
 import os
 import re
@@ -14,14 +14,14 @@ from filelock import FileLock, Timeout
 from deeprob.errors import UserError
 
 LOCK, OWNER = ".lock", ".owner"
-"""The file that is locked, and the file that names the owner, because a locked file cannot be read on Windows."""
+"""The names of two files: one is locked, the other names the owner. On Windows a locked file cannot be read."""
 ATTEMPTS = 100
 
 
 class Ownership:
     """The ownership of a directory inside a ``with`` block.
 
-    The system releases the lock when the process ends, also if it is killed.
+    The owner locks a file. The system releases the lock when the process ends, also if it is killed.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ class Ownership:
         self.give_up()
 
     def take(self) -> None:
-        """Take the ownership of the directory, and write this process's name there.
+        """Take the ownership of the directory, and write the number of this process and the machine's name there.
 
         Raises
         ------
         UserError
-            If another process owns it. The message names that process.
+            If another process owns the directory. The message names that process.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         for attempt in range(ATTEMPTS):

@@ -39,9 +39,9 @@ def _versions() -> dict[str, str]:
 
 @functools.cache
 def _git() -> dict[str, Any]:
-    """Return the git commit of this code, and whether files differ from it.
+    """Return the git commit of this code, and whether files have changed since the commit.
 
-    Both values are None for an installed package.
+    Both values are None if the code is not in a git repository, as for an installed package.
     """
 
     def git(*words: str) -> str | None:

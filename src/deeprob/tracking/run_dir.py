@@ -1,4 +1,4 @@
-"""The directory of a run: its owner, the names of its files, and the content of the small files."""
+"""The directory of a run: its owner, the names of its files, and functions that read and write the small files."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ ROWS_EVERY = 2.0
 
 @contextmanager
 def named_errors(path: Path) -> Iterator[None]:
-    """Add the path of the run's directory to errors without a file name, such as the error of a full disk."""
+    """Add the path of the run's directory to an `OSError` that names no file, such as the error of a full disk."""
     try:
         yield
     except OSError as error:
@@ -48,7 +48,7 @@ def named_errors(path: Path) -> Iterator[None]:
 
 
 class RunDirectory:
-    """The files of a run. Only one process at a time may write them; a ``with`` block takes the ownership.
+    """The files of a run. A ``with`` block takes the ownership, because only one process at a time may write them.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class RunDirectory:
     Raises
     ------
     UserError
-        If, at the start of the block, another process owns the directory. If the directory holds files of a run and
+        At the start of the block, if another process owns the directory, or if the directory holds files of a run and
         `resume` is False.
     """
 
@@ -102,7 +102,7 @@ class RunDirectory:
         write_whole(self.path / f"{name}.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Return the content that `write_json` wrote; an empty dictionary if the file is missing or damaged."""
+        """Return the content that `write_json` wrote. If the file is missing or damaged, return an empty dictionary."""
         try:
             content = json.loads(read_text(self.path / f"{name}.json"))
         except (OSError, ValueError):
@@ -110,18 +110,18 @@ class RunDirectory:
         return content if isinstance(content, dict) else {}
 
     def add_provenance(self, content: Mapping[str, Any]) -> None:
-        """Add the provenance of a resumed session to the list ``resumed`` in ``provenance.json``."""
+        """Add the provenance of a resumed run to the list ``resumed`` in ``provenance.json``."""
         earlier = self.read_json("provenance")
         self.write_json("provenance", earlier | {"resumed": [*earlier.get("resumed", []), content]})
 
     def present(self) -> Iterator[Path]:
-        """Yield every existing path with the name of a run's file."""
+        """Yield every existing path that has the name of a file of a run."""
         yield from self._started()
         if (summary := self.path / "summary.json").exists():
             yield summary
 
     def _started(self) -> Iterator[Path]:
-        """Yield the existing paths among those that the start of a run writes."""
+        """Yield the existing paths of files that a run writes when it starts."""
         for pattern in ("config.yaml", "metrics.csv", "provenance.json", "events.out.tfevents.*", "checkpoints/*.pt*"):
             yield from self.path.glob(pattern)
 
@@ -130,7 +130,7 @@ class RunDirectory:
         return any(self.present())
 
     def clear(self, *, all: bool) -> None:
-        """Remove temporary files. With `all`, also remove every file that a start writes, because the start failed."""
+        """Remove temporary files. If `all` is True, also remove the files of a run whose start has failed."""
         leftovers = [*self.path.glob("*.tmp"), *self.checkpoints.glob("*.tmp"), *(self._started() if all else ())]
         for path in leftovers:
             path.unlink(missing_ok=True)
@@ -174,7 +174,7 @@ class RunDirectory:
         return self.metrics_length()
 
     def begin_again(self, length: int) -> None:
-        """Remove ``summary.json``, and shorten ``metrics.csv`` to `length` bytes, its length at an earlier time."""
+        """Remove ``summary.json``, and shorten ``metrics.csv`` to `length` bytes if it is longer."""
         (self.path / "summary.json").unlink(missing_ok=True)
         if self.metrics_length() > length:
             os.truncate(self.metrics, length)

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first signal ends a run after the current update, the second ends the run at once."""
+"""Handle SIGINT and SIGTERM. The first signal ends a run after the current update, the second ends it at once."""
 
 import signal
 import threading
@@ -12,7 +12,7 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasatt
 
 
 class Interruption:
-    """Remembers the first signal inside a ``with`` block. A call of the object returns whether a signal came."""
+    """Stores the number of the first signal inside a ``with`` block. The second signal raises `Interrupted`."""
 
     def __init__(self) -> None:
         self.number: int | None = None

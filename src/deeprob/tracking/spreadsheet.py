@@ -1,15 +1,15 @@
-"""Escape table cells so that spreadsheets compute no formulas, and restore the cells when a table is read."""
+"""Escape the cells of a table, so that a spreadsheet computes no formulas. Restore the cells when a table is read."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
-"""The start of a formula, after any number of apostrophes. An apostrophe before a formula makes it text."""
+"""Matches the start of a formula, with any number of apostrophes before it. An apostrophe makes a formula text."""
 
 
 def escaped(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row with an apostrophe before each text that a spreadsheet would compute. Numbers are not changed."""
+    """Return a row with an apostrophe before each formula: ``=1+2`` becomes ``'=1+2``. Numbers are not changed."""
     return {name: f"'{cell}" if _computed(cell) else cell for name, cell in row.items()}
 
 

@@ -1,4 +1,4 @@
-"""Protect a command when its standard streams are closed, full, or have no reader."""
+"""Protect a command from its standard streams: they may be closed, on a full disk, or without a reader."""
 
 import io
 import os
@@ -8,22 +8,23 @@ from contextlib import AbstractContextManager, contextmanager, redirect_stderr, 
 from typing import Any, TextIO, cast
 
 PIPE_CLOSED = 141
-"""The exit status when the reader of the output has closed it, as for a process that SIGPIPE ends."""
+"""The exit status if the reader of the output has closed the pipe. It is the status of a process ended by SIGPIPE."""
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
     """Protect a command from errors of its standard streams inside this context.
 
-    A character that a stream cannot encode becomes a question mark. A closed stream is replaced by the null device;
-    otherwise a file could get the descriptor of the stream, and C libraries would print warnings into this file. Output
-    that standard error does not accept is lost.
+    - If a stream cannot encode a character, the character becomes a question mark.
+    - If a stream is closed, the null device replaces it. Otherwise the next file that is opened could get the number of
+      the stream, and C libraries would print warnings into this file.
+    - If standard error accepts no output, the output is lost.
 
     Raises
     ------
     OSError
-        If standard output accepts no more. The error names standard output, so that no file of a run is blamed. It is a
-        `BrokenPipeError` if the reader has closed the pipe.
+        If standard output accepts no output. The error names standard output, so that nobody looks for a fault in the
+        files of a run. If the reader has closed the pipe, the error is a `BrokenPipeError`.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -42,7 +43,7 @@ def guarded() -> Iterator[None]:
 
 
 class _Stream:
-    """A stream that writes inside a context. Its other methods are those of the wrapped stream."""
+    """A wrapper of a stream. It writes and flushes the stream inside a context that handles errors."""
 
     def __init__(self, below: TextIO, context: Callable[[], AbstractContextManager[Any]]) -> None:
         self._below, self._context = below, context
@@ -69,9 +70,9 @@ def _named() -> Iterator[None]:
 
 
 def _settle(stream: TextIO) -> None:
-    """Flush a stream; if this fails, redirect the stream to the null device.
+    """Flush a stream. If this fails, redirect the stream to the null device.
 
-    Otherwise Python would flush the stream again at exit, fail, and exit with status 120.
+    Without this, Python would flush the stream again at its end, fail again, and exit with status 120.
     """
     try:
         stream.flush()
