@@ -1,4 +1,8 @@
-"""The configs of a run and of a sweep, the checks of invalid combinations, and the keys that may change or differ."""
+"""The configs of a run and of a sweep, with the checks of invalid combinations.
+
+Two lists of keys follow: those that may change when a run is resumed, and those in which the runs of a stack may
+differ.
+"""
 
 import dataclasses
 import os
@@ -81,25 +85,25 @@ class SweepConfig:
     fail_fast
         Whether the sweep starts no further job after a job has failed. Example: ``-m seed=0,1 sweep.fail_fast=true``.
     isolate
-        Whether each job runs in its own process. If such a process is killed, for example for its memory, only this
-        job fails. Example: ``-m model.width=64,4096 sweep.isolate=true``.
+        Whether each job runs in its own process. If such a process is killed, for example because it uses too much
+        memory, only this job fails. Example: ``-m model.width=64,4096 sweep.isolate=true``.
     variants
-        The contenders of a sweep. Each contender is a list of overrides, which its jobs use. Contenders may differ in
-        several keys, and each contender may try its own values. Example: ``-m
+        The variants that a sweep compares. Each variant is a text with overrides for its jobs. Variants may differ in
+        several keys, and each variant may try its own values. Example: ``-m
         "sweep.variants=['optimizer=sgd optimizer.lr=0.1,0.3','optimizer=adam']"``.
     tune
         The keys that are tuned. If jobs differ only in these keys and in seeds, the final table, the figure and the
         claims use only the jobs with the best value. Example: ``-m optimizer.lr=1e-3,1e-2 seed=0,1
         sweep.tune=[optimizer.lr]``.
     tune_by
-        The metric that decides which value is best. Its mean over seeds is compared. auto takes the metric that chooses
-        the best checkpoint, or train/loss without a validation split. Example: ``-m optimizer.lr=0.01,0.1
+        The metric that decides which value is best. Its mean over seeds is compared. auto is the metric that chooses
+        the best checkpoint. If there is no validation split, auto is train/loss. Example: ``-m optimizer.lr=0.01,0.1
         sweep.tune=[optimizer.lr] sweep.tune_by=train/accuracy``.
     fuse
-        The key whose values are fused when all jobs have ended. For each seed, the best job of each value is taken.
-        The scores of these jobs are combined with weights. The validation split chooses the best jobs and fits the
-        weights (see `deeprob.assembly.fusion`). The result is a row with the value ``fused`` in tables and claims.
-        Example: ``-m features=raw,polar dataset.val_fraction=0.2 sweep.fuse=features``.
+        The key that decides which jobs are fused when all jobs have ended. For each value of the key, the best job on
+        the validation split is chosen. The scores of these jobs are added with weights, which are fitted on the
+        validation split (see `deeprob.assembly.fusion`). This is done for each seed. The result is a row with the value
+        ``fused`` in tables and claims. Example: ``-m features=raw,polar dataset.val_fraction=0.2 sweep.fuse=features``.
     columns
         The metrics that the tables show. [] shows accuracy, or the loss if there are no classes. Example: ``-m seed=0,1
         sweep.columns=[train/loss,test/accuracy]``.
@@ -133,7 +137,7 @@ class SweepConfig:
 
 
 LONE_EXAMPLE = "batch norm needs two or more examples in a batch"
-"""The reason in the errors for batch norm with a single example."""
+"""The text in error messages that says why batch norm fails with a single example."""
 
 
 @register("", "train")
@@ -144,17 +148,17 @@ class TrainConfig(RunConfig):
     Attributes
     ----------
     resume
-        The directory of a run to resume. ``auto`` resumes the run in the new run's own directory, if a run has
-        started there. Example: ``resume=outputs/spirals-mlp-adamw/2026-01-31_12-00-00``.
+        The directory of a run to resume. With ``auto``, if the directory for the new run holds a run already, this run
+        is resumed. Example: ``resume=outputs/spirals-mlp-adamw/2026-01-31_12-00-00``.
     """
 
     resume: str | None = None
     sweep: SweepConfig = field(default_factory=SweepConfig)
 
     def problems(self) -> Iterator[str]:
-        """Yield the problems of the run, and the problems that prevent only a new training.
+        """Yield the problems of the run, and further problems that matter only for training.
 
-        The problems of the second kind do not matter for a finished run, so `RunConfig` does not check them.
+        `RunConfig` does not check the further problems, because a finished run with such a problem can still be loaded.
         """
         yield from RunConfig.problems(self)
         if self.trainer.patience and not self.dataset.has_validation:
@@ -165,7 +169,7 @@ class TrainConfig(RunConfig):
 
     @property
     def run(self) -> RunConfig:
-        """The config of the run alone."""
+        """The config of the run, without the settings of resumption and sweeps."""
         return RunConfig(**{f.name: getattr(self, f.name) for f in dataclasses.fields(RunConfig)})
 
 

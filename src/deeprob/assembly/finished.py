@@ -41,11 +41,14 @@ class Run:
     directory, config, metrics
         The directory, the config, and the content of ``summary.json``.
     predictor
-        Features and model, loaded from the checkpoint.
-    raw, extracted
-        The raw dataset, or None if it is not loaded yet; its extracted features, or None if they are not computed yet.
+        The features and the model, loaded from the checkpoint.
+    raw
+        The dataset with its raw inputs; None if it is not loaded yet.
+    extracted
+        The dataset with extracted features in place of inputs; None if they are not computed yet.
     seal
-        The `fingerprint` of the inputs that the run was trained on; None if it is not known.
+        A hash of the raw training inputs (see `fingerprint`), by which changes of the dataset are found; None if it is
+        not known.
     """
 
     directory: Path
@@ -58,7 +61,7 @@ class Run:
 
     @property
     def model(self) -> Model:
-        """The model alone; its inputs are the result of `features`."""
+        """The model without the features. Its inputs are the result of the method `features`."""
         return self.predictor.model
 
     @property
@@ -115,10 +118,10 @@ class Run:
 
     @torch.no_grad()
     def features_of(self, split: str, places: Tensor | slice = slice(None)) -> Tensor:
-        """Return the model's inputs (n, …) for a split, or for some of its examples.
+        """Return the model's inputs (n, …) for the examples of a split.
 
-        `places` is a slice or an index (n,). The result is that of `features` of the raw inputs, but extracted features
-        are reused from the run or from the cache.
+        `places` chooses some of the examples by a slice or by their indices (n,). The result is the same as that of
+        `features` for the raw inputs. But features that were extracted before are reused, from the run or the cache.
 
         Raises
         ------
@@ -130,7 +133,7 @@ class Run:
 
     @torch.no_grad()
     def features(self, inputs: Inputs) -> Tensor:
-        """Extract features from raw inputs (N, …) and standardise them; return the result, which is the model's input.
+        """Extract features from raw inputs (N, …), standardise them, and return them. They are the model's inputs.
 
         Raises
         ------
@@ -152,9 +155,10 @@ class Run:
         return self.predictor.scores(self._extract(inputs))
 
     def evaluate(self, split: str = "test") -> dict[str, float]:
-        """Measure a split again: ``loss``, and ``accuracy`` if there are classes.
+        """Return the ``loss`` of a split, and the ``accuracy`` if there are classes.
 
-        For the training split, ``loss`` is L(W), as in ``summary.json`` (see `deeprob.training.metrics.regularized`).
+        For the training split, the loss is L(W), and its two terms are returned too (see
+        `deeprob.training.metrics.regularized`).
 
         Raises
         ------
@@ -206,7 +210,7 @@ class Run:
 
 
 def load_run(directory: str | Path, checkpoint_name: str = "best", device: str = "cpu") -> Run:
-    """Open a run directory.
+    """Return the run in a directory, with the model from one of its checkpoints.
 
     Parameters
     ----------
@@ -257,7 +261,7 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
 
 
 def _summary(path: Path) -> dict[str, Any]:
-    """Return the content of ``summary.json``; empty if there is no such file yet."""
+    """Return the content of ``summary.json``. If there is no such file yet, return an empty dictionary."""
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if not isinstance(content, dict):

@@ -45,7 +45,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table: a run, or a fusion of all runs, with its ``loss`` and ``accuracy``."""
+    """One row of the table: a run or a fusion of all runs, its weight (if any), and its ``loss`` and ``accuracy``."""
 
     name: str
     features: str
@@ -56,20 +56,20 @@ class Row:
 def check_same(
     names: Sequence[str], data: Sequence[Splits], settings: Sequence[Mapping[str, Any]], splits: Sequence[str]
 ) -> None:
-    """Check that runs have the same dataset.
+    """Check that all runs have the same classes and examples.
 
     Parameters
     ----------
     names, data, settings
-        For each run: its directory, its dataset, and the dataset's config by dotted key.
+        The directory of each run, its dataset, and the config of the dataset as a dictionary from dotted key to value.
     splits
         The splits that every run must have, with the same examples.
 
     Raises
     ------
     UserError
-        If a run needs a validation split but has none, or if its classes or examples differ from those of the first
-        run. The message names the run and the keys that differ.
+        If a run needs a validation split but has none, or if a run has other classes or examples than the first run.
+        The message names the run and the keys that differ.
     """
     for name, part, setting in zip(names, data, settings, strict=True):
         if "val" in splits and part.val is None:
@@ -100,14 +100,18 @@ def _named(classes: tuple[str, ...]) -> str:
 def fuse(parts: Sequence[Part], targets: Tensor, held_out: Tensor | None, how: str) -> list[Row]:
     """Measure each run, and the mean of the scores of all runs.
 
-    If `how` is "weights", also measure the weighted sum of the scores with fitted weights.
+    If `how` is "weights", also measure the weighted sum of the scores. `fit_weights` fits the weights w. The rows show
+    the share w/Σw of each run.
 
-    Fusion computes Σₖ wₖ sₖ(x). Predicted numbers are used as sₖ directly. For classes, sₖ are log-probabilities, so
-    the result is a product of experts p(y|x) ∝ Πₖ pₖ(y|x)^wₖ (Hinton, "Products of experts", 1999). A product suits
-    runs with different features: if one run excludes a class, the product excludes the class. The scores of a run with
-    cross-entropy are log pₖ + const already. The scores of a run with another loss have an unknown scale, so they are
-    divided by a `temperature` T, which is fitted on the validation split. `fit_weights` fits the weights, and the rows
-    show their shares w/Σw.
+    Fusion computes Σₖ wₖ sₖ(x), where sₖ are the outputs of run k:
+
+    - If the runs predict numbers, sₖ are these numbers.
+    - If there are classes, sₖ are log-probabilities. Then the result is a product of experts p(y|x) ∝ Πₖ pₖ(y|x)^wₖ
+      (Hinton, "Products of experts", 1999). A product suits runs with different features: if one run excludes a class,
+      the product excludes the class.
+
+    For a run with cross-entropy, the softmax of the scores gives the probabilities. The scores of a run with another
+    loss have an unknown scale. First they are divided by a `temperature` T, which is fitted on the validation split.
 
     Parameters
     ----------
@@ -121,7 +125,8 @@ def fuse(parts: Sequence[Part], targets: Tensor, held_out: Tensor | None, how: s
     Returns
     -------
     list of Row
-        The runs in their order, the mean, and the weighted mean if there is one. The last row is the fusion `how`.
+        The runs in their order, then the mean, then the weighted sum if there is one. So the last row is the fusion
+        that `how` names.
     """
     numbers = targets.is_floating_point()
     outputs = torch.stack([_comparable(part, part.scores, held_out, numbers) for part in parts])
@@ -139,7 +144,7 @@ def fuse(parts: Sequence[Part], targets: Tensor, held_out: Tensor | None, how: s
 
 
 def _comparable(part: Part, scores: Tensor | None, held_out: Tensor | None, numbers: bool) -> Tensor:
-    """Return the log-probabilities (N, C) of a run's scores (N, C).
+    """Return the log-probabilities (N, C) that belong to a run's scores (N, C).
 
     If the scores are predicted `numbers`, return the scores themselves.
     """
@@ -157,9 +162,10 @@ def _comparable(part: Part, scores: Tensor | None, held_out: Tensor | None, numb
 
 
 def mixed(outputs: Tensor, weights: Tensor, numbers: bool) -> Tensor:
-    """Add the outputs (K, N, C) of K runs with weights (K,), and return the sum (N, C).
+    """Return the weighted sum (N, C) of the outputs (K, N, C) of K runs, with weights (K,).
 
-    The outputs are predicted `numbers`, or log-probabilities. The sum of log-probabilities is normalised again.
+    The outputs are predicted `numbers` or log-probabilities. A sum of log-probabilities is normalised: the
+    probabilities of each example have the sum 1.
     """
     pooled = torch.einsum("k,knc->nc", weights, outputs)
     return pooled if numbers else pooled.log_softmax(1)
@@ -204,9 +210,11 @@ def temperature(scores: Tensor, targets: Tensor) -> float:
 def fit_weights(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the weights w (K,), w ≥ 0, for which `mixed` has the smallest loss.
 
-    If runs predict numbers, Σ w = 1. For classes Σ w is free. A larger Σ w makes the product sharper, but does not
-    change the predicted class. The search varies z, with w = exp(z) for classes and w = softmax(z) for numbers. The
-    loss is convex in w. So if w > 0 and the gradient in z is 0 at a point, this point is the minimum.
+    If runs predict numbers, Σ w = 1. If there are classes, Σ w may be any number. A larger Σ w makes the product
+    sharper, but does not change the predicted class.
+
+    The search varies z, where w = exp(z) for classes and w = softmax(z) for numbers. The loss is convex in w. So a
+    point with w > 0 is the minimum if the gradient in z is 0 there.
 
     Parameters
     ----------
@@ -225,7 +233,7 @@ def fit_weights(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _minimum(loss: Callable[[Tensor], Tensor], count: int) -> Tensor:
-    """Return the point (count,) where a smooth function is lowest; L-BFGS searches for this point from 0."""
+    """Return the point (count,) at which a smooth function is lowest. The search by L-BFGS starts at 0."""
     numbers = nn.Parameter(torch.zeros(count, dtype=torch.float64))
     minimize(lambda: loss(numbers), [numbers], 500)
     return numbers.detach()
@@ -250,8 +258,7 @@ def fuse_runs(runs: Sequence[Run], split: str, how: str) -> list[Row]:
     Raises
     ------
     UserError
-        If the datasets of the runs differ, or if weights or temperatures must be fitted and there is no validation
-        split.
+        If the datasets of the runs differ. If there is no validation split, but weights or temperatures must be fitted.
     """
     first, *others = runs
     for place, run in enumerate(others):  # datasets with equal configs are loaded once

@@ -1,4 +1,4 @@
-"""Convert a user's raw inputs to tensors; for invalid inputs, raise an error whose message is one clear line."""
+"""Convert a user's raw inputs to tensors. Invalid inputs raise an error whose message is one clear line."""
 
 from typing import Any
 
@@ -42,9 +42,9 @@ def as_tensor(inputs: Inputs, shape: tuple[int, ...]) -> Tensor:
 
 
 def _from_numpy(inputs: Any) -> Tensor:
-    """Convert inputs to a tensor, without a copy if possible.
+    """Convert a list of tensors, or anything that NumPy converts to an array, to a tensor.
 
-    NumPy converts the inputs, but torch converts a list of tensors.
+    If possible, the inputs are not copied.
     """
     try:
         if isinstance(inputs, list | tuple) and inputs and all(isinstance(one, Tensor) for one in inputs):
@@ -72,7 +72,7 @@ def _right_shape(found: tuple[int, ...], shape: tuple[int, ...]) -> str:
 
 
 def _levels(pictures: Tensor) -> Tensor:
-    """Convert pictures (N, C, H, W) of any integer type to uint8; their numbers must be from 0 to 255."""
+    """Convert pictures (N, C, H, W) of any integer type to uint8. All values must be from 0 to 255."""
     if pictures.dtype == torch.uint8:
         return pictures
     if pictures.is_floating_point() or pictures.dtype == torch.bool:
@@ -101,5 +101,5 @@ def _numbers(rows: Tensor) -> Tensor:
 
 
 def _kind(values: Tensor) -> str:
-    """Return the dtype or the layout of a tensor in words, such as ``float32`` or ``sparse_coo``."""
+    """Return the name of a tensor's dtype, such as ``float32``; for a sparse tensor, its layout: ``sparse_coo``."""
     return str(values.dtype if values.layout == torch.strided else values.layout).removeprefix("torch.")

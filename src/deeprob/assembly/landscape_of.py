@@ -1,4 +1,4 @@
-"""The loss landscape of a finished run: L(W), and the weights of the run at its start and at its end."""
+"""The loss landscape L(W) of a finished run, and the weights of the run at its start and at its end."""
 
 import dataclasses
 
@@ -16,9 +16,10 @@ from deeprob.objective import Objective
 
 
 def landscape_of(run: Run, split: str, examples: int, seed: int, dtype: torch.dtype | None = None) -> Landscape:
-    """Return a run's L(W) over up to `examples` random examples of a split.
+    """Return the loss landscape L(W) of a run, computed on at most `examples` random examples of a split.
 
-    `seed` decides which examples are drawn. `dtype` is the dtype of the landscape; None keeps the dtype of the run.
+    `seed` decides which examples are drawn. `dtype` is the dtype of the landscape. If it is None, the dtype of the run
+    is used.
     """
     raw = run.examples(split)
     order = randomness.permutation(randomness.key(seed, "landscape/examples"), len(raw))[:examples]
@@ -29,9 +30,9 @@ def landscape_of(run: Run, split: str, examples: int, seed: int, dtype: torch.dt
 
 
 def enough(run: Run, points: int, most: int = 1000, operations: float = 4e10) -> int:
-    """Return the number of examples for which `points` losses take about one second.
+    """Return a number of examples with which the loss at `points` points takes about one second.
 
-    The number is at most `most`, but never less than 32.
+    The number is at least 32, and at most `most`. `operations` is the number of floating-point operations per second.
     """
     later = sum(layer.weight.numel() for layer in run.model.linear_layers[1:])
     widest = max(layer.out_features for layer in run.model.linear_layers)
@@ -39,22 +40,22 @@ def enough(run: Run, points: int, most: int = 1000, operations: float = 4e10) ->
 
 
 def start_of(run: Run) -> dict[str, Tensor]:
-    """Draw the initial weights of a run again from its seed, and return them."""
+    """Return the initial weights of a run. They are computed again from its seed."""
     model = initial_model(run.config, run.predictor.features.output_count, run.predictor.outputs)
     like = next(run.model.parameters())
     return {name: tensor.detach().to(like) for name, tensor in model.named_parameters()}
 
 
 def weights_of(run: Run, like: Point) -> dict[str, Tensor]:
-    """Return a run's weights with the device and dtype of the point `like`."""
+    """Return the weights of a run. They get the device and the dtype of the weights `like`."""
     return {name: tensor.detach().to(like[name]) for name, tensor in run.model.named_parameters()}
 
 
 def other_architecture(run: Run, other: Run) -> str:
     """Return a message that says how the models of two runs differ.
 
-    The message names keys of ``model`` or ``features``, or the number of inputs or classes. It is empty if the weights
-    of both runs have the same shapes, so that a line can join them.
+    The message names keys of ``model`` or ``features``, or the number of inputs or classes. If the weights of both runs
+    have the same shapes, the message is empty. Then the landscape can be computed on a line from one run to the other.
     """
     one, two = (
         configs.flat(dataclasses.replace(r.config, loss=run.config.loss, optimizer=run.config.optimizer))
@@ -74,6 +75,6 @@ def other_architecture(run: Run, other: Run) -> str:
 def has_running_means(run: Run) -> bool:
     """Return whether a run has batch norm with running means.
 
-    Running means are only valid near the weights of the run itself.
+    Running means are valid only near the weights with which they were computed.
     """
     return any("running_mean" in name for name, _ in run.model.named_buffers())

@@ -1,4 +1,4 @@
-"""Load data and fit features for training; runs that share data and features load and fit them once."""
+"""Load data and fit features for training. If several runs share data and features, this is done only once."""
 
 import functools
 import time
@@ -55,14 +55,14 @@ def prepare(
 ) -> Prepared:
     """Load a dataset, fit features on its training split, and extract the features of all splits.
 
-    Features in the cache are not computed again. `learned` holds fitted features from a checkpoint. They are reused,
-    because fitting them again on another device would round differently. If the shapes of `learned` do not fit, the
+    Features in the cache are not computed again. `learned` has the fitted features of a checkpoint. They are reused,
+    because on another device a new fit would have other rounding errors. If the shapes of `learned` are wrong, the
     features are fitted again.
 
     Raises
     ------
     UserError
-        If the dataset cannot be read or split, or the features do not support its inputs.
+        If the dataset cannot be read or split, or if the features do not support its inputs.
     """
     raw = dataset.load()
     began = time.perf_counter()
@@ -85,7 +85,7 @@ def prepare(
 
 
 class Shared:
-    """Data and features that several runs of one process share: this class keeps the last results of `prepare`.
+    """Keeps the last results of `prepare`, so that several runs of one process share data and features.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Shared:
     ) -> Prepared:
         """Return the result of the function `prepare`.
 
-        If a result for the same arguments is kept, it is returned instead of computed again.
+        If the result for the same arguments has been kept, it is not computed again.
         """
         state = [(name, fingerprint(value)) for name, value in (learned or {}).items()]
         key = repr((dataset, features, device, dtype, state))

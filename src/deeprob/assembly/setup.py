@@ -1,4 +1,4 @@
-"""Build all parts of a run from its config and connect them."""
+"""Build all parts of a run from its config, and connect them."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ def build_predictor(
 
 
 def initial_model(config: RunConfig, inputs: int, outputs: int) -> Model:
-    """Return a run's model with its initial weights; the random numbers in them depend only on the seed."""
+    """Return a run's model with its initial weights. The random numbers for the weights depend only on the seed."""
     with randomness.seeded(config.seed, "layers"):
         return config.model.build(inputs, outputs, randomness.generator(config.seed, "weights"))
 
@@ -53,8 +53,8 @@ class Setup:
     prepared
         The dataset and its extracted features.
     batch_size, chunk_size, steps
-        The number of examples per update, the number of examples in memory at once, and the number of updates in the
-        whole run.
+        The number of examples per update, the number of examples that go through the model at once, and the number of
+        updates in the whole run.
     """
 
     config: RunConfig
@@ -72,8 +72,8 @@ class Setup:
     ) -> "Setup":
         """Load the dataset, fit the features and build the model of a config.
 
-        `shared` keeps datasets and features that other runs use too. `learned` holds fitted features from a checkpoint,
-        which are reused.
+        `shared` keeps datasets and features that other runs use too. `learned` has the fitted features of a checkpoint.
+        If it is given, they are reused.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class Setup:
 
     @property
     def epochs_done(self) -> int:
-        """The number of complete epochs that the state has been trained for."""
+        """The number of complete epochs of training so far."""
         return self.state.step * self.config.trainer.epochs // self.steps
 
     def identity(self) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class Setup:
 
     @property
     def learner(self) -> Learner:
-        """The parts that belong to this run alone, for the training loop."""
+        """The parts of the training loop that this run does not share with the other runs of a stack."""
         config = self.config
         return Learner(self.state, self.objective, config.optimizer, config.seed, config.regularizer.selects)
 
@@ -175,13 +175,14 @@ class Setup:
         )
 
     def train(self, interrupted: Callable[[], bool]) -> Iterator[Record]:
-        """Train from the state's step to the end of the run."""
+        """Train from the current step to the end of the run, and yield the records of the training loop."""
         return train(self.learner, self.predictor.features, self.splits.train, self.settings, interrupted)
 
     def measure(self, name: str, examples: Examples, measured: Mapping[str, float] | None = None) -> dict[str, float]:
-        """Return ``name/loss`` of a split, and ``name/accuracy`` if there are classes (see also `regularized`).
+        """Return ``name/loss`` of the split `name`, and ``name/accuracy`` if there are classes.
 
-        If the result of `evaluate` is known already, pass it as `measured`; then the split is not measured again.
+        For the training split, the loss is L(W), and its two terms are returned too (see `regularized`). If the result
+        of `evaluate` for these examples is known already, pass it as `measured`. Then nothing is measured again.
 
         Raises
         ------
