@@ -11,8 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 class NoLargerThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Raise a `ValueError` when torch makes a tensor that is too large.
 
-    `tensors` are the tensors of a checkpoint. The limit is their total size in bytes. A tensor with more numbers than
-    this cannot be filled from the checkpoint, so the checkpoint does not belong to the model.
+    `tensors` are the tensors of a checkpoint. Their total size in bytes is the largest allowed number of elements. A
+    larger tensor cannot be filled from the checkpoint. So the checkpoint does not belong to the model.
     """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
@@ -20,7 +20,7 @@ class NoLargerThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.limit = sum(tensor.untyped_storage().nbytes() for tensor in tensors)
 
     def __torch_dispatch__(self, function: Any, types: Any, words: Any = (), named: Any = None) -> Any:
-        """Check how many numbers the result of a torch function will have, then call the function."""
+        """Check how many elements the result of a torch function will have, then call the function."""
         size = words[0] if words and isinstance(words[0], list | tuple) else ()
         if all(isinstance(count, int) for count in size) and math.prod(size) > self.limit:
             raise ValueError(f"a tensor of size {size}")

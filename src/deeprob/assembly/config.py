@@ -193,7 +193,7 @@ MAY_CHANGE = (
 )
 """The keys that may change when a run is resumed.
 
-A change of the device or of the number of threads changes the numbers of the run, but only by rounding.
+Another device or number of threads changes the results of the run a little, because numbers are rounded differently.
 """
 
 

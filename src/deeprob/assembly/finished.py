@@ -47,8 +47,8 @@ class Run:
     extracted
         The dataset with extracted features in place of inputs; None if they are not computed yet.
     seal
-        A hash of the raw training inputs (see `fingerprint`), by which changes of the dataset are found; None if it is
-        not known.
+        A hash of the raw training inputs (see `fingerprint`); None if it is not known. It shows whether the dataset has
+        changed since the run was trained.
     """
 
     directory: Path
@@ -121,7 +121,7 @@ class Run:
         """Return the model's inputs (n, …) for the examples of a split.
 
         `places` chooses some of the examples by a slice or by their indices (n,). The result is the same as that of
-        `features` for the raw inputs. But features that were extracted before are reused, from the run or the cache.
+        `features` for the raw inputs. Features that the run or the cache has already are not extracted again.
 
         Raises
         ------

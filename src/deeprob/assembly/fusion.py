@@ -111,7 +111,7 @@ def fuse(parts: Sequence[Part], targets: Tensor, held_out: Tensor | None, how: s
       the product excludes the class.
 
     For a run with cross-entropy, the softmax of the scores gives the probabilities. The scores of a run with another
-    loss have an unknown scale. First they are divided by a `temperature` T, which is fitted on the validation split.
+    loss have an unknown scale. So they are first divided by a `temperature` T, which is fitted on the validation split.
 
     Parameters
     ----------
@@ -164,8 +164,8 @@ def _comparable(part: Part, scores: Tensor | None, held_out: Tensor | None, numb
 def mixed(outputs: Tensor, weights: Tensor, numbers: bool) -> Tensor:
     """Return the weighted sum (N, C) of the outputs (K, N, C) of K runs, with weights (K,).
 
-    The outputs are predicted `numbers` or log-probabilities. A sum of log-probabilities is normalised: the
-    probabilities of each example have the sum 1.
+    The outputs are predicted `numbers` or log-probabilities. A sum of log-probabilities is normalised, so that the
+    probabilities of each example sum to 1.
     """
     pooled = torch.einsum("k,knc->nc", weights, outputs)
     return pooled if numbers else pooled.log_softmax(1)
@@ -258,7 +258,8 @@ def fuse_runs(runs: Sequence[Run], split: str, how: str) -> list[Row]:
     Raises
     ------
     UserError
-        If the datasets of the runs differ. If there is no validation split, but weights or temperatures must be fitted.
+        If the datasets of the runs differ, or if weights or temperatures must be fitted but there is no validation
+        split.
     """
     first, *others = runs
     for place, run in enumerate(others):  # datasets with equal configs are loaded once

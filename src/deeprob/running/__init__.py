@@ -1,1 +1,1 @@
-"""Make runs from configs: check them, train them alone or as a stack, watch them, and resume them."""
+"""Train runs from their configs, one by one or several together as a stack. Write their files, and resume them."""

@@ -1,4 +1,4 @@
-"""Checks before a long run. Each prints one line; if one fails, the run ends with an error."""
+"""Checks before a long run. Each check prints one line. If a check fails, the run ends with an error."""
 
 import math
 from collections.abc import Iterator

@@ -107,7 +107,7 @@ class Recorder:
     Attributes
     ----------
     stopped
-        Whether the run has stopped early, because the last ``trainer.patience`` epochs were not better.
+        Whether the run has stopped early, because the last ``trainer.patience`` epochs brought no improvement.
     metrics
         The newest value of each metric, for the progress bar. In contrast, ``state.metrics`` has the values of the last
         whole epoch.

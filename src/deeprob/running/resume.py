@@ -85,7 +85,7 @@ def options_of(config: RunConfig) -> list[str]:
 
 
 def refuse_changes(base: RunConfig, config: RunConfig, directory: Path) -> None:
-    """Raise a `UserError` if the new `config` of a run changes a value of its config `base` that must stay the same."""
+    """Raise a `UserError` if `config` changes a value of `base` that must stay the same when a run is resumed."""
     before, after = configs.flat(base), configs.flat(config)
     both = [key for key in after if key in before]  # different options of a group have different keys
     changed = [f"{key}={after[key]} (was {before[key]})" for key in both if after[key] != before[key]]

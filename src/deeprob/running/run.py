@@ -30,7 +30,7 @@ def run(
     shared: Shared | None = None,
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Train a run with a config, and write its directory.
+    """Train a run, and write the files in its directory.
 
     Parameters
     ----------

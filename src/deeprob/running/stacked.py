@@ -1,4 +1,4 @@
-"""Train several runs as one stack. Each run writes the same files as a run that trains alone."""
+"""Train several runs together, as a stack. Each run writes the same files as a run that trains alone."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

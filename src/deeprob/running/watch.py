@@ -97,7 +97,7 @@ class Watch:
             self._show(*self._pending.pop(0))
 
     def catch_up(self) -> None:
-        """Draw all pending snapshots. If the run must end, leave out those that would take too long (see `_late`)."""
+        """Draw all pending snapshots. If the run must end, leave out those not begun within `GRACE` seconds."""
         while self._pending and not self._late():
             self._show(*self._pending.pop(0))
         if self._pending:
@@ -226,7 +226,7 @@ def named(names: list[str], run: Run) -> "list[FigureConfig]":
 
 @contextmanager
 def never_mind(figure: "FigureConfig") -> Iterator[None]:
-    """Catch an error inside this context, and print a note that the figure could not be drawn. Raise an `OSError`."""
+    """Catch an error inside this context, and print a note that the figure could not be drawn. Raise any `OSError`."""
     try:
         yield
     except Exception as error:

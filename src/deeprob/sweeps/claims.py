@@ -2,8 +2,8 @@
 
 METRIC is a column of the sweep's table, and KEY is a swept key. A claim has one of four forms:
 
-- ``METRIC rises with KEY`` or ``METRIC falls with KEY``: the values of KEY are taken in the order of the jobs. For each
-  value, the median of METRIC is strictly higher (or lower) than for the previous value.
+- ``METRIC rises with KEY`` or ``METRIC falls with KEY``: the values of KEY are taken in the order of the jobs. The
+  median of METRIC over the jobs with one value is strictly higher (or lower) than for the previous value.
 - ``METRIC of KEY=VALUE exceeds KEY=VALUE``: METRIC is higher in every job with the first value than in
   every job with the second value.
 - ``METRIC of KEY=VALUE equals KEY=VALUE``: the first job with one value is compared with the first job with
@@ -70,7 +70,7 @@ class Claim:
     keys
         The swept keys in the claim.
     check
-        Takes the rows of the table, and returns a finding.
+        A function that takes the rows of the table, checks the claim, and returns a finding.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""Group the jobs of a sweep that can train as one stack, and choose the size of the stacks."""
+"""Group the jobs of a sweep that can train together as a stack, and choose the size of the stacks."""
 
 import itertools
 import os

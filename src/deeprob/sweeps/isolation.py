@@ -1,4 +1,4 @@
-"""Run a job in a process of its own, so that the sweep goes on even if this process is killed."""
+"""Run a job in its own process. If this process is killed, the sweep goes on with the next job."""
 
 import functools
 import multiprocessing

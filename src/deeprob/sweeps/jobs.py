@@ -30,7 +30,7 @@ class Jobs(NamedTuple):
     def of(cls, sweeper: BasicSweeper, arguments: Sequence[str]) -> "Jobs":
         """Return the jobs from the arguments of a command, the sweeper's parameters, and ``sweep.variants``.
 
-        An argument takes precedence over a sweeper's parameter of the same key.
+        If an argument and a parameter of the sweeper have the same key, the parameter is ignored.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class Jobs(NamedTuple):
 
 
 def words_of(text: str) -> list[str]:
-    """Return the overrides in the text of a variant, split as a shell does.
+    """Split the text of a variant into overrides, as a shell splits a command into words.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Train the jobs of a launcher in stacks: runs with the same structure, as many as fit into memory, train together."""
+"""Train jobs in stacks: jobs with the same structure train together, as many at once as fit into memory."""
 
 import dataclasses
 from collections import Counter

@@ -194,7 +194,7 @@ def cause(error: Exception) -> str:
 
 
 def shortfall(failed: Sequence[int], table: SweepTable, total: int) -> Iterator[str]:
-    """Yield a message with the number of failed jobs and a list of them, then such a message for skipped jobs."""
+    """Yield a message that counts and lists the failed jobs, then the same for the skipped jobs."""
     kinds: dict[str, list[int]] = {"failed": [], "skipped": []}
     for number in failed:
         kinds["skipped" if table.rows[number]["status"] == Skipped.outcome else "failed"].append(number)

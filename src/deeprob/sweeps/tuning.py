@@ -1,4 +1,7 @@
-"""Tuning within a sweep, for a fair comparison: each optimizer, say, is compared with its own best learning rate."""
+"""Tuning within a sweep, for a fair comparison of candidates: each is used with its best values of the tuned keys.
+
+Example: optimizers are compared, and each optimizer (a candidate) is used with its best learning rate (a tuned key).
+"""
 
 import math
 import statistics

@@ -1,4 +1,4 @@
-"""A disk cache of tensors that take long to compute. If it is full, the files that were not read lately are removed."""
+"""A disk cache of tensors that take long to compute. If it is full, the least recently read files are removed."""
 
 import errno
 import functools
@@ -71,8 +71,8 @@ class Cache:
     folder
         The folder; it is made when the first file is written.
     limit
-        The largest total size of all files, in bytes. If they become larger, files are removed, and those that were
-        read last are removed last.
+        The largest total size of all files, in bytes. If a new file would make the total larger, the least recently
+        read files are removed.
     """
 
     def __init__(self, folder: Path, limit: int = LIMIT) -> None:

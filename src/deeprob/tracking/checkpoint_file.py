@@ -1,4 +1,7 @@
-"""Checkpoint files. They are written completely or not at all, have a checksum, and are loaded safely."""
+"""Checkpoint files. They are written completely or not at all, have a checksum, and are loaded safely.
+
+A checkpoint has two generations: the newest file, and the file that was written before it.
+"""
 
 import hashlib
 import io
@@ -19,7 +22,7 @@ from deeprob.tracking.files import write_whole
 
 
 def save(content: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint of tensors and plain values. An earlier file is kept as the previous one, ``NAME.prev.pt``."""
+    """Write a checkpoint of tensors and plain values. An existing file is kept as the previous generation."""
     buffer = io.BytesIO()  # torch.save to a file hides the reason of a write error
     torch.save(content, buffer)
     write_whole(path, seal(buffer.getvalue()), previous(path))
@@ -36,7 +39,7 @@ def copied(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def previous(path: Path) -> Path:
-    """Return the path of the previous generation, that is, of the checkpoint before: ``last.pt`` → ``last.prev.pt``."""
+    """Return the path of the previous generation: ``last.prev.pt`` for ``last.pt``."""
     return path.with_suffix(f".prev{path.suffix}")
 
 

@@ -28,7 +28,7 @@ def note(line: str) -> None:
 
 
 class Console(rich.console.Console):
-    """Rich's console. If the reader of the output has closed the pipe, the command ends with the usual status."""
+    """Rich's console. If the reader of the output has closed the pipe, the command ends with status `PIPE_CLOSED`."""
 
     def on_broken_pipe(self) -> None:
         """Discard further output, and end the command."""

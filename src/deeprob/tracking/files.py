@@ -73,7 +73,9 @@ _AT_ONCE = 16
 
 @contextmanager
 def synced_together(failed: Callable[[OSError], None] | None = None) -> Iterator[None]:
-    """Sync all files that are written inside this context at its end. For hundreds of files, this is faster.
+    """Delay the syncs of files inside this context, and sync all these files together when the context ends.
+
+    This is faster if there are hundreds of files.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Protect a command from its standard streams: they may be closed, on a full disk, or without a reader."""
+"""Protect a command from faults of its standard streams, which may be closed, on a full disk, or without a reader."""
 
 import io
 import os
