@@ -15,8 +15,8 @@ class VectorizedLauncher(BasicLauncher):
     Parameters
     ----------
     max_stack
-        The largest number of runs in a stack. With ``auto``, a stack is as large as memory allows, and jobs train one
-        by one if a stack would not be faster.
+        The largest number of runs in a stack. With ``auto``, this number is chosen for the memory and the speed of the
+        device. If a stack would not be faster, the jobs train one by one.
     compile
         Whether to compile the updates. With ``auto``, they are compiled if this probably saves time.
     """

@@ -232,8 +232,8 @@ class Recorder:
 
         - If the run diverged in an update, the training loop has already restored the last finite state. This state is
           written as a checkpoint.
-        - If the validation loss was not finite, no new checkpoint is written. A resumed run then starts from the
-          previous checkpoint, and gets the same error again.
+        - If the validation loss was not finite, the last checkpoint is kept. A resumed run then starts from this
+          checkpoint, and gets the same error again. A new checkpoint is written only if there is none yet.
         """
         self.state.metrics[EVALUATIONS] = self.state.evaluations
         self.watch.look_at_end()

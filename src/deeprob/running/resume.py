@@ -136,7 +136,7 @@ def check_files(files: RunDirectory) -> None:
 
 
 def learned_features(files: RunDirectory) -> dict[str, torch.Tensor] | None:
-    """Return the fitted features in the last checkpoint of a run to resume; None if there is no checkpoint."""
+    """Return the fitted features in the last checkpoint of a run to resume; None if there are none."""
     last = files.checkpoints / "last.pt"
     if not files.resume or not exists(last):
         return None
