@@ -29,7 +29,7 @@ from deeprob.training.metrics import regularized
 
 CHECKPOINTS = ("best", "last")
 SPLITS = ("train", "val", "test")
-MOST_DIMENSIONS = 64  # of an input: NumPy allows no more, and PyTorch's time grows with the square of this number
+MOST_DIMENSIONS = 64  # most dimensions of an input in NumPy; PyTorch's time grows with the square of this number
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ class StackedRuns:
             on_progress((done - step) * share * len(readings), [recorder.metrics for recorder in recorders])
             step = done
             spent = time.perf_counter() - clock
-            for run in readings:  # each run counts only its own share of the time
+            for run in readings:  # the time of the stack is divided equally among its runs
                 recorders[run].state.leave_out(spent * (1 - 1 / len(readings)))
             clock = time.perf_counter()
         with synced_together(self._not_on_disk):

@@ -39,7 +39,7 @@ def isolated(task: Callable[[], Any]) -> Any:
         except EOFError:
             value, error = None, None
         process.join()
-    except Interrupted:  # SIGTERM reached only this process; Ctrl-C in a terminal reaches both
+    except Interrupted:  # SIGTERM reaches only this process, Ctrl-C in a terminal reaches both
         process.terminate()
         process.join()
         raise

@@ -57,7 +57,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
                 raise CheckFailed(found.shortfall + line * early) from error
             if found.exhausted(error):
                 raise CheckFailed(found.shortfall) from error
-            if isinstance(error, TypeError | ValueError) and found.table is None:  # from the sweeper itself
+            if isinstance(error, TypeError | ValueError) and found.table is None:  # an error of the sweeper
                 raise UserError(f"{' '.join(words)}: {one_line(error)}") from error
             raise
         finally:
@@ -122,7 +122,7 @@ def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:
         raise UserError(f"a search needs {monitor}; set dataset.val_fraction=0.1, say")
     if plan.resume is not None:
         raise UserError("resume=auto: a search cannot be resumed, because its jobs would be drawn again")
-    for key in ("variants", "tune", "fuse", "measures", "figure", "claims"):  # need jobs that are known before
+    for key in ("variants", "tune", "fuse", "measures", "figure", "claims"):  # these need to know all jobs
         if getattr(plan.sweep, key):
             raise UserError(f"sweep.{key}: cannot be used in a search; leave it out")
 

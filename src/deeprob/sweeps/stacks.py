@@ -75,7 +75,7 @@ def launch(launcher: Stacking, words: Sequence[Sequence[str]], first: int) -> li
         except UserError as error:
             if not task.searching:
                 raise
-            reason = error.__cause__ or error  # without the job's number and words
+            reason = error.__cause__ or error  # the cause does not repeat the job's number and words
             task.refuse(number, job, sweep_folder(launcher), reason)
             refused[number] = returned(job, "", reason)
     return Launch(launcher, task, jobs, refused).run()
@@ -179,7 +179,7 @@ class Launch:
             return
         half = -(-len(jobs) // 2)
         console.note(f"not enough memory for a stack of {len(jobs)} runs; continuing with {half} at once")
-        del setups, runs  # nothing else keeps the large stack in memory
+        del setups, runs  # frees the memory of the large stack
         for portion in grouping.portions(jobs, half):
             self._stack(portion, compiler, f"{len(portion)} runs of {title}", again=True)
 

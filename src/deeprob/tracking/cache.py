@@ -166,7 +166,7 @@ def _unfinished(folder: Path) -> Iterator[tuple[IO[bytes], Path]]:
     """
     while True:
         descriptor, name = tempfile.mkstemp(".tmp", ".", folder)
-        with suppress(OSError):  # a file system without locks
+        with suppress(OSError):  # some file systems have no locks
             lock_descriptor(descriptor, blocking=False)
         path = Path(name)
         if path.exists():

@@ -63,7 +63,7 @@ def also(path: Path, other: Path) -> None:
     except (AttributeError, OSError):  # the system or the disk has no hard links
         shutil.copyfile(path, temporary)
     temporary.replace(other)
-    temporary.unlink(missing_ok=True)  # a rename between two names of the same file keeps both
+    temporary.unlink(missing_ok=True)  # if both are names of one file, the rename does nothing
 
 
 _waiting: ContextVar[set[Path] | None] = ContextVar("waiting", default=None)

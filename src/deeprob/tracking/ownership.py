@@ -58,7 +58,7 @@ class Ownership:
                 if owner or attempt == ATTEMPTS - 1:
                     line = f"{self.directory} is in use by {owner or 'another process'}"
                     raise UserError(f"{line}; wait for it, or give another directory") from None
-            time.sleep(0.01)  # the owner is about to write its name, or to leave
+            time.sleep(0.01)  # the owner will soon write its name, or give up the directory
         try:
             (self.directory / OWNER).unlink(missing_ok=True)  # left by a killed owner, perhaps of another user
             (self.directory / OWNER).write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
