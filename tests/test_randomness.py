@@ -1,4 +1,3 @@
-import contextlib
 import hashlib
 import itertools
 import math
@@ -142,33 +141,13 @@ def test_the_four_entries_of_a_word_are_silenced_independently():
     assert 1e-4 < stats.chisquare(torch.bincount(pattern, minlength=16).numpy()).pvalue < 1 - 1e-4
 
 
-@pytest.mark.parametrize("shape", [(1,), (5, 7), (64, 100)])
-@pytest.mark.parametrize("rate", [0.0, 0.3, 0.999])
-def test_masks_by_shifts_are_masks_by_views(shape, rate):
-    arguments = randomness.key(3, "dropout"), torch.Size(shape), torch.tensor(rate)
-    by_views = randomness.keep_mask(*arguments)
-    with randomness.tracing():
-        by_shifts = randomness.keep_mask(*arguments)
-    assert torch.equal(by_shifts, by_views)
-    assert torch.equal(randomness.keep_mask(*arguments), by_views)
-
-
-def test_masks_of_a_stack_by_shifts_are_masks_by_views():
+def test_the_masks_of_a_stack_are_those_of_each_stream_alone():
     keys, rates, shape = randomness.key(torch.arange(4), "x"), torch.tensor([0.0, 0.1, 0.5, 0.9]), torch.Size([6, 3])
-
-    def masks():
-        return torch.vmap(lambda key, rate: randomness.keep_mask(key, shape, rate))(keys, rates)
-
-    by_views = masks()
-    with randomness.tracing():
-        assert torch.equal(masks(), by_views)
-
-
-def test_tracing_ends_with_an_error_too():
-    with contextlib.suppress(ValueError), randomness.tracing():
-        assert randomness._tracing.get()
-        raise ValueError
-    assert not randomness._tracing.get()
+    masks = randomness.keep_mask(keys, shape, rates)
+    alone = [randomness.keep_mask(key, shape, rate) for key, rate in zip(keys, rates, strict=True)]
+    assert torch.equal(masks, torch.stack(alone))
+    under_vmap = torch.vmap(lambda key, rate: randomness.keep_mask(key, shape, rate))(keys, rates)
+    assert torch.equal(masks, under_vmap)
 
 
 def test_keep_mask_of_rate_0_keeps_all():

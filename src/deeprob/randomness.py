@@ -12,7 +12,6 @@ hash of a counter. The generator uses int64 tensor operations, which give the sa
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -67,13 +66,13 @@ def fold(stream: Tensor, number: int) -> Tensor:
 
 
 def bits(stream: Tensor, count: int) -> Tensor:
-    """Return `count` distinct 64-bit words of a stream as an int64 tensor (count,)."""
+    """Return `count` distinct 64-bit words (…, count) of each stream (…), as an int64 tensor."""
     counter = torch.arange(1, count + 1, device=stream.device)
-    return _mix(counter * _GOLDEN + stream)
+    return _mix(counter * _GOLDEN + stream[..., None])
 
 
 def permutation(stream: Tensor, count: int) -> Tensor:
-    """Return the numbers of ``range(count)`` in random order, as an int64 tensor (count,)."""
+    """Return the numbers of ``range(count)`` in random order for each stream (…), as an int64 tensor (…, count)."""
     return torch.argsort(bits(stream, count))
 
 
@@ -81,43 +80,30 @@ def keep_mask(stream: Tensor, shape: torch.Size, rate: Tensor) -> Tensor:
     """Return a boolean mask whose entries are independent and False with probability `rate`.
 
     Each 64-bit word gives four entries of 16 bits, so `rate` is rounded to a multiple of 1/65536.
+
+    Parameters
+    ----------
+    stream
+        The key of each stream (…).
+    shape
+        The shape of one stream's mask.
+    rate
+        The probability of each stream (…).
+
+    Returns
+    -------
+    Tensor
+        The mask of each stream (…, *shape).
     """
     words = bits(stream, -(-shape.numel() // 4))
-    if _tracing.get():
-        lanes = shifted(words)
-    else:
-        try:
-            lanes = words.view(torch.int16)
-        except RuntimeError:  # torch 2.11 does not support this view under vmap
-            lanes = shifted(words)
-    lanes = lanes[: shape.numel()].view(shape)
-    threshold = ((rate * 65536).round() - 32768).clamp(max=32767).to(torch.int16)
-    return lanes >= threshold
-
-
-def shifted(words: Tensor) -> Tensor:
-    """Split 64-bit words (N,) into 16-bit numbers (4N,).
-
-    The result equals ``words.view(torch.int16)``, but is computed without a view.
-    """
-    return torch.stack([words, words >> 16, words >> 32, words >> 48], -1).to(torch.int16).flatten()
-
-
-_tracing = ContextVar("tracing", default=False)
-
-
-@contextmanager
-def tracing() -> Iterator[None]:
-    """Draw masks by shifts instead of by a view, for functions that are traced inside this context.
-
-    Both ways give the same bits. A view as int16 is four times as fast as shifts. But if torch's compiler (2.14)
-    compiles such a view, the compiled code writes outside of its memory.
-    """
-    token = _tracing.set(True)
     try:
-        yield
-    finally:
-        _tracing.reset(token)
+        lanes = words.view(torch.int16)
+    except RuntimeError:  # torch 2.11 does not support this view under vmap
+        lanes = torch.stack([words, words >> 16, words >> 32, words >> 48], -1).to(torch.int16).flatten(-2)
+    lanes = lanes[..., : shape.numel()].view(*stream.shape, *shape)
+    threshold = ((rate * 65536).round() - 32768).clamp(max=32767).to(torch.int16)
+    kept: Tensor = lanes >= threshold.view(*threshold.shape, *(1,) * len(shape))
+    return kept
 
 
 def generator(seed: int, name: str) -> torch.Generator:

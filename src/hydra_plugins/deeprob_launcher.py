@@ -17,13 +17,11 @@ class VectorizedLauncher(BasicLauncher):
     max_stack
         The largest number of runs in a stack. With ``auto``, this number is chosen for the memory and the speed of the
         device. If a stack would not be faster, the jobs train one by one.
-    compile
-        Whether to compile the updates. With ``auto``, they are compiled if this probably saves time.
     """
 
-    def __init__(self, max_stack: int | str = "auto", compile: bool | str = "auto") -> None:
+    def __init__(self, max_stack: int | str = "auto") -> None:
         super().__init__()
-        self.max_stack, self.compile = max_stack, compile
+        self.max_stack = max_stack
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run jobs, and return their results in the order of the jobs."""
@@ -43,7 +41,6 @@ class VectorizedConfig:
 
     _target_: str = "hydra_plugins.deeprob_launcher.VectorizedLauncher"
     max_stack: Any = "auto"
-    compile: Any = "auto"
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="vectorized", node=VectorizedConfig, provider="deeprob")

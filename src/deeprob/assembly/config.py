@@ -190,10 +190,12 @@ MAY_CHANGE = (
     "trainer.checkpoint_steps",
     "trainer.device",
     "trainer.threads",
+    "trainer.gradient",
 )
 """The keys that may change when a run is resumed.
 
-Another device or number of threads changes the results of the run a little, because numbers are rounded differently.
+Another device, number of threads or way to compute gradients changes the results of the run a little, because numbers
+are rounded differently.
 """
 
 

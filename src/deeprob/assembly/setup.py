@@ -1,7 +1,8 @@
 """Build all parts of a run from its config, and connect them."""
 
+import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +19,12 @@ from deeprob.features import Features
 from deeprob.models import Model
 from deeprob.objective import Objective, weights
 from deeprob.optim import Schedule
+from deeprob.tracking.console import note
 from deeprob.tracking.device import resolve_device
-from deeprob.training import Predictor, Record, TrainState, evaluate, train
-from deeprob.training.loop import Learner, LoopSettings, share_of_zeros
+from deeprob.training import Predictor, TrainState, evaluate
+from deeprob.training.learner import Learner, LoopSettings
+from deeprob.training.loop import share_of_zeros
 from deeprob.training.metrics import regularized
-from deeprob.training.update import total_norm
 
 # If an update has fewer floating-point operations than this, a second CPU thread makes it slower (docs/results.md).
 SMALL_UPDATE = 1e7
@@ -100,16 +102,22 @@ class Setup:
             device,
             accuracy=bool(splits.classes),
         )
+        objective = Objective(config.loss.build(), config.regularizer.build())
         return cls(
-            config=config,
+            config=gradient_resolved(config, predictor.model, objective),
             predictor=predictor,
             prepared=prepared,
-            objective=Objective(config.loss.build(), config.regularizer.build()),
+            objective=objective,
             state=state,
             batch_size=batch_size,
             chunk_size=trainer.chunk_size if isinstance(trainer.chunk_size, int) else predictor.chunk_size(),
             steps=steps,
         )
+
+    @property
+    def formulas(self) -> bool:
+        """Whether formulas compute the gradient; if not, autograd does."""
+        return self.config.trainer.gradient == "formulas"
 
     @property
     def raw(self) -> Splits:
@@ -169,14 +177,11 @@ class Setup:
             batch_size=self.batch_size,
             chunk_size=self.chunk_size,
             log_every=trainer.log_every,
+            formulas=self.formulas,
             bf16=self.predictor.bf16,
             pause_every=trainer.checkpoint_steps,
             augment=self.config.dataset.augmentation(),
         )
-
-    def train(self, interrupted: Callable[[], bool]) -> Iterator[Record]:
-        """Train from the current step to the end of the run, and yield the records of the training loop."""
-        return train(self.learner, self.predictor.features, self.splits.train, self.settings, interrupted)
 
     def measure(self, name: str, examples: Examples, measured: Mapping[str, float] | None = None) -> dict[str, float]:
         """Return ``name/loss`` of the split `name`, and ``name/accuracy`` if there are classes.
@@ -216,7 +221,33 @@ class Setup:
             examples: Examples | None = getattr(self.splits, name)
             if examples is not None:
                 metrics |= self.measure(name, examples)
-        metrics["params/norm"] = total_norm(list(self.state.model.parameters())).item()
+        norms = [torch.linalg.vector_norm(parameter.detach()) for parameter in self.state.model.parameters()]
+        metrics["params/norm"] = torch.linalg.vector_norm(torch.stack(norms)).item()
         if self.learner.zeros:
             metrics["params/zeros"] = share_of_zeros(weights(self.state.parameters).values())
         return metrics
+
+
+def gradient_resolved(config: RunConfig, model: Model, objective: Objective) -> RunConfig:
+    """Return the config with ``formulas`` or ``autograd`` in the place of ``auto``; print a note if it is autograd.
+
+    Raises
+    ------
+    UserError
+        If the config chooses formulas, and a part of the run has none.
+    """
+    lacking = {
+        "model": model.formulas() is None,
+        "loss": not objective.loss.has_formula,
+        "regularizer": not objective.regularizer.has_formula,
+    }
+    parts = " and ".join(f"{name}={configs.name_of(getattr(config, name))}" for name, lacks in lacking.items() if lacks)
+    choice = config.trainer.gradient
+    if parts and choice == "formulas":
+        raise UserError(f"trainer.gradient=formulas: no formula for the derivative of {parts}; use auto or autograd")
+    if parts and choice == "auto":
+        note(f"{parts}: no formula for the derivative, so autograd computes the gradients")
+    if choice == "auto":
+        trainer = dataclasses.replace(config.trainer, gradient="autograd" if parts else "formulas")
+        return dataclasses.replace(config, trainer=trainer)
+    return config

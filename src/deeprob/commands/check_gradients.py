@@ -27,7 +27,7 @@ from deeprob.objective import Objective
 from deeprob.objective.regularizers import ElasticNet
 from deeprob.tracking.console import LiveTable, note
 from deeprob.tracking.device import threads
-from deeprob.training.loop import draws_of
+from deeprob.training.draws import Batch, Draws
 
 PICTURE = Path("outputs/figures/gradient_check.png")
 STEPS = [10 ** (exponent / 2) for exponent in range(-26, -1)]
@@ -92,14 +92,22 @@ def in_float64(config: RunConfig, examples: int) -> Setup:
 def first_loss(setup: Setup, objective: Objective) -> Loss:
     """Return the loss L(W) as a function of the parameters, with the batch and the dropout mask of the first update."""
     model = without_running_means(setup.predictor.model)
-    batch, dropout = draws_of(setup.learner, setup.splits.train, setup.settings)[0]
-    inputs = setup.predictor.features(batch.inputs)
+    batch = first_batch(setup)
+    inputs, targets = setup.predictor.features(batch.inputs[0]), batch.targets[0]
+    dropout = None if batch.keys is None else batch.keys[0]
 
     def loss(parameters: Parameters) -> Tensor:
         scores = functional_call(model, dict(parameters), (inputs, dropout), tie_weights=False)
-        return objective(scores, batch.targets, parameters).loss
+        return objective(scores, targets, parameters).loss
 
     return loss
+
+
+def first_batch(setup: Setup) -> Batch:
+    """Return the batch of a run's first update."""
+    settings, noisy = setup.settings, setup.predictor.model.noisy
+    seeds = [setup.config.seed]
+    return Draws(setup.splits.train, settings.batch_size, seeds, noisy=noisy, augment=settings.augment)[0]
 
 
 def without_running_means(model: Model) -> Model:

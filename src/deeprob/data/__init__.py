@@ -1,7 +1,6 @@
 """Datasets as tensors in memory, their splits, and the order of batches."""
 
 from deeprob.data.base import DatasetConfig
-from deeprob.data.batches import Batches
 from deeprob.data.chevrons import ChevronsConfig
 from deeprob.data.cifar10 import CIFAR10Config
 from deeprob.data.circles import CirclesConfig
@@ -15,7 +14,6 @@ from deeprob.data.spirals import SpiralsConfig
 from deeprob.data.xor import XorConfig
 
 __all__ = [
-    "Batches",
     "CIFAR10Config",
     "CSVConfig",
     "ChevronsConfig",

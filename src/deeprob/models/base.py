@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from deeprob.models.chain import Formula
+
 
 @dataclass(kw_only=True, slots=True)
 class ModelConfig:
@@ -56,32 +58,9 @@ class Model(nn.Module, ABC):
     def linear_layers(self) -> Sequence[nn.Linear]:
         """The layers Wx + b, in order from input to output."""
 
+    def formulas(self) -> Sequence[Formula] | None:
+        """Return the steps of the forward pass with the formulas of their derivatives (see `Chain`).
 
-def dense(inputs: int, outputs: int, deviation: float, rng: torch.Generator, bias: bool = True) -> nn.Linear:
-    """Return a layer Wx + b.
-
-    W (outputs, inputs) is drawn from a normal distribution with standard deviation `deviation`. b is 0, or there is no
-    b if `bias` is False.
-    """
-    kind = FewOutputs if inputs >= FewOutputs.INPUTS and outputs <= FewOutputs.OUTPUTS else nn.Linear
-    layer = kind(inputs, outputs, bias, device="meta").to_empty(device="cpu")  # torch would draw its own weights
-    with torch.no_grad():
-        layer.weight.normal_(0.0, deviation, generator=rng)
-        if bias:
-            layer.bias.zero_()
-    return layer
-
-
-class FewOutputs(nn.Linear):
-    """A layer Wx + b that is computed as (W·xᵀ + b)ᵀ.
-
-    On a CPU this form is a fifth to a third faster if there are many inputs and few outputs.
-    """
-
-    INPUTS, OUTPUTS = 1024, 32
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the outputs (B, C) of inputs (B, D)."""
-        bias: Tensor | None = self.bias
-        product = self.weight @ inputs.T if bias is None else torch.addmm(bias[:, None], self.weight, inputs.T)
-        return product.T
+        None, the default: the model has no such formulas, and autograd computes its gradient.
+        """
+        return None

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from deeprob.config import register
-from deeprob.models.base import Model, ModelConfig, dense
+from deeprob.models.base import Model, ModelConfig
+from deeprob.models.chain import Formula
+from deeprob.models.dense import DenseFormula, dense
 
 
 @register("model", "linear")
@@ -52,3 +54,7 @@ class Linear(Model):
     def linear_layers(self) -> Sequence[nn.Linear]:
         """The list of the only layer."""
         return [self.layer]
+
+    def formulas(self) -> Sequence[Formula]:
+        """Return the formula of the only layer."""
+        return [DenseFormula("layer", self.layer)]

@@ -9,9 +9,12 @@ from torch import Tensor, nn
 
 from deeprob import randomness
 from deeprob.config import choice, number, register
-from deeprob.models.activations import ACTIVATIONS, Activation, maxout
-from deeprob.models.base import Model, ModelConfig, dense
-from deeprob.models.norms import NORMS
+from deeprob.models.activations import ACTIVATIONS, Activation, ActivationFormula, MaxoutFormula, maxout
+from deeprob.models.base import Model, ModelConfig
+from deeprob.models.chain import Formula
+from deeprob.models.dense import DenseFormula, dense
+from deeprob.models.dropout import Dropout, DropoutFormula
+from deeprob.models.norms import NORMS, norm_formulas
 
 DEFAULT_LAYERS = 3
 
@@ -194,21 +197,14 @@ class MLP(Model):
         """All layers."""
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
-
-class Dropout(nn.Module):
-    """Set random units to 0, and scale the others up so that the expected sum stays the same.
-
-    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014 (inverted form). The
-    rate is a buffer, so that in a stack each run can have its own rate.
-    """
-
-    rate: Tensor
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        steps = min(round(rate * 65536), 65535)  # the same rounding as in the mask, so that the scale matches
-        self.register_buffer("rate", torch.tensor(steps / 65536), persistent=False)
-
-    def forward(self, units: Tensor, key: Tensor) -> Tensor:
-        """Set each of `units` (B, H) to 0 with probability `rate`, divide the others by 1 − `rate`, and return all."""
-        return units * randomness.keep_mask(key, units.shape, self.rate) / (1 - self.rate)
+    def formulas(self) -> Sequence[Formula]:
+        """Return the formulas of all steps, in the order of the forward pass."""
+        formulas: list[Formula] = []
+        for depth, norm in enumerate(self.norms):
+            formulas += [DenseFormula(f"layers.{depth}", self.linear_layers[depth])]
+            formulas += norm_formulas(f"norms.{depth}", norm)
+            formulas += [MaxoutFormula(self.pieces)] if self.pieces > 1 else []
+            formulas += [ActivationFormula(self.activation)] if self.activation.name != "identity" else []
+            formulas += [DropoutFormula("dropout", depth)] if self.noisy else []
+        formulas += [DenseFormula(f"layers.{len(self.norms)}", self.linear_layers[-1])]
+        return formulas + [ActivationFormula(self.output_activation)] * (self.output_activation.name != "identity")

@@ -47,6 +47,19 @@ class Loss(ABC):
         The targets are class numbers (B,). A loss for regression also accepts numbers (B, C) as targets.
         """
 
+    def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the losses (…, B) and their derivatives ∂L_i/∂s (…, B, C), for scores (…, B, C).
+
+        The tensors may have a leading dimension of runs. Then the attributes in `numbers` may be columns (R, 1). A loss
+        without this method is differentiated by autograd.
+        """
+        raise NotImplementedError
+
+    @property
+    def has_formula(self) -> bool:
+        """Whether the loss defines `with_slopes`."""
+        return type(self).with_slopes is not Loss.with_slopes
+
 
 @register("loss", "cross_entropy")
 @dataclass(kw_only=True, slots=True)
@@ -85,6 +98,23 @@ class CrossEntropy(Loss):
             right = logs.gather(1, targets[:, None])[:, 0]
             return (self.label_smoothing - 1) * right - self.label_smoothing * logs.mean(1)
         return F.cross_entropy(scores, targets, reduction="none", label_smoothing=self.label_smoothing)
+
+    def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return L_i and ∂L_i/∂s_j = p_j − t_j.
+
+        p = exp(s)/Σ exp(s) are the probabilities of softmax, and t is the target (one-hot, or smoothed).
+        """
+        logs = scores.log_softmax(-1)
+        right = targets.unsqueeze(-1)
+        losses = logs.gather(-1, right).squeeze(-1)
+        smoothing = self.label_smoothing
+        if not isinstance(smoothing, Tensor) and smoothing == 0:
+            losses = -losses
+            return losses, logs.exp_().scatter_add_(-1, right, scores.new_full(right.shape, -1.0))
+        losses = (smoothing - 1) * losses - smoothing * logs.mean(-1)
+        share = smoothing.unsqueeze(-1) if isinstance(smoothing, Tensor) else smoothing
+        slopes = logs.exp_().sub_(share / scores.shape[-1])
+        return losses, slopes.scatter_add_(-1, right, scores.new_zeros(right.shape) + (share - 1))
 
 
 @register("loss", "hinge")
@@ -141,6 +171,21 @@ class Hinge(Loss):
         violations = (scores - scores.gather(1, right) + self.margin).clamp(min=0) ** self.power
         return violations.scatter(1, right, 0.0).sum(1)
 
+    def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return L_i and its derivatives.
+
+        With violations v_j = max(0, s_j − s_y + Δ) the derivatives are ∂L_i/∂s_j = p·v_j^(p−1) where v_j > 0, and
+        ∂L_i/∂s_y = −Σ_{j≠y} ∂L_i/∂s_j.
+        """
+        right = targets.unsqueeze(-1)
+        margin = self.margin.unsqueeze(-1) if isinstance(self.margin, Tensor) else self.margin
+        violations = (scores - scores.gather(-1, right)).add_(margin).clamp_(min=0).scatter_(-1, right, 0.0)
+        if self.power == 1:
+            losses, slopes = violations.sum(-1), (violations > 0).to(scores.dtype)
+        else:
+            losses, slopes = (violations * violations).sum(-1), 2 * violations
+        return losses, slopes.scatter_(-1, right, -slopes.sum(-1, keepdim=True))
+
 
 @register("loss", "one_vs_all_hinge")
 @dataclass(kw_only=True, slots=True)
@@ -159,6 +204,12 @@ class OneVsAllHinge(Loss):
         """Return losses (B,)."""
         signs = 2 * F.one_hot(targets, scores.shape[1]).to(scores.dtype) - 1
         return (1 - signs * scores).clamp(min=0).sum(1)
+
+    def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return L_i and ∂L_i/∂s_j = −t_j where t_j·s_j < 1, else 0."""
+        signs = torch.full_like(scores, -1).scatter_(-1, targets.unsqueeze(-1), 1.0)
+        violations = (1 - signs * scores).clamp_(min=0)
+        return violations.sum(-1), (violations > 0) * -signs
 
 
 @register("loss", "squared_error")
@@ -180,3 +231,10 @@ class SquaredError(Loss):
         """Return losses (B,) for targets (B, C), or for class numbers (B,), which are converted to one-hot codes."""
         wanted = targets if torch.is_floating_point(targets) else F.one_hot(targets, scores.shape[1])
         return (scores - wanted).square().sum(1)
+
+    def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return L_i and ∂L_i/∂s_j = 2(s_j − y_j)."""
+        if not torch.is_floating_point(targets):
+            targets = torch.zeros_like(scores).scatter_(-1, targets.unsqueeze(-1), 1.0)
+        distance = scores - targets
+        return (distance * distance).sum(-1), 2 * distance

@@ -47,6 +47,11 @@ class Objective:
             return Parts(data_loss, data_loss, data_loss.new_zeros(()))
         return Parts(data_loss + regularization, data_loss, regularization)
 
+    @property
+    def has_formula(self) -> bool:
+        """Whether loss and regularizer have formulas for their derivatives."""
+        return self.loss.has_formula and self.regularizer.has_formula
+
 
 def weights(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weight matrices: all parameters with two dimensions or more.

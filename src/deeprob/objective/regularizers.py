@@ -46,6 +46,30 @@ class Regularizer(ABC):
     def __call__(self, weights: Iterable[Tensor]) -> Tensor | None:
         """Return λR(W) as a 0-d tensor; return None if there is no regularization."""
 
+    def with_gradient(self, weights: Tensor, gradient: Tensor) -> Tensor | None:
+        """Return λR(W), and add its gradient to `gradient`.
+
+        Parameters
+        ----------
+        weights
+            All weights of a run in one vector (P,), or those of R runs (R, P). Then the attributes in `numbers` may be
+            columns (R, 1).
+        gradient
+            The gradient of L by these weights, changed in place.
+
+        Returns
+        -------
+        Tensor or None
+            0-d or (R,); None if there is no regularization. A regularizer without this method is differentiated by
+            autograd.
+        """
+        raise NotImplementedError
+
+    @property
+    def has_formula(self) -> bool:
+        """Whether the regularizer defines `with_gradient`."""
+        return type(self).with_gradient is not Regularizer.with_gradient
+
     def shrink(self, weight: Tensor, lr: float | Tensor) -> Tensor:
         """Do the proximal step with learning rate `lr`, and return the new weight matrix.
 
@@ -69,6 +93,9 @@ class NoRegularizer(Regularizer):
 
     def __call__(self, weights: Iterable[Tensor]) -> None:
         """Return None."""
+
+    def with_gradient(self, weights: Tensor, gradient: Tensor) -> None:
+        """Return None, and leave the gradient as it is."""
 
 
 @register("regularizer", "l2")
@@ -188,6 +215,19 @@ class ElasticNet(Regularizer):
             if isinstance(self.l2, Tensor) or self.l2 > 0:
                 costs.append(self.l2 * weight.square().sum())
         return torch.stack(costs).sum()
+
+    def with_gradient(self, weights: Tensor, gradient: Tensor) -> Tensor | None:
+        """Return λ₁ Σ|W| + λ₂ ΣW², and add λ₁ sign(W) + 2λ₂W; if `proximal`, the first term adds nothing."""
+        cost: Tensor | None = None
+        if isinstance(self.l2, Tensor) or self.l2 > 0:
+            gradient.add_(weights * (2 * self.l2))
+            cost = self.l2 * (weights * weights).sum(-1, keepdim=True)
+        if isinstance(self.l1, Tensor) or self.l1 > 0:
+            if not self.proximal:
+                gradient.add_(weights.sign().mul_(self.l1))
+            of_l1 = self.l1 * weights.abs().sum(-1, keepdim=True)
+            cost = of_l1 if cost is None else cost + of_l1
+        return None if cost is None else cost.squeeze(-1)
 
     def shrink(self, weight: Tensor, lr: float | Tensor) -> Tensor:
         """Do the proximal step of the L1 term with learning rate `lr`, and return the new weight matrix."""

@@ -60,7 +60,7 @@ def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
     yield (
         "device works",
         bool(scores.isfinite().all()),
-        f"{device_name(state.frozen.device)}, {setup.config.trainer.precision}",
+        f"{device_name(state.device)}, {setup.config.trainer.precision}",
     )
 
     loss = evaluate(setup.predictor.scores, sample, setup.objective.loss, len(sample))["loss"]
@@ -69,9 +69,9 @@ def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
         yield "initial loss", abs(loss - chance) < 0.25 * chance, f"{loss:.4f}, ln {splits.outputs} = {chance:.4f}"
     else:
         yield "initial loss", math.isfinite(loss), f"{loss:.4g}"
-    norm = gradient_norm(state, setup.objective, features, sample)
+    norm = gradient_norm(state.model, setup.objective, features, sample, setup.formulas)
     yield "gradient is finite", math.isfinite(norm) and norm > 0, f"norm {norm:.4g}"
-    before, after = overfit(state, setup.objective.loss, features, handful)
+    before, after = overfit(state.model, setup.objective.loss, features, handful, setup.formulas)
     yield (
         "learns a few examples",
         after < 0.1 * before,

@@ -81,7 +81,7 @@ def recording(
     lengths = checkpoints.restore(setup.steps, at) if files.resume else {}
     files.clear(all=not lengths)  # a killed start may have left files, but no checkpoint
     with EventFile(files.path, lengths.get("events", 0)) as events:
-        origin = provenance(command, setup.state.frozen.device, setup.config.seed)
+        origin = provenance(command, setup.state.device, setup.config.seed)
         watch = Watch(setup, files.path, events, alone, interrupted)
         recorder = Recorder(setup, files, events, watch, checkpoints)
         if lengths:
@@ -160,12 +160,14 @@ class Recorder:
         if self.state.step == 0:
             self.watch.look(0)
 
-    def follow(self, records: Iterator[Record], interruption: Interruption, bar: console.Bar) -> Outcome:
+    def follow(self, records: Iterator[Record | Diverged], interruption: Interruption, bar: console.Bar) -> Outcome:
         """Write all records of a run that trains alone to its files, show a progress bar, and return the outcome."""
         self.start()
         clock = time.perf_counter()
         try:
             for record in records if not self.stopped else ():
+                if isinstance(record, Diverged):
+                    return self.diverged(record)
                 self.take(record, time.perf_counter() - clock)
                 bar.advance(record.examples, console.progress_remark(self.metrics))
                 if self.stopped:
@@ -273,7 +275,7 @@ class Recorder:
             "parameters": setup.parameters,
             "features/count": setup.predictor.features.output_count,
             "time/features": round(setup.prepared.seconds, 3),
-            "device": device_name(state.frozen.device),
+            "device": device_name(state.device),
             **outcome.metrics,
         }
         self.files.write_json("summary", summary)

@@ -1,5 +1,6 @@
 """Resume a run: read its config, change the values that may change, and check its files."""
 
+import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,8 +52,13 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
             f"resume={directory}: no run there (no config.yaml); expected a directory that deeprob-train made"
         )
     base = configs.read(RunConfig, directory / "config.yaml").resolved()  # the file may lack new keys
+    if base.trainer.gradient == "auto":  # the file of a run that is older than the key: it began with autograd
+        base = with_gradient(base, "autograd")
     if composed is not None and any(word.startswith("experiment=") for word in words):
-        refuse_changes(base, composed := composed.resolved(), directory)
+        composed = composed.resolved()
+        if composed.trainer.gradient == "auto":
+            composed = with_gradient(composed, base.trainer.gradient)
+        refuse_changes(base, composed, directory)
         return composed
     values = []
     for override in parse(words):
@@ -76,7 +82,17 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
     check_types(node, [str(override.input_line) for override in values])
     config = load(RunConfig, node).resolved()
     refuse_changes(base, config, directory)
+    if config.trainer.gradient != base.trainer.gradient:
+        console.note(
+            f"trainer.gradient={config.trainer.gradient} (was {base.trainer.gradient}): "
+            "from here on, numbers are rounded differently than in a run without this change"
+        )
     return config
+
+
+def with_gradient(config: RunConfig, gradient: str) -> RunConfig:
+    """Return a config with another value of ``trainer.gradient``."""
+    return dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, gradient=gradient))
 
 
 def options_of(config: RunConfig) -> list[str]:

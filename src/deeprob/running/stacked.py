@@ -16,8 +16,7 @@ from deeprob.tracking.files import synced_together
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
 from deeprob.training import Record
-from deeprob.training.stacked.compiled import Compiler
-from deeprob.training.stacked.loop import Readings, train_stack
+from deeprob.training.loop import Readings, train
 
 Ending = dict[str, Any] | BaseException
 """The content of a run's ``summary.json``, or the error that ended it."""
@@ -56,13 +55,11 @@ class StackedRuns:
     endings: dict[int, Ending] = field(default_factory=dict)
     _open: dict[int, tuple[ExitStack, Recorder]] = field(default_factory=dict)
 
-    def train(self, compiler: Compiler | None, on_progress: OnProgress) -> None:
+    def train(self, on_progress: OnProgress) -> None:
         """Train all runs, and store the summary or the error of each run in `endings`.
 
         Parameters
         ----------
-        compiler
-            See `train_stack`.
         on_progress
             See `OnProgress`.
 
@@ -76,7 +73,7 @@ class StackedRuns:
                 with synced_together(self._not_on_disk):
                     self._begin(interruption)
                 for places in self._by_step():
-                    self._follow(places, compiler, interruption, on_progress)
+                    self._follow(places, interruption, on_progress)
             if interruption.number is not None and self._cut_short:
                 raise Interrupted(interruption.number)
         finally:
@@ -119,7 +116,6 @@ class StackedRuns:
     def _follow(
         self,
         places: Sequence[int],
-        compiler: Compiler | None,
         interruption: Interruption,
         on_progress: OnProgress,
     ) -> None:
@@ -127,7 +123,7 @@ class StackedRuns:
         recorders = [self._open[place][1] for place in places]
         clock = time.perf_counter()
         step, share = recorders[0].state.step, 1 / self.setups[0].steps
-        for readings in self._trained(places, compiler, interruption):
+        for readings in self._trained(places, interruption):
             now = time.perf_counter()
             seconds = (now - clock) / len(readings)
             with synced_together(self._not_on_disk):
@@ -147,18 +143,15 @@ class StackedRuns:
                     with self._failing(place):
                         self._end(place, recorder.end(interruption.number))
 
-    def _trained(
-        self, places: Sequence[int], compiler: Compiler | None, interruption: Interruption
-    ) -> Iterator[Readings]:
+    def _trained(self, places: Sequence[int], interruption: Interruption) -> Iterator[Readings]:
         setups = [self.setups[place] for place in places]
         first = setups[0]
         with memory_errors(first.batch_size):
-            yield from train_stack(
+            yield from train(
                 [setup.learner for setup in setups],
                 first.predictor.features,
                 first.splits.train,
                 first.settings,
-                compiler=compiler,
                 validation=first.splits.val,
                 interrupted=interruption,
                 ended=lambda run: places[run] in self.endings,

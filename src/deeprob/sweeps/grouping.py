@@ -10,7 +10,7 @@ import torch
 from deeprob import config as configs
 from deeprob.assembly.config import VARY, RunConfig, TrainConfig
 from deeprob.assembly.setup import Setup
-from deeprob.optim.rules import RULES, hyper_of
+from deeprob.optim.rules import RULES
 from deeprob.sweeps.job import Job
 
 T = TypeVar("T")
@@ -40,17 +40,6 @@ def structure(config: RunConfig) -> tuple[tuple[str, Any], ...]:
     return (*kept, ("proximal", config.regularizer.has_proximal_step))
 
 
-def differences(plans: Sequence[RunConfig]) -> set[str]:
-    """Return the names of the hyperparameters that differ between runs: those of optimizer, loss and regularizer."""
-    optimizers = [hyper_of(plan.optimizer) for plan in plans]
-    names = {name for name in optimizers[0] if len({of_run[name] for of_run in optimizers}) > 1}
-    for parts in ([plan.loss.build() for plan in plans], [plan.regularizer.build() for plan in plans]):
-        for name in {name for part in parts for name in part.numbers}:
-            if len({getattr(part, name, 0.0) for part in parts}) > 1:
-                names.add(name)
-    return names
-
-
 def hindrance(plan: TrainConfig) -> str:
     """Return the reason why a job cannot train in any stack; empty if the job can."""
     name = configs.name_of(plan.optimizer)
@@ -74,14 +63,14 @@ def hindrance_of_size(setup: Setup, forced: bool) -> str:
     if setup.batch_size > setup.chunk_size:
         return f"its batches of {setup.batch_size} are split into chunks of {setup.chunk_size}"
     work = setup.operations
-    if not forced and setup.state.frozen.device.type == "cpu" and work > LARGE_UPDATE:
+    if not forced and setup.state.device.type == "cpu" and work > LARGE_UPDATE:
         return f"an update of {work:.1e} operations already keeps the CPU busy (hydra.launcher.max_stack=N stacks it)"
     return ""
 
 
 def fitting(setup: Setup) -> int:
     """Return the largest number of runs like `setup` that fit into memory as one stack, but at most `LARGEST`."""
-    device = setup.state.frozen.device
+    device = setup.state.device
     return max(1, min(LARGEST[device.type], int(free_memory(device) // memory(setup))))
 
 

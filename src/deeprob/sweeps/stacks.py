@@ -1,7 +1,6 @@
 """Train jobs in stacks: jobs with the same structure train together, as many at once as fit into memory."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,7 +22,6 @@ from deeprob.sweeps.validation import validate
 from deeprob.tracking import console
 from deeprob.tracking.files import open_files
 from deeprob.tracking.run_dir import RunDirectory
-from deeprob.training.stacked.compiled import Compiler
 
 
 @runtime_checkable
@@ -31,7 +29,6 @@ class Stacking(Protocol):
     """The interface of the launcher of stacks. The class itself is in `hydra_plugins`, where Hydra looks for it."""
 
     max_stack: int | str
-    compile: bool | str
     hydra_context: HydraContext | None
     config: DictConfig | None
     task_function: Any
@@ -44,8 +41,6 @@ def check_settings(launcher: Stacking) -> None:
     """Raise a `UserError` if a launcher setting is invalid."""
     if launcher.max_stack != "auto" and (type(launcher.max_stack) is not int or launcher.max_stack < 1):
         raise UserError(f"hydra.launcher.max_stack={launcher.max_stack}: expected a whole number at least 1, or auto")
-    if launcher.compile not in ("auto", True, False):
-        raise UserError(f"hydra.launcher.compile={launcher.compile}: expected auto, true or false")
 
 
 def launch(launcher: Stacking, words: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
@@ -147,12 +142,8 @@ class Launch:
             self._one_by_one(jobs, reason)
             return
         portions = grouping.portions(jobs, self._fitting(sample, largest))
-        choice = None if self.launcher.compile == "auto" else bool(self.launcher.compile)
-        varying = grouping.differences([job.config.run for job in jobs])
-        compilers = {size: Compiler(choice, stacks, varying) for size, stacks in Counter(map(len, portions)).items()}
         for place, portion in enumerate(portions, 1):
-            where = f"{title}stack {place} of {len(portions)}, {len(portion)} runs"
-            self._stack(portion, compilers[len(portion)], where)
+            self._stack(portion, f"{title}stack {place} of {len(portions)}, {len(portion)} runs")
 
     def _fitting(self, sample: Setup, wanted: int | None) -> int:
         """Return the largest number of runs in a stack: `wanted`, or the number that fits into memory.
@@ -165,7 +156,7 @@ class Launch:
             console.note(f"stacks of {allowed} runs, not {fitting}: the system allows no more open files (ulimit -n)")
         return min(fitting, allowed)
 
-    def _stack(self, jobs: Sequence[Job], compiler: Compiler, title: str, *, again: bool = False) -> None:
+    def _stack(self, jobs: Sequence[Job], title: str, *, again: bool = False) -> None:
         """Train one stack. If memory runs out, train its jobs in smaller stacks.
 
         `again` is True for such a smaller stack. Then its jobs are resumed, because they may have begun.
@@ -175,13 +166,13 @@ class Launch:
             return
         resume = again or jobs[0].config.resume == "auto"
         runs = StackedRuns(setups, [job.folder for job in jobs], self.task.command, resume)
-        if self._train(runs, jobs, compiler, title):
+        if self._train(runs, jobs, title):
             return
         half = -(-len(jobs) // 2)
         console.note(f"not enough memory for a stack of {len(jobs)} runs; continuing with {half} at once")
         del setups, runs  # frees the memory of the large stack
         for portion in grouping.portions(jobs, half):
-            self._stack(portion, compiler, f"{len(portion)} runs of {title}", again=True)
+            self._stack(portion, f"{len(portion)} runs of {title}", again=True)
 
     def _build_all(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Setup]]:
         """Return the jobs to train and their setups. End the jobs that are complete already or that have an error."""
@@ -192,7 +183,7 @@ class Launch:
         ready = [(job, setup) for job, setup in built if isinstance(setup, Setup)]
         return [job for job, _ in ready], [setup for _, setup in ready]
 
-    def _train(self, runs: StackedRuns, jobs: Sequence[Job], compiler: Compiler, title: str) -> bool:
+    def _train(self, runs: StackedRuns, jobs: Sequence[Job], title: str) -> bool:
         """Train a stack, end its jobs, and return True.
 
         If memory runs out before any job has ended, and there are several jobs, return False. A smaller stack may fit.
@@ -204,7 +195,7 @@ class Launch:
                 ended = [
                     result.return_value for result in self.results.values() if result.status == JobStatus.COMPLETED
                 ]
-                runs.train(compiler, lambda done, metrics: bar.advance(done, best([*ended, *metrics])))
+                runs.train(lambda done, metrics: bar.advance(done, best([*ended, *metrics])))
         except Exception as error:
             scarce = error.__cause__ is not None and is_out_of_memory(error.__cause__)
             enough = not scarce or len(jobs) == 1 or bool(runs.endings)

@@ -1,17 +1,30 @@
-"""The input of each update of a run: a batch, which may be augmented, and a key for random numbers."""
+"""The input of each update: the batches of all runs, which may be augmented, and keys for random numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
+from torch.func import vmap
 
 from deeprob import randomness
-from deeprob.data import Batches, Examples
+from deeprob.data import Examples
 
 Augment = Callable[[Tensor, Tensor], Tensor]
+LIMIT = 2**26
+"""The largest size, in bytes, of the reordered inputs of an epoch that are kept instead of drawn batch by batch."""
+
+
+class Batch(NamedTuple):
+    """The batches of R runs: inputs (R, B, …), targets (R, B) or (R, B, K), and keys (R,) of random numbers, if any."""
+
+    inputs: Tensor
+    targets: Tensor
+    keys: Tensor | None
 
 
 class Draws:
-    """The batches and random numbers of a run, computed from its seed and the number of the update.
+    """The batches and random numbers of R runs, computed from their seeds and the number of the update.
 
     Parameters
     ----------
@@ -19,29 +32,80 @@ class Draws:
         The training split, on the model's device.
     batch_size
         The number of examples per batch.
-    seed
-        The seed, which decides the order of the batches, the dropout masks and the random numbers of augmentation.
-    noisy
-        Whether the model draws random numbers.
-    augment
-        The function that augments a batch of inputs. Its second argument is a key for random numbers. None: no
+    seeds
+        The seed of each run, which decides the order of the batches, the dropout masks and the random numbers of
         augmentation.
+    noisy
+        Whether the models draw random numbers.
+    augment
+        The function that augments the batch of one run. Its second argument is a key for random numbers. None: no
+        augmentation.
+
+    Attributes
+    ----------
+    per_epoch
+        The number of updates per epoch.
     """
 
     def __init__(
-        self, examples: Examples, batch_size: int, seed: int, *, noisy: bool, augment: Augment | None = None
+        self,
+        examples: Examples,
+        batch_size: int,
+        seeds: Sequence[int],
+        *,
+        noisy: bool = False,
+        augment: Augment | None = None,
     ) -> None:
         device = examples.targets.device
-        self.examples = examples
-        self.batches = Batches(len(examples), batch_size, randomness.key(seed, "batches", device))
-        self._dropout = randomness.key(seed, "dropout", device) if noisy else None
-        self._augmentation = randomness.key(seed, "augmentation", device)
-        self._augment = augment
+        self.examples, self.runs = examples, len(seeds)
+        self.batch_size = min(batch_size, len(examples))
+        self.per_epoch = -(-len(examples) // self.batch_size)
+        words = torch.tensor(seeds, dtype=torch.int64, device=device)
+        self._order_key = randomness.key(words, "batches")
+        self._dropout = randomness.key(words, "dropout") if noisy else None
+        self._augmentation = randomness.key(words, "augmentation")
+        self._augment = None if augment is None else vmap(augment)
+        self._small = self.runs * examples.inputs.nbytes <= LIMIT and augment is None
+        self._epoch, self._order, self._ordered = -1, words, examples
 
-    def __getitem__(self, step: int) -> tuple[Examples, Tensor | None]:
-        """Return the batch of an update (counted from 0), and the key of its dropout masks (None without `noisy`)."""
-        drawn = self.examples[self.batches[step]]
+    def count(self, step: int) -> int:
+        """Return the number of examples in the batch of update `step`."""
+        return min(self.batch_size, len(self.examples) - step % self.per_epoch * self.batch_size)
+
+    def __getitem__(self, step: int) -> Batch:
+        """Return the batches and keys of update `step`, counted from 0."""
+        keys = None if self._dropout is None else randomness.fold(self._dropout, step)
+        if self.per_epoch == 1 and self._augment is None:
+            inputs, targets = self.examples.inputs, self.examples.targets
+            return Batch(inputs.expand(self.runs, *inputs.shape), targets.expand(self.runs, *targets.shape), keys)
+        epoch, batch = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._begin(epoch)
+        part = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+        if self._small:
+            return Batch(self._ordered.inputs[:, part], self._ordered.targets[:, part], keys)
+        drawn = self._drawn(self._order[:, part])
+        inputs = drawn.inputs
         if self._augment is not None:
-            inputs = self._augment(drawn.inputs, randomness.fold(self._augmentation, step))
-            drawn = Examples(inputs, drawn.targets)
-        return drawn, None if self._dropout is None else randomness.fold(self._dropout, step)
+            inputs = self._augment(inputs, randomness.fold(self._augmentation, step))
+        return Batch(inputs, drawn.targets, keys)
+
+    def _begin(self, epoch: int) -> None:
+        """Compute the order of the examples in an epoch for each run (R, N); small splits are reordered at once."""
+        self._epoch = epoch
+        if self.per_epoch == 1:
+            self._order = torch.arange(len(self.examples), device=self._order_key.device).expand(self.runs, -1)
+        elif self.runs == 1:
+            self._order = randomness.permutation(randomness.fold(self._order_key, epoch), len(self.examples))
+        else:  # runs of the same seed share an order
+            different, places = torch.unique(self._order_key, return_inverse=True)
+            self._order = randomness.permutation(randomness.fold(different, epoch), len(self.examples))[places]
+        if self._small:
+            self._ordered = self._drawn(self._order)
+
+    def _drawn(self, order: Tensor) -> Examples:
+        """Return the examples with the indices `order` (R, B) as tensors (R, B, …)."""
+        flat = order.flatten()
+        inputs, targets = (values.index_select(0, flat) for values in (self.examples.inputs, self.examples.targets))
+        shape = order.shape
+        return Examples(inputs.view(*shape, *inputs.shape[1:]), targets.view(*shape, *targets.shape[1:]))

@@ -1,8 +1,8 @@
-"""The training loop: a generator that updates the state and yields a record at each reading."""
+"""The training loop: a generator that updates one or many runs, and yields their records at each reading."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -10,12 +10,14 @@ from torch import Tensor
 from deeprob.data import Examples
 from deeprob.errors import Diverged
 from deeprob.features import Features
-from deeprob.objective import Objective, weights
-from deeprob.optim import OptimizerConfig
-from deeprob.training.draws import Augment, Draws
+from deeprob.objective import weights
+from deeprob.training.draws import Draws
+from deeprob.training.learner import Learner, LoopSettings
 from deeprob.training.ready import made_ready
-from deeprob.training.state import Snapshot, TrainState
-from deeprob.training.update import Update, total_norm
+from deeprob.training.update import Update
+
+MEASURED_AT_ONCE = 256
+"""The least number of examples of a validation split that are measured at once."""
 
 
 @dataclass(frozen=True)
@@ -52,65 +54,8 @@ class Record:
         return cls(step, epoch_of(step, per_epoch), {}, 0, None)
 
 
-@dataclass(frozen=True)
-class Learner:
-    """The objects that belong to one run, which trains alone or in a stack.
-
-    Attributes
-    ----------
-    state
-        The training state, updated in place. It can be saved at any record. A run that loads it gets the same
-        results bit for bit as without the interruption. In a stack, its tensors become views of the stack's tensors.
-    objective
-        The function that computes L(W).
-    optimizer
-        The config of the state's optimizer.
-    seed
-        The seed, which decides the order of the batches, the dropout masks and the random numbers of augmentation.
-    zeros
-        Whether to measure the share of weights that are exactly 0.
-    """
-
-    state: TrainState
-    objective: Objective
-    optimizer: OptimizerConfig
-    seed: int
-    zeros: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoopSettings:
-    """The settings of the training loop: its length, its batches, and the updates at which it yields records.
-
-    Attributes
-    ----------
-    epochs, batch_size, chunk_size, log_every
-        See `TrainerConfig`. Here, numbers have replaced words such as ``auto``.
-    bf16
-        Whether to compute matrix products in bfloat16. Parameters, loss and updates keep their precision.
-    pause_every
-        The number of updates between two empty records; 0 for no empty records. If a reading is due at the same
-        update, only the record with the reading is yielded.
-    augment
-        The function that augments a batch of inputs. Its second argument is a key for random numbers. None: no
-        augmentation.
-    """
-
-    epochs: int
-    batch_size: int
-    chunk_size: int
-    log_every: int
-    bf16: bool = False
-    pause_every: int = 0
-    augment: Augment | None = None
-
-    def read_at(self, step: int, per_epoch: int) -> bool:
-        """Return whether a reading is due after `step` updates."""
-        return step % per_epoch == 0 or step % self.log_every == 0
-
-    def paused_at(self, step: int) -> bool:
-        """Return whether an empty record is due after `step` updates."""
-        return self.pause_every > 0 and step % self.pause_every == 0
+Readings = dict[int, Record | Diverged]
+"""The record of each run that still trains, or the error that ended it, by the run's place in the stack."""
 
 
 def epoch_of(step: int, per_epoch: int) -> int:
@@ -118,132 +63,243 @@ def epoch_of(step: int, per_epoch: int) -> int:
     return -(-step // per_epoch)
 
 
-def draws_of(learner: Learner, examples: Examples, settings: LoopSettings) -> Draws:
-    """Return the batches and random numbers of a run."""
-    noisy = learner.state.model.noisy
-    return Draws(examples, settings.batch_size, learner.seed, noisy=noisy, augment=settings.augment)
-
-
+@torch.no_grad()
 def train(
-    learner: Learner,
+    learners: Sequence[Learner],
     features: Features,
     examples: Examples,
     settings: LoopSettings,
+    *,
+    validation: Examples | None = None,
     interrupted: Callable[[], bool] = lambda: False,
-) -> Iterator[Record]:
-    """Train from the state's step to the end of the last epoch, or until the optimizer is finished.
+    ended: Callable[[int], bool] = lambda run: False,
+) -> Iterator[Readings]:
+    """Train runs from their common step to the end of the last epoch, or until the optimizer is finished.
 
-    The loop does not wait for the device between two records. When a number is not finite, the state goes back to a
-    snapshot and repeats the updates up to the failed one.
+    A run computes the same bits alone and in any stack (on a CPU with one thread). The loop does not wait for the
+    device between two records. If a number of a run was not finite, the run goes back to the state before the update
+    that failed, and the reading holds the error; the other runs go on.
 
     Parameters
     ----------
-    learner
-        The run.
+    learners
+        The runs. They share all other arguments of this function, and have the same kind of optimizer.
     features, examples
         The module that prepares a batch for the model, and the extracted training split on the model's device.
     settings
         The settings of the loop.
+    validation
+        The extracted validation split, which is measured at the end of each epoch. None: nothing is measured.
     interrupted
         The function that is called after each update. If it returns True, the loop yields a last record and ends.
-
-    Raises
-    ------
-    Diverged
-        If a number was not finite; raised at the next record. The state is then the state before the failed update.
+    ended
+        The function that is called after each reading with the place of each run that still trains. If it returns
+        True, the run trains no further.
     """
-    state = learner.state
-    if settings.augment is None:
-        features, examples = made_ready(features, examples, whole=settings.batch_size >= len(examples))
-    draws = draws_of(learner, examples, settings)
-    per_epoch = draws.batches.per_epoch
-    update = Update(state, learner.objective, features, settings.chunk_size, settings.bf16, halving=per_epoch == 1)
-
-    guarded = learner.optimizer.deterministic  # it keeps the parameters finite, and its state is large: copy nothing
-    kept, stopped = state.snapshot(tensors=not guarded), state.finished
-
-    def fault(first: int) -> tuple[int, str]:
-        first = go_back(update, draws, kept, first)
-        return first, update.first_not_finite(*draws[first])
-
-    while state.step < settings.epochs * per_epoch and not stopped:
-        make(update, draws)
-        stopped = interrupted() or state.finished
-        pauses = stopped or settings.paused_at(state.step)
-        if settings.read_at(state.step, per_epoch) or (pauses and state.frozen):
-            yield reading(learner, per_epoch, total_norm(update.parameters).item(), fault)
-            if guarded or state.step % settings.log_every == 0 or state.schedule.state_dict() != kept.schedule:
-                kept = state.snapshot(tensors=not guarded)
-        elif pauses:  # no reading here: the sums are kept for the next reading
-            yield Record.empty(state.step, per_epoch)
-
-
-def make(update: Update, draws: Draws) -> None:
-    """Run the next update with the scheduled learning rate."""
-    state = update.state
-    factor = state.schedule(state.step)
-    for group in state.optimizer.param_groups:
-        group["lr"] = group["initial_lr"] * factor
-    update(*draws[state.step])
-    state.step += 1
+    step = learners[0].state.step
+    loop = Loop(learners, features, examples, settings)
+    going, last = list(range(len(learners))), settings.epochs * loop.per_epoch
+    stopped = loop.finished
+    while step < last and not stopped:
+        end = min(settings.next_record(step, loop.per_epoch), last)
+        loop.update.plan(step, end)
+        while step < end and not stopped:
+            loop.update(loop.draws[step], step)
+            step += 1
+            stopped = interrupted() or loop.finished
+        readings = loop.read(step, validation)
+        yield {going[place]: record for place, record in readings.items()}
+        left = [
+            place for place, record in readings.items() if not isinstance(record, Diverged) and not ended(going[place])
+        ]
+        if not left:
+            return
+        if len(left) < len(going):
+            going = [going[place] for place in left]
+            loop = Loop([loop.learners[place] for place in left], features, examples, settings)
+        else:
+            loop.keep(step)
 
 
-def go_back(update: Update, draws: Draws, kept: Snapshot, first: int) -> int:
-    """Go back to the last state with finite parameters, and return its step.
-
-    The snapshot is restored, and the updates after it are repeated up to that state.
+class Loop:
+    """Runs that are trained together now, with their batches, and copies of their tensors to go back to.
 
     Parameters
     ----------
-    update, draws
-        The update function, and the batches and random numbers of the run.
-    kept
-        The snapshot.
-    first
-        The first update, counted from 0, whose loss or gradient is not finite. The parameters may have become NaN or
-        infinite in an earlier update.
+    learners, features, examples, settings
+        See `train`.
     """
-    state = update.state
-    last = max(first, kept.step)
-    state.restore(kept)
-    while kept.states is not None and state.step < last:
-        make(update, draws)
-        if not total_norm(update.parameters).isfinite():
-            last = state.step - 1
-            state.restore(kept)
-    state.go_back(last, state.evaluations)
-    return last
+
+    def __init__(
+        self, learners: Sequence[Learner], features: Features, examples: Examples, settings: LoopSettings
+    ) -> None:
+        self.learners, self.features, self.examples, self.settings = learners, features, examples, settings
+        whole = settings.batch_size >= len(examples) and settings.augment is None
+        prepared: Features | None = features
+        if settings.augment is None:
+            prepared, examples = made_ready(features, examples, whole=whole)
+        self.draws = Draws(
+            examples,
+            settings.batch_size,
+            [learner.seed for learner in learners],
+            noisy=any(learner.state.model.noisy for learner in learners),
+            augment=settings.augment,
+        )
+        self.per_epoch = self.draws.per_epoch
+        self.update = Update.of(learners, prepared, settings, whole=whole)
+        # such an optimizer keeps its parameters finite, and its state is large: copy nothing
+        self._guarded = learners[0].optimizer.deterministic
+        self._read = learners[0].state.step
+        self._copies: list[Tensor] = []
+        self._copy(self._read)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the optimizer of the only run has converged or cannot go on."""
+        return len(self.learners) == 1 and self.learners[0].state.finished
+
+    def keep(self, step: int) -> None:
+        """Copy what updates change, at most every `log_every` updates, so that a failed run can go back to it."""
+        if self._guarded or step - self._kept >= self.settings.log_every or self._schedules() != self._kept_schedules:
+            self._copy(step)
+
+    def read(self, step: int, validation: Examples | None) -> Readings:
+        """Return the records of all runs after `step` updates; they are empty if no reading is due."""
+        stack = self.update.stack
+        due = self.settings.read_at(step, self.per_epoch)
+        stack.steps.fill_(step)
+        norms = torch.linalg.vector_norm(stack.parameters, dim=1).tolist()
+        good = [
+            math.isfinite(norm) and finite
+            for norm, finite in zip(norms, stack.sums.isfinite().all(1).tolist(), strict=True)
+        ]
+        measured = None
+        if validation is not None and step % self.per_epoch == 0:
+            measured = self.measure(validation)
+        self._count(step)
+        readings: Readings = {}
+        for place, learner in enumerate(self.learners):
+            if not good[place]:
+                readings[place] = self._failed(place, step)
+            elif not due:
+                readings[place] = Record.empty(step, self.per_epoch)
+            else:
+                record = reading(learner, self.per_epoch, norms[place])
+                readings[place] = record if measured is None else replace(record, validation=measured[place])
+        return readings
+
+    def measure(self, examples: Examples) -> list[dict[str, float]]:
+        """Return the metrics of a split for each run, as `deeprob.training.metrics.evaluate` does."""
+        settings, sums = self.settings, self.update.stack.sums.new_zeros(2, len(self.learners))
+        size = min(settings.chunk_size, max(settings.batch_size, MEASURED_AT_ONCE))  # the same for any stack
+        for start in range(0, len(examples), size):
+            part = examples[start : start + size]
+            losses, correct = self.update.gradient.losses(self.features(part.inputs), part.targets)
+            sums += torch.stack([losses.double().sum(1), correct.double()])
+        classes = not examples.targets.is_floating_point()
+        return [
+            {"loss": loss, "accuracy": accuracy} if classes else {"loss": loss}
+            for loss, accuracy in (sums / len(examples)).T.tolist()
+        ]
+
+    def _count(self, step: int) -> None:
+        """Add the counts since the last reading to every run's state, and set its learning rate."""
+        seen = sum(self.draws.count(made) for made in range(self._read, step))
+        stack, evaluations = self.update.stack, self.update.gradient.evaluations
+        rates = [self.update.rates(step - 1)] * len(stack)
+        if not isinstance(rates[0], float):
+            rates = rates[0].tolist()
+        for state, rate in zip(stack.states, rates, strict=True):
+            state.meters.count(seen, step - self._read)
+            state.step, state.evaluations = step, state.evaluations + evaluations
+            for group in state.optimizer.param_groups:
+                group["lr"] = rate
+        self._read, self.update.gradient.evaluations = step, 0
+
+    def _schedules(self) -> list[dict[str, object]]:
+        """Return the states of the runs' schedules, which may change at the end of an epoch."""
+        return [learner.state.schedule.state_dict() for learner in self.learners]
+
+    def _copy(self, step: int) -> None:
+        """Copy what updates change, after `step` updates."""
+        self._kept, self._kept_schedules = step, self._schedules()
+        self._kept_evaluations = [learner.state.evaluations for learner in self.learners]
+        if not self._guarded:
+            tensors = list(self._changing())
+            if len(self._copies) == len(tensors):
+                for copy, tensor in zip(self._copies, tensors, strict=True):
+                    copy.copy_(tensor)
+            else:
+                self._copies = [tensor.clone() for tensor in tensors]
+
+    def _changing(self) -> Iterator[Tensor]:
+        """Yield every tensor that an update changes; each has one row per run."""
+        yield from self.update.stack.changing()
+        if self.update.stack.rule is None:  # torch's optimizer of the only run keeps its own state
+            (state,) = self.update.stack.states
+            for values in state.optimizer.state.values():
+                yield from (value[None] for value in values.values() if isinstance(value, Tensor))
+
+    def _failed(self, place: int, step: int) -> Diverged:
+        """Put a run back to the state before its first update that failed, and return the error that names the cause.
+
+        The run is trained again from its copy, alone and update by update.
+        """
+        learner = self.learners[place]
+        state = learner.state
+        if self._guarded:
+            state.go_back(step - 1, self._kept_evaluations[place])
+            own = Loop([learner], self.features, self.examples, self.settings)
+            return own.diverged(step - 1)
+        for tensor, copy in zip(self._changing(), self._copies, strict=False):
+            tensor[place].copy_(copy[place])
+        state.go_back(self._kept, self._kept_evaluations[place])
+        own = Loop([learner], self.features, self.examples, self.settings)
+        own.update.plan(self._kept, step)
+        made = self._kept
+        while made < step:
+            own._copy(made)
+            evaluations = own.update.gradient.evaluations
+            own.update(own.draws[made], made)
+            stack = own.update.stack
+            if not (stack.sums.isfinite().all() and torch.linalg.vector_norm(stack.parameters).isfinite()):
+                break
+            made += 1
+        made = min(made, step - 1)  # on several threads, rounding may differ alone: then the last update counts
+        for tensor, copy in zip(own._changing(), own._copies, strict=False):
+            tensor.copy_(copy)
+        stack.steps.fill_(made)
+        state.go_back(made, self._kept_evaluations[place] + evaluations)
+        return own.diverged(made)
+
+    def diverged(self, step: int) -> Diverged:
+        """Return the error of the only run, whose update `step` (counted from 0) fails in its present state."""
+        return Diverged(self._cause(step), step + 1, *divmod(step, self.per_epoch))
+
+    def _cause(self, step: int) -> str:
+        """Return the name of the first number that is NaN or infinite in update `step` of the only run."""
+        batch, stack = self.draws[step], self.update.stack
+        if batch.inputs.is_floating_point() and not batch.inputs.isfinite().all():
+            return "input"
+        buffers = {name: values.clone() for name, values in stack.buffers.items()}
+        terms = self.update.gradient(batch)
+        for name, values in buffers.items():
+            stack.buffers[name].copy_(values)
+        for name, term in (("data loss", terms.data_loss), ("regularization", terms.regularization)):
+            if term is not None and not torch.isfinite(term).all():
+                return name
+        for name, _ in stack.states[0].model.named_parameters():
+            if not stack.gradients[name].isfinite().all():
+                return f"gradient of {name}"
+        return "updated parameters"
 
 
-def reading(learner: Learner, per_epoch: int, norm: float, fault: Callable[[int], tuple[int, str]]) -> Record:
-    """Return the measurements since the last reading.
-
-    Parameters
-    ----------
-    learner
-        The run after an update.
-    per_epoch
-        Updates per epoch.
-    norm
-        The norm of the parameters.
-    fault
-        The function that is called when a number is not finite. Its argument is the first update (counted from 0)
-        whose loss or gradient is not finite. It puts the state back to the moment before the first failed update,
-        which may be an earlier one. It returns this update and the name of the number.
-
-    Raises
-    ------
-    Diverged
-        If a number was not finite. The error names the first such number.
-    """
+def reading(learner: Learner, per_epoch: int, norm: float) -> Record:
+    """Return the measurements of a run since the last reading, given the norm of its parameters."""
     state = learner.state
     metrics, count = state.meters.read()
     metrics["optim/lr"] = state.optimizer.param_groups[0]["lr"]
     metrics["params/norm"] = norm
-    frozen = int(metrics.pop("frozen"))
-    if frozen or not math.isfinite(norm):
-        first, cause = fault(state.step - max(frozen, 1))
-        raise Diverged(cause, first + 1, *divmod(first, per_epoch))
     if learner.zeros:
         metrics["params/zeros"] = share_of_zeros(weights(state.parameters).values())
     epoch_metrics = metrics | state.meters.read_epoch() if state.step % per_epoch == 0 else None

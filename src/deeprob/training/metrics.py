@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from deeprob.data import Examples
-from deeprob.objective import Loss, Parts, Regularizer, weights
+from deeprob.objective import Loss, Regularizer, weights
 
 Metrics = dict[str, float]
 SUMS = ("train/loss", "train/data_loss", "train/regularization", "train/accuracy", "optim/grad_norm")
@@ -15,7 +15,8 @@ SUMS = ("train/loss", "train/data_loss", "train/regularization", "train/accuracy
 class Meters:
     """Sums over the updates since the last reading, and over the epoch.
 
-    `add` starts a few operations on the device and does not wait for the device. `read` fetches all sums at once.
+    The sums lie in a tensor (6,) float64 on the device, to which an update adds (see `Update.measure`). One entry per
+    name in `SUMS`; the last entry is 0, and was used by earlier versions. `read` fetches all sums at once.
 
     Parameters
     ----------
@@ -42,41 +43,15 @@ class Meters:
         self._examples += examples
         self._updates += updates
 
-    def add(self, parts: Parts, correct: Tensor, grad_norm: Tensor, frozen: Tensor, examples: int) -> None:
-        """Add the measurements of one update to the sums.
-
-        Parameters
-        ----------
-        parts
-            L(W) and its two terms, as means over the batch.
-        correct
-            The number of examples in the batch whose highest score is that of the correct class, 0-d.
-        grad_norm
-            The norm of L(W)'s gradient, 0-d.
-        frozen
-            1 if updates are frozen because a number was not finite, else 0.
-        examples
-            The batch's size.
-        """
-        loss, data_loss, regularization = parts
-        update = torch.stack(
-            [loss * examples, data_loss * examples, regularization * examples, correct, grad_norm, frozen]
-        )
-        self._sums += update
-        self.count(examples, 1)
-
     def share(self, sums: Tensor) -> None:
         """Copy the sums into `sums` (6,) float64, a tensor of another owner, and keep them there from now on."""
         sums.copy_(self._sums)
         self._sums = sums
 
     def read(self) -> tuple[dict[str, float], int]:
-        """Return the means since the last reading, and the number of examples.
-
-        The means contain one count: ``frozen``, the number of updates at which the run was frozen.
-        """
-        *sums, frozen = self._sums.tolist()
-        means = self._means(sums, self._examples, self._updates) | {"frozen": frozen}
+        """Return the means since the last reading, and the number of examples."""
+        sums = self._sums.tolist()[: len(SUMS)]
+        means = self._means(sums, self._examples, self._updates)
         examples = self._examples
         self._epoch = [total + part for total, part in zip(self._epoch, sums, strict=True)]
         self._epoch_examples += self._examples

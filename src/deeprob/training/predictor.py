@@ -41,7 +41,7 @@ class Predictor:
         """Return the scores (B, C) of extracted inputs (B, …); the model is in evaluation mode, without dropout."""
         training = self.model.training
         self.model.eval()
-        scores = forward(self.model, self.features, extracted, None, self.bf16)
+        scores = forward(self.model, self.features(extracted), None, self.bf16)
         self.model.train(training)
         return scores
 
@@ -66,9 +66,8 @@ class Predictor:
         return max(1, 2**28 // (3 * numbers * weights[0].element_size()))
 
 
-def forward(model: Model, features: Features, extracted: Tensor, key: Tensor | None, bf16: bool) -> Tensor:
-    """Return scores (B, C) in the dtype of the features; with `bf16`, compute matrix products in bfloat16."""
-    inputs: Tensor = features(extracted)
+def forward(model: Model, inputs: Tensor, key: Tensor | None, bf16: bool) -> Tensor:
+    """Return scores (B, C) in the dtype of the prepared inputs; with `bf16`, compute matrix products in bfloat16."""
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bf16):
         scores: Tensor = model(inputs, key)
     return scores.to(inputs.dtype)

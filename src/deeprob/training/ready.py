@@ -5,32 +5,35 @@ import torch
 from deeprob.data import Examples
 from deeprob.features import Features
 from deeprob.features.exact import narrows
-from deeprob.features.raw import Raw
 
-LIMIT = 2**30  # the largest size of the prepared inputs, in bytes
+LIMIT, SMALL = 2**30, 2**26
+"""The largest size of prepared inputs, in bytes: where preparing saves much, and where it saves little."""
 
 
 @torch.no_grad()
-def made_ready(features: Features, examples: Examples, whole: bool, limit: int = LIMIT) -> tuple[Features, Examples]:
-    """Prepare the examples once; return a module that leaves its inputs unchanged, and the prepared examples.
+def made_ready(
+    features: Features, examples: Examples, whole: bool, limit: int = LIMIT, small: int = SMALL
+) -> tuple[Features | None, Examples]:
+    """Prepare the examples once, if they fit in memory; return None in the place of `features`, and the examples.
 
     Without this preparation, each evaluation would convert pictures from bytes to floats and standardise them. For a
     linear model, this takes longer than the matrix products. Tables of float64 would be standardised in float64 at each
-    evaluation. If the prepared inputs would take more than `limit` bytes, the arguments are returned unchanged. The
-    preparation does not change the results of training: they are the same bit for bit.
+    evaluation. The preparation does not change the results of training: they are the same bit for bit.
 
     Parameters
     ----------
     features, examples
         The module that prepares a batch (B, …), and the extracted training split (N, …).
     whole
-        Whether the whole split is one batch. If not, inputs are prepared only if their precision is higher than the
-        precision of the model.
+        Whether the whole split is one batch.
+    limit
+        The largest size of the prepared inputs, in bytes, if the whole split is one batch or the inputs have a higher
+        precision than the model. Larger inputs are not prepared: the arguments are returned.
+    small
+        The largest size of the prepared inputs in all other cases.
     """
     dtype = features.like.dtype
-    exact = narrows(dtype, examples.inputs)
-    if not (whole or exact) or examples.inputs.numel() * dtype.itemsize > limit:
+    size = examples.inputs.numel() * dtype.itemsize
+    if size > (limit if whole or narrows(dtype, examples.inputs) else small):
         return features, examples
-    inputs = features(examples.inputs)
-    unchanged = Raw(tuple(inputs.shape[1:]), "none").to(inputs.device, dtype)
-    return unchanged, Examples(inputs, examples.targets)
+    return None, Examples(features(examples.inputs), examples.targets)

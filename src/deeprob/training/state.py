@@ -51,20 +51,6 @@ class Best:
         return Best(value, loss, epoch) if better else self
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """The part of the training state that an update changes, copied after `step` updates.
-
-    `states` holds the states of the model and the optimizer; None if they were not copied. `schedule` is the state of
-    the schedule, which may change at the end of an epoch.
-    """
-
-    step: int
-    evaluations: int
-    schedule: dict[str, Any]
-    states: dict[str, Any] | None
-
-
 @dataclass
 class TrainState:
     """Parameters, buffers, optimizer, schedule, counters, sums since the last reading, and the best epoch so far.
@@ -73,8 +59,6 @@ class TrainState:
 
     Attributes
     ----------
-    frozen
-        0-d float on the device: 1 if a number was not finite in this update or an earlier one, else 0.
     step
         The number of updates so far.
     evaluations
@@ -91,7 +75,6 @@ class TrainState:
     optimizer: Optimizer
     schedule: Schedule
     meters: Meters
-    frozen: Tensor
     step: int = 0
     evaluations: int = 0
     best: Best = Best()
@@ -124,10 +107,15 @@ class TrainState:
         """
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
-        state = cls(model, optimizer, schedule, Meters(device, accuracy), torch.zeros((), device=device))
+        state = cls(model, optimizer, schedule, Meters(device, accuracy))
         # some optimizers fill their state before the first update
         state._fresh = copied({"state": optimizer.state_dict()["state"]})
         return state
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the parameters."""
+        return next(self.model.parameters()).device
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -151,25 +139,10 @@ class TrainState:
         self.improved = self.improved.or_better(patience_monitor, metrics, epoch)
         return self.best is not before
 
-    def snapshot(self, *, tensors: bool) -> Snapshot:
-        """Return a snapshot of the state; with `tensors`, copy the states of the model and the optimizer too."""
-        states = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()["state"]}
-        schedule = self.schedule.state_dict()
-        return Snapshot(self.step, self.evaluations, schedule, copied(states) if tensors else None)
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Restore the state from a snapshot."""
-        if snapshot.states is not None:
-            states = copied(snapshot.states)
-            self.model.load_state_dict(states["model"])
-            self._set_optimizer(states["optimizer"])
-        self.go_back(snapshot.step, snapshot.evaluations)
-
     def go_back(self, step: int, evaluations: int) -> None:
         """Set the counts of updates and evaluations, and clear the measurements since the last reading."""
         self.step, self.evaluations = step, evaluations
         self.meters.reset()
-        self.frozen.zero_()
         if step == 0:
             self.optimizer.state.clear()
             self._set_optimizer(copied(self._fresh)["state"])
@@ -183,7 +156,7 @@ class TrainState:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "meters": self.meters.state_dict(),
-            "frozen": self.frozen.clone(),
+            "frozen": torch.zeros((), device=self.device),  # of earlier versions, which can read this checkpoint
             "step": self.step,
             "evaluations": self.evaluations,
             "best": [self.best.value, self.best.loss, self.best.epoch],
@@ -201,12 +174,11 @@ class TrainState:
             If the state does not belong to this run.
         """
         own = self.state_dict()
-        for name in ("model", "schedule", "meters", "frozen", "step", "evaluations", "seconds"):
+        for name in ("model", "schedule", "meters", "step", "evaluations", "seconds"):
             if not alike(state[name], own[name]):
                 raise ValueError(f"{name} of another run")
         meters, metrics = state["meters"], state["metrics"]
-        sums = [] if state["frozen"] else meters["sums"].tolist()  # the next reading reports a frozen run
-        numbers = [*sums, *meters["epoch"], *metrics.values(), state["seconds"]]
+        numbers = [*meters["epoch"], *metrics.values(), state["seconds"]]  # sums may be infinite: the run then fails
         if not all(map(math.isfinite, numbers)) or not set(metrics) <= set(COLUMNS):
             raise ValueError("metrics of no run")
         self.model.load_state_dict(state["model"])
@@ -217,7 +189,6 @@ class TrainState:
             group["lr"] = saved["lr"]  # the rate of the last update; the next update replaces it
         self.schedule.load_state_dict(state["schedule"])
         self.meters.load_state_dict(state["meters"])
-        self.frozen.copy_(state["frozen"])
         self.step, self.evaluations = state["step"], state["evaluations"]
         self.best = _best(state["best"])
         # checkpoints of earlier versions lack "improved"; for them, patience counts from the best epoch

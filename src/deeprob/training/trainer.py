@@ -32,6 +32,9 @@ class TrainerConfig:
         The device that computes. ``auto`` takes CUDA if there is a CUDA device.
     precision
         The precision of all numbers. ``bf16`` uses bfloat16 in matrix products (autocast) and float32 elsewhere.
+    gradient
+        The way to compute gradients. ``formulas`` uses the derivative of each part, written as a formula. ``autograd``
+        uses PyTorch's automatic differentiation. ``auto`` takes formulas if all parts of the run have them.
     threads
         The number of CPU threads. ``auto`` takes one for small networks, because more are slower there.
     log_every
@@ -71,6 +74,7 @@ class TrainerConfig:
     chunk_size: int | str = number("auto", minimum=1, words=("auto",))
     device: str = choice("auto", among=DEVICES)
     precision: str = choice("float32", among=PRECISIONS)
+    gradient: str = choice("auto", among=("auto", "formulas", "autograd"))
     threads: int | str = number("auto", minimum=1, maximum=1024, words=("auto",))
     log_every: int = number(50, minimum=1)
     checkpoint_minutes: float = number(0.5, minimum=0)

@@ -2,30 +2,49 @@
 
 import copy
 
+import torch
+
 from deeprob.data import Examples
 from deeprob.features import Features
+from deeprob.models import Model
 from deeprob.objective import Loss, NoneConfig, Objective
 from deeprob.optim import LBFGSConfig, Schedule
+from deeprob.training.draws import Draws
+from deeprob.training.learner import Learner, LoopSettings
 from deeprob.training.state import TrainState
-from deeprob.training.update import Update, total_norm
+from deeprob.training.update import Update
 
 STEPS = 200
 """The number of L-BFGS iterations in which a model must overfit a few examples."""
 
 
-def gradient_norm(state: TrainState, objective: Objective, features: Features, examples: Examples) -> float:
-    """Return the norm of ∇L(W) over some extracted examples; the state does not change."""
-    update = Update(copy.deepcopy(state), objective, features, len(examples))
-    update.gradient(examples, None)
-    return total_norm([p.grad for p in update.parameters if p.grad is not None]).item()
+@torch.no_grad()
+def gradient_norm(model: Model, objective: Objective, features: Features, examples: Examples, formulas: bool) -> float:
+    """Return the norm of ∇L(W) over some extracted examples; the model does not change."""
+    update, draws = trial(copy.deepcopy(model), objective, features, examples, formulas)
+    update.gradient(draws[0])
+    norm: float = torch.linalg.vector_norm(update.stack.gradient).item()
+    return norm
 
 
-def overfit(state: TrainState, loss: Loss, features: Features, examples: Examples) -> tuple[float, float]:
+@torch.no_grad()
+def overfit(model: Model, loss: Loss, features: Features, examples: Examples, formulas: bool) -> tuple[float, float]:
     """Train a copy of a model on a few extracted examples; return the data loss before and after training."""
-    model = copy.deepcopy(state.model)
-    optimizer = LBFGSConfig(max_iter=STEPS).build(model.parameters())
-    trial = TrainState.start(model, optimizer, Schedule(), examples.targets.device)
-    update = Update(trial, Objective(loss, NoneConfig().build()), features, len(examples))
-    before = update.gradient(examples, None)[0].data_loss.item()
-    update(examples, None)
-    return before, update.gradient(examples, None)[0].data_loss.item()
+    objective = Objective(loss, NoneConfig().build())
+    update, draws = trial(copy.deepcopy(model), objective, features, examples, formulas)
+    before = update.gradient(draws[0]).data_loss.item()
+    update(draws[0], 0)
+    return before, update.gradient(draws[0]).data_loss.item()
+
+
+def trial(
+    model: Model, objective: Objective, features: Features, examples: Examples, formulas: bool
+) -> tuple[Update, Draws]:
+    """Return an update of a model by L-BFGS over all examples without noise, and its batches."""
+    config = LBFGSConfig(max_iter=STEPS)
+    state = TrainState.start(model, config.build(model.parameters()), Schedule(), examples.targets.device)
+    settings = LoopSettings(
+        epochs=1, batch_size=len(examples), chunk_size=len(examples), log_every=1, formulas=formulas
+    )
+    update = Update.of([Learner(state, objective, config, 0)], features, settings)
+    return update, Draws(examples, len(examples), [0])

@@ -1,145 +1,172 @@
-"""One update of the parameters from a batch of examples."""
+"""One update of all runs of a stack: the gradient, the measurements, and one step of the update rule."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from deeprob import randomness
-from deeprob.data import Examples
-from deeprob.errors import is_out_of_memory
+from deeprob.config import name_of
 from deeprob.features import Features
-from deeprob.objective import Objective, Parts, weights
-from deeprob.tracking.console import note
-from deeprob.training.metrics import correct_count
-from deeprob.training.predictor import forward
-from deeprob.training.state import TrainState
+from deeprob.optim.rules import RULES, Number
+from deeprob.optim.rules.base import decay
+from deeprob.training.draws import Batch
+from deeprob.training.gradient import AutogradGradient, FormulaGradient, Gradient, Terms, VmapGradient, stacked
+from deeprob.training.learner import Learner, LoopSettings
+from deeprob.training.metrics import SUMS
+from deeprob.training.stack import Stack, shared
+
+PROXIMAL_LR = "proximal_lr"
+"""The name of the coefficient that holds the learning rate for the regularizer's proximal step."""
 
 
 class Update:
-    """A function that updates the parameters once, with any optimizer.
+    """A function that updates all runs of a stack once, in place.
 
-    The optimizer calls a closure that computes L(W) and its gradient. Most optimizers call the closure once; L-BFGS
-    calls it as often as its line search needs. A batch larger than `chunk_size` is split into chunks. If chunk k has
-    n_k of the N examples, the loss of the whole batch is L(W) = Σ_k (n_k/N)·L_k(W). With `halving`, the chunk size is
-    halved when memory runs out.
+    Update rules of `deeprob.optim.rules` need numbers that depend on the update, such as the scheduled learning rate.
+    They are computed for several updates at once (see `plan`), so that the device never waits for them.
+
+    Parameters
+    ----------
+    stack, gradient
+        The runs, and the function that computes their gradients.
     """
 
-    def __init__(
-        self,
-        state: TrainState,
-        objective: Objective,
-        features: Features,
-        chunk_size: int,
-        bf16: bool = False,
-        halving: bool = False,
-    ) -> None:
-        self.state = state
-        self.objective = objective
-        self.features = features
-        self.chunk_size = chunk_size
-        self.bf16 = bf16
-        self.halving = halving
-        self.parameters = list(state.model.parameters())
-        self.named_parameters = state.parameters
+    def __init__(self, stack: Stack, gradient: Gradient) -> None:
+        self.stack, self.gradient = stack, gradient
+        like = stack.parameters
+        self._counts: dict[int, Tensor] = {}
+        self._zero, self._sums = like.new_zeros(len(stack)), stack.sums[:, : len(SUMS)]
+        self._first, self._table, self._wide_table = 0, like, like
+        self._now, self._wide_now = like.new_zeros(0), like.new_zeros(0)
+        self._coefficients: dict[str, Tensor] = {}
+        self._blocks = stack.blocks(stack.parameters)
+        self._gradients = stack.blocks(stack.gradient)
+        self._proximal = bool(getattr(gradient.objective.regularizer, "proximal", False))
 
-    def __call__(self, batch: Examples, key: Tensor | None) -> None:
-        """Update the parameters from a batch; `key` is the key of the update's random numbers."""
-        state = self.state
-        first: tuple[Parts, Tensor, Tensor] | None = None
+    @classmethod
+    def of(
+        cls, learners: Sequence[Learner], features: Features | None, settings: LoopSettings, *, whole: bool = False
+    ) -> "Update":
+        """Return the update of runs, which become one stack.
+
+        Parameters
+        ----------
+        learners, settings
+            See `deeprob.training.loop.train`.
+        features
+            The module that prepares a batch for the model. None: batches are prepared already.
+        whole
+            Whether each batch is the whole training split. Then chunks are halved when memory runs out.
+        """
+        states, configs = [learner.state for learner in learners], [learner.optimizer for learner in learners]
+        alone = len(learners) == 1
+        stack = Stack(states, configs, rule=name_of(configs[0]) in RULES and (settings.formulas or not alone))
+        objectives = [learner.objective for learner in learners]
+        gradient: type[Gradient] = FormulaGradient
+        objective = stacked(objectives, stack.parameters)
+        if not settings.formulas:
+            gradient = AutogradGradient if alone else VmapGradient
+            objective = objectives[0] if alone else objective
+        model = next((state.model for state in states if state.model.noisy), states[0].model)
+        return cls(
+            stack,
+            gradient(
+                stack, objective, model, features, settings.chunk_size, bf16=settings.bf16, halving=whole and alone
+            ),
+        )
+
+    def rates(self, step: int) -> Number:
+        """Return the learning rate of update `step` (counted from 0): one number for all runs, or an array (R,)."""
+        schedules = {id(state.schedule): state.schedule for state in self.stack.states}
+        factors = {name: schedule(step) for name, schedule in schedules.items()}
+        return self.stack.lr * shared([factors[id(state.schedule)] for state in self.stack.states])
+
+    def plan(self, first: int, last: int) -> None:
+        """Compute the numbers of the updates from `first` up to, but not including, `last`."""
+        rule = self.stack.rule
+        if rule is None:
+            return
+        rows: list[list[Number]] = []
+        names: list[str] = []
+        for step in range(first, last):
+            lr = self.rates(step)
+            numbers = rule.coefficients(step + 1, lr, **self.stack.hyper)
+            if self._proximal:
+                numbers[PROXIMAL_LR] = lr
+            names = list(numbers)
+            rows.append(list(numbers.values()))
+        runs, like = len(self.stack), self.stack.parameters
+        table = np.empty((len(rows), len(names), runs))
+        for row, values in zip(table, rows, strict=True):
+            for place, value in enumerate(values):
+                row[place] = value
+        exact = torch.from_numpy(table)[..., None].to(like.device, non_blocking=True)
+        wide = [place for place, name in enumerate(names) if name in rule.wide]
+        self._first, self._table, self._wide_table = first, exact.to(like.dtype), exact[:, wide]
+        if len(self._coefficients) != len(names):
+            self._now, self._wide_now = torch.empty_like(self._table[0]), torch.empty_like(self._wide_table[0])
+            self._coefficients = dict(zip(names, self._now.unbind(), strict=True))
+            self._coefficients |= {names[place]: self._wide_now[row] for row, place in enumerate(wide)}
+
+    def __call__(self, batch: Batch, step: int) -> None:
+        """Make update `step` (counted from 0, and planned) with the batches of all runs."""
+        if self.stack.rule is None:
+            self._by_torch(batch, step)
+            return
+        row = step - self._first
+        self._now.copy_(self._table[row])
+        if self._wide_now.numel():
+            self._wide_now.copy_(self._wide_table[row])
+        self.measure(self.gradient(batch), batch.targets.shape[1])
+        self._by_rule()
+
+    def measure(self, terms: Terms, count: int) -> None:
+        """Add the terms of L(W) and the norm of its gradient to the sums of the runs; `count` is the batch's size."""
+        if count not in self._counts:
+            self._counts[count] = self.stack.sums.new_tensor([count, count, count, 1, 1])
+        norm = torch.linalg.vector_norm(self.stack.gradient, dim=1)
+        regularization = self._zero if terms.regularization is None else terms.regularization
+        rows = torch.stack([terms.loss, terms.data_loss, regularization, terms.correct, norm], 1)
+        self._sums.addcmul_(rows.double(), self._counts[count])
+
+    def _by_rule(self) -> None:
+        """Make a step of the update rule, then the proximal step of the regularizer if it has one."""
+        stack, c, rule = self.stack, self._coefficients, self.stack.rule
+        assert rule is not None
+        decay(stack.weights, stack.weights_gradient, c)
+        for block, parameters in self._blocks.items():
+            fitting = c if parameters.dim() == 2 else {name: value.unsqueeze(-1) for name, value in c.items()}
+            rule.update(parameters, self._gradients[block], stack.optimizer[block], fitting)
+        if not self._proximal:
+            return
+        if isinstance(self.gradient, FormulaGradient):
+            stack.weights.copy_(self.gradient.objective.regularizer.shrink(stack.weights, c[PROXIMAL_LR]))
+        elif isinstance(self.gradient, VmapGradient):
+            self.gradient.shrink(c[PROXIMAL_LR])
+
+    def _by_torch(self, batch: Batch, step: int) -> None:
+        """Make an update with torch's optimizer of the only run, which may evaluate L(W) several times."""
+        (state,), measured = self.stack.states, False
+        factor = state.schedule(step)
+        for group in state.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
 
         def closure() -> Any:  # returns a 0-d tensor, but torch's type hints expect a float
-            nonlocal first
-            parts, correct = self.gradient(batch, key)
-            if first is None:
-                grad_norm = total_norm([p.grad for p in self.parameters if p.grad is not None])
-                self.check(torch.isfinite(parts.loss + grad_norm))
-                first = parts, correct, grad_norm
-            return parts.loss
+            nonlocal measured
+            terms = self.gradient(batch)
+            if not measured:
+                self.measure(terms, batch.targets.shape[1])
+                measured = True
+            return terms.loss[0]
 
         state.optimizer.step(closure)
-        self.proximal_step()
-        assert first is not None, "the optimizer never called its closure"
-        state.meters.add(*first, state.frozen, len(batch))
-
-    @torch.no_grad()
-    def proximal_step(self) -> None:
-        """Apply the regularizer's proximal step, if it has one, to the weight matrices."""
-        lr = self.state.optimizer.param_groups[0]["lr"]
-        for weight in weights(self.named_parameters).values():
-            shrunk = self.objective.regularizer.shrink(weight, lr)
-            if shrunk is not weight:
-                weight.copy_(shrunk)
-
-    def check(self, finite: Tensor) -> None:
-        """Set the state's `frozen` to 1 if `finite` (0-d, boolean) is False, without waiting for the device."""
-        self.state.frozen.copy_(torch.maximum(self.state.frozen, (~finite).to(self.state.frozen.dtype)))
-
-    def first_not_finite(self, batch: Examples, key: Tensor | None) -> str:
-        """Return the name of the first number that is NaN or infinite when the present parameters are updated."""
-        if batch.inputs.is_floating_point() and not batch.inputs.isfinite().all():
-            return "input"
-        buffers = {name: buffer.clone() for name, buffer in self.state.model.named_buffers()}
-        parts, _ = self.gradient(batch, key)
-        self.state.evaluations -= 1
-        self.state.model.load_state_dict(buffers, strict=False)
-        for name, term in (("data loss", parts.data_loss), ("regularization", parts.regularization)):
-            if not torch.isfinite(term):
-                return name
-        for name, parameter in self.named_parameters.items():
-            if parameter.grad is not None and not parameter.grad.isfinite().all():
-                return f"gradient of {name}"
-        return "updated parameters"
-
-    def gradient(self, batch: Examples, key: Tensor | None) -> tuple[Parts, Tensor]:
-        """Compute L(W) of a batch, and store its gradient in the parameters.
-
-        Returns
-        -------
-        Parts, Tensor
-            L(W) and its terms, detached, and the number of correct examples.
-        """
-        self.state.evaluations += 1
-        while True:
-            try:
-                return self._gradient(batch, key)
-            except Exception as error:
-                chunk = min(self.chunk_size, len(batch))
-                if not self.halving or chunk == 1 or not is_out_of_memory(error):
-                    raise
-            self.chunk_size = chunk // 2
-            if batch.targets.is_cuda:
-                torch.cuda.empty_cache()
-            note(f"not enough memory for {chunk} examples at once; continuing with trainer.chunk_size={chunk // 2}")
-
-    @torch.enable_grad()
-    def _gradient(self, batch: Examples, key: Tensor | None) -> tuple[Parts, Tensor]:
-        self.state.optimizer.zero_grad()
-        if len(batch) <= self.chunk_size:
-            return self._chunk(batch, key, share=1.0)
-        chunks = [
-            self._chunk(
-                chunk := batch[start : start + self.chunk_size],
-                None if key is None else randomness.fold(key, start),
-                share=len(chunk) / len(batch),
-            )
-            for start in range(0, len(batch), self.chunk_size)
-        ]
-        parts = Parts(*(torch.stack(terms).sum() for terms in zip(*(parts for parts, _ in chunks), strict=True)))
-        return parts, torch.stack([correct for _, correct in chunks]).sum()
-
-    def _chunk(self, chunk: Examples, key: Tensor | None, share: float) -> tuple[Parts, Tensor]:
-        scores = forward(self.state.model, self.features, chunk.inputs, key, self.bf16)
-        parts = self.objective(scores, chunk.targets, self.named_parameters)
-        if share != 1.0:
-            parts = Parts(*(term * share for term in parts))
-        torch.autograd.backward(parts.loss)
-        return Parts(*(term.detach() for term in parts)), correct_count(scores.detach(), chunk.targets)
-
-
-@torch.no_grad()
-def total_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the Euclidean norm (0-d) of all numbers in several tensors."""
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
-    return norm
+        assert measured, "the optimizer never called its closure"
+        lr = state.optimizer.param_groups[0]["lr"]
+        for name, parameter in state.model.named_parameters():
+            if parameter.dim() >= 2:
+                weight = self.stack.tensors[name][0]
+                shrunk = self.gradient.objective.regularizer.shrink(weight, lr)
+                if shrunk is not weight:
+                    weight.copy_(shrunk)

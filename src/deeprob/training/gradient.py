@@ -1,0 +1,315 @@
+"""∇L(W) over a batch for every run of a stack: by formulas, or by autograd for parts that have no formula."""
+
+import copy
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+
+from deeprob import randomness
+from deeprob.errors import is_out_of_memory
+from deeprob.features import Features
+from deeprob.models import Model
+from deeprob.models.chain import Chain
+from deeprob.objective import Objective
+from deeprob.objective.regularizers import ElasticNet
+from deeprob.tracking.console import note
+from deeprob.training.draws import Batch
+from deeprob.training.metrics import correct_count
+from deeprob.training.predictor import forward
+from deeprob.training.stack import Stack
+
+
+class Terms(NamedTuple):
+    """The terms of L(W) over a batch, and the number of correct examples; each is (R,).
+
+    `regularization` is None if there is none.
+    """
+
+    data_loss: Tensor
+    regularization: Tensor | None
+    correct: Tensor
+
+    @property
+    def loss(self) -> Tensor:
+        """L(W)."""
+        return self.data_loss if self.regularization is None else self.data_loss + self.regularization
+
+    def scaled(self, share: float) -> "Terms":
+        """Return the terms of L(W) times `share`; the number of correct examples does not change."""
+        return Terms(
+            self.data_loss * share, None if self.regularization is None else self.regularization * share, self.correct
+        )
+
+
+class Gradient(ABC):
+    """A function that computes L(W) and its gradient over a batch, and writes the gradient into the stack.
+
+    A batch of more than `chunk_size` examples is split into chunks. If chunk k has n_k of the N examples, the loss of
+    the whole batch is L(W) = Σ_k (n_k/N)·L_k(W).
+
+    Parameters
+    ----------
+    stack
+        The runs.
+    objective
+        The objective of all runs (see `stacked`); for `AutogradGradient`, that of the run.
+    model
+        The model of one of the runs.
+    features
+        The module that prepares a batch for the model. None: batches are prepared already.
+    chunk_size
+        The number of examples of a run that are in memory at once.
+    bf16
+        Whether to compute matrix products in bfloat16.
+    halving
+        Whether to halve `chunk_size` when memory runs out.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        objective: Objective,
+        model: Model,
+        features: Features | None,
+        chunk_size: int,
+        *,
+        bf16: bool = False,
+        halving: bool = False,
+    ) -> None:
+        self.stack, self.objective, self.model, self.features = stack, objective, model, features
+        self.chunk_size, self.bf16, self.halving = chunk_size, bf16, halving
+        self.evaluations = 0
+
+    def __call__(self, batch: Batch) -> Terms:
+        """Return the terms of L(W), and write ∇L(W) into the stack."""
+        self.evaluations += 1
+        while True:
+            count = batch.targets.shape[1]
+            try:
+                return self.whole(batch) if count <= self.chunk_size else self._in_chunks(batch, count)
+            except Exception as error:
+                chunk = min(self.chunk_size, count)
+                if not self.halving or chunk == 1 or not is_out_of_memory(error):
+                    raise
+            self.chunk_size = chunk // 2
+            if batch.targets.is_cuda:
+                torch.cuda.empty_cache()
+            note(f"not enough memory for chunks of {chunk} examples; continuing with {self.chunk_size} at once")
+
+    @abstractmethod
+    def whole(self, batch: Batch, share: float = 1.0) -> Terms:
+        """Return the terms of share·L(W) over a batch that fits in memory, and write its gradient into the stack."""
+
+    @abstractmethod
+    def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the data losses (R, B) and the numbers of correct examples (R,) without noise.
+
+        Inputs (B, …) and targets (B,) or (B, K) are the same for all runs.
+        """
+
+    def _in_chunks(self, batch: Batch, count: int) -> Terms:
+        total, sums = torch.zeros_like(self.stack.gradient), []
+        for start in range(0, count, self.chunk_size):
+            part = slice(start, start + self.chunk_size)
+            keys = None if batch.keys is None else randomness.fold(batch.keys, start)
+            chunk = Batch(batch.inputs[:, part], batch.targets[:, part], keys)
+            sums.append(self.whole(chunk, share=chunk.targets.shape[1] / count))
+            total += self.stack.gradient
+        self.stack.gradient.copy_(total)
+        data_losses, regularizations, correct = zip(*sums, strict=True)
+        regularization = None if regularizations[0] is None else torch.stack(regularizations).sum(0)
+        return Terms(torch.stack(data_losses).sum(0), regularization, torch.stack(correct).sum(0))
+
+    def prepared(self, inputs: Tensor) -> Tensor:
+        """Return the inputs (R, B, …) of all runs after `features` has prepared them for the model."""
+        if self.features is None:
+            return inputs
+        prepared: Tensor = self.features(inputs.flatten(0, 1))
+        return prepared.view(*inputs.shape[:2], *prepared.shape[1:])
+
+
+class FormulaGradient(Gradient):
+    """The gradient as a chain of formulas (see `Chain`)."""
+
+    @functools.cached_property
+    def chain(self) -> Chain:
+        """The formulas of the model."""
+        formulas = self.model.formulas()
+        assert formulas is not None
+        return Chain(formulas)
+
+    def whole(self, batch: Batch, share: float = 1.0) -> Terms:
+        """Return the terms of share·L(W), and write its gradient into the stack."""
+        stack, loss, regularizer = self.stack, self.objective.loss, self.objective.regularizer
+        scores, saved = self._scores(self.prepared(batch.inputs), True, batch.keys)
+        losses, slopes = loss.with_slopes(scores, batch.targets)
+        slopes.mul_(1 / losses.shape[1])
+        self.chain.backward(slopes.bfloat16() if self.bf16 else slopes, saved, stack.tensors, stack.gradients)
+        penalty = regularizer.with_gradient(stack.weights, stack.weights_gradient)
+        terms = Terms(losses.mean(1), penalty, correct_in_stack(scores, batch.targets))
+        if share != 1.0:
+            stack.gradient.mul_(share)
+            return terms.scaled(share)
+        return terms
+
+    def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the data losses (R, B) and the numbers of correct examples (R,) without noise."""
+        runs = len(self.stack)
+        inputs, targets = inputs.expand(runs, *inputs.shape), targets.expand(runs, *targets.shape)
+        scores, _ = self._scores(inputs, False, None)
+        return self.objective.loss.with_slopes(scores, targets)[0], correct_in_stack(scores, targets)
+
+    def _scores(self, inputs: Tensor, training: bool, keys: Tensor | None) -> tuple[Tensor, list[object]]:
+        """Return the scores (R, B, C) of prepared inputs (R, B, …), and what the chain keeps for its way back."""
+        inputs = inputs.flatten(2)
+        scores, saved = self.chain.forward(
+            inputs.bfloat16() if self.bf16 else inputs, self.stack.tensors, training, keys
+        )
+        return scores.to(inputs.dtype), saved
+
+
+class AutogradGradient(Gradient):
+    """The gradient by autograd, for a run alone: the module and the objective, as in any program of PyTorch."""
+
+    def whole(self, batch: Batch, share: float = 1.0) -> Terms:
+        """Return the terms of share·L(W), and write its gradient into the stack."""
+        self.stack.gradient.zero_()
+        key = None if batch.keys is None else batch.keys[0]
+        inputs, targets = self.prepared(batch.inputs)[0], batch.targets[0]
+        with torch.enable_grad():
+            scores = forward(self.model, inputs, key, self.bf16)
+            parts = self.objective(scores, targets, dict(self.model.named_parameters()))
+            if share != 1.0:
+                parts = type(parts)(*(term * share for term in parts))
+            torch.autograd.backward(parts.loss)
+        data_loss, regularization = (term.detach()[None] for term in parts[1:])
+        return Terms(data_loss, regularization, correct_count(scores.detach(), targets)[None])
+
+    def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the data losses (1, B) and the number of correct examples (1,) without noise."""
+        training = self.model.training
+        self.model.eval()
+        scores = forward(self.model, inputs, None, self.bf16)
+        self.model.train(training)
+        return self.objective.loss(scores, targets)[None], correct_count(scores, targets)[None]
+
+
+class VmapGradient(Gradient):
+    """The gradient by autograd under vmap, for a stack of runs whose parts have no formulas."""
+
+    def whole(self, batch: Batch, share: float = 1.0) -> Terms:
+        """Return the terms of share·L(W), and write its gradient into the stack."""
+        stack = self.stack
+        parameters = {name: stack.tensors[name].detach().requires_grad_() for name in stack.shapes}
+
+        def of_run(
+            parameters: dict[str, Tensor],
+            buffers: dict[str, Tensor],
+            numbers: dict[str, Tensor],
+            inputs: Tensor,
+            targets: Tensor,
+            key: Tensor | None,
+        ) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
+            buffers = {name: values.clone() for name, values in buffers.items()}  # norm layers write into their buffers
+            scores = self._scores(parameters, buffers, inputs, key)
+            parts = with_numbers(self.objective, numbers)(scores, targets, parameters)
+            return *parts, correct_count(scores.detach(), targets), buffers
+
+        with torch.enable_grad():
+            stacked_run = vmap(of_run, in_dims=(0, 0, 0, 0, 0, None if batch.keys is None else 0))
+            loss, data_loss, regularization, correct, buffers = stacked_run(
+                parameters, stack.buffers, self._numbers, self.prepared(batch.inputs), batch.targets, batch.keys
+            )
+            gradients = torch.autograd.grad(loss.sum() * share, list(parameters.values()))
+        for name, values in zip(parameters, gradients, strict=True):
+            stack.gradients[name].copy_(values)
+        for name, values in buffers.items():
+            stack.buffers[name].copy_(values)
+        return Terms(data_loss.detach(), regularization.detach(), correct).scaled(share)
+
+    def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the data losses (R, B) and the numbers of correct examples (R,) without noise."""
+
+        def of_run(
+            parameters: dict[str, Tensor], buffers: dict[str, Tensor], numbers: dict[str, Tensor]
+        ) -> tuple[Tensor, Tensor]:
+            scores = self._scores(parameters, buffers, inputs, None)
+            return with_numbers(self.objective, numbers).loss(scores, targets), correct_count(scores, targets)
+
+        training = self.model.training
+        self.model.eval()
+        parameters = {name: self.stack.tensors[name] for name in self.stack.shapes}
+        result: tuple[Tensor, Tensor] = vmap(of_run)(parameters, self.stack.buffers, self._numbers)
+        self.model.train(training)
+        return result
+
+    def shrink(self, lr: Tensor) -> None:
+        """Make the proximal step of the regularizer with the learning rate of each run, (R, 1)."""
+
+        def of_run(weight: Tensor, lr: Tensor, numbers: dict[str, Tensor]) -> Tensor:
+            return with_numbers(self.objective, numbers).regularizer.shrink(weight, lr)
+
+        for name, shape in self.stack.shapes.items():
+            if len(shape) >= 2:
+                weight = self.stack.tensors[name]
+                weight.copy_(vmap(of_run)(weight, lr[:, 0], self._numbers))
+
+    @property
+    def _numbers(self) -> dict[str, Tensor]:
+        """The numbers of the objective that differ between the runs, each (R,)."""
+        parts = self.objective.loss, self.objective.regularizer
+        named = [(name, getattr(part, name)) for part in parts for name in part.numbers]
+        return {name: value[:, 0] for name, value in named if isinstance(value, Tensor)}
+
+    def _scores(
+        self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor, key: Tensor | None
+    ) -> Tensor:
+        """Return the scores (B, C) of prepared inputs (B, …) of one run."""
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
+            scores: Tensor = functional_call(self.model, {**parameters, **buffers}, (inputs, key))
+        return scores.to(inputs.dtype)
+
+
+def stacked(objectives: Sequence[Objective], like: Tensor) -> Objective:
+    """Return one objective for several runs. Its numbers are columns (R, 1) with the device and dtype of `like`.
+
+    Numbers that are 0 in all runs stay 0, so that their terms cost nothing. A run alone gets columns too: then its
+    numbers are rounded in the same way as in a stack. The regularizer ``none`` becomes an elastic net of strength 0 if
+    other runs have one.
+    """
+    losses = [objective.loss for objective in objectives]
+    regularizers = [objective.regularizer for objective in objectives]
+    if len({type(regularizer) for regularizer in regularizers}) > 1:
+        proximal = any(regularizer.proximal for regularizer in regularizers if isinstance(regularizer, ElasticNet))
+        regularizers = [r if isinstance(r, ElasticNet) else ElasticNet(0.0, 0.0, proximal) for r in regularizers]
+    numbers = {}
+    for parts in (losses, regularizers):
+        for name in parts[0].numbers:
+            values = [getattr(part, name) for part in parts]
+            if any(values):
+                numbers[name] = torch.tensor(values, dtype=torch.float64).to(like)[:, None]
+    return with_numbers(Objective(losses[0], regularizers[0]), numbers)
+
+
+def with_numbers(objective: Objective, numbers: Mapping[str, Tensor]) -> Objective:
+    """Return an objective with these numbers in the place of its own."""
+    loss, regularizer = copy.copy(objective.loss), copy.copy(objective.regularizer)
+    for part in (loss, regularizer):
+        for name in numbers.keys() & set(part.numbers):
+            setattr(part, name, numbers[name])
+    return Objective(loss, regularizer)
+
+
+def correct_in_stack(scores: Tensor, targets: Tensor) -> Tensor:
+    """Return the number of correct examples of each run (R,), given scores (R, B, C) and targets (R, B).
+
+    See `correct_count`.
+    """
+    if targets.is_floating_point():
+        return scores.new_zeros(len(scores))
+    return (scores.argmax(2) == targets).sum(1, dtype=scores.dtype)

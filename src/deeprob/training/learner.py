@@ -1,0 +1,79 @@
+"""What the training loop is given: the objects of each run, and the settings that all runs share."""
+
+from dataclasses import dataclass
+
+from deeprob.objective import Objective
+from deeprob.optim import OptimizerConfig
+from deeprob.training.draws import Augment
+from deeprob.training.state import TrainState
+
+
+@dataclass(frozen=True)
+class Learner:
+    """The objects that belong to one run, which trains alone or in a stack.
+
+    Attributes
+    ----------
+    state
+        The training state, updated in place. It can be saved at any record. A run that loads it gets the same
+        results bit for bit as without the interruption. Its tensors become views of the stack's tensors.
+    objective
+        The function that computes L(W).
+    optimizer
+        The config of the state's optimizer.
+    seed
+        The seed, which decides the order of the batches, the dropout masks and the random numbers of augmentation.
+    zeros
+        Whether to measure the share of weights that are exactly 0.
+    """
+
+    state: TrainState
+    objective: Objective
+    optimizer: OptimizerConfig
+    seed: int
+    zeros: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """The settings of the training loop: its length, its batches, and the updates at which it yields records.
+
+    Attributes
+    ----------
+    epochs, batch_size, chunk_size, log_every
+        See `TrainerConfig`. Here, numbers have replaced words such as ``auto``.
+    formulas
+        Whether formulas compute the gradient. If not, autograd does.
+    bf16
+        Whether to compute matrix products in bfloat16. Parameters, loss and updates keep their precision.
+    pause_every
+        The number of updates between two empty records; 0 for no empty records. If a reading is due at the same
+        update, only the record with the reading is yielded.
+    augment
+        The function that augments a batch of inputs. Its second argument is a key for random numbers. None: no
+        augmentation.
+    """
+
+    epochs: int
+    batch_size: int
+    chunk_size: int
+    log_every: int
+    formulas: bool = True
+    bf16: bool = False
+    pause_every: int = 0
+    augment: Augment | None = None
+
+    def read_at(self, step: int, per_epoch: int) -> bool:
+        """Return whether a reading is due after `step` updates."""
+        return step % per_epoch == 0 or step % self.log_every == 0
+
+    def paused_at(self, step: int) -> bool:
+        """Return whether an empty record is due after `step` updates."""
+        return self.pause_every > 0 and step % self.pause_every == 0
+
+    def next_record(self, step: int, per_epoch: int) -> int:
+        """Return the number of updates after which the next record is due, if `step` updates have been made."""
+        step += 1
+        while not (self.read_at(step, per_epoch) or self.paused_at(step)):
+            step += 1
+        return step

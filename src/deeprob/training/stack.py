@@ -1,0 +1,178 @@
+"""The parameters, gradients, buffers, optimizer states and sums of R runs in shared tensors, with one row per run.
+
+A run that trains alone is a stack of one. Every run keeps its own `TrainState`, whose tensors become views of its row.
+So a run can be measured and written to a checkpoint as if it trained alone.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deeprob.config import name_of
+from deeprob.optim import OptimizerConfig
+from deeprob.optim.rules import RULES, Number, Rule, State, hyper_of
+from deeprob.training.metrics import SUMS
+from deeprob.training.state import TrainState
+
+WHOLE = "parameters"
+"""The name of the block that holds all parameters."""
+STEP = "step"
+"""The entry of an optimizer's state in which torch counts the updates; SGD has none."""
+
+
+class Stack:
+    """R runs whose tensors have the same shapes.
+
+    Parameters
+    ----------
+    states
+        The state of each run, all after the same update. Their tensors are replaced by views.
+    configs
+        The config of each run's optimizer. All optimizers are of one kind and have the same flags.
+    rule
+        Whether the update rule of `deeprob.optim.rules` updates the parameters. If not, torch's optimizers of the
+        states do, and keep their own states.
+
+    Attributes
+    ----------
+    shapes
+        The shape of each parameter by name: first the weight matrices, then all others.
+    parameters, gradient
+        (R, P). Each row holds all parameters of one run, or ∇L(W) by them, in the order of `shapes`.
+    weights, weights_gradient
+        The part of `parameters` and of `gradient` that belongs to weight matrices, as views.
+    tensors, gradients
+        The parameters and buffers of the models by name, and the gradients by the parameter's name, each (R, …).
+    buffers
+        The models' buffers by name, each (R, …).
+    optimizer
+        The optimizer's states by block of parameters and then by name, each (R, …). The update rule treats a block as
+        one tensor. A block is a single parameter if the rule depends on the parameter's shape; else it is all
+        parameters of a run together.
+    lr
+        The learning rate of each run before a schedule multiplies it: one number for all, or an array (R,).
+    hyper
+        The other numbers of the update rule: each one number for all runs, or an array (R,).
+    sums
+        (R, 6) float64, see `Meters`.
+    """
+
+    def __init__(self, states: Sequence[TrainState], configs: Sequence[OptimizerConfig], *, rule: bool) -> None:
+        self.states = states
+        first = states[0].model
+        named = sorted(first.named_parameters(), key=lambda pair: pair[1].dim() < 2)
+        like = named[0][1]
+        self.shapes = {name: parameter.shape for name, parameter in named}
+        count = sum(parameter.numel() for _, parameter in named if parameter.dim() >= 2)
+        self.parameters = torch.stack(
+            [
+                torch.cat([parameters[name].detach().flatten() for name in self.shapes])
+                for parameters in (dict(state.model.named_parameters()) for state in states)
+            ]
+        )
+        self.gradient = torch.zeros_like(self.parameters)
+        self.weights, self.weights_gradient = self.parameters[:, :count], self.gradient[:, :count]
+        self.buffers = {
+            name: torch.stack([dict(state.model.named_buffers())[name] for state in states])
+            for name, _ in first.named_buffers()
+        }
+        self.tensors = {**self.named(self.parameters), **self.buffers}
+        self.gradients = self.named(self.gradient)
+        self.sums = torch.zeros(len(states), len(SUMS) + 1, dtype=torch.float64, device=like.device)
+        self.steps = torch.full((len(states),), float(states[0].step), device=like.device)
+        self.lr = shared([float(config.arguments()["lr"]) for config in configs])
+        self.rule: Rule | None = RULES[name_of(configs[0])] if rule else None
+        self.hyper: dict[str, Number | bool] = {}
+        self.optimizer: dict[str, State] = {}
+        if self.rule is not None:
+            numbers = [hyper_of(config, like.dtype) for config in configs]
+            self.hyper = {key: shared([of_run[key] for of_run in numbers]) for key in numbers[0]}
+            self.optimizer = {
+                block: self.rule.init(values, self._first_lr(), **self.hyper)
+                for block, values in self.blocks(self.parameters).items()
+            }
+            self._entries = [self._entries_of(config, like) for config in configs]
+            self._load_optimizers()
+        self._adopt()
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def named(self, flat: Tensor) -> dict[str, Tensor]:
+        """Split a tensor (…, P) into one tensor per parameter, by the parameter's name and in its shape."""
+        parts = torch.split(flat, [shape.numel() for shape in self.shapes.values()], -1)
+        return {
+            name: part.view(*flat.shape[:-1], *shape)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+
+    def blocks(self, flat: Tensor) -> dict[str, Tensor]:
+        """Split a tensor (…, P) into the blocks of the update rule."""
+        return self.named(flat) if self.rule is not None and self.rule.shaped else {WHOLE: flat}
+
+    def changing(self) -> Iterator[Tensor]:
+        """Yield every tensor that an update changes, except the sums: parameters, buffers and optimizer states."""
+        yield self.parameters
+        yield from self.buffers.values()
+        for state in self.optimizer.values():
+            yield from state.values()
+
+    def _first_lr(self) -> Number:
+        """Return the learning rate of each run's first update."""
+        rates = np.broadcast_to(self.lr, len(self)).tolist()
+        return shared([lr * state.schedule(0) for lr, state in zip(rates, self.states, strict=True)])
+
+    def _entries_of(self, config: OptimizerConfig, like: Tensor) -> set[str]:
+        """Return the names of the entries that torch's optimizer would keep for this config alone.
+
+        In a stack, the rule keeps the entries of all runs. Example: a run without momentum keeps no sum of gradients,
+        but its stack does if another run has momentum.
+        """
+        assert self.rule is not None
+        entries = self.rule.init(like.detach().new_zeros(1, 1), 0.0, **hyper_of(config, like.dtype))
+        if self.rule.shaped:
+            return {name for state in self.optimizer.values() for name in state} | {STEP}
+        return {*entries} if name_of(config) == "sgd" else {*entries, STEP}
+
+    def _load_optimizers(self) -> None:
+        """Copy the states of the runs' own optimizers, if the runs have made updates."""
+        for run, state in enumerate(self.states):
+            if state.step:
+                for name, parameter in state.model.named_parameters():
+                    for key, value in state.optimizer.state[parameter].items():
+                        view = self._row(run, name, key)
+                        if view is not None and value is not None:
+                            view.copy_(value)
+
+    def _row(self, run: int, name: str, key: str) -> Tensor | None:
+        """Return a view of the entry `key` of one parameter in one run; None if the update rule has no such entry."""
+        if key == STEP:
+            return self.steps[run]
+        assert self.rule is not None
+        block = self.optimizer[name if self.rule.shaped else WHOLE]
+        if key not in block:
+            return None
+        row = block[key][run]
+        if self.rule.shaped:
+            return row
+        return row[0] if row.numel() == 1 and self.parameters.shape[1] != 1 else self.named(row)[name]
+
+    def _adopt(self) -> None:
+        """Replace the tensors of every run's state by views of its row."""
+        for run, state in enumerate(self.states):
+            for name, parameter in state.model.named_parameters():
+                parameter.data = self.tensors[name][run]
+                parameter.grad = None if self.rule is not None else self.gradients[name][run]
+                if self.rule is not None:
+                    views = {key: self._row(run, name, key) for key in sorted(self._entries[run])}
+                    state.optimizer.state[parameter] = {key: view for key, view in views.items() if view is not None}
+            for name, buffer in state.model.named_buffers():
+                buffer.data = self.buffers[name][run]
+            state.meters.share(self.sums[run])
+
+
+def shared(values: Sequence[float]) -> Number:
+    """Return the common value of all runs, or an array (R,) of float64 if there are different values."""
+    return values[0] if len(set(values)) == 1 else np.array(values, dtype=np.float64)

@@ -1,1 +1,0 @@
-"""Train many runs together, as one tensor program."""
