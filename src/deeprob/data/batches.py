@@ -6,7 +6,10 @@ from deeprob import randomness
 
 
 class Batches:
-    """The mini-batches of each epoch, which is shuffled; or a single batch of the whole split, in its own order.
+    """The batches of a run. Each batch is given as the positions of its examples in the training split.
+
+    Each epoch shuffles all examples, and divides them into batches. But if `batch_size` is at least `count`, each batch
+    has all examples in their original order.
 
     Parameters
     ----------
@@ -27,7 +30,7 @@ class Batches:
         self._order: Tensor
 
     def __getitem__(self, step: int) -> Tensor | slice:
-        """Return the positions of the examples for update number `step`, counted from 0 over the whole run."""
+        """Return the positions of the examples for update `step`; the first update of the run has number 0."""
         if self.per_epoch == 1:
             return slice(0, self.count)
         epoch, batch = divmod(step, self.per_epoch)
