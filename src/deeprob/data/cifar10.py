@@ -31,7 +31,7 @@ class CIFAR10Config(PicturesConfig):
         The folder that contains the archive ``cifar-10-python.tar.gz``, or the unpacked folder
         ``cifar-10-batches-py``. Example: ``dataset.root=FOLDER``.
     download
-        Whether to download the archive (163 MB) if `root` contains neither.
+        Whether to download the archive (163 MB) if `root` does not contain it.
     url
         The address of the archive. null is the official address. Example:
         ``dataset.url=https://host/cifar-10-python.tar.gz``.

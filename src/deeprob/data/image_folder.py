@@ -28,8 +28,8 @@ class ImageFolderConfig(PicturesConfig):
         The folder of pictures. It has train/CLASS/ and test/CLASS/, or only one folder per class. Example:
         ``dataset=image_folder dataset.root=FOLDER``.
     image_size
-        The side of a square, in pixels. Each picture is cropped and scaled to this square. With null, pictures are
-        not changed; then all must have the same size.
+        The side of the square to which each picture is cropped and scaled, in pixels. With null, pictures are not
+        changed; then all must have the same size.
     test_fraction
         The share of the pictures that is drawn as the test split. It is not used if there is a folder test/.
     """

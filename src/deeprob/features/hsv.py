@@ -1,4 +1,4 @@
-"""Hue, saturation and value: a color as an angle, its distance from grey, and its brightness."""
+"""Hue, saturation and value: describe a color by an angle, by its distance from grey, and by its brightness."""
 
 import torch
 from torch import Tensor

@@ -47,16 +47,20 @@ def kmeans(points: Tensor, count: int, rng: torch.Generator, iterations: int = 1
 def nearest(points: Tensor, centres: Tensor) -> Tensor:
     """Return the position (N,) in `centres` (K, D) of the centre nearest to each point (N, D), as int64.
 
-    If several centres are equally near, the first one counts. The squared distance is
-    ‖p − c‖² = ‖p‖² − 2·p·c + ‖c‖². Its first term is the same for all centres, so it is left out.
+    If several centres are equally near, the first one counts.
     """
+    # ‖p − c‖² = ‖p‖² − 2·p·c + ‖c‖²; the first term is the same for all centres, so it is left out
     half_squares = centres.square().sum(1) / 2
     chunks = torch.split(points, max(1, _CHUNK // len(centres)))
     return torch.cat([(half_squares - chunk @ centres.T).argmin(1) for chunk in chunks])
 
 
 def _start(points: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """Draw points (count, D); a point's chance is proportional to its squared distance to the nearest drawn point."""
+    """Draw the initial centres (count, D) from the points.
+
+    For the first centre, all points have the same probability. Each further centre is drawn with a probability that is
+    proportional to the squared distance from the point to the nearest centre drawn before.
+    """
     drawn = int(torch.randint(len(points), (), generator=rng))
     centres = [points[drawn]]
     squares = (points - centres[0]).square().sum(1)
