@@ -41,7 +41,7 @@ def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) 
             for part in parts:
                 owners = nearest(part, centres)
                 sizes += torch.bincount(owners, minlength=count)
-                sums.index_add_(0, owners, part.double())  # in double precision, so that their order is irrelevant
+                sums.index_add_(0, owners, part.double())  # in double precision, so that the order does not matter
                 bar.advance(len(part))
             means = (sums / sizes.clamp(min=1)[:, None]).to(points.dtype)
             centres = torch.where(sizes[:, None] > 0, means, centres)
@@ -54,11 +54,14 @@ def directions(points: Tensor, count: int, rng: torch.Generator, iterations: int
     Each iteration has two steps:
 
     1. Each point z is assigned to the word c with the largest |z·c|. Its factor is s = z·c, which may be negative.
-    2. Each word becomes the sum of s z over its points, scaled to length 1. A word without points does not change.
+    2. Each word becomes the sum of s·z over the points that are assigned to it, scaled to length 1. A word without
+       points does not change.
 
-    The initial words are points drawn at random, scaled to length 1. Example: the points are (3, 0), (−1, 0) and (0,
-    2), and the last two are drawn. Then the words are (−1, 0) and (0, 1). Source: Coates & Ng, "The importance of
-    encoding versus training with sparse coding and vector quantization", 2011, where the method is called OMP-1.
+    The initial words are points drawn at random, scaled to length 1. Example: if the points are (3, 0), (−1, 0) and
+    (0, 2), and the last two are drawn, the words are (−1, 0) and (0, 1). The point (3, 0) then has the factor s = −3.
+
+    Source: Coates & Ng, "The importance of encoding versus training with sparse coding and vector quantization", 2011,
+    where the method is called OMP-1.
 
     Parameters
     ----------

@@ -37,8 +37,8 @@ def coded(patches: Tensor, words: Tensor, regions: Tensor, *, hard: bool) -> Ten
     regions
         (R, P). Each row holds the weights of the patches in the mean over one region.
     hard
-        If true, a patch counts 1 for its nearest word, and 0 for the other words. If false, a patch counts max(0, d̄ −
-        d) for a word at distance d, where d̄ is its mean distance to all words (triangle code, see `capped`).
+        If true, a patch counts 1 for its nearest word, and 0 for the other words. If false, the triangle code is used:
+        a patch counts max(0, d̄ − d) for a word at distance d, where d̄ is its mean distance to all words.
     """
     # one matrix product gives ‖z − c‖² = ‖z‖² − 2 z·c + ‖c‖² for all patches z and words c: each vector gets two more
     # entries for the squares

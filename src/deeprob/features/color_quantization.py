@@ -52,10 +52,10 @@ class ColorQuantizationConfig(PictureFeaturesConfig):
 
 
 class ColorQuantization(PictureFeatures):
-    """Describe each region of a picture by the share of its pixels that are nearest to each color of a palette.
+    """Replace each pixel by the nearest color of a palette, and measure each color's share in each region.
 
     The function `kmeans` finds the palette. With K colors and a grid of g × g regions, a picture has K·g² features.
-    Source: Heckbert, "Color image quantization for frame buffer display", 1982, with another algorithm for the palette.
+    Source: Heckbert, "Color image quantization for frame buffer display", 1982, who finds the palette in another way.
 
     Parameters
     ----------

@@ -25,4 +25,4 @@ def on_all_cores(work: Callable[[slice], T], chunks: Sequence[slice], device: to
         yield from pool.map(work, chunks)
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(torch.get_num_threads())  # otherwise the pool's setting is the default of later threads
+        torch.set_num_threads(torch.get_num_threads())  # otherwise later threads would also use only one core

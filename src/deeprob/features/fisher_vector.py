@@ -57,8 +57,7 @@ class FisherVector(PatchFeatures):
 
     The vector of a region is computed in four steps:
 
-    1. Compute the log-likelihood of the patches in the region under a mixture of N Gaussians over K components, and
-    take its
+    1. Take the log-likelihood of the region's patches under a mixture of N Gaussians over K components, and compute its
        gradients with respect to each mean and each deviation.
     2. Scale the gradients so that their variances are similar.
     3. Replace each number v by sign(v)·√|v|.

@@ -28,8 +28,8 @@ class HogConfig(PictureFeaturesConfig):
     directions
         The number of directions, which are the bins of a cell's histogram.
     signed
-        Whether an edge from dark to light differs from an edge from light to dark. If true, the
-        bins cover a whole turn, otherwise half a turn.
+        Whether an edge from dark to light differs from an edge from light to dark. If true, the bins cover a whole
+        turn. If false, they cover half a turn.
     soft
         Whether a pixel counts for several neighbouring directions and cells, by linear interpolation. If false, it
         counts for one direction and one cell only.

@@ -9,17 +9,18 @@ _CHUNK = 2**24  # number of distances in memory at once
 def kmeans(points: Tensor, count: int, rng: torch.Generator, iterations: int = 100) -> Tensor:
     """Find centres such that the distance from each point to its nearest centre is small.
 
-    Lloyd's algorithm, "Least squares quantization in PCM", 1982: each point belongs to its nearest centre, and each
-    centre moves to the mean of its points. This is repeated until no point changes its centre. The initial centres are
-    points that are drawn far from each other (Arthur & Vassilvitskii, "k-means++", 2007). A centre without points does
-    not move. Example: the points 0, 1, 10, 11 have the two centres ½ and 10½.
+    The initial centres are points, drawn such that they are likely to be far from each other. Then two steps are
+    repeated: each point is assigned to its nearest centre, and each centre moves to the mean of its points. This ends
+    when no point changes its centre. A centre without points does not move. Example: the points 0, 1, 10, 11 have the
+    two centres ½ and 10½. Sources: Lloyd, "Least squares quantization in PCM", 1982; Arthur & Vassilvitskii,
+    "k-means++", 2007.
 
     Parameters
     ----------
     points
         (N, D) floats.
     count
-        Number of centres; if there are fewer distinct points, some centres are equal.
+        Number of centres. If there are fewer distinct points, some centres are equal.
     rng
         The random generator that draws the initial centres, on the CPU.
     iterations
@@ -58,8 +59,8 @@ def nearest(points: Tensor, centres: Tensor) -> Tensor:
 def _start(points: Tensor, count: int, rng: torch.Generator) -> Tensor:
     """Draw the initial centres (count, D) from the points.
 
-    For the first centre, all points have the same probability. Each further centre is drawn with a probability that is
-    proportional to the squared distance from the point to the nearest centre drawn before.
+    The first centre is drawn uniformly. For each further centre, the probability of a point is proportional to its
+    squared distance to the nearest centre so far.
     """
     drawn = int(torch.randint(len(points), (), generator=rng))
     centres = [points[drawn]]

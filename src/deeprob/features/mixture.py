@@ -62,7 +62,7 @@ class Mixture(nn.Module):
         return likelihoods
 
     def _maximize(self, sums: Tensor, floor: Tensor) -> None:
-        """Set the parameters that have the largest likelihood, given the result (N, 1 + 2D) of `sums_of`.
+        """Set the parameters to those of maximum likelihood, given the sums (N, 1 + 2D) from `sums_of`.
 
         Variances are at least `floor` (D,). A Gaussian without points keeps its mean and its variance, and gets a very
         small share.

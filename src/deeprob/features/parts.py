@@ -22,7 +22,7 @@ class PartsConfig(FeaturesConfig):
     ----------
     parts
         The features that are combined. Each is a name, such as ``hog``, or a name with values, such as
-        ``{name:hog,cell:8}``. A part that has no value for `standardize` uses the value given for the whole.
+        ``{name:hog,cell:8}``. If a part has no value for `standardize`, it uses the one given here.
     """
 
     parts: list[Any] = field(default_factory=list, metadata={"accepted": PARTS})
@@ -75,7 +75,7 @@ def part_config(part: Any, key: str, standardize: str) -> FeaturesConfig:
         if word not in types:
             raise UserError(f"{key}.{word}: no such key of {name}; {did_you_mean(str(word), types)}")
         whole = type(given) is int and abs(given) < 2**63
-        value = values[word] = float(given) if whole and fits(0.0, types[word]) else given  # as features.epsilon=1
+        value = values[word] = float(given) if whole and fits(0.0, types[word]) else given  # 1 is valid for a float
         if not fits(value, types[word]):
             raise UserError(f"{key}.{word}={'null' if value is None else value}: expected {expected(cls, word)}")
     try:

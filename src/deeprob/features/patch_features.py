@@ -42,8 +42,8 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
         The number of regions along each side of a picture. The patches of each region are described together. With 1,
         the region is the whole picture.
     mirror
-        Whether to take the mean of the features of a picture and of its mirror image. It takes twice the time. The
-        scores of a linear classifier are then the mean of its scores for both pictures.
+        Whether to take the mean of the features of a picture and of its mirror image. A linear classifier then gives
+        the mean of its scores for both pictures. This takes twice the time.
     samples
         The number of patches that the feature learns from.
     seed
@@ -113,7 +113,7 @@ class PatchSettings:
 
 
 class PatchFeatures(PictureFeatures):
-    """A feature that describes pictures by their patches; it first learns from patches of the training pictures.
+    """The base class of features that learn from patches of the training pictures, and describe pictures by patches.
 
     Parameters
     ----------

@@ -71,10 +71,11 @@ class Levels(Descriptor):
 class Edges(Descriptor):
     """Describe a patch by a histogram of oriented gradients, with 4 × 4 cells and 8 directions over a whole turn.
 
-    These are 128 numbers. They are scaled to length 1, and each is then replaced by its square root. Sources: Lowe,
-    "Distinctive image features from scale-invariant keypoints", 2004, but here no keypoints are searched; Arandjelović
-    & Zisserman, "Three things everyone should know to improve object retrieval", 2012, for the square root (they divide
-    by the sum instead of the length).
+    These are 128 numbers. They are scaled to length 1, and each is then replaced by its square root.
+
+    Sources: Lowe, "Distinctive image features from scale-invariant keypoints", 2004, for the histogram (here, there is
+    no search for keypoints). Arandjelović & Zisserman, "Three things everyone should know to improve object retrieval",
+    2012, for the square root (they divide by the sum instead of the length).
 
     Parameters
     ----------

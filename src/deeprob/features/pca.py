@@ -73,8 +73,7 @@ class PrincipalAxes(Exact):
     def fit(self, values: Tensor) -> None:
         """Find the principal axes of rows (N, D).
 
-        If the variance along an axis is so small that it can come from rounding errors, the components z on this axis
-        are 0.
+        If the variance along an axis is as small as rounding errors, the components z on this axis are set to 0.
         """
         mean, covariance = moments(values, self.matrix.dtype)
         variances, vectors = axes(covariance)

@@ -65,8 +65,8 @@ def regions(length: int, count: int) -> Tensor:
 def cells(length: int, size: int, *, soft: bool) -> Tensor:
     """Divide a side of `length` pixels into cells of `size` pixels, and return the weights of each cell's pixels.
 
-    The weights have the shape (length // size, length), and each row has the sum 1, except that soft cells at the
-    border have less. If pixels remain at the end of the side, they have no cell of their own.
+    The weights have the shape (length // size, length). The sum of each row is 1. It is less than 1 for a soft cell at
+    the border. If pixels remain at the end of the side, they have no cell of their own.
 
     Parameters
     ----------

@@ -23,8 +23,8 @@ class WhitenConfig(FeaturesConfig):
         multiple of the mean variance. Axes with much less variance stay weak.
     method
         The method of whitening. ``zca`` changes inputs as little as possible, so whitened pictures still look like
-        pictures. ``cholesky`` gives the same result up to a rotation, and takes seconds instead of minutes if there
-        are many inputs. For a linear model with L2 regularization, both methods are equivalent.
+        pictures. ``cholesky`` gives the same result up to a rotation. If an input has thousands of numbers, it takes
+        seconds instead of minutes. For a linear model with L2 regularization, both methods are equivalent.
     """
 
     epsilon: float = number(0.1, above=0)

@@ -22,8 +22,7 @@ class Whitening(Exact):
     - ``zca``: W = V (Λ + εI)^(−½) Vᵀ. It changes numbers as little as possible, so whitened pictures still look like
       pictures (Bell & Sejnowski, "The 'independent components' of natural scenes are edge filters", 1997).
     - ``cholesky``: W = L⁻¹ with L Lᵀ = C + εI, where L is lower triangular. If there are thousands of numbers, this is
-    much
-      faster than ``zca``.
+      much faster than ``zca``.
 
     Parameters
     ----------
