@@ -28,7 +28,7 @@ class Augmentation:
     crop: int
 
     def __call__(self, pictures: Tensor, key: Tensor) -> Tensor:
-        """Return pictures (B, C, H, W) after random flips and shifts; the same `key` always gives the same ones."""
+        """Flip and shift pictures (B, C, H, W) at random; the same `key` always gives the same flips and shifts."""
         count, channels, height, width = pictures.shape
         words = randomness.bits(key, count)[:, None]
         shifts = 2 * self.crop + 1

@@ -67,7 +67,7 @@ class ImageFolderConfig(PicturesConfig):
     def _draw(self, listing: Listing) -> Splits:
         """Draw the splits before any file is read.
 
-        Their inputs are the positions (n,) of the files in `listing`. Later, only these files are decoded.
+        The inputs of a split are the positions (n,) of its files in `listing`. Later, only these files are decoded.
         """
         files = Examples(torch.arange(len(listing.targets)), listing.targets)
         if not listing.splits:

@@ -87,7 +87,7 @@ class Pictures:
         return self.pixels.index_select(0, rows)
 
     def current(self, stamps: Tensor) -> Tensor:
-        """Return, for each of the N files, whether it has a picture and has not changed since it was decoded.
+        """Return booleans (N,): whether each file has a picture, and has not changed since it was decoded.
 
         `stamps` (N, 4) are the files' present stamps. A file with a stamp of zeros counts as changed.
         """

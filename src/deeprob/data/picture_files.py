@@ -41,7 +41,7 @@ def decode(path: Path, size: int | None, known: bytes = b"") -> tuple[bytes, Pix
 def _pixels(content: bytes, size: int | None) -> Pixels:
     with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
         if image.mode.startswith(("I", "F")):
-            raise ValueError(f"pixels of mode {image.mode}, not of 8 bits")  # convert() would clip them
+            raise ValueError(f"pixels of mode {image.mode}, not of 8 bits")  # convert() would cut off large values
         upright = ImageOps.exif_transpose(image)
         picture = (upright.convert("RGBA") if "transparency" in upright.info else upright).convert("RGB")
         if size is not None:
