@@ -13,22 +13,22 @@ from deeprob.data.base import DatasetConfig
 
 @dataclass(frozen=True)
 class Augmentation:
-    """A random flip and shift, drawn anew for each picture in each update.
+    """A random flip and a random shift of each picture, drawn anew in each update.
 
     Attributes
     ----------
     flip
         Whether each picture is mirrored left to right with probability ½.
     crop
-        The largest shift in each direction, in pixels. Pixels from outside the picture are black. The result equals a
-        random crop after a black frame of `crop` pixels is added to the picture.
+        The largest shift in each direction, in pixels. Pixels from outside the picture are black. This is the same as
+        adding a black frame of `crop` pixels, and then cutting out a window of the original size at random.
     """
 
     flip: bool
     crop: int
 
     def __call__(self, pictures: Tensor, key: Tensor) -> Tensor:
-        """Return pictures (B, C, H, W) flipped and shifted; `key` determines the random numbers of the update."""
+        """Flip and shift pictures (B, C, H, W) at random; the same `key` always gives the same flips and shifts."""
         count, channels, height, width = pictures.shape
         words = randomness.bits(key, count)[:, None]
         shifts = 2 * self.crop + 1
@@ -43,24 +43,24 @@ class Augmentation:
 
 @dataclass(kw_only=True, slots=True)
 class PicturesConfig(DatasetConfig):
-    """Fields of every dataset of pictures. They set its `Augmentation`.
+    """Fields of every dataset of pictures. They describe the random changes of training pictures.
 
     Attributes
     ----------
     flip
-        Whether to mirror a random half of the training pictures, left to right, in each update.
+        Whether each training picture is mirrored left to right with probability ½, drawn anew in each update.
     crop
-        The largest number of pixels by which a training picture is shifted, at random in each update. Pixels from
-        outside the picture are black.
+        The largest random shift of a training picture in each direction, in pixels. The shift is drawn anew in each
+        update. Pixels from outside the picture are black.
     """
 
     flip: bool = False
     crop: int = number(0, minimum=0, maximum=1024)
 
     def augmentation(self) -> Augmentation | None:
-        """Return the augmentation of training pictures, or None if there is none."""
+        """Return the augmentation of training pictures, or None if flip and crop are off."""
         return Augmentation(self.flip, self.crop) if self.noise_sources() else None
 
     def noise_sources(self) -> list[str]:
-        """Return the overrides that switch the augmentation off."""
+        """Return the settings that switch the augmentation off, such as ``["dataset.flip=false"]``."""
         return ["dataset.flip=false"] * self.flip + ["dataset.crop=0"] * (self.crop > 0)

@@ -1,4 +1,4 @@
-"""The base class of datasets: it draws a limited number of examples, and the validation and test splits."""
+"""The base class of datasets: it limits the number of examples, and draws the validation and test splits."""
 
 import dataclasses
 import os
@@ -23,12 +23,13 @@ class DatasetConfig:
     Attributes
     ----------
     limit
-        The number of training examples that are kept, drawn evenly from the classes. null keeps all.
+        The number of training examples that are kept. They are drawn at random, with nearly the same share of each
+        class as in all training examples. null keeps all.
     val_fraction
         The share of the training examples that is held out as the validation split. 0 makes no validation split.
     seed
-        The seed of generated points and random splits. It is separate from the run's ``seed``, so runs with different
-        seeds have the same examples.
+        The seed of generated points and of random splits. It is separate from the run's ``seed``, so runs with
+        different seeds have the same examples.
     """
 
     batch_size_hint: ClassVar[int] = 128
@@ -44,7 +45,7 @@ class DatasetConfig:
 
     @property
     def has_validation(self) -> bool:
-        """Whether there is a validation split, which is either drawn or comes with the data."""
+        """Whether there is a validation split: either it is drawn at random, or it is given with the data."""
         return self.val_fraction > 0
 
     def load(self) -> Splits:
@@ -52,7 +53,7 @@ class DatasetConfig:
         raise AssertionError("a dataset defines load()")
 
     def resolved(self) -> Self:
-        """Return the config; if it has a `root`, this is replaced by its absolute path."""
+        """Return the config with an absolute path in its field `root`, if it has this field."""
         root = getattr(self, "root", None)
         if root is None:
             return self
@@ -60,15 +61,27 @@ class DatasetConfig:
         return dataclasses.replace(self, **changes)
 
     def noise_sources(self) -> list[str]:
-        """Return the overrides that switch off random changes of the training inputs, one for each kind of change."""
+        """Return the settings that switch off random changes of training inputs, such as ``["dataset.flip=false"]``."""
         return []
 
     def augmentation(self) -> Callable[[Tensor, Tensor], Tensor] | None:
-        """Return a function of a batch of training inputs and a random key; None if batches are not changed."""
+        """Return the function that changes training inputs at random in each update, or None if there is none.
+
+        The arguments of the function are a batch of training inputs and a random key.
+        """
         return None
 
     def hold_out(self, everything: Examples, fraction: float, classes: tuple[str, ...]) -> Splits:
-        """Draw a share `fraction` of all examples as the test split, then apply `finish`.
+        """Draw the test split at random, then call `finish` with the remaining examples.
+
+        Parameters
+        ----------
+        everything
+            All examples.
+        fraction
+            The share of all examples that is drawn for the test split.
+        classes
+            The names of the classes.
 
         Raises
         ------
@@ -85,7 +98,15 @@ class DatasetConfig:
         return self.finish(train, test, classes)
 
     def finish(self, train: Examples, test: Examples, classes: tuple[str, ...], val: Examples | None = None) -> Splits:
-        """Apply `limit` to the training examples, and draw a validation split unless `val` comes with the data."""
+        """Apply `limit` to the training examples; if `val` is not given, draw a validation split from them.
+
+        If `val_fraction` is 0, no validation split is drawn.
+
+        Raises
+        ------
+        UserError
+            If the training split or the validation split would be empty.
+        """
         if self.limit is not None and self.limit < len(train):
             train = train[draw_evenly(train.targets, self.limit, self.seed, "limit")]
         if val is not None or self.val_fraction == 0:
@@ -100,7 +121,7 @@ class DatasetConfig:
         return Splits(train, val, test, classes)
 
     def _divide(self, examples: Examples, count: int, name: str) -> tuple[Examples, Examples]:
-        """Draw `count` examples; return the other examples, then the drawn examples."""
+        """Draw `count` examples at random; return the examples that were not drawn, and the drawn ones."""
         drawn = draw_evenly(examples.targets, count, self.seed, name)
         rest = torch.ones(len(examples), dtype=torch.bool)
         rest[drawn] = False
@@ -125,16 +146,16 @@ def place(root: str) -> Path:
 
 
 def draw_evenly(targets: Tensor, count: int, seed: int, name: str) -> Tensor:
-    """Draw `count` examples at random, with the classes in (nearly) the same proportions as in all examples.
+    """Draw `count` examples at random, with nearly the same share of each class as in all examples.
 
     Parameters
     ----------
     targets
-        (N,) int64 class numbers, or (N, K) floats. The values of floats do not affect the draw.
+        (N,) int64 class numbers, or (N, K) floats. Floats do not affect the draw.
     count
         The number of examples to draw, at most N.
     seed, name
-        The seed and the name of the draw. The same seed and name draw the same examples.
+        The seed, and the purpose of the draw, such as ``test``. The same seed and name always draw the same examples.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Two V-shaped stripes, one above the other; two rectifiers can fold them into straight stripes."""
+"""Two V-shaped stripes, one above the other; the sign of x₂ − |x₁| tells the two classes apart."""
 
 from dataclasses import dataclass
 from typing import ClassVar

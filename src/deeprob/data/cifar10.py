@@ -28,9 +28,10 @@ class CIFAR10Config(PicturesConfig):
     Attributes
     ----------
     root
-        The folder of ``cifar-10-python.tar.gz`` or of its unpacked files. Example: ``dataset.root=FOLDER``.
+        The folder that contains the archive ``cifar-10-python.tar.gz``, or the unpacked folder
+        ``cifar-10-batches-py``. Example: ``dataset.root=FOLDER``.
     download
-        Whether to download the archive (163 MB) if it is not there.
+        Whether to download the archive (163 MB) if `root` does not contain it.
     url
         The address of the archive. null is the official address. Example:
         ``dataset.url=https://host/cifar-10-python.tar.gz``.
@@ -66,7 +67,7 @@ class CIFAR10Config(PicturesConfig):
 
 
 def _files(root: Path) -> dict[Path, str]:
-    """Return the path of each unpacked file, with the md5 of the official file."""
+    """Return a dictionary from the path of each unpacked file to the md5 of the official file."""
     from torchvision.datasets import CIFAR10
 
     official = [*CIFAR10.train_list, *CIFAR10.test_list, [CIFAR10.meta["filename"], CIFAR10.meta["md5"]]]
@@ -74,7 +75,7 @@ def _files(root: Path) -> dict[Path, str]:
 
 
 def _wrong(root: Path) -> Path | None:
-    """Return the first unpacked file that is missing or not the official file; None if all are right."""
+    """Return the first unpacked file that is missing or differs from the official file, or None."""
     from torchvision.datasets.utils import check_integrity
 
     return next((path for path, md5 in _files(root).items() if not check_integrity(path, md5)), None)
@@ -90,7 +91,7 @@ def _fault(culprit: Path, reason: str, root: Path) -> UserError:
 
 
 def _fetch(url: str, archive: Path) -> None:
-    """Download the archive into a temporary file, and rename this file when it is complete."""
+    """Download the archive into a temporary file. When it is complete, rename it to `archive`."""
     from torchvision.datasets import CIFAR10
     from torchvision.datasets.utils import download_url
 
@@ -111,7 +112,7 @@ def _fetch(url: str, archive: Path) -> None:
 
 
 def _unpack(archive: Path) -> None:
-    """Unpack only the known files from the official archive."""
+    """Unpack the files listed by `_files`, and ignore all other files of the archive."""
     known = _files(archive.parent)
     with tarfile.open(archive) as content:
         for entry in content:

@@ -42,7 +42,7 @@ class CSVConfig(DatasetConfig):
     delimiter
         The character between cells. ``auto`` takes the character that is most frequent in the first line.
     test_fraction
-        The share of the rows that is held out as the test split.
+        The share of the rows that is drawn at random as the test split.
     """
 
     root: str = MISSING
@@ -93,10 +93,16 @@ class Table:
 
     Attributes
     ----------
+    path
+        The file.
     names
-        The names of the columns. If the table has no `header`, these are their positions, counted from 0.
-    rows, lines
-        The cells of each row, without surrounding spaces, and the line number in the file at which each row ends.
+        The names of the columns. If the file has no header, they are ``0``, ``1``, ….
+    rows
+        The cells of each row, without leading and trailing spaces.
+    lines
+        For each row, the number of its last line in the file. (A cell in quotes can contain line breaks.)
+    header
+        Whether the first row of the file holds the names of the columns.
     """
 
     path: Path
@@ -106,17 +112,23 @@ class Table:
     header: bool
 
     def column(self, key: str, name: str) -> int:
-        """Return the position of the column `name`; `key` is the config key in which the name was given."""
+        """Return the position of the column `name`; an error message names the config key `key`."""
         if name not in self.names:
             raise UserError(f"dataset.{key}: {self.path} has no column {name}; {did_you_mean(name, self.names)}")
         return self.names.index(name)
 
     def header_of(self, columns: Sequence[int]) -> tuple[str, ...]:
-        """Return the names of columns in the header; empty if the table has no header."""
+        """Return the names of the columns at positions `columns`, or an empty tuple if the file has no header."""
         return tuple(self.names[column] for column in columns) if self.header else ()
 
     def numbers(self, columns: Sequence[int]) -> Tensor:
-        """Return the numbers (N, K) of K columns as float64; each number must be finite as float32."""
+        """Return the numbers (N, K) in the K columns at positions `columns`, as float64.
+
+        Raises
+        ------
+        UserError
+            If a cell is not a number, or its number is not finite as float32.
+        """
         values = torch.tensor([[_number(row[column]) for column in columns] for row in self.rows], dtype=torch.float64)
         wrong = (~values.float().isfinite()).nonzero()
         if len(wrong):
@@ -129,7 +141,15 @@ class Table:
         return values
 
     def labels(self, column: int) -> tuple[Tensor, tuple[str, ...]]:
-        """Return class numbers (N,) and the sorted class names; if all names are numbers, sort them as numbers."""
+        """Return the class number of each row (N,), and the sorted names of the classes.
+
+        If all names are numbers, they are sorted by value: ``9`` comes before ``10``.
+
+        Raises
+        ------
+        UserError
+            If a cell is empty, if there is only one class, or if there are too many classes.
+        """
         cells = [row[column] for row in self.rows]
         for cell, line in zip(cells, self.lines, strict=True):
             if not cell:
@@ -149,7 +169,20 @@ class Table:
 
 
 def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
-    """Read a table; `CSVConfig` describes `delimiter` and `header`."""
+    """Read a CSV file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    delimiter, header
+        See `CSVConfig`.
+
+    Raises
+    ------
+    UserError
+        If the file is not a table with at least two columns and two rows.
+    """
     rows, lines = _rows(path, delimiter)
     if not rows:
         raise UserError(f"{path}: empty; expected a table")
@@ -174,7 +207,7 @@ def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
 
 
 def _rows(path: Path, delimiter: str) -> tuple[list[list[str]], list[int]]:
-    """Return the cells of each row that is not empty, and the line number at which each row ends."""
+    """Return the cells of each row that is not empty, and the number of the row's last line in the file."""
     if path.exists() and not path.is_file():
         raise UserError(f"dataset.root={path}: no file; expected a CSV file")
     try:

@@ -25,7 +25,10 @@ class Examples:
         return self.targets.shape[0]
 
     def __getitem__(self, index: Tensor | slice) -> "Examples":
-        """Return the examples at `index`: views if it is a slice, copies if it is a tensor (n,) of int64 positions."""
+        """Return the examples at `index`, which is a slice or a tensor (n,) of int64 positions.
+
+        A slice gives views of the tensors; positions give copies.
+        """
         if isinstance(index, slice):
             return Examples(self.inputs[index], self.targets[index])
         return Examples(self.inputs.index_select(0, index), self.targets.index_select(0, index))
@@ -35,9 +38,10 @@ class Examples:
         return Examples(self.inputs.to(device), self.targets.to(device))
 
     def for_batches(self, dtype: torch.dtype) -> "Examples":
-        """Return the examples with floats converted to `dtype`, but inputs of higher precision are not converted.
+        """Return the examples with floats converted to `dtype`; inputs of higher precision are kept as they are.
 
-        So a mean can be subtracted from a batch before the inputs are rounded to `dtype`. Pictures stay integers.
+        In each batch, the mean is first subtracted from the inputs. Only then are they rounded to `dtype`. Pictures and
+        classes stay integers.
         """
         inputs = self.inputs
         if inputs.is_floating_point():
@@ -52,7 +56,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Splits:
-    """A dataset: examples for training, for validation and for the test.
+    """A dataset, divided into training, validation and test examples.
 
     Attributes
     ----------

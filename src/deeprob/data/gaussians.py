@@ -16,7 +16,8 @@ from deeprob.data.examples import Examples, Splits
 class GaussiansConfig(DatasetConfig):
     """Clouds of normally distributed points around random centres, one cloud for each class.
 
-    Two centres are about separation·√(2·inputs) apart: the more inputs, the easier the classes are to separate.
+    The distance between two centres is about separation·√(2·inputs). So with more inputs, the classes are easier to
+    separate.
 
     Attributes
     ----------

@@ -1,4 +1,7 @@
-"""Pictures in class folders, in ``root/train``, ``root/test`` and perhaps ``root/val``, or directly in ``root``."""
+"""Pictures in one folder per class.
+
+The class folders are directly in ``root``, or in ``root/train``, ``root/test`` and, optionally, ``root/val``.
+"""
 
 from dataclasses import dataclass
 
@@ -25,10 +28,10 @@ class ImageFolderConfig(PicturesConfig):
         The folder of pictures. It has train/CLASS/ and test/CLASS/, or only one folder per class. Example:
         ``dataset=image_folder dataset.root=FOLDER``.
     image_size
-        The side in pixels of the square to which each picture is cropped and scaled. null keeps the sizes of
-        the pictures, which must then all be equal.
+        The side of the square to which each picture is cropped and scaled, in pixels. With null, pictures are not
+        changed; then all must have the same size.
     test_fraction
-        The share of the pictures that is held out as the test split. It is not used if there is a folder test/.
+        The share of the pictures that is drawn as the test split. It is not used if there is a folder test/.
     """
 
     root: str = MISSING
@@ -37,17 +40,18 @@ class ImageFolderConfig(PicturesConfig):
 
     @property
     def has_validation(self) -> bool:
-        """Whether a validation split is drawn or has its own folder."""
+        """Whether there is a validation split: either it is drawn at random, or it has its own folder."""
         root = place(self.root)
         return self.val_fraction > 0 or (root.is_dir() and "val" in split_folders(root))
 
     def load(self) -> Splits:
-        """Read the pictures that belong to a split; take them from the cache if it has them.
+        """Return the splits; pictures are read from the cache if it has them, and otherwise from their files.
 
         Raises
         ------
         UserError
-            If a folder or a file is missing, empty, damaged, not a picture, or of another size. The message names it.
+            If a folder or a file is missing, empty or damaged, or a file is not a picture or has another size than the
+            other pictures. The message names the folder or the file.
         """
         listing = scan(place(self.root))
         drawn = self._draw(listing)
@@ -61,7 +65,10 @@ class ImageFolderConfig(PicturesConfig):
         return Splits(read(drawn.train), val, read(drawn.test), drawn.classes)
 
     def _draw(self, listing: Listing) -> Splits:
-        """Return splits with positions (n,) in the list of files as inputs, so that only these files are decoded."""
+        """Draw the splits before any file is read.
+
+        The inputs of a split are the positions (n,) of its files in `listing`. Later, only these files are decoded.
+        """
         files = Examples(torch.arange(len(listing.targets)), listing.targets)
         if not listing.splits:
             return self.hold_out(files, self.test_fraction, listing.classes)

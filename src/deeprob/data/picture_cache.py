@@ -1,4 +1,4 @@
-"""A cache of decoded pictures, in their folder; a picture is decoded again only if its file has changed."""
+"""A cache of decoded pictures. A picture is decoded again only if its file has changed."""
 
 import hashlib
 import os
@@ -21,19 +21,21 @@ from deeprob.tracking.cache import LIMIT, Cache, Damaged, user_cache
 from deeprob.tracking.console import note, track
 
 FRESH = 2 * 10**9
-"""Nanoseconds. If a file changed within this time, it may change again and keep the same time of change."""
+"""In nanoseconds. If a file changed less than this time ago, it could change again without a new time of change."""
 
 _BLOCK = 256  # number of pictures per task: enough that threads rarely wait for the interpreter lock
 
 
 @dataclass(frozen=True)
 class Files:
-    """The picture files of a folder, not opened yet.
+    """The picture files of a folder.
 
     Attributes
     ----------
-    root, paths
-        The folder, and the paths of the N files relative to the folder.
+    root
+        The folder.
+    paths
+        The paths of the N files, relative to the folder.
     stamps
         (N, 4) int64: the `stamp` of each file.
     """
@@ -45,14 +47,16 @@ class Files:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The decoded pictures of M files in a folder of N files.
+    """The decoded pictures of some files in a folder of N files.
 
     Attributes
     ----------
     rows
-        (N,) int64: the row of each file's picture in `pixels`; −1 if the file has no picture.
-    stamps, digests
-        (M, 4) int64 and (M, 16) uint8: the `stamp` and the hash that each file had when it was decoded.
+        (N,) int64: for each file, the row of `pixels` that holds its picture; −1 if there is no picture of the file.
+    stamps
+        (M, 4) int64: for each row, the `stamp` of the file when it was decoded.
+    digests
+        (M, 16) uint8: for each row, the hash of the file's bytes when it was decoded.
     pixels
         (M, 3, H, W) uint8: the pictures.
     """
@@ -64,12 +68,18 @@ class Pictures:
 
     @classmethod
     def none(cls, count: int, shape: Sequence[int] = (0, 0)) -> "Pictures":
-        """Return an object without pictures for `count` files; its one row of pixels (3, *shape) belongs to no file."""
+        """Return an object for `count` files that has no pictures yet.
+
+        Its tensor `pixels` has one row (3, *shape), which belongs to no file.
+        """
         rows, stamps, digests = torch.full((count,), -1), torch.zeros(1, 4).long(), torch.zeros(1, DIGEST).byte()
         return cls(rows, stamps, digests, torch.empty(1, 3, *shape, dtype=torch.uint8))
 
     def __getitem__(self, places: Tensor) -> Tensor:
-        """Return the pictures (n, 3, H, W) of the files at `places` (n,); a view if their rows are consecutive."""
+        """Return the pictures (n, 3, H, W) of the files at positions `places` (n,).
+
+        If the rows of these pictures are consecutive, the result is a view, otherwise a copy.
+        """
         rows = self.rows[places]
         first = int(rows[0])
         if torch.equal(rows, torch.arange(first, first + len(rows))):
@@ -77,45 +87,63 @@ class Pictures:
         return self.pixels.index_select(0, rows)
 
     def current(self, stamps: Tensor) -> Tensor:
-        """Return (N,) whether each file has a picture, and its stamp (N, 4) shows that the file has not changed."""
+        """Return booleans (N,): whether each file has a picture, and has not changed since it was decoded.
+
+        `stamps` (N, 4) are the files' present stamps. A file with a stamp of zeros counts as changed.
+        """
         return (self.rows >= 0) & stamps.any(1) & (self.stamps[self.rows] == stamps).all(1)
 
     def same_as(self, other: "Pictures") -> bool:
-        """Return whether both objects have pictures of the same versions of the same files."""
+        """Return whether both objects have the same files, in the same versions."""
         pairs = zip((self.rows, self.stamps, self.digests), (other.rows, other.stamps, other.digests), strict=True)
         return all(torch.equal(one, two) for one, two in pairs)
 
 
 def stamp(stat: os.stat_result, now: int) -> tuple[int, int, int, int]:
-    """Return the size, mtime, ctime and inode of a file; one of them differs after the file has changed.
+    """Return the size, the mtime, the ctime and the inode of a file; after a change of the file, one of them differs.
 
-    Programs cannot set the ctime. (The FAT file system has no ctime. There, a change is not noticed if it keeps the
-    size and the mtime.) If the file changed within `FRESH` before `now`, return zeros, because only its content can
-    show whether it changes again.
+    If the file changed less than `FRESH` before the time `now` (in nanoseconds), return zeros. The file could then
+    change again without a new stamp, so only its content can show a change. The FAT file system has no ctime. There, a
+    change is not noticed if the size and the mtime stay the same.
+
+    Parameters
+    ----------
+    stat
+        The result of ``os.stat`` for the file.
+    now
+        The present time, in nanoseconds.
     """
+    # unlike the mtime, the ctime cannot be set by programs
     if stat.st_ctime_ns > now - FRESH:
         return 0, 0, 0, 0
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino & (2**63 - 1)
 
 
 def decoded(files: Files, wanted: Tensor, size: int | None) -> Pictures:
-    """Return the pictures of the `wanted` files, from the cache if the files have not changed.
+    """Return the pictures of the `wanted` files: from the cache, or decoded if a file is new or has changed.
 
-    The cache is in ``root/.deeprob-cache``, or in the user's cache folder if the root cannot be written. It has one
-    file for each `size`. The file keeps each picture of the folder that was ever wanted.
+    The cache is in ``root/.deeprob-cache``. If this folder cannot be written, the cache is in the user's cache folder.
+    There is one cache file for each `size`. It keeps all pictures of the folder that were ever wanted.
 
     Parameters
     ----------
-    files, wanted
-        The folder's files, and the positions (n,) of the wanted files in it.
+    files
+        All picture files of the folder.
+    wanted
+        The positions (n,) of the wanted files in `files`.
     size
-        The side of the square to which pictures are cropped and scaled, in pixels. None keeps the pictures, which must
-        then all have the same size.
+        The side of a square in pixels, to which pictures are cropped and scaled. With None, pictures are not changed;
+        then all must have the same size.
+
+    Returns
+    -------
+    Pictures
+        The wanted pictures. It may also have pictures of other files.
 
     Raises
     ------
     UserError
-        If a file is not a picture, or its picture has another size than the others. The message names the file.
+        If a file is not a picture, or its picture has another size than the other pictures. The message names the file.
     """
     name = "whole" if size is None else f"square-{size}"
     own = hashlib.blake2b(bytes(files.root.resolve()), digest_size=8).hexdigest()
@@ -138,14 +166,17 @@ def decoded(files: Files, wanted: Tensor, size: int | None) -> Pictures:
 
 
 def _code() -> bytes:
-    """Return a hash of the code that decodes and keeps pictures; caches written by other code are not used."""
+    """Return a hash of the code that decodes and caches pictures; a cache with another hash is not used."""
     modules = [Path(__file__), Path(picture_files.__file__)]
     words = PIL.__version__.encode() + b"".join(module.read_bytes() for module in modules)
     return hashlib.blake2b(words, digest_size=DIGEST).digest()
 
 
 def _read(cache: Cache, key: str, paths: Sequence[str]) -> Pictures:
-    """Return the cached pictures of the files `paths`; if the cache is damaged, print a note and return none."""
+    """Return the cached pictures of the files `paths`.
+
+    If there is no cache that can be used, the result has no pictures. If the cache is damaged, a note is also printed.
+    """
     try:
         content = cache.get(key)
     except Damaged as error:
@@ -159,7 +190,10 @@ def _read(cache: Cache, key: str, paths: Sequence[str]) -> Pictures:
 
 
 def _write(key_in: Mapping[Path, str], pictures: Pictures, paths: Sequence[str]) -> None:
-    """Write pictures, in the order of their files, to the first folder of `key_in` that can be written."""
+    """Write pictures to the cache, in the first folder of `key_in` that can be written.
+
+    `key_in` maps each possible folder to the cache key. `paths` are the paths of all files.
+    """
     names = "\n".join(path for path, row in zip(paths, pictures.rows.tolist(), strict=True) if row >= 0)
     content = {
         "code": torch.tensor(list(_code()), dtype=torch.uint8),
@@ -181,9 +215,9 @@ def _write(key_in: Mapping[Path, str], pictures: Pictures, paths: Sequence[str])
 
 
 def _updated(files: Files, wanted: Tensor, size: int | None, kept: Pictures) -> Pictures:
-    """Return the wanted pictures and the `kept` pictures of other files, in the order of their files.
+    """Return the pictures of all wanted files, and the `kept` pictures of other files.
 
-    If a wanted file may have changed, it is read. If its content has changed, it is decoded. This runs in parallel.
+    If a wanted file may have changed, it is read. If its content has really changed, it is decoded.
     """
     first = int(wanted[0])
     _, picture = decode(files.root / files.paths[first], size, bytes(kept.digests[kept.rows[first]].numpy()))
@@ -203,9 +237,10 @@ def _updated(files: Files, wanted: Tensor, size: int | None, kept: Pictures) -> 
 
 
 def _fill(pictures: Pictures, files: Files, places: Sequence[int], size: int | None, first: str) -> None:
-    """Decode each file whose hash differs from the hash in its row, and write the picture to that row.
+    """Read the files at positions `places`, in parallel; if the hash of a file has changed, decode its picture.
 
-    All pictures must have the same size as the picture of the file `first`.
+    The hash and the picture are written to the file's row of `pictures`. Each picture must have the same size as the
+    picture of the file `first`.
     """
     rows, digests, pixels = pictures.rows.tolist(), pictures.digests.numpy(), pictures.pixels.numpy()
 

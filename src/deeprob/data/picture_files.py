@@ -1,4 +1,4 @@
-"""Read one picture file: return its pixels, and a hash of its bytes that shows whether the file has changed."""
+"""Read one picture file: return its pixels and a hash of its bytes."""
 
 import hashlib
 import io
@@ -18,10 +18,10 @@ _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # Pillow's othe
 
 
 def decode(path: Path, size: int | None, known: bytes = b"") -> tuple[bytes, Pixels | None]:
-    """Return the hash of a file's bytes, and its picture (3, H, W); the picture is None if the hash is `known`.
+    """Read a file, and return the hash of its bytes and its picture (3, H, W).
 
-    If the file is an animation, its first picture is returned. If `size` is given, the picture is cropped and scaled to
-    a square whose side is `size` pixels.
+    If the hash equals `known`, the file is not decoded, and the picture is None. If the file is an animation, its first
+    picture is returned. If `size` is given, the picture is cropped and scaled to a square of `size` × `size` pixels.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def decode(path: Path, size: int | None, known: bytes = b"") -> tuple[bytes, Pix
 def _pixels(content: bytes, size: int | None) -> Pixels:
     with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
         if image.mode.startswith(("I", "F")):
-            raise ValueError(f"pixels of mode {image.mode}, not of 8 bits")  # convert() would clip them
+            raise ValueError(f"pixels of mode {image.mode}, not of 8 bits")  # convert() would cut off large values
         upright = ImageOps.exif_transpose(image)
         picture = (upright.convert("RGBA") if "transparency" in upright.info else upright).convert("RGB")
         if size is not None:

@@ -32,12 +32,12 @@ class Listing:
     files
         The N files: first the training split, then validation, then test. Each split is sorted by class, then by name.
     targets
-        (N,) int64 class numbers.
+        (N,) int64: the class number of each file.
     classes
-        The classes' names.
+        The names of the classes.
     splits
-        The positions of the files of each split: ``train``, ``test`` and, if it exists, ``val``. It is empty if the
-        folder has no splits.
+        The slice of `files` that belongs to each split. The keys are ``train``, ``test`` and, if it exists, ``val``. If
+        the class folders are directly in the folder, `splits` is empty.
     """
 
     files: Files
@@ -47,12 +47,13 @@ class Listing:
 
 
 def scan(root: Path) -> Listing:
-    """List a folder of pictures without opening its files; print a note about unused folders and pictures.
+    """List the pictures of a folder without opening their files; print a note about folders and pictures not used.
 
     Raises
     ------
     UserError
-        If a folder or a file is missing, empty, misplaced, or not named like a picture. The message names it.
+        If a folder or a file is missing, empty or in the wrong place, or a file name does not end like a picture's
+        name. The message names the folder or the file.
     """
     if root.is_file():
         raise UserError(f"dataset.root={root} is a file; unpack it and give the folder with the class folders")
@@ -78,9 +79,10 @@ def scan(root: Path) -> Listing:
 
 
 def split_folders(root: Path) -> dict[str, str]:
-    """Return the folder of each split, ``train`` first; empty if the class folders are directly in the root.
+    """Return the folder of each split, such as ``{"train": "train", "val": "valid", "test": "test"}``.
 
-    If there is neither ``train`` nor ``test``, a folder that is named like a split but has no subfolders is a class.
+    If the class folders are directly in the root, return an empty dictionary. A class may be named like a split, such
+    as ``valid``, if the root has neither ``train`` nor ``test``, and the folder of the class has no subfolders.
 
     Raises
     ------
@@ -111,12 +113,12 @@ def split_folders(root: Path) -> dict[str, str]:
 
 
 def _classes(root: Path, folders: list[str]) -> list[str]:
-    """Return the names of the classes; print a note about unused folders and pictures.
+    """Return the names of the classes; print a note about folders and pictures that are not used.
 
     Raises
     ------
     UserError
-        If there are fewer than two classes, or splits have different classes.
+        If there are fewer than two classes, or if the splits have different classes.
     """
     top, unused = _folders(root), _stray(root)
     if folders:
@@ -136,7 +138,7 @@ def _classes(root: Path, folders: list[str]) -> list[str]:
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield the visible entries of a folder, sorted by name."""
+    """Yield the files and folders in a folder, sorted by name, except names that start with a dot."""
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.name.startswith("."):
@@ -153,7 +155,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _stray(folder: Path) -> list[str]:
-    """Return the names of the pictures in a folder that should have only class folders."""
+    """Return the names of the pictures that are directly in `folder`, outside of any class folder."""
     return [entry.name for entry in _entries(folder) if entry.is_file() and _is_picture(entry)]
 
 
@@ -162,7 +164,7 @@ def _is_picture(entry: os.DirEntry[str]) -> bool:
 
 
 def _pictures(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the pictures in one class folder, which must not contain anything else."""
+    """Return the pictures in a class folder; raise a `UserError` if there is anything else or nothing."""
     entries = list(_entries(folder))
     for entry in entries:
         if not _is_picture(entry):

@@ -1,4 +1,4 @@
-"""The base class of generated points of the plane. Training and test points are drawn separately, class by class."""
+"""The base class of datasets of generated points in the plane."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from deeprob.data.examples import Examples, Splits
 
 @dataclass(kw_only=True, slots=True)
 class PlanarConfig(DatasetConfig):
-    """Fields of every generated dataset of the plane.
+    """Fields of every dataset of generated points in the plane.
 
     Attributes
     ----------
     name
-        The name of the dataset in the names of its random draws.
+        The name of the dataset. It is part of the name of each random draw.
     points_per_class
         The number of training points of each class.
     test_points_per_class
         The number of test points of each class.
     distractors
-        The number of further inputs that are only noise (standard normal). They say nothing about the class.
+        The number of additional inputs. They are standard normal noise, which says nothing about the class.
     """
 
     batch_size_hint: ClassVar[int] = 32

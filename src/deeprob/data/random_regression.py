@@ -1,4 +1,4 @@
-"""Random inputs with random targets, as in the lecture's network in 20 lines."""
+"""Random inputs with random targets, as in the lecture's example of a network in 20 lines of code."""
 
 from dataclasses import dataclass
 

@@ -45,8 +45,8 @@ def spirals(classes: int, points_per_class: int, turns: float, noise: float, rng
     """Draw points along spiral arms that start at the origin and end on the unit circle.
 
     There are K arms with n points each. Point i of arm k has the radius r = (i + u)/n with u uniform in [0, 1), and the
-    angle 2π(k/K + turns·r) + noise·ε with ε standard normal. CS231n uses K = 3, n = 100, turns = 4/2π ≈ 0.64 and
-    noise = 0.2.
+    angle 2π(k/K + turns·r) + noise·ε with ε standard normal. The CS231n notes use K = 3, n = 100, turns = 4/2π ≈ 0.64
+    and noise = 0.2.
 
     Returns (K·n, 2) float32 inputs and (K·n,) targets, ordered by arm.
     """

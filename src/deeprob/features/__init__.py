@@ -1,4 +1,4 @@
-"""Features turn raw inputs into the model's inputs; they are fitted on the training split alone."""
+"""Features compute the model's inputs from raw inputs. They are fitted to the training split only."""
 
 from deeprob.features.bag_of_words import BagOfWordsConfig
 from deeprob.features.base import Features, FeaturesConfig, Standardize

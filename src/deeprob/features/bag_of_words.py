@@ -1,4 +1,8 @@
-"""Bags of words: the similarity of a picture's patches to each word of a codebook, in each region of the picture."""
+"""Bags of visual words: describe a picture by how similar its patches are to typical patches.
+
+A patch is a small window of a picture. The typical patches are learned. Each of them is called a word, and all words
+together are called the codebook.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,21 +25,22 @@ CODES = ("triangle", "hard", "threshold")
 @register("features", "bag_of_words")
 @dataclass(kw_only=True, slots=True)
 class BagOfWordsConfig(PatchFeaturesConfig):
-    """A bag of visual words: counts of the patches of a picture that resemble each word of a learned codebook.
+    """A bag of visual words: how many patches of a picture are similar to each of the typical patches, called words.
 
     Attributes
     ----------
     words
-        The number of words in the codebook.
+        The number of words, which are learned from the training pictures.
     code
-        The rule by which a patch counts for words. ``hard`` counts the nearest word. ``triangle`` counts each word
-        that is nearer than the mean distance. ``threshold`` counts each word, or its opposite, whose dot product with
-        the patch is large enough.
+        The rule that decides for which words a patch counts. With ``hard``, a patch counts for the nearest word only.
+        With ``triangle``, it counts for each word whose distance is below the mean distance to all words. With
+        ``threshold``, it counts for a word if their dot product is above `threshold`, and for the opposite of a word if
+        the dot product is below −`threshold`.
     threshold
-        The smallest dot product of a patch and a word that counts with code=threshold, in units of whitened patches.
+        The smallest dot product of a patch and a word that counts, for code=threshold. Patches are whitened first.
     epsilon
-        A number that is added to the variances along principal axes before patches are whitened. Its unit is the mean
-        variance. With null, patches are not whitened.
+        A number that is added to the variance along each principal axis when patches are whitened. It is given as a
+        multiple of the mean variance. Axes with much less variance stay weak. With null, patches are not whitened.
     iterations
         The number of iterations of the algorithm that learns the words.
     """
@@ -72,11 +77,12 @@ class BagOfWordsConfig(PatchFeaturesConfig):
 
 
 class BagOfWords(PatchFeatures):
-    """Coates, Ng & Lee, "An analysis of single-layer networks in unsupervised feature learning", 2011.
+    """Describe each region of a picture by the mean code of the patches in the region.
 
-    With K words and a grid of g × g regions, a picture has K·g² features. Each is the mean code of one word over the
-    patches in one region. With ``code=threshold``, a picture has 2K·g² features, because each word of length 1 and
-    its opposite have their own codes (see `thresholded`).
+    The code of a patch has one number for each word, which tells how strongly the patch counts for the word. With K
+    words and a grid of g × g regions, a picture has K·g² features. With ``code=threshold`` it has 2K·g² features,
+    because each word and its opposite have their own codes (see `thresholded`). Source: Coates, Ng & Lee, "An analysis
+    of single-layer networks in unsupervised feature learning", 2011.
 
     Parameters
     ----------
@@ -136,14 +142,18 @@ class BagOfWords(PatchFeatures):
         self.words.copy_(find(patches, len(self.words), rng, self.iterations))
 
     def describe_patches(self, patches: Tensor) -> Tensor:
-        """Return features (B, g²·K), or (B, g²·2K), for patches (B, P, D), ordered by region, then by word."""
+        """Return the mean codes of patches (B, P, D), flattened to (B, g²·K), ordered by region, then by word.
+
+        With ``code=threshold``, the shape is (B, g²·2K).
+        """
         return self.codes(patches, self.regions).flatten(1)
 
     def codes(self, patches: Tensor, regions: Tensor) -> Tensor:
-        """Return the mean codes (B, R, K) of patches (B, P, D); with ``code=threshold`` the shape is (B, R, 2K).
+        """Return the mean codes (B, R, K) of patches (B, P, D) in each of R regions.
 
-        The 2K codes belong to the K words and their K opposites. Each row of `regions` (R, P) holds the weights of
-        one mean over patches. If `regions` is the identity matrix, the result has the code of each single patch.
+        With ``code=threshold``, the shape is (B, R, 2K): first the codes of the K words, then the codes of their
+        opposites. Each row of `regions` (R, P) holds the weights of the patches in one mean. If `regions` is the
+        identity matrix, the result is the code of each patch.
         """
         whitened = self.whitening(patches) if self.epsilon is not None else patches
         if self.code == "threshold":

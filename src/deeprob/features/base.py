@@ -1,4 +1,4 @@
-"""The base classes of features: `extract` runs once per example, standardisation runs in each batch."""
+"""The base classes of features and of their configs, and the standardisation of features."""
 
 import math
 from abc import ABC, abstractmethod
@@ -24,9 +24,9 @@ class FeaturesConfig:
     Attributes
     ----------
     standardize
-        The numbers that are standardised together to mean 0 and deviation 1. ``feature`` standardises each number on
-        its own. ``channel`` standardises all numbers of a channel together. ``none`` does not standardise. The mean
-        and the deviation are measured on the training split (see `Standardize`).
+        The rule by which features are standardised to mean 0 and standard deviation 1. With ``feature``, each number
+        has its own mean and deviation. With ``channel``, all numbers of a channel share one mean and one deviation.
+        With ``none``, features are not standardised. Means and deviations are those of the training split.
     """
 
     unchanged: ClassVar[bool] = False  # whether `extract` returns its inputs, so that batches can be augmented
@@ -38,7 +38,7 @@ class FeaturesConfig:
         raise AssertionError("a feature defines build()")
 
     def make(self, input_shape: tuple[int, ...]) -> "Features":
-        """Return the result of `build` with the name and hash of this config; they identify features in the cache."""
+        """Return the result of `build`, and set its attributes `name`, `settings` and `unchanged`."""
         features = self.build(input_shape)
         features.name, features.unchanged = name_of(self), self.unchanged
         features.settings = f"{type(self).__qualname__} {digest(self)}"
@@ -54,16 +54,19 @@ class Standardize(Exact):
         The shape of one input, without the batch dimension.
     per
         The values that share a mean and a deviation. With ``channel``, these are all values with the same position
-        in the first dimension (a color channel of a picture, or a column of a table). With ``feature``, each entry
-        has its own mean and deviation. With ``none``, values are only converted to floats.
+        in the first dimension (a color channel of a picture, or a column of a table). With ``feature``, each value
+        of an input has its own mean and deviation. With ``none``, values are only converted to floats.
 
     Attributes
     ----------
     mean, deviation
         Float64 tensors. Their shape is `shape` for ``feature``, and (C, 1, …) otherwise.
-    near, scale, rest
-        The tensors that standardise a batch, in the dtype of the computations: the rounded `mean`, the rounded
-        `deviation`, and the rounding error of the mean, divided by the deviation.
+    near
+        `mean`, rounded to the dtype of the computations.
+    scale
+        `deviation`, rounded to the same dtype.
+    rest
+        The rounding error of `near`, divided by the deviation. It is added to standardised values as a correction.
     """
 
     exact = ("mean", "deviation")
@@ -86,11 +89,20 @@ class Standardize(Exact):
         self._round()
 
     def fit(self, values: Tensor, chunk: int = 256, *, computed: bool = False) -> None:
-        """Measure mean and deviation of the training split (N, …) in double precision; a constant gets deviation 1.
+        """Measure the mean and the deviation of the training split (N, …) in double precision.
 
-        An entry is constant if rounding errors alone can explain its deviation. If the values are floats that were
-        `computed`, these are the rounding errors of their dtype; otherwise they are those of float64. Each entry is
-        first scaled to [0, 1] by its smallest and largest value, so that no square overflows or becomes 0.
+        If values are constant, their deviation is set to 1. Values count as constant if their deviation is as small as
+        rounding errors.
+
+        Parameters
+        ----------
+        values
+            The values (N, …) of the training split.
+        chunk
+            The number of examples in memory at once as float64.
+        computed
+            Whether the values are results of a computation. If so, the rounding errors are those of the values' dtype,
+            otherwise those of float64.
         """
         if self.per == "none":
             return
@@ -99,6 +111,7 @@ class Standardize(Exact):
         extent = torch.where(high > low, high - low, 1.0)
         sums, squares = torch.zeros_like(low), torch.zeros_like(low)
         for part in torch.split(values, chunk):
+            # scaled to [0, 1], so that no square overflows or becomes 0
             places = (part - low).div_(extent)
             sums += places.sum(over, keepdim=True)
             squares += places.square_().sum(over, keepdim=True)
@@ -117,7 +130,7 @@ class Standardize(Exact):
         self._round()
 
     def _round(self, _: object = None) -> None:
-        """Recompute `near`, `scale` and `rest` from `mean` and `deviation`."""
+        """Compute `near`, `scale` and `rest` from `mean` and `deviation`."""
         self.near.copy_(self.mean)
         self.scale.copy_(self.deviation)
         self.scale.masked_fill_(self.scale == 0, 1.0)  # the deviation is too small for this dtype
@@ -129,7 +142,7 @@ class Standardize(Exact):
         return self
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return `values` (B, …) standardised, as floats of the same shape."""
+        """Return the standardised values (B, …) as floats."""
         near = self.near
         if self.per == "none":
             return values.to(near.dtype)
@@ -143,22 +156,26 @@ class Standardize(Exact):
 
 
 class Features(nn.Module, ABC):
-    """Everything between raw inputs and the model.
+    """The base class of features, which compute the model's inputs from raw inputs.
 
-    `extract` runs once per example, and its results are kept. The module is then called on these results for each
-    batch, and returns the model's inputs. All fitted values are buffers, so they are part of a run's state.
+    `extract` computes the features of each example once, and the results are kept. In each batch, `forward`
+    standardises these results. All fitted values are buffers, so they are saved with a run.
 
     Parameters
     ----------
     output_shape
-        The shape of one example after `extract`.
+        The shape of the features of one example.
     standardize
         One of `STANDARDIZE`.
 
     Attributes
     ----------
-    name, settings, unchanged
-        Set by `FeaturesConfig.make`: the config's name, a hash of its values, and whether `extract` changes nothing.
+    name
+        The name of the config, set by `FeaturesConfig.make`.
+    settings
+        A hash of the config's values, set by `FeaturesConfig.make`. It identifies the features in the cache.
+    unchanged
+        Whether `extract` returns its inputs unchanged, set by `FeaturesConfig.make`.
     """
 
     name, settings = "", ""
@@ -172,11 +189,14 @@ class Features(nn.Module, ABC):
 
     @property
     def like(self) -> Tensor:
-        """A tensor with the device and the dtype of the computations."""
+        """A tensor that has the device and the dtype of all computations."""
         return self.standardize.near
 
     def widened(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return `state` with the buffers named in `Exact.exact` as float64; earlier versions saved them as float32."""
+        """Return `state` after all buffers that are named in `Exact.exact` are converted to float64.
+
+        Earlier versions of deeprob saved these buffers as float32.
+        """
         parts = self.named_modules(remove_duplicate=False)
         exact = {f"{place}.{name}" for place, part in parts if isinstance(part, Exact) for name in part.exact}
         return {
@@ -189,12 +209,12 @@ class Features(nn.Module, ABC):
         """Return the features (N, *output_shape) of raw inputs (N, …)."""
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Fit the feature to the raw training inputs, and return the extracted features of these inputs."""
+        """Fit the features to the raw training inputs (N, …), and return the features of these inputs."""
         extracted = self.extract(inputs)
         self.standardize.fit(extracted, computed=extracted is not inputs)
         return extracted
 
     def forward(self, extracted: Tensor) -> Tensor:
-        """Return the model's inputs (B, *output_shape) as floats."""
+        """Return the model's inputs: the standardised features (B, *output_shape), as floats."""
         standardized: Tensor = self.standardize(extracted)
         return standardized

@@ -37,9 +37,9 @@ class ChainConfig(PartsConfig):
 
 
 class Chain(Features):
-    """The composition fₙ(… f₂(f₁(x))) of features.
+    """Apply features in sequence: fₙ(… f₂(f₁(x))).
 
-    It has the output shape and the standardisation of the last part.
+    The output shape and the standardisation are those of the last feature.
 
     Parameters
     ----------
@@ -76,6 +76,6 @@ class Chain(Features):
 
 
 def standardized(part: Features, extracted: Tensor) -> Tensor:
-    """Return the `extracted` features (N, …) of a part standardised, on the part's device, for the next part."""
+    """Standardise the features (N, …) that `part` extracted, on the device of `part`."""
     inputs: Tensor = part(extracted.to(part.like.device))
     return inputs

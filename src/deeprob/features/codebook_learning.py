@@ -1,4 +1,4 @@
-"""Learn a codebook: thousands of centres that represent hundreds of thousands of points."""
+"""Learn a codebook, which is a list of typical points, from hundreds of thousands of points."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,11 @@ from deeprob.tracking.console import Bar
 
 
 def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) -> Tensor:
-    """Find centres of many points with Lloyd's algorithm; the initial centres are points drawn at random.
+    """Find centres of many points with Lloyd's algorithm, which starts from points drawn at random.
 
     This differs from `deeprob.features.kmeans.kmeans` in two ways. The initial centres are not chosen to be far apart,
-    because there are so many points. The number of moves is fixed, because the first few moves bring nearly all of the
-    improvement. A centre without points does not move.
+    because there are many of them. The number of iterations is fixed, because the first few iterations bring nearly all
+    of the improvement. A centre does not move if it is not the nearest centre of any point.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) 
             for part in parts:
                 owners = nearest(part, centres)
                 sizes += torch.bincount(owners, minlength=count)
-                sums.index_add_(0, owners, part.double())  # in double precision, so that their order is irrelevant
+                sums.index_add_(0, owners, part.double())  # in double precision, so that the order does not matter
                 bar.advance(len(part))
             means = (sums / sizes.clamp(min=1)[:, None]).to(points.dtype)
             centres = torch.where(sizes[:, None] > 0, means, centres)
@@ -49,13 +49,19 @@ def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) 
 
 
 def directions(points: Tensor, count: int, rng: torch.Generator, iterations: int) -> Tensor:
-    """Find words c of length 1 such that each point is nearly s·c for one word c; s may be negative.
+    """Find vectors of length 1, called words, such that each point is nearly a multiple of one word.
 
-    Coates & Ng, "The importance of encoding versus training with sparse coding and vector quantization", 2011 (OMP-1):
-    a point z belongs to the word with the largest |z·c|, and its factor is s = z·c. In each iteration, a word becomes
-    Σ s z over its points, scaled to length 1. The initial words have the directions of points drawn at random. A word
-    without points does not change. Example: the points are (3, 0), (−1, 0) and (0, 2). If the words start from the last
-    two points, they become (−1, 0) and (0, 1).
+    Each iteration has two steps:
+
+    1. Each point z is assigned to the word c with the largest |z·c|. Its factor is s = z·c, which may be negative.
+    2. Each word becomes the sum of s·z over the points that are assigned to it, scaled to length 1. A word without
+       points does not change.
+
+    The initial words are points drawn at random, scaled to length 1. Example: if the points are (3, 0), (−1, 0) and
+    (0, 2), and the last two are drawn, the words are (−1, 0) and (0, 1). The point (3, 0) then has the factor s = −3.
+
+    Source: Coates & Ng, "The importance of encoding versus training with sparse coding and vector quantization", 2011,
+    where the method is called OMP-1.
 
     Parameters
     ----------
@@ -65,7 +71,7 @@ def directions(points: Tensor, count: int, rng: torch.Generator, iterations: int
     Returns
     -------
     Tensor
-        The centres (count, D).
+        The words (count, D).
     """
     drawn = torch.randperm(len(points), generator=rng)[:count]
     start = points[drawn.to(points.device)]

@@ -1,4 +1,7 @@
-"""Codes of a picture: the nearness of each word of a codebook to the patches, averaged over regions."""
+"""Codes: numbers that tell how strongly a patch of a picture counts for each word of a codebook.
+
+The functions return the mean of the codes over the patches in each region of a picture.
+"""
 
 from collections.abc import Iterator
 
@@ -6,11 +9,13 @@ import torch
 from torch import Tensor
 
 TILE = {"cpu": 300_000, "cuda": 2**26}
-"""The number of distances in memory at once. On a CPU they are few enough to stay in its cache between two steps."""
+"""The number of distances in memory at once. On a CPU, so few distances fit into its cache."""
 
 
 def regions_of(rows: Tensor, columns: Tensor) -> Tensor:
-    """Return weights (R·C, H·W). The product of a row and a picture (H·W,) is the mean over one region of a grid.
+    """Divide a picture by a grid of R × C regions, and return the weights (R·C, H·W) of the mean over each region.
+
+    The product of one row of weights and a picture (H·W,) is the mean over one region.
 
     Parameters
     ----------
@@ -23,9 +28,6 @@ def regions_of(rows: Tensor, columns: Tensor) -> Tensor:
 def coded(patches: Tensor, words: Tensor, regions: Tensor, *, hard: bool) -> Tensor:
     """Return the mean code (B, R, K) of the patches in each region.
 
-    Most of the work is one matrix product, which gives ‖z − c‖² = ‖z‖² − 2 z·c + ‖c‖² for all patches z and words c.
-    For this, each vector gets two more entries for the squares. The product is computed tile by tile.
-
     Parameters
     ----------
     patches
@@ -33,11 +35,13 @@ def coded(patches: Tensor, words: Tensor, regions: Tensor, *, hard: bool) -> Ten
     words
         (K, D), the codebook.
     regions
-        (R, P). Each row holds the weights of a mean over one region.
+        (R, P). Each row holds the weights of the patches in the mean over one region.
     hard
-        Whether a patch counts 1 for its nearest word only. Otherwise (triangle code) a patch counts for each word
-        that is nearer than the mean distance to all words, by the difference of the two distances (see `capped`).
+        If true, a patch counts 1 for its nearest word, and 0 for the other words. If false, the triangle code is used:
+        a patch counts max(0, d̄ − d) for a word at distance d, where d̄ is its mean distance to all words.
     """
+    # one matrix product gives ‖z − c‖² = ‖z‖² − 2 z·c + ‖c‖² for all patches z and words c: each vector gets two more
+    # entries for the squares
     rounding = 1 + (patches.shape[2] + 2) * torch.finfo(patches.dtype).eps
     squares = torch.linalg.vector_norm(patches, dim=2, keepdim=True).square_()
     extended = torch.cat([patches, squares, torch.ones_like(squares)], 2)
@@ -55,12 +59,11 @@ def coded(patches: Tensor, words: Tensor, regions: Tensor, *, hard: bool) -> Ten
 
 
 def thresholded(patches: Tensor, words: Tensor, regions: Tensor, threshold: float) -> Tensor:
-    """Return the means (B, R, 2K) of max(0, z·c − α) and of max(0, −z·c − α) over the patches z in each region.
+    """Return the mean codes (B, R, 2K) of the patches in each region, when a code is cut off at a threshold α.
 
-    Coates & Ng, "The importance of encoding versus training with sparse coding and vector quantization", 2011: a patch
-    z counts z·c − α for a word c of length 1 if this is positive, and −z·c − α for the opposite word −c if that is
-    positive. Both codes are computed from their difference and their sum. The difference is z·c, moved towards 0 by α.
-    The sum is the absolute value of the difference.
+    A patch z counts max(0, z·c − α) for a word c, and max(0, −z·c − α) for the opposite word −c. First come the means
+    for the K words, then the means for their opposites. Source: Coates & Ng, "The importance of encoding versus
+    training with sparse coding and vector quantization", 2011.
 
     Parameters
     ----------
@@ -73,6 +76,8 @@ def thresholded(patches: Tensor, words: Tensor, regions: Tensor, threshold: floa
     found = patches.new_zeros(len(patches), len(regions), 2 * count)
     for pictures, part, product in products(patches, words.T.contiguous()):
         means = regions[:, part].expand(len(product), -1, -1)
+        # both codes follow from their difference, which is z·c moved towards 0 by α, and from their sum, which is the
+        # absolute value of the difference
         shrunk = torch.ops.aten.softshrink.out(product, threshold, out=product)
         found[pictures, :, :count].baddbmm_(means, shrunk)
         found[pictures, :, count:].baddbmm_(means, shrunk.abs_())
@@ -81,7 +86,9 @@ def thresholded(patches: Tensor, words: Tensor, regions: Tensor, threshold: floa
 
 
 def products(patches: Tensor, book: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Yield the product of patches (B, P, D) and `book` (D, K) tile by tile; each tile overwrites the previous one.
+    """Compute the product of patches (B, P, D) and `book` (D, K) in tiles, and yield each tile.
+
+    All tiles use the same memory, so a tile is only valid until the next one is yielded.
 
     Yields
     ------
@@ -103,12 +110,18 @@ def products(patches: Tensor, book: Tensor) -> Iterator[tuple[slice, slice, Tens
 
 
 def capped(squares: Tensor, means: Tensor) -> Tensor:
-    """Return min(d, d̄) for the distances d to words, and overwrite their `squares` (B, P, K).
+    """Return min(d, d̄) for each distance d from a patch to a word, where d̄ is the patch's mean distance to all words.
 
-    Coates, Ng & Lee, "An analysis of single-layer networks in unsupervised feature learning", 2011: the code of a word
-    is max(0, d̄ − d) = d̄ − min(d, d̄). It is positive if the word is nearer than the mean distance d̄. The function
-    writes d̄ to `means` (B, P, 1). Example: the distances 1, 2 and 6 have the mean 3. The result is 1, 2 and 3, so the
-    codes are 2, 1 and 0.
+    The triangle code of a word is max(0, d̄ − d) = d̄ − min(d, d̄). Example: the distances 1, 2 and 6 have the mean 3.
+    The result is 1, 2 and 3, so the codes are 2, 1 and 0. Source: Coates, Ng & Lee, "An analysis of single-layer
+    networks in unsupervised feature learning", 2011.
+
+    Parameters
+    ----------
+    squares
+        (B, P, K): the squared distances d². They are overwritten by the result.
+    means
+        (B, P, 1): the tensor to which the means d̄ are written.
     """
     distances = squares.sqrt_()
     torch.mean(distances, 2, keepdim=True, out=means)
@@ -118,7 +131,8 @@ def capped(squares: Tensor, means: Tensor) -> Tensor:
 def nearest_only(squares: Tensor) -> Tensor:
     """Return a tensor (B, P, K) with 1 for the word nearest to each patch, and 0 for the other words.
 
-    If several words are equally near, the first one gets the 1. The `squares` of the distances are overwritten.
+    If several words are equally near, the first one gets the 1. The squared distances `squares` (B, P, K) are
+    overwritten by the result.
     """
     nearest = squares.argmin(2, keepdim=True)
     return squares.zero_().scatter_(2, nearest, 1.0)

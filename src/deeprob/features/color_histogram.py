@@ -1,4 +1,4 @@
-"""Color histograms: the share of each color in a picture, without regard to texture."""
+"""Color histograms: the share of each color among the pixels of a picture."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ SPACES = ("hsv", "rgb")
 @register("features", "color_histogram")
 @dataclass(kw_only=True, slots=True)
 class ColorHistogramConfig(PictureFeaturesConfig):
-    """Color histograms: the shares of pixels whose color is in each bin.
+    """Color histograms: the range of colors is divided into bins, and the share of pixels in each bin is measured.
 
     Attributes
     ----------
@@ -25,7 +25,8 @@ class ColorHistogramConfig(PictureFeaturesConfig):
     bins
         The number of bins of each channel.
     joint
-        Whether to count combinations of the three channels, in bins³ bins, instead of each channel on its own.
+        If true, one histogram counts the combinations of the three channels, in bins³ bins. If false, each channel has
+        its own histogram.
     soft
         Whether a pixel between the centres of two bins counts for both, and more for the nearer one.
     grid
@@ -62,11 +63,11 @@ class ColorHistogramConfig(PictureFeaturesConfig):
 
 
 class ColorHistogram(PictureFeatures):
-    """Swain & Ballard, "Color indexing", 1991.
+    """Describe each region of a picture by the shares of its pixels that are in each bin of a histogram.
 
-    The range of each channel is divided into bins of equal width, from [0, 1/bins) to [1 − 1/bins, 1]. A number of a
-    histogram is a share of a region's pixels. With b bins and a grid of g × g regions, a picture has 3·b·g² features,
-    or b³·g² features with ``joint=True``.
+    The range of each channel is divided into b bins of equal width, from [0, 1/b) to [1 − 1/b, 1]. With a grid of g × g
+    regions, a picture has 3·b·g² features, or b³·g² features with ``joint=True``. Source: Swain & Ballard, "Color
+    indexing", 1991.
 
     Parameters
     ----------
@@ -105,7 +106,11 @@ class ColorHistogram(PictureFeatures):
         self.register_buffer("columns", regions(width, grid), persistent=False)
 
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return features (B, D) of pictures (B, 3, H, W), ordered by channel, bin, region, or by joint bin, region."""
+        """Return the features (B, D) of pictures (B, 3, H, W).
+
+        They are ordered by channel, then by bin, then by region. With ``joint=True``, they are ordered by bin, then by
+        region.
+        """
         colors = pictures / 255
         if self.space == "hsv":
             colors = hsv(colors)
@@ -122,7 +127,10 @@ class ColorHistogram(PictureFeatures):
 
     @staticmethod
     def _joint(first: Tensor, pairs: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """Return the shares (B, b, b²) of joint bins in one region, given its weights of rows (H,) and columns (W,)."""
+        """Return the share (B, b, b²) of pixels in each combination of bins, in one region.
+
+        A row or a column belongs to the region if its weight in `row` (H,) or `column` (W,) is not 0.
+        """
         inside = row.nonzero(), column.nonzero().flatten()
         one, two = (planes[:, :, inside[0], inside[1]].flatten(2) for planes in (first, pairs))
         return one @ two.transpose(1, 2) / one.shape[2]

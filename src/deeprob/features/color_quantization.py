@@ -1,4 +1,4 @@
-"""Color quantization: learn a small palette from the training pictures; measure each color's share of a picture."""
+"""Color quantization: learn a palette of a few colors, and measure each color's share of a picture."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ _PIXELS = 2**16
 @register("features", "color_quantization")
 @dataclass(kw_only=True, slots=True)
 class ColorQuantizationConfig(PictureFeaturesConfig):
-    """Color quantization: the shares of pixels that are nearest to each color of a learned palette.
+    """Color quantization: learn a palette, and measure for how many pixels each of its colors is the nearest color.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class ColorQuantizationConfig(PictureFeaturesConfig):
         The number of regions along each side of a picture. Colors are counted in each region. With 1, the region is
         the whole picture.
     seed
-        The seed that draws the pixels for learning the palette.
+        The seed of the random draws that are needed to learn the palette.
     """
 
     colors: int = number(16, minimum=2, maximum=4096)
@@ -52,10 +52,10 @@ class ColorQuantizationConfig(PictureFeaturesConfig):
 
 
 class ColorQuantization(PictureFeatures):
-    """Heckbert, "Color image quantization for frame buffer display", 1982. Here `kmeans` finds the palette.
+    """Replace each pixel by the nearest color of a palette, and measure each color's share in each region.
 
-    With a palette of K colors and a grid of g × g regions, a picture has K·g² features. Each is the share of one color
-    in the pixels of one region.
+    The function `kmeans` finds the palette. With K colors and a grid of g × g regions, a picture has K·g² features.
+    Source: Heckbert, "Color image quantization for frame buffer display", 1982, who finds the palette in another way.
 
     Parameters
     ----------
@@ -107,6 +107,6 @@ class ColorQuantization(PictureFeatures):
         return torch.cat(parts)
 
     def _nearest(self, pictures: Tensor) -> Tensor:
-        """Return the number (B, H, W) of the palette's color that is nearest to each pixel, as int64."""
+        """Return the position in the palette of the color nearest to each pixel, (B, H, W) int64."""
         pixels = pictures.movedim(1, -1)
         return nearest(pixels.flatten(0, 2), self.palette).view(pixels.shape[:3])

@@ -18,7 +18,7 @@ _CHUNK = 4096  # number of examples whose features are in memory twice
 @register("features", "concat")
 @dataclass(kw_only=True, slots=True)
 class ConcatConfig(PartsConfig):
-    """Several features side by side, each standardised on its own."""
+    """Several features of the same inputs, joined into one row of numbers. Each feature is standardised separately."""
 
     parts: list[Any] = field(default_factory=lambda: ["hog", "color_histogram"], metadata={"accepted": PARTS})
 
@@ -34,9 +34,9 @@ class ConcatConfig(PartsConfig):
 
 
 class Concat(Features):
-    """The features of all parts one after another, flattened to D₁ + D₂ + … numbers per example.
+    """Compute several features, and join them into one row of D₁ + D₂ + … numbers per example.
 
-    Each part measures its own means and deviations, so each part keeps its own `standardize`.
+    Each part keeps its own standardisation.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Concat(Features):
         return whole
 
     def _columns(self, whole: Tensor) -> Iterator[tuple[Features, Tensor]]:
-        """Yield each part with the columns (N, D) of `whole` that hold its features."""
+        """Yield each part, and the columns (N, D) of `whole` that belong to its features."""
         start = 0
         for part in self.parts:
             assert isinstance(part, Features)
@@ -78,6 +78,9 @@ class Concat(Features):
             start += part.output_count
 
     def _empty_for(self, inputs: Tensor) -> Tensor:
-        """Return an empty tensor (N, D₁ + D₂ + …) for all parts; it is float64 if a narrower dtype may round inputs."""
+        """Return a new tensor (N, D₁ + D₂ + …) for the features of all parts; its values are not set yet.
+
+        Its dtype is float64 if the usual dtype is too narrow for the inputs.
+        """
         dtype = torch.float64 if narrows(self.like.dtype, inputs) else self.like.dtype
         return torch.empty((len(inputs), self.output_count), dtype=dtype, device=self.like.device)

@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 def on_all_cores(work: Callable[[slice], T], chunks: Sequence[slice], device: torch.device) -> Generator[T, None, None]:
-    """Yield the result of `work` for each chunk, in order; on a CPU, run as many threads as PyTorch may use.
+    """Yield the result of `work` for each chunk, in the order of the chunks.
 
-    If cores share one operation, they wait for each other at its end, and read numbers from each other's caches. If
-    each core has its own chunk, neither happens. Rounding is then also the same as in a single thread, so the results
-    are equal to the results of a single thread.
+    On a CPU, several chunks are processed at the same time, each by its own thread, with at most as many threads as
+    PyTorch may use. This is faster than a single operation that is spread over all cores, because the threads do not
+    wait for each other. The results are exactly the same as with one thread.
     """
     threads = min(torch.get_num_threads(), len(chunks)) if device.type == "cpu" else 1
     if threads <= 1:
@@ -25,4 +25,4 @@ def on_all_cores(work: Callable[[slice], T], chunks: Sequence[slice], device: to
         yield from pool.map(work, chunks)
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(torch.get_num_threads())  # otherwise the pool's setting is the default of later threads
+        torch.set_num_threads(torch.get_num_threads())  # otherwise later threads would also use only one core

@@ -12,23 +12,22 @@ from deeprob.tracking.console import Bar
 MOST = 2**13
 """The largest size of a row for which principal axes are computed; larger rows would take too much time."""
 MOST_TO_FACTOR = 2**14
-"""The largest size of a row for which a covariance is computed: it takes 2 GB of memory, three times."""
+"""The largest size of a row for which a covariance is computed: three of them take 2 GB of memory each."""
 _CHUNK = 2**12  # number of rows whose products are summed in `dtype`
 _BLOCK = 2**10  # number of columns whose products are computed at once
 
 
 def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Return the mean (D,) and the covariance (D, D) of rows (N, D) of any dtype, in double precision.
+    """Return the mean (D,) and the covariance (D, D) of rows (N, D), both in double precision.
 
-    The mean is subtracted first. Products are computed in `dtype`, chunk by chunk, and the chunks are added in double
-    precision. The entries above the diagonal are copies of the entries below it. Columns are first divided by powers of
-    two, so that no product overflows. Such a division does not round.
+    The products in the covariance are computed in `dtype`, and added in double precision.
     """
     parts = torch.split(values, _CHUNK)
     mean = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
     for part in parts:
         mean += part.sum(0, dtype=torch.float64)
     mean /= len(values)
+    # columns are divided by powers of two, so that no product overflows; such a division does not round
     farthest = torch.maximum(values.amax(0).double() - mean, mean - values.amin(0).double())
     scale = torch.ldexp(torch.ones_like(mean), torch.frexp(farthest).exponent - 1)  # 1/2 where a column is constant
     covariance = torch.zeros(values.shape[1], values.shape[1], dtype=torch.float64, device=values.device)
@@ -46,13 +45,13 @@ def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor,
 def axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
     """Return the variances (D,) along the principal axes of a covariance (D, D), and the axes (D, D).
 
-    The largest variance is first, and each column holds one axis. The sign of an axis is unique, because its entry
-    with the largest absolute value is positive.
+    The axes are the columns of the second tensor. The axis with the largest variance is first. The sign of an axis is
+    chosen such that its entry with the largest absolute value is positive.
 
     Raises
     ------
     UserError
-        If the axes cannot be found, for example because columns differ too much in size.
+        If the axes cannot be computed, for example because some columns have much larger values than other columns.
     """
     try:
         variances, vectors = torch.linalg.eigh(covariance)
@@ -66,7 +65,7 @@ def axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def fit_covariance(name: str, input_shape: tuple[int, ...], most: int = MOST) -> int:
-    """Return D, the count of numbers in one input.
+    """Return D, the count of numbers in one input, after a check that a covariance (D, D) can be computed.
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""Subtract the mean before rounding to float32, which cannot represent large numbers such as 1,700,000,003."""
+"""Subtract the mean of large numbers without losing digits.
+
+Example: float32 cannot represent 1,700,000,003, so the mean must be subtracted before a conversion to float32.
+"""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -10,7 +13,7 @@ _WIDE = (torch.float64, torch.int64, torch.int32)
 
 
 class Exact(nn.Module):
-    """A module that keeps the buffers named in `exact` as float64 when the other buffers change their dtype."""
+    """A module whose buffers named in `exact` stay float64 when the dtype of the module is changed."""
 
     exact: ClassVar[tuple[str, ...]] = ("mean",)
 
@@ -28,10 +31,19 @@ def narrows(dtype: torch.dtype, values: Tensor) -> bool:
 
 
 def centred(values: Tensor, mean: Tensor, dtype: torch.dtype) -> Tensor:
-    """Subtract a float64 mean from values (…) of any dtype; return a new tensor with the full precision of `dtype`.
+    """Return values (…) minus their mean, as a new tensor of type `dtype`, with all digits that `dtype` can hold.
 
-    Example: 100,000.02 minus a mean of 100,000 is 0.02. This is also true if `dtype` is float32, in which neighbouring
-    numbers near 100,000 differ by 0.008.
+    Example: 100,000.02 minus a mean of 100,000 is 0.02, also if `dtype` is float32. If both were first converted to
+    float32, the result would be 0.023.
+
+    Parameters
+    ----------
+    values
+        Values of any dtype.
+    mean
+        The mean, as float64.
+    dtype
+        The dtype of the result.
     """
     if narrows(dtype, values):
         return (values - mean).to(dtype)

@@ -1,4 +1,4 @@
-"""Compute features once: if this took long, the user's cache folder keeps the features for later runs."""
+"""Fit and extract features. If this takes long, the results are kept in the user's cache folder for later runs."""
 
 import functools
 import hashlib
@@ -25,7 +25,7 @@ _EXTRACTED = "extracted"
 
 
 def fit(features: Features, inputs: Tensor) -> Tensor:
-    """Fit features to the raw training inputs, and return the extracted features (see `Features.fit`).
+    """Fit features to the raw training inputs, and return the features of these inputs (see `Features.fit`).
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def fit(features: Features, inputs: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        The features (N, …). They are bit by bit the same, whether computed now or read from the cache.
+        The features (N, …). Features from the cache are exactly equal to newly computed ones.
     """
     if isinstance(features, Chain):  # each part has its own cache entry, which stays valid when a later part changes
         *before, last = features.steps()
@@ -59,7 +59,10 @@ def fit(features: Features, inputs: Tensor) -> Tensor:
 
 
 def extract(features: Features, inputs: Tensor) -> Tensor:
-    """Return the features (N, …) of raw inputs (N, …); cached ones are bit by bit the same as computed ones."""
+    """Return the features (N, …) of raw inputs (N, …), either from the cache or newly computed.
+
+    Features from the cache are exactly equal to newly computed ones.
+    """
     if isinstance(features, Chain):
         *before, last = features.steps()
         for part in before:
@@ -80,13 +83,16 @@ def extract(features: Features, inputs: Tensor) -> Tensor:
 
 
 def _size(features: Features, inputs: Tensor) -> str:
-    """Return the advice for an error message when there is not enough memory."""
+    """Return the advice that the user gets if there is not enough memory for the features."""
     numbers = f"{features.output_count:,} numbers for each of {len(inputs):,} inputs"
     return f"features={features.name} has {numbers}; lower them, or dataset.limit"
 
 
 def _read(key: str) -> dict[str, Tensor] | None:
-    """Return the cache's content under a key, or None; if the content is damaged, print a note and return None."""
+    """Return the content that is in the cache under `key`, or None if there is none.
+
+    If the content is damaged, print a note and return None.
+    """
     try:
         return Cache(user_cache() / "features").get(key)
     except Damaged as error:
@@ -95,9 +101,10 @@ def _read(key: str) -> dict[str, Tensor] | None:
 
 
 def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the cache's content under a key; if there is none, compute it, and keep it if this took long.
+    """Return the content that is in the cache under `key`; if there is none, compute it.
 
-    If the cache is damaged or cannot be written, print a note and return the computed content.
+    If the computation took at least `WORTH` seconds, the result is written to the cache. If the cache is damaged or
+    cannot be written, a note is printed.
     """
     content = _read(key)
     if content is not None:
@@ -115,7 +122,10 @@ def _kept(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
 
 
 def _cache_key(purpose: str, features: Features, inputs: Tensor, *state: str) -> str:
-    """Return a cache key made of everything that can change the features: code, settings, machine, inputs, state."""
+    """Return a cache key, which is a hash of everything that can change the features.
+
+    These are the code, the settings, the machine, the inputs, and the fitted values `state`.
+    """
     assert features.settings, "made by build() and not by make(): its settings are unknown"
     like = features.like
     machine = f"{device_name(like.device)} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"
@@ -125,7 +135,10 @@ def _cache_key(purpose: str, features: Features, inputs: Tensor, *state: str) ->
 
 
 def _code(features: Features) -> str:
-    """Return a hash of the code that computes features; after a change of code, old cached features are not used."""
+    """Return a hash of the code that computes the features.
+
+    It is part of the cache key. So if the code has changed, older features in the cache are not used.
+    """
     modules = {sys.modules[type(part).__module__] for part in features.modules()}
     files = {Path(file) for module in modules if (file := getattr(module, "__file__", None))}
     package_files = Path(__file__).parent.glob("*.py")

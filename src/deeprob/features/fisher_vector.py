@@ -1,4 +1,4 @@
-"""Fisher vectors: the gradient of a picture's log-likelihood under a mixture of Gaussians."""
+"""Fisher vectors: the gradients of the log-likelihood of a picture's patches under a mixture of Gaussians."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,7 +16,7 @@ from deeprob.features.pca import PrincipalAxes, fit_components
 @register("features", "fisher_vector")
 @dataclass(kw_only=True, slots=True)
 class FisherVectorConfig(PatchFeaturesConfig):
-    """A Fisher vector: the differences between the patches of a picture and a learned mixture of Gaussians.
+    """A Fisher vector: the way in which the patches of a picture differ from a learned mixture of Gaussians.
 
     Attributes
     ----------
@@ -53,12 +53,18 @@ class FisherVectorConfig(PatchFeaturesConfig):
 
 
 class FisherVector(PatchFeatures):
-    """Sánchez, Perronnin, Mensink & Verbeek, "Image classification with the Fisher vector", 2013.
+    """Describe each region of a picture by the Fisher vector of its patches.
 
-    With N Gaussians over K components and a grid of R = g × g regions, a picture has 2·N·R·K features. For each region,
-    they are the gradients of the log-likelihood of its patches with respect to each mean and each deviation. The
-    gradients are scaled so that their variances are similar. Each is then replaced by its signed square root. Finally,
-    the vector of each region is scaled to length 1.
+    The vector of a region is computed in four steps:
+
+    1. Take the log-likelihood of the region's patches under a mixture of N Gaussians over K components, and compute its
+       gradients with respect to each mean and each deviation.
+    2. Scale the gradients so that their variances are similar.
+    3. Replace each number v by sign(v)·√|v|.
+    4. Scale the vector to length 1.
+
+    With a grid of R = g × g regions, a picture has 2·N·R·K features. Source: Sánchez, Perronnin, Mensink & Verbeek,
+    "Image classification with the Fisher vector", 2013.
 
     Parameters
     ----------
@@ -107,7 +113,11 @@ class FisherVector(PatchFeatures):
         self.mixture.fit(self.projection(patches), rng, self.iterations)
 
     def describe_patches(self, patches: Tensor) -> Tensor:
-        """Return features (B, R·N·2·K) for patches (B, P, D), by region, Gaussian, mean or deviation, component."""
+        """Return the features (B, R·N·2·K) of pictures, given their patches (B, P, D).
+
+        They are ordered by region, then by Gaussian. For each Gaussian, the K numbers for its mean come before the K
+        numbers for its deviation.
+        """
         points = self.projection(patches)
         posteriors = self.mixture.logs(points).softmax(2)
         rows, columns = self.patches.grid
@@ -122,7 +132,10 @@ class FisherVector(PatchFeatures):
 
 
 def power_normalized(gradients: Tensor) -> Tensor:
-    """Return sign(v)·√|v| for each picture (B, N, 2K), scaled to length 1; a vector of zeros stays zero."""
+    """Replace each number v of `gradients` (B, N, 2K) by sign(v)·√|v|, then scale each picture's numbers to length 1.
+
+    If all numbers of a picture are 0, they stay 0.
+    """
     flat = gradients.flatten(1)
     roots = flat.sign() * flat.abs().sqrt()
     lengths: Tensor = torch.linalg.vector_norm(roots, dim=1, keepdim=True)

@@ -28,13 +28,15 @@ class HogConfig(PictureFeaturesConfig):
     directions
         The number of directions, which are the bins of a cell's histogram.
     signed
-        Whether an edge from dark to light differs from an edge from light to dark. If true, the
-        bins cover a whole turn, otherwise half a turn.
+        Whether an edge from dark to light differs from an edge from light to dark. If true, the bins cover a whole
+        turn. If false, they cover half a turn.
     soft
-        Whether votes are shared between neighbouring directions and cells by linear interpolation.
+        Whether a pixel counts for several neighbouring directions and cells, by linear interpolation. If false, it
+        counts for one direction and one cell only.
     norm
-        The normalisation of each block of cells, which evens out contrast. ``l2`` divides by the block's norm.
-        ``l2_hys`` then cuts entries above 0.2 and divides again. ``none`` does not normalise.
+        The normalisation of each block of cells, which makes features independent of contrast. ``l2`` divides a block
+        by its length √(Σv²). ``l2_hys`` does the same, then replaces numbers above 0.2 by 0.2, and divides by the
+        length again. ``none`` does not normalise.
     block
         The side of a block, in cells. Blocks overlap, so a cell is in several blocks. With norm=none there are no
         blocks.
@@ -78,13 +80,16 @@ class HogConfig(PictureFeaturesConfig):
 
 
 class Hog(PictureFeatures):
-    """Dalal & Triggs, "Histograms of oriented gradients for human detection", 2005.
+    """Describe a picture by histograms of gradient directions, one histogram for each cell of pixels.
 
-    Each pixel votes for the direction of its gradient; the weight of the vote is the length of the gradient. The
-    histogram of a cell is the mean of the votes over its pixels. With R × C cells and d directions, norm ``none`` gives
-    R·C·d features, and blocks of b × b cells give (R − b + 1)(C − b + 1)·b²·d. Example: 2 × 3 cells with 9 directions
-    give 54 features, and their two blocks of 2 × 2 cells give 72. With ``soft=False`` and ``signed=False``, the result
-    is the same as that of scikit-image's ``hog``.
+    Each pixel votes for the direction of its gradient, with the length of the gradient as its weight. The histogram of
+    a cell is the mean of the votes of its pixels. Neighbouring cells are joined into blocks, and each block is
+    normalised.
+
+    With R × C cells and d directions, there are R·C·d features if norm is ``none``. With blocks of b × b cells, there
+    are (R − b + 1)(C − b + 1)·b²·d features. Example: 2 × 3 cells with 9 directions give 54 features, or 72 features
+    with blocks of 2 × 2 cells. With ``soft=False`` and ``signed=False``, the result is the same as that of
+    scikit-image's ``hog``. Source: Dalal & Triggs, "Histograms of oriented gradients for human detection", 2005.
 
     Parameters
     ----------
@@ -126,7 +131,10 @@ class Hog(PictureFeatures):
         self.register_buffer("columns", cells(width, cell, soft=soft), persistent=False)
 
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return features (B, D) of pictures (B, C, H, W), by row of blocks, block, row of cells, cell, direction."""
+        """Return the features (B, D) of pictures (B, C, H, W).
+
+        They are ordered by block (row by row), then by cell in the block (row by row), then by direction.
+        """
         return normalized_blocks(self.histograms(pictures), self.block, self.norm)
 
     def histograms(self, pictures: Tensor) -> Tensor:
@@ -140,10 +148,11 @@ class Hog(PictureFeatures):
 
 
 def gradients(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the signed change of a picture at each pixel, downwards and to the right.
+    """Return the vertical and the horizontal gradient of a picture at each pixel.
 
-    The change is the difference of a pixel's two neighbours. It is 0 at the border. For each pixel, only the channel
-    with the largest gradient counts. If several channels have equal gradients, the first of them counts.
+    The gradient at a pixel is the difference of its two neighbours: lower minus upper, and right minus left. If one of
+    the two neighbours is missing at the border, this difference is 0. For each pixel, only the channel with the longest
+    gradient is used. If several channels have equally long gradients, the first of them is used.
 
     Parameters
     ----------
@@ -153,7 +162,8 @@ def gradients(pictures: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     tuple of Tensor
-        The changes downwards (B, H, W), and the changes to the right (B, H, W).
+        The vertical gradients (B, H, W), positive if the picture becomes brighter downwards, and the horizontal
+        gradients (B, H, W), positive if it becomes brighter to the right.
     """
     down, right = torch.zeros_like(pictures), torch.zeros_like(pictures)
     torch.sub(pictures[:, :, 2:], pictures[:, :, :-2], out=down[:, :, 1:-1])
@@ -169,9 +179,16 @@ def gradients(pictures: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def normalized_blocks(histograms: Tensor, block: int, norm: str) -> Tensor:
-    """Return the features (B, D) from the histograms (B, d, R, C) of cells, normalised block by block.
+    """Join the histograms (B, d, R, C) of cells into blocks, normalise each block, and return all numbers (B, D).
 
-    ``l2`` divides the numbers v of a block by √(Σv² + ε²), so that a block without edges stays 0.
+    Parameters
+    ----------
+    histograms
+        (B, d, R, C), with d directions and R × C cells.
+    block
+        The side of a block, in cells.
+    norm
+        See `HogConfig`. The length of a block is √(Σv² + ε²), so a block without edges stays 0.
     """
     blocks = histograms.unfold(2, block, 1).unfold(3, block, 1)  # (B, d, rows, columns, block, block)
     blocks = blocks.permute(0, 2, 3, 4, 5, 1).flatten(3)
@@ -184,5 +201,5 @@ def normalized_blocks(histograms: Tensor, block: int, norm: str) -> Tensor:
 
 
 def length(vectors: Tensor) -> Tensor:
-    """Return √(Σv² + ε²) (…, 1) for each vector v of `vectors` (…, D)."""
+    """Return the length √(Σv² + ε²) of each of the vectors (…, D), as a tensor (…, 1)."""
     return vectors.square().sum(-1, keepdim=True).add_(_EPSILON**2).sqrt_()

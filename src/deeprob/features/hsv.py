@@ -1,4 +1,4 @@
-"""Hue, saturation and value: a color as an angle, its distance from grey, and its brightness."""
+"""Hue, saturation and value: describe a color by an angle, by its distance from grey, and by its brightness."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,13 @@ from torch import Tensor
 def hsv(pictures: Tensor) -> Tensor:
     """Return the hue, saturation and value of pictures in red, green and blue.
 
-    The value is the maximum of red, green and blue. The saturation is (max − min)/max. The hue is an angle, measured in
-    turns: 0 is red, 1/3 is green, 2/3 is blue, and 1 would be red again. Grey has hue 0. Black has hue 0 and saturation
-    0. (Smith, "Color gamut transform pairs", 1978; Python's ``colorsys.rgb_to_hsv``.) Example: (1, ½, ½) becomes
-    (0, ½, 1), and (0, ½, ½) becomes (½, 1, ½).
+    - The value is the maximum of red, green and blue.
+    - The saturation is (max − min)/max. For black it is 0.
+    - The hue is an angle, measured in turns: 0 is red, 1/3 is green, 2/3 is blue, and 1 would be red again. For black,
+      grey and white it is 0.
+
+    Example: (1, ½, ½) becomes (0, ½, 1), and (0, ½, ½) becomes (½, 1, ½). Source: Smith, "Color gamut transform pairs",
+    1978. Python's ``colorsys.rgb_to_hsv`` gives the same result.
 
     Parameters
     ----------
@@ -20,7 +23,7 @@ def hsv(pictures: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (B, 3, H, W) floats from 0 to 1; a hue is less than 1.
+        (B, 3, H, W) floats from 0 to 1. The hue is always less than 1.
     """
     red, green, blue = pictures.unbind(1)
     value = pictures.amax(1)

@@ -9,17 +9,18 @@ _CHUNK = 2**24  # number of distances in memory at once
 def kmeans(points: Tensor, count: int, rng: torch.Generator, iterations: int = 100) -> Tensor:
     """Find centres such that the distance from each point to its nearest centre is small.
 
-    Lloyd's algorithm, "Least squares quantization in PCM", 1982: each point belongs to its nearest centre, and each
-    centre moves to the mean of its points. This is repeated until no point changes its centre. The initial centres are
-    points that are drawn far from each other (Arthur & Vassilvitskii, "k-means++", 2007). A centre without points does
-    not move. Example: the points 0, 1, 10, 11 have the two centres ½ and 10½.
+    The initial centres are points, drawn such that they are likely to be far from each other. Then two steps are
+    repeated: each point is assigned to its nearest centre, and each centre moves to the mean of its points. This ends
+    when no point changes its centre. A centre without points does not move. Example: the points 0, 1, 10, 11 have the
+    two centres ½ and 10½. Sources: Lloyd, "Least squares quantization in PCM", 1982; Arthur & Vassilvitskii,
+    "k-means++", 2007.
 
     Parameters
     ----------
     points
         (N, D) floats.
     count
-        Number of centres; if there are fewer distinct points, some centres are equal.
+        Number of centres. If there are fewer distinct points, some centres are equal.
     rng
         The random generator that draws the initial centres, on the CPU.
     iterations
@@ -47,16 +48,20 @@ def kmeans(points: Tensor, count: int, rng: torch.Generator, iterations: int = 1
 def nearest(points: Tensor, centres: Tensor) -> Tensor:
     """Return the position (N,) in `centres` (K, D) of the centre nearest to each point (N, D), as int64.
 
-    If several centres are equally near, the first one counts. The squared distance is
-    ‖p − c‖² = ‖p‖² − 2·p·c + ‖c‖². Its first term is the same for all centres, so it is left out.
+    If several centres are equally near, the first one counts.
     """
+    # ‖p − c‖² = ‖p‖² − 2·p·c + ‖c‖²; the first term is the same for all centres, so it is left out
     half_squares = centres.square().sum(1) / 2
     chunks = torch.split(points, max(1, _CHUNK // len(centres)))
     return torch.cat([(half_squares - chunk @ centres.T).argmin(1) for chunk in chunks])
 
 
 def _start(points: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """Draw points (count, D); a point's chance is proportional to its squared distance to the nearest drawn point."""
+    """Draw the initial centres (count, D) from the points.
+
+    The first centre is drawn uniformly. For each further centre, the probability of a point is proportional to its
+    squared distance to the nearest centre so far.
+    """
     drawn = int(torch.randint(len(points), (), generator=rng))
     centres = [points[drawn]]
     squares = (points - centres[0]).square().sum(1)

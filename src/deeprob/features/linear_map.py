@@ -1,4 +1,4 @@
-"""Apply a function to many inputs in chunks, so that only the results are all in memory at once."""
+"""Apply a function to many inputs, chunk by chunk, to use little memory."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ def mapped(
     Parameters
     ----------
     function
-        A function of rows (B, D) in the inputs' dtype. It returns B rows, with as many numbers as `shape` holds.
+        It takes rows (B, D) with the dtype of the inputs, and returns B results, which are reshaped to (B, *shape).
     doing
         The text before the progress bar.
     like

@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians with diagonal covariances, fitted by expectation and maximisation."""
+"""Mixtures of Gaussians with diagonal covariances, fitted by expectation-maximisation (EM)."""
 
 import math
 
@@ -14,7 +14,7 @@ _FLOOR = 1e-3  # smallest variance, as a share of the column's variance: a Gauss
 
 
 class Mixture(nn.Module):
-    """p(x) = Σₙ πₙ N(x; μₙ, diag σₙ²) for N Gaussians.
+    """A mixture of N Gaussians with the density p(x) = Σₙ πₙ N(x; μₙ, diag σₙ²).
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class Mixture(nn.Module):
         self.register_buffer("variances", torch.ones(count, numbers))
 
     def fit(self, points: Tensor, rng: torch.Generator, iterations: int) -> list[float]:
-        """Fit to points (M, D) with M ≥ N, and return the mean log-likelihood before each iteration.
+        """Fit the mixture to points (M, D), and return the mean log-likelihood before each iteration.
 
-        Dempster, Laird & Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977: the likelihood
-        never decreases, except if a variance is kept at its minimum, which is a thousandth of the points' variance.
-        K-means gives the initial means.
+        M must be at least N. A few iterations of k-means find the initial means. The variance of a Gaussian is at least
+        a thousandth of the variance of all points. Except where this limit is reached, the likelihood never decreases
+        (Dempster, Laird & Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977).
         """
         count, numbers = self.means.shape
         spread = points.double().var(0, correction=0)
@@ -62,9 +62,10 @@ class Mixture(nn.Module):
         return likelihoods
 
     def _maximize(self, sums: Tensor, floor: Tensor) -> None:
-        """Set the likeliest parameters for given sums (N, 1 + 2D) over points.
+        """Set the parameters to those of maximum likelihood, given the sums (N, 1 + 2D) from `sums_of`.
 
-        A Gaussian without points keeps its mean and variance, and gets a very small share.
+        Variances are at least `floor` (D,). A Gaussian without points keeps its mean and its variance, and gets a very
+        small share.
         """
         numbers = self.means.shape[1]
         size = sums[:, :1]
@@ -77,11 +78,8 @@ class Mixture(nn.Module):
         self.shares.div_(self.shares.sum())
 
     def logs(self, points: Tensor) -> Tensor:
-        """Return log πₙ N(x; μₙ, σₙ²) (…, N) for each of the points (…, D).
-
-        The square in −½ Σ (x − μ)²/σ² is expanded. The sum is then one matrix product with the points and their
-        squares.
-        """
+        """Return log πₙ N(x; μₙ, σₙ²) for each of the points (…, D) and each Gaussian, with shape (…, N)."""
+        # −½ Σ (x − μ)²/σ² is expanded, so that one matrix product with the points and their squares is enough
         precisions = self.variances.reciprocal()
         constant = self.shares.log() - 0.5 * (
             (2 * math.pi * self.variances).log() + self.means.square() * precisions
@@ -90,21 +88,22 @@ class Mixture(nn.Module):
         return both @ torch.cat([self.means * precisions, -0.5 * precisions], 1).T + constant
 
     def gradients(self, posteriors: Tensor, points: Tensor) -> Tensor:
-        """Return the gradients (B, N, 2D) of a picture's mean log-likelihood with respect to means and deviations.
+        """Return the gradients (B, N, 2D) of each picture's mean log-likelihood with respect to means and deviations.
 
-        Each gradient is divided by the square root of its Fisher information, which is nearly √πₙ/σₙ for a mean and
-        √(2πₙ)/σₙ for a deviation (Perronnin & Dance, "Fisher kernels on visual vocabularies for image categorization",
-        2007). For M points the result is
+        Each gradient is divided by the square root of its Fisher information, so that all have similar variances. This
+        square root is about √πₙ/σₙ for a mean and √(2πₙ)/σₙ for a deviation. For M points the result is
 
         - 1/(M√πₙ) Σ γ (x − μₙ)/σₙ for a mean,
         - 1/(M√(2πₙ)) Σ γ ((x − μₙ)²/σₙ² − 1) for a deviation.
+
+        Source: Perronnin & Dance, "Fisher kernels on visual vocabularies for image categorization", 2007.
 
         Parameters
         ----------
         posteriors
             γ (B, M, N): the probability that each point comes from each Gaussian.
         points
-            (B, M, D).
+            x (B, M, D).
         """
         numbers = points.shape[2]
         size, first, second = torch.split(sums_of(posteriors, points) / points.shape[1], [1, numbers, numbers], 2)
@@ -115,14 +114,14 @@ class Mixture(nn.Module):
 
 
 def sums_of(posteriors: Tensor, points: Tensor) -> Tensor:
-    """Return the sums Σ γ, Σ γx and Σ γx² over points, joined to (…, N, 1 + 2D).
+    """Return the sums Σ γ, Σ γx and Σ γx² over M points, for each of N Gaussians, as one tensor (…, N, 1 + 2D).
 
     Parameters
     ----------
     posteriors
         γ (…, M, N): the probability that each point comes from each Gaussian.
     points
-        (…, M, D).
+        x (…, M, D).
     """
     terms = torch.cat([torch.ones_like(points[..., :1]), points, points.square()], -1)
     return posteriors.transpose(-1, -2) @ terms

@@ -1,4 +1,4 @@
-"""Features made of other features, which are named in a list."""
+"""The base class of configs of features that are made of other features."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -21,14 +21,14 @@ class PartsConfig(FeaturesConfig):
     Attributes
     ----------
     parts
-        The features that this one is made of. Each is a name, or a name with values: ``{name:hog,cell:8}``. A part
-        without its own `standardize` uses the value of the whole feature.
+        The features that are combined. Each is a name, such as ``hog``, or a name with values, such as
+        ``{name:hog,cell:8}``. If a part has no value for `standardize`, it uses the one given here.
     """
 
     parts: list[Any] = field(default_factory=list, metadata={"accepted": PARTS})
 
     def problems(self) -> Iterator[str]:
-        """Yield a message if a part is invalid."""
+        """Yield an error message if a part is invalid."""
         try:
             self.features()
         except UserError as error:
@@ -46,12 +46,21 @@ class PartsConfig(FeaturesConfig):
 
 
 def part_config(part: Any, key: str, standardize: str) -> FeaturesConfig:
-    """Return the config that an entry of `PartsConfig.parts` describes; `key` names the entry.
+    """Return the config of one part.
+
+    Parameters
+    ----------
+    part
+        An entry of `PartsConfig.parts`.
+    key
+        The name of the entry in error messages.
+    standardize
+        The value of `standardize` if the part has none.
 
     Raises
     ------
     UserError
-        If the part does not name a feature, or has a key or a value that is invalid for it.
+        If there is no feature with the part's name, or if a key or a value of the part is invalid.
     """
     values = dict(part) if isinstance(part, Mapping) else {"name": part}
     known = options("features")
@@ -66,7 +75,7 @@ def part_config(part: Any, key: str, standardize: str) -> FeaturesConfig:
         if word not in types:
             raise UserError(f"{key}.{word}: no such key of {name}; {did_you_mean(str(word), types)}")
         whole = type(given) is int and abs(given) < 2**63
-        value = values[word] = float(given) if whole and fits(0.0, types[word]) else given  # as features.epsilon=1
+        value = values[word] = float(given) if whole and fits(0.0, types[word]) else given  # 1 is valid for a float
         if not fits(value, types[word]):
             raise UserError(f"{key}.{word}={'null' if value is None else value}: expected {expected(cls, word)}")
     try:

@@ -1,4 +1,7 @@
-"""The base classes of patch features: cut patches, draw some of them to learn from, and describe pictures by them."""
+"""The base classes of features that describe a picture by its patches.
+
+A patch is a small window of a picture. The features first learn from some patches of the training pictures.
+"""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -20,30 +23,31 @@ _PICTURES = 10_000
 
 @dataclass(kw_only=True, slots=True)
 class PatchFeaturesConfig(PictureFeaturesConfig):
-    """Fields of every feature of patches.
+    """Fields of every feature of patches, which are small windows of a picture.
 
     Attributes
     ----------
     descriptor
-        The description of a patch. ``levels`` uses the levels of its pixels. ``edges`` uses a histogram of the
+        The numbers that describe a patch. ``levels`` takes the values of its pixels. ``edges`` takes a histogram of the
         directions of its edges.
     patch
         The side of a patch, in pixels.
     stride
         The distance from one patch to the next, in pixels.
     contrast
-        A number that is added to a patch's variance before its levels are divided by the deviation. Its unit is a
-        squared level. null leaves the levels as they are.
+        A number that is added to the variance of a patch, for descriptor=levels. The mean of the patch is subtracted,
+        then the patch is divided by √(variance + contrast). Pixels have values from 0 to 255. With null, patches stay
+        unchanged.
     grid
-        The number of regions along each side of a picture. Patches are pooled over each region. With 1, the region is
-        the whole picture.
+        The number of regions along each side of a picture. The patches of each region are described together. With 1,
+        the region is the whole picture.
     mirror
-        Whether to take the mean over a picture and its mirror image. For a linear classifier this equals training on
-        both. It takes twice the time.
+        Whether to take the mean of the features of a picture and of its mirror image. A linear classifier then gives
+        the mean of its scores for both pictures. This takes twice the time.
     samples
         The number of patches that the feature learns from.
     seed
-        The seed that draws the patches to learn from and the initial values of learning.
+        The seed of all random draws while the feature learns, such as the draw of the patches.
     """
 
     descriptor: str = choice("levels", among=DESCRIPTORS)
@@ -62,7 +66,7 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
             yield f"patch={self.patch}: descriptor=edges cuts a patch into {cells}×{cells} cells; set patch={larger}"
 
     def patches(self, input_shape: tuple[int, ...]) -> "PatchSettings":
-        """Return the settings of patches for inputs of shape `input_shape`.
+        """Return the settings for inputs of shape `input_shape`.
 
         Raises
         ------
@@ -88,12 +92,12 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """Settings of patches: their size, their description, and the number of patches to learn from.
+    """The settings that all features of patches share.
 
     Attributes
     ----------
     descriptor
-        The object that cuts pictures into patches and describes each patch.
+        The object that cuts pictures into patches and describes each patch by numbers.
     standardize, before
         See `PictureFeatures`.
     mirror, samples, seed
@@ -109,7 +113,7 @@ class PatchSettings:
 
 
 class PatchFeatures(PictureFeatures):
-    """A feature that describes pictures by their patches; it first learns from patches of the training pictures.
+    """The base class of features that learn from patches of the training pictures, and describe pictures by patches.
 
     Parameters
     ----------
@@ -132,11 +136,11 @@ class PatchFeatures(PictureFeatures):
 
     @abstractmethod
     def learn(self, patches: Tensor, rng: torch.Generator) -> None:
-        """Learn from random patches (M, D) of training pictures."""
+        """Learn from the descriptions (M, D) of random patches of the training pictures."""
 
     @abstractmethod
     def describe_patches(self, patches: Tensor) -> Tensor:
-        """Return features (B, output_count) of the patches (B, P, D) of pictures."""
+        """Return the features (B, output_count) of pictures, given the descriptions (B, P, D) of their patches."""
 
     def fit(self, inputs: Tensor) -> Tensor:
         """Learn from training pictures (N, C, H, W), and return the features of these pictures."""

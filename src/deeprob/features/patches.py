@@ -1,4 +1,4 @@
-"""Patches are small windows of a picture. A row of numbers describes each patch."""
+"""Patches are small windows of a picture. A descriptor describes each patch by a row of numbers."""
 
 from abc import ABC, abstractmethod
 
@@ -11,12 +11,12 @@ from deeprob.features.votes import votes
 
 
 class Descriptor(ABC):
-    """Describes every patch of a picture.
+    """Cuts pictures into patches, and describes each patch by D numbers.
 
     Attributes
     ----------
     count
-        D, the number of values that describe a patch.
+        D, the count of numbers that describe a patch.
     grid
         The number of rows of patches in a picture, and the number of patches in a row.
     """
@@ -26,15 +26,18 @@ class Descriptor(ABC):
 
     @abstractmethod
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Return descriptions (B, P, D) of the patches of float pictures (B, C, H, W) in [0, 255], row by row."""
+        """Return the descriptions (B, P, D) of the P patches of each picture (B, C, H, W), row by row.
+
+        Pictures are floats from 0 to 255.
+        """
 
 
 class Levels(Descriptor):
-    """The D = C·size² levels of a patch's pixels, with brightness and contrast removed.
+    """Describe a patch by the values of its pixels, without its brightness and its contrast.
 
-    A patch x becomes (x − x̄)/√(var x + contrast), with the unbiased variance: Coates, Ng & Lee, "An analysis of
-    single-layer networks in unsupervised feature learning", 2011. Example: with contrast 2, the patch [0, 2] becomes
-    [−½, ½]. If all levels of a patch are equal, they become 0.
+    A patch x becomes (x − x̄)/√(var x + contrast), with the unbiased variance. It has D = C·size² numbers. Example:
+    with contrast 2, the patch [0, 2] becomes [−½, ½]. If all values of a patch are equal, they become 0. Source:
+    Coates, Ng & Lee, "An analysis of single-layer networks in unsupervised feature learning", 2011.
 
     Parameters
     ----------
@@ -43,8 +46,8 @@ class Levels(Descriptor):
     size, stride
         The side of a patch, and the distance from one patch to the next, in pixels.
     contrast
-        A number that is added to each variance, so that faint noise does not look like an edge. None leaves the levels
-        unchanged.
+        A number that is added to each variance, so that faint noise does not look like an edge. With None, the values
+        stay unchanged.
     """
 
     def __init__(self, shape: tuple[int, int, int], size: int, stride: int, contrast: float | None) -> None:
@@ -56,7 +59,7 @@ class Levels(Descriptor):
         self.contrast = contrast
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Return the levels (B, P, C·size²) of patches, ordered by channel, row and column within a patch."""
+        """Return the descriptions (B, P, C·size²) of patches, each ordered by channel, then by row, then by column."""
         columns = F.unfold(pictures, self.size, stride=self.stride)  # (B, D, P)
         if self.contrast is not None:
             columns -= columns.mean(1, keepdim=True)
@@ -66,12 +69,13 @@ class Levels(Descriptor):
 
 
 class Edges(Descriptor):
-    """The histogram of oriented gradients of a patch, with 4 × 4 cells and 8 directions over a whole turn.
+    """Describe a patch by a histogram of oriented gradients, with 4 × 4 cells and 8 directions over a whole turn.
 
-    Lowe, "Distinctive image features from scale-invariant keypoints", 2004, without the search for keypoints.
-    A patch has 128 numbers. They are scaled to length 1, and each is then replaced by its square root. (Arandjelović &
-    Zisserman, "Three things everyone should know to improve object retrieval", 2012, divide by the sum instead of the
-    length.)
+    These are 128 numbers. They are scaled to length 1, and each is then replaced by its square root.
+
+    Sources: Lowe, "Distinctive image features from scale-invariant keypoints", 2004, for the histogram (here, there is
+    no search for keypoints). Arandjelović & Zisserman, "Three things everyone should know to improve object retrieval",
+    2012, for the square root (they divide by the sum instead of the length).
 
     Parameters
     ----------
@@ -92,7 +96,7 @@ class Edges(Descriptor):
         self.stride = stride
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Return the histograms (B, P, 128) of patches, ordered by direction, row and column of cells."""
+        """Return the histograms (B, P, 128) of patches, each ordered by direction, then by row and column of cells."""
         down, right = gradients(pictures)
         places = torch.atan2(down, right).mul_(self.directions / (2 * torch.pi)).remainder_(self.directions)
         strength = right.square_().add_(down.square_()).sqrt_()
@@ -104,14 +108,17 @@ class Edges(Descriptor):
 
 
 def choose(count: int, picked: int, rng: torch.Generator) -> Tensor:
-    """Draw `picked` of `count` examples, or all if there are fewer; return their positions in ascending order."""
+    """Draw `picked` of `count` examples at random, and return their positions in ascending order.
+
+    If `picked` is larger than `count`, all examples are drawn.
+    """
     return torch.randperm(count, generator=rng)[:picked].sort().values
 
 
 def pick(described: Tensor, share: int, rng: torch.Generator) -> Tensor:
-    """Draw `share` patches of each picture (B, P, D) with replacement, and return them (B·share, D).
+    """Draw `share` patches of each picture (B, P, D) with replacement, and return them as one tensor (B·share, D).
 
-    The positions are drawn on the CPU, so they are the same on every device.
+    The random numbers come from the CPU, so they are the same on every device.
     """
     count, patches, numbers = described.shape
     places = torch.randint(patches, (count, share, 1), generator=rng).to(described.device)

@@ -16,14 +16,14 @@ from deeprob.features.linear_map import mapped
 @register("features", "pca")
 @dataclass(kw_only=True, slots=True)
 class PcaConfig(FeaturesConfig):
-    """Principal component analysis (PCA): the inputs along the axes of largest variance.
+    """Principal component analysis (PCA): project inputs onto the axes of largest variance.
 
     ``standardize=feature`` scales each component to variance 1; ``none`` keeps the variances.
 
     Attributes
     ----------
     components
-        The number of principal axes that are kept. The axes with the largest variances are kept.
+        The number of principal axes that are kept. These are the axes with the largest variances.
     """
 
     components: int = number(64, minimum=1)
@@ -49,15 +49,17 @@ def fit_components(name: str, components: int, count: int, what: str) -> None:
 
 
 class PrincipalAxes(Exact):
-    """z = Vᵀ (x − x̄) for the first K principal axes V (D, K) of a covariance.
+    """The projection z = Vᵀ (x − x̄) onto the first K principal axes, which are the columns of V (D, K).
 
-    Pearson, "On lines and planes of closest fit to systems of points in space", 1901. Example: with K = 1, points
-    on a line keep their distances from each other.
+    Example: if all points lie on one line, K = 1 keeps their distances from each other. Source: Pearson, "On lines and
+    planes of closest fit to systems of points in space", 1901.
 
     Parameters
     ----------
-    count, components
-        D, the numbers per row, and K, the number of axes.
+    count
+        D, the count of numbers in a row.
+    components
+        K, the number of axes.
     """
 
     mean: Tensor
@@ -69,7 +71,10 @@ class PrincipalAxes(Exact):
         self.register_buffer("matrix", torch.eye(count, components))
 
     def fit(self, values: Tensor) -> None:
-        """Find the axes of rows (N, D); if rows vary along an axis only by rounding errors, its components z are 0."""
+        """Find the principal axes of rows (N, D).
+
+        If the variance along an axis is as small as rounding errors, the components z on this axis are set to 0.
+        """
         mean, covariance = moments(values, self.matrix.dtype)
         variances, vectors = axes(covariance)
         rounding = torch.finfo(self.matrix.dtype).eps * variances[0]
@@ -82,7 +87,7 @@ class PrincipalAxes(Exact):
 
 
 class Pca(Features):
-    """Inputs, projected onto their `PrincipalAxes`.
+    """Project inputs onto their principal axes.
 
     Parameters
     ----------

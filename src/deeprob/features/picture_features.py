@@ -1,4 +1,4 @@
-"""The base classes of picture features: apply steps to pictures first, then compute features chunk by chunk."""
+"""The base classes of picture features. They first apply steps, such as grayscale, to the pictures."""
 
 import dataclasses
 from abc import abstractmethod
@@ -21,7 +21,7 @@ _KNOWN_STEPS = Accepted(
     lambda value: all(name in STEPS for name in value), f"a list of {', '.join(STEPS)}, as in [equalize]"
 )
 NUMBERS = {"cpu": 640_000, "cuda": 2**27}
-"""The most numbers in memory for a chunk. On a CPU they fit into its cache; a GPU needs work for all its cores."""
+"""The maximum count of numbers in memory for a chunk. A CPU needs them in its cache; a GPU needs work for all cores."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class PictureFeaturesConfig(FeaturesConfig):
     Attributes
     ----------
     before
-        The steps that a picture goes through first, in this order. See `deeprob.features.steps`.
+        The steps that are applied to a picture before its features are computed, in this order.
     """
 
     before: list[str] = dataclasses.field(default_factory=list, metadata={"accepted": _KNOWN_STEPS})
@@ -42,7 +42,7 @@ class PictureFeaturesConfig(FeaturesConfig):
         Raises
         ------
         UserError
-            If inputs are not pictures, or not in color although `color` is needed.
+            If inputs are not pictures, or if `color` is true and the pictures do not have 3 channels.
         """
         if len(input_shape) != 3:
             raise UserError(f"features={name_of(self)} needs pictures, not inputs of shape {list(input_shape)}")
@@ -53,7 +53,7 @@ class PictureFeaturesConfig(FeaturesConfig):
         return channels, height, width
 
     def check_grid(self, grid: int, height: int, width: int) -> None:
-        """Raise a `UserError` if a picture has fewer rows or columns than a grid of `grid` × `grid` regions needs."""
+        """Raise a `UserError` if `grid` is larger than the height or the width of a picture."""
         if grid > min(height, width):
             raise UserError(
                 f"features={name_of(self)} grid={grid}: pictures have {width}×{height} pixels; "
@@ -62,14 +62,14 @@ class PictureFeaturesConfig(FeaturesConfig):
 
 
 class PictureFeatures(Features):
-    """A feature of pictures; `describe` receives the pictures as floats from 0 to 255 on the features' device.
+    """The base class of features of pictures. A subclass defines `describe`.
 
     Parameters
     ----------
     output_shape, standardize
         See `Features`.
     before
-        The names of the steps that are applied to pictures first.
+        The names of the steps that are applied to pictures first (see `deeprob.features.steps`).
     numbers
         The approximate count of numbers in memory while one picture is described.
 
@@ -88,7 +88,10 @@ class PictureFeatures(Features):
 
     @abstractmethod
     def describe(self, pictures: Tensor) -> Tensor:
-        """Return features (B, *output_shape) of pictures (B, C, H, W), which are floats from 0 to 255."""
+        """Return the features (B, *output_shape) of pictures (B, C, H, W).
+
+        The pictures are floats from 0 to 255, on the device of the features.
+        """
 
     def extract(self, inputs: Tensor) -> Tensor:
         """Return features (N, *output_shape) of pictures (N, C, H, W), with a progress bar.
@@ -116,7 +119,10 @@ class PictureFeatures(Features):
         return extracted
 
     def prepared(self, inputs: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Yield the slice of each chunk, and its pictures (B, C, H, W) after the steps, as floats from 0 to 255."""
+        """Divide pictures (N, C, H, W) into chunks, apply the steps, and yield each chunk's slice and its pictures.
+
+        The pictures (B, C, H, W) are then floats from 0 to 255.
+        """
         for chunk in self._chunks(len(inputs)):
             yield chunk, self._prepare(inputs[chunk])
 
@@ -133,12 +139,12 @@ class PictureFeatures(Features):
 
 
 def in_range(pictures: Tensor) -> Tensor:
-    """Check the range of pictures, and return them unchanged.
+    """Return `pictures` unchanged, after a check of their values.
 
     Raises
     ------
     UserError
-        If pictures are floats and a value is not in [0, 1], or is NaN.
+        If pictures are floats, and a value is outside of [0, 1] or NaN.
     """
     if pictures.is_floating_point():
         low, high = (bound.item() for bound in pictures.aminmax())
@@ -151,5 +157,5 @@ def in_range(pictures: Tensor) -> Tensor:
 
 
 def levels(pictures: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return uint8 pictures, or floats in [0, 1], as floats from 0 to 255."""
+    """Convert pictures, which are uint8 or floats from 0 to 1, to floats from 0 to 255."""
     return pictures.to(dtype) * 255 if pictures.is_floating_point() else pictures.to(dtype)

@@ -1,4 +1,4 @@
-"""The pixels of pictures as features, after steps such as equalization."""
+"""The values of pixels as features, after steps such as grayscale."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ from deeprob.features.picture_features import PictureFeatures, PictureFeaturesCo
 @register("features", "pixels")
 @dataclass(kw_only=True, slots=True)
 class PixelsConfig(PictureFeaturesConfig):
-    """The levels of pixels after the steps in `before`.
+    """The values of pixels, after the steps in `before`.
 
-    Without steps, use ``raw``, which also works with augmentation.
+    If you need no steps, use ``raw`` instead. It can also be used with augmentation.
     """
 
     def build(self, input_shape: tuple[int, ...]) -> "Pixels":
@@ -28,7 +28,7 @@ class PixelsConfig(PictureFeaturesConfig):
 
 
 class Pixels(PictureFeatures):
-    """The levels of pixels, from 0 to 255.
+    """The values of pixels, from 0 to 255.
 
     Parameters
     ----------

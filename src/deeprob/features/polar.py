@@ -29,9 +29,9 @@ class PolarConfig(FeaturesConfig):
 
 
 class Polar(Features):
-    """(x, y) → (r, θ) with r = √(x² + y²) and θ in (−π, π]; the origin has θ = 0."""
+    """Map (x, y) to (r, θ) with r = √(x² + y²) and θ in (−π, π]; the origin has θ = 0."""
 
     def extract(self, inputs: Tensor) -> Tensor:
-        """Return the radius and the angle of each point, (N, 2) for points (N, 2)."""
+        """Return the radius and the angle (N, 2) of points (N, 2)."""
         x, y = inputs.unbind(1)
         return torch.stack([torch.hypot(x, y), torch.atan2(y, x)], dim=1)

@@ -12,7 +12,7 @@ from deeprob.features.base import Features, FeaturesConfig
 @register("features", "raw")
 @dataclass(kw_only=True, slots=True)
 class RawConfig(FeaturesConfig):
-    """The raw inputs, only standardised."""
+    """The raw inputs, which are only standardised."""
 
     unchanged: ClassVar[bool] = True
 

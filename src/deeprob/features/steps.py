@@ -9,10 +9,15 @@ from torch import Tensor
 def equalize(pictures: Tensor) -> Tensor:
     """Spread the levels of each channel of each picture evenly from 0 to 255 (histogram equalization).
 
-    The new level of a pixel is the share of pixels with a lower level, times 255 and rounded. In detail: if a channel
-    has n pixels, c pixels have a lower level, and m pixels have the highest level that occurs, then the new level is
-    ⌊(c + ⌊s/2⌋)/s⌋ with s = ⌊(n − m)/255⌋. If s = 0, the channel stays unchanged; for example, if all its levels are
-    equal, or it has fewer than 256 pixels. Pillow and torchvision use the same definition.
+    A level is the value of a pixel in one channel. The new level of a pixel is about 255 times the share of pixels with
+    a lower level. The exact formula is the same as in Pillow and torchvision: ⌊(c + ⌊s/2⌋)/s⌋ with s = ⌊(n − m)/255⌋,
+    where
+
+    - n is the number of pixels in the channel,
+    - m is the number of pixels that have the highest level in the channel,
+    - c is the number of pixels with a lower level than the pixel.
+
+    If s = 0, the channel stays unchanged. This happens if all its levels are equal, or if it has fewer than 256 pixels.
 
     Parameters
     ----------
@@ -42,10 +47,10 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def grayscale(pictures: Tensor) -> Tensor:
-    """Return the brightness 0.299 R + 0.587 G + 0.114 B (B, 1, H, W) of pictures (B, 3, H, W), in the same dtype.
+    """Return the brightness (B, 1, H, W) of pictures (B, C, H, W), in the same dtype.
 
-    The weights come from ITU-R BT.601; Pillow uses them too. If the dtype is uint8, the result is rounded. If pictures
-    do not have 3 channels, the result is the mean of their channels.
+    With 3 channels, the brightness is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601, also used by Pillow). With another
+    number of channels, it is their mean. If the dtype is uint8, the result is rounded.
     """
     channels = pictures.shape[1]
     weights = torch.tensor(_LUMA if channels == 3 else [1 / channels] * channels, device=pictures.device)
@@ -58,6 +63,6 @@ STEPS: dict[str, Callable[[Tensor], Tensor]] = {"equalize": equalize, "grayscale
 
 
 def shape_after(steps: Sequence[str], shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return the shape (C, H, W) that pictures of shape `shape` have after `steps`."""
+    """Return the shape (C, H, W) of pictures after `steps`, if their shape before is `shape`."""
     channels, height, width = shape
     return 1 if "grayscale" in steps else channels, height, width

@@ -1,8 +1,8 @@
-"""Histograms as sums of votes: each number votes for a bin, and the votes are added up in each region of a picture.
+"""Histograms as sums of votes: each number votes for a bin, and each region of a picture adds up its votes.
 
-The votes for one bin form a tensor as large as the picture. Products of this tensor with two small matrices give the
-sums over regions. The additions in a product have a fixed order, so the same picture always has the same histogram.
-Scattered additions on a GPU have no fixed order.
+For each bin, there is a tensor of votes that is as large as the picture. Matrix products add up the votes in each
+region. A matrix product adds in a fixed order, so the same picture always has exactly the same histogram. On a GPU,
+functions such as ``scatter_add`` have no fixed order.
 """
 
 import torch
@@ -19,11 +19,11 @@ def votes(places: Tensor, bins: int, *, circular: bool, soft: bool, weights: Ten
     bins
         Number of bins, at least 2.
     circular
-        Whether the last bin is a neighbour of the first, as for angles.
+        Whether the last bin is a neighbour of the first bin, as with angles.
     soft
-        Whether a number between the centres of two bins counts for both, and more for the nearer one (linear
-        interpolation). A small change of a number then causes only a small change of the histogram. Otherwise a number
-        counts only for its own bin.
+        If true, a number between the centres of two bins counts for both, and more for the nearer one (linear
+        interpolation), so a small change of a number changes the histogram only a little. If false, a number counts
+        only for the bin in which it lies.
     weights
         The weight (B, H, W) of each number; 1 if not given.
 
@@ -52,7 +52,10 @@ def votes(places: Tensor, bins: int, *, circular: bool, soft: bool, weights: Ten
 
 
 def regions(length: int, count: int) -> Tensor:
-    """Return weights (count, length): each row gives the mean over one of `count` nearly equal parts of a side."""
+    """Divide a side of `length` pixels into `count` nearly equal parts; return the weights of the mean over each part.
+
+    The weights have the shape (count, length). Example: for 4 pixels and 2 parts they are [[½, ½, 0, 0], [0, 0, ½, ½]].
+    """
     edges = torch.arange(count + 1) * length // count
     pixel = torch.arange(length)
     inside = (pixel >= edges[:-1, None]) & (pixel < edges[1:, None])
@@ -60,11 +63,20 @@ def regions(length: int, count: int) -> Tensor:
 
 
 def cells(length: int, size: int, *, soft: bool) -> Tensor:
-    """Return weights (length // size, length): each row is the sum over one cell of `size` pixels, divided by `size`.
+    """Divide a side of `length` pixels into cells of `size` pixels, and return the weights of each cell's pixels.
 
-    With `soft` a pixel between the centres of two cells counts for both, and more for the nearer one, so a cell reaches
-    to the centres of its neighbours. Otherwise a pixel counts only for its own cell. If `length` is not a multiple of
-    `size`, the last pixels have no cell of their own.
+    The weights have the shape (length // size, length). The sum of each row is 1. It is less than 1 for a soft cell at
+    the border. If pixels remain at the end of the side, they have no cell of their own.
+
+    Parameters
+    ----------
+    length
+        The number of pixels along the side.
+    size
+        The number of pixels per cell.
+    soft
+        If true, a pixel between the centres of two cells counts for both, and more for the nearer one. If false, a
+        pixel counts only for the cell in which it lies.
     """
     count = length // size
     if not soft:
@@ -74,5 +86,8 @@ def cells(length: int, size: int, *, soft: bool) -> Tensor:
 
 
 def pooled(planes: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return the sums (…, R, C) of `planes` (…, H, W), weighted by `rows` (R, H) and `columns` (C, W)."""
+    """Return the weighted sums (…, R, C) of `planes` (…, H, W) over a grid of R × C regions.
+
+    `rows` (R, H) and `columns` (C, W) are the weights from `regions` or `cells`.
+    """
     return rows @ (planes @ columns.T)

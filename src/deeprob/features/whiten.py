@@ -19,12 +19,12 @@ class WhitenConfig(FeaturesConfig):
     Attributes
     ----------
     epsilon
-        A number that is added to the variances along principal axes before inputs are whitened. Its unit is the mean
-        variance. Axes with much less variance stay weak.
+        A number that is added to the variance along each principal axis when inputs are whitened. It is given as a
+        multiple of the mean variance. Axes with much less variance stay weak.
     method
-        The method of whitening. ``zca`` changes inputs least, so whitened pictures look like pictures. ``cholesky``
-        gives a rotation of the same result, in seconds instead of minutes. For a linear model with L2, the methods are
-        equivalent.
+        The method of whitening. ``zca`` changes inputs as little as possible, so whitened pictures still look like
+        pictures. ``cholesky`` gives the same result up to a rotation. If an input has thousands of numbers, it takes
+        seconds instead of minutes. For a linear model with L2 regularization, both methods are equivalent.
     """
 
     epsilon: float = number(0.1, above=0)
@@ -43,7 +43,7 @@ class WhitenConfig(FeaturesConfig):
 
 
 class Whiten(Features):
-    """Inputs after `Whitening`; they keep their shape, so a whitened picture is still a picture.
+    """Whiten inputs (see `Whitening`), and keep their shape.
 
     Parameters
     ----------

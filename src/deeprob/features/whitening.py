@@ -10,17 +10,19 @@ METHODS = ("zca", "cholesky")
 
 
 class Whitening(Exact):
-    """The map z = W (x − x̄) with WᵀW = (C + εI)⁻¹, for a covariance C = V Λ Vᵀ.
+    """The map z = W (x − x̄) with WᵀW = (C + εI)⁻¹, where C = V Λ Vᵀ is the covariance of x.
 
-    If the variance along an axis is far below ε, the axis stays weak, so noise and errors of JPEG files stay small.
-    Example: if two uncorrelated numbers have the variances 4 and 1, and ε = 0, they are divided by 2 and by 1. Any two
-    such matrices W differ only by a rotation (Kessy, Lewin & Strimmer, "Optimal whitening and decorrelation", 2018).
-    The methods find two of these matrices:
+    The numbers z are uncorrelated. Their variances are nearly 1 along axes with a variance far above ε. Along axes with
+    a variance far below ε, variances stay small, so noise, such as the errors of JPEG files, is not amplified. Example:
+    two uncorrelated numbers have the variances 4 and 1. With ε = 0, they are divided by 2 and by 1.
 
-    - ``zca``: W = V (Λ + εI)^(−½) Vᵀ changes numbers least, so whitened pictures still look like pictures (Bell &
-      Sejnowski, "The 'independent components' of natural scenes are edge filters", 1997).
-    - ``cholesky``: W = L⁻¹ with L Lᵀ = C + εI, where L is lower triangular. For thousands of numbers, L is found much
-      faster than the matrix of ``zca``.
+    Several matrices W have this property, and they differ only by a rotation (Kessy, Lewin & Strimmer, "Optimal
+    whitening and decorrelation", 2018). There are two methods to find one:
+
+    - ``zca``: W = V (Λ + εI)^(−½) Vᵀ. It changes numbers as little as possible, so whitened pictures still look like
+      pictures (Bell & Sejnowski, "The 'independent components' of natural scenes are edge filters", 1997).
+    - ``cholesky``: W = L⁻¹ with L Lᵀ = C + εI, where L is lower triangular. If there are thousands of numbers, this is
+      much faster than ``zca``.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ class Whitening(Exact):
             self.matrix.copy_(vectors / (variances + floor).sqrt() @ vectors.T)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return rows (…, D) whitened."""
+        """Return the whitened rows (…, D)."""
         rows = centred(values, self.mean, self.matrix.dtype)
         if self.method == "cholesky":  # solving with L takes half as many operations as a product with L⁻¹
             whitened: Tensor = torch.linalg.solve_triangular(self.matrix.T, rows, upper=True, left=False)
