@@ -75,7 +75,7 @@ class FeatureSpaceConfig(FigureConfig):
         return [f"units={str(self.units).replace(' ', '')}: expected two different units, as in [1,2]"]
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return needs_classes_of_the_plane(run)
 
     def size(self, run: Run) -> tuple[float, float]:

@@ -76,7 +76,7 @@ class WarpFilmConfig(FigureConfig):
     resolution: int = number(200, minimum=2, maximum=5000)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return needs_classes_of_the_plane(run)
 
     def size(self, run: Run) -> tuple[float, float]:

@@ -45,7 +45,7 @@ class ActivationStatisticsConfig(FigureConfig):
     bins: int = number(40, minimum=1, maximum=1000)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return "" if len(run.model.linear_layers) > 1 else "needs a hidden layer, and the run's model has none"
 
     def size(self, run: Run) -> tuple[float, float]:

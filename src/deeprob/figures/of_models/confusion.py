@@ -47,7 +47,7 @@ class ConfusionConfig(FigureConfig):
     split: str = choice("test", among=SPLITS)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return needs_classes(run)
 
     def size(self, run: Run) -> tuple[float, float]:

@@ -45,7 +45,7 @@ class DecisionBoundaryConfig(FigureConfig):
     points: int = number(600, minimum=0)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return needs_classes_of_the_plane(run)
 
     def quick(self) -> Self:

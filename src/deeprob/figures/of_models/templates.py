@@ -66,7 +66,7 @@ class TemplatesConfig(FigureConfig):
     points: int = number(600, minimum=0)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         if run.predictor.input_shape != (2,):
             return ""
         if not run.config.features.unchanged:

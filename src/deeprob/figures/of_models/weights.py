@@ -39,7 +39,7 @@ class WeightsConfig(FigureConfig):
     reach: list[float] | None = number(None, above=0, optional=True, listed=True, whole=False)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         layers = len(run.model.linear_layers)
         if self.reach is None or len(self.reach) >= layers:
             return ""
