@@ -31,10 +31,10 @@ from deeprob.figures.of_features.picture_sheet import (
 from deeprob.figures.style import FAINT, PALE
 
 SWATCHES, MOST, HIGH = 16, 64, 0.3
-"""The number of swatches per row, the most swatches that are shown, and the height of a swatch in inches."""
+"""The number of swatches per row, the largest number of swatches, and the height of a swatch in inches."""
 
 SAMPLE = 500
-"""The most pictures whose pixels are counted."""
+"""The largest number of pictures whose pixels are counted."""
 
 PAIRS = 3
 """The number of pairs of pictures (before and after) per row."""

@@ -49,7 +49,7 @@ class FeatureSpaceConfig(FigureConfig):
     Attributes
     ----------
     points
-        The most training points that are shown.
+        The largest number of training points that are shown.
     lines
         The number of grid lines in each direction.
     resolution
@@ -126,7 +126,7 @@ def draw_stage(axes: Axes, stage: Stage, points: int, network: Scores | None = N
     stage
         A stage from `stages_of`.
     points
-        The most training points that are shown.
+        The largest number of training points that are shown.
     network
         A function from the stage's two units (M, 2) to scores (M, C). The boundary of these scores is drawn. If None,
         the boundary of `stage` is drawn.

@@ -61,7 +61,7 @@ class WarpFilmConfig(FigureConfig):
     pixels
         The width and height of the film, in pixels.
     points
-        The most training points that are shown.
+        The largest number of training points that are shown.
     lines
         The number of grid lines in each direction.
     resolution
