@@ -31,7 +31,7 @@ _families: dict[str, str] = {}
 """The font family that has each letter. The name is empty if no font on this machine has the letter."""
 
 _told: set[str] = set()
-"""The missing letters of the note, if the note was already printed."""
+"""The letters that the note was about. It is empty until the note is printed."""
 
 
 def make_legible(figure: Figure) -> None:
@@ -83,7 +83,7 @@ def _missing(text: Text) -> set[str]:
 
 
 def _had(letters: Set[str], path: str) -> set[str]:
-    """Return the letters that the font file `path` has. If the file is missing or damaged, return an empty set."""
+    """Return the subset of `letters` that a font file has. It is empty if the file is missing or damaged."""
     try:
         face = FT2Font(path)
     except (OSError, RuntimeError):

@@ -13,7 +13,7 @@ class PowerFormatter(LogFormatter):
     """A formatter that writes numbers as 10³ and 2×10⁻³. Matplotlib's own formatters write $10^{3}$ or 2e-03."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        """Return the label of a number. The label is empty if it has no room beside a power of ten."""
+        """Return the label of a number. To save room, labels between two powers of ten can be empty."""
         label = super().__call__(x, pos)
         if x == 0 or not label:
             return label

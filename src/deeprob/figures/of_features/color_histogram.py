@@ -36,9 +36,9 @@ from deeprob.figures.of_features.picture_sheet import (
 from deeprob.figures.style import FAINT
 
 SIDE, WIDE, COLUMNS, INNER = 0.98, 0.92, 2, 0.48
-"""The width of a picture and of a histogram in inches, the number of cards per row, and the ring's ratio of radii.
+"""The width of a picture, the width of a histogram, the number of examples per row, and the shape of the ring.
 
-The ratio is the inner radius divided by the outer radius.
+Widths are in inches. The shape is the inner radius divided by the outer radius.
 """
 
 NAMES = {"hsv": ("hue", "saturation", "value"), "rgb": ("red", "green", "blue")}
@@ -51,7 +51,7 @@ SHADES: dict[str, Callable[[float], tuple[float, float, float]]] = {
     "green": lambda level: (0.0, level, 0.0),
     "blue": lambda level: (0.0, 0.0, level),
 }
-"""Channel → a function from the level in the middle of a bin, in [0, 1], to the color of the bin.
+"""The colors of the bins of each channel. A function maps the middle of a bin, in [0, 1], to a color.
 
 All bins of saturation have the same hue.
 """

@@ -29,7 +29,7 @@ EVEN = 25
 @register("figure", "equalize")
 @dataclass(kw_only=True, slots=True)
 class EqualizeConfig(ExamplesConfig):
-    """Pictures before and after histogram equalization. Beside each picture is the histogram of its levels.
+    """Pictures before and after histogram equalization. Each picture has a histogram of its levels.
 
     Levels are pixel values from 0 to 255. A line shows, for each level, the share of pixels up to this level.
     The figure also works for a run whose features do not equalize pictures.

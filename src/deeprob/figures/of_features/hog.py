@@ -153,7 +153,7 @@ def strokes(weights: Tensor, cell: int, *, signed: bool) -> tuple[np.ndarray, np
 
     For direction k of d, the angle of the gradient is (k + ½)/d of a whole turn if `signed`, else of half a turn.
     Angles go from right to down. A stroke lies along the edge, so its angle is a quarter turn larger. The strongest
-    stroke is as long as a cell. If `signed`, it is half as long as a cell.
+    stroke is as long as a cell, or half as long as a cell if `signed`.
 
     Parameters
     ----------

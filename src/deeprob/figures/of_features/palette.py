@@ -97,7 +97,7 @@ class PaletteConfig(ExamplesConfig):
             put(axes, as_rgb(after), boxed(picture.shape, left + SIDE + 0.06, top, SIDE))
 
     def _swatches(self, run: Run) -> float:
-        """Return the height of the part above the pictures, which shows the colors, in inches."""
+        """Return the height of the part that shows the colors, above the pictures, in inches."""
         colors = min(MOST, len(the_part(run, ColorQuantizationConfig)[1].get_buffer("palette")))
         return 1.5 * LINE + -(-colors // SWATCHES) * (HIGH + LINE) + GAP
 

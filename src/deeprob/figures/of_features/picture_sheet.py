@@ -147,7 +147,7 @@ def the_part(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures]:
 
 
 def of_whole(shares: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return the K shares of each whole picture as (B, K), computed from the shares of its regions.
+    """Compute the shares (B, K) of whole pictures from the shares of their regions.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def boxed(shape: Sequence[int], left: float, top: float, side: float) -> Box:
 
 
 def height_of(shape: Sequence[int], side: float) -> float:
-    """Return the height of a picture of shape (…, H, W) that fills a square of `side` inches."""
+    """Return the height, in inches, of a picture of shape (…, H, W) that is scaled to fit into a square."""
     height, width = shape[-2:]
     return side * min(1.0, height / width)
 

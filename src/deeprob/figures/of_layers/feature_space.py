@@ -42,9 +42,9 @@ class FeatureSpaceConfig(FigureConfig):
     """The points, a grid and the boundary of the input plane, before the network and after each part of a layer.
 
     A layer has two parts: the linear part and the activation. If a layer has two units, they are the axes of its panel.
-    If it has more, the axes are principal components. Above each panel is the accuracy of a linear classifier that is
-    trained on the points of the panel. If the last hidden layer has two units, its panel shows the straight boundary
-    of the last layer. All other panels show the boundary of the input plane, moved by the layers.
+    If it has more, the axes are principal components. Above each panel is the training accuracy of a linear classifier
+    whose inputs are the values of all units of the layer. If the last hidden layer has two units, its panel shows the
+    straight boundary of the last layer. All other panels show the boundary of the input plane, moved by the layers.
 
     Attributes
     ----------

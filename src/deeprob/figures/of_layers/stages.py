@@ -30,7 +30,10 @@ SAMPLES = 400
 """The number of points per grid line. It is large enough to show sharp folds."""
 
 JUMP = 0.5
-"""The largest change of a feature between two points of a line, in standard deviations. Larger changes give a gap."""
+"""The largest change of a feature from one point of a line to the next, in standard deviations.
+
+If the change is larger, the line has a gap.
+"""
 
 
 @dataclass(frozen=True)
@@ -140,9 +143,10 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
 
 
 def cut_of_stages(run: Run, most: int | None) -> str:
-    """Return a text that says which stages and boundaries are left out, or an empty text if all are shown.
+    """Return a text that says how many stages are shown, and whether boundaries are missing.
 
-    The last `most` stages after the input are shown. If `most` is None, all stages are shown.
+    If nothing is left out, the text is empty. The last `most` stages after the input are shown. If `most` is None, all
+    stages are shown.
     """
     total = len(stage_names(run)) - 1
     most = total if most is None else most
@@ -223,9 +227,9 @@ def project(name: str, train: Tensor, units: Sequence[int] | None = None) -> Pro
 
     If the stage has one or two units, they are the coordinates. If a hidden layer has more units, the coordinates are
     the two `units`, or the first two principal components if `units` is None. In each component, the weight of largest
-    magnitude is positive. If there are more than two scores, the coordinates are always principal components. Before,
-    the mean of its scores is subtracted from each point, since this does not change the predicted class. So three
-    scores fit into the plane exactly.
+    magnitude is positive. If there are more than two scores, the coordinates are always principal components. First,
+    the mean of the scores of each point is subtracted, since this does not change the predicted class. So three scores
+    fit into the plane exactly.
 
     Raises
     ------

@@ -53,9 +53,9 @@ def sharpened(
 ) -> Tensor:
     """Move boundary points to the exact boundary, and return them.
 
-    Before, the points are found by linear interpolation between grid points. It has an error where scores bend, and
-    later layers would magnify this error. Each point moves along the edge of the grid on which it lies, until the
-    margin of its class is 0.
+    The given points come from linear interpolation between grid points. It has an error where scores bend, and later
+    layers would magnify this error. Each point moves along the edge of the grid on which it lies, to the place where
+    the margin of its class is 0.
 
     Parameters
     ----------

@@ -47,8 +47,8 @@ class WarpFilmConfig(FigureConfig):
     """A GIF of the plane from the input to the scores: the points, the grid and the boundary move stage by stage.
 
     Each stage is drawn as in ``feature_space``. In addition, it is rotated or mirrored to fit the stage before, and
-    scaled to fill the frame. If runs are compared, a still picture of each run shows its stages
-    side by side.
+    scaled to fill the frame. If runs are compared, a still picture of each run shows its stages side by
+    side.
 
     Attributes
     ----------

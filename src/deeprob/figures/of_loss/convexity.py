@@ -1,4 +1,4 @@
-"""Convexity: search violations of the convex inequality in x², in cos x and in the loss of a run."""
+"""Convexity: search for violations of the convex inequality in x², in cos x and in the loss of a run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ FUNCTIONS: Mapping[str, Callable[[Numbers], Numbers]] = {"x²": np.square, "cos 
 """The examples of the lecture: a convex function and a non-convex function."""
 
 REACHES = (0.3, 1.0, 3.0)
-"""The lengths of a line on each side of the weights. The unit is the norm of each row of weights."""
+"""The distances from the weights to the ends of a line. The unit is the norm of each row of weights."""
 
 
 class Lines(NamedTuple):

@@ -58,7 +58,7 @@ def gradient_errors(errors: ErrorCurve, step: float, tolerance: float) -> Figure
     Parameters
     ----------
     errors
-        The curves of the errors. An error of 0 is drawn at the rounding error of float64.
+        The curves of the errors. An error of 0 is drawn as the rounding error of float64.
     step, tolerance
         The step and the tolerance of the gradient check, drawn as thin lines.
     """

@@ -58,7 +58,7 @@ class LossKindsConfig(FigureConfig):
         return 8.4, 6.4
 
     def search(self, run: Run) -> Search:
-        """Search a slice of each kind, and return the result of the search."""
+        """Search for a slice of each kind, and return the result of the search."""
         landscape = landscape_of(run, "train", self.examples, self.seed, torch.float64)
         with threads(1):
             return search_kinds(

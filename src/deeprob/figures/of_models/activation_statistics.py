@@ -30,8 +30,8 @@ SATURATED = 0.05
 class ActivationStatisticsConfig(FigureConfig):
     """A histogram of each hidden layer's activations, with the shares of dead units and of saturated values.
 
-    A unit is dead if its derivative is 0 for all examples. A value is saturated if the derivative there is less than
-    5 % of the largest derivative of the activation function.
+    A unit is dead if the derivative of its activation is 0 for all examples. A value is saturated if the derivative
+    there is less than 5 % of the largest derivative of the activation function.
 
     Attributes
     ----------
@@ -112,9 +112,10 @@ class Layer(NamedTuple):
 def activation_statistics(model: Model, inputs: Tensor) -> dict[str, dict[str, float]]:
     """Return three shares in [0, 1] for each hidden layer. A key is the name of a layer, such as ``relu 1``.
 
-    ``dead`` is the share of units that do not learn, since their derivative is 0 for all inputs. Examples are ReLUs
-    that are never positive, and pieces of a maxout unit that are never the largest. ``saturated`` is the share of
-    values at which the derivative is less than 5 % of its maximum. ``zero`` is the share of values that are exactly 0.
+    ``dead`` is the share of units that do not learn, since the derivative of their activation is 0 for all inputs.
+    Examples are ReLUs that are never positive, and pieces of a maxout unit that are never the largest. ``saturated`` is
+    the share of values at which the derivative is less than 5 % of its maximum. ``zero`` is the share of values that
+    are exactly 0.
 
     Parameters
     ----------

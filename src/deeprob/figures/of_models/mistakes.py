@@ -33,8 +33,8 @@ class MistakesConfig(FigureConfig):
     """The worst mistakes: the predicted class has a much larger probability than the right class.
 
     Mistakes are sorted by the difference of these two probabilities. If inputs are points of the plane, a ring marks
-    each mistake. Otherwise, each mistake has a card with its probabilities, and with the picture if inputs are pictures
-    or else the number of the example.
+    each mistake. Otherwise, each mistake has a card with its probabilities. The card shows the picture if inputs are
+    pictures, else the number of the example.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """Functions that make banks of templates, if inputs are pictures. They choose units, sort them and write captions.
 
-A template is a vector of weights, drawn as a picture. A unit feeds a class if its activation raises the class's score.
+A template is a vector of weights, drawn as a picture. A unit feeds a class if it raises the class's score.
 """
 
 from collections.abc import Sequence

@@ -43,9 +43,9 @@ class TemplatesConfig(FigureConfig):
     A template is the weights w of a class or a unit. If inputs are pictures, templates are pictures, and a weight of 0
     is mid-grey. Weights are divided by the standard deviation of the pixels, since the model sees standardised pixels.
     If inputs are points of the plane, templates are arrows, with the lines wᵀx + b = 0. Otherwise, templates are the
-    rows of a table, with the column names of the data. In a network, the units that feed a class most come first. This
-    strength is the unit's weight in W₂ if the network has two layers. In deeper networks, it is a derivative: how fast
-    the class's score grows with the unit's activation, as a mean over training examples.
+    rows of a table, with the column names of the data. In a network, the units that feed a class most come first. If
+    the network has two layers, a unit feeds a class by its weight in W₂. In deeper networks, it feeds a class by a
+    derivative: how fast the class's score grows with the unit's activation, as a mean over training examples.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class TemplatesConfig(FigureConfig):
         return list(range(min(len(score_names(run)), caps.CLASSES))) if cls is None else [cls]
 
     def _most(self, run: Run) -> int | None:
-        """Return the option `units`, lowered to the limit of a figure if it is larger. None stays None."""
+        """Return the option `units`, but not more than the limit of a figure. If the option is null, return None."""
         return None if self.units is None else min(self.units, max(1, caps.UNITS // pieces_of(run)))
 
     def cut(self, run: Run) -> str:

@@ -89,7 +89,7 @@ def largest(weight: Tensor) -> float:
 
 
 def weights_title(weight: Tensor, number: int) -> str:
-    """Return a title with the number and the size of a layer, the sums of |W| and W², and two shares of weights."""
+    """Return a title with the number and the size of a layer, the sums of |W| and W², and the shares near 0."""
     rows, columns = weight.shape
     magnitudes = weight.abs()
     zero = (magnitudes == 0).double().mean().item()

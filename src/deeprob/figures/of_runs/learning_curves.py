@@ -62,8 +62,8 @@ class LearningCurvesConfig(FigureConfig):
     """Loss and accuracy on the training and the validation split over the epochs, with a mark at the best epoch.
 
     Runs that differ only in seeds share one curve, which shows their mean. Around the curve lies a band of one standard
-    deviation (of the sample), up to the last epoch that at least two of these runs have. If there are many curves, only
-    the best curves are shown.
+    deviation (of the sample). The band ends after the last epoch that at least two of these runs have. If there are
+    many curves, only the best are shown.
 
     Attributes
     ----------
@@ -170,7 +170,10 @@ def groups_shown(runs: Mapping[str, Run], most: int) -> dict[str, list[Run]]:
 
 
 def cut_of_curves(runs: Mapping[str, Run], most: int) -> str:
-    """Return a text such as ``the best 6 of 12 by val/loss, all with seed=0``; empty if all curves are shown."""
+    """Return a text that says how many curves are shown, or an empty text if all are shown.
+
+    Example: ``the best 6 of 12 by val/loss, all with model.width=8``.
+    """
     count = len(group_by_seed(list(runs)))
     if count <= most:
         return ""
