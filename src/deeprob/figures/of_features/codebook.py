@@ -103,7 +103,7 @@ def bag_of(run: Run) -> tuple[BagOfWordsConfig, BagOfWords]:
 
 
 def use(feature: BagOfWords, inputs: Tensor) -> Tensor:
-    """Return the mean code (K,) of each word over all patches of the pictures `inputs` (N, C, H, W)."""
+    """Return the use (K,) of each word: its mean code over all patches of the pictures `inputs` (N, C, H, W)."""
     bags = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
     return bags.view(-1, len(feature.words)).mean(0).cpu()
 
@@ -151,8 +151,8 @@ def hues(patches: Tensor) -> Tensor:
     A hue is an angle in [0, 2π), and red is 0. Grey patches get infinity.
 
     The angle is measured in a plane in which red, green and blue are a third of a turn apart. So negative numbers have
-    a hue too. A patch is grey if its mean red, green and blue differ by less than a quarter of the patch's
-    largest magnitude.
+    a hue too. A patch is grey if its mean red, green and blue differ by less than a quarter of the patch's largest
+    magnitude.
 
     Parameters
     ----------

@@ -45,8 +45,8 @@ class HogStrokesConfig(ExamplesConfig):
 
     Each cell has one stroke per direction. A stroke goes through the middle of the cell and lies along the edge, at a
     right angle to the gradient. A longer and darker stroke is a stronger edge. If the feature normalizes blocks, the
-    strength is the mean over all blocks that contain the cell. If directions are signed, a stroke begins in the middle
-    of the cell. Seen from there, the lighter side of the edge is on the left.
+    strength is the mean over all blocks that contain the cell. If directions are signed (a whole turn), a stroke begins
+    in the middle of the cell. Seen from there, the lighter side of the edge is on the left.
     """
 
     usual: ClassVar[bool] = True

@@ -192,7 +192,7 @@ def boxed(shape: Sequence[int], left: float, top: float, side: float) -> Box:
 
 
 def height_of(shape: Sequence[int], side: float) -> float:
-    """Return the height, in inches, of a picture of shape (…, H, W) that is scaled to fit into a square."""
+    """Return the height in inches of a picture (…, H, W), scaled to fit into a square of `side` inches."""
     height, width = shape[-2:]
     return side * min(1.0, height / width)
 

@@ -1,4 +1,4 @@
-"""Boundaries between classes as lines. They are traced on a grid, then moved to points of equal scores."""
+"""Boundaries between classes as lines. They are found on a grid, and then moved to points of equal scores."""
 
 from collections.abc import Callable
 

@@ -238,7 +238,7 @@ def score_names(run: Run) -> Sequence[str]:
 
 
 def place_of(run: Run, name: str | None) -> int | None:
-    """Return the position of the class `name` among the scores; None if `name` is None.
+    """Return the position of the class `name` among the scores. If `name` is None, return None.
 
     Raises
     ------
@@ -259,7 +259,8 @@ def pieces_of(run: Run) -> int:
 def feeds(run: Run, scores: Sequence[int]) -> Tensor:
     """Return the strengths (S, U) with which first-layer units feed some scores.
 
-    In a network of two layers, the strengths are the weights W₂. In deeper networks, `mean_derivatives` computes them.
+    A unit feeds a score if it raises the score. In a network of two layers, the strengths are the weights W₂. In deeper
+    networks, `mean_derivatives` computes them.
     """
     layers = run.model.linear_layers
     if len(layers) == 2:

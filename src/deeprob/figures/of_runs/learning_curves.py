@@ -251,6 +251,6 @@ def group_labels(groups: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def common_words(names: Sequence[str]) -> list[str]:
-    """Return the words that occur in all names; empty if there is only one name."""
+    """Return the words that occur in all names. If there is only one name, return no words."""
     first, *others = map(title_words, names)
     return [word for word in first if others and all(word in words for words in others)]
