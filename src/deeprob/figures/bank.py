@@ -1,4 +1,4 @@
-"""A bank of templates: many small pictures, in rows on the same axes."""
+"""A bank: many small pictures, such as templates, drawn in rows on the same axes."""
 
 import itertools
 import math
@@ -15,10 +15,10 @@ from torch import Tensor
 from deeprob.figures.style import breadth, picture_axes
 
 TALLEST, WIDTH, CAPTION, LINE = 1.6, 8.3, 0.2, 0.17
-"""In inches: the largest height of a picture, the largest width of a bank, the heights of a caption and of a line."""
+"""The largest height of a picture, the largest width of a bank, and the heights of a caption and a line, in inches."""
 
 FINEST = 64
-"""The most pixels of a template in each direction."""
+"""The largest width and height of a template in pixels."""
 
 
 class Tile(NamedTuple):
@@ -86,7 +86,7 @@ class Bank:
 
     @property
     def _lefts(self) -> list[int]:
-        """The pixel at which each column begins. The last number is the pixel after the last column and its gap."""
+        """The pixel at which each column begins. The last number is the pixel at which one more column would begin."""
         widths = [tile.pixels.shape[1] + self._gap for tile in self.rows[0]]
         return [0, *itertools.accumulate(widths)]
 
@@ -103,7 +103,7 @@ class Bank:
 
     @property
     def _step(self) -> int:
-        """The height of a row with the space above it, in pixels."""
+        """The height of a row and of the space above the row, in pixels."""
         return self._above + len(self.rows[0][0].pixels)
 
     def _wrapped(self, width: float) -> str:
@@ -113,9 +113,10 @@ class Bank:
 def picture(templates: Tensor, share: float = 0.99) -> Tensor:
     """Return templates (P, 3, H, W) side by side as one picture (H, P(W+1)−1, 3) in [0, 1].
 
-    White lines separate the templates. A weight of 0 is mid-grey. Black and white stand for the quantile `share` of the
-    magnitudes. Larger weights are clipped, so that one strong pixel does not turn all others grey. If a template has
-    more than `FINEST` pixels in one direction, it is first averaged over squares, since a page cannot show more pixels.
+    White lines separate the templates. Mid-grey is a weight of 0. Weights are scaled: the quantile `share` of their
+    magnitudes becomes white, or black if the weight is negative. Larger weights are clipped. Without clipping, one
+    very large weight would turn all other pixels grey. Templates of more than `FINEST` pixels in one direction are
+    first made smaller: each square of pixels becomes its mean.
     """
     square = -(-max(templates.shape[2:]) // FINEST)
     templates = F.avg_pool2d(templates, square) if square > 1 else templates

@@ -25,10 +25,12 @@ from deeprob.tracking.console import note
 class FigureConfig:
     """The base of figure configs. Each figure adds its own options.
 
+    A panel is the part of a figure that shows one run.
+
     Attributes
     ----------
     of_run
-        Whether the figure shows a run. For example, the sheet of activation functions does not.
+        Whether the figure shows a run. The sheet of activation functions, for example, shows no run.
     live
         Whether the figure is drawn by default while a run trains and when the run ends.
     usual
@@ -43,9 +45,9 @@ class FigureConfig:
     on_request: ClassVar[bool] = False
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why the figure cannot show `run`; empty if it can.
+        """Return the reason why this figure cannot show `run`, or an empty text if it can.
 
-        In messages, the reason follows ``figure=NAME``.
+        Messages write ``figure=NAME`` before the reason.
         """
         return ""
 
@@ -62,7 +64,7 @@ class FigureConfig:
         raise AssertionError("a figure defines size()")
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw a run on a figure or a subfigure."""
+        """Draw the panel of a run on `canvas`, which is a figure or a subfigure."""
         raise AssertionError("a figure defines panel()")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
@@ -70,14 +72,14 @@ class FigureConfig:
         return 4
 
     def cut(self, run: Run) -> str:
-        """Return a text that says which part of a run is shown; empty if all is shown.
+        """Return a text that says which part of a run is shown, or an empty text if all is shown.
 
         Example: ``24 of 1,000 classes``.
         """
         return ""
 
     def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
-        """Return a text that says which part of several runs is shown; empty if all is shown."""
+        """Return a text that says which part of the runs is shown, or an empty text if all is shown."""
         groups, shown = group_by_seed(list(runs)), self.shown(runs)
         some = some_of(len(shown), len(groups), "runs", f"the best by {ranking(runs)}")
         seeds = max(len(same) for same in groups.values())
@@ -92,8 +94,8 @@ class FigureConfig:
     def shown(self, runs: Mapping[str, Run]) -> dict[str, Run]:
         """Return the runs that get a panel, in the order of `runs`.
 
-        If the limits do not allow all runs, the best ones get a panel. Of runs that differ only in their seeds, only
-        the first one counts.
+        If several runs differ only in their seeds, only the first of them can get a panel. If there are still too many
+        runs for one figure, the best runs get a panel.
         """
         firsts = {title: runs[same[0]] for title, same in group_by_seed(list(runs)).items()}
         _, height = self.size(next(iter(firsts.values())))
@@ -104,7 +106,7 @@ class FigureConfig:
     def compare(self, runs: Mapping[str, Run]) -> Figure:
         """Return the figure of several runs. Each run has one panel, with the title of the run above it.
 
-        Of runs that differ only in their seeds, only the first one is shown.
+        If several runs differ only in their seeds, only the first of them is shown.
         """
         shown = self.shown(runs)
         width, height = self.size(next(iter(shown.values())))
@@ -138,27 +140,27 @@ class FigureConfig:
 
 
 def columns_of_table(run: Run) -> tuple[str, ...]:
-    """Return the names of the inputs of a run's model, from the header of the table of data.
+    """Return the names of the model's inputs, if they are columns of a table with a header.
 
-    The result is empty if the data have no names, or if the run's features change the inputs.
+    The result is empty if the data have no column names, or if the features change the inputs.
     """
     return run.data().columns if run.config.features.unchanged and len(run.predictor.input_shape) == 1 else ()
 
 
 def plane_names(run: Run) -> tuple[str, str]:
-    """Return the axis labels of a run's input plane: the names from the data, else x₁ and x₂."""
+    """Return the labels of the two axes of the input plane: the column names of the data, else x₁ and x₂."""
     names = [shortened(name, 30).replace("$", r"\$") for name in run.data().columns]  # a $ in a name starts no formula
     return (names[0], names[1]) if names else ("$x_1$", "$x_2$")
 
 
 def tell_cut(figure: FigureConfig, runs: Mapping[str, Run], key: str) -> None:
-    """Print a note if a figure leaves out something of its runs. `key` is the config key that named the figure."""
+    """Print a note if a figure shows only a part of its runs. The note begins with the config key `key`."""
     if cut := figure.cut_of_runs(runs):
         note(f"{key}={name_of(figure)} shows {cut}")
 
 
 def best_first(runs: Mapping[str, Run]) -> list[str]:
-    """Return the titles of runs, sorted by the metric from `ranking`. The best run comes first, diverged runs last."""
+    """Return the titles of the runs, from the best to the worst by the metric of `ranking`. Diverged runs come last."""
     metric = ranking(runs)
 
     def badness(title: str) -> float:
@@ -185,7 +187,8 @@ def group_by_seed(titles: Sequence[str]) -> dict[str, list[str]]:
     Returns
     -------
     dict
-        The words that set no seed, joined by single spaces → the titles that contain these words.
+        Each key is a title without its seeds. The value lists all titles that give this key. Example:
+        ``{"model.width=8": ["model.width=8 seed=0", "model.width=8 seed=1"]}``.
     """
     groups: dict[str, list[str]] = {}
     for title in titles:
@@ -195,24 +198,24 @@ def group_by_seed(titles: Sequence[str]) -> dict[str, list[str]]:
 
 
 def title_words(title: str) -> list[str]:
-    """Return the words of a title. Spaces and commas separate words, except in brackets."""
+    """Return the words of a title. Example: ``width=8, units=[1,2]`` has the words ``width=8`` and ``units=[1,2]``."""
     return re.findall(r"(?:\[[^\]]*\]|\{[^}]*\}|[^\s,])+", title)
 
 
 def figures_of_runs() -> dict[str, FigureConfig]:
-    """Return name → figure, with default options, for all figures that show a run."""
+    """Return all figures that show a run, by name. Their options have default values."""
     return {name: figure for name, cls in sorted(options("figure").items()) if (figure := cls()).of_run}
 
 
 def figure_of_runs(text: str, key: str) -> FigureConfig:
-    """Return the figure that a text describes by its name and options, such as ``learning_curves x=seconds``.
+    """Return the figure with the name and the options in `text`, such as ``learning_curves x=seconds``.
 
-    It must be a figure that shows runs. The text may have no options.
+    The figure must show runs. The options may be missing.
 
     Raises
     ------
     UserError
-        When there is no such figure. The message names the config's `key`.
+        When there is no such figure. The message begins with the config key `key`.
     """
     figures, name = figures_of_runs(), text.partition(" ")[0]
     if name not in figures:

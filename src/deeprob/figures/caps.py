@@ -4,34 +4,38 @@ SIDE = 26.0
 """The largest width and height of a figure in inches. In the file, this is 3,900 pixels."""
 
 RUNS = 12
-"""The most runs that are shown side by side in a figure."""
+"""The largest number of runs that are shown side by side in a figure."""
 
 CURVES = 6
-"""The default for the most curves on the same axes. Runs that differ only in their seeds share one curve."""
+"""The default limit of curves on the same axes. Runs that differ only in their seeds share one curve."""
 
 CLASSES = 100
-"""The most classes that a figure can show. If there are more, the figure leaves something out."""
+"""The largest number of classes that a figure can show. If there are more, the figure leaves something out."""
 
 UNITS = 128
-"""The most units of a layer that are shown. Each piece of a maxout unit counts as one unit."""
+"""The largest number of units of a layer that are shown. Each piece of a maxout unit counts as one unit."""
 
 LAYERS = 9
-"""The most layers of a network that are shown, each on its own axes."""
+"""The largest number of layers that are shown. Each layer has its own axes."""
 
 STAGES = 31
-"""The most stages after the input that are shown. A linear part and an activation count as two stages."""
+"""The largest number of stages after the input. A linear part and an activation count as two stages."""
 
 FILM = 2e8
-"""The most pixels of a film, summed over all its frames."""
+"""The largest number of pixels of a film, summed over all its frames."""
 
 NUMBERS = 10_000_000
-"""The most numbers in memory at once: the scores of points, or examples × units × classes for a linear probe."""
+"""The largest number of values in memory at once.
+
+The values are the scores of points. A linear probe, which is a linear classifier of a layer's units, counts as
+examples × units × classes values.
+"""
 
 
 def some_of(shown: int, total: int, what: str, which: str = "") -> str:
-    """Return the number of things that are shown as a text, such as ``24 of 1,000 classes (the first)``.
+    """Return a text such as ``24 of 1,000 classes (the first)``, or an empty text if all things are shown.
 
-    `what` names the things, and `which` describes those that are shown. The text is empty if all are shown.
+    In this example, `what` is ``classes``, and `which` is ``the first``.
     """
     if shown >= total:
         return ""
@@ -39,7 +43,7 @@ def some_of(shown: int, total: int, what: str, which: str = "") -> str:
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """Return up to `most` of the indices 0 … count − 1, at even distances. The first and the last index are included.
+    """Return at most `most` indices from 0 to count − 1, at even distances.
 
     Example: if `count` is 5 and `most` is 3, the indices are 0, 2 and 4.
     """
@@ -49,13 +53,13 @@ def evenly(count: int, most: int) -> list[int]:
 
 
 def in_words(*parts: str) -> str:
-    """Return the parts as one text, joined by semicolons, without empty and repeated parts."""
+    """Join texts with semicolons. Empty texts are left out, and equal texts are written once."""
     return "; ".join(dict.fromkeys(filter(None, parts)))
 
 
 def rows_within(height: float, head: float = 0.0) -> int:
-    """Return the number of rows that fit into a figure below its head, at least 1.
+    """Return the number of rows that fit into the largest figure. It is at least 1.
 
-    `height` is the height of a row, and `head` is the height of the head, both in inches.
+    `height` is the height of a row, and `head` is the height of the space above all rows, both in inches.
     """
     return max(1, int((SIDE - head) / height))

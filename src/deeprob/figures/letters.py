@@ -1,4 +1,7 @@
-"""Letters that the usual font lacks. Another font draws them; if no font on this machine has them, a box does."""
+"""Draw letters that the usual font lacks.
+
+Another font on this machine draws them. If no font has a letter, a box replaces the letter.
+"""
 
 import contextlib
 import dataclasses
@@ -19,20 +22,20 @@ BOX = "□"
 """The replacement of a letter that no font on this machine has."""
 
 NAMED = 10
-"""The most letters that the note names."""
+"""The largest number of missing letters that the note lists."""
 
 WEIGHTS = {400, 700}
 """The font weights of texts in figures: normal and bold."""
 
 _families: dict[str, str] = {}
-"""Letter → a font family on this machine that has the letter; empty if no font has it."""
+"""The font family that has each letter. The name is empty if no font on this machine has the letter."""
 
 _told: set[str] = set()
-"""The letters about which the note was printed."""
+"""The letters that the note was about. It is empty until the note is printed."""
 
 
 def make_legible(figure: Figure) -> None:
-    """Give each text of a figure fonts that have all its letters.
+    """Add fonts to the texts of a figure, so that all letters can be drawn.
 
     A letter that no font on this machine has becomes a box. A note about such letters is printed once per process.
     """
@@ -53,9 +56,9 @@ def make_legible(figure: Figure) -> None:
 
 
 def _parts(artist: Artist) -> Iterator[Text | Axis]:
-    """Yield the texts of a figure, and each axis whose ticks have names.
+    """Yield all texts of a figure except numbers at ticks. Also yield each axis with names at its ticks.
 
-    The labels of other ticks are numbers. They are left out to save time.
+    Numbers at ticks contain no unusual letters. Skipping them saves time.
     """
     if isinstance(artist, Text):
         yield artist
@@ -70,7 +73,7 @@ def _parts(artist: Artist) -> Iterator[Text | Axis]:
 
 
 def _missing(text: Text) -> set[str]:
-    """Return the letters of a text that are missing in all of its fonts."""
+    """Return the letters of a text that none of its fonts has."""
     missing = {letter for letter in text.get_text() if not letter.isascii()}
     for family in text.get_fontfamily() if missing else ():
         font = text.get_fontproperties().copy()
@@ -80,7 +83,7 @@ def _missing(text: Text) -> set[str]:
 
 
 def _had(letters: Set[str], path: str) -> set[str]:
-    """Return those of some letters that a font has; none if the font's file is missing or damaged."""
+    """Return the subset of `letters` that a font file has. It is empty if the file is missing or damaged."""
     try:
         face = FT2Font(path)
     except (OSError, RuntimeError):
@@ -89,9 +92,9 @@ def _had(letters: Set[str], path: str) -> set[str]:
 
 
 def _look_for(letters: Set[str]) -> None:
-    """Find font families on this machine that have some letters, and record them in `_families`.
+    """Find a font family on this machine for each letter, and record it in `_families`.
 
-    The search prefers families with many of the letters, and among those plain families.
+    The family with the most letters is used first. If several families have equally many, the plainest is used.
     """
     if not letters:
         return
@@ -112,20 +115,20 @@ def _look_for(letters: Set[str]) -> None:
 
 
 def _complete(entry: FontEntry) -> None:
-    """Use a font also for the weights, normal or bold, that its family lacks. Otherwise, matplotlib would warn."""
+    """Register a font also as normal or as bold if its family has no such font. This avoids matplotlib's warning."""
     there = {other.weight for other in fontManager.ttflist if other.name == entry.name}
     for weight in WEIGHTS - there:
         fontManager.ttflist.append(dataclasses.replace(entry, weight=weight))
 
 
 def _oddity(entry: FontEntry) -> tuple[bool, bool, bool, str]:
-    """Return the sort key of a font. It is small for plain fonts: upright, without serifs, neither bold nor light."""
+    """Return a sort key of a font. Plain fonts come first: upright, without serifs, and neither bold nor light."""
     serifs = "Sans" not in entry.name or "Mono" in entry.name
     return entry.style != "normal", serifs, entry.weight not in (400, "normal"), entry.fname
 
 
 def _box(parts: Sequence[Text | Axis], letters: Set[str]) -> None:
-    """Replace some letters by boxes, and print a note once per process. No font on this machine has these letters."""
+    """Replace the letters that no font has by boxes. The first call of a process also prints a note."""
     shapeless = {letter for letter in letters if unicodedata.category(letter) == "Cf"}  # such as a joiner
     table = str.maketrans(dict.fromkeys(letters, BOX) | dict.fromkeys(shapeless, ""))
     for part in parts:

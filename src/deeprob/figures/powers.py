@@ -1,6 +1,6 @@
 """Labels of logarithmic axes: powers of ten in plain letters.
 
-Formulas would not work, since figures read a text as a formula only on request.
+Matplotlib writes such labels as formulas, but our figures do not draw formulas unless this is switched on for a text.
 """
 
 from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ class PowerFormatter(LogFormatter):
     """A formatter that writes numbers as 10³ and 2×10⁻³. Matplotlib's own formatters write $10^{3}$ or 2e-03."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        """Return the label of a number. It is empty for a number between two powers if the label has no room."""
+        """Return the label of a number. To save room, labels between two powers of ten can be empty."""
         label = super().__call__(x, pos)
         if x == 0 or not label:
             return label

@@ -44,7 +44,7 @@ LETTER = 0.065
 """The approximate width of a letter in inches."""
 
 STYLE: Any = {  # Any, since the type hints accept only 320 literal names as keys
-    "font.family": "DejaVu Sans",  # a part of matplotlib, so that it is the same on every machine
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same on every machine
     "font.size": 9.0,
     "text.parse_math": False,  # a name may contain a $; formulas set parse_math
     "text.usetex": False,
@@ -93,7 +93,7 @@ def rgb(number: int) -> tuple[float, float, float]:
 
 
 def breadth(text: str) -> int:
-    """Return the width of a text in letters. A Chinese letter counts as two letters, a combining accent as none."""
+    """Return the width of a text in letters. A Chinese letter counts as 2, and a combining accent counts as 0."""
     return sum(
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text
@@ -103,8 +103,8 @@ def breadth(text: str) -> int:
 def shortened(name: str, most: int) -> str:
     """Return a name on one line, at most `most` letters wide.
 
-    If a name is wider, letters in its middle are left out, since names often differ at their ends. A control character
-    becomes �, since no font has control characters.
+    If the name is wider, … replaces letters in its middle, since names often differ at their ends. The sign � replaces
+    control characters, since fonts cannot draw them.
     """
     text = "".join(" " if c.isspace() else "�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in name)
     if breadth(text) <= most:
@@ -114,12 +114,15 @@ def shortened(name: str, most: int) -> str:
 
 
 def legend_columns(labels: Sequence[str], width: float) -> int:
-    """Return the number of columns of a legend with these labels that fit into `width` inches."""
+    """Return the number of legend columns that fit into `width` inches. `labels` holds the texts of the legend."""
     return max(1, min(len(labels), int(width / (LETTER * max(map(breadth, labels)) + 0.55))))
 
 
 def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None], cut: str = "") -> Figure:
-    """Return a figure in this style. Its size is in inches, `draw` draws it, and the text `cut` stands below it."""
+    """Return a new figure in the style of all figures, and call `draw` to draw its contents.
+
+    The size is in inches. If `cut` is not empty, it is written below the figure.
+    """
     with mpl.rc_context(STYLE):
         lines = textwrap.wrap(f"shown: {cut}", max(20, int(size[0] / LETTER))) if cut else []
         figure = Figure(figsize=(size[0], size[1] + 0.18 * len(lines)), layout="constrained")
@@ -156,7 +159,7 @@ def picture_axes(axes: Axes, title: str = "") -> None:
 def equal_scales(limits: tuple[float, float, float, float]) -> bool:
     """Return whether both axes of a plane can have the same scale.
 
-    They can if neither side of (left, right, bottom, top) is more than three times as long as the other.
+    They can if the longer side of (left, right, bottom, top) is at most three times as long as the shorter side.
     """
     left, right, bottom, top = limits
     return 1 / 3 <= (top - bottom) / (right - left) <= 3

@@ -1,4 +1,4 @@
-"""The words of a codebook as small pictures."""
+"""The words of a codebook as small pictures. A word is a typical patch of the training pictures."""
 
 import math
 from collections.abc import Mapping
@@ -20,28 +20,29 @@ from deeprob.figures.of_features.picture_sheet import part_of, the_part
 ORDERS = ("use", "hue")
 
 SAMPLE = 50_000
-"""The approximate number of patches over which the use of each word is averaged."""
+"""The approximate number of patches that are used to compute the use of each word."""
 
 
 @register("figure", "codebook")
 @dataclass(kw_only=True, slots=True)
 class CodebookConfig(FigureConfig):
-    """The most used words of a codebook as small pictures, in rows that begin at the upper left.
+    """The words of a codebook that are used most, as small pictures. The first word is at the upper left.
 
-    If the features remove brightness and contrast from patches, the number 0 is mid-grey, and each word is drawn with
-    its own contrast. The use of a word is its mean code over all patches of some random pictures of the split.
+    A word is a typical patch of pictures. The use of a word is the mean of its code over all patches of some random
+    pictures. If the features remove brightness and contrast from patches, 0 is mid-grey, and each word is drawn with
+    the highest contrast.
 
     Attributes
     ----------
     words
-        The most words that are shown.
+        The largest number of words that are shown.
     order
         The order of the words. ``use`` shows the most used word first. ``hue`` sorts the words by the hue of their
-        mean color: red, green and blue words, and then grey words.
+        mean color: first red words, then green words, blue words and grey words.
     split
-        The split of the pictures over which the use of words is measured.
+        The split of the random pictures.
     seed
-        The seed that draws these pictures.
+        The seed of the random choice of pictures.
     """
 
     words: int = number(400, minimum=1, maximum=400)
@@ -50,7 +51,7 @@ class CodebookConfig(FigureConfig):
     seed: int = number(0, minimum=0)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return needs_words(run)
 
     def size(self, run: Run) -> tuple[float, float]:
@@ -73,7 +74,7 @@ class CodebookConfig(FigureConfig):
         return 1
 
     def _bank(self, run: Run, order: Tensor) -> Bank:
-        """Return the bank of pictures of the words `order`, in this order."""
+        """Return a bank with the pictures of the words. `order` holds the numbers of the words in order."""
         config, feature = bag_of(run)
         tiles = [Tile(patch) for patch in visible(config, feature)[order[: self.words]]]
         columns = min(20, math.ceil(math.sqrt(len(tiles) * 1.6)))
@@ -85,7 +86,7 @@ class CodebookConfig(FigureConfig):
 
 
 def needs_words(run: Run) -> str:
-    """Return the reason why words of `run` cannot be drawn as pictures; empty if they can."""
+    """Return the reason why the words of `run` cannot be drawn as pictures, or an empty text if they can."""
     found = part_of(run, BagOfWordsConfig)
     if found is None:
         return "needs features=bag_of_words, alone, in concat or first in chain"
@@ -95,20 +96,20 @@ def needs_words(run: Run) -> str:
 
 
 def bag_of(run: Run) -> tuple[BagOfWordsConfig, BagOfWords]:
-    """Return the bag of words of a run and its config. The run must have a bag of words."""
+    """Return the config of a run's bag of words, and the bag of words itself. The run must have one."""
     config, feature = the_part(run, BagOfWordsConfig)
     assert isinstance(feature, BagOfWords)
     return config, feature
 
 
 def use(feature: BagOfWords, inputs: Tensor) -> Tensor:
-    """Return the mean code (K,) of each word. The mean is over all patches of the pictures `inputs` (N, C, H, W)."""
+    """Return the use (K,) of each word: its mean code over all patches of the pictures `inputs` (N, C, H, W)."""
     bags = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
     return bags.view(-1, len(feature.words)).mean(0).cpu()
 
 
 def unwhitened(values: Tensor, whitening: Whitening) -> Tensor:
-    """Return the rows x (N, D) before whitening in double precision.
+    """Undo whitening: return the original rows x (N, D) in double precision.
 
     `values` holds the whitened rows z = (x − x̄) M. Therefore x = x̄ + z M⁻¹.
     """
@@ -120,7 +121,8 @@ def unwhitened(values: Tensor, whitening: Whitening) -> Tensor:
 def pixels_of(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
     """Return words as patches (K, C, side, side) in double precision.
 
-    The numbers are levels. If the features remove brightness and contrast, they are levels without both.
+    The numbers are pixel values from 0 to 255. If the features remove brightness and contrast from patches, the numbers
+    can be negative, and 0 is the mean.
     """
     return unwhitened(feature.words, feature.whitening).view(config.words, -1, config.patch, config.patch)
 
@@ -128,9 +130,9 @@ def pixels_of(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
 def visible(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
     """Return words as pictures (K, side, side, 3) in [0, 1].
 
-    If the features remove contrast, the number 0 becomes mid-grey, and the number of largest magnitude in a word
-    becomes black or white. Weak words stay pale: those whose largest magnitude is less than a quarter of the 95 %
-    quantile of all largest magnitudes.
+    If the features remove contrast, each word is scaled: 0 becomes mid-grey, and the number of largest magnitude
+    becomes black or white. Weak words are scaled less and stay pale. A word is weak if its largest magnitude is less
+    than a quarter of a limit. The limit is the 95 % quantile of the largest magnitudes of all words.
     """
     patches = pixels_of(config, feature)
     if config.contrast is None:
@@ -148,8 +150,9 @@ def hues(patches: Tensor) -> Tensor:
 
     A hue is an angle in [0, 2π), and red is 0. Grey patches get infinity.
 
-    The angle is measured in a plane where red, green and blue are a third of a turn apart, so negative numbers have a
-    hue too. A patch is grey if its mean red, green and blue differ by less than a quarter of its largest magnitude.
+    The angle is measured in a plane in which red, green and blue are a third of a turn apart. So negative numbers have
+    a hue too. A patch is grey if its mean red, green and blue differ by less than a quarter of the patch's largest
+    magnitude.
 
     Parameters
     ----------

@@ -36,9 +36,9 @@ from deeprob.figures.of_features.picture_sheet import (
 from deeprob.figures.style import FAINT
 
 SIDE, WIDE, COLUMNS, INNER = 0.98, 0.92, 2, 0.48
-"""The width of a picture and of a histogram in inches, the number of cards per row, and the ring's ratio of radii.
+"""The width of a picture, the width of a histogram, the number of examples per row, and the shape of the ring.
 
-The ratio is the inner radius divided by the outer radius.
+Widths are in inches. The shape is the inner radius divided by the outer radius.
 """
 
 NAMES = {"hsv": ("hue", "saturation", "value"), "rgb": ("red", "green", "blue")}
@@ -51,7 +51,7 @@ SHADES: dict[str, Callable[[float], tuple[float, float, float]]] = {
     "green": lambda level: (0.0, level, 0.0),
     "blue": lambda level: (0.0, 0.0, level),
 }
-"""Channel → a function from the level in the middle of a bin, in [0, 1], to the color of the bin.
+"""The colors of the bins of each channel. A function maps the middle of a bin, in [0, 1], to a color.
 
 All bins of saturation have the same hue.
 """
@@ -62,9 +62,8 @@ All bins of saturation have the same hue.
 class ColorHistogramsConfig(ExamplesConfig):
     """Pictures, and beside each picture one histogram per channel: hue, saturation and value, or red, green and blue.
 
-    The feature computes the shares of pixels per bin, and the histograms show these shares for the whole picture. The
-    ring of hues begins with red at the top and goes clockwise over green to blue. The longer the bar of a hue, the
-    larger its share.
+    Each bar shows the share of the picture's pixels that are in one bin of the feature. A longer bar is a larger share.
+    The histogram of hues is a ring. It begins with red at the top and goes clockwise over green to blue.
     """
 
     usual: ClassVar[bool] = True
@@ -72,7 +71,7 @@ class ColorHistogramsConfig(ExamplesConfig):
     examples: int = number(10, minimum=1, maximum=100)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return (
             ""
             if part_of(run, ColorHistogramConfig)
@@ -124,7 +123,8 @@ class ColorHistogramsConfig(ExamplesConfig):
 def picture_shares(feature: ColorHistogram, inputs: Tensor) -> Tensor:
     """Return the histograms (N, 3, bins) of whole pictures (N, 3, H, W), as shares of their pixels.
 
-    A joint histogram is summed over the other two channels.
+    The feature may compute one joint histogram of the three channels. Then the histogram of a channel is the sum over
+    the other two channels.
     """
     described = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
     rows, columns = feature.rows, feature.columns
@@ -153,7 +153,7 @@ def ring(axes: Axes, shares: np.ndarray, x: float, y: float, radius: float) -> N
 
 
 def bars(axes: Axes, shares: np.ndarray, name: str, left: float, top: float, width: float, height: float) -> None:
-    """Draw the shares of a channel's bins as bars in a box of a sheet. The largest bar is as high as the box."""
+    """Draw the histogram of a channel as bars in a rectangle of a sheet. The highest bar fills its height."""
     count, wide = len(shares), width / len(shares)
     high = height * shares / shares.max()
     boxes = [Rectangle((left + k * wide, top + height - tall), wide, tall) for k, tall in enumerate(high.tolist())]

@@ -29,15 +29,16 @@ EVEN = 25
 @register("figure", "equalize")
 @dataclass(kw_only=True, slots=True)
 class EqualizeConfig(ExamplesConfig):
-    """Pictures before and after equalization, each with the histogram and the cumulative shares of its levels.
+    """Pictures before and after histogram equalization. Each picture has a histogram of its levels.
 
+    Levels are pixel values from 0 to 255. A line shows, for each level, the share of pixels up to this level.
     The figure also works for a run whose features do not equalize pictures.
     """
 
     examples: int = number(4, minimum=1, maximum=20)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return needs_pictures(run)
 
     def size(self, run: Run) -> tuple[float, float]:
@@ -78,11 +79,10 @@ def histogram_row_height(run: Run) -> float:
 
 
 def levels_of(axes: Axes, picture: Tensor) -> None:
-    """Draw the histogram of the levels of a picture, and the cumulative shares of the levels of each channel.
+    """Draw the levels of a picture: the histogram as bars, and the cumulative shares in % as lines.
 
-    The bars count the levels of all channels together. There is one line of cumulative shares per channel. If all
-    levels are equally frequent, all bars have the height `EVEN`, and the lines lie on the thin diagonal. Bars higher
-    than 105 are cut off.
+    The bars count all channels together. Each channel has its own line. If all levels are equally frequent, all bars
+    have the height `EVEN`, and the lines lie on the thin diagonal. Bars higher than 105 are cut off.
     """
     channels = whole_levels(picture).flatten(1).numpy()
     counts, edges = np.histogram(channels, BINS, (0, 256))

@@ -43,16 +43,16 @@ FADED = 0.3
 class HogStrokesConfig(ExamplesConfig):
     """Pictures, and beside each picture the edges that the feature finds in it.
 
-    In the middle of each cell there is one stroke per direction. A stroke lies along the edge, perpendicular to the
-    gradient. The stronger the edge, the longer and darker the stroke. If the feature normalizes blocks, the numbers of
-    a cell are means over all blocks that contain the cell. If directions are signed, strokes begin in the middle of
-    the cell. Seen from there, the lighter side of the edge is on the left.
+    Each cell has one stroke per direction. A stroke goes through the middle of the cell and lies along the edge, at a
+    right angle to the gradient. A longer and darker stroke is a stronger edge. If the feature normalizes blocks, the
+    strength is the mean over all blocks that contain the cell. If directions are signed (a whole turn), a stroke begins
+    in the middle of the cell. Seen from there, the lighter side of the edge is on the left.
     """
 
     usual: ClassVar[bool] = True
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return "" if part_of(run, HogConfig) else "needs features=hog, alone, in concat or first in chain"
 
     def size(self, run: Run) -> tuple[float, float]:
@@ -91,7 +91,7 @@ class HogStrokesConfig(ExamplesConfig):
 
 
 def square_side(run: Run) -> float:
-    """Return the side of a picture's square in inches."""
+    """Return the side of the square that contains a picture, in inches."""
     pairs = pairs_of(run)
     return (WIDTH / pairs - 0.06 - (GAP if pairs > 1 else 0.0)) / 2
 
@@ -104,9 +104,10 @@ def pairs_of(run: Run) -> int:
 
 
 def cell_strengths(hog: Hog, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the pictures (N, C, H, W) that the feature sees, from 0 to 255, and the strengths (N, d, R, C) of edges.
+    """Return the pictures that the feature sees, and the strengths of their edges.
 
-    There is one strength per direction and cell, for d directions and R × C cells.
+    The pictures (N, C, H, W) have values from 0 to 255. The strengths are (N, d, R, C) for d directions and R × C
+    cells.
     """
     pictures, weights = [], []
     for _, chunk in hog.prepared(inputs):
@@ -119,14 +120,14 @@ def cell_strengths(hog: Hog, inputs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def by_cell(described: Tensor, shape: tuple[int, ...], block: int) -> Tensor:
-    """Return the mean of each cell's numbers over the blocks that contain the cell.
+    """Return the strengths of edges in each cell. They are means over all blocks that contain the cell.
 
     Parameters
     ----------
     described
         The result (B, D) of `deeprob.features.hog.normalized_blocks`.
     shape
-        (d, R, C): the number of directions, of rows of cells and of columns of cells.
+        The numbers (d, R, C) of directions, of rows of cells and of columns of cells.
     block
         The number of cells along the side of a block.
 
@@ -148,11 +149,11 @@ def by_cell(described: Tensor, shape: tuple[int, ...], block: int) -> Tensor:
 
 
 def strokes(weights: Tensor, cell: int, *, signed: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the strokes of a picture and their strengths, relative to the strongest stroke, which comes last.
+    """Return the strokes of a picture and their strengths, sorted by strength. The strongest stroke comes last.
 
-    Direction k of d is a gradient at (k + ½)/d of a whole turn if `signed`, else of half a turn. Angles go from right
-    to down. The angle of the edge is a quarter turn larger than that of the gradient. The strongest stroke is as long
-    as a cell. If `signed`, it is half as long as a cell.
+    For direction k of d, the angle of the gradient is (k + ½)/d of a whole turn if `signed`, else of half a turn.
+    Angles go from right to down. A stroke lies along the edge, so its angle is a quarter turn larger. The strongest
+    stroke is as long as a cell, or half as long as a cell if `signed`.
 
     Parameters
     ----------
@@ -166,8 +167,9 @@ def strokes(weights: Tensor, cell: int, *, signed: bool) -> tuple[np.ndarray, np
     Returns
     -------
     tuple of ndarray
-        The coordinates (S, 2, 2) of the two ends of each stroke, and the strengths (S,) in (0, 1]. Coordinates are x
-        and y in pixels from the picture's upper left corner. Directions of weight 0 have no stroke.
+        The coordinates (S, 2, 2) of the two ends of each stroke, and the strengths (S,) in (0, 1]. The strongest
+        stroke has strength 1. Coordinates are x and y in pixels from the picture's upper left corner. Directions of
+        weight 0 have no stroke.
     """
     count, rows, columns = weights.shape
     turn = 2 * math.pi if signed else math.pi

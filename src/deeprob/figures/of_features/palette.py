@@ -31,10 +31,10 @@ from deeprob.figures.of_features.picture_sheet import (
 from deeprob.figures.style import FAINT, PALE
 
 SWATCHES, MOST, HIGH = 16, 64, 0.3
-"""The number of swatches per row, the most swatches that are shown, and the height of a swatch in inches."""
+"""The number of swatches per row, the largest number of swatches, and the height of a swatch in inches."""
 
 SAMPLE = 500
-"""The most pictures whose pixels are counted."""
+"""The largest number of pictures whose pixels are counted."""
 
 PAIRS = 3
 """The number of pairs of pictures (before and after) per row."""
@@ -47,11 +47,12 @@ SIDE = (WIDTH / PAIRS - 0.06 - GAP) / 2
 class PaletteConfig(ExamplesConfig):
     """The colors of a palette with their shares of pixels, and pictures before and after quantization.
 
-    The most used color comes first. Shares are measured over up to 500 random pictures of the split.
+    Quantization replaces each pixel by the nearest color of the palette. The most used color comes first. The shares
+    are measured on at most 500 random pictures of the split.
     """
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return (
             ""
             if part_of(run, ColorQuantizationConfig)
@@ -96,7 +97,7 @@ class PaletteConfig(ExamplesConfig):
             put(axes, as_rgb(after), boxed(picture.shape, left + SIDE + 0.06, top, SIDE))
 
     def _swatches(self, run: Run) -> float:
-        """Return the height above the pictures, in inches."""
+        """Return the height of the part that shows the colors, above the pictures, in inches."""
         colors = min(MOST, len(the_part(run, ColorQuantizationConfig)[1].get_buffer("palette")))
         return 1.5 * LINE + -(-colors // SWATCHES) * (HIGH + LINE) + GAP
 
@@ -105,9 +106,9 @@ class PaletteConfig(ExamplesConfig):
 
 
 def used(feature: ColorQuantization, inputs: Tensor) -> Tensor:
-    """Return the share (K,) of each color: the share of pixels to which this color is the nearest.
+    """Return the share (K,) of pixels for each color of the palette.
 
-    The pixels are those of all pictures `inputs` (N, 3, H, W). The sum of the shares is 1.
+    Each pixel of the pictures `inputs` (N, 3, H, W) counts for the color nearest to it. The sum of the shares is 1.
     """
     rows, columns = feature.rows, feature.columns
     described = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])

@@ -1,4 +1,8 @@
-"""The base of figures of example pictures: functions that choose examples, find a feature and draw on a sheet."""
+"""The base of figures that show example pictures.
+
+Its functions choose examples, find a feature of a run, and draw on a sheet. A sheet is a drawing area whose unit is one
+inch.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,12 +42,11 @@ class ExamplesConfig(FigureConfig):
     Attributes
     ----------
     examples
-        The number of examples. The classes take turns, from the first class on: one example of each class, then
-        another example of each class, and so on.
+        The number of examples. One example of each class comes first, then a second example of each class, and so on.
     split
-        The split from which the examples are drawn.
+        The split from which the examples are chosen.
     seed
-        The seed that draws the examples.
+        The seed of the random choice of examples.
     """
 
     examples: int = number(6, minimum=1, maximum=100)
@@ -55,12 +58,12 @@ class ExamplesConfig(FigureConfig):
         return 1, 1.0
 
     def most(self, run: Run) -> int:
-        """Return the number of examples to show: `examples`, or as many as fit on a sheet if that is less."""
+        """Return the number of examples to show: `examples`, or fewer if the sheet is too small."""
         across, height = self.rows_of(run)
         return min(self.examples, across * rows_within(height, SWATCHES_AND_HEAD))
 
     def cut(self, run: Run) -> str:
-        """Return a text that says how many examples are shown; empty if the sheet has room for all."""
+        """Return a text that says how many examples are shown, or an empty text if all fit on the sheet."""
         return some_of(self.most(run), min(self.examples, len(run.examples(self.split))), "examples", "the first")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
@@ -89,10 +92,10 @@ class ExamplesConfig(FigureConfig):
 
 
 def in_turn(targets: Tensor, rng: torch.Generator) -> Tensor:
-    """Return the indices (N,) of all examples, in an order in which the classes take turns.
+    """Return the indices (N,) of all examples in a random order in which the classes alternate.
 
-    One random example of each class comes first, then another example of each class, and so on. Example: if the
-    classes are 0, 0, 1, the order is an example of class 0, the example of class 1, the other example of class 0.
+    One example of each class comes first, then a second example of each class, and so on. Example: if `targets` are
+    0, 0, 1, the classes in the new order are 0, 1, 0.
     """
     order = torch.randperm(len(targets), generator=rng)
     classes = targets[order]
@@ -104,14 +107,15 @@ def in_turn(targets: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def needs_pictures(run: Run) -> str:
-    """Return the reason why a figure of pictures cannot show `run`; empty if it can."""
+    """Return the reason why a figure of pictures cannot show `run`, or an empty text if it can."""
     return "" if len(run.predictor.input_shape) == 3 else "needs pictures, but the run's inputs are not pictures"
 
 
 def part_of(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures] | None:
-    """Return the first feature of a run whose config is of a kind, and this config; None if there is none.
+    """Find the first feature of a run whose config has the type `kind`. Return its config and the feature.
 
-    The feature may also be a part of concat, or the first part of chain. The config comes first in the result.
+    The search includes all parts of a concat and the first part of a chain. If there is no such feature, the result is
+    None.
     """
     return _part_within(run.config.features, run.predictor.features, kind)
 
@@ -136,14 +140,14 @@ def _part_within(
 
 
 def the_part(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures]:
-    """Return the result of `part_of` for a run that has such a feature."""
+    """Return the result of `part_of`. The run must have such a feature."""
     found = part_of(run, kind)
     assert found is not None
     return found
 
 
 def of_whole(shares: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return the shares (B, K) of whole pictures, computed from the shares of their regions.
+    """Compute the shares (B, K) of whole pictures from the shares of their regions.
 
     Parameters
     ----------
@@ -157,21 +161,21 @@ def of_whole(shares: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def as_rgb(picture: Tensor) -> Tensor:
-    """Return a picture (C, H, W) of uint8 or of floats in [0, 1] as floats (H, W, 3) in [0, 1].
+    """Convert a picture (C, H, W) to floats (H, W, 3) in [0, 1].
 
-    A picture without three channels becomes grey.
+    The picture contains uint8, or floats in [0, 1]. If it does not have three channels, it becomes grey.
     """
     pixels = levels(picture, torch.float32) / 255
     return (pixels if len(pixels) == 3 else pixels.mean(0).expand(3, -1, -1)).permute(1, 2, 0)
 
 
 def faded(pixels: Tensor, left: float) -> Tensor:
-    """Return a picture in [0, 1] with less contrast, paler, for the background. `left` is the share that remains."""
+    """Return a paler picture, to be a background. `left` is the share of the contrast that remains."""
     return 1 - left * (1 - pixels)
 
 
 class Box(NamedTuple):
-    """The place of a picture on a sheet in inches. `scale` is the inches per pixel."""
+    """The place and the size of a picture on a sheet, in inches. `scale` is the side of a pixel in inches."""
 
     left: float
     top: float
@@ -188,26 +192,29 @@ def boxed(shape: Sequence[int], left: float, top: float, side: float) -> Box:
 
 
 def height_of(shape: Sequence[int], side: float) -> float:
-    """Return the height in inches of a picture of shape (…, H, W) in a square whose side is `side` inches."""
+    """Return the height in inches of a picture (…, H, W), scaled to fit into a square of `side` inches."""
     height, width = shape[-2:]
     return side * min(1.0, height / width)
 
 
 def row_height(run: Run, side: float) -> float:
-    """Return the height in inches of a row of pictures in squares of this `side`, with titles and the gap below."""
+    """Return the height of a row of pictures in inches, with the titles above it and the gap below it.
+
+    `side` is the side of the square that contains a picture, in inches.
+    """
     return LINE + height_of(run.predictor.input_shape, side) + GAP
 
 
 def put(axes: Axes, pixels: Tensor, box: Box, **options: Any) -> AxesImage:
-    """Draw a picture (H, W, 3 or 4) in a box."""
+    """Draw a picture (H, W, 3) or (H, W, 4) in a box."""
     extent = (box.left, box.left + box.width, box.top + box.height, box.top)
     return axes.imshow(pixels.numpy(), extent=extent, **options)
 
 
 def sheet(canvas: FigureBase, height: float, title: str, remark: str = "") -> Axes:
-    """Return axes whose unit is one inch, `WIDTH` wide and `height` high, on which y points down.
+    """Return the axes of a sheet, which is `WIDTH` inches wide and `height` inches high.
 
-    The title stands above the axes. The remark is the first line on them.
+    Coordinates are in inches, and y points down. The title is above the axes. The remark is the first line on the axes.
     """
     axes = canvas.subplots()
     axes.set_axis_off()
@@ -219,6 +226,6 @@ def sheet(canvas: FigureBase, height: float, title: str, remark: str = "") -> Ax
 
 
 def caption(axes: Axes, x: float, y: float, text: str, *, faint: bool = False, middle: bool = False) -> None:
-    """Write a line of text on a sheet. It begins at x, or has its middle there if `middle`. Its lower edge is at y."""
+    """Write a line of text with its lower edge at y. It begins at x, or it is centred on x if `middle`."""
     ink, side = FAINT if faint else INK, "center" if middle else "left"
     axes.text(x, y, text, fontsize=8, color=ink, va="bottom", ha=side)

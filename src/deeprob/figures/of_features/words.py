@@ -1,4 +1,4 @@
-"""The words of a codebook that are most frequent in a picture, and the places of these words in the picture."""
+"""The words of a codebook that are most frequent in a picture, and where they occur in the picture."""
 
 from dataclasses import dataclass
 
@@ -42,23 +42,23 @@ FADED = 0.35
 @register("figure", "words")
 @dataclass(kw_only=True, slots=True)
 class WordsConfig(ExamplesConfig):
-    """Pictures, each with the words that stand out in it most, and the places of these words.
+    """Pictures with their most typical words, and the places of these words in the picture.
 
-    Words are sorted by their mean number in the picture, standardised as the model sees it. A standardised number says
-    how many standard deviations the number lies above the mean of the training split. A frame marks the patch with
-    the largest code of the word.
+    A word is a typical patch of pictures. For each word, the model sees a standardised number: how many standard
+    deviations the word's number in this picture lies above the mean of the training split. The words with the largest
+    standardised numbers are shown. A frame marks the patch in which the code of the word is largest.
 
     Attributes
     ----------
     words
-        The most words that are shown for each picture.
+        The largest number of words that are shown for each picture.
     """
 
     examples: int = number(4, minimum=1, maximum=100)
     words: int = number(6, minimum=1, maximum=8)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return needs_words(run)
 
     def size(self, run: Run) -> tuple[float, float]:
@@ -107,30 +107,31 @@ class WordsConfig(ExamplesConfig):
 
 
 def pictured(patches: Tensor, word: int) -> Tensor:
-    """Return the picture of a word. `patches` holds the pictures (K, side, side, 3) of the codebook.
+    """Return the picture of a word. `patches` holds the pictures (K, side, side, 3) of all words.
 
-    Word K + k is the opposite of word k, and its picture is the negative of the picture of word k.
+    Word K + k is the opposite of word k. Its picture is the negative of the picture of word k.
     """
     opposite, place = divmod(word, len(patches))
     return 1 - patches[place] if opposite else patches[place]
 
 
 def firing(feature: BagOfWords, picture: Tensor) -> Tensor:
-    """Return the standardised number of each word in a prepared picture (1, C, H, W), averaged over its regions.
+    """Return the standardised number of each word in a picture, averaged over the regions of the picture.
 
-    The result is (K,). If opposites count as words, it is (2K,), and word K + k is the opposite of word k.
+    The picture (1, C, H, W) comes from `feature.prepared`. The result is (K,). If opposites count as words, the result
+    is (2K,), and word K + k is the opposite of word k.
     """
     seen: Tensor = feature.standardize(feature.describe(picture))
     return seen.view(len(feature.regions), -1).mean(0).cpu()
 
 
 def maps(feature: BagOfWords, picture: Tensor, words: Tensor) -> Tensor:
-    """Return the codes of some words for each patch of a prepared picture (1, C, H, W). The picture is not mirrored.
+    """Return the codes of some words for each patch of a picture.
 
     Parameters
     ----------
     feature, picture
-        The bag of words, and the prepared picture (1, C, H, W).
+        The bag of words, and a picture (1, C, H, W) from `feature.prepared`. The picture is not mirrored.
     words
         The numbers (M,) of the words.
 
@@ -154,7 +155,10 @@ def tinted(heat: Tensor) -> Tensor:
 
 
 def heated(box: Box, heat: Tensor, patch: int, stride: int) -> Box:
-    """Return the box in which codes (R, C) lie over the picture in `box`. Each code lies in the middle of its patch."""
+    """Return the box of an image of codes (R, C) that covers the picture in `box`.
+
+    Each pixel of this image lies in the middle of the patch of its code.
+    """
     pixel, start = stride * box.scale, (patch - stride) / 2 * box.scale
     return Box(box.left + start, box.top + start, heat.shape[1] * pixel, heat.shape[0] * pixel, pixel)
 

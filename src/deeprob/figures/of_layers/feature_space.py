@@ -1,4 +1,4 @@
-"""Feature space: where each layer moves the points, a grid and the boundary of the input plane."""
+"""Feature space: the points, a grid and the boundary of the input plane after each layer of a network."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from deeprob.figures.of_models.decision_boundary import draw_boundaries, needs_c
 from deeprob.figures.style import INK, LEVEL, PALE, UPRIGHT, label_axes, palette_color, shortened
 
 NAMED, LONGEST = 10, 18
-"""The most classes that a legend can name, and the most letters of a name in the legend."""
+"""The largest number of classes in a legend, and the largest number of letters of a name in the legend."""
 
 Scores = Callable[[Tensor], Tensor]
 
@@ -39,27 +39,27 @@ Scores = Callable[[Tensor], Tensor]
 @register("figure", "feature_space")
 @dataclass(kw_only=True, slots=True)
 class FeatureSpaceConfig(FigureConfig):
-    """The input plane, and the same points, grid and boundary after each layer's linear part and activation.
+    """The points, a grid and the boundary of the input plane, before the network and after each part of a layer.
 
-    A layer of two units is shown directly. A wider layer is shown by its principal components. The text above a panel
-    is the share of training points that a linear classifier of these features gets right. If the last hidden layer has
-    two units, its panel shows the straight boundary of the last layer. All other panels show the boundary of the input
-    plane, moved by the layers.
+    A layer has two parts: the linear part and the activation. If a layer has two units, they are the axes of its panel.
+    If it has more, the axes are principal components. Above each panel is the training accuracy of a linear classifier
+    whose inputs are the values of all units of the layer. If the last hidden layer has two units, its panel shows the
+    straight boundary of the last layer. All other panels show the boundary of the input plane, moved by the layers.
 
     Attributes
     ----------
     points
-        The most training points that are shown.
+        The largest number of training points that are shown.
     lines
-        The number of lines of the grid in each direction.
+        The number of grid lines in each direction.
     resolution
-        The number of points in each direction of the grid on which the boundary is traced.
+        The boundary is computed on a grid of points. This is the number of its points in each direction.
     stages
-        The most layers that are shown. A linear part and an activation count as two. If there are more, the last
-        layers are shown.
+        The largest number of panels after the input. A linear part and an activation are two panels. If there are
+        more, the last ones are shown.
     units
-        The two units, counted from 1, that are the axes of hidden layers with more than two units. If null, the axes
-        are the principal components. Example: ``figure=feature_space figure.units=[1,2]``.
+        The two units that are the axes of hidden layers with more than two units. The first unit is 1. If null, the
+        axes are principal components. Example: ``figure=feature_space figure.units=[1,2]``.
     """
 
     points: int = number(600, minimum=0)
@@ -69,13 +69,13 @@ class FeatureSpaceConfig(FigureConfig):
     units: list[int] | None = number(None, minimum=1, optional=True, listed=True)
 
     def problems(self) -> list[str]:
-        """Return the mistakes in the option `units`."""
+        """Return a list of error messages about the option `units`. It is empty if the option is right."""
         if self.units is None or len(set(self.units)) == len(self.units) == 2:
             return []
         return [f"units={str(self.units).replace(' ', '')}: expected two different units, as in [1,2]"]
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return needs_classes_of_the_plane(run)
 
     def size(self, run: Run) -> tuple[float, float]:
@@ -99,7 +99,7 @@ class FeatureSpaceConfig(FigureConfig):
         legend(canvas, run, columns, f"left out after the input: {ends}" if left_out else "")
 
     def cut(self, run: Run) -> str:
-        """Return a text that says which stages are shown; empty if limits leave nothing out."""
+        """Return a text that says which stages are shown, or an empty text if limits leave nothing out."""
         return cut_of_stages(run, caps.STAGES if self.stages > caps.STAGES else None)
 
     def columns(self, runs: Mapping[str, Run]) -> int:
@@ -108,9 +108,9 @@ class FeatureSpaceConfig(FigureConfig):
 
 
 def stage_grid(panels: int) -> tuple[int, int]:
-    """Return the number of rows and of columns for a number of panels.
+    """Return the number of rows and the number of columns for a number of panels.
 
-    There are at most four columns, and as few empty cells as possible.
+    Up to four panels form one row. More panels form three or four columns, so that few cells stay empty.
     """
     columns = panels if panels <= 4 else min((4, 3), key=lambda columns: -panels % columns)
     return -(-panels // columns), columns
@@ -126,10 +126,10 @@ def draw_stage(axes: Axes, stage: Stage, points: int, network: Scores | None = N
     stage
         A stage from `stages_of`.
     points
-        The most training points that are shown.
+        The largest number of training points that are shown.
     network
         A function from the stage's two units (M, 2) to scores (M, C). The boundary of these scores is drawn. If None,
-        the moved boundary of the input plane is drawn.
+        the boundary of `stage` is drawn.
     """
     limits = frame_of(stage.points)
     axes.set(xlim=limits[:2], ylim=limits[2:], box_aspect=1)
@@ -153,7 +153,7 @@ def draw_stage(axes: Axes, stage: Stage, points: int, network: Scores | None = N
 
 
 def probe_text(train: Examples) -> str:
-    """Return a text with the accuracy of a linear classifier. If the data are too large for one, the text says so."""
+    """Return a text with the accuracy of a linear classifier, or a text that says that there are too many data."""
     classes = int(train.targets.max()) + 1
     if train.inputs.numel() * classes > caps.NUMBERS:
         return "no linear probe: too large"
@@ -168,13 +168,14 @@ def cloud(axes: Axes, points: Tensor, targets: Tensor) -> PathCollection:
 
 
 def scores_after(run: Run, stages: list[Stage], stage: Stage) -> Scores | None:
-    """Return the last layer as a function to scores if its input is `stage` and has two units; else None.
+    """Return a function from the units of `stage` to the scores. The function is the last layer.
 
-    On such a stage, the boundary (w_j − w_k)·h + b_j − b_k = 0 is a straight line.
+    The result is None if `stage` is not the input of the last layer, or if it does not have two units. In the plane of
+    these two units, the boundary (w_j − w_k)·h + b_j − b_k = 0 is a straight line.
     """
     *_, layer = run.model.linear_layers
     before = stages[-2] if len(stages) > 1 else None
-    activated = stage.name == f"linear {len(run.model.linear_layers)}"  # the scores go through an output activation
+    activated = stage.name == f"linear {len(run.model.linear_layers)}"  # an activation function follows the last layer
     if stage is not before or activated or stage.train.inputs.shape[1] != 2:
         return None
 
@@ -199,7 +200,7 @@ def legend(canvas: FigureBase, run: Run, columns: int, remark: str = "") -> None
 
 
 def class_marks(classes: Sequence[str]) -> list[Line2D]:
-    """Return a legend entry with a colored point for each class; none if there are more than `NAMED` classes."""
+    """Return legend entries: one colored point per class. With more than `NAMED` classes, there are no entries."""
     marks = [
         Line2D([], [], marker="o", ls="", ms=5, color=palette_color(place), label=shortened(name, LONGEST))
         for place, name in enumerate(classes)

@@ -1,6 +1,6 @@
-"""The scenes of a film of the plane, which bends layer by layer.
+"""The scenes of a film in which a network bends the plane, layer by layer.
 
-There is one scene per stage, aligned with the scene before it, and there are scenes between the stages.
+There is one scene per stage. It is rotated or mirrored to fit the scene before it. More scenes lie between the stages.
 """
 
 import itertools
@@ -23,13 +23,14 @@ class Scene:
     Attributes
     ----------
     title
-        The name of the stage. Between two stages, the names of both.
+        The name of the stage, or the names of both stages if the scene lies between two stages.
     labels
-        The labels of the two axes, empty between stages.
+        The labels of the two axes. They are empty between stages.
     points
         The coordinates (n, 2) of all training points.
     upright, level
-        The coordinates (n, 2) of the grid lines of constant x₁ and of constant x₂. NaN separates lines.
+        The coordinates (n, 2) of the grid lines on which x₁ is constant, and of those on which x₂ is constant. NaN
+        separates lines.
     boundary
         The coordinates (n, 2) of the boundary. NaN separates lines.
     """
@@ -43,7 +44,10 @@ class Scene:
 
 
 def scenes_of(stages: Sequence[Stage]) -> list[Scene]:
-    """Return one scene per stage. The points of a scene fill [−1, 1]² and are aligned with the scene before it."""
+    """Return one scene per stage.
+
+    The points of a scene fill [−1, 1]². They are rotated or mirrored to fit the scene before.
+    """
     scenes: list[Scene] = []
     for stage in stages:
         middle, deviation = stage.points.mean(0), stage.points.std(0, correction=0)
@@ -63,11 +67,12 @@ def scenes_of(stages: Sequence[Stage]) -> list[Scene]:
 
 
 def alignment(points: Tensor, target: Tensor, by_unit: bool) -> Tensor:
-    """Return the rotation or reflection R (2, 2) for which points · R is closest to the centred `target` (N, 2).
+    """Return the rotation or reflection R (2, 2) that moves `points` as close to `target` as possible.
 
-    The mean of `points` (N, 2) is 0. R solves the orthogonal Procrustes problem: R = UVᵀ, where UΣVᵀ is the singular
-    value decomposition of pointsᵀ · target.
-    If the coordinates are units (`by_unit`), R changes only their order and signs. So each axis still shows one unit.
+    The mean of `points` (N, 2) is 0. The mean of `target` (N, 2) is subtracted. R solves the orthogonal Procrustes
+    problem: points · R is closest to target for R = UVᵀ, where UΣVᵀ is the singular value decomposition of
+    pointsᵀ · target. If each coordinate is a unit (`by_unit`), R changes only the order and the signs of coordinates.
+    So each axis still shows one unit.
     """
     match = points.T @ (target - target.mean(0))
     if not by_unit:
@@ -94,9 +99,9 @@ def axis_labels(stage: Stage, turn: Tensor) -> tuple[str, str]:
 def played(scenes: Sequence[Scene], frames: int, hold: float, seconds: float) -> Iterator[tuple[Scene, float]]:
     """Yield all scenes of a film, each with its duration in seconds.
 
-    The scene of a stage lasts `hold`. Between two stages there are `frames` scenes, and each lasts `seconds`. Each
-    point moves on a straight line between two stages. It moves slowly at first and at the end: at time t in [0, 1],
-    it has covered the share t²(3 − 2t) of the way.
+    The scene of a stage lasts `hold` seconds. Between two stages, there are `frames` scenes, and each lasts `seconds`.
+    Each point moves on a straight line from one stage to the next. At time t in [0, 1], it has covered the share
+    t²(3 − 2t) of the line. So it starts and stops slowly.
     """
     yield scenes[0], hold
     for before, after in itertools.pairwise(scenes):

@@ -1,4 +1,7 @@
-"""The input plane after each stage of a network: points, a grid and the boundary, projected to two dimensions."""
+"""The input plane after each stage of a network: points, a grid and the boundary, projected to two dimensions.
+
+The stages are the input, the features, the linear part and the activation of each layer, and the scores.
+"""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -21,13 +24,16 @@ from deeprob.figures.of_layers.tracing import trace
 INPUT, SCORES = "input", "scores"
 
 MOST = 10_000
-"""The most training points that are moved through a network."""
+"""The largest number of training points that are moved through a network."""
 
 SAMPLES = 400
 """The number of points per grid line. It is large enough to show sharp folds."""
 
 JUMP = 0.5
-"""A line has a gap where a feature changes by more than this many standard deviations from one point to the next."""
+"""The largest change of a feature from one point of a line to the next, in standard deviations.
+
+If the change is larger, the line has a gap.
+"""
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,8 @@ class Stage:
     points
         The projected training points (N, 2).
     grid
-        The projected grid lines (L, S, 2). The first half of the lines have a constant x₁, the others a constant x₂.
-        NaN marks a gap in a line.
+        The projected grid lines (L, S, 2). On the first half of the lines, x₁ is constant. On the others, x₂ is
+        constant. NaN marks a gap in a line.
     boundary
         The projected pieces (m, 2) of the boundary. NaN marks a gap in a line.
     """
@@ -94,10 +100,10 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
     lines
         The number of grid lines in each direction.
     resolution
-        The number of points in each direction of the grid on which the boundary is traced.
+        The boundary is computed on a grid of points. This is the number of its points in each direction.
     units
-        The two units, counted from 1, that are the axes of hidden layers with more than two units. If None, the axes
-        are the first two principal components.
+        The two units that are the axes of hidden layers with more than two units. The first unit is 1. If None, the
+        axes are the first two principal components.
 
     Returns
     -------
@@ -137,9 +143,10 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
 
 
 def cut_of_stages(run: Run, most: int | None) -> str:
-    """Return a text that says which stages are shown, and if boundaries are missing; empty if nothing is left out.
+    """Return a text that says how many stages are shown, and whether boundaries are missing.
 
-    The last `most` stages after the input are shown, or all if `most` is None.
+    If nothing is left out, the text is empty. The last `most` stages after the input are shown. If `most` is None, all
+    stages are shown.
     """
     total = len(stage_names(run)) - 1
     most = total if most is None else most
@@ -154,9 +161,9 @@ def stage_names(run: Run) -> list[str]:
 
 @torch.no_grad()
 def stage_outcomes(run: Run, pieces: Sequence[Tensor]) -> Iterator[tuple[str, list[Tensor]]]:
-    """Yield the name of each stage, and the values of its H units for each piece of the raw plane.
+    """Yield the name of each stage, and the values of its H units at points of the input plane.
 
-    A piece (…, 2) gives values (…, H) in double precision.
+    Each tensor (…, 2) of points in `pieces` gives a tensor (…, H) of values in double precision.
     """
     raw = torch.cat([piece.reshape(-1, 2) for piece in pieces])
     model = run.model
@@ -171,7 +178,10 @@ def stage_outcomes(run: Run, pieces: Sequence[Tensor]) -> Iterator[tuple[str, li
 
 
 def grid_lines(limits: Limits, lines: int) -> Tensor:
-    """Return grid lines (2·lines, S, 2) over a part of the plane: lines of constant x₁, then lines of constant x₂."""
+    """Return grid lines (2·lines, S, 2) over a part of the plane.
+
+    On the first half of the lines, x₁ is constant. On the second half, x₂ is constant.
+    """
     left, right, bottom, top = limits
     (x, along_x), (y, along_y) = (
         [torch.linspace(*ends, count, dtype=torch.float64) for count in (lines, SAMPLES)]
@@ -183,9 +193,9 @@ def grid_lines(limits: Limits, lines: int) -> Tensor:
 
 
 def stack(places: Sequence[Tensor], targets: Tensor) -> None:
-    """Set the second coordinates of a stage that has only one unit, in place.
+    """Choose second coordinates for a stage that has only one unit. The tensors `places` are changed.
 
-    The grid lies at height 0. The points of each class form one row above the grid. Boundaries cross all rows.
+    The grid stays at height 0. The points of each class form one row above the grid. Boundaries cross all rows.
 
     Parameters
     ----------
@@ -204,7 +214,10 @@ def stack(places: Sequence[Tensor], targets: Tensor) -> None:
 
 
 def tears(line: Tensor) -> Tensor:
-    """Return a mask (…, S) of lines (…, S, H) of standardised features: True at the first point after a jump."""
+    """Return a mask (…, S) that is True at the first point after each jump of a line.
+
+    The lines (…, S, H) consist of S points with H standardised features.
+    """
     jumps = line.diff(dim=-2).abs().amax(-1) > JUMP
     return torch.cat([torch.zeros_like(jumps[..., :1]), jumps], dim=-1)
 
@@ -212,11 +225,11 @@ def tears(line: Tensor) -> Tensor:
 def project(name: str, train: Tensor, units: Sequence[int] | None = None) -> Projection:
     """Return the projection of a stage to the plane. `train` holds the training points (N, H) after the stage.
 
-    A single unit is the first coordinate. Two units are the two coordinates. A wider hidden layer is
-    shown by the two `units`, or by its first two principal components if `units` is None. In each component, the weight
-    of largest magnitude is positive. More than two scores are always shown by principal components, after the mean of
-    the scores of each point is subtracted. This mean does not change the predicted class. So three scores are shown
-    without loss.
+    If the stage has one or two units, they are the coordinates. If a hidden layer has more units, the coordinates are
+    the two `units`, or the first two principal components if `units` is None. In each component, the weight of largest
+    magnitude is positive. If there are more than two scores, the coordinates are always principal components. First,
+    the mean of the scores of each point is subtracted, since this does not change the predicted class. So three scores
+    fit into the plane exactly.
 
     Raises
     ------
@@ -256,7 +269,7 @@ def unit_labels(name: str, first: int, second: int, width: int) -> tuple[str, st
 def frame_of(points: Tensor, margin: float = 0.1) -> Limits:
     """Return the part of the plane to show around points (N, 2).
 
-    A direction in which all points are equal gets as much room as the other direction.
+    If all points are equal in one direction, this direction gets as much room as the other.
     """
     extent = points.amax(0) - points.amin(0)
     longest = extent.max().item() or 1.0
@@ -266,7 +279,7 @@ def frame_of(points: Tensor, margin: float = 0.1) -> Limits:
 
 
 def joined(pieces: Sequence[Tensor] | Tensor) -> Tensor:
-    """Return lines (m, 2) joined to one line (M, 2). NaN separates the original lines."""
+    """Join lines (m, 2) to one line (M, 2). NaN separates the original lines."""
     gap = torch.full((1, 2), torch.nan, dtype=torch.float64)
     return torch.cat([part for piece in pieces for part in (piece, gap)] or [gap])
 

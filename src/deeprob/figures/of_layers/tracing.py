@@ -1,4 +1,4 @@
-"""Boundaries between classes as lines. They are traced on a grid, then moved to points of equal scores."""
+"""Boundaries between classes as lines. They are found on a grid, and then moved to points of equal scores."""
 
 from collections.abc import Callable
 
@@ -30,8 +30,9 @@ def trace(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -
     Returns
     -------
     list[Tensor]
-        Lines (m, 2) of float64. Each point of a line lies between two neighbouring grid points, where the two highest
-        scores are equal. If there are more than two classes, each line occurs twice, once for each of its two classes.
+        Lines (m, 2) of float64. At each point of a line, the two highest scores are equal. The point lies between two
+        neighbouring grid points. If there are more than two classes, each line occurs twice, once for each of its two
+        classes.
     """
     left, right, bottom, top = limits
     lines, winners = [], []
@@ -50,16 +51,19 @@ def trace(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -
 def sharpened(
     scores: Callable[[Tensor], Tensor], points: Tensor, winners: Tensor, corner: Tensor, step: Tensor
 ) -> Tensor:
-    """Return boundary points, each moved along its edge of the grid to the point where the margin of its class is 0.
+    """Move boundary points to the exact boundary, and return them.
 
-    Linear interpolation between grid points has an error where scores bend, and later layers would magnify this error.
+    The given points come from linear interpolation between grid points. It has an error where scores bend, and later
+    layers would magnify this error. Each point moves along the edge of the grid on which it lies, to the place where
+    the margin of its class is 0.
 
     Parameters
     ----------
     scores
         A function from points (N, 2) to scores (N, C).
     points, winners
-        The points (M, 2), which lie on edges of the grid, and the class (M, 1) whose margin changes its sign there.
+        The points (M, 2) on edges of the grid, and the class (M, 1) of each point. The margin of this class changes its
+        sign at the point.
     corner, step
         The grid's first point (2,), and the distances (2,) between its columns and between its rows.
 

@@ -46,8 +46,9 @@ EDGE = 1.12
 class WarpFilmConfig(FigureConfig):
     """A GIF of the plane from the input to the scores: the points, the grid and the boundary move stage by stage.
 
-    Each stage is drawn as in ``feature_space``. In addition, it is turned or mirrored to align with the stage before,
-    and scaled to fill the frame. The still picture shows the stages side by side.
+    Each stage is drawn as in ``feature_space``. In addition, it is rotated or mirrored to fit the stage before, and
+    scaled to fill the frame. If runs are compared, a still picture of each run shows its stages side by
+    side.
 
     Attributes
     ----------
@@ -56,15 +57,15 @@ class WarpFilmConfig(FigureConfig):
     fps
         The number of pictures per second.
     hold
-        The time for which the film stops at each stage, in seconds.
+        The duration of the pause at each stage, in seconds.
     pixels
         The width and height of the film, in pixels.
     points
-        The most training points that are shown.
+        The largest number of training points that are shown.
     lines
-        The number of lines of the grid in each direction.
+        The number of grid lines in each direction.
     resolution
-        The number of points in each direction of the grid on which the boundary is traced.
+        The boundary is computed on a grid of points. This is the number of its points in each direction.
     """
 
     frames: int = number(12, minimum=0, maximum=1000)
@@ -76,7 +77,7 @@ class WarpFilmConfig(FigureConfig):
     resolution: int = number(200, minimum=2, maximum=5000)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return needs_classes_of_the_plane(run)
 
     def size(self, run: Run) -> tuple[float, float]:
@@ -107,7 +108,7 @@ class WarpFilmConfig(FigureConfig):
         return min(self.frames, int(caps.FILM / self.pixels**2 / ways))
 
     def cut(self, run: Run) -> str:
-        """Return a text that says which part of the film is shown; empty if limits leave nothing out."""
+        """Return a text that says which part of the film is shown, or an empty text if limits leave nothing out."""
         frames = some_of(self._frames(run), self.frames, "pictures between two stages")
         return in_words(cut_of_stages(run, caps.STAGES), frames)
 
@@ -145,7 +146,7 @@ class WarpFilmConfig(FigureConfig):
 
 
 def class_row(figure: Figure, classes: Sequence[str]) -> float:
-    """Draw the legend of classes at the bottom of a square figure. Return the share of the height that it takes."""
+    """Draw the legend of classes at the bottom of a square figure. Return its height as a share of the figure's."""
     marks = class_marks(classes)
     columns = max(1, min(len(marks), 5))
     figure.legend(handles=marks, loc="lower center", ncols=columns, fontsize=7, handletextpad=0)
@@ -160,7 +161,7 @@ class SceneScreen:
     axes
         The axes to draw on.
     targets
-        The classes (n,) of the points to show. These are the first n points of each scene.
+        The classes (n,) of the points to show. Only the first n points of each scene are shown.
     """
 
     def __init__(self, axes: Axes, targets: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Convexity: search functions of one number and the loss of a run for violations of the convex inequality."""
+"""Convexity: search for violations of the convex inequality in x², in cos x and in the loss of a run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ FUNCTIONS: Mapping[str, Callable[[Numbers], Numbers]] = {"x²": np.square, "cos 
 """The examples of the lecture: a convex function and a non-convex function."""
 
 REACHES = (0.3, 1.0, 3.0)
-"""The distances from the weights to the ends of the lines, in units of the norm of each row of weights."""
+"""The distances from the weights to the ends of a line. The unit is the norm of each row of weights."""
 
 
 class Lines(NamedTuple):
-    """The values of a function on lines: ``values[line, place]`` is its value at ``positions[place]`` of a line."""
+    """Values of a function on lines: ``values[line, place]`` is the value at the position ``positions[place]``."""
 
     positions: Numbers
     values: Numbers
@@ -39,7 +39,7 @@ class Lines(NamedTuple):
 @register("figure", "convexity")
 @dataclass(kw_only=True, slots=True)
 class ConvexityConfig(FigureConfig):
-    """The worst violation found of the convex inequality f(t·x₁ + (1 − t)·x₂) ≤ t·f(x₁) + (1 − t)·f(x₂), if any.
+    """The worst violation of the inequality of convex functions: f(t·x₁ + (1 − t)·x₂) ≤ t·f(x₁) + (1 − t)·f(x₂).
 
     Without a run, the functions are x² and cos x. With a run, the function is the run's L(W) in float64, on lines
     through the run's weights and through its initial weights.
@@ -47,15 +47,17 @@ class ConvexityConfig(FigureConfig):
     Attributes
     ----------
     lines
-        The number of random directions. Each gives lines through the run's weights and through its initial weights.
+        The number of random directions. In each direction, there are lines through the run's weights and lines
+        through its initial weights.
     points
         The number of points of each line. The inequality is checked for every three points of a line.
     reach
         The largest x at which x² and cos x are drawn. The smallest x is −reach.
     examples
-        The number of examples in the mean L. ``auto`` takes at most 1,000, so that drawing takes about one second.
+        The number of examples over which L is averaged. ``auto`` takes at most 1,000, so that drawing takes about one
+        second.
     split
-        The split from which the examples are drawn.
+        The split from which the examples are chosen.
     seed
         The seed of the random choice of examples and directions.
     """
@@ -91,7 +93,7 @@ class ConvexityConfig(FigureConfig):
         axes.set(xlabel=f"place on a line through the weights ({lines.names[shown]})", ylabel="L(W)")
 
     def _panel(self, axes: Axes, name: str, lines: Lines) -> int:
-        """Draw the line with the worst violation and the chord of the violation, and return the index of the line."""
+        """Draw the function on the line with the worst violation, and mark the violation. Return the line's index."""
         violation = worst_violation(lines.positions, lines.values)
         shown = 0 if violation is None else violation.line
         axes.plot(lines.positions, lines.values[shown], color=PALETTE[0])
@@ -108,7 +110,10 @@ class ConvexityConfig(FigureConfig):
         return shown
 
     def lines_of(self, run: Run) -> Lines:
-        """Return L on random lines through a run's weights and initial weights, and on the line between the two."""
+        """Return L on random lines through a run's weights and initial weights, and on the line between them.
+
+        If batch norm has running means, there are only the lines through the run's weights.
+        """
         ways = 1 if has_running_means(run) else 2
         count = self.examples if isinstance(self.examples, int) else enough(run, self.points * self.lines * 3 * ways)
         landscape = landscape_of(run, self.split, count, self.seed, torch.float64)

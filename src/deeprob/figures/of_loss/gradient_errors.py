@@ -1,4 +1,4 @@
-"""The figure of the errors of numeric gradients against the step h."""
+"""The figure that shows how the error of numeric gradients depends on the step h."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ SIZE = 6.4, 4.4
 
 
 class ErrorCurve(NamedTuple):
-    """The median relative error over some entries of the gradient, for each step."""
+    """The relative error of numeric gradients for each step. It is the median over some entries of the gradient."""
 
     steps: Sequence[float]
     central: list[float]
@@ -26,13 +26,13 @@ class ErrorCurve(NamedTuple):
 
 
 def error_curve(comparisons: Sequence[EntryCheck], steps: Sequence[float], most: int = 24) -> ErrorCurve | None:
-    """Return the errors of the central and the one-sided difference for each step, or None if no entry is suitable.
+    """Return the errors of the central and the one-sided difference for each step; None if no entry is suitable.
 
     Parameters
     ----------
     comparisons
-        The checked entries of the gradient. An entry is suitable if its verdict is ok and if, at the first step,
-        rounding changes its slope by less than 1 %.
+        The checked entries of the gradient. An entry is suitable if its verdict is ok and if the rounding error at
+        the first step is less than 1 % of the entry.
     steps
         The relative steps. The step h for an entry w is the relative step times max(1, |w|).
     most
@@ -58,7 +58,7 @@ def gradient_errors(errors: ErrorCurve, step: float, tolerance: float) -> Figure
     Parameters
     ----------
     errors
-        The curves of the errors. An error of 0 is drawn at the rounding error of float64.
+        The curves of the errors. An error of 0 is drawn as the rounding error of float64.
     step, tolerance
         The step and the tolerance of the gradient check, drawn as thin lines.
     """
@@ -90,5 +90,5 @@ def draw_errors(axes: Axes, steps: Sequence[float], errors: Sequence[float], col
 
 
 def label_line(axes: Axes, text: str, place: tuple[float, float], across: str, up: str) -> None:
-    """Write the name of a thin line beside it."""
+    """Write `text`, the name of a thin line, beside the line."""
     axes.annotate(text, place, (4, 4), xycoords=(across, up), textcoords="offset points", color=FAINT, fontsize=8)

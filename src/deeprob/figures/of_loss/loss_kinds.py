@@ -24,21 +24,22 @@ from deeprob.tracking.device import threads
 class LossKindsConfig(FigureConfig):
     """One loss slice of each kind through a run's weights.
 
-    `deeprob.analysis.landscape.kinds` defines the kinds. A slice lies in a random direction. If no random direction
-    shows a kind, a direction is turned until its slice shows the kind.
+    A loss slice is L(W) on a line through the weights. `deeprob.analysis.landscape.kinds` defines the kinds of shapes.
+    The direction of a line is random. If no random direction shows a kind, a direction is turned step by step until it
+    shows the kind.
 
     Attributes
     ----------
     directions
         The number of random directions that are tried.
     steps
-        The largest number of steps that turn a direction, for each kind that no random direction shows.
+        The largest number of steps in which a direction is turned, for each missing kind.
     points
         The number of points of each slice.
     radius
-        The length of the random directions, which are filter-normalised.
+        The length of a slice on each side of the run, in units of the filter-normalised direction.
     examples
-        The number of training examples in the mean L.
+        The number of training examples over which L is averaged.
     seed
         The seed of the random choice of examples and directions.
     """
@@ -57,7 +58,7 @@ class LossKindsConfig(FigureConfig):
         return 8.4, 6.4
 
     def search(self, run: Run) -> Search:
-        """Return the result of the search for a slice of each kind."""
+        """Search for a slice of each kind, and return the result of the search."""
         landscape = landscape_of(run, "train", self.examples, self.seed, torch.float64)
         with threads(1):
             return search_kinds(

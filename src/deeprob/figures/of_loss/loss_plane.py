@@ -23,8 +23,10 @@ from deeprob.figures.style import FAINT, INK, SEQUENTIAL
 Numbers = npt.NDArray[np.float64]
 
 LEVELS = 17
-"""The largest number of lines of equal loss. The lines divide the plane into bands of about equal area, so that the
-shape of L is visible whether its values are small or large."""
+"""The largest number of lines of equal loss.
+
+The lines divide the plane into bands of about equal area. So the shape of L is visible for small and for large values.
+"""
 
 
 ACROSS = "a random direction at a right angle, same unit"
@@ -40,9 +42,9 @@ class Plane(NamedTuple):
     labels
         The labels of the axes.
     marks
-        The names of other points → their coordinates.
+        The coordinates of other points, by name.
     limits
-        The coordinates of the left, right, bottom and top edge of the drawn part.
+        The coordinates of the left, right, bottom and top edge of the part that is drawn.
     """
 
     directions: tuple[Point, Point]
@@ -79,7 +81,7 @@ class LossPlaneConfig(LandscapeConfig):
             yield f"other={','.join(self.other)}: expected one or two runs, which define the plane with this run"
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why the plane of `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return no_line(run, self.direction, self.other or [])
 
     def size(self, run: Run) -> tuple[float, float]:
@@ -126,7 +128,7 @@ class LossPlaneConfig(LandscapeConfig):
 
 
 def through_three(here: Point, second: Point, third: Point, over: float) -> Plane:
-    """Return the plane through three points. The first axis goes from `here` to `second`. The margin is `over`."""
+    """Return the plane through three points. Its first axis goes from `here` to `second`. Its margin is `over`."""
     first = difference(second, here)
     along, across = at_right_angle(difference(third, here), first)
     unit = norm_of(first) or 1.0
@@ -140,7 +142,10 @@ def through_three(here: Point, second: Point, third: Point, over: float) -> Plan
 
 
 def at_right_angle(direction: Point, first: Point) -> tuple[float, dict[str, Tensor]]:
-    """Return the coordinate of `direction` along `first`, in units of `first`, and the part at a right angle to it."""
+    """Split `direction` into a part along `first` and a part at a right angle to `first`.
+
+    Return the coordinate of the first part, in units of `first`, and the second part.
+    """
     along = inner(direction, first) / (inner(first, first) or 1.0)
     return along, {name: tensor - along * first[name] for name, tensor in direction.items()}
 
@@ -162,7 +167,7 @@ def contours(canvas: FigureBase, axes: Axes, x: Numbers, y: Numbers, values: Num
 
 
 def digits(numbers: Numbers) -> int:
-    """Return the smallest number of significant digits, at least 3, with which all numbers look different."""
+    """Return the number of significant digits that makes all numbers look different. It is at least 3."""
     return next((count for count in range(3, 16) if len({f"{x:.{count}g}" for x in numbers}) == len(numbers)), 16)
 
 

@@ -45,19 +45,20 @@ class LandscapeConfig(FigureConfig):
     Attributes
     ----------
     direction
-        The first direction from the run's weights. ``random`` is standard normal, with biases untouched.
-        ``gradient`` goes down the gradient, with the norm of the run's weights. ``start`` goes to the weights that
-        the run began with.
+        The first direction from the run's weights. ``random`` is a standard normal direction that does not change
+        biases. ``gradient`` is the direction down the gradient, scaled to the norm of the run's weights. ``start`` is
+        the direction to the run's initial weights.
     radius
-        The length of a line on each side of the run, in units of the direction. A line between two points goes from
-        radius/4 before the first point to radius/4 beyond the second point.
+        The length of a line on each side of the run, in units of the direction. If a line connects two points, it is
+        longer by radius/4 at each end.
     normalise
         The scaling of random directions. ``filter`` gives each row of a direction the norm of the same row of the
         run's weights (Li et al., 2018). ``none`` does not scale.
     examples
-        The number of examples in the mean L. ``auto`` takes at most 1,000, so that drawing takes about one second.
+        The number of examples over which L is averaged. ``auto`` takes at most 1,000, so that drawing takes about one
+        second.
     split
-        The split from which the examples are drawn.
+        The split from which the examples are chosen.
     seed
         The seed of the random choice of examples and directions.
     """
@@ -70,19 +71,19 @@ class LandscapeConfig(FigureConfig):
     seed: int = number(0, minimum=0)
 
     def drawn_direction(self, here: Point, place: int) -> dict[str, Tensor]:
-        """Return the `place`-th random direction."""
+        """Return the random direction with the number `place`."""
         direction = random_direction(here, randomness.key(self.seed, "landscape/directions"), place)
         return filter_normalised(direction, here) if self.normalise == "filter" else direction
 
     def count(self, run: Run, points: int) -> int:
-        """Return the number of examples for L if L is computed at `points` points."""
+        """Return the number of examples over which L is averaged, if L is computed at `points` points."""
         return self.examples if isinstance(self.examples, int) else enough(run, points)
 
 
 @register("figure", "loss_slice")
 @dataclass(kw_only=True, slots=True)
 class LossSliceConfig(LandscapeConfig):
-    """L(W) = data loss + λR(W) on lines through a run's weights, with the kind of shape that L has on the lines.
+    """L(W) = data loss + λR(W) on lines through a run's weights. The title names the shapes of the curves.
 
     The run's config gives the loss and R(W). Batch norm keeps the run's running means, and dropout is off.
 
@@ -102,7 +103,7 @@ class LossSliceConfig(LandscapeConfig):
     points: int = number(101, minimum=3, maximum=100_001)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why the slice of `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return no_line(run, self.direction, [] if self.other is None else [self.other])
 
     def size(self, run: Run) -> tuple[float, float]:
@@ -162,9 +163,9 @@ class LossSliceConfig(LandscapeConfig):
 
 
 def no_line(run: Run, direction: str, others: list[str]) -> str:
-    """Return the reason why no line leads from a run to its start or to other runs.
+    """Return the reason why L cannot be drawn on a line from a run to its start or to other runs.
 
-    The reason is empty if the line can be drawn, or if no such line is needed.
+    The reason is empty if L can be drawn, or if no such line is needed.
     """
     if (others or direction == "start") and has_running_means(run):
         return "cannot leave the run's weights with model.norm=batch, whose running means hold only there"

@@ -30,6 +30,9 @@ SATURATED = 0.05
 class ActivationStatisticsConfig(FigureConfig):
     """A histogram of each hidden layer's activations, with the shares of dead units and of saturated values.
 
+    A unit is dead if the derivative of its activation is 0 for all examples. A value is saturated if the derivative
+    there is less than 5 % of the largest derivative of the activation function.
+
     Attributes
     ----------
     split
@@ -45,7 +48,7 @@ class ActivationStatisticsConfig(FigureConfig):
     bins: int = number(40, minimum=1, maximum=1000)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return "" if len(run.model.linear_layers) > 1 else "needs a hidden layer, and the run's model has none"
 
     def size(self, run: Run) -> tuple[float, float]:
@@ -69,7 +72,7 @@ class ActivationStatisticsConfig(FigureConfig):
             axes.set_ylabel("share of values")
 
     def cut(self, run: Run) -> str:
-        """Return a text that says how many hidden layers are shown; empty if all are shown."""
+        """Return a text that says how many hidden layers are shown, or an empty text if all are shown."""
         layers = len(run.model.linear_layers) - 1
         return some_of(len(evenly(layers, caps.LAYERS)), layers, "hidden layers", "at even distances")
 
@@ -88,7 +91,7 @@ class Layer(NamedTuple):
     activations
         The activations (N, U) of U units.
     slopes
-        The derivative (N, U·P) of each activation by the sum before the activation function. A maxout unit has one
+        The derivative (N, U·P) of each activation with respect to the weighted sum before it. A maxout unit has one
         derivative for each of its P sums. For all other units, P = 1.
     """
 
@@ -107,12 +110,12 @@ class Layer(NamedTuple):
 
 
 def activation_statistics(model: Model, inputs: Tensor) -> dict[str, dict[str, float]]:
-    """Return three shares in [0, 1] for each hidden layer, under the name of its stage.
+    """Return three shares in [0, 1] for each hidden layer. A key is the name of a layer, such as ``relu 1``.
 
-    ``dead`` is the share of units that learn from no example, since the derivative by their weighted sum is always 0.
-    Examples are ReLUs that are never positive, and pieces of a maxout unit that are never the largest. ``saturated``
-    is the share of values at which the derivative is less than 5 % of its maximum. ``zero`` is the share of values
-    that are exactly 0.
+    ``dead`` is the share of units that do not learn, since the derivative of their activation is 0 for all inputs.
+    Examples are ReLUs that are never positive, and pieces of a maxout unit that are never the largest. ``saturated`` is
+    the share of values at which the derivative is less than 5 % of its maximum. ``zero`` is the share of values that
+    are exactly 0.
 
     Parameters
     ----------
@@ -125,7 +128,10 @@ def activation_statistics(model: Model, inputs: Tensor) -> dict[str, dict[str, f
 
 
 def hidden_layers(model: Model, inputs: Tensor) -> Iterator[Layer]:
-    """Yield the hidden layers on examples (N, …). The model is in evaluation mode: no noise, and running means."""
+    """Yield the hidden layers with their activations for inputs (N, …).
+
+    The model is in evaluation mode: dropout is off, and batch norm uses its running means.
+    """
     stages = differentiable_stages(model, inputs)
     for (_, sums), (name, activations) in zip(stages[::2], stages[1::2], strict=False):
         if name != "scores":
@@ -142,7 +148,7 @@ def steepest(name: str) -> float:
 
 
 def layer_title(layer: Layer) -> str:
-    """Return a title with the name and the width of a layer, and the shares that matter for its activation."""
+    """Return a title with the name and the width of a layer, and the shares that fit its activation function."""
     name, shares = layer.name.split()[0], {key: f"{100 * share:.1f} %" for key, share in layer.shares().items()}
     if name == "relu":
         found = f"dead units: {shares['dead']}\nzeros (not drawn): {shares['zero']}"

@@ -67,7 +67,7 @@ class ActivationsConfig(FigureConfig):
 
 
 def largest_piece(x: Tensor) -> Tensor:
-    """Return the maxout of `PIECES` at points (N,)."""
+    """Return the values at points (N,) of the maxout function with the pieces `PIECES`."""
     weight, bias = x.new_tensor(PIECES).T
     return maxout(x[:, None] * weight + bias, len(PIECES))[:, 0]
 
@@ -83,8 +83,8 @@ def derivative(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 def draw_function(axes: Axes, function: Callable[[Tensor], Tensor], reach: float, samples: int = 800) -> None:
     """Draw a function and its derivative, and write the name of each curve at its right end.
 
-    Where the derivative jumps, its curve has a gap. If the number of `samples` is even, 0 is not one of them. Most
-    jumps of derivatives are at 0.
+    Where the derivative jumps, its curve has a gap. Most jumps are at 0. If the number of `samples` is even, no sample
+    is at 0.
     """
     x = torch.linspace(-reach, reach, samples, dtype=torch.float64)
     slope = derivative(function, x)

@@ -20,10 +20,10 @@ from deeprob.figures.caps import some_of
 from deeprob.figures.style import INK, LETTER, SEQUENTIAL, breadth, palette_color, shortened
 
 NUMBERED, NAMED = 20, 40
-"""The most classes whose cells have room for numbers, and the most classes whose names fit beside the matrix."""
+"""The largest number of classes for which cells have numbers, and the largest for which rows have names."""
 
 LONGEST = 24
-"""The most letters of a class's name that are shown."""
+"""The largest number of letters of a class name that are shown."""
 
 SHADE = PowerNorm(0.6, vmin=0, vmax=100)
 """A map from a share in % to a position in the color map. It makes shares of a few % clearly visible."""
@@ -47,7 +47,7 @@ class ConfusionConfig(FigureConfig):
     split: str = choice("test", among=SPLITS)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return needs_classes(run)
 
     def size(self, run: Run) -> tuple[float, float]:
@@ -78,7 +78,7 @@ class ConfusionConfig(FigureConfig):
         axes.set_title(f"{100 * right:.1f} % right ({self.split})")
 
     def cut(self, run: Run) -> str:
-        """Return a text that says how many classes are shown; empty if all are shown."""
+        """Return a text that says how many classes are shown, or an empty text if all are shown."""
         return some_of(shown_count(run), len(run.classes), "classes", "those most often taken for each other")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
@@ -87,7 +87,7 @@ class ConfusionConfig(FigureConfig):
 
 
 def needs_classes(run: Run) -> str:
-    """Return the reason why a figure of classes cannot show `run`; empty if it can."""
+    """Return the reason why a figure of classes cannot show `run`, or an empty text if it can."""
     return "" if run.classes else "needs classes, and the run predicts numbers"
 
 
@@ -97,17 +97,17 @@ def shown_count(run: Run) -> int:
 
 
 def most_confused(predicted: Tensor, targets: Tensor, classes_count: int, most: int) -> Tensor:
-    """Return the classes (K,) that are confused most often, at most `most`, in ascending order.
+    """Return the classes (K,) that are confused most often, in ascending order. There are at most `most`.
 
-    Pairs of classes are added, and the pair that is confused most often is added first. Example: there are the classes
-    0, 1 and 2, and the only mistake is a 2 that is predicted as 1. If `most` is 2, the result is 1 and 2.
+    The pair of classes that is confused most often is chosen first, then the next pair, and so on. Example: there are
+    the classes 0, 1 and 2, and the only mistake is a 2 that is predicted as 1. If `most` is 2, the result is 1 and 2.
 
     Parameters
     ----------
     predicted, targets
         Predicted and true classes (N,).
     classes_count, most
-        The number of classes, and the most classes that are returned.
+        The number of classes, and the largest number of classes that are returned.
     """
     if most >= classes_count:
         return torch.arange(classes_count)
@@ -144,7 +144,7 @@ def confusion_matrix(predicted: Tensor, targets: Tensor, places: Tensor) -> Tens
 
 
 def shares(counts: Tensor, totals: Tensor) -> Tensor:
-    """Return counts (K, K) as shares in % of the total of their row, in float64.
+    """Divide each row of counts (K, K) by its total. Return the shares in %, in float64.
 
     `totals` (K,) holds the number of examples per class. If a class has no examples, its row is 0.
     """
@@ -154,8 +154,8 @@ def shares(counts: Tensor, totals: Tensor) -> Tensor:
 def matrix(axes: Axes, counts: Tensor, classes: Sequence[str], examples: Tensor) -> AxesImage:
     """Draw counts (K, K) as shaded cells, with numbers and names if there is room for them.
 
-    `examples` (K,) holds the number of examples per class. A cell is a share of all examples of its true class. They
-    include examples that are predicted as a class that is not shown.
+    `examples` (K,) holds the number of examples per class. A cell is a share of all examples of its true class. Some of
+    these examples may be predicted as a class that is not shown.
     """
     values, names = shares(counts, examples), shown_names(classes)
     totals = examples.tolist()
@@ -198,9 +198,10 @@ def accuracy_bars(axes: Axes, counts: Tensor, examples: Tensor) -> None:
 
 
 def cell_text(share: float, classes: int) -> str:
-    """Return the text of a cell, which is a share in %.
+    """Return the text of a cell with a share in %.
 
-    The text of 0 is empty. A share is never rounded to 0 or 100. With at most 5 classes, it has one decimal.
+    If the share is 0, the text is empty. A share near 0 or 100 becomes a text such as ``<1`` or ``>99``. If there are
+    at most 5 classes, the text has one decimal.
     """
     if share in (0, 100):
         return "100" if share else ""
@@ -216,12 +217,12 @@ def numbered(classes: Sequence[str]) -> bool:
 
 
 def shown_names(classes: Sequence[str]) -> list[str]:
-    """Return the classes' names, shortened to `LONGEST` letters; none if there are more than `NAMED` classes."""
+    """Return the shortened names of the classes. If there are more than `NAMED` classes, return no names."""
     return [shortened(name, LONGEST) for name in classes] if len(classes) <= NAMED else []
 
 
 def is_slanted(names: Sequence[str]) -> bool:
-    """Return whether names are too long to stand side by side under their columns."""
+    """Return whether names are slanted, since they are wider than the columns above them."""
     return max(map(breadth, names), default=0) * LETTER > 0.9 * matrix_side(len(names)) / max(1, len(names))
 
 

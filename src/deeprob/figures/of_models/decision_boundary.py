@@ -33,7 +33,7 @@ class DecisionBoundaryConfig(FigureConfig):
     split
         The split whose examples are shown.
     resolution
-        The number of points of the grid in each direction.
+        The colors are computed on a grid of points. This is the number of its points in each direction.
     points
         The largest number of examples that are shown. 0 shows none.
     """
@@ -45,7 +45,7 @@ class DecisionBoundaryConfig(FigureConfig):
     points: int = number(600, minimum=0)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return needs_classes_of_the_plane(run)
 
     def quick(self) -> Self:
@@ -53,7 +53,7 @@ class DecisionBoundaryConfig(FigureConfig):
         return dataclasses.replace(self, resolution=min(self.resolution, 120), points=min(self.points, 300))
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return the width and the height of the panel in inches. They follow the proportions of the plane."""
+        """Return the width and the height of the panel in inches. They fit the proportions of the plane."""
         left, right, bottom, top = limits = limits_of(run.examples("train").inputs)
         height = min(max((top - bottom) / (right - left), 0.4), 1.4) if equal_scales(limits) else 1.0
         return 4.2, 0.9 + 3.3 * height
@@ -71,7 +71,7 @@ class DecisionBoundaryConfig(FigureConfig):
 
 
 def needs_classes_of_the_plane(run: Run) -> str:
-    """Return the reason why a figure of classes in the plane cannot show `run`; empty if it can."""
+    """Return the reason why a figure of classes in the plane cannot show `run`, or an empty text if it can."""
     if not run.classes:
         return "needs classes, and the run predicts numbers"
     shape = run.predictor.input_shape
@@ -114,9 +114,10 @@ def draw_regions(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits,
 
 
 def edges(winner: Tensor) -> Tensor:
-    """Return a mask (R, R) of the points of a grid (R, R) whose neighbour to the right or above has another class.
+    """Return a mask (R, R) that is True at boundaries between classes.
 
-    `winner` holds the class of each point. The mask is True at these points.
+    `winner` (R, R) holds the class of each point of a grid. The mask is True at a point if the neighbour to the right
+    or above has another class.
     """
     found = torch.zeros_like(winner, dtype=torch.bool)
     found[:, :-1] |= winner[:, :-1] != winner[:, 1:]

@@ -21,7 +21,7 @@ from deeprob.figures.of_models.decision_boundary import class_legend, draw_regio
 from deeprob.figures.style import FAINT, INK, PALE, palette_color, plane_axes, shortened
 
 TOP = 3
-"""The most classes whose probabilities stand on a card."""
+"""The largest number of classes on a card. They are the most probable classes."""
 
 ROW, LINE, GAP, HEAD = 8.16, 0.155, 0.16, 0.4
 """In inches: the width of a row of cards, the height of a line, the gap after a card, and the height of the title."""
@@ -32,26 +32,27 @@ ROW, LINE, GAP, HEAD = 8.16, 0.155, 0.16, 0.4
 class MistakesConfig(FigureConfig):
     """The worst mistakes: the predicted class has a much larger probability than the right class.
 
-    Mistakes are sorted by the difference of these two probabilities. Points of the plane are marked by rings.
-    Pictures are drawn on cards with probabilities. For other inputs, a card shows the number of the example.
+    Mistakes are sorted by the difference of these two probabilities. If inputs are points of the plane, a ring marks
+    each mistake. Otherwise, each mistake has a card with its probabilities. The card shows the picture if inputs are
+    pictures, else the number of the example.
 
     Attributes
     ----------
     split
         The split whose examples are used.
     count
-        The most mistakes that are shown.
+        The largest number of mistakes that are shown.
     """
 
     split: str = choice("test", among=SPLITS)
     count: int = number(24, minimum=1, maximum=600)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         return needs_classes(run)
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return the width and the height in inches, with room for the most mistakes that can be shown."""
+        """Return the width and the height in inches. They have room for the largest possible number of mistakes."""
         if is_plane(run):
             return 4.8, 4.7
         picture = is_pictures(run)
@@ -77,17 +78,17 @@ class MistakesConfig(FigureConfig):
             axes.set_title(remark, loc="right", fontsize=8, fontweight="normal", color=FAINT)
 
     def cut(self, run: Run) -> str:
-        """Return a text that says how many mistakes are shown at most; empty if `count` mistakes have room."""
+        """Return a text with the largest number of mistakes that fit, or an empty text if `count` mistakes fit."""
         return some_of(self._most(run), self.count, "mistakes", "at most")
 
     def _most(self, run: Run) -> int:
-        """Return the most mistakes that are shown: `count`, or fewer if there is room only for fewer cards."""
+        """Return the largest number of mistakes that are shown: `count`, or fewer if fewer cards fit."""
         picture = is_pictures(run)
         room = columns_of(picture) * rows_within(card_height(picture), 2 * HEAD)
         return self.count if is_plane(run) else min(self.count, room)
 
     def draw(self, run: Run | None) -> Figure:
-        """Return the figure of one run. It is only as high as the mistakes of the run need."""
+        """Return the figure of one run. If the run has few mistakes, the figure is less high."""
         figure = FigureConfig.draw(self, run)
         if run is not None and not is_plane(run):
             below = figure.get_figheight() - self.size(run)[1]
@@ -115,15 +116,15 @@ def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
     Parameters
     ----------
     scores
-        Scores (N, C). Their softmax gives the probabilities, also if the model was trained with another loss.
+        Scores (N, C). Their softmax gives the probabilities, even if the model was trained with another loss.
     targets
         True classes (N,).
 
     Returns
     -------
     Tensor
-        The indices (M,) of the M mistakes, as int64. They are sorted by the probability of the predicted class minus
-        the probability of the right class, from the largest difference to the smallest.
+        The indices (M,) of the M mistakes, as int64. They are sorted by a difference: the probability of the predicted
+        class minus the probability of the right class. The largest difference comes first.
     """
     places = (scores.argmax(1) != targets).nonzero().squeeze(1)
     leads = [lead(scores[some], targets[some]) for some in torch.split(places, max(1, caps.NUMBERS // scores.shape[1]))]
@@ -131,7 +132,7 @@ def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 def lead(scores: Tensor, targets: Tensor) -> Tensor:
-    """Return the largest probability minus the probability of the right class (n,), for scores (n, C)."""
+    """Return the differences (n,): the largest probability minus the probability of the right class."""
     probabilities = scores.double().softmax(1)
     return probabilities.amax(1) - probabilities.gather(1, targets[:, None]).squeeze(1)
 
@@ -159,7 +160,7 @@ def columns_of(picture: bool) -> int:
 def card_height(picture: bool) -> float:
     """Return the height of a card in inches, with the gap below it.
 
-    A card has a line, a picture or another line, and `TOP` bars.
+    A card has one line of text, then a picture or another line, and then `TOP` bars.
     """
     return LINE * (TOP + 1) + (ROW / columns_of(picture) - GAP if picture else LINE) + 0.06 + GAP
 
@@ -210,7 +211,7 @@ def cards(
 
 
 def line(axes: Axes, sides: tuple[float, float], top: float, name: str, probability: float, weight: str) -> None:
-    """Write the name of a class at the left end of a line of a card, and its probability at the right end."""
+    """Write a line of a card: the name of a class on the left, and its probability on the right."""
     left, right = sides
     y, name = top + LINE / 2, shortened(name, int((right - left - 0.3) / 0.068))
     axes.text(left, y, name, fontsize=7, fontweight=weight, va="center_baseline")
@@ -218,7 +219,7 @@ def line(axes: Axes, sides: tuple[float, float], top: float, name: str, probabil
 
 
 def show(axes: Axes, picture: Tensor, left: float, top: float, side: float) -> None:
-    """Draw a picture (3, H, W) in the middle of a square, as large as the square allows."""
+    """Draw a picture (3, H, W) in the middle of a square. Its longer side is the side of the square."""
     height, width = (size * side / max(picture.shape[1:]) for size in picture.shape[1:])
     left, top = left + (side - width) / 2, top + (side - height) / 2
     axes.imshow(picture.permute(1, 2, 0).numpy(), extent=(left, left + width, top + height, top))

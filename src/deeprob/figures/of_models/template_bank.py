@@ -1,4 +1,7 @@
-"""Functions that make banks of templates of pictures: they choose units, sort them and write captions."""
+"""Functions that make banks of templates, if inputs are pictures. They choose units, sort them and write captions.
+
+A template is a vector of weights, drawn as a picture. A unit feeds a class if it raises the class's score.
+"""
 
 from collections.abc import Sequence
 
@@ -15,7 +18,7 @@ ROW, MOST = 12, 64
 
 
 def bank_of_classes(v: Tensor, names: Sequence[str]) -> Bank:
-    """Return the bank of the templates (C, 1, 3, H, W) of classes. The name of a class stands above its template."""
+    """Return a bank of the templates (C, 1, 3, H, W) of classes. Above each template is the name of the class."""
     rows = -(-len(v) // (5 if len(v) <= 15 else 10))
     columns = -(-len(v) // rows)
     letters = int(min(TALLEST * v.shape[4] / v.shape[3], WIDTH / columns) / 0.078)
@@ -23,9 +26,9 @@ def bank_of_classes(v: Tensor, names: Sequence[str]) -> Bank:
 
 
 def overview(v: Tensor, weights: Tensor, names: Sequence[str], most: int | None, two_layers: bool) -> Bank:
-    """Return a bank with one row per class, which shows the units that feed the class most.
+    """Return a bank with one row per class. Each row shows the units that feed the class most.
 
-    If the network has two layers, the sum of all templates, weighted by W₂, comes first in each row.
+    If the network has two layers, each row begins with the sum of all templates, weighted by W₂.
 
     Parameters
     ----------
@@ -34,7 +37,7 @@ def overview(v: Tensor, weights: Tensor, names: Sequence[str], most: int | None,
     names
         The names of the classes.
     most
-        The most units per class. If None, a row has about `ROW` pictures of units.
+        The largest number of units per class. If None, a row has about `ROW` pictures of units.
     two_layers
         Whether the network has two layers, so that `weights` is W₂. If not, rows have no sum.
     """
@@ -53,9 +56,10 @@ def overview(v: Tensor, weights: Tensor, names: Sequence[str], most: int | None,
 def bank_of_units(
     v: Tensor, weights: Tensor, names: Sequence[str], cls: int | None, most: int | None, two_layers: bool
 ) -> Bank:
-    """Return a bank of the units that feed the class `cls` most. If `cls` is None, each unit counts for its best class.
+    """Return a bank of the units that feed the class `cls` most. The strongest unit comes first.
 
-    `most` is the most units in the bank. If None, the bank has about `MOST` pictures. The other parameters are those of
+    If `cls` is None, the strength of a unit is its strength for the class that it feeds most. `most` is the largest
+    number of units in the bank. If None, the bank has about `MOST` pictures. The other parameters are those of
     `overview`.
     """
     strongest, fed = weights.max(0)
@@ -75,7 +79,7 @@ def bank_of_units(
 
 
 def in_rows(tiles: Sequence[Tile], columns: int) -> list[Sequence[Tile]]:
-    """Return tiles as rows of up to `columns` tiles."""
+    """Split tiles into rows of at most `columns` tiles."""
     return [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
 
 

@@ -29,10 +29,10 @@ LINES, NAMED = 24, 32
 """The default number of units on the plane, and of rows in a table. Up to `NAMED` rows and columns have names."""
 
 WRITTEN = 12
-"""The most columns of a table whose cells also show the weights as numbers."""
+"""The largest number of columns for which the cells of a table also show the weights as numbers."""
 
 SAMPLE = 1000
-"""The approximate number of training examples from which the order of units in deeper networks is computed."""
+"""The approximate number of training examples that are used to sort the units of deeper networks."""
 
 
 @register("figure", "templates")
@@ -40,12 +40,12 @@ SAMPLE = 1000
 class TemplatesConfig(FigureConfig):
     """The template of each class in a linear model, or the first-layer templates of a network.
 
-    If inputs are pictures, templates are pictures, and a weight of 0 is mid-grey. Weights are divided by the standard
-    deviation of the pixels, since the model sees standardised pixels. If inputs are points of the plane, templates are
-    arrows, with the lines wᵀx + b = 0. Otherwise, templates are the rows of a table, with the column names of the data.
-    The units of a network are sorted, and those that feed a class most come first. In a network of two layers, a unit
-    feeds a class by its weight in W₂. In deeper networks, it feeds a class by the mean derivative of the class's score
-    by the unit's activation, over training examples.
+    A template is the weights w of a class or a unit. If inputs are pictures, templates are pictures, and a weight of 0
+    is mid-grey. Weights are divided by the standard deviation of the pixels, since the model sees standardised pixels.
+    If inputs are points of the plane, templates are arrows, with the lines wᵀx + b = 0. Otherwise, templates are the
+    rows of a table, with the column names of the data. In a network, the units that feed a class most come first. If
+    the network has two layers, a unit feeds a class by its weight in W₂. In deeper networks, it feeds a class by a
+    derivative: how fast the class's score grows with the unit's activation, as a mean over training examples.
 
     Attributes
     ----------
@@ -53,10 +53,10 @@ class TemplatesConfig(FigureConfig):
         The class whose template or units are shown. If null, all classes are shown. Example: ``figure=templates
         figure.cls=cats``.
     units
-        The most units that are shown. If null, the limit depends on the kind of panel: 12 pictures per class, 64
-        pictures if rows are not classes, 24 units on the plane, or 32 rows of a table.
+        The largest number of units that are shown. If null, the limit depends on the kind of panel: 12 pictures per
+        class, 64 pictures if rows are not classes, 24 units on the plane, or 32 rows of a table.
     points
-        The most training examples that are shown on the plane. 0 shows none.
+        The largest number of training examples that are shown on the plane. 0 shows none.
     """
 
     live: ClassVar[bool] = True
@@ -66,7 +66,7 @@ class TemplatesConfig(FigureConfig):
     points: int = number(600, minimum=0)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         if run.predictor.input_shape != (2,):
             return ""
         if not run.config.features.unchanged:
@@ -78,7 +78,7 @@ class TemplatesConfig(FigureConfig):
     def watched(self, run: Run) -> bool:
         """Return whether the figure is drawn by default while the run trains.
 
-        It is not drawn on the plane, where the figure of the decision boundary shows more.
+        If inputs are points of the plane, it is not, since the figure ``decision_boundary`` shows more.
         """
         return self.live and run.predictor.input_shape != (2,)
 
@@ -106,7 +106,7 @@ class TemplatesConfig(FigureConfig):
             self._table(canvas, axes, run)
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return the number of panels per row: 4 planes, or 1 panel of another kind, which takes the whole width."""
+        """Return the number of panels per row: 4 if panels show the plane, else 1."""
         return 4 if next(iter(runs.values())).predictor.input_shape == (2,) else 1
 
     def _bank(self, run: Run) -> Bank:
@@ -123,16 +123,19 @@ class TemplatesConfig(FigureConfig):
         return bank_of_units(v, feeds(run, scores), names, cls, self._most(run), two_layers)
 
     def _scores(self, run: Run) -> list[int]:
-        """Return the scores that are shown or by which units are sorted: the class `cls`, or the first scores."""
+        """Return the indices of the scores that are shown or that sort the units.
+
+        They are the class `cls`, or the first scores if `cls` is null.
+        """
         cls = place_of(run, self.cls)
         return list(range(min(len(score_names(run)), caps.CLASSES))) if cls is None else [cls]
 
     def _most(self, run: Run) -> int | None:
-        """Return the option `units`, but at most as many units as the limits allow; None if the option is null."""
+        """Return the option `units`, but not more than the limit of a figure. If the option is null, return None."""
         return None if self.units is None else min(self.units, max(1, caps.UNITS // pieces_of(run)))
 
     def cut(self, run: Run) -> str:
-        """Return a text that says which part of a run is shown; empty if limits leave nothing out."""
+        """Return a text that says which part of a run is shown, or an empty text if limits leave nothing out."""
         total, shown = len(score_names(run)), len(self._scores(run))
         what = "classes" if run.classes else "outputs"
         classes = some_of(shown, total, what, "the first") if self.cls is None else ""
@@ -141,7 +144,7 @@ class TemplatesConfig(FigureConfig):
         if not hidden(run):
             return in_words(classes, columns)
         units = run.model.linear_layers[0].weight.shape[0] // pieces_of(run)
-        if len(run.predictor.input_shape) == 3 and run.config.features.unchanged:  # a bank's title names the units
+        if len(run.predictor.input_shape) == 3 and run.config.features.unchanged:  # the title of a bank names the units
             shown, wanted, which = self._most(run) or 0, min(units, self.units or 0), ""
         else:
             usual = LINES if run.predictor.input_shape == (2,) else max(1, NAMED // pieces_of(run))
@@ -186,7 +189,7 @@ class TemplatesConfig(FigureConfig):
         return w[units].flatten(0, 1), [f"unit {unit + 1}" for unit in units.tolist() for _ in range(w.shape[1])]
 
     def _columns(self, run: Run) -> dict[int, str]:
-        """Return column number → name for the columns with the largest weights, at most `NAMED` columns."""
+        """Return the names of the columns with the largest weights, by number. There are at most `NAMED` names."""
         names, (rows, _) = columns_of_table(run), self._rows(run)
         largest = rows.abs().amax(0).argsort(descending=True, stable=True)[:NAMED].sort().values
         return {place: shortened(names[place], 24) for place in largest.tolist()} if names else {}
@@ -235,7 +238,7 @@ def score_names(run: Run) -> Sequence[str]:
 
 
 def place_of(run: Run, name: str | None) -> int | None:
-    """Return the position of the class `name` among the scores; None if `name` is None.
+    """Return the position of the class `name` among the scores. If `name` is None, return None.
 
     Raises
     ------
@@ -254,9 +257,10 @@ def pieces_of(run: Run) -> int:
 
 
 def feeds(run: Run, scores: Sequence[int]) -> Tensor:
-    """Return the strengths (S, U) with which the first-layer units of a run feed some scores.
+    """Return the strengths (S, U) with which first-layer units feed some scores.
 
-    In a network of two layers, they are the weights W₂. In deeper networks, they are mean derivatives.
+    A unit feeds a score if it raises the score. In a network of two layers, the strengths are the weights W₂. In deeper
+    networks, `mean_derivatives` computes them.
     """
     layers = run.model.linear_layers
     if len(layers) == 2:

@@ -1,4 +1,7 @@
-"""First-layer units as functions of raw inputs, and the strengths with which they feed the scores."""
+"""First-layer units as functions of raw inputs, and the strengths with which they feed the scores.
+
+A unit feeds a score if its activation raises the score.
+"""
 
 from collections.abc import Sequence
 
@@ -13,11 +16,11 @@ from deeprob.models.norms import BatchNorm
 
 @torch.no_grad()
 def first_layer(model: Model, standardize: Standardize | None = None) -> tuple[Tensor, Tensor]:
-    """Return the first layer as linear functions of the features before standardisation.
+    """Return the units of the first layer as linear functions vᵀx + c of the features x before standardisation.
 
     The inputs of the layer are (x − m)/d. Therefore wᵀ((x − m)/d) + b = vᵀx + c with the template v = w/d and
-    c = b − vᵀm. If batch norm follows the layer, v and c include it, with its running statistics:
-    (s − μ)/√(σ² + ε)·γ + β scales v, and changes its sign if γ is negative.
+    c = b − vᵀm. If batch norm follows the layer, v and c include it. With its running statistics, batch norm is a
+    linear function (s − μ)/√(σ² + ε)·γ + β. It scales v, and changes the sign of v if γ is negative.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def first_layer(model: Model, standardize: Standardize | None = None) -> tuple[T
 
 @torch.enable_grad()
 def differentiable_stages(model: Model, inputs: Tensor) -> list[tuple[str, Tensor]]:
-    """Return the stages of a model in evaluation mode for inputs (N, …), with the graph for automatic derivatives."""
+    """Return the stages of a model in evaluation mode for inputs (N, …). Derivatives can be computed from them."""
     training = model.training
     model.eval()
     stages = list(model.stages(inputs.detach().requires_grad_()))
@@ -64,8 +67,8 @@ def differentiable_stages(model: Model, inputs: Tensor) -> list[tuple[str, Tenso
 def mean_derivatives(model: Model, inputs: Tensor, scores: Sequence[int]) -> Tensor:
     """Return the strengths (S, U) with which first-layer units feed some scores.
 
-    A strength is the mean derivative of a score by the activation of a unit. The mean is over the inputs (N, …). In a
-    network of two layers, the result is W₂ for all inputs.
+    A strength is the derivative of a score with respect to the activation of a unit, as a mean over the inputs (N, …).
+    In a network of two layers, this is W₂ for all inputs.
     """
     _, (_, activations), *_, (_, found) = differentiable_stages(model, inputs)
     sums = [found[:, score].sum() for score in scores]
@@ -76,7 +79,6 @@ def mean_derivatives(model: Model, inputs: Tensor, scores: Sequence[int]) -> Ten
 def recombined(v: Tensor, weights: Tensor) -> Tensor:
     """Return the sums (C, …) of templates (U, P, …), weighted by the second layer's `weights` (C, U).
 
-    All units count, as if every unit were active for the same input. If a unit has several pieces, the mean of their
-    templates counts.
+    Each unit counts as if it were active. If a unit has several pieces, the mean of their templates counts.
     """
     return (weights @ v.mean(1).flatten(1)).view(-1, *v.shape[2:])

@@ -29,9 +29,9 @@ class WeightsConfig(FigureConfig):
     Attributes
     ----------
     bins
-        The number of bars of a histogram. An even number gets one more, so that one bar lies around 0.
+        The number of bars of a histogram. If it is even, one bar is added, so that the middle bar lies around 0.
     reach
-        The largest magnitude on the axis, for each layer. If null, it is the largest magnitude of the layer's weights.
+        The largest weight on the x axis, for each layer. If null, it is the largest magnitude of the layer's weights.
         Example: ``figure=weights figure.reach=[1,2]``.
     """
 
@@ -39,7 +39,7 @@ class WeightsConfig(FigureConfig):
     reach: list[float] | None = number(None, above=0, optional=True, listed=True, whole=False)
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         layers = len(run.model.linear_layers)
         if self.reach is None or len(self.reach) >= layers:
             return ""
@@ -65,7 +65,7 @@ class WeightsConfig(FigureConfig):
         return max(1, 3 // max(len(run.model.linear_layers) for run in runs.values()))
 
     def cut(self, run: Run) -> str:
-        """Return a text that says how many layers are shown; empty if all are shown."""
+        """Return a text that says how many layers are shown, or an empty text if all are shown."""
         layers = len(run.model.linear_layers)
         return some_of(len(evenly(layers, caps.LAYERS)), layers, "layers", "at even distances")
 
@@ -107,7 +107,7 @@ def _sum_text(value: float) -> str:
 
 
 def draw_weights(axes: Axes, weight: Tensor, bins: int, reach: float) -> None:
-    """Draw a histogram of weights from −reach to reach on a logarithmic scale, with a separate bar for exact zeros."""
+    """Draw a histogram of weights from −reach to reach with a logarithmic y axis. Exact zeros have their own bar."""
     bins += 1 - bins % 2
     values = weight.flatten()
     counts, edges = torch.histogram(values[values != 0], bins, range=(-reach, reach))

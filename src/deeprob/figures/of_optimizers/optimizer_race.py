@@ -31,15 +31,15 @@ COURSES = ("epoch", "seconds", "evaluations")
 class OptimizerRaceConfig(FigureConfig):
     """Training loss and accuracy on unseen examples against epochs, seconds and evaluations, side by side.
 
-    The order of the runs can differ between the three x axes. One epoch of L-BFGS is one update, which needs many
-    evaluations of the full batch. A small network spends most of its time in the training loop itself. Runs that differ
-    only in seeds share one curve with a band of one standard deviation.
+    The order of the runs can differ between the three x axes. For example, one epoch of L-BFGS is one update, but the
+    update needs many evaluations of the full batch. If the network is small, most seconds are spent in the training
+    loop itself. Runs that differ only in seeds share one curve with a band of one standard deviation.
     """
 
     on_request: ClassVar[bool] = True
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why the race of `run` cannot be drawn; empty if it can."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         if reason := LearningCurvesConfig().unsuited(run):
             return reason
         missing = {"time/seconds", "optim/evaluations"} - measured_columns(run)
@@ -54,7 +54,7 @@ class OptimizerRaceConfig(FigureConfig):
         self.race(canvas, {"": [run]})
 
     def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
-        """Return a note on the number of curves that are shown; empty if all are shown."""
+        """Return a text that says how many curves are shown, or an empty text if all are shown."""
         return cut_of_curves(runs, len(PALETTE))
 
     def compare(self, runs: Mapping[str, Run]) -> Figure:
@@ -85,10 +85,10 @@ class OptimizerRaceConfig(FigureConfig):
 
 
 def rows_of(runs: Sequence[Run]) -> list[str]:
-    """Return the metrics of the rows of panels.
+    """Return the metrics that are drawn. Each has one row of panels.
 
     The first metric is the training loss. The second is validation accuracy if all runs measured it, else validation
-    loss, else training accuracy. If there is none of these, the second is missing.
+    loss, else training accuracy. If no run measured these, there is no second metric.
     """
     common = set.intersection(*map(measured_columns, runs))
     unseen = [name for name in ("val/accuracy", "val/loss", "train/accuracy") if name in common]

@@ -29,11 +29,11 @@ MARKS: dict[str, dict[str, Any]] = {
     "global minimum": {"linestyle": "", "marker": "*", "ms": 16, "mfc": "white", "mec": INK, "mew": 1.2, "zorder": 4.5},
     "end": {"linestyle": "", "marker": "o", "ms": 5.5, "mfc": "#777777", "mec": "white", "mew": 0.8},
 }
-"""Name of a mark → the style of the mark."""
+"""The style of each mark, by the name of the mark."""
 
 
 def paths(races: Sequence[Race]) -> Figure:
-    """Return the figure of the paths in one race, or in several races side by side, on the contours of the surfaces.
+    """Return the figure of the paths on the contours of the surface. Several races are drawn side by side.
 
     An optimizer has the same position in each race, and therefore the same color.
     """
@@ -55,7 +55,10 @@ def size(races: Sequence[Race]) -> tuple[float, float]:
 
 
 def grounds(canvas: FigureBase, races: Sequence[Race], *, filled: bool = True) -> list[Axes]:
-    """Draw everything except the paths, and return the axes of each race. `filled` paints greys between contours."""
+    """Draw everything except the paths, and return the axes of each race.
+
+    If `filled`, the areas between contours are grey.
+    """
     columns, width = panel_grid(len(races))[1], panel_size(len(races))[0]
     names = labels(races)
     every = panel_axes(canvas, len(races))
@@ -89,8 +92,8 @@ def panel_axes(canvas: FigureBase, count: int) -> list[Axes]:
 def labels(races: Sequence[Race]) -> list[str]:
     """Return the labels of the optimizers.
 
-    A label is the words of an optimizer. If the words differ between races, it is only the kind of the optimizer. The
-    label also names the surfaces on which the optimizer diverged.
+    A label is the text of an optimizer, such as ``sgd lr=0.01``. If the texts differ between races, the label leaves
+    out the learning rate. The label also names the surfaces on which the optimizer diverged.
     """
     words = [[descent.racer.words for descent in race.descents] for race in races]
     alike = all(others == words[0] for others in words)
@@ -114,7 +117,7 @@ def entries(names: Sequence[str]) -> list[Line2D]:
 
 
 def stroke(number: int) -> dict[str, Any]:
-    """Return the color and dashes of the line of optimizer `number`. A line is dashed if its color repeats."""
+    """Return the color and dashes of the line of optimizer `number`. If the color repeats, the line is dashed."""
     return {"color": palette_color(number), "linestyle": "-" if number < len(PALETTE) else (0, (4, 1.5))}
 
 
@@ -134,7 +137,10 @@ def ground(axes: Axes, race: Race, filled: bool) -> None:
 
 
 def shown_limits(limits: Limits, start: Point) -> Limits:
-    """Return the part of the plane to show. It contains `limits` and the start, and its height / width is `RATIO`."""
+    """Return the part of the plane to show. It contains `limits` and the start.
+
+    The height of the part is `RATIO` times its width.
+    """
     (left, right, bottom, top), (x, y) = limits, start
     frame_x, frame_y = 0.05 * (right - left), 0.05 * (top - bottom)
     left, right = min(left, x - frame_x), max(right, x + frame_x)
@@ -170,7 +176,7 @@ class Trail:
         (self.end,) = axes.plot([], [], **MARKS["end"] | {"mfc": palette_color(number), "zorder": 5})
 
     def show(self, descent: Descent, updates: int) -> None:
-        """Show the first `updates` updates of a path. They replace the part that was shown before."""
+        """Show the path up to the update number `updates`, instead of the part that was shown before."""
         points = descent.points[: updates + 1].clip(-FAR, FAR)
         self.line.set_data(*points.T)
         self.end.set_data(*points[-1:].T)

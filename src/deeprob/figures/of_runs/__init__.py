@@ -1,1 +1,1 @@
-"""Pictures of what runs recorded while they trained."""
+"""Figures of the metrics that runs recorded during training."""

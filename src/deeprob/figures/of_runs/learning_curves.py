@@ -36,7 +36,7 @@ LABELS = {
     "seconds": "seconds",
     "examples_per_second": "examples per second",
 }
-"""Quantity with its own axes → the label of these axes."""
+"""The label of the y axis for each quantity."""
 
 AXES: Mapping[str, tuple[str, Callable[[Table], Floats]]] = {
     "epoch": ("epoch", itemgetter("epoch")),
@@ -44,7 +44,7 @@ AXES: Mapping[str, tuple[str, Callable[[Table], Floats]]] = {
     "seconds": ("seconds of training", itemgetter("time/seconds")),
     "evaluations": ("gradient evaluations, in passes over the data", passes),
 }
-"""Name of an x axis → its label, and the function that returns its values from a table."""
+"""The label of each x axis, and the function that returns its values from a table."""
 
 TRAIN = ("train", "solid")
 LINES: dict[str, tuple[str, Any]] = {
@@ -53,7 +53,7 @@ LINES: dict[str, tuple[str, Any]] = {
     "train/data_loss": ("train, without λR(W)", (0, (1, 1))),
     "train/regularization": ("train, λR(W) alone", (0, (6, 1.5, 1, 1.5))),
 }
-"""Metric → the name and the dashes of its line. A metric that is not listed has the name and dashes of `TRAIN`."""
+"""The name and the dashes of the line of each metric. A metric that is not listed has those of `TRAIN`."""
 
 
 @register("figure", "learning_curves")
@@ -62,17 +62,18 @@ class LearningCurvesConfig(FigureConfig):
     """Loss and accuracy on the training and the validation split over the epochs, with a mark at the best epoch.
 
     Runs that differ only in seeds share one curve, which shows their mean. Around the curve lies a band of one standard
-    deviation (of the sample), up to the last epoch that at least two of these runs have. If there are many curves, only
-    the best curves are shown.
+    deviation (of the sample). The band ends after the last epoch that at least two of these runs have. If there are
+    many curves, only the best are shown.
 
     Attributes
     ----------
     x
-        The x axis of the curves. null takes epochs, or evaluations of the gradient for L-BFGS.
+        The x axis of the curves. null means epochs. For L-BFGS, null means evaluations of the gradient.
     log
-        Whether the loss axis is logarithmic. null makes the axis logarithmic if the losses span two decades or more.
+        Whether the loss axis is logarithmic. null makes it logarithmic if the largest loss is at least 100 times the
+        smallest.
     metrics
-        The columns of metrics.csv that are drawn. null takes loss and accuracy. train/loss is L(W), which includes
+        The columns of metrics.csv that are drawn. null means loss and accuracy. train/loss is L(W), which includes
         λR(W). val/loss does not include λR(W). Example:
         ``figure=learning_curves figure.metrics=[train/loss,val/loss]``.
     curves
@@ -93,7 +94,7 @@ class LearningCurvesConfig(FigureConfig):
                 yield f"metrics={name}: no such column of metrics.csv; {did_you_mean(name, COLUMNS[2:])}"
 
     def unsuited(self, run: Run) -> str:
-        """Return the reason why `run` has no learning curves; empty if it has."""
+        """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         path = run.directory / "metrics.csv"
         return "" if path.exists() else f"needs {path}, which a run has from its first epoch on"
 
@@ -106,7 +107,7 @@ class LearningCurvesConfig(FigureConfig):
         self.draw_groups(canvas, {"": [run]}, columns=2)
 
     def cut_of_runs(self, runs: Mapping[str, Run]) -> str:
-        """Return a note on the number of curves that are shown; empty if all are shown."""
+        """Return a text that says how many curves are shown, or an empty text if all are shown."""
         return cut_of_curves(runs, self.curves)
 
     def compare(self, runs: Mapping[str, Run]) -> Figure:
@@ -116,7 +117,7 @@ class LearningCurvesConfig(FigureConfig):
         return drawn(size, lambda figure: self.draw_groups(figure, groups, 2), self.cut_of_runs(runs))
 
     def panels(self, runs: Sequence[Run]) -> dict[str, list[str]]:
-        """Return quantity → the metrics to draw on its axes. Metrics that no run measured are left out.
+        """Return the metrics to draw for each quantity. Metrics that no run measured are left out.
 
         Raises UserError if no metric is left.
         """
@@ -148,7 +149,10 @@ class LearningCurvesConfig(FigureConfig):
 
 
 def usual_x(runs: Sequence[Run]) -> str:
-    """Return the default x axis: evaluations if an epoch of a run is not one pass (L-BFGS), else epochs."""
+    """Return the default x axis: ``epoch`` or ``evaluations``.
+
+    It is ``evaluations`` if an epoch of some run is not one pass over the data. An example is L-BFGS.
+    """
     tables = [read_metrics(run.directory / "metrics.csv") for run in runs]
     known = all(np.isfinite(passes(table)).all() for table in tables)
     return "evaluations" if known and any((passes(table) != table["epoch"]).any() for table in tables) else "epoch"
@@ -157,8 +161,8 @@ def usual_x(runs: Sequence[Run]) -> str:
 def groups_shown(runs: Mapping[str, Run], most: int) -> dict[str, list[Run]]:
     """Return the runs of each curve, for at most `most` curves. Runs that differ only in seeds share a curve.
 
-    The curves are in the order of `runs`. If there are more than `most` curves, the best curves are kept. `best_first`
-    ranks the runs, and a curve is better if the mean rank of its runs is lower.
+    The curves are in the order of `runs`. If there are more than `most` curves, the best are kept. These are the curves
+    whose runs have the lowest mean rank in `best_first`.
     """
     groups, ranks = group_by_seed(list(runs)), {title: rank for rank, title in enumerate(best_first(runs))}
     kept = sorted(groups, key=lambda name: fmean(ranks[title] for title in groups[name]))[:most]
@@ -166,7 +170,10 @@ def groups_shown(runs: Mapping[str, Run], most: int) -> dict[str, list[Run]]:
 
 
 def cut_of_curves(runs: Mapping[str, Run], most: int) -> str:
-    """Return a note on the number of curves that are shown and on the words common to them; empty if all are shown."""
+    """Return a text that says how many curves are shown, or an empty text if all are shown.
+
+    Example: ``the best 6 of 12 by val/loss, all with model.width=8``.
+    """
     count = len(group_by_seed(list(runs)))
     if count <= most:
         return ""
@@ -198,7 +205,7 @@ def draw_curves(axes: Axes, runs: Sequence[Run], metrics: Sequence[str], x: str,
 
 
 def frame(axes: Axes, name: str, x: str, log: bool | None) -> None:
-    """Label the axes of a quantity. Choose a linear or logarithmic y axis for a loss."""
+    """Label the axes of the quantity `name`. If it is a loss, choose a linear or a logarithmic y axis."""
     axes.set(xlabel=AXES[x][0], ylabel=LABELS[name])
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=x != "seconds", steps=[1, 2, 5, 10]))
     axes.grid(axis="y")
@@ -208,7 +215,7 @@ def frame(axes: Axes, name: str, x: str, log: bool | None) -> None:
         spans = len(values) > 0 and values.max() >= 100 * values.min()
         axes.set_yscale("log" if (spans if log is None else log) else "linear")
         if axes.get_yscale() == "log":
-            axes.set_ylim(bottom=values.min() / 2)  # a band that reaches 0 has no end on a logarithmic axis
+            axes.set_ylim(bottom=values.min() / 2)  # a logarithmic axis cannot show a band that reaches 0
     if name == "accuracy":
         axes.set_ylim(top=min(axes.get_ylim()[1], 101))
 
@@ -236,7 +243,7 @@ def legends(
 
 
 def group_labels(groups: Mapping[str, Sequence[Run]]) -> list[str]:
-    """Return the label of each group of runs: the words that not all groups have, and the number of seeds."""
+    """Return a label for each group of runs: the words that differ between groups, and the number of seeds."""
     counts = [f"({len(runs)} seeds)" if len(runs) > 1 else "" for runs in groups.values()]
     common = common_words(list(groups))
     names = [" ".join(word for word in title_words(name) if word not in common) or name for name in groups]
@@ -244,6 +251,6 @@ def group_labels(groups: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def common_words(names: Sequence[str]) -> list[str]:
-    """Return the words that occur in all names; empty if there is only one name."""
+    """Return the words that occur in all names. If there is only one name, return no words."""
     first, *others = map(title_words, names)
     return [word for word in first if others and all(word in words for words in others)]

@@ -15,7 +15,7 @@ from deeprob.tracking.files import read_text
 Floats = npt.NDArray[np.float64]
 
 Table = Mapping[str, Floats]
-"""Column name of ``metrics.csv`` → its values (E,), NaN where an epoch has no value."""
+"""The columns (E,) of ``metrics.csv``, by name. If an epoch has no value, it is NaN."""
 
 EXPECTED = "expected the metrics.csv of a run: names such as epoch and step, then one row of numbers per epoch"
 
@@ -44,10 +44,10 @@ def read_metrics(path: Path) -> Table:
 
 
 def passes(table: Table) -> Floats:
-    """Return the evaluations of L(W) and its gradient up to the end of each epoch, in passes over the data.
+    """Return the number of evaluations of L(W) and its gradient until the end of each epoch, in passes over the data.
 
-    One pass is an evaluation on the whole training split. An evaluation on a mini-batch counts as the fraction of the
-    training split that the batch contains.
+    One pass is an evaluation on the whole training split. An evaluation on a mini-batch is a fraction of a pass: the
+    size of the batch divided by the size of the training split.
     """
     return table.get("optim/evaluations", np.full(len(table["epoch"]), np.nan)) * table["epoch"] / table["step"]
 
@@ -77,11 +77,12 @@ class Curve(NamedTuple):
     Attributes
     ----------
     x
-        Positions (E,) on the x axis, for the epochs of the longest run. Each is a mean over the runs with that epoch.
+        Positions (E,) on the x axis, for the epochs of the longest run. Each is a mean over all runs that have the
+        epoch.
     mean
-        Means (E,) over the runs with a finite value; NaN where no run has one.
+        Means (E,) over the runs with a finite value. If no run has one, the mean is NaN.
     deviation
-        Standard deviations (E,) of the sample; NaN where fewer than two runs have a value.
+        Standard deviations (E,) of the sample. If fewer than two runs have a value, the deviation is NaN.
     """
 
     x: Floats
@@ -90,7 +91,7 @@ class Curve(NamedTuple):
 
 
 def metric_curve(tables: Sequence[Table], name: str, x: str = "epoch") -> Curve:
-    """Return the curve of a metric over several runs. Point k is a mean over the runs that have an epoch k.
+    """Return the curve of a metric over several runs. Point k is the mean over all runs that have an epoch k.
 
     Parameters
     ----------
