@@ -62,7 +62,7 @@ class EntryCheck:
 
     @property
     def floor(self) -> float:
-        """The smallest divisor of a relative error: the error of a smaller slope is divided by this floor."""
+        """The smallest divisor of a relative error (see `deeprob.analysis.gradients.slopes.relative`)."""
         return self.best.noise / self.tolerance
 
     @property
@@ -141,9 +141,9 @@ def loss_at(loss: Loss, point: Parameters) -> float:
 
 
 def points_around(point: Parameters, seed: int) -> Iterator[dict[str, Tensor]]:
-    """Yield random points near a point. Each new point differs from it in every entry.
+    """Yield random points near `point`. They differ from it in every entry.
 
-    If the point is at a kink of L, most of the new points are not.
+    If L has a kink at `point`, it has no kink at most of the new points.
     """
     rng = randomness.generator(seed, "points around")
     for _ in range(AROUND):

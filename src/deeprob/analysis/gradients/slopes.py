@@ -99,12 +99,12 @@ def examine(here: Ray, around: Iterable[Ray], step: float, tolerance: float) -> 
         The differences with the first step, the differences on which the verdict is based, and the verdict:
 
         - ``ok``: the central difference agrees with the slope for one of the steps h, or after extrapolation to h = 0.
-        - ``kink``, first case: the central difference agrees with the slope, but there is a kink within the distance h.
-          It shows because the left and right differences do not approach each other as h shrinks.
+        - ``kink``, first case: the central difference agrees with the slope, but there is a kink within the distance h:
+          the left and right differences do not approach each other as h shrinks.
         - ``kink``, second case: the central difference agrees with the slope at the nearby points, but not at the point
-          itself. Then the kink is at the point, and the slope is accepted as a subgradient. The slopes nearby and on
-          both sides of the point form an interval. The distance of the accepted slope from this interval is at most
-          the interval's length.
+          itself. Then the kink is at the point. The slopes on both sides of the point and at the nearby points span an
+          interval. The slope counts as a subgradient if its distance from this interval is at most the interval's
+          length.
         - ``wrong``: all other cases.
     """
     first = here.slopes(step)

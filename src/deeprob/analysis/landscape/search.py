@@ -92,8 +92,8 @@ def search_kinds(
     directions, steps
         The number of random directions, and the largest number of ascent steps for each missing kind.
     points, radius
-        The number of points in a slice, and its half-length. A slice reaches from −radius to radius times the
-        direction.
+        The number of points in a slice, and its half-length: a slice reaches from −`radius` to `radius` times the
+        filter-normalised direction.
     seed
         The seed of the random directions.
     """
@@ -128,7 +128,7 @@ def slice_along(landscape: Landscape, direction: Point, points: int, *, turned: 
 
 
 def keep(found: dict[str, Slice], seen: Slice) -> None:
-    """Put a slice into `found` unless `found` has a clearer slice of the same kind, or the slice has no kind.
+    """Put a slice into `found` if it has a kind and is the clearest slice of this kind so far.
 
     The clearest convex-ish slice rises most from its minimum to its lower end, relative to its range. The clearest
     non-convex slice has the largest height above a chord. For the other kinds, it has the largest travel.
