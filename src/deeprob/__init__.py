@@ -11,7 +11,7 @@ __version__ = version("deeprob")
 
 
 def __getattr__(name: str) -> Any:
-    """Import the Python API when it is first used, so that console commands start without it."""
+    """Import `Run` or `load_run` when it is first used. So console commands start without the time for this import."""
     if name in __all__:
         from deeprob.assembly import finished
 

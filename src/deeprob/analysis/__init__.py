@@ -1,1 +1,1 @@
-"""Measurements of losses and models beyond training: gradients, landscapes, surfaces, planes, separability."""
+"""Analyses of losses and models: gradient checks, loss landscapes, optimizers on surfaces, class boundaries."""

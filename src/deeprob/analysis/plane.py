@@ -1,4 +1,4 @@
-"""Decision boundaries in the plane: grids of points, the lines between classes, and their length."""
+"""Boundaries between the classes of a model with two inputs: their lines in the plane, and their length."""
 
 from collections.abc import Callable
 
@@ -14,8 +14,8 @@ Limits = tuple[float, float, float, float]
 def limits_of(points: Tensor, margin: float = 0.1) -> Limits:
     """Return the part of the plane that contains points (N, 2), with a margin around them.
 
-    In each direction, the margin is the share `margin` of the points' extent. If a coordinate is the same for all
-    points, the margin is 1, or 0.001 of the coordinate's size if this is larger.
+    In each direction, the margin is `margin` times the extent of the points. If a coordinate c is the same for all
+    points, the margin is max(1, 0.001·|c|).
     """
     low, high = points.amin(0).double(), points.amax(0).double()
     frame = torch.where(high > low, margin * (high - low), (1e-3 * high.abs()).clamp(min=1.0))
@@ -24,17 +24,16 @@ def limits_of(points: Tensor, margin: float = 0.1) -> Limits:
 
 
 def grid(limits: Limits, resolution: int) -> Tensor:
-    """Return a grid of points (resolution², 2) over a part of the plane, float64, row by row from the bottom."""
+    """Return a grid of points (resolution², 2) in a part of the plane, in float64. The lowest row is first."""
     left, right, bottom, top = limits
     x, y = (torch.linspace(*ends, resolution, dtype=torch.float64) for ends in ((left, right), (bottom, top)))
     return torch.stack([x.repeat(resolution), y.repeat_interleave(resolution)], dim=1)
 
 
 def margins(scores: Tensor) -> Tensor:
-    """Return each score (N, C) less the highest score of the other classes, (N, C).
+    """Return the margins (N, C): the score of each class minus the highest score of the other classes.
 
-    Only the margin of the winning class is positive. A margin is 0 on the boundary of its class and changes
-    continuously across it, while the index of the winning class jumps.
+    Only the margin of the predicted class is positive. On the boundary of a class, its margin is 0.
     """
     two, places = scores.topk(2, dim=1)
     best_other = two[:, :1].expand_as(scores).scatter(1, places[:, :1], two[:, 1:])
@@ -42,7 +41,7 @@ def margins(scores: Tensor) -> Tensor:
 
 
 def boundary_fields(scores: Tensor) -> Tensor:
-    """Return functions on the plane that are 0 on the boundaries between classes.
+    """Return the values on a grid of functions that are 0 on the boundaries between classes.
 
     Parameters
     ----------
@@ -52,8 +51,9 @@ def boundary_fields(scores: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (K, R, R) margins. With more than two classes, K = C, and each boundary occurs twice: once for each of its two
-        classes. With two classes, only the margins of the first class are returned, so K = 1.
+        (K, R, R) margins. With two classes, these are the margins of the first class, and K = 1. With more classes,
+        these are the margins of all classes, and K = C. Then each boundary occurs twice, once for each of its two
+        classes.
     """
     resolution = round(len(scores) ** 0.5)
     fields = margins(scores).T.reshape(-1, resolution, resolution)
@@ -61,7 +61,10 @@ def boundary_fields(scores: Tensor) -> Tensor:
 
 
 def zero_lines(field: Tensor, limits: Limits) -> list[Tensor]:
-    """Return the lines (m, 2), float64, on which a function is 0; `field` (R, R) holds its values on a grid."""
+    """Return the lines on which a function is 0, from its values `field` (R, R) on a grid.
+
+    Each line is a float64 tensor of points (m, 2).
+    """
     left, right, bottom, top = limits
     x, y = (np.linspace(*ends, len(field)) for ends in ((left, right), (bottom, top)))
     values = field.double().cpu().numpy()

@@ -1,4 +1,4 @@
-"""A measure of the features that a layer computes: the accuracy of a linear classifier on them."""
+"""Measure how well a linear classifier separates the classes, given the outputs of a layer."""
 
 import torch
 from torch import Tensor

@@ -19,21 +19,22 @@ Gradient = Callable[[Parameters], Parameters]
 """A function that returns ∇L(W) by the names of the parameters."""
 
 AROUND, NEARBY = 64, 1e-4
-"""If a slope seems wrong, it is checked at up to `AROUND` points nearby, at relative distances of up to `NEARBY`."""
+"""If a slope seems wrong, up to `AROUND` nearby points are checked too, at relative distances of at most `NEARBY`."""
 
 
 @dataclass(frozen=True)
 class EntryCheck:
-    """The check of one slope of L: along one entry of a tensor, or along all its entries at once.
+    """The result of checking one slope of L: along one entry of a tensor, or along all its entries at once.
 
     Attributes
     ----------
     tensor, place
-        The tensor's name, and the entry's index. The index None stands for all entries, each with a random sign.
+        The tensor's name, and the entry's index. If all entries were moved at once, each with a random sign, the index
+        is None.
     scale
-        The unit of the steps: max(1, |w|) for an entry w, 1 for all entries at once.
+        The factor of the step h: max(1, |w|) for an entry w, 1 for all entries at once.
     ray
-        L on the line through the point, and the claimed slope.
+        L on a line through the checked point, and the slope that the gradient gives for this line.
     first, best
         The finite differences with the first step h, and the finite differences on which the verdict is based.
     tolerance, verdict
@@ -51,7 +52,7 @@ class EntryCheck:
 
     @property
     def analytic(self) -> float:
-        """The claimed slope."""
+        """The slope that the checked gradient gives."""
         return self.ray.slope
 
     @property
@@ -61,7 +62,7 @@ class EntryCheck:
 
     @property
     def floor(self) -> float:
-        """The smallest slope whose error is relative to itself; errors of smaller slopes are relative to the floor."""
+        """The smallest divisor of a relative error (see `deeprob.analysis.gradients.slopes.relative`)."""
         return self.best.noise / self.tolerance
 
     @property
@@ -99,22 +100,22 @@ def check_entries(
     tolerance: float = 1e-6,
     seed: int = 0,
 ) -> Iterator[EntryCheck]:
-    """Yield the checks of the gradient's entries, tensor by tensor.
+    """Check the entries of a gradient, tensor by tensor, and yield the results.
 
     Parameters
     ----------
     loss, gradient, parameters
-        L(W), its claimed gradient, and the point at which the gradient is checked.
+        L(W), the gradient to check, and the point at which it is checked.
     entries
-        The number of entries to check per tensor; None for all entries. If a tensor has more entries, this number of
-        entries is drawn at random. A last check then moves all entries of the tensor at once, to detect errors in the
-        entries that were not drawn.
+        The number of entries to check per tensor; None for all entries. In a tensor with more entries, random entries
+        are checked. One more check then moves all entries of the tensor at once. It detects errors in the entries that
+        were not drawn.
     step
         The step h for an entry w is `step` · max(1, |w|).
     tolerance
-        The largest relative error that is ``ok``.
+        The largest relative error of a correct slope.
     seed
-        The seed for the choice of entries, the signs, and the points around a slope that seems wrong.
+        The seed of all random choices: the entries, the signs, and the nearby points.
     """
     point = {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in parameters.items()}
     value, gradients = loss_at(loss, point), gradient(point)
@@ -140,7 +141,10 @@ def loss_at(loss: Loss, point: Parameters) -> float:
 
 
 def points_around(point: Parameters, seed: int) -> Iterator[dict[str, Tensor]]:
-    """Yield random points near a point. Every entry is moved, so the new points probably do not all lie at a kink."""
+    """Yield random points near `point`. They differ from it in every entry.
+
+    If L has a kink at `point`, it has no kink at most of the new points.
+    """
     rng = randomness.generator(seed, "points around")
     for _ in range(AROUND):
         yield {
@@ -152,14 +156,24 @@ def points_around(point: Parameters, seed: int) -> Iterator[dict[str, Tensor]]:
 
 @dataclass(frozen=True)
 class Way:
-    """A direction that changes one entry of a tensor, or all its entries with the given `signs`."""
+    """A direction in which a slope is checked: along one entry of a tensor, or along all its entries at once.
+
+    Attributes
+    ----------
+    tensor
+        The name of the tensor.
+    entry
+        The index of the entry in the flattened tensor; None for all entries.
+    signs
+        The direction's components, +1 or −1, one for each entry that moves.
+    """
 
     tensor: str
     entry: int | None
     signs: Tensor
 
     def ray(self, loss: Loss, point: Parameters, value: float, gradients: Parameters) -> Ray:
-        """Return L on the line through `point` in this direction, with the slope computed from `gradients`."""
+        """Return L on the line through `point` in this direction, and the slope that `gradients` gives for it."""
         spot = slice(None) if self.entry is None else slice(self.entry, self.entry + 1)
         moved = point[self.tensor].view(-1)[spot]
         centre = moved.clone()

@@ -1,9 +1,14 @@
 """Check a claimed slope of L against finite differences, and distinguish kinks from errors.
 
-φ(t) = L(w + t·v) is L on a line through the point w. The central difference (φ(h) − φ(−h))/2h has two errors: h²φ‴/6
-from the step, and about ε|L|/h from the rounding of L. With h = ∛ε, both errors are small. The lecture's one-sided
-difference (φ(h) − φ(0))/h has the error hφ″/2. ReLU, |w|, the hinge and ties in maxout cause kinks. At a kink, the left
-and the right difference do not approach each other as h shrinks.
+φ(t) = L(w + t·v) is L on a line through the point w in the direction v. The claimed slope is the value of φ′(0) that
+follows from the gradient under test. It is compared with the central difference (φ(h) − φ(−h))/2h, where h is the step.
+This difference has two errors: the step causes the error h²φ‴/6, and the rounding of L in float64 (with precision ε)
+causes an error of about ε|L|/h. With h = ∛ε, both errors are small. The lecture's one-sided difference (φ(h) − φ(0))/h
+has the larger error hφ″/2.
+
+A kink is a point at which the slope jumps. ReLU, |w|, the hinge loss and ties in maxout cause kinks. Where φ is smooth,
+the left difference (φ(0) − φ(−h))/h and the right difference (φ(h) − φ(0))/h approach each other as h shrinks. At a
+kink they do not.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,16 +23,16 @@ TINY = torch.finfo(torch.float64).tiny
 STEP = EPSILON ** (1 / 3)
 
 ROUNDING = 2.0
-"""The assumed rounding error of L in units of ε|L|. The largest error in 30,000 differences of many networks was 1."""
+"""The assumed rounding error of L, in units of ε|L|. The largest error in 30,000 differences of many networks was 1."""
 
 BENT = 1e-4
 """If the left and right differences differ by at most this share of the slope, no kink is searched for."""
 
 ENOUGH = 4
-"""The number of points nearby that must have correct slopes before a wrong slope at the point counts as a kink."""
+"""A wrong slope counts as a kink only if the slopes at this number of nearby points are correct."""
 
 RUNGS = 10
-"""The largest number of steps h to try. Each step is a quarter of the step before."""
+"""The largest number of values of h to try. Each value is a quarter of the value before."""
 
 
 class Slopes(NamedTuple):
@@ -41,7 +46,7 @@ class Slopes(NamedTuple):
 
     @property
     def gap(self) -> float:
-        """The distance between the left and right differences: hφ″ if φ is smooth."""
+        """The absolute difference between `left` and `right`. Where φ is smooth, it is about h|φ″|."""
         return abs(self.right - self.left)
 
 
@@ -60,19 +65,19 @@ class Ray(NamedTuple):
         return Slopes(step, left, right, (above - below) / (2 * step), noise)
 
     def off(self, seen: Slopes) -> float:
-        """Return the distance between the claimed slope and the central difference."""
+        """Return the absolute error of the central difference `seen.central`."""
         return abs(seen.central - self.slope)
 
     def error(self, seen: Slopes, tolerance: float) -> float:
-        """Return the relative error of the central difference (see `relative`)."""
+        """Return the relative error of the central difference `seen.central` (see `relative`)."""
         return relative(seen.central, self.slope, seen.noise / tolerance)
 
 
 def relative(numeric: float, analytic: float, floor: float = 0.0) -> float:
-    """Return |n − a| / max(|n|, |a|, floor).
+    """Return the relative error of a slope: |n − a| / max(|n|, |a|, floor) with n = `numeric` and a = `analytic`.
 
-    At the slope `floor`, rounding alone may cause an error as large as the tolerance. For smaller slopes, rounding
-    could cause larger relative errors, so their errors are relative to the floor.
+    The floor is (rounding error) / (tolerance). Without it, the relative error of a very small slope could exceed the
+    tolerance because of rounding alone.
     """
     return abs(numeric - analytic) / max(abs(numeric), abs(analytic), floor, TINY)
 
@@ -83,24 +88,24 @@ def examine(here: Ray, around: Iterable[Ray], step: float, tolerance: float) -> 
     Parameters
     ----------
     here, around
-        L on a line through the point, and L on parallel lines through points nearby. `around` is used only if the
+        L on a line through the point, and L on parallel lines through nearby points. `around` is used only if the
         slope seems wrong.
     step, tolerance
-        The first step h, and the largest relative error that is ``ok``.
+        The first step h, and the largest relative error of a correct slope.
 
     Returns
     -------
     Slopes, Slopes, str
-        The first differences, the differences on which the verdict is based, and the verdict:
+        The differences with the first step, the differences on which the verdict is based, and the verdict:
 
-        - ``ok``: the central difference agrees with the slope, at the first h, at another h, or when it is extrapolated
-          to h = 0.
-        - ``kink``: there are two cases. First: the central difference agrees with the slope, but the left and right
-          differences stay apart as h shrinks, at least until h no longer reaches a kink. Second: the central
-          difference agrees with the slope at the points nearby, but not at the point itself. Then the kink is at the
-          point, and the slope is a subgradient. It lies between the slopes on both sides and nearby, or is no further
-          from them than they are from each other.
-        - ``wrong``: anything else.
+        - ``ok``: the central difference agrees with the slope for one of the steps h, or after extrapolation to h = 0.
+        - ``kink``, first case: the central difference agrees with the slope, but there is a kink within the distance h:
+          the left and right differences do not approach each other as h shrinks.
+        - ``kink``, second case: the central difference agrees with the slope at the nearby points, but not at the point
+          itself. Then the kink is at the point. The slopes on both sides of the point and at the nearby points span an
+          interval. The slope counts as a subgradient if its distance from this interval is at most the interval's
+          length.
+        - ``wrong``: all other cases.
     """
     first = here.slopes(step)
     seen, verdict = settled(here, first, tolerance)
@@ -119,16 +124,16 @@ def examine(here: Ray, around: Iterable[Ray], step: float, tolerance: float) -> 
 
 
 def settled(here: Ray, first: Slopes, tolerance: float) -> tuple[Slopes, str]:
-    """Return the differences that agree with the slope, and ``ok`` or ``kink``.
+    """Return the differences that agree with the slope, and the verdict ``ok`` or ``kink``.
 
-    If no differences agree, return the last differences and ``wrong``. Where φ is smooth, the gap between the left and
-    right differences shrinks in proportion to h. If the gap does not, there is a kink.
+    If no differences agree, return the differences with the smallest h, and the verdict ``wrong``. Where φ is smooth,
+    the gap between the left and right differences is proportional to h. Where it is not proportional, there is a kink.
     """
     agrees = here.error(first, tolerance) <= tolerance
     if agrees and first.gap <= BENT * max(abs(first.central), abs(here.slope), first.noise / tolerance):
         return first, "ok"
     signal = max(here.off(first), first.gap)
-    rungs = [first]  # stop when the rounding noise hides the signal
+    rungs = [first]  # stop when rounding errors become too large
     while len(rungs) < RUNGS and 40 * rungs[-1].noise <= signal:
         rungs.append(here.slopes(rungs[-1].step / 4))
     bent = any(
@@ -138,7 +143,7 @@ def settled(here: Ray, first: Slopes, tolerance: float) -> tuple[Slopes, str]:
     sound = "kink" if bent else "ok"
     if agrees:
         return first, sound
-    wider = [here.slopes(16 * first.step), here.slopes(4 * first.step)]  # larger steps have less noise
+    wider = [here.slopes(16 * first.step), here.slopes(4 * first.step)]  # larger steps have smaller rounding errors
     for before, after in pairwise([*wider, *rungs]):
         for seen in (after, *richardson(before, after)):
             clear = seen.noise <= tolerance * abs(here.slope) or 10 * seen.noise <= here.off(before)
@@ -148,10 +153,11 @@ def settled(here: Ray, first: Slopes, tolerance: float) -> tuple[Slopes, str]:
 
 
 def richardson(before: Slopes, after: Slopes) -> Iterator[Slopes]:
-    """Yield two extrapolations of the central difference to h = 0, from two steps that differ by a factor of 4.
+    """Extrapolate the central difference to h = 0 in two ways, from its values at two steps; yield both results.
 
-    The first extrapolation assumes an error in proportion to h (a jump of φ″). The second extrapolation assumes an
-    error in proportion to h² (from φ‴).
+    The step of `before` is 4 times the step of `after`. The first extrapolation assumes that the error is proportional
+    to h, as it is where φ″ jumps. The second extrapolation assumes that the error is proportional to h², as it is where
+    φ is smooth.
     """
     for factor in (4, 16):
         central = (factor * after.central - before.central) / (factor - 1)

@@ -1,1 +1,1 @@
-"""The loss landscape of a run: losses on lines and planes, convexity, and a search for kinds of slices."""
+"""The loss of a run as a function of its weights: its values on lines and planes, its convexity, its shapes."""

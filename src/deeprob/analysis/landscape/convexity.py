@@ -1,7 +1,8 @@
 """A test of convexity: search for two points between which a function rises above its chord.
 
-f is convex if f(t·x₁ + (1 − t)·x₂) ≤ t·f(x₁) + (1 − t)·f(x₂) for all x₁, x₂ and t in [0, 1]. One violation proves that
-f is not convex. A search without a violation proves nothing, so the number of checked inequalities is reported too.
+f is convex if f(t·x₁ + (1 − t)·x₂) ≤ t·f(x₁) + (1 − t)·f(x₂) for all x₁, x₂ and t in [0, 1]. The right side is the
+chord: the straight line between two points of the graph of f. One violation proves that f is not convex. If a search
+finds no violation, f may still be non-convex. So the number of checked inequalities is reported too.
 """
 
 from collections.abc import Sequence
@@ -13,27 +14,28 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 
 TOLERANCE = 1e-9
-"""A value counts as above its chord if its excess is more than this share of the largest |f| on the line. The
-rounding error of a mean over some thousand examples in float64 is about 1e-13 of this |f|."""
+"""A value counts as above its chord if its `excess` is larger than this number. Rounding errors cause an excess of only
+about 1e-13, for a mean over some thousand examples in float64."""
 
 
 class Violation(NamedTuple):
-    """A place where a function on a line is above its chord.
+    """Three points on a line that violate convexity: at the middle point, the function is above its chord.
 
     Attributes
     ----------
     line
-        The line's number, counted from 0.
+        The number of the line, counted from 0.
     left, middle, right
-        The positions of x₂, of the middle point and of x₁ on the line.
+        The positions on the line of x₂, of the middle point t·x₁ + (1 − t)·x₂, and of x₁.
     ends
         f(x₂) and f(x₁).
     t
-        The position of the middle point between x₂ (t = 0) and x₁ (t = 1).
+        The position of the middle point relative to x₂ (t = 0) and x₁ (t = 1).
     value, chord
-        f(t·x₁ + (1 − t)·x₂), and t·f(x₁) + (1 − t)·f(x₂).
+        The values at the middle point: of the function, f(t·x₁ + (1 − t)·x₂), and of the chord,
+        t·f(x₁) + (1 − t)·f(x₂).
     excess
-        `value` less `chord`, as a share of the largest |f| on the line.
+        (`value` − `chord`) / (the largest |f| on the line).
     """
 
     line: int
@@ -48,16 +50,16 @@ class Violation(NamedTuple):
 
 
 def worst_violation(positions: Numbers, values: Numbers) -> Violation | None:
-    """Return the violation with the largest `excess` on several lines; None if no line rises above a chord.
+    """Check all triples of points on each line, and return the violation with the largest `excess`.
 
-    All triples of points on each line are checked.
+    Return None if there is no violation.
 
     Parameters
     ----------
     positions
         (P,) ascending positions, the same on every line.
     values
-        (L, P) values of f on each line. Lines with a value that is not finite are left out.
+        (L, P) values of f on each line. Lines with infinite or NaN values are ignored.
     """
     finite: npt.NDArray[np.bool_] = np.all(np.isfinite(values), axis=1, keepdims=True)
     size = np.abs(np.where(finite, values, 0.0)).max(axis=1, keepdims=True)

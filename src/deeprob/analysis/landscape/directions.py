@@ -1,4 +1,4 @@
-"""Directions in which a model's weights move: random, scaled per unit, or from one model to another."""
+"""Directions in weight space: random, scaled per unit, or from the weights of one model to those of another."""
 
 import math
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ Point = Mapping[str, Tensor]
 
 
 def random_direction(like: Point, stream: Tensor, number: int) -> dict[str, Tensor]:
-    """Return a random direction of standard normal numbers, which are the same on every device.
+    """Return a direction of random numbers from the standard normal distribution.
 
-    Only weight matrices move; the direction is 0 for biases and norm parameters (as in Li et al., "Visualizing the loss
-    landscape of neural nets", 2018).
+    The numbers are the same on every device. They are drawn for weight matrices only. For biases and the parameters of
+    norm layers, the direction is 0 (as in Li et al., "Visualizing the loss landscape of neural nets", 2018).
 
     Parameters
     ----------
     like
-        Parameters whose names, shapes and dtypes the direction gets.
+        The parameters of a model. The direction has the same names, shapes and dtypes.
     stream, number
         A key of `deeprob.randomness`, and the number of the direction in this stream.
     """
@@ -36,12 +36,14 @@ def random_direction(like: Point, stream: Tensor, number: int) -> dict[str, Tens
 
 
 def filter_normalised(direction: Point, point: Point) -> dict[str, Tensor]:
-    """Scale each row of the direction's weight matrices to the norm of the same row of the point (Li et al., 2018).
+    """Scale each row of the direction's matrices to the norm of the same row of `point` (Li et al., 2018).
 
-    A row holds the weights of one unit, the "filter" of a network without convolutions. With ReLU, the network computes
-    the same function if a row is multiplied by a number and the unit's outgoing weights are divided by it. Steps
-    relative to the row's norm have the same effect in both networks. Example: if the point's row is [0, 10], the
-    direction's row [3, 4] becomes [6, 8]. Rows of zeros stay zero.
+    Example: if a row of the direction is [3, 4] and the same row of the point is [0, 10], the scaled row is [6, 8].
+    Rows of zeros stay zero.
+
+    The reason: a row holds the incoming weights of one unit. If they are multiplied by a positive number and the unit's
+    outgoing weights are divided by this number, a ReLU network still computes the same function. So the norm of a row
+    says little by itself, and steps are measured relative to it.
     """
     scaled = {}
     for name, tensor in direction.items():
@@ -60,7 +62,7 @@ def norm_of(point: Point) -> float:
 
 
 def scaled_to(direction: Point, norm: float) -> dict[str, Tensor]:
-    """Scale a direction to the norm `norm`; a direction of zeros stays zero."""
+    """Scale a direction to the given norm; a direction of zeros stays zero."""
     length = norm_of(direction)
     return {name: tensor * (norm / length if length else 0.0) for name, tensor in direction.items()}
 
@@ -71,7 +73,7 @@ def scaled(direction: Point, factor: float) -> dict[str, Tensor]:
 
 
 def difference(end: Point, start: Point) -> dict[str, Tensor]:
-    """Return the direction from `start` to `end`: `end` less `start`."""
+    """Return the direction from `start` to `end`: `end` − `start`."""
     return {name: tensor - start[name] for name, tensor in end.items()}
 
 

@@ -1,9 +1,15 @@
-"""The kinds of loss slices: convex-ish, non-convex, local minima, and wild. Each is defined by numbers.
+"""The kinds of loss slices: convex-ish, non-convex, local minima, and wild.
 
-A slice holds the values of L at equal distances on a line. Its range is its highest value less its lowest value. A
-minimum counts if L falls by at least 5 % of the range before it and rises by at least 5 % after it. The height above a
-chord is the largest f(b) − (t·f(c) + (1 − t)·f(a)) with a < b < c on the line and b = t·c + (1 − t)·a. For a convex
-function, this height is 0.
+A slice holds the values of L at equally spaced points on a line in weight space. Its range is its highest value minus
+its lowest value. Three numbers of a slice define its kind:
+
+- The height above a chord. A chord is the straight line between two points of the slice. The height is the largest
+  amount, over all chords, by which a value between the two points exceeds the chord. For a convex function, it is 0.
+- The number of minima. A minimum counts if L falls by at least 5 % of the range before it and rises by at least 5 %
+  after it.
+- The travel: the sum of all rises and falls.
+
+The height and the travel are given in ranges, that is, divided by the range.
 """
 
 from collections.abc import Mapping
@@ -15,14 +21,14 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 
 BARRIER = 0.05
-"""The smallest depth of a minimum that counts, below both its sides, as a share of the range."""
+"""The smallest fall before a minimum, and the smallest rise after it, in ranges. Smaller minima do not count."""
 
 ISH, CLEARLY = 0.02, 0.15
-"""The largest height above a chord of a convex-ish slice, and the smallest of a non-convex slice, in ranges."""
+"""Limits for the height above a chord, in ranges: at most `ISH` if convex-ish, at least `CLEARLY` if non-convex."""
 
 FEW, MANY, TRAVEL = 2, 4, 4.0
-"""The smallest number of minima of a slice of kind "local minima", the smallest number of minima of a wild slice, and
-the smallest travel of a wild slice, in ranges."""
+"""A slice with at least `FEW` minima has the kind "local minima". It is wild instead if it has at least `MANY` minima
+and a travel of at least `TRAVEL`."""
 
 KINDS: Mapping[str, str] = {
     "convex-ish": f"nowhere above a chord by more than {ISH:.0%} of its range",
@@ -30,7 +36,7 @@ KINDS: Mapping[str, str] = {
     "local minima": f"{FEW} minima or more, each at least {BARRIER:.0%} of the range deep, but not wild",
     "wild": f"{MANY} such minima or more; goes up and down by {TRAVEL:g} times its range or more in total",
 }
-"""The kinds and their definitions. A slice that is slightly non-convex and has at most one minimum is of no kind."""
+"""The definition of each kind. A slice has no kind if it has at most one minimum and is only slightly non-convex."""
 
 
 class Shape(NamedTuple):
@@ -39,9 +45,9 @@ class Shape(NamedTuple):
     Attributes
     ----------
     above
-        The slice's largest height above a chord, as a share of its range.
+        The height above a chord, in ranges.
     minima
-        The number of minima between the ends.
+        The number of minima, without the ends of the slice.
     travel
         The sum of all rises and falls, in ranges. Examples: 1 if the slice only falls, 2 for a bowl with equal ends.
     """
@@ -52,7 +58,7 @@ class Shape(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The kind of the slice, a key of `KINDS`; empty for a slice of no kind."""
+        """The kind of the slice, a key of `KINDS`; empty if the slice has no kind."""
         if self.minima >= MANY and self.travel >= TRAVEL:
             return "wild"
         if self.minima >= FEW:
@@ -63,7 +69,7 @@ class Shape(NamedTuple):
 
 
 def shape_of(values: Numbers) -> Shape | None:
-    """Return the shape of a slice (P,); None if the slice is flat or has a value that is not finite."""
+    """Return the shape of a slice (P,); None if the slice is flat or has infinite or NaN values."""
     if not np.isfinite(values).all() or (extent := float(np.ptp(values))) <= 1e-9 * np.abs(values).max():
         return None
     scaled = (values - values.min()) / extent
@@ -73,7 +79,7 @@ def shape_of(values: Numbers) -> Shape | None:
 def above_a_chord(values: Numbers) -> float:
     """Return the largest height of values (P,) above a chord; 0 if no value is above a chord."""
     best, places = 0.0, np.arange(len(values))
-    for reach in range(2, len(values)):  # chords from each place to the place `reach` later
+    for reach in range(2, len(values)):  # chords from each value to the value `reach` positions later
         t = places[1:reach] / reach
         chords = (1 - t) * values[:-reach, None] + t * values[reach:, None]
         between = np.lib.stride_tricks.sliding_window_view(values, reach - 1)[1 : len(chords) + 1]
@@ -82,7 +88,10 @@ def above_a_chord(values: Numbers) -> float:
 
 
 def minima(values: Numbers) -> int:
-    """Return the number of minima in values of range 1: a fall and then a rise of `BARRIER` or more."""
+    """Return the number of minima: falls that are followed by a rise, each of at least `BARRIER`.
+
+    The range of `values` must be 1.
+    """
     count, falling = 0, False
     high = low = values[0]
     for value in values[1:]:

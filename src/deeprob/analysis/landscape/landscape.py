@@ -1,8 +1,9 @@
-"""The loss at many points of weight space at once: on lines and planes W₀ + a·D₁ + b·D₂.
+"""Compute the loss at many points of a line or plane in weight space.
 
-On such a plane, the sums of the first layer are x·W₀ + a·x·D₁ + b·x·D₂. The three products are computed once per batch
-of examples and serve all points. So a point needs only a sum of three numbers per unit instead of a matrix product with
-all inputs. The other layers are evaluated for many points together, by ``vmap`` over the weights.
+On the plane W₀ + a·D₁ + b·D₂, the first layer computes x·W₀ + a·(x·D₁) + b·(x·D₂) for an input x. The three products
+x·W₀, x·D₁ and x·D₂ are the same for all points of the plane, so they are computed only once per batch of examples. Each
+point then needs a sum of three numbers per unit instead of a matrix product. The other layers are evaluated for many
+points at once, with ``vmap`` over the weights.
 """
 
 import copy
@@ -29,14 +30,14 @@ MEMORY = 2**25
 
 @dataclass(frozen=True)
 class Landscape:
-    """L(W) of some examples as a function of a model's weights.
+    """The loss L(W) of fixed examples as a function of the weights W of a model.
 
     Attributes
     ----------
     model
-        The model in evaluation mode: without dropout. Batch norm uses its present running statistics at all weights.
+        The model in evaluation mode, so without dropout. Batch norm uses the model's running statistics for all W.
     objective
-        The data loss and λR(W).
+        The data loss and the regularizer λR(W).
     examples
         The model's inputs (N, …) and the targets, on the model's device. The inputs have the model's dtype.
     """
@@ -51,7 +52,7 @@ class Landscape:
         return {name: tensor.detach() for name, tensor in self.model.named_parameters()}
 
     def to(self, dtype: torch.dtype) -> "Landscape":
-        """Return the same landscape with another dtype."""
+        """Return a copy of the landscape with the model and the inputs in another dtype."""
         return Landscape(copy.deepcopy(self.model).to(dtype).eval(), self.objective, self.examples.as_floats(dtype))
 
     def gradient(self) -> dict[str, Tensor]:
@@ -69,11 +70,11 @@ class Landscape:
         Parameters
         ----------
         origin
-            W₀, by the names of the parameters.
+            The weights W₀: one tensor per parameter name.
         directions
-            K directions with the same names.
+            K directions D₁, D₂, …, with the same parameter names.
         steps
-            (P, K) coordinates a, b, … of each point along the directions.
+            (P, K) coordinates. The row (a, b, …) stands for the point W₀ + a·D₁ + b·D₂ + ….
 
         Returns
         -------
@@ -102,7 +103,7 @@ class Landscape:
     def _sum_of_losses(
         self, layer: "Sums", rest: Mapping[str, Tensor], products: Tensor, targets: Tensor, mixing: Tensor
     ) -> Tensor:
-        """Return the sum (P,) of the examples' losses at each point."""
+        """Return the sum of the losses of a batch of examples, for each point (P,)."""
 
         def at(mix: Tensor) -> Tensor:
             point = {name: torch.tensordot(mix, tensor, 1) for name, tensor in rest.items()}
@@ -114,7 +115,7 @@ class Landscape:
         return summed
 
     def _regularization(self, spanned: Mapping[str, Tensor], mixing: Tensor) -> Tensor:
-        """Return λR(W) at each point, (P,); without a regularizer, return 0 as a 0-d tensor."""
+        """Return λR(W) at each point (P,), or a 0-d tensor with the value 0 if there is no regularizer."""
         matrices = {name: spanned[name] for name in weights({name: t[0] for name, t in spanned.items()})}
         none = mixing.new_zeros((), dtype=torch.float64)
         if self.objective.regularizer(tensor[0] for tensor in matrices.values()) is None:
@@ -130,14 +131,14 @@ class Landscape:
 
 
 def chunks(count: int, size: int) -> Iterator[slice]:
-    """Yield slices of at most `size` items that together cover ``range(count)``."""
+    """Split ``range(count)`` into slices of at most `size` items: ``5, 2`` → 0:2, 2:4, 4:5."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
 
 
 @dataclass(frozen=True)
 class Sums:
-    """A model without its first layer. Its inputs are the sums that the first layer would compute.
+    """A model without its first layer. Its inputs are the outputs of this layer, before the activation function.
 
     Attributes
     ----------
@@ -152,7 +153,7 @@ class Sums:
 
     @classmethod
     def in_place_of_the_first_layer(cls, model: Model) -> "Sums":
-        """Return a model without its first layer."""
+        """Return the given model without its first layer."""
         first = model.linear_layers[0]
         name = next(name for name, module in model.named_modules() if module is first)
         copied = copy.deepcopy(model).eval()
@@ -160,7 +161,7 @@ class Sums:
         return cls(name, copied)
 
     def products(self, inputs: Tensor, spanned: Mapping[str, Tensor]) -> Tensor:
-        """Return the first layer's sums (1 + K, B, H) for inputs (B, …), with W₀ and each direction as its weights."""
+        """Return the first layer's outputs (1 + K, B, H) for inputs (B, …), with W₀ and each direction as weights."""
         weight, bias = spanned[f"{self.name}.weight"], spanned.get(f"{self.name}.bias")
         products = inputs.flatten(1) @ weight.transpose(1, 2)
         return products if bias is None else products + bias[:, None]

@@ -1,7 +1,8 @@
 """A search of the loss landscape around a model for a slice of each kind.
 
-Nearly all slices in random directions are convex-ish; the other kinds are rare. So for each missing kind, gradient
-ascent turns a direction until the slice in this direction is of that kind.
+A slice is L on a line through the model's weights. `deeprob.analysis.landscape.kinds` defines the kinds of slices.
+Nearly all slices in random directions are convex-ish, and the other kinds are rare. If random directions do not show a
+kind, gradient ascent changes a direction until the slice has this kind.
 """
 
 import math
@@ -22,13 +23,13 @@ from deeprob.analysis.landscape.landscape import Landscape
 Numbers = npt.NDArray[np.float64]
 
 WAVES = {"convex-ish": 0.5, "non-convex": 1.5, "local minima": 3.0, "wild": 5.0}
-"""For each kind, a value of ω such that the slice −cos(ωπx) with x from −1 to 1 is of this kind."""
+"""The frequency ω for each kind. A slice with the values −cos(ωπx), x from −1 to 1, has this kind."""
 
 DIRECTIONS, STEPS, EXAMPLES = 64, 250, 128
-"""The default numbers of random directions, of ascent steps per kind, and of training examples."""
+"""Default values: the number of random directions, of ascent steps per kind, and of training examples."""
 
 RATE, SAMPLES, CHECK = 0.05, 41, 10
-"""The ascent's learning rate, number of points per slice, and number of steps between two checks of the slice."""
+"""Settings of the gradient ascent: its learning rate, the points per slice, and the steps between two checks."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class Slice:
     values
         (P,) losses at positions x from −1 to 1. The run's weights are at x = 0.
     shape
-        The shape of the values.
+        The numbers that define the kind of the slice.
     turned
-        Whether gradient ascent has turned the direction. If not, the direction is random.
+        Whether gradient ascent has changed the direction of the line. If not, the direction is random.
     """
 
     values: Numbers
@@ -57,12 +58,11 @@ class Search:
     Attributes
     ----------
     counts
-        For each kind, the number of random directions whose slice is of this kind. The key "" counts slices of no
-        kind.
+        The number of random directions whose slice has a given kind. The key "" counts the slices without a kind.
     found
-        The clearest slice of each kind that was found.
+        The clearest slice of each kind (see `keep`). Kinds that were not found are missing.
     examples
-        The number of examples over which L is the mean.
+        The number of examples over which L is averaged.
     """
 
     counts: dict[str, int]
@@ -81,9 +81,9 @@ def search_kinds(
 ) -> Search:
     """Search lines through a model's own weights for slices of every kind.
 
-    First, slices in random filter-normalised directions are measured. Then, for each kind that did not occur, gradient
-    ascent turns a new direction. The ascent maximizes the correlation between the slice and a wave of this kind
-    (`WAVES`).
+    First, the slices in random filter-normalised directions are computed. For each kind that did not occur, gradient
+    ascent then starts from a new random direction. It maximizes the correlation between the slice and a cosine that has
+    this kind (see `WAVES`).
 
     Parameters
     ----------
@@ -92,7 +92,8 @@ def search_kinds(
     directions, steps
         The number of random directions, and the largest number of ascent steps for each missing kind.
     points, radius
-        The number of losses in a slice, and its reach: from −radius to radius times the direction.
+        The number of points in a slice, and its half-length: a slice reaches from −`radius` to `radius` times the
+        filter-normalised direction.
     seed
         The seed of the random directions.
     """
@@ -117,7 +118,7 @@ def search_kinds(
 
 
 def slice_along(landscape: Landscape, direction: Point, points: int, *, turned: bool) -> Slice | None:
-    """Return the slice from −1 to 1 times a direction; None if the slice is flat or has a value that is not finite."""
+    """Return the slice from −1 to 1 times a direction; None if the slice is flat or has infinite or NaN values."""
     steps = torch.linspace(-1, 1, points, dtype=torch.float64)[:, None]
     here = landscape.here
     exact = {name: tensor.to(here[name]) for name, tensor in direction.items()}
@@ -127,14 +128,14 @@ def slice_along(landscape: Landscape, direction: Point, points: int, *, turned: 
 
 
 def keep(found: dict[str, Slice], seen: Slice) -> None:
-    """Put a slice into `found` if it is the clearest of its kind.
+    """Put a slice into `found` if it has a kind and is the clearest slice of this kind so far.
 
-    The measure of clarity depends on the kind. For a convex-ish slice, it is the height of the lower end above the
-    minimum, in ranges. For a non-convex slice, it is the height above a chord. For the other kinds, it is the travel.
+    The clearest convex-ish slice rises most from its minimum to its lower end, relative to its range. The clearest
+    non-convex slice has the largest height above a chord. For the other kinds, it has the largest travel.
     """
 
     def clarity(one: Slice) -> float:
-        ends = min(one.values[0], one.values[-1]) - one.values.min()  # the lower end: in a bowl both ends are high
+        ends = min(one.values[0], one.values[-1]) - one.values.min()  # a bowl has two high ends
         return {
             "convex-ish": float(ends / np.ptp(one.values)),
             "non-convex": one.shape.above,
@@ -146,10 +147,10 @@ def keep(found: dict[str, Slice], seen: Slice) -> None:
 
 
 def turned(landscape: Landscape, direction: Point, waves: float, steps: int) -> Iterator[dict[str, Tensor]]:
-    """Turn a direction until its slice looks like −cos(ωπx), with ω = `waves`; yield the direction every `CHECK` steps.
+    """Change a direction so that its slice becomes similar to −cos(ωπx), with ω = `waves`.
 
-    Adam maximizes the correlation between the slice and the wave. The correlation does not depend on the slice's mean
-    and range.
+    Yield the direction every `CHECK` steps. Adam maximizes the correlation between the slice and this cosine. The mean
+    and the range of the slice do not affect the correlation.
     """
     here, examples = landscape.here, landscape.examples
     leaves = {name: tensor.to(here[name], copy=True).requires_grad_() for name, tensor in direction.items()}
@@ -179,10 +180,10 @@ def standard(values: Tensor) -> Tensor:
 
 
 def kind_measures(found: Mapping[str, Slice]) -> dict[str, float]:
-    """Return the numbers that define the kinds of the found slices, by their names in a table.
+    """Return the measured numbers of the found slices, by column names such as ``wild_minima``.
 
-    If a kind was not found, its numbers are values that no slice of this kind can have: 1 for ``convex_ish_above``, 0
-    for the others.
+    If a kind was not found, its numbers get values that no slice of this kind has: ``convex_ish_above`` is 1, and the
+    other numbers are 0.
     """
 
     def number(kind: str, measure: str, missing: float) -> float:

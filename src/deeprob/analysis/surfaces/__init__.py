@@ -1,4 +1,4 @@
-"""Surfaces that show how optimizers differ: functions of two variables, and the paths of optimizers on them."""
+"""Functions of two variables (surfaces) that show how optimizers differ, and the paths of optimizers on them."""
 
 from deeprob.analysis.surfaces.base import Limits, Point, SurfaceConfig, all_surfaces
 from deeprob.analysis.surfaces.beale import BealeConfig

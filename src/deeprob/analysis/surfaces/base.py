@@ -1,4 +1,4 @@
-"""The base of all surfaces: a formula, its minima, and the settings of a race of optimizers."""
+"""The base class of all surfaces: a formula, its minima, and good settings for optimizers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ class SurfaceConfig:
     limits
         The part of the plane that is shown.
     steps
-        The number of updates after which the optimizers differ clearly.
+        The default number of updates: enough to see how the optimizers differ.
     lrs
-        A good learning rate for each optimizer, at the default parameters of the surface. The keys are optimizers in
-        words (see `deeprob.analysis.surfaces.racers`).
+        A good learning rate for each optimizer, if the surface has its default parameters. A key describes an optimizer
+        as text, such as ``sgd momentum=0.9``.
     spacing
-        The exponent of the contours' heights: contour k of n is at the share (k/n)^spacing of the range of f. With 2,
-        the contours of a quadratic have equal distances. Larger values give more contours near the floor of a valley.
+        The exponent that sets the heights of the contour lines. Contour k of n is at (k/n)^spacing of the range of f.
+        With 2, the contours of a quadratic are equally spaced. Larger values give more contours near the lowest values.
     """
 
     start: ClassVar[Point]
@@ -41,7 +41,7 @@ class SurfaceConfig:
     spacing: ClassVar[float] = 2.0
 
     def value(self, points: Tensor) -> Tensor:
-        """Return f of points (…, 2) as a tensor (…)."""
+        """Return the values (…) of f at points (…, 2)."""
         raise AssertionError("a surface defines value()")
 
     def minima(self) -> list[Point]:
@@ -53,19 +53,19 @@ class SurfaceConfig:
         return self.value(torch.tensor(self.minima()[0], dtype=torch.float64)).item()
 
     def steepness(self) -> float:
-        """Return the largest curvature with these parameters divided by the largest curvature with the defaults."""
+        """Return the largest curvature of f, divided by its largest curvature with default parameters."""
         return 1.0
 
     def race(self) -> list[str]:
-        """Return the optimizers of the lecture in words, each with a good learning rate.
+        """Return the lecture's optimizers as text, each with a good learning rate, such as ``adam lr=0.15``.
 
-        The learning rates of SGD are divided by `steepness`, because gradient descent is stable only up to a learning
-        rate in proportion to 1 / (largest curvature).
+        The learning rates of SGD are divided by `steepness`. The reason: the largest stable learning rate of gradient
+        descent is proportional to 1 / (largest curvature).
         """
         steepness = {"sgd": self.steepness()}
         return [f"{words} lr={lr / steepness.get(words.split()[0], 1):g}" for words, lr in self.lrs.items()]
 
 
 def all_surfaces() -> dict[str, SurfaceConfig]:
-    """Return every surface by name, with default parameters."""
+    """Return all surfaces by name, each with its default parameters."""
     return {name: cls() for name, cls in options("surface").items() if hasattr(cls, "start")}

@@ -35,7 +35,7 @@ class BealeConfig(SurfaceConfig):
     spacing: ClassVar[float] = 5.0
 
     def value(self, points: Tensor) -> Tensor:
-        """Return f of points (…, 2) as a tensor (…)."""
+        """Return the values (…) of f at points (…, 2)."""
         x, y = points.unbind(-1)
         terms = [offset - x + x * y.pow(power) for power, offset in ((1, 1.5), (2, 2.25), (3, 2.625))]
         return torch.stack(terms).square().sum(0)

@@ -17,13 +17,14 @@ CONDITION = 40.0
 class BowlConfig(SurfaceConfig):
     """f = ½(x² + κy²) with κ = `condition`, the ratio of the largest to the smallest curvature.
 
-    Each update of gradient descent multiplies x by 1 − α and y by 1 − ακ. It converges only if α < 2/κ. If
-    α > 1/κ, every update crosses the floor y = 0 (Goh, "Why momentum really works", 2017).
+    With the learning rate α, each update of gradient descent multiplies x by 1 − α and y by 1 − ακ. Gradient descent
+    converges only if α < 2/κ. If α > 1/κ, every update crosses the floor y = 0 (Goh, "Why momentum really works",
+    2017).
 
     Attributes
     ----------
     condition
-        The ratio κ of the steepest to the flattest curvature.
+        The ratio κ of the largest to the smallest curvature.
     """
 
     start: ClassVar[Point] = (-4.0, 1.0)
@@ -42,7 +43,7 @@ class BowlConfig(SurfaceConfig):
     condition: float = number(CONDITION, minimum=1, maximum=1e6)
 
     def value(self, points: Tensor) -> Tensor:
-        """Return f of points (…, 2) as a tensor (…)."""
+        """Return the values (…) of f at points (…, 2)."""
         x, y = points.unbind(-1)
         return (x.square() + self.condition * y.square()) / 2
 
@@ -51,5 +52,5 @@ class BowlConfig(SurfaceConfig):
         return [(0.0, 0.0)]
 
     def steepness(self) -> float:
-        """Return κ as a multiple of its default."""
+        """Return κ divided by its default value."""
         return self.condition / CONDITION

@@ -29,11 +29,11 @@ class Descent:
     losses
         (n + 1,) values of f at the points, all finite.
     evaluations
-        (n + 1,) numbers of evaluations of f and its gradient from the start to each point.
+        (n + 1,) The number of evaluations of f and its gradient until each point was reached.
     seconds
-        (n + 1,) times from the start to each point, in seconds.
+        (n + 1,) The time until each point was reached, in seconds.
     diverged
-        Whether the next update led to a point or a value of f that is not finite.
+        Whether one more update led to an infinite or NaN point or value of f. This update is not part of the path.
     """
 
     racer: Racer
@@ -50,12 +50,12 @@ class Descent:
 
     @property
     def step_lengths(self) -> Floats:
-        """The length (n,) of each update."""
-        lengths: Floats = np.hypot(*np.diff(self.points, axis=0).T)  # never overflows
+        """The lengths (n,) of the updates."""
+        lengths: Floats = np.hypot(*np.diff(self.points, axis=0).T)  # unlike √(x² + y²), never overflows
         return lengths
 
     def distance(self, goals: list[Point]) -> float:
-        """Return the distance from the end of the path to the nearest goal."""
+        """Return the distance from the end of the path to the nearest of the points `goals`."""
         return float(min(np.hypot(*(self.points[-1] - goal)) for goal in goals))
 
 
@@ -86,11 +86,11 @@ def descend(
     steps
         The largest number of updates. L-BFGS may finish earlier.
     evaluations
-        The number of evaluations after which no further update begins. None: the same number as `steps`.
+        The largest number of evaluations of f; None for the same number as `steps`. The last update may exceed it.
     noise
         The standard deviation of the normal noise that is added to each coordinate of each gradient.
     seed
-        The seed of the noise. All optimizers get the same noise at the same evaluation.
+        The seed of the noise. With the same seed, evaluation k has the same noise for all optimizers.
     """
     most = steps if evaluations is None else evaluations
     point = nn.Parameter(torch.tensor([start], dtype=torch.float64))  # a matrix: weight_decay acts on matrices only

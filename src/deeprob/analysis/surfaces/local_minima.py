@@ -15,8 +15,8 @@ from deeprob.config import register
 class LocalMinimaConfig(SurfaceConfig):
     """f = ¼x⁴ − ⅕x³ − 6/5·x² − ⅘x + y²: two minima with a barrier between them.
 
-    ∂f/∂x = (x + 1)(x + ⅖)(x − 2). The local minimum is at (−1, 0), where f = 0.05. The global minimum is at (2, 0),
-    where f = −4. The barrier between them is at (−⅖, 0) and is 0.0972 higher than the local minimum.
+    The derivative is ∂f/∂x = (x + 1)(x + ⅖)(x − 2). The local minimum is at (−1, 0), where f = 0.05. The global minimum
+    is at (2, 0), where f = −4. The barrier between them is at (−⅖, 0) and is 0.0972 higher than the local minimum.
     """
 
     start: ClassVar[Point] = (-2.2, 0.8)
@@ -33,7 +33,7 @@ class LocalMinimaConfig(SurfaceConfig):
     }
 
     def value(self, points: Tensor) -> Tensor:
-        """Return f of points (…, 2) as a tensor (…)."""
+        """Return the values (…) of f at points (…, 2)."""
         x, y = points.unbind(-1)
         return x.pow(4) / 4 - x.pow(3) / 5 - 1.2 * x.square() - 0.8 * x + y.square()
 

@@ -1,4 +1,4 @@
-"""Optimizers in words, such as ``sgd lr=0.01 momentum=0.9``: an optimizer's name and its fields."""
+"""Optimizers that are given as text, such as ``sgd lr=0.01 momentum=0.9``: a name and values of fields."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from deeprob.optim import OptimizerConfig
 
 @dataclass(frozen=True)
 class Racer:
-    """An optimizer in a race.
+    """An optimizer that is compared with others on a surface.
 
     Attributes
     ----------
     words
-        The name of the optimizer and its fields, such as ``sgd lr=0.01``.
+        The text that describes the optimizer, such as ``sgd lr=0.01``.
     optimizer
         The config of the optimizer.
     """
@@ -25,25 +25,25 @@ class Racer:
 
     @property
     def kind(self) -> str:
-        """The words without the learning rate."""
+        """The text `words` without the learning rate, such as ``sgd momentum=0.9``."""
         return " ".join(word for word in self.words.split() if not word.startswith("lr="))
 
 
 def racers_of(entries: Sequence[str], noise: float = 0.0) -> list[Racer]:
-    """Return the racers that `entries` describe, in the same order.
+    """Convert texts to optimizers, in the same order.
 
     Parameters
     ----------
     entries
-        Optimizers in words, such as ``sgd lr=0.01 momentum=0.9``.
+        Texts such as ``sgd lr=0.01 momentum=0.9``.
     noise
-        The noise of the gradients. L-BFGS needs gradients without noise.
+        The standard deviation of the noise of the gradients. L-BFGS is valid only without noise.
 
     Raises
     ------
     UserError
-        If an entry is invalid: an unknown name or field, a wrong value, an entry given twice, or an optimizer that
-        needs gradients without noise. The error names the first invalid entry.
+        If a text has an unknown name, an unknown field or a wrong value, occurs twice, or describes an optimizer that
+        cannot be used with noise. The error names the first such text.
     """
     racers: list[Racer] = []
     for entry in entries:

@@ -16,11 +16,11 @@ CONDITION = 100.0
 @register("surface", "ravine")
 @dataclass(kw_only=True, slots=True)
 class RavineConfig(SurfaceConfig):
-    """f = ½(u² + κv²) with κ = `condition`, where u runs along the floor of the ravine and v across the floor.
+    """f = ½(u² + κv²) with κ = `condition`. The axis u runs along the floor of the ravine, and v across the floor.
 
-    u = x cos θ + y sin θ and v = y cos θ − x sin θ, with θ = `angle`. In a bowl, one learning rate per coordinate can
-    make up for the different curvatures. In a ravine it cannot, because f is steep along both coordinates (Sutton, "Two
-    problems with backpropagation", 1986).
+    u = x cos θ + y sin θ and v = y cos θ − x sin θ, with θ = `angle`. In a bowl, separate learning rates for x and y
+    can compensate for the different curvatures. In a ravine they cannot, because f is steep along both x and y (Sutton,
+    "Two problems with backpropagation", 1986).
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class RavineConfig(SurfaceConfig):
     angle: float = number(40.0, minimum=-90, maximum=90)
 
     def value(self, points: Tensor) -> Tensor:
-        """Return f of points (…, 2) as a tensor (…)."""
+        """Return the values (…) of f at points (…, 2)."""
         x, y = points.unbind(-1)
         cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
         return ((x * cos + y * sin).square() + self.condition * (y * cos - x * sin).square()) / 2
@@ -57,5 +57,5 @@ class RavineConfig(SurfaceConfig):
         return [(0.0, 0.0)]
 
     def steepness(self) -> float:
-        """Return κ as a multiple of its default."""
+        """Return κ divided by its default value."""
         return self.condition / CONDITION

@@ -1,4 +1,4 @@
-"""The lecture's remarks on optimizers, measured. Each remark has its own surface and settings."""
+"""Measure whether the lecture's remarks on optimizers hold. Each remark has its own surface and settings."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +24,7 @@ class Remark(NamedTuple):
 
 
 def local_minimum() -> Iterator[Remark]:
-    """Yield the remark on momentum at a small local minimum."""
+    """Measure whether momentum helps to pass a small local minimum, and yield the remark."""
     surface = LocalMinimaConfig()
     sgd, momentum = path_of(surface, "sgd lr=0.05"), path_of(surface, "sgd lr=0.05 momentum=0.9")
     ends = {"sgd": sgd, "momentum": momentum}
@@ -36,9 +36,9 @@ def local_minimum() -> Iterator[Remark]:
 
 
 def saddle() -> Iterator[Remark]:
-    """Yield the remark on optimizers at a saddle.
+    """Measure which optimizers leave a saddle, and yield the remark.
 
-    An optimizer has left the saddle when it is more than half way from the ridge to a minimum: |y| > 0.5.
+    The ridge is at y = 0, and the minima are at y = ±1. An optimizer has left the saddle when |y| > 0.5.
     """
     surface = SaddleConfig()
     words = {"sgd": "sgd lr=0.2", "momentum": "sgd lr=0.2 momentum=0.9"}
@@ -52,9 +52,7 @@ def saddle() -> Iterator[Remark]:
 
 
 def zigzag() -> Iterator[Remark]:
-    """Yield the remarks on a bowl: the zigzags of the optimizers, and the cost of poor conditioning.
-
-    Zigzags are counted until f is a thousandth of its start value.
+    """Measure optimizers in a bowl, and yield two remarks: on zigzags, and on the cost of poor conditioning.
 
     For a quadratic with curvatures 1 and κ, the best learning rate of gradient descent is 2/(1 + κ). The best settings
     of momentum are α = (2/(1 + √κ))² and ρ = ((√κ − 1)/(√κ + 1))² (Polyak, "Some methods of speeding up the convergence
@@ -83,11 +81,11 @@ def zigzag() -> Iterator[Remark]:
 
 
 def adagrad_slows() -> Iterator[Remark]:
-    """Yield the remarks on AdaGrad: its steps in steep and flat directions, and its steps after many updates.
+    """Measure AdaGrad, and yield two remarks: on its steps in steep and flat directions, and on its steps over time.
 
-    Noise is added to the gradients, as mini-batches would do, so that the gradients never vanish. After t updates,
-    AdaGrad's sum of squares is then proportional to t, and its steps are proportional to 1/√t. RMSProp's mean of
-    squares becomes stable after some hundred updates.
+    For the second remark, noise is added to the gradients, as mini-batches would do. So the gradients never vanish.
+    After t updates, AdaGrad's sum of squared gradients is proportional to t, so its steps are proportional to 1/√t.
+    RMSProp's mean of squared gradients is stable after some hundred updates, so its steps keep their size.
     """
     surface = BowlConfig()
     pace = {name: uneven(path_of(surface, word, 10), surface) for name, word in
@@ -127,7 +125,10 @@ def remarks_on(names: list[str]) -> Iterator[Remark]:
 def path_of(
     surface: BowlConfig | LocalMinimaConfig | SaddleConfig, words: str, steps: int = 0, noise: float = 0.0
 ) -> Descent:
-    """Return the path of an optimizer from the surface's start; if `steps` is 0, use the surface's own `steps`."""
+    """Run the optimizer that `words` describe from the start of a surface, and return its path.
+
+    If `steps` is 0, the number of updates is the default of the surface.
+    """
     (racer,) = racers_of([words])
     return descend(surface, racer, surface.start, steps=steps or surface.steps, noise=noise)
 
@@ -140,22 +141,22 @@ def first(reached: np.ndarray) -> int | None:
 def until_thousandth(path: Descent) -> int:
     """Return the number of updates until f is below a thousandth of its start value.
 
-    If f never is, return the number of all updates.
+    If f never falls that far, return the number of all updates.
     """
     at = first(path.losses < path.losses[0] / 1000)
     return path.updates if at is None else at
 
 
 def crossed(path: Descent, bowl: BowlConfig) -> float:
-    """Return the share of updates that change the sign of ∂f/∂y, counted until f is 1/1000 of its start value."""
+    """Return the share of updates that cross the floor y = 0, counted until f is a thousandth of its start value."""
     steep = bowl.condition * path.points[: until_thousandth(path) + 1, 1]
     return float((steep[1:] * steep[:-1] < 0).mean())
 
 
 def uneven(path: Descent, bowl: BowlConfig) -> float:
-    """Return the effective learning rate along the flat x, divided by the one along the steep y.
+    """Return the ratio of two effective learning rates: along x, where the bowl is flat, to along y, where it is steep.
 
-    The effective learning rate along x is Σ|Δx|/Σ|∂f/∂x|; along y, it is Σ|Δy|/Σ|∂f/∂y|.
+    The effective learning rate is Σ|Δx|/Σ|∂f/∂x| along x, and Σ|Δy|/Σ|∂f/∂y| along y. The sums are over all updates.
     """
     moves = np.abs(np.diff(path.points, axis=0)).sum(0)
     slopes = np.abs(path.points[:-1] * [1.0, bowl.condition]).sum(0)
@@ -164,9 +165,9 @@ def uneven(path: Descent, bowl: BowlConfig) -> float:
 
 
 def exponent(path: Descent, begin: int) -> float:
-    """Fit a power law t^p to the lengths of the updates t > `begin`, and return p.
+    """Fit a power law c·t^p to the lengths of the updates t > `begin`, and return p.
 
-    The fit is a least-squares fit of the logarithms.
+    The fit minimizes the squared errors of the logarithms.
     """
     lengths = path.step_lengths[begin:]
     times = np.arange(begin + 1, path.updates + 1)
@@ -175,5 +176,5 @@ def exponent(path: Descent, begin: int) -> float:
 
 
 def listed(numbers: Mapping[str, str]) -> str:
-    """Return the names with their numbers as one line of text."""
+    """Join names and numbers to one line, such as ``sgd 18; adam 40``."""
     return "; ".join(f"{name} {number}" for name, number in numbers.items())

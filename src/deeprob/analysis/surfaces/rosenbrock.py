@@ -34,7 +34,7 @@ class RosenbrockConfig(SurfaceConfig):
     spacing: ClassVar[float] = 5.0
 
     def value(self, points: Tensor) -> Tensor:
-        """Return f of points (…, 2) as a tensor (…)."""
+        """Return the values (…) of f at points (…, 2)."""
         x, y = points.unbind(-1)
         return (1 - x).square() + 100 * (y - x.square()).square()
 

@@ -16,8 +16,8 @@ class SaddleConfig(SurfaceConfig):
     """f = ½x² + κ(¼y⁴ − ½y²) with κ = `flatness`. The saddle is at the origin.
 
     The minima are at (0, ±1), where f = −κ/4. The start is at a distance of 0.001 from the ridge y = 0. Near the ridge,
-    each update of gradient descent multiplies y by 1 + ακ (Dauphin et al., "Identifying and attacking the saddle point
-    problem in high-dimensional non-convex optimization", 2014).
+    each update of gradient descent with learning rate α multiplies y by about 1 + ακ (Dauphin et al., "Identifying and
+    attacking the saddle point problem in high-dimensional non-convex optimization", 2014).
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class SaddleConfig(SurfaceConfig):
     flatness: float = number(0.1, above=0, maximum=100)
 
     def value(self, points: Tensor) -> Tensor:
-        """Return f of points (…, 2) as a tensor (…)."""
+        """Return the values (…) of f at points (…, 2)."""
         x, y = points.unbind(-1)
         return x.square() / 2 + self.flatness * (y.pow(4) / 4 - y.square() / 2)
 
