@@ -75,8 +75,8 @@ def check_gradients(config: CheckGradientsConfig) -> list[EntryCheck]:
     Raises
     ------
     CheckFailed
-        If an entry of the gradient is wrong. The message names the worst entry. Also if the loss at the initial
-        weights is not finite.
+        If the loss at the initial weights is not finite, or if an entry of the gradient is wrong. The message names
+        the worst entry.
     """
     check = config.check
     with memory_errors():
@@ -117,7 +117,7 @@ def without_running_means(model: Model) -> Model:
 
 
 def differentiable(objective: Objective) -> Objective:
-    """Return the objective without the L1 term, if a proximal step and not the gradient handles this term."""
+    """Return the objective without its L1 term if a proximal step handles this term, else the objective itself."""
     regularizer = objective.regularizer
     if isinstance(regularizer, ElasticNet) and regularizer.proximal:
         note("regularizer.proximal=true: λ₁Σ|W| is left out, because a proximal step handles it, not the gradient")

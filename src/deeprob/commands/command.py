@@ -79,6 +79,6 @@ class Command:
 def is_directory(word: str) -> bool:
     """Return whether a word is a directory and not an override.
 
-    It is one if it has neither a ``=`` nor a ``~`` at its start, or if a directory with this name exists.
+    A word is a directory if it neither contains ``=`` nor starts with ``~``, or if a directory with this name exists.
     """
     return ("=" not in word and not word.startswith("~")) or Path(word).is_dir()

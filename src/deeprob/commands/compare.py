@@ -33,7 +33,7 @@ class CompareConfig:
         The metrics that are shown. null shows the accuracy of each split, or the loss if there is no accuracy.
         Example: ``metrics=[test/loss,test/accuracy]``.
     top
-        The number of groups in the table on the terminal. A group is the runs that differ only in seeds. The page shows
+        The number of groups in the table on the terminal. The runs of a group differ only in seeds. The page shows
         all groups.
     heatmap
         The two keys of the heat map. null takes the two keys with the largest effect. Example:

@@ -25,10 +25,11 @@ class EvaluateConfig:
     runs
         The directories of several runs whose scores are combined, instead of `run`. Example: ``runs=[DIR1,DIR2]``.
     fusion
-        How the scores of the runs are combined. ``mean`` averages them, ``weights`` fits weights on the validation
-        split.
+        How the scores of the runs are combined. ``mean`` averages them. ``weights`` takes a weighted average,
+        and fits the weights on the validation split.
     checkpoint
-        The checkpoint that is loaded. ``best`` is the best on the validation split, ``last`` the last one.
+        The checkpoint that is loaded. ``best`` is the checkpoint with the best result on the validation split. ``last``
+        is the last checkpoint.
     split
         The split on which the run is measured.
     device

@@ -38,7 +38,7 @@ class OptimizerPathsConfig:
     Attributes
     ----------
     optimizers
-        The optimizers that are compared. Each entry is the name of an optimizer of deeprob-train and its settings. null
+        The optimizers that are compared. Each entry names an optimizer of deeprob-train and gives its settings. null
         takes the lecture's optimizers, with learning rates that suit the surface. Example: ``'optimizers=["sgd lr=0.01
         momentum=0.9",lbfgs]'``.
     start
@@ -140,7 +140,7 @@ def report(config: OptimizerPathsConfig) -> list[Race]:
 def timed(config: OptimizerPathsConfig, surface: SurfaceConfig, racer: Racer, start: Point) -> Descent:
     """Run an optimizer on a surface, and return its path and times.
 
-    Two updates are made before, because torch's first call is slow and must not be measured.
+    Before the measured run, two updates are made, because torch's first call is slow.
     """
     steps = config.steps or surface.steps
     descend(surface, racer, start, steps=2)

@@ -36,7 +36,8 @@ class VisualizeConfig:
         The directory of a run, or a folder with several runs, such as a sweep's. Several runs are drawn side by
         side. Example: ``run=DIR``.
     checkpoint
-        The checkpoint that is loaded. ``best`` is the best on the validation split, ``last`` the last one.
+        The checkpoint that is loaded. ``best`` is the checkpoint with the best result on the validation split. ``last``
+        is the last checkpoint.
     """
 
     figure: FigureConfig = MISSING
@@ -70,7 +71,7 @@ def visualize(config: VisualizeConfig) -> list[Path]:
 def draw(figures: list[FigureConfig], runs: Mapping[str, Run], folder: Path, *, skip: bool) -> Iterator[Path]:
     """Save figures of one or several runs in a folder, and yield the path of each file.
 
-    A figure that cannot show a run is an error. With `skip`, such a figure is left out instead.
+    If a figure cannot show a run, raise a `UserError`. With `skip`, leave out such a figure instead.
     """
     for figure in figures:
         reason = next(filter(None, map(figure.unsuited, runs.values())), "")

@@ -31,7 +31,7 @@ from deeprob.errors import UserError
 __all__ = ["BasicLauncher", "BasicSweeper", "CachingLoader", "apply_values", "combinations", "readable", "unresolved"]
 
 OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", replace=True)
-"""Let ``${pad:7}`` in a config stand for 007. The names of the folders of jobs use it, so that they sort by number."""
+"""Let ``${pad:7}`` in a config stand for 007. The folders of jobs have such numbers, so that they sort by number."""
 
 
 def apply_values(overrides: Sequence[Override], config: DictConfig) -> None:
@@ -174,7 +174,7 @@ class CachingLoader(ConfigLoaderImpl):
             raise ConfigCompositionException(f"Error merging override {override.input_line}") from error
 
     def _is_value(self, override: Override) -> bool:
-        """Return whether an override only sets values. It must not choose an option or change the ``hydra`` section."""
+        """Return whether an override sets a value, and neither chooses an option nor changes the ``hydra`` section."""
         if override.is_hydra_override() or override.package is not None:
             return False
         try:

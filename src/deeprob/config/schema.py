@@ -115,8 +115,8 @@ def number(
 ) -> Any:
     """Declare a field for a finite number within bounds, or a list of such numbers if `listed`.
 
-    The field also accepts the `words`, and null if `optional`. If `whole` is None, the number must be a whole number
-    unless `default` is a float. Whole numbers must fit into 64 bits.
+    The field also accepts the `words`, and null if `optional`. If `whole` is True, the number must be a whole number.
+    None stands for True unless `default` is a float. Whole numbers must fit into 64 bits.
     """
 
     def holds(value: Any) -> bool:
@@ -213,7 +213,7 @@ def load(cls: type[T], node: DictConfig) -> T:
 
 
 def _unknown_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    """Yield a message for each key that is not a field of its dataclass. ``+key=value`` adds such keys."""
+    """Yield a message for each key that is not a field of its dataclass. Users add such keys with ``+key=value``."""
     cls = OmegaConf.get_type(node)
     known = {f.name for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set(node)
     for name in node:
