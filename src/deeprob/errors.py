@@ -28,7 +28,7 @@ class DeeprobError(Exception):
 
 
 class UserError(DeeprobError):
-    """A mistake of the user. The message names the key or the file, says what is wrong, and how to correct it."""
+    """A mistake of the user. The message names the key or the file, says what is wrong, and says how to correct it."""
 
     status = 2
 
@@ -75,7 +75,7 @@ class Skipped(DeeprobError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal interrupted the command. A run in training writes a checkpoint before it raises this exception."""
+    """A signal interrupted the command. A run writes a checkpoint first. A sweep ends, too."""
 
     outcome = "interrupted"
 

@@ -46,7 +46,7 @@ def key(seed: int | Tensor, name: str, device: torch.device | None = None) -> Te
     name
         The purpose of the numbers, such as ``"dropout"``.
     device
-        The device of the key if `seed` is an integer. A tensor stays on its own device.
+        The device of the key. None is the CPU for an integer, and the device of `seed` for a tensor.
 
     Returns
     -------
@@ -106,10 +106,11 @@ _tracing = ContextVar("tracing", default=False)
 
 @contextmanager
 def tracing() -> Iterator[None]:
-    """Compute masks with shifts and not with a view inside this context, in which a function is traced for a compiler.
+    """Let `keep_mask` use shifts instead of a view inside this context.
 
-    Both ways give the same masks, and a view as int16 is four times as fast. But if torch's compiler (2.14) compiles
-    such a view, the compiled code writes outside of its memory.
+    A function for torch's compiler must be traced inside this context. If torch 2.14 compiles a view as int16, the
+    compiled code writes outside of its memory. Both ways give the same masks. Without the compiler, the view is four
+    times as fast.
     """
     token = _tracing.set(True)
     try:

@@ -46,8 +46,7 @@ class Axis(NamedTuple):
 def linear_ticks(low: float, high: float, most: int) -> list[float]:
     """Return at most `most` round values in [low, high].
 
-    They are all multiples of a step in this interval. The step is 1, 2 or 5 times a power of ten. It is as small as
-    possible.
+    They are the multiples of a step. The step is 1, 2 or 5 times a power of ten, and as small as possible.
     """
     power = math.floor(math.log10((high - low) / most))
     for step in (factor * 10.0**exponent for exponent in (power, power + 1) for factor in (1, 2, 5)):

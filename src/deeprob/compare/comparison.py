@@ -148,11 +148,11 @@ def compare_runs(
     runs, named
         The runs, and the keys that sweeps varied (see `gather`).
     sort
-        The metric that ranks the groups. None selects the default, as for the next two parameters.
+        The metric that ranks the groups. None selects the default.
     columns
-        The metrics that are shown.
+        The metrics that are shown. None selects the default.
     heatmap
-        The two keys of the heat map.
+        The two keys of the heat map. None selects the two keys with the largest effects.
 
     Raises
     ------

@@ -24,11 +24,11 @@ class Point(NamedTuple):
 
 
 Histories = Sequence[Sequence[Mapping[str, float]]]
-"""One list per run. It contains one row of ``metrics.csv`` per epoch."""
+"""One list per run. Each list contains one row of ``metrics.csv`` per epoch."""
 
 
 def histories(group: Group) -> Histories:
-    """Return the epochs of each run of a group that counts in means (see `Group`)."""
+    """Return the rows of ``metrics.csv`` for each run in `group.counted`."""
     return [list(epochs(run.directory / "metrics.csv")) for run in group.counted if run.directory is not None]
 
 
@@ -53,8 +53,8 @@ def mean_curve(runs: Histories, metric: str) -> list[Point]:
 def panels(runs: Sequence[Histories], sort: str) -> list[str]:
     """Return the metrics to draw, at most three.
 
-    They are the accuracy and the loss on the validation split. If no run has one of them, it is taken on the training
-    split. The ranking metric `sort` comes first if the last epoch of some run has it.
+    They are the accuracy and the loss on the validation split. If no run has one of them, the same metric on the
+    training split is drawn instead. The ranking metric `sort` comes first if the last epoch of some run has it.
     """
     there = {name for group in runs for rows in group for row in rows[-1:] for name in row}
     pairs = [(f"val/{measure}", f"train/{measure}") for measure in ("accuracy", "loss")]

@@ -1,4 +1,4 @@
-"""The effect of each key on a metric: the means of its values, and the share of the variance that it explains."""
+"""The effect of each key on a metric: the mean for each value, and the share of the variance that the key explains."""
 
 import itertools
 import math
@@ -42,8 +42,8 @@ class Effect(NamedTuple):
     key
         The name of the key.
     share
-        η² in [0, 1]: the share of the variance between runs that the key explains. None if there are
-        runs with the metric for fewer than two values of the key.
+        η² in [0, 1]: the share of the variance between runs that the key explains. None if fewer than
+        two values of the key have runs with the metric.
     levels
         The values of the key with their means. If all values are numbers, they are in ascending order.
     """
@@ -56,7 +56,7 @@ class Effect(NamedTuple):
 class Rest(NamedTuple):
     """The shares of the variance that no main effect explains.
 
-    They are known only if the runs are a full grid: each combination of values occurs, in the same number of runs.
+    They are known only if every combination of values occurs, and all combinations have the same number of runs.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class HeatMap(NamedTuple):
     row_words, column_words
         The values of the two keys, as they are typed in a command.
     cells
-        (row word, column word) → mean and numbers of runs. These are given as a `Level` with an empty word.
+        (row word, column word) → a `Level` with the mean and the numbers of runs. Its `word` is empty.
     """
 
     rows: str
@@ -109,7 +109,7 @@ def effects(groups: Sequence[Group], metric: str) -> list[Effect]:
 
 
 def level(word: str, groups: Sequence[Group], metric: str) -> Level:
-    """Return a value with the mean of a metric over all counted runs of `groups`. `word` is the value."""
+    """Return the mean of a metric over all counted runs of `groups`, as the `Level` of the value `word`."""
     numbers = [number for group in groups for number in group.numbers(metric)]
     return Level(word, statistics.fmean(numbers) if numbers else None, len(numbers), sum(g.lost for g in groups))
 
@@ -173,7 +173,7 @@ def chosen_map(
     asked
         The two keys that the user gave, or None.
     config
-        All keys of one run with their values. If a key in `asked` has no effect, they show whether such a key exists.
+        All keys of one run with their values. They are used in the message of an error about a key in `asked`.
 
     Raises
     ------

@@ -36,7 +36,7 @@ class Group:
         return [run.metrics[metric] for run in self.counted if metric in run.metrics]
 
     def estimate(self, metric: str) -> Estimate | None:
-        """Return the mean and the confidence interval of a metric over the runs; None if no run has the metric."""
+        """Return the mean and the confidence interval of a metric; None if no run that counts has the metric."""
         return estimate(self.numbers(metric))
 
     @property

@@ -20,7 +20,7 @@ def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
     The keys in `named` come first. The others follow in the order of the config. A key is left out in three cases:
 
     - The key does not influence metrics.
-    - The runs differ in the option of the key's group, and in each run the key has the default of the run's option.
+    - The runs differ in the option of the key's group, and every run has the default value of the key in its option.
     - The value of the key replaces ``auto``, and the chosen options of other groups determine this value.
 
     Parameters
@@ -49,7 +49,7 @@ def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
 
 
 def _is_default(run: PastRun, group: str, key: str) -> bool:
-    """Return whether a run has the default of its option in `group` for `key`, or does not have `key` at all."""
+    """Return whether a run has the default value of `key`, which its option in `group` sets, or no such key."""
     if key not in run.values:
         return True
     fields = getattr(options(group).get(run.values.get(group, "")), "__dataclass_fields__", {})

@@ -1,4 +1,4 @@
-"""Ranges of numbers, for random searches. Most runs have different numbers, so ranges of numbers are compared."""
+"""Ranges of numbers. After a random search, nearly every run has another number, so ranges are compared instead."""
 
 import dataclasses
 import itertools

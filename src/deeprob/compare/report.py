@@ -42,7 +42,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def heading(comparison: Comparison) -> str:
-    """Return the heading of the table of groups. It explains the numbers and the order of the groups."""
+    """Return the heading of the table of groups. The heading explains the numbers and the order of the groups."""
     order = "highest" if more_is_better(comparison.sort) else "lowest"
     lost = "; groups with lost runs last" if any(group.lost for group in comparison.groups) else ""
     early = "; no run has finished: values so far" if comparison.preliminary else ""

@@ -1,4 +1,4 @@
-"""Read the table ``summary.csv`` of a sweep. It has further metrics of the runs, and jobs without a directory."""
+"""Read the table ``summary.csv`` of a sweep. It contains metrics and jobs that are in no run's directory."""
 
 import csv
 import io
@@ -25,6 +25,8 @@ UNKNOWN = "unfinished"
 def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
     """Return the swept keys and the rows of the table of the sweep in `folder`.
 
+    In the file, the directories are relative to `folder`. In the returned rows, their paths start with `folder`.
+
     Raises
     ------
     UserError
@@ -47,7 +49,7 @@ def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
 
 
 def add_table(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -> list[PastRun]:
-    """Add the metrics in a sweep's table to the runs of the sweep. Return the jobs that have no directory.
+    """Add the facts in a sweep's table to the runs of the sweep. Return the jobs that have no directory.
 
     Parameters
     ----------
@@ -138,7 +140,10 @@ def _without(runs: Iterable[PastRun], others: Iterable[PastRun]) -> list[PastRun
 
 
 def _may_be(run: PastRun, given: Mapping[str, Any]) -> bool:
-    """Return whether a run may belong to a job. All numbers in `given`, the job's values, must be the run's."""
+    """Return whether a run may belong to a job with the values `given`.
+
+    Every number in `given` must be equal to the value in the run. Other values may differ.
+    """
     return not any(isinstance(value, int | float) and run.values.get(key) != value for key, value in given.items())
 
 
@@ -182,7 +187,7 @@ class _Index:
         return next((run for run in runs if _job_number(run) == number), None)
 
     def sibling(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of a run that equals `given` in all keys except seeds; empty if there is no such run."""
+        """Return all values of a run with the values `given`; empty if there is no such run. Its seeds may differ."""
         others = self.matching({key: value for key, value in given.items() if not is_seed(key)})
         return dict(others[0].values) if others else {}
 
