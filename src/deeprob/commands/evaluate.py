@@ -25,7 +25,7 @@ class EvaluateConfig:
     runs
         The directories of several runs whose scores are combined, instead of `run`. Example: ``runs=[DIR1,DIR2]``.
     fusion
-        How the scores of the runs are combined. ``mean`` averages them. ``weights`` takes a weighted average,
+        How the scores of the runs are combined. ``mean`` averages them. ``weights`` takes a weighted sum,
         and fits the weights on the validation split.
     checkpoint
         The checkpoint that is loaded. ``best`` is the checkpoint with the best result on the validation split. ``last``
