@@ -1,8 +1,13 @@
 """The errors that end a command early, and their exit statuses.
 
-0: the command completed. 1: deeprob has a bug. 2: the user made a mistake. 3: training diverged. 4: a check failed, or
-a job of a sweep failed. 130: SIGINT interrupted the command. 143: SIGTERM interrupted the command. 141: the program
-that reads the output has closed the output.
+- 0: The command completed.
+- 1: deeprob has a bug.
+- 2: The user made a mistake.
+- 3: Training diverged.
+- 4: A check failed, or a job of a sweep failed.
+- 130: SIGINT (Ctrl-C) interrupted the command.
+- 141: The command writes into a pipe, and the program at the other end of the pipe has ended.
+- 143: SIGTERM interrupted the command.
 """
 
 import difflib
@@ -13,7 +18,7 @@ from typing import Any
 
 
 class DeeprobError(Exception):
-    """An expected error that ends a command with one line for people and one exit status for scripts."""
+    """An error that ends a command with a message of one line and an exit status."""
 
     status = 1
     outcome = "failed"  # the word for this error in a sweep's table
@@ -23,13 +28,13 @@ class DeeprobError(Exception):
 
 
 class UserError(DeeprobError):
-    """The user's mistake. The message names the key or the file, what is wrong, and what would be right."""
+    """A mistake of the user. The message names the key or the file, says what is wrong, and says how to correct it."""
 
     status = 2
 
 
 class Diverged(DeeprobError):
-    """The error if a number in the training run becomes NaN or infinite.
+    """Training diverged: a number became NaN or infinite.
 
     Parameters
     ----------
@@ -70,7 +75,7 @@ class Skipped(DeeprobError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal interrupted the run. The run wrote its checkpoint before it ended. A sweep of runs ends too."""
+    """A signal interrupted the command. A run writes a checkpoint first. A sweep ends, too."""
 
     outcome = "interrupted"
 
@@ -143,7 +148,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def memory_errors(batch_size: int | None = None, advice: str = "") -> Iterator[None]:
-    """Raise a `UserError` with `advice` when memory runs out; the default advice is a list of settings to lower."""
+    """Raise a `UserError` if memory runs out inside this context.
+
+    The message contains `advice`. The default advice names settings to lower, and the present `batch_size`.
+    """
     try:
         yield
     except Exception as error:

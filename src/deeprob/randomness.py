@@ -1,11 +1,11 @@
-"""Named streams of random numbers without state.
+"""Random numbers that are functions of a seed, a name and a step.
 
-Every random number of a run is a function of (seed, name, step). A checkpoint therefore stores no generator state. A
-change to one stream does not change the other streams. A run draws the same numbers, whether it runs alone or in a
-stack of runs.
+The name is the purpose of the numbers, such as "dropout". The numbers for one name are called a stream. There is no
+generator whose state changes from draw to draw. A checkpoint therefore stores no such state. A change to one stream
+does not change the other streams. A run draws the same numbers, whether it is trained alone or together with others.
 
-The generator is SplitMix64 (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014), used as a
-hash of a counter. The generator uses int64 tensor operations, which give the same bits on every device and under
+The numbers are those of SplitMix64 (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014). They
+are computed from a counter with operations on int64 tensors. These give the same bits on every device and under
 ``torch.vmap``.
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 
 def _signed(word: int) -> int:
-    """Return the int64 with the same bits (two's complement) as an unsigned 64-bit word."""
+    """Convert an unsigned 64-bit number to the signed number with the same bits (two's complement)."""
     return word - (1 << 64) if word >> 63 else word
 
 
@@ -28,10 +28,8 @@ _MIX2 = _signed(0x94D049BB133111EB)
 
 
 def _mix(word: Tensor) -> Tensor:
-    """Apply SplitMix64's finalizer, a bijection of 64-bit words.
-
-    The masks turn int64's arithmetic shifts into logical shifts.
-    """
+    """Mix the bits of 64-bit words, as in the last step of SplitMix64. Different words give different results."""
+    # int64 has only arithmetic shifts; the masks turn them into logical shifts
     word = (word ^ ((word >> 30) & 0x3_FFFF_FFFF)) * _MIX1
     word = (word ^ ((word >> 27) & 0x1F_FFFF_FFFF)) * _MIX2
     return word ^ ((word >> 31) & 0x1_FFFF_FFFF)
@@ -47,12 +45,12 @@ def key(seed: int | Tensor, name: str, device: torch.device | None = None) -> Te
     name
         The purpose of the numbers, such as ``"dropout"``.
     device
-        The device of the key if `seed` is a plain integer.
+        The device of the key. None is the CPU for an integer, and the device of `seed` for a tensor.
 
     Returns
     -------
     Tensor
-        The key: int64, in the seed's shape (0-d for a plain integer).
+        The key, an int64 tensor in the shape of `seed`. It is 0-d if `seed` is an integer.
     """
     digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
     salt = int.from_bytes(digest, "little", signed=True)
@@ -61,7 +59,7 @@ def key(seed: int | Tensor, name: str, device: torch.device | None = None) -> Te
 
 
 def fold(stream: Tensor, number: int) -> Tensor:
-    """Return the key of stream `number` of a family of streams, such as one stream per step or per layer."""
+    """Return the key of a new stream, made from the key `stream` and a number, such as a step or a layer."""
     return _mix(stream + _signed((number + 1) * 0x9E3779B97F4A7C15 % (1 << 64)))
 
 
@@ -107,15 +105,15 @@ def keep_mask(stream: Tensor, shape: torch.Size, rate: Tensor) -> Tensor:
 
 
 def generator(seed: int, name: str) -> torch.Generator:
-    """Return a CPU generator seeded by (seed, name), for one-time draws: points, splits, initial weights."""
+    """Return a CPU generator for numbers that are drawn once, such as the initial weights."""
     return torch.Generator().manual_seed(_number(seed, name))
 
 
 @contextmanager
 def seeded(seed: int, name: str) -> Iterator[None]:
-    """Seed torch's global CPU generator by (seed, name) inside this context, and restore its state afterwards.
+    """Seed torch's global CPU generator inside this context, and restore its state afterwards.
 
-    This is for code that accepts no generator, such as torch's layers.
+    Code that accepts no generator needs this context. An example is the initialization of torch's layers.
     """
     before = torch.get_rng_state()
     torch.default_generator.manual_seed(_number(seed, name))

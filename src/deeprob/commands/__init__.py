@@ -1,1 +1,1 @@
-"""The console commands: one file per command, and `main`, which runs a command and returns the exit status."""
+"""The console commands. Each command has its own file. `main` runs a command and returns its exit status."""

@@ -1,4 +1,4 @@
-"""``deeprob-check-gradients``: compares numeric with analytic gradients, one row per tensor, and times both."""
+"""``deeprob-check-gradients``: compares numeric with analytic gradients, and measures the time that both take."""
 
 import dataclasses
 import math
@@ -31,7 +31,7 @@ from deeprob.training.draws import Batch, Draws
 
 PICTURE = Path("outputs/figures/gradient_check.png")
 STEPS = [10 ** (exponent / 2) for exponent in range(-26, -1)]
-"""The steps of the picture: from 1e-13 to 0.1, two per decade."""
+"""The values of the step h in the figure: from 1e-13 to 0.1, two per power of ten."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -41,15 +41,17 @@ class CheckConfig:
     Attributes
     ----------
     entries
-        The number of entries compared in each tensor, drawn with the run's seed. ``all`` compares every entry.
+        The number of entries that are compared in each tensor. They are drawn at random with the run's seed. ``all``
+        compares every entry.
     examples
-        The number of examples in the batch. It is the first batch of a run with this batch size.
+        The batch size. The gradient is checked on the first batch of a run with this batch size.
     step
-        The step h. An entry w is changed by h · max(1, |w|). null is 6.1e-6, the cube root of float64's ε.
+        The step h of the numeric gradient. An entry w is changed by h · max(1, |w|). null is 6.1e-6, the cube root of
+        float64's ε.
     tolerance
-        The largest relative error that passes. It is at least 1e-8, because float64 is too coarse for less.
+        The largest relative error that is accepted. The rounding of float64 allows no tolerance below 1e-8.
     curve
-        Whether to draw the error against the step h.
+        Whether to draw a figure of the error for different steps h.
     """
 
     entries: int | str = number(64, minimum=1, words=("all",))
@@ -62,18 +64,19 @@ class CheckConfig:
 @register("", "check_gradients")
 @dataclass(kw_only=True, slots=True)
 class CheckGradientsConfig(TrainConfig):
-    """The config of ``deeprob-check-gradients``: the config of ``deeprob-train``, and the settings of the check."""
+    """The config of ``deeprob-check-gradients``: the config of ``deeprob-train`` and the settings of the check."""
 
     check: CheckConfig = field(default_factory=CheckConfig)
 
 
 def check_gradients(config: CheckGradientsConfig) -> list[EntryCheck]:
-    """Check the gradient of a config's objective at the initial weights, print the result and draw it.
+    """Check the gradient of the objective at the initial weights, print the result and draw it.
 
     Raises
     ------
     CheckFailed
-        If an entry is wrong. The message names the worst entry.
+        If the loss at the initial weights is not finite, or if an entry of the gradient is wrong. The message names
+        the worst entry.
     """
     check = config.check
     with memory_errors():
@@ -83,14 +86,17 @@ def check_gradients(config: CheckGradientsConfig) -> list[EntryCheck]:
 
 
 def in_float64(config: RunConfig, examples: int) -> Setup:
-    """Return a run's setup in float64 on the CPU, with `examples` per batch."""
+    """Return the setup of a run that computes in float64 on the CPU and has `examples` examples per batch."""
     config = config.resolved()
     trainer = dataclasses.replace(config.trainer, device="cpu", precision="float64", batch_size=examples)
     return Setup.build(dataclasses.replace(config, trainer=trainer))
 
 
 def first_loss(setup: Setup, objective: Objective) -> Loss:
-    """Return the loss L(W) as a function of the parameters, with the batch and the dropout mask of the first update."""
+    """Return the loss L(W) as a function of the parameters W.
+
+    The function uses the batch and the dropout mask of the first update.
+    """
     model = without_running_means(setup.predictor.model)
     batch = first_batch(setup)
     inputs, targets = setup.predictor.features(batch.inputs[0]), batch.targets[0]
@@ -111,7 +117,7 @@ def first_batch(setup: Setup) -> Batch:
 
 
 def without_running_means(model: Model) -> Model:
-    """Turn off the running statistics of batch norm, so that a loss does not depend on earlier losses."""
+    """Turn off the running statistics of batch norm, so that the loss does not depend on earlier calls."""
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.track_running_stats = False
@@ -119,7 +125,7 @@ def without_running_means(model: Model) -> Model:
 
 
 def differentiable(objective: Objective) -> Objective:
-    """Return an objective without the term that a proximal step handles instead of a gradient."""
+    """Return the objective without its L1 term if a proximal step handles this term, else the objective itself."""
     regularizer = objective.regularizer
     if isinstance(regularizer, ElasticNet) and regularizer.proximal:
         note("regularizer.proximal=true: λ₁Σ|W| is left out, because a proximal step handles it, not the gradient")
@@ -128,7 +134,7 @@ def differentiable(objective: Objective) -> Objective:
 
 
 class Timed:
-    """A loss that measures its own time."""
+    """A loss function that measures the time of its calls."""
 
     def __init__(self, loss: Loss) -> None:
         self._loss = loss
@@ -145,12 +151,12 @@ class Timed:
 
     @property
     def seconds(self) -> float:
-        """The mean seconds per call."""
+        """The mean time of a call, in seconds."""
         return self._seconds / self._calls
 
 
 def report(setup: Setup, check: CheckConfig) -> list[EntryCheck]:
-    """Compare the gradients, print and draw the result, and check it (see `check_gradients`)."""
+    """Do the work of `check_gradients`, and return the comparison of each entry."""
     parameters = {name: tensor.detach() for name, tensor in setup.state.parameters.items()}
     loss = first_loss(setup, setup.objective)
     value = loss(parameters).item()
@@ -193,7 +199,7 @@ def report(setup: Setup, check: CheckConfig) -> list[EntryCheck]:
 
 
 def tabulated(comparisons: Iterable[EntryCheck], parameters: Parameters) -> list[EntryCheck]:
-    """Print the row of each tensor when the tensor has been compared, and return all comparisons."""
+    """Print one row per tensor, as soon as the tensor has been compared. Return all comparisons."""
     found = []
     header = ("tensor", "shape", "entries", "central", "one-sided", "kinks", "verdict")
     shapes = {name: "×".join(map(str, tensor.shape)) for name, tensor in parameters.items()}
@@ -221,19 +227,22 @@ def tabulated(comparisons: Iterable[EntryCheck], parameters: Parameters) -> list
 
 
 def worst_of(found: Iterable[EntryCheck]) -> EntryCheck | None:
-    """Return the comparison with the largest error. Wrong entries go first, and kinks are left out."""
+    """Return the comparison with the largest error, or None.
+
+    If there are wrong entries, only these are considered. Entries at a kink of the loss are never considered.
+    """
     sound = [comparison for comparison in found if comparison.verdict != "kink"]
     return max(sound, key=lambda comparison: (comparison.verdict == "wrong", comparison.error), default=None)
 
 
 def numbers(comparison: EntryCheck) -> str:
-    """Return a text with both slopes and their relative error."""
+    """Return a text with the numeric slope, the analytic slope and their relative error."""
     both = f"numeric {comparison.numeric:.9g}, analytic {comparison.analytic:.9g}"
     return f"{both}, relative error {comparison.error:.1e}"
 
 
 def seconds(action: Callable[[], object], repeats: int = 9) -> float:
-    """Return the median duration of an action, in seconds."""
+    """Call an action several times, and return the median duration of a call in seconds."""
     times: list[float] = []
     for _ in range(repeats):
         before = time.perf_counter()
@@ -243,7 +252,7 @@ def seconds(action: Callable[[], object], repeats: int = 9) -> float:
 
 
 def duration(value: float) -> str:
-    """Return seconds as a text with a suitable unit."""
+    """Return a duration in seconds as a text with a suitable unit, such as ``3.5 ms``."""
     for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (120.0, 1.0, "s"), (7200.0, 1 / 60, "minutes")):
         if value < limit:
             return f"{value * factor:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""The definition of a console command: the schema of its config, and the action that takes such a config."""
+"""The definition of a console command: the schema of its config, and the function that does its work."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -25,16 +25,19 @@ class Command:
     Attributes
     ----------
     schema
-        The dataclass of its config.
+        The dataclass of the command's config.
     action
-        A function that is called with the application, the composed config, and all typed words. The first word is the
-        program's name.
+        The function that does the command's work. Its arguments are the application, the composed config, and all
+        words of the command line, from the program's name on.
     instead
-        A function that is called with the parsed arguments before a config is composed. It does the command's work and
-        returns True, or does nothing and returns False.
-    one, several
-        The keys that take one directory and several directories. A directory that is typed without a key becomes the
-        value of such a key. Empty if there is no such key.
+        A function that is called before `action`. Its arguments are the application, the parsed arguments, and all
+        words of the command line. If it returns True, it has done the command's work, and `action` is not called.
+    one
+        The key that takes one directory. A directory typed without a key becomes the value of this key. Empty if there
+        is no such key.
+    several
+        The key that takes a list of directories. Several directories typed without a key become the value of this key.
+        Empty if there is no such key.
     """
 
     schema: type[Any]
@@ -44,7 +47,7 @@ class Command:
     several: str = ""
 
     def overrides(self, words: Sequence[str]) -> list[str]:
-        """Return the words, with directories as values of the keys `one` or `several`."""
+        """Return the words as overrides: directories become the value of a key, as in ``DIR`` → ``run=DIR``."""
         places = [word for word in words if self.one and is_directory(word)]
         rest = [word for word in words if word not in places]
         if len(places) == 1:
@@ -57,7 +60,7 @@ class Command:
 
     @classmethod
     def once(cls, schema: type[Any], action: Callable[[Any], object], one: str = "", several: str = "") -> "Command":
-        """Return a command without sweeps. The command calls `action` with the validated config.
+        """Return a command that cannot run sweeps. The command calls `action` with the validated config.
 
         Parameters
         ----------
@@ -74,5 +77,8 @@ class Command:
 
 
 def is_directory(word: str) -> bool:
-    """Return whether a word stands for a directory: it has no ``=``, or a directory with this name exists."""
+    """Return whether a word is a directory and not an override.
+
+    A word is a directory if it neither contains ``=`` nor starts with ``~``, or if a directory with this name exists.
+    """
     return ("=" not in word and not word.startswith("~")) or Path(word).is_dir()

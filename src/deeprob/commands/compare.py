@@ -1,4 +1,4 @@
-"""``deeprob-compare``: compares the runs of a sweep, or other runs, on the terminal and in a page."""
+"""``deeprob-compare``: compares runs, prints the comparison, and writes it as an HTML page."""
 
 import os
 from collections.abc import Iterator
@@ -27,21 +27,22 @@ class CompareConfig:
     runs
         The run directories to compare, instead of `sweep`. Example: ``runs=[DIR1,DIR2]``.
     sort
-        The metric that ranks the runs. null takes val/accuracy, or else test/accuracy, or else a loss. Example:
-        ``sort=test/loss``.
+        The metric that ranks the runs. null takes val/accuracy. If no run has it, null takes test/accuracy,
+        train/accuracy or a loss. Example: ``sort=test/loss``.
     metrics
         The metrics that are shown. null shows the accuracy of each split, or the loss if there is no accuracy.
         Example: ``metrics=[test/loss,test/accuracy]``.
     top
-        The number of groups that the terminal shows. The page shows all groups.
+        The number of groups in the table on the terminal. The runs of a group differ only in seeds. The page shows
+        all groups.
     heatmap
         The two keys of the heat map. null takes the two keys with the largest effect. Example:
         ``heatmap=[optimizer.lr,model.width]``.
     html
-        Whether to write the page.
+        Whether to write the HTML page.
     out
-        The file of the page. null is ``compare.html`` in the sweep's folder, or in the folder that holds all runs.
-        Example: ``out=all.html``.
+        The file of the HTML page. null is ``compare.html`` in the sweep's folder, or in the folder that contains all
+        runs. Example: ``out=all.html``.
     """
 
     sweep: str | None = None
@@ -54,7 +55,7 @@ class CompareConfig:
     out: str | None = None
 
     def problems(self) -> Iterator[str]:
-        """Yield a message for each key that is missing or contradicts another."""
+        """Yield a message for each key that is missing, wrong, or contradicts another key."""
         if self.sweep is None and not self.runs:
             yield "sweep is missing: add the directory of a sweep to the command, or the directories of several runs"
         if self.sweep is not None and self.runs:
@@ -67,7 +68,7 @@ class CompareConfig:
 
     @property
     def page(self) -> Path:
-        """The page's file."""
+        """The path of the HTML page."""
         if self.out is not None:
             return Path(self.out)
         above = self.sweep if self.sweep is not None else os.path.commonpath([Path(run).resolve() for run in self.runs])
@@ -75,7 +76,7 @@ class CompareConfig:
 
 
 def compare(config: CompareConfig) -> Comparison:
-    """Compare runs, print the comparison, and write the page.
+    """Compare runs, print the comparison, and write the HTML page.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def compare(config: CompareConfig) -> Comparison:
 
 
 def write(comparison: Comparison, path: Path) -> None:
-    """Write a comparison's page.
+    """Write a comparison as an HTML page.
 
     Raises
     ------

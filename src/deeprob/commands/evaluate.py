@@ -1,4 +1,4 @@
-"""``deeprob-evaluate``: measures a finished run again, or fuses several runs."""
+"""``deeprob-evaluate``: measures the loss and the accuracy of a finished run, or of several runs together."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,16 +23,17 @@ class EvaluateConfig:
     run
         The directory of the run to measure. Example: ``run=DIR``.
     runs
-        The directories of the runs to fuse, instead of `run`. Example: ``runs=[DIR1,DIR2]``.
+        The directories of several runs whose scores are combined, instead of `run`. Example: ``runs=[DIR1,DIR2]``.
     fusion
-        How the scores of the runs are combined. ``mean`` averages them, ``weights`` fits weights on the validation
-        split.
+        How the scores of the runs are combined. ``mean`` averages them. ``weights`` takes a weighted sum,
+        and fits the weights on the validation split.
     checkpoint
-        The checkpoint that is loaded. ``best`` is the best on the validation split, ``last`` the last one.
+        The checkpoint that is loaded. ``best`` is the checkpoint with the best result on the validation split. ``last``
+        is the last checkpoint.
     split
         The split on which the run is measured.
     device
-        The device that computes. ``auto`` takes CUDA if there is a CUDA device.
+        The device on which the network runs. ``auto`` takes CUDA if there is a CUDA device.
     """
 
     run: str | None = None
@@ -43,7 +44,7 @@ class EvaluateConfig:
     device: str = choice("auto", among=DEVICES)
 
     def problems(self) -> Iterator[str]:
-        """Yield a message for each key that is missing or contradicts another."""
+        """Yield a message for each key that is missing, wrong, or contradicts another key."""
         if self.run is None and not self.runs:
             yield "run is missing: add its directory to the command, or several to fuse"
         if self.run is not None and self.runs:
@@ -56,7 +57,7 @@ class EvaluateConfig:
 
 
 def evaluate_run(config: EvaluateConfig) -> dict[str, float]:
-    """Measure a run again, or several fused runs, and print the table."""
+    """Measure one run or the combination of several runs, print a table, and return the metrics."""
     if config.runs:
         return _evaluate_fusion(config)
     assert config.run is not None
@@ -69,7 +70,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, float]:
 
 
 def _evaluate_fusion(config: EvaluateConfig) -> dict[str, float]:
-    """Measure each run and their fusion."""
+    """Measure each run and the combination of all runs. Return the metrics of the combination."""
     with memory_errors():
         runs = [load_run(directory, config.checkpoint, config.device) for directory in config.runs]
         rows = fuse_runs(runs, config.split, config.fusion)

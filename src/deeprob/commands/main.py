@@ -1,4 +1,4 @@
-"""The entry points of the console commands; `main` runs a command and returns its exit status."""
+"""The functions that the console commands call. `main` runs a command and returns its exit status."""
 
 import importlib
 import os
@@ -26,9 +26,9 @@ def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
     Parameters
     ----------
     argv
-        The words after the command's name; None takes the arguments of the process.
+        The words after the command's name. None takes the words of the command line.
     command
-        The name of the command's file in this folder and of its primary config.
+        The name of the command, such as ``train``. Its file in this folder and its primary config have this name.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     with guarded():
@@ -59,9 +59,9 @@ def _status(command: str, words: list[str]) -> int:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does: it cleans up and exits with the status of the signal.
+    """Raise `Interrupted` when a signal such as SIGTERM arrives, so that the command cleans up before it ends.
 
-    A library may catch the exception of a signal and then fail with another error. That error counts as the signal.
+    A library may catch this exception and then raise another error. `Interrupted` then replaces that error.
     """
     received: list[int] = []
 
@@ -87,37 +87,37 @@ def terminable() -> Iterator[None]:
 
 
 def train() -> int:
-    """``deeprob-train``."""
+    """Run ``deeprob-train`` and return its exit status."""
     return main(command="train")
 
 
 def evaluate() -> int:
-    """``deeprob-evaluate``."""
+    """Run ``deeprob-evaluate`` and return its exit status."""
     return main(command="evaluate")
 
 
 def visualize() -> int:
-    """``deeprob-visualize``."""
+    """Run ``deeprob-visualize`` and return its exit status."""
     return main(command="visualize")
 
 
 def check_gradients() -> int:
-    """``deeprob-check-gradients``."""
+    """Run ``deeprob-check-gradients`` and return its exit status."""
     return main(command="check_gradients")
 
 
 def optimizers() -> int:
-    """``deeprob-optimizers``."""
+    """Run ``deeprob-optimizers`` and return its exit status."""
     return main(command="optimizers")
 
 
 def optimizer_paths() -> int:
-    """``deeprob-optimizer-paths``."""
+    """Run ``deeprob-optimizer-paths`` and return its exit status."""
     return main(command="optimizer_paths")
 
 
 def compare() -> int:
-    """``deeprob-compare``."""
+    """Run ``deeprob-compare`` and return its exit status."""
     return main(command="compare")
 
 

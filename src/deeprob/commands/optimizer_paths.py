@@ -27,7 +27,7 @@ HEADER = "optimizer", "f − minimum", "distance", "updates", "evaluations", "ti
 @register("surface", "all")
 @dataclass(kw_only=True, slots=True)
 class AllConfig(SurfaceConfig):
-    """Every surface, with its own parameters."""
+    """All surfaces, each with its default parameters."""
 
 
 @register("", "optimizer_paths")
@@ -38,24 +38,25 @@ class OptimizerPathsConfig:
     Attributes
     ----------
     optimizers
-        The optimizers that are compared. Each is an optimizer of deeprob-train and its settings. null takes those of
-        the lecture, each with a learning rate that suits the surface. Example: ``'optimizers=["sgd lr=0.01
+        The optimizers that are compared. Each entry names an optimizer of deeprob-train and gives its settings. null
+        takes the lecture's optimizers, with learning rates that suit the surface. Example: ``'optimizers=["sgd lr=0.01
         momentum=0.9",lbfgs]'``.
     start
-        The point where all optimizers start. null takes the surface's own start. Example: ``start=[-1,0.5]``.
+        The point where all optimizers start. null takes the default start of the surface. Example: ``start=[-1,0.5]``.
     steps
-        The largest number of updates of each optimizer. null takes the surface's own number.
+        The largest number of updates of each optimizer. null takes the default number of the surface.
     evaluations
-        The number of evaluations of f and its gradient after which an optimizer starts no update. null takes the
-        same number as `steps`.
+        The number of evaluations of f and its gradient after which an optimizer stops. The update that is running is
+        finished first. null takes the same number as `steps`.
     noise
-        The standard deviation of the noise in each coordinate of each gradient. It imitates mini-batches.
+        The standard deviation of noise that is added to each coordinate of each gradient, like the noise of
+        mini-batches.
     seed
         The seed of the noise.
     film
-        Whether to make a film.
+        Whether to save a film of the paths.
     remarks
-        Whether to check the lecture's remarks on the surface. Each remark has its own settings.
+        Whether to check the lecture's remarks about the surface. Each remark is checked with settings of its own.
     """
 
     surface: SurfaceConfig = MISSING
@@ -69,7 +70,7 @@ class OptimizerPathsConfig:
     remarks: bool = True
 
     def problems(self) -> Iterator[str]:
-        """Yield a message if `start` is not a point."""
+        """Yield a message if `start` does not have two coordinates."""
         if self.start is not None and len(self.start) != 2:
             given = ",".join(f"{coordinate:g}" for coordinate in self.start)
             yield f"start=[{given}]: expected two numbers, as in [-1,0.5], or null"
@@ -80,7 +81,10 @@ class OptimizerPathsConfig:
         return list(all_surfaces().values()) if isinstance(self.surface, AllConfig) else [self.surface]
 
     def racers(self, surface: SurfaceConfig) -> list[Racer]:
-        """Return the optimizers for a surface. With noise, the lecture's deterministic optimizers are left out."""
+        """Return the optimizers for a surface.
+
+        Some optimizers need gradients without noise. If there is noise, those among the lecture's are left out.
+        """
         if self.optimizers is not None:
             return racers_of(self.optimizers, self.noise)
         return [racer for racer in racers_of(surface.race()) if not (self.noise and racer.optimizer.deterministic)]
@@ -119,7 +123,7 @@ def optimizer_paths(config: OptimizerPathsConfig) -> list[Race]:
 
 
 def report(config: OptimizerPathsConfig) -> list[Race]:
-    """Run the optimizers, print and draw the results, and check the remarks (see `optimizer_paths`)."""
+    """Do the work of `optimizer_paths`, and return one race per surface: all optimizers from the same start."""
     entered = [(surface, config.start_on(surface), config.racers(surface)) for surface in config.surfaces]
     races = []
     for surface, start, racers in entered:
@@ -134,7 +138,10 @@ def report(config: OptimizerPathsConfig) -> list[Race]:
 
 
 def timed(config: OptimizerPathsConfig, surface: SurfaceConfig, racer: Racer, start: Point) -> Descent:
-    """Return the path of an optimizer. A short run before keeps torch's slow first call out of the measured time."""
+    """Run an optimizer on a surface, and return its path and times.
+
+    Before the measured run, two updates are made, because torch's first call is slow.
+    """
     steps = config.steps or surface.steps
     descend(surface, racer, start, steps=2)
     return descend(
@@ -165,7 +172,7 @@ def tabulate(race: Race) -> None:
 
 
 def draw(races: Sequence[Race], name: str, *, film: bool) -> Iterator[Path]:
-    """Draw races into files, and yield the paths of the files."""
+    """Save the figures of races, and yield the path of each file."""
     save_figure(paths(races), FOLDER / f"paths_{name}.png")
     yield FOLDER / f"paths_{name}.png"
     save_figure(path_curves(races), FOLDER / f"curves_{name}.png")
@@ -176,7 +183,7 @@ def draw(races: Sequence[Race], name: str, *, film: bool) -> Iterator[Path]:
 
 
 def remark(surfaces: Sequence[SurfaceConfig]) -> None:
-    """Check the lecture's remarks on some surfaces, and print the results.
+    """Check the lecture's remarks about some surfaces, and print the results.
 
     Raises
     ------

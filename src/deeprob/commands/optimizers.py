@@ -1,4 +1,4 @@
-"""``deeprob-optimizers``: prints the lecture's table of what each optimizer tracks."""
+"""``deeprob-optimizers``: prints which quantities each optimizer tracks, as in the lecture's table."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,18 @@ class OptimizersConfig:
     Attributes
     ----------
     show
-        The optimizers that are shown. ``lecture`` shows the six of the lecture, ``all`` also some of their relatives.
+        The optimizers that are shown. ``lecture`` shows the six optimizers of the lecture. ``all`` also shows related
+        optimizers.
     """
 
     show: str = choice("lecture", among=("lecture", "all"))
 
 
 def show_optimizers(config: OptimizersConfig) -> None:
-    """Print what optimizers track, as measured from their updates, and the tensors that they store per weight."""
+    """Print the quantities that each optimizer tracks, and the numbers that it stores for each weight.
+
+    The tracked quantities are measured from the optimizer's updates.
+    """
     optimizers = {**LECTURE, **FAMILY} if config.show == "all" else LECTURE
     print("What each optimizer tracks, found by giving its update rule made-up gradients of one weight:\n")
     print(table_text(optimizers))

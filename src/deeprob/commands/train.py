@@ -1,4 +1,4 @@
-"""``deeprob-train``: trains one run or a sweep, or resumes one."""
+"""``deeprob-train``: trains one run or a sweep, or resumes a run or a sweep that was stopped."""
 
 import argparse
 from pathlib import Path
@@ -54,7 +54,7 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
 
 
 def go_on(application: Application, arguments: argparse.Namespace, command: list[str]) -> bool:
-    """Resume the run or the sweep if the words contain ``resume=DIR``, and return whether they contain it.
+    """If the words contain ``resume=DIR``, resume the run or the sweep in DIR. Return whether they contain it.
 
     Raises
     ------
@@ -79,14 +79,14 @@ def go_on(application: Application, arguments: argparse.Namespace, command: list
             f"{resume.input_line}: this run is resumed without -m; to resume a sweep, give the directory of the sweep"
         )
     if beside := [word for word in arguments.overrides if word.lstrip("+").startswith("sweep.")]:
-        application.compose(beside, multirun=False)  # one run does not use these words, but they are checked
+        application.compose(beside, multirun=False)  # checks the words, although a single run does not use them
     plan = resumed(directory, arguments.overrides)
     run(plan, directory.resolve(), command, resume=True)
     return True
 
 
 def _resume_word(words: list[str]) -> Override | None:
-    """Return the last override ``resume=DIR``; None if there is none, or if the last one is ``resume=auto``."""
+    """Return the last override ``resume=…`` if its value is a directory, else None."""
     given = [override for override in parse(words) if override.key_or_group == "resume" and not override.is_delete()]
     return given[-1] if given and given[-1].value() not in ("auto", None) else None
 

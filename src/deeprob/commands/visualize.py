@@ -1,4 +1,4 @@
-"""``deeprob-visualize``: draws one figure or all suitable figures of one run, or of several runs side by side."""
+"""``deeprob-visualize``: draws one figure, or all suitable figures, of one or several runs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,8 @@ class VisualizeConfig:
         The directory of a run, or a folder with several runs, such as a sweep's. Several runs are drawn side by
         side. Example: ``run=DIR``.
     checkpoint
-        The checkpoint that is loaded. ``best`` is the best on the validation split, ``last`` the last one.
+        The checkpoint that is loaded. ``best`` is the checkpoint with the best result on the validation split. ``last``
+        is the last checkpoint.
     """
 
     figure: FigureConfig = MISSING
@@ -68,7 +69,10 @@ def visualize(config: VisualizeConfig) -> list[Path]:
 
 
 def draw(figures: list[FigureConfig], runs: Mapping[str, Run], folder: Path, *, skip: bool) -> Iterator[Path]:
-    """Draw figures of one or several runs into a folder, and yield the files. With `skip`, omit unsuitable figures."""
+    """Save figures of one or several runs in a folder, and yield the path of each file.
+
+    If a figure cannot show a run, raise a `UserError`. With `skip`, leave out such a figure instead.
+    """
     for figure in figures:
         reason = next(filter(None, map(figure.unsuited, runs.values())), "")
         if reason and not skip:
@@ -81,7 +85,7 @@ def draw(figures: list[FigureConfig], runs: Mapping[str, Run], folder: Path, *, 
 
 
 def runs_in(directory: Path, checkpoint: str = "best") -> dict[str, Run]:
-    """Return the run in a directory, or the finished runs in its folders. The keys are titles (see `titled`).
+    """Return the run in a directory, or else the finished runs in its subfolders, as a dictionary title → run.
 
     Raises
     ------
@@ -100,11 +104,14 @@ def runs_in(directory: Path, checkpoint: str = "best") -> dict[str, Run]:
 
 
 def titled(runs: list[Run]) -> dict[str, Run]:
-    """Return a dictionary of runs, titled by the values that differ, such as ``model.width=8 seed=1``."""
+    """Return a dictionary title → run.
+
+    A title gives the values of the keys in which the runs differ, such as ``model.width=8 seed=1``.
+    """
     values = [configs.flat(run.config) for run in runs]
     keys = [key for key in {key: None for flat in values for key in flat} if len({str(f.get(key)) for f in values}) > 1]
     groups = {key for key in keys if options(key)}
-    # a different option has different keys; its name is enough for the title
+    # different options have different keys; the title only needs the name of the option
     differing = [
         key
         for key in keys

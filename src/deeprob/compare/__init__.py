@@ -1,1 +1,1 @@
-"""Compare finished and unfinished runs with tables, effects and heat maps, all of which are also on one page."""
+"""Compare runs with tables, effects and heat maps, on the terminal and on an HTML page. Runs may be unfinished."""

@@ -1,4 +1,4 @@
-"""Learning curves as SVG. The style of the surrounding page gives the colors."""
+"""Draw learning curves as SVG. The style sheet of the HTML page defines the colors."""
 
 import math
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ from deeprob.compare.curves import Point
 WIDTH, HEIGHT = 420, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 20, 8, 36
 APART = 12.0
-"""The smallest distance between the numbers at the ends of two curves. With less, the numbers would overlap."""
+"""The smallest distance between the numbers at the ends of two curves, in units of the SVG. It avoids an overlap."""
 
 
 class Axis(NamedTuple):
-    """An axis of a chart, which maps values to places.
+    """An axis of a chart, which maps values to positions.
 
     Attributes
     ----------
     low, high
         The values at the ends of the axis.
     start, end
-        The places of these values, in units of the SVG.
+        The positions of these values, in units of the SVG.
     log
         Whether the scale is logarithmic.
     """
@@ -33,21 +33,20 @@ class Axis(NamedTuple):
     log: bool = False
 
     def place(self, value: float) -> float:
-        """Return the place of a value. A value beyond an end has the place of this end."""
+        """Return the position of a value. A value outside [low, high] is drawn at the nearest end of the axis."""
         value = min(max(value, self.low), self.high)
         low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
         return self.start + (self.end - self.start) * (value - low) / (high - low)
 
     def ticks(self, most: int = 6) -> list[float]:
-        """Return round values between the ends of the axis, at which ticks are drawn."""
+        """Return the values of the ticks. They are round numbers between the ends of the axis."""
         return log_ticks(self.low, self.high) if self.log else linear_ticks(self.low, self.high, most)
 
 
 def linear_ticks(low: float, high: float, most: int) -> list[float]:
-    """Return round values in [low, high], at most `most`.
+    """Return at most `most` round values in [low, high].
 
-    They are all multiples of one step, which is 1, 2 or 5 times a power of ten. The step is the smallest that gives at
-    most `most` values.
+    They are the multiples of a step. The step is 1, 2 or 5 times a power of ten, and as small as possible.
     """
     power = math.floor(math.log10((high - low) / most))
     for step in (factor * 10.0**exponent for exponent in (power, power + 1) for factor in (1, 2, 5)):
@@ -66,8 +65,9 @@ def log_ticks(low: float, high: float) -> list[float]:
 def value_axis(curves: Sequence[Sequence[Point]], share: bool) -> Axis:
     """Return the y axis of a metric.
 
-    The axis is logarithmic if the means are positive and span two decades, and if the metric is not a `share`. The axis
-    of a share ends at about 1 at most.
+    `share` says whether the metric is a share in [0, 1], such as an accuracy. The axis of a share ends near 1 at most.
+    The axis of another metric is logarithmic if all means are positive and the largest is at least 100 times the
+    smallest.
     """
     means = [point.mean for curve in curves for point in curve]
     low, high = min(means), max(means)
@@ -82,7 +82,7 @@ def value_axis(curves: Sequence[Sequence[Point]], share: bool) -> Axis:
 
 
 def chart(metric: str, curves: Sequence[Sequence[Point]], names: Sequence[str]) -> str:
-    """Return the SVG of a metric over the epochs, with one numbered curve per group; empty if there are no points.
+    """Return the SVG of a metric over the epochs, with a numbered curve per group of runs; empty without points.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def chart(metric: str, curves: Sequence[Sequence[Point]], names: Sequence[str]) 
 
 
 def _curve(curve: Sequence[Point], x: Axis, y: Axis) -> str:
-    """Return the band and the line of a curve as SVG."""
+    """Return the SVG of a curve: a line through the means, and a band of one standard deviation around the line."""
     if len(curve) == 1:
         return f'<path class="line" d="M{x.place(curve[0].epoch):.1f} {y.place(curve[0].mean):.1f}h0.1" />'
     places = [x.place(point.epoch) for point in curve]
@@ -134,9 +134,10 @@ def _curve(curve: Sequence[Point], x: Axis, y: Axis) -> str:
 
 
 def moved_apart(places: dict[int, float], low: float, high: float) -> dict[int, float]:
-    """Return the places of numbers, moved apart so that the numbers do not overlap.
+    """Move the numbers at the ends of curves apart, so that they do not overlap.
 
-    The order of the numbers stays. The places lie in [low, high] if there is enough room.
+    `places` maps each number to its position, and the result maps each number to its new position. The order of the
+    numbers does not change. The new positions lie in [low, high] if there is enough room.
     """
     order = sorted(places, key=lambda number: places[number])
     moved: dict[int, float] = {}

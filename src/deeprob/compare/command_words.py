@@ -17,7 +17,7 @@ from deeprob.errors import UserError
 
 
 def word_of(value: Any) -> str:
-    """Return a plain value in the syntax of a Hydra override: ``null``, ``true``, ``1e-5``, ``[64,64]``, ``"a b"``."""
+    """Return a value in the syntax of a Hydra override: ``null``, ``true``, ``1e-5``, ``[64,64]``, ``"a b"``."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):
@@ -32,14 +32,14 @@ def word_of(value: Any) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    """Return the match, escaped for Hydra. It is backslashes, followed by a quote or by the end of the text."""
+    """Double the backslashes in a match. If a quote follows them, put one more backslash before the quote."""
     slashes, quote = match.groups()
     return slashes * 2 + (f"\\{quote}" if quote else "")
 
 
 @functools.lru_cache(maxsize=2**14)
 def _reads_as(text: str) -> bool:
-    """Return whether Hydra parses `text` without quotes as a string that equals `text`."""
+    """Return whether Hydra reads `text` as the same string if it is typed without quotes."""
     if not re.fullmatch(r"[\w./+-]+", text, re.ASCII):  # other characters can have a meaning in Hydra or in the shell
         return False
     try:
@@ -49,7 +49,7 @@ def _reads_as(text: str) -> bool:
 
 
 def value_of(word: str) -> Any:
-    """Return the value in a cell of a sweep's table. Cells have the syntax of Hydra overrides."""
+    """Return the value of a cell in a sweep's table. The cell is written as in a Hydra override, such as ``[1,2]``."""
     for kind in (int, float):  # nearly all cells are numbers, and Hydra needs a millisecond to read one
         try:
             return kind(word)
@@ -63,15 +63,14 @@ def value_of(word: str) -> Any:
 
 
 def shortest(config: RunConfig, keep: Collection[str] = ()) -> list[str]:
-    """Return the shortest list of words after ``deeprob-train`` that gives a run's config.
+    """Return the shortest command that gives the config of a run, as words after ``deeprob-train``.
 
-    The words of the keys in `keep` always stay. Any other word is left out if the config is the same without the word.
-    Examples are a default, and the value that replaces ``auto``.
+    The command always sets the keys in `keep`. It sets another key only if the config would be different without it.
 
     Raises
     ------
     UserError
-        If the config classes of this version cannot give the run's config.
+        If no command gives this config, because the config classes have changed since the run.
     """
     with started(None) as hydra:
         application = Application(hydra, "train", TrainConfig)
@@ -104,6 +103,6 @@ def shortest(config: RunConfig, keep: Collection[str] = ()) -> list[str]:
 
 
 def _select(node: DictConfig, key: str) -> Any:
-    """Return the plain value under a dotted key; None if the key is missing."""
+    """Return the value of a dotted key, with plain lists and dictionaries; None if the key is missing."""
     value = OmegaConf.select(node, key)
     return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

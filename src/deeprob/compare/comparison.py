@@ -1,4 +1,4 @@
-"""A comparison of runs, with all results that the report prints and the page shows."""
+"""The comparison of runs: all results that are printed and shown on the HTML page."""
 
 import math
 from collections.abc import Sequence
@@ -29,20 +29,27 @@ class Comparison:
     Attributes
     ----------
     title
-        The place of the runs.
+        The title of the HTML page: the folder of the runs, or the number of runs.
     runs
         All runs.
     keys
         The keys in which the groups differ. Seeds are left out.
     groups
-        The groups, from the best to the worst.
-    sort, columns
-        The metric that ranks the groups, and the metrics that are shown.
-    effects, rest, heat_map, other_maps
-        The effects of the keys on the metric `sort`, the variance that the effects do not explain, the heat map of two
-        keys, and the heat maps of other pairs of keys.
+        The groups of runs that differ only in seeds, from the best group to the worst.
+    sort
+        The metric that ranks the groups.
+    columns
+        The metrics that are shown.
+    effects
+        The effects of the keys on the metric `sort`.
+    rest
+        The shares of the variance of `sort` that these effects do not explain; None if they are unknown.
+    heat_map
+        The heat map of two keys; None if there is none.
+    other_maps
+        The heat maps of other pairs of keys.
     curves
-        The epochs of the best groups, in the order of the groups.
+        The epochs of the runs in the best groups, in the order of `groups`.
     command
         The command that repeats the best run of the best group; empty if it cannot be determined.
     """
@@ -67,7 +74,7 @@ class Comparison:
 
     @property
     def preliminary(self) -> bool:
-        """Whether no run has ended well yet. The means are then over the latest values of the runs."""
+        """Whether no run has ended well yet. If so, the means are over the latest values of the runs."""
         return not any(run.finished for run in self.runs)
 
     @property
@@ -85,7 +92,10 @@ class Comparison:
 
 
 def gather(folder: Path | None, directories: Sequence[Path]) -> tuple[list[PastRun], list[str]]:
-    """Return the runs in a folder at any depth, or in `directories`. Also return the keys in the tables of sweeps.
+    """Return the runs to compare, and the keys that sweeps varied.
+
+    The runs are those below `folder` at any depth. If `folder` is None, they are the runs in `directories`. The keys
+    are read from the tables of sweeps (``summary.csv``) below `folder`.
 
     Raises
     ------
@@ -133,10 +143,16 @@ def compare_runs(
 
     Parameters
     ----------
-    title, runs, named
-        The place of the runs, and the runs and keys that `gather` returned.
-    sort, columns, heatmap
-        The ranking metric, the shown metrics and the two keys of the heat map. None selects the default.
+    title
+        The title of the comparison.
+    runs, named
+        The runs, and the keys that sweeps varied (see `gather`).
+    sort
+        The metric that ranks the groups. None selects the default.
+    columns
+        The metrics that are shown. None selects the default.
+    heatmap
+        The two keys of the heat map. None selects the two keys with the largest effects.
 
     Raises
     ------
@@ -177,9 +193,9 @@ def compare_runs(
 
 
 def command_of(group: Group, sort: str, keys: Sequence[str]) -> list[str]:
-    """Return the command that repeats the group's best run by the metric `sort`; empty if there is no such command.
+    """Return the command that repeats the best run of a group; empty if it cannot be determined.
 
-    The command always contains the values of `keys`.
+    The best run is the one with the best value of the metric `sort`. The command always sets the keys in `keys`.
     """
     runs = [run for run in group.counted or group.runs if run.directory is not None]
     if not runs:

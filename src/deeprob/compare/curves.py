@@ -1,4 +1,4 @@
-"""Learning curves of groups, with the mean and the standard deviation over seeds after each epoch."""
+"""The learning curves of groups of runs: mean and standard deviation over the seeds, at each epoch."""
 
 import math
 import statistics
@@ -13,7 +13,10 @@ MOST_POINTS = 400
 
 
 class Point(NamedTuple):
-    """The mean of a metric over runs after an epoch, and its standard deviation of the sample (0 for a single run)."""
+    """A point of a learning curve: the mean and the standard deviation of a metric over runs at an epoch.
+
+    The standard deviation is that of a sample, with the divisor n − 1. For a single run it is 0.
+    """
 
     epoch: float
     mean: float
@@ -21,16 +24,19 @@ class Point(NamedTuple):
 
 
 Histories = Sequence[Sequence[Mapping[str, float]]]
-"""The epochs of each of several runs. Each epoch is a row of ``metrics.csv``."""
+"""One list per run. Each list contains one row of ``metrics.csv`` per epoch."""
 
 
 def histories(group: Group) -> Histories:
-    """Return the epochs of the counted runs of a group."""
+    """Return the rows of ``metrics.csv`` for each run in `group.counted`."""
     return [list(epochs(run.directory / "metrics.csv")) for run in group.counted if run.directory is not None]
 
 
 def mean_curve(runs: Histories, metric: str) -> list[Point]:
-    """Return the means of a metric over the epochs. Each mean is over the runs that have the metric at this epoch."""
+    """Return the learning curve of a metric, with one point per epoch and at most about `MOST_POINTS` points.
+
+    The mean at an epoch is over the runs that have the metric at this epoch.
+    """
     values: dict[float, list[float]] = {}
     for rows in runs:
         for row in rows:
@@ -45,9 +51,10 @@ def mean_curve(runs: Histories, metric: str) -> list[Point]:
 
 
 def panels(runs: Sequence[Histories], sort: str) -> list[str]:
-    """Return the metrics to draw: accuracy and loss on the validation split, or on the training split if unknown there.
+    """Return the metrics to draw, at most three.
 
-    The ranking metric comes first if the last epoch of some run has it.
+    They are the accuracy and the loss on the validation split. If no run has one of them, the same metric on the
+    training split is drawn instead. The ranking metric `sort` comes first if the last epoch of some run has it.
     """
     there = {name for group in runs for rows in group for row in rows[-1:] for name in row}
     pairs = [(f"val/{measure}", f"train/{measure}") for measure in ("accuracy", "loss")]

@@ -1,4 +1,4 @@
-"""The effect of each key on a metric: the mean for each value of the key, and the share of the variance explained."""
+"""The effect of each key on a metric: the mean for each value, and the share of the variance that the key explains."""
 
 import itertools
 import math
@@ -18,12 +18,14 @@ class Level(NamedTuple):
     Attributes
     ----------
     word
-        The value, as a word of a command.
+        The value, as it is typed in a command.
     mean
-        The marginal mean: the mean of the metric over all runs with this value, for any values of the other keys. None
-        if no run has the metric.
-    number, lost
-        The number of runs in the mean, and the number of runs that diverged or failed.
+        The marginal mean: the mean of the metric over all runs with this value. The other keys may have any values.
+        None if no run has the metric.
+    number
+        The number of runs in the mean.
+    lost
+        The number of runs with this value that diverged or failed.
     """
 
     word: str
@@ -33,15 +35,15 @@ class Level(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """A key's main effect.
+    """The main effect of a key on a metric.
 
     Attributes
     ----------
     key
-        The key.
+        The name of the key.
     share
-        η² in [0, 1]: the share of the variance between runs that the key explains. None if fewer than two values of the
-        key have counted runs.
+        η² in [0, 1]: the share of the variance between runs that the key explains. None if fewer than
+        two values of the key have runs with the metric.
     levels
         The values of the key with their means. If all values are numbers, they are in ascending order.
     """
@@ -52,7 +54,9 @@ class Effect(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """The variance that no main effect explains. It exists only if every combination has equally many runs.
+    """The shares of the variance that no main effect explains.
+
+    They are known only if every combination of values occurs, and all combinations have the same number of runs.
 
     Attributes
     ----------
@@ -71,12 +75,14 @@ class HeatMap(NamedTuple):
 
     Attributes
     ----------
-    rows, columns
-        The key whose values are the rows, and the key whose values are the columns.
+    rows
+        The key whose values label the rows.
+    columns
+        The key whose values label the columns.
     row_words, column_words
-        The values of the keys.
+        The values of the two keys, as they are typed in a command.
     cells
-        (row word, column word) → the mean and the numbers of runs, as a `Level` with an empty word.
+        (row word, column word) → a `Level` with the mean and the numbers of runs. Its `word` is empty.
     """
 
     rows: str
@@ -89,7 +95,7 @@ class HeatMap(NamedTuple):
 def effects(groups: Sequence[Group], metric: str) -> list[Effect]:
     """Return the main effects of the keys in which groups differ, from the largest to the smallest.
 
-    The effect of a key that only some groups have is computed from these groups.
+    If only some groups have a key, its effect is computed from these groups.
     """
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     found = []
@@ -103,7 +109,7 @@ def effects(groups: Sequence[Group], metric: str) -> list[Effect]:
 
 
 def level(word: str, groups: Sequence[Group], metric: str) -> Level:
-    """Return the `Level` of `word`, with the mean of a metric over all counted runs of `groups`."""
+    """Return the mean of a metric over all counted runs of `groups`, as the `Level` of the value `word`."""
     numbers = [number for group in groups for number in group.numbers(metric)]
     return Level(word, statistics.fmean(numbers) if numbers else None, len(numbers), sum(g.lost for g in groups))
 
@@ -118,9 +124,10 @@ def words(groups: Sequence[Group], key: str) -> list[str]:
 
 
 def rest(groups: Sequence[Group], metric: str, found: Sequence[Effect]) -> Rest | None:
-    """Return the variance that no main effect explains.
+    """Return the shares of the variance that no main effect explains (see `Rest`).
 
-    None if the runs are not a full grid with equally many seeds, or if there is no variance between groups.
+    `found` contains the main effects. The result is None if a combination of values is missing, if combinations have
+    different numbers of runs, or if all groups have the same mean.
     """
     sizes = {len(group.numbers(metric)) for group in groups}
     full = math.prod(len(effect.levels) for effect in found) == len(groups)
@@ -133,7 +140,7 @@ def rest(groups: Sequence[Group], metric: str, found: Sequence[Effect]) -> Rest 
 
 
 def heat_map(groups: Sequence[Group], metric: str, rows: str, columns: str) -> HeatMap:
-    """Return the heat map of a metric over two keys. Each cell is a mean over all runs with the cell's two values."""
+    """Return the heat map of a metric over two keys. A cell is the mean over all runs with its two values."""
     pairs: dict[tuple[str, str], list[Group]] = {}
     for group in groups:
         if rows in group.values and columns in group.values:
@@ -157,7 +164,7 @@ def chosen_map(
 ) -> HeatMap | None:
     """Return the heat map of the keys `asked`, or of the two keys with the largest effects if `asked` is None.
 
-    None if `asked` is None and there are fewer than two keys with few enough values.
+    Return None if `asked` is None and fewer than two keys have at most `MOST_WORDS` values.
 
     Parameters
     ----------
@@ -166,7 +173,7 @@ def chosen_map(
     asked
         The two keys that the user gave, or None.
     config
-        All keys with their values in one run. They distinguish a key that does not differ from an unknown key.
+        All keys of one run with their values. They are used in the message of an error about a key in `asked`.
 
     Raises
     ------
@@ -191,7 +198,7 @@ def chosen_map(
 
 
 def other_maps(groups: Sequence[Group], metric: str, found: Sequence[Effect], first: HeatMap) -> list[HeatMap]:
-    """Return a heat map for each pair of keys with large effects, except for the pair in the heat map `first`."""
+    """Return heat maps of the keys with large effects: one for each pair, except the pair in `first`."""
     keys = [effect.key for effect in found if len(effect.levels) <= MOST_WORDS][:MOST_KEYS]
     pairs = [pair for pair in itertools.combinations(keys, 2) if set(pair) != {first.rows, first.columns}]
     return [heat for pair in pairs if (heat := heat_map(groups, metric, *pair)).cells]

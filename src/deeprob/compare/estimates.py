@@ -49,10 +49,11 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 @functools.cache
 def student_t(degrees: int, level: float = LEVEL) -> float:
-    """Return the t for which a variable with Student's distribution lies in [−t, t] with probability `level`.
+    """Return the number t such that Student's t-distribution has the probability `level` in [−t, t].
 
-    t is found by bisection over the angle θ = atan(t/√ν). As a function of θ, the distribution for ν `degrees` of
-    freedom has a closed form (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4).
+    ν is the number of degrees of freedom, `degrees`. The probability has a closed form in the angle θ = atan(t/√ν)
+    (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4). Bisection finds the angle for which
+    this probability is `level`.
     """
     low, high = 0.0, math.pi / 2
     for _ in range(60):
@@ -62,9 +63,9 @@ def student_t(degrees: int, level: float = LEVEL) -> float:
 
 
 def _within(angle: float, degrees: int) -> float:
-    """Return the probability that a variable with Student's distribution lies within ±√ν·tan(angle).
+    """Return the probability of [−t, t] in Student's t-distribution, where t = √ν·tan(angle).
 
-    ν is the number `degrees` of degrees of freedom.
+    ν is the number of degrees of freedom, `degrees`.
     """
     sine, cosine = math.sin(angle), math.cos(angle)
     odd = degrees % 2

@@ -1,4 +1,4 @@
-"""Groups of runs that differ only in seeds, ranked by a metric."""
+"""Groups of runs. The runs of a group differ only in seeds, and a metric ranks the groups."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,11 +19,12 @@ class Group:
     Attributes
     ----------
     values
-        Swept key → its value in this group, as a word of a command. Keys that the group's runs lack are left out.
+        A dictionary from each swept key to its value in this group, as it is typed in a command. Keys that the runs of
+        the group do not have are left out.
     runs
         All runs of the group, with any status.
     counted
-        The runs over which means are taken.
+        The runs that count in means and intervals (see `group_runs`).
     """
 
     values: Mapping[str, str]
@@ -31,11 +32,11 @@ class Group:
     counted: Sequence[PastRun]
 
     def numbers(self, metric: str) -> list[float]:
-        """Return the values of a metric in the counted runs that have it."""
+        """Return the values of a metric in the runs that count in means and have the metric."""
         return [run.metrics[metric] for run in self.counted if metric in run.metrics]
 
     def estimate(self, metric: str) -> Estimate | None:
-        """Return a metric's mean and confidence interval over the counted runs; None if no run has the metric."""
+        """Return the mean and the confidence interval of a metric; None if no run that counts has the metric."""
         return estimate(self.numbers(metric))
 
     @property
@@ -45,12 +46,12 @@ class Group:
 
     @property
     def state(self) -> str:
-        """The number of runs that ended well and the statuses of the others, as `outcomes` writes them."""
+        """A text with the number of runs that ended well and all other statuses: ``1 of 3, 2 diverged``."""
         return outcomes(run.status for run in self.runs)
 
 
 def counts(words: Iterable[str]) -> dict[str, int]:
-    """Return word → number of times that the word occurs. The words are in the order of their first occurrence."""
+    """Return a dictionary from each word to the number of its occurrences, in the order of first occurrence."""
     found: dict[str, int] = {}
     for word in words:
         found[word] = found.get(word, 0) + 1
@@ -58,7 +59,7 @@ def counts(words: Iterable[str]) -> dict[str, int]:
 
 
 def outcomes(statuses: Iterable[str]) -> str:
-    """Return the number of runs that ended well, and the statuses of the others: ``3 of 3``, ``1 of 3, 2 diverged``."""
+    """Return a text with the number of runs that ended well and all other statuses: ``1 of 3, 2 diverged``."""
     found = counts(statuses)
     ended = sum(found.pop(status, 0) for status in FINISHED)
     return ", ".join([f"{ended} of {ended + sum(found.values())}", *(f"{n} {status}" for status, n in found.items())])
@@ -67,7 +68,8 @@ def outcomes(statuses: Iterable[str]) -> str:
 def group_runs(runs: Sequence[PastRun], keys: Sequence[str]) -> list[Group]:
     """Return the groups of runs that differ only in seeds.
 
-    The counted runs are those that ended well. If no run has ended well, all runs that are not lost are counted.
+    Only runs that ended well count in means. If no run has ended well, all runs count that have neither diverged nor
+    failed.
     """
     counting = [run for run in runs if run.finished] or [run for run in runs if not run.lost]
     counted = set(map(id, counting))
@@ -94,7 +96,7 @@ def more_is_better(metric: str) -> bool:
 def ranked(groups: Sequence[Group], metric: str) -> list[Group]:
     """Return the groups, from the best mean of a metric to the worst.
 
-    Groups with lost runs come after groups without lost runs. Groups without a mean come last.
+    Groups with runs that diverged or failed come after the other groups. Groups without a mean come last.
     """
     sign = -1 if more_is_better(metric) else 1
 
@@ -106,22 +108,22 @@ def ranked(groups: Sequence[Group], metric: str) -> list[Group]:
 
 
 def all_metrics(groups: Sequence[Group]) -> list[str]:
-    """Return the metrics of the counted runs, in the order of first occurrence."""
+    """Return all metrics of the runs that count in means, in the order of first occurrence."""
     return list(dict.fromkeys(name for group in groups for run in group.counted for name in run.metrics))
 
 
 def usual_sort(metrics: Collection[str]) -> str | None:
     """Return the default ranking metric.
 
-    It is an accuracy if there is one, else a loss, else any metric. val is preferred to test, and test to train.
-    None if there are no metrics.
+    It is val/accuracy. If the runs do not have this metric, it is the first that they have of test/accuracy,
+    train/accuracy, val/loss, test/loss and train/loss, or else any metric. None if there are no metrics.
     """
     wanted = [f"{split}/{measure}" for measure in ("accuracy", "loss") for split in ("val", "test", "train")]
     return next((name for name in wanted if name in metrics), next(iter(metrics), None))
 
 
 def usual_columns(metrics: Collection[str], sort: str) -> list[str]:
-    """Return the metrics to show: the ranking metric, and the accuracy (else the loss) on each split."""
+    """Return the metrics to show: the ranking metric, and the accuracies (or else the losses) of all splits."""
     measure = "accuracy" if any(name.endswith("/accuracy") for name in metrics) else "loss"
     wanted = [f"{split}/{measure}" for split in ("train", "val", "test")]
     return [*([sort] if sort not in wanted else []), *(name for name in wanted if name in metrics)]

@@ -11,22 +11,24 @@ NO_PART = frozenset(MAY_CHANGE) - {"trainer.epochs"}
 """Keys that do not influence the metrics of a run."""
 
 CONSEQUENCES = {"trainer.batch_size": ("dataset", "optimizer"), "trainer.monitor": ("dataset",)}
-"""Key → the groups whose choices determine the value that replaces ``auto``."""
+"""Keys that accept ``auto`` → groups. The chosen options of these groups determine the value that replaces ``auto``."""
 
 
 def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
-    """Return the keys in which runs differ, with seeds. The keys `named` come first, then the others as in the config.
+    """Return the keys in which runs differ, including seeds.
 
-    A key is left out if it adds no information. This is so if the key does not influence metrics. It is also so if the
-    key is a field of a group in whose choice the runs differ, and all runs have the default of their choice. It is also
-    so if the value replaces ``auto`` and follows from the choices.
+    The keys in `named` come first. The others follow in the order of the config. A key is left out in three cases:
+
+    - The key does not influence metrics.
+    - The runs differ in the option of the key's group, and every run has the default value of the key in its option.
+    - The value of the key replaces ``auto``, and the chosen options of other groups determine this value.
 
     Parameters
     ----------
     runs
         The runs. A key that only some runs have is returned if it differs among these runs.
     named
-        The keys that sweeps varied. They are not left out as long as the runs differ in them.
+        The keys that sweeps varied. A key in `named` is left out only if the runs do not differ in it.
     """
     seen: dict[str, set[str]] = {}
     for run in runs:
@@ -47,7 +49,7 @@ def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
 
 
 def _is_default(run: PastRun, group: str, key: str) -> bool:
-    """Return whether a run has the default of the field `key`, which its choice in `group` sets, or lacks the field."""
+    """Return whether a run has the default value of `key`, which its option in `group` sets, or no such key."""
     if key not in run.values:
         return True
     fields = getattr(options(group).get(run.values.get(group, "")), "__dataclass_fields__", {})
@@ -56,7 +58,7 @@ def _is_default(run: PastRun, group: str, key: str) -> bool:
 
 
 def _follows(runs: Sequence[PastRun], key: str, groups: Sequence[str]) -> bool:
-    """Return whether the choices in some groups determine the value of a key; False if there are no groups."""
+    """Return whether the chosen options of some groups determine the value of a key; False if `groups` is empty."""
     if not groups:
         return False
     pairs = {(*(word_of(run.values.get(group)) for group in groups), word_of(run.values.get(key))) for run in runs}

@@ -1,4 +1,4 @@
-"""Write a comparison as one self-contained HTML page. ``page.html`` holds the page's frame, style and script."""
+"""Write a comparison as one self-contained HTML page. ``page.html`` is the template of the page."""
 
 import shlex
 from collections.abc import Collection, Iterator, Sequence
@@ -18,7 +18,7 @@ from deeprob.compare.tiles import heat_maps
 from deeprob.tracking.console import shown
 
 WIDE = 6
-"""The largest number of columns of a heat map beside the effects. Wider heat maps have a row of their own."""
+"""The largest number of columns of a heat map that is shown beside the effects. Wider heat maps are shown below."""
 
 DOTS = '<span class="word">…</span><span></span><span></span>'
 
@@ -45,12 +45,12 @@ def page(comparison: Comparison) -> str:
 
 
 def group_name(group: Group, keys: Collection[str]) -> str:
-    """Return the name of a group: the words ``key=value`` for each of `keys` that the group has."""
+    """Return the name of a group: a word ``key=value`` for each key in `keys` that the group has."""
     return " ".join(f"{key}={word}" for key, word in group.values.items() if key in keys) or "all runs"
 
 
 def differing(groups: Sequence[Group]) -> list[str]:
-    """Return the keys in which groups differ; all keys if groups differ in none."""
+    """Return the keys in which groups differ. If they differ in no key, return all keys."""
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     return [key for key in keys if len({group.values.get(key) for group in groups}) > 1] or keys
 
@@ -196,9 +196,9 @@ def _estimated(metric: str, found: Estimate | None) -> str:
 
 
 def _parts(metric: str, found: Estimate | None) -> tuple[str, str]:
-    """Return a mean and its interval as texts, such as ``90.00`` and ``± 1.23 %``.
+    """Return two texts, for a mean and its interval: ``90.00`` and ``± 1.23 %``.
 
-    If there is no interval, the texts are, for example, ``90.00 %`` and an empty text.
+    If there is no interval, the second text is empty: ``90.00 %`` and an empty text.
     """
     text = estimated(metric, found)
     number, _, margin = text.partition(" ")
@@ -206,7 +206,7 @@ def _parts(metric: str, found: Estimate | None) -> tuple[str, str]:
 
 
 def _lines(group: Group, metric: str) -> Iterator[str]:
-    """Yield one line per run: the name of its folder, its status if it was not completed, its error, and the metric."""
+    """Yield one line per run: folder name, status unless it is ``completed``, error if there is one, and metric."""
     for run in group.runs:
         place = run.directory.name if run.directory is not None else "no directory"
         ending = [] if run.status == "completed" else [run.status]

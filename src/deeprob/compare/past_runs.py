@@ -1,4 +1,4 @@
-"""Find past runs in folders, and read them, about a thousand per second."""
+"""Find the directories of past runs, and read the runs. About a thousand runs are read per second."""
 
 import csv
 import functools
@@ -31,21 +31,22 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass
 class PastRun:
-    """The known facts of a run, whether the run is finished or not.
+    """The config, the status and the metrics of a run. The run may be unfinished.
 
     Attributes
     ----------
     directory
         The run's directory. None for a job of a sweep that left no directory.
     values
-        Dotted key → value in the run's config. The key of a group's choice is the group's name.
+        A dictionary from each dotted key of the run's config to its value. The value of a group is the name of the
+        chosen option.
     status
         The status in ``summary.json``. Without this file, it is ``running``, ``unfinished`` or the status in a sweep's
         table.
     metrics
         The final metrics, or the metrics of the last epoch so far. Only finite values are kept.
     error
-        The reason why the run failed.
+        The reason why the run failed; empty if it did not fail.
     """
 
     directory: Path | None
@@ -56,17 +57,17 @@ class PastRun:
 
     @property
     def finished(self) -> bool:
-        """Whether the run ended well."""
+        """Whether the run ended well (see `FINISHED`)."""
         return self.status in FINISHED
 
     @property
     def lost(self) -> bool:
-        """Whether the run ended badly."""
+        """Whether the run diverged or failed."""
         return self.status in LOST
 
 
 def find_runs(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the sorted directories of runs and of sweeps' tables below `folder`, at any depth."""
+    """Return the directories of runs, and the directories of sweeps with a table, at any depth below `folder`."""
     runs, tables = [], []
     for place, folders, files in os.walk(folder):
         if "config.yaml" in files:
@@ -79,7 +80,7 @@ def find_runs(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def read_all(directories: Iterable[Path]) -> list[PastRun]:
-    """Return the runs in `directories`. Damaged runs are left out, and a note says so."""
+    """Return the runs in `directories`. Leave out damaged runs, and print a note about them."""
     runs, damaged = [], []
     for directory in directories:
         try:
@@ -115,7 +116,10 @@ def read_run(directory: Path) -> PastRun:
 
 
 def values_in(text: str) -> dict[str, Any]:
-    """Return the result of `deeprob.config.flat` for the text of a ``config.yaml``, without building the config.
+    """Return a dictionary from dotted key to value for the text of a ``config.yaml``.
+
+    The result is the same as that of `deeprob.config.flat`. This function is faster, because it does not build the
+    config.
 
     Raises
     ------
@@ -138,7 +142,10 @@ def values_in(text: str) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=2**14)
 def _config_section(text: str) -> Mapping[str, Any]:
-    """Return the values of a top-level section of a config. The cache saves time, as runs of a sweep share sections."""
+    """Return the values of a top-level section of a config.
+
+    The cache saves time, because the runs of a sweep have many sections in common.
+    """
     if _ALIAS.search(text):
         raise ValueError("an alias, which `save` never writes; a few can expand to millions of values")
     content = yaml.load(text, _Loader)
@@ -151,7 +158,7 @@ def _config_section(text: str) -> Mapping[str, Any]:
 
 
 def metrics_in(content: Mapping[str, Any]) -> dict[str, float]:
-    """Return the finite numbers among `content` whose names are metrics."""
+    """Return the metrics in `content`: the entries whose name contains ``/`` and whose value is a finite number."""
     return {
         name: float(value)
         for name, value in content.items()
@@ -166,7 +173,10 @@ def last_metrics(directory: Path) -> dict[str, float]:
 
 
 def epochs(path: Path) -> Iterator[dict[str, float]]:
-    """Yield the complete rows of a ``metrics.csv`` as numbers, without empty cells; none if the file is unreadable."""
+    """Yield each complete row of a ``metrics.csv`` as a dictionary from column to number, without empty cells.
+
+    If the file cannot be read, no row is yielded.
+    """
     try:
         text = read_text(path)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Ranges of numbers that a random search drew. Few runs share a number, so ranges of numbers are compared instead."""
+"""Ranges of numbers. After a random search, nearly every run has another number, so ranges are compared instead."""
 
 import dataclasses
 import itertools
@@ -10,7 +10,7 @@ from deeprob.compare.groups import Group
 _TO = " to "
 RANGES = 4
 MANY = 8
-"""A key with at most this number of values always keeps its values."""
+"""The values of a key are replaced by ranges only if the key has more values than this number."""
 
 
 def range_start(word: str) -> float:
@@ -19,11 +19,11 @@ def range_start(word: str) -> float:
 
 
 def in_ranges(groups: Sequence[Group]) -> list[Group]:
-    """Return the groups, with ranges in place of the values of keys with many numbers.
+    """Replace numbers by ranges of numbers in the values of groups.
 
-    The values of a key are replaced if there are more than `MANY` and if most of them occur in one run only. All
-    ranges of a key contain about equally many values. Example: if each of the learning rates 1e-5, 2e-5, …, 12e-5
-    occurs in one run, they become ``1e-5 to 3e-5``, ``4e-5 to 6e-5`` and so on.
+    The values of a key are replaced if all are numbers, if there are more than `MANY`, and if most of them occur in one
+    run only. All ranges of a key contain about equally many values. Example: each of the learning rates 1e-5, 2e-5, …,
+    12e-5 occurs in one run. They become ``1e-5 to 3e-5``, ``4e-5 to 6e-5`` and so on.
     """
     keys = dict.fromkeys(key for group in groups for key in group.values)
     ranges = {key: _ranges([group for group in groups if key in group.values], key) for key in keys}
@@ -34,7 +34,7 @@ def in_ranges(groups: Sequence[Group]) -> list[Group]:
 
 
 def _ranges(groups: Sequence[Group], key: str) -> dict[str, str]:
-    """Return each value of a key → the range that contains the value; empty if the key keeps its values."""
+    """Return a dictionary from each value of a key to its range; empty if the values are not replaced."""
     try:
         numbers = sorted({float(group.values[key]) for group in groups})
     except ValueError:

@@ -1,4 +1,4 @@
-"""Print a comparison on the terminal, as plain tables that can be searched and copied."""
+"""Print a comparison on the terminal, as tables of plain text."""
 
 import shlex
 from collections.abc import Sequence
@@ -36,13 +36,13 @@ def print_report(comparison: Comparison, top: int) -> None:
 
 
 def headline(comparison: Comparison) -> str:
-    """Return the numbers of runs and groups, and the statuses of the runs, in words."""
+    """Return a line with the number of runs, the number of groups, and the number of runs with each status."""
     states = ", ".join(f"{n} {status}" for status, n in counts(run.status for run in comparison.runs).items())
     return f"{_plural(len(comparison.runs), 'run')} in {_plural(len(comparison.groups), 'group')}: {states}"
 
 
 def heading(comparison: Comparison) -> str:
-    """Return the heading of the table of groups: the meaning of the numbers, and the order of the groups."""
+    """Return the heading of the table of groups. The heading explains the numbers and the order of the groups."""
     order = "highest" if more_is_better(comparison.sort) else "lowest"
     lost = "; groups with lost runs last" if any(group.lost for group in comparison.groups) else ""
     early = "; no run has finished: values so far" if comparison.preliminary else ""
@@ -50,7 +50,7 @@ def heading(comparison: Comparison) -> str:
 
 
 def doubt(comparison: Comparison) -> str:
-    """Return a note on the number of other groups that may be as good as the best group; empty if there are none."""
+    """Return a note about other groups that may be as good as the best group; empty if there are none."""
     if not comparison.rivals:
         return ""
     other = "the interval of 1 other group overlaps" if comparison.rivals == 1 else ""
@@ -76,7 +76,7 @@ def estimated(metric: str, found: Estimate | None) -> str:
 
 
 def cell(level: Level | None, metric: str) -> str:
-    """Return the mean and the number of lost runs as text, without an interval; a dash if there are no runs."""
+    """Return a text with a mean and the number of runs that diverged or failed; a dash if there are no runs."""
     if level is None:
         return "–"
     if level.mean is None:
@@ -100,7 +100,7 @@ def share(value: float | None) -> str:
 
 
 def first_and_last(items: Sequence[T], most: int, between: T) -> Sequence[T]:
-    """Return the items. If there are more than `most`, replace those in the middle by `between`."""
+    """Return the items. If there are more than `most`, replace the items in the middle by `between`."""
     return items if len(items) <= most else [*items[: most - most // 2], between, *items[-(most // 2) :]]
 
 

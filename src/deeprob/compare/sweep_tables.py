@@ -1,4 +1,4 @@
-"""Read the facts that only a sweep's ``summary.csv`` contains: further metrics, and jobs without a directory."""
+"""Read the table ``summary.csv`` of a sweep. It contains metrics and jobs that are in no run's directory."""
 
 import csv
 import io
@@ -19,11 +19,13 @@ from deeprob.tracking.files import read_text
 
 Row = Mapping[str, str]
 UNKNOWN = "unfinished"
-"""The status of a run that left no summary and that no process owns."""
+"""The status of a run that has no ``summary.json`` and that no process is training."""
 
 
 def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
-    """Return the swept keys and the rows of a sweep's table. `folder` is put before the directories in the rows.
+    """Return the swept keys and the rows of the table of the sweep in `folder`.
+
+    In the file, the directories are relative to `folder`. In the returned rows, their paths start with `folder`.
 
     Raises
     ------
@@ -47,12 +49,12 @@ def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
 
 
 def add_table(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -> list[PastRun]:
-    """Add the facts in a sweep's table to the runs in the sweep's folder. Return the jobs that left no directory.
+    """Add the facts in a sweep's table to the runs of the sweep. Return the jobs that have no directory.
 
     Parameters
     ----------
     runs
-        The runs in the sweep's folder. Missing metrics, statuses and errors are added to these objects.
+        The runs in the sweep's folder. Their missing metrics, statuses and errors are filled in.
     keys
         The swept keys.
     rows
@@ -98,17 +100,20 @@ def _numeric_cells(row: Row) -> Iterator[tuple[str, float]]:
 
 
 def _values(row: Row, keys: Sequence[str]) -> dict[str, Any]:
-    """Return key → value for the keys that have a value in the row of a job."""
+    """Return a dictionary from key to value for the keys that have a value in the row of a job."""
     return {key: value_of(row[key]) for key in keys if row[key]}
 
 
 def _joined(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -> dict[int, PastRun]:
-    """Return number of a job → run of the job. Jobs without a run are left out.
+    """Return a dictionary from the number of each job to the run of the job. Jobs without a run are left out.
 
-    The run of a job is the run in the directory that the job's row names. If there is no such run, it is the remaining
-    run with the values of the row. Old tables name no directories, and a value in a config, such as an absolute path,
-    can differ from the word in the row. For old tables, the last choice is therefore the remaining run whose folder has
-    the job's number.
+    The run of a job is found in three steps:
+
+    1. It is the run in the directory that the row of the job names.
+    2. Otherwise it is the run with the values of the row, among the runs that are not yet found.
+    3. Otherwise, if the table has no column for directories, it is the run whose folder name starts with the number of
+       the job. Only old tables have no such column. This step finds runs whose config has other values than the row,
+       such as an absolute path instead of a relative one.
     """
     by_directory = {os.path.normpath(run.directory): run for run in runs if run.directory is not None}
     joined = {number: run for number, row in enumerate(rows) if (run := by_directory.get(row.get("directory", "")))}
@@ -135,14 +140,17 @@ def _without(runs: Iterable[PastRun], others: Iterable[PastRun]) -> list[PastRun
 
 
 def _may_be(run: PastRun, given: Mapping[str, Any]) -> bool:
-    """Return whether `run` can belong to a job with the values `given`: all numbers in `given` must equal the run's."""
+    """Return whether a run may belong to a job with the values `given`.
+
+    Every number in `given` must be equal to the value in the run. Other values may differ.
+    """
     return not any(isinstance(value, int | float) and run.values.get(key) != value for key, value in given.items())
 
 
 def _meanings(joined: Mapping[int, PastRun], keys: Sequence[str], rows: Sequence[Row]) -> dict[tuple[str, str], Any]:
-    """Return a map from (key, cell text in the table) to the value in the configs.
+    """Return a dictionary from (key, text of a cell) to the value of the key in the configs of the runs.
 
-    A cell text is left out if the runs of its rows have different values.
+    A text is left out if runs with this text have different values.
     """
     found: dict[tuple[str, str], list[Any]] = {}
     for number, run in joined.items():
@@ -153,7 +161,7 @@ def _meanings(joined: Mapping[int, PastRun], keys: Sequence[str], rows: Sequence
 
 
 class _Index:
-    """An index of runs by their values. The index for a set of keys is built when the set is first looked up."""
+    """Finds runs by their values. It is fast, because it builds a dictionary for each set of keys at the first use."""
 
     def __init__(self, runs: Sequence[PastRun]) -> None:
         self.runs = runs
@@ -169,9 +177,9 @@ class _Index:
         return self._by_keys[keys].get(tuple(map(word_of, given.values())), [])
 
     def find(self, given: Mapping[str, Any], number: int) -> PastRun | None:
-        """Return the run with the values `given`, or None.
+        """Return the run with the values `given`; None if there is no such run.
 
-        If there are several, return the run whose folder has the number of the job.
+        If there are several, return the run whose folder name starts with `number`.
         """
         runs = self.matching(given)
         if len(runs) < 2:
@@ -179,7 +187,7 @@ class _Index:
         return next((run for run in runs if _job_number(run) == number), None)
 
     def sibling(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the config of a run with the values `given`, except seeds; empty if there is no such run."""
+        """Return all values of a run with the values `given`; empty if there is no such run. Its seeds may differ."""
         others = self.matching({key: value for key, value in given.items() if not is_seed(key)})
         return dict(others[0].values) if others else {}
 

@@ -1,4 +1,6 @@
-"""Hydra without its decorator: before a config is valid, nothing is written or printed, and Hydra does not exit.
+"""Composing configs and running jobs with Hydra, but without Hydra's decorator ``hydra.main``.
+
+The decorator writes files and prints errors before a config is valid, and ends the process. This module does neither.
 
 This module uses private parts of Hydra 1.3; ``tests/config/test_application.py`` lists them.
 """
@@ -37,7 +39,7 @@ from deeprob.errors import UserError
 
 
 def config_directory() -> Path:
-    """Return the folder of the configs: in the installed package, or at the top of a checkout."""
+    """Return the folder ``configs``. It is inside the package, or else at the top of the repository."""
     package = Path(__file__).parents[1]
     installed = package / "configs"
     return installed if installed.is_dir() else package.parents[1] / "configs"
@@ -49,7 +51,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.ArgumentParser]:
-    """Split a command line into Hydra's flags and ``key=value`` words, in any order."""
+    """Parse the words of a command line: Hydra's flags, ``key=value`` words, and topics of ``--help``, in any order.
+
+    Raises
+    ------
+    UserError
+        If a word cannot be read, or if a flag or a combination of flags is not supported.
+    """
     for word in argv:
         if not _typable(word):
             raise UserError(f"{word}: has a character that a command line cannot contain")
@@ -71,7 +79,11 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.A
 
 
 def _topics(argv: Sequence[str], words: Sequence[str]) -> list[str]:
-    """Return the topics of ``--help``: the words without ``=``. If there are none, the keys set after ``--help``."""
+    """Return the names that ``--help`` explains.
+
+    They are the words without ``=``. If there are none, they are the keys of the words after ``--help``:
+    ``--help seed=1`` → ``seed``.
+    """
     topics = [word for word in words if _is_topic(word)]
     if not topics:
         place = next((at for at, word in enumerate(argv) if word in ("--help", "-h")), len(argv))
@@ -85,7 +97,7 @@ def _is_topic(word: str) -> bool:
 
 
 def _typable(word: str) -> bool:
-    """Return whether a shell could pass this word, so that it can be part of a file's name."""
+    """Return whether a command line and the name of a file can contain this word."""
     try:
         return b"\0" not in os.fsencode(word)
     except UnicodeEncodeError:
@@ -94,7 +106,15 @@ def _typable(word: str) -> bool:
 
 @contextmanager
 def started(config_dir: str | None) -> Iterator[Hydra]:
-    """Start Hydra with the folders of configs, and restore the state of the process at the end."""
+    """Start Hydra, and restore the global state of Hydra and of logging at the end of this context.
+
+    Hydra reads the files in `config_directory`, and in the folder `config_dir` if there is one.
+
+    Raises
+    ------
+    UserError
+        If the folder `config_dir` does not exist.
+    """
     search_path = create_config_search_path(str(config_directory()))
     if config_dir is not None:
         extra = Path(config_dir).resolve()
@@ -113,14 +133,14 @@ def started(config_dir: str | None) -> Iterator[Hydra]:
     finally:
         GlobalHydra.instance().hydra, HydraConfig.instance().cfg = before, before_config
         for handler in set(root.handlers) - set(handlers):
-            handler.close()  # such as the log file of hydra/job_logging=default
+            handler.close()  # for example, the log file of hydra/job_logging=default
         root.handlers[:] = handlers
         root.setLevel(level)
 
 
 @dataclass(frozen=True)
 class Application:
-    """The configs of a command. Composes a config, and runs a job or a sweep with this config.
+    """Composes the config of a command, and runs a job or a sweep with this config.
 
     Parameters
     ----------
@@ -175,7 +195,8 @@ class Application:
         return config
 
     def groups(self, config: DictConfig) -> dict[str, list[str]]:
-        """Return the options of each group of a config. Hydra's own listing takes almost a second."""
+        """Return a dictionary from each group of a config to its options."""
+        # Hydra's own listing takes almost a second
         return {
             group: self._repository.get_group_options(group, ObjectType.CONFIG)
             for group in self._repository.get_group_options("", ObjectType.GROUP)
@@ -183,7 +204,7 @@ class Application:
         }
 
     def file_of(self, group: str, name: str) -> Path | None:
-        """Return the file that Hydra uses for an option; None if there is none."""
+        """Return the YAML file of the option `name` of a group; None if there is no such file."""
         folders = [Path(source.path) for source in self._repository.get_sources() if source.scheme() == "file"]
         files = (folder / group / f"{name}.yaml" for folder in folders)
         return next((file for file in files if file.is_file()), None)
@@ -195,7 +216,7 @@ class Application:
         return loader.repository
 
     def load(self, config: DictConfig, words: Sequence[str]) -> Any:
-        """Return the validated dataclass of a composed config."""
+        """Convert a composed config to a dataclass and validate it. `words` are the overrides of the config."""
         check_types(config, words)
         return load(self.schema, without_hydra(config))
 
@@ -205,7 +226,7 @@ class Application:
             return HydraContext(config_loader=self.hydra.config_loader, callbacks=Callbacks(config))
 
     def run(self, config: DictConfig, task: TaskFunction) -> Any:
-        """Run one job in its own directory. Return the result of the task, or raise its error."""
+        """Run `task` as one job in its own directory. Return the result of `task`, or raise its error."""
         with own_directory(config, "run", resume=config.get("resume") == "auto"):
             words = typed_words(config, "hydra")
             with explained(words, AssertionError, ValueError):  # errors of the task are kept in job
@@ -243,7 +264,10 @@ def without_hydra(config: DictConfig) -> DictConfig:
 
 
 def typed_words(config: DictConfig, kind: str) -> list[str]:
-    """Return the typed overrides of the ``task`` or of ``hydra``. Interpolations in them are not resolved."""
+    """Return the overrides that the user typed. Interpolations (``${…}``) stay as they were typed.
+
+    If `kind` is ``hydra``, return the overrides of Hydra's own settings. If it is ``task``, return all others.
+    """
     words = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
     assert isinstance(words, list)
     return [str(word) for word in words]
@@ -251,10 +275,19 @@ def typed_words(config: DictConfig, kind: str) -> list[str]:
 
 @contextmanager
 def own_directory(config: DictConfig, kind: str, *, resume: bool = False) -> Iterator[Path]:
-    """Make the directory of a run or a sweep. At the end remove this directory if it is still empty.
+    """Make the directory of a run or a sweep. At the end of this context, remove the directory if it is empty.
 
-    If a directory with this date and time exists already, the name gets a number. A directory that the user named must
-    be new or empty, unless `resume` is True.
+    The default name is the date and the time. If a directory with this name exists, a number is added to the name.
+    If the user chose the name, the directory must be new or empty, unless `resume` is True.
+
+    Parameters
+    ----------
+    config
+        The composed config. The path of the directory is written into this config.
+    kind
+        ``run`` or ``sweep``.
+    resume
+        Whether a directory that the user chose may contain files.
     """
     words = typed_words(config, "hydra")
     named = any(override.key_or_group == f"hydra.{kind}.dir" for override in parse(words))
@@ -270,7 +303,16 @@ def own_directory(config: DictConfig, kind: str, *, resume: bool = False) -> Ite
 
 @contextmanager
 def claimed(wanted: Path, *, numbered: bool, resume: bool = False) -> Iterator[Path]:
-    """Make a directory, or use an empty one. At the end remove the folders made here that are still empty."""
+    """Make a directory and its parents. At the end of this context, remove those of the new folders that are empty.
+
+    If the directory exists and `numbered` is True, make ``NAME-2``, ``NAME-3``, … instead. If the directory exists and
+    `numbered` is False, use the directory.
+
+    Raises
+    ------
+    UserError
+        If an existing directory that is to be used contains files, and `resume` is False.
+    """
     made: list[Path] = []
     try:
         for folder in reversed(wanted.parents):

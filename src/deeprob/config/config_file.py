@@ -1,4 +1,4 @@
-"""The ``config.yaml`` of a run: a typed config is written as plain values, and is validated when it is read back."""
+"""Writing a config to the file ``config.yaml`` of a run, and reading it back."""
 
 import dataclasses
 import hashlib
@@ -19,7 +19,11 @@ _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # missing if PyYAML was
 
 
 def to_yaml(config: Any) -> bytes:
-    """Return a run's config as a Hydra config that extends ``train``: first the chosen options, then every value."""
+    """Return the text of the file ``config.yaml`` for a run's config, in UTF-8.
+
+    The text is a Hydra config that extends the config ``train``. It contains the chosen option of each group, and then
+    the value of every key.
+    """
     choices = [
         {f"override {f.name}": name_of(getattr(config, f.name))}
         for f in dataclasses.fields(config)
@@ -28,7 +32,7 @@ def to_yaml(config: Any) -> bytes:
     content = {"defaults": ["train", *choices, "_self_"], **dataclasses.asdict(config)}
     try:
         text = yaml.dump(content, Dumper=_DUMPER, sort_keys=False)
-    except UnicodeEncodeError:  # invalid letters: only the slower dumper writes them, as escapes
+    except UnicodeEncodeError:  # an invalid letter; only the slower dumper can write it, as an escape
         text = yaml.safe_dump(content, sort_keys=False)
     return text.encode()
 
@@ -39,7 +43,10 @@ def digest(config: Any) -> str:
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Return a dictionary from dotted key to value. For a group, the value is the name of the chosen option."""
+    """Return a dictionary from each dotted key to its value.
+
+    For a group, the value is the name of the chosen option: ``{"optimizer": "sgd", "optimizer.lr": 0.1, …}``.
+    """
     values: dict[str, Any] = {}
     for f in dataclasses.fields(config):
         value, key = getattr(config, f.name), f"{prefix}{f.name}"
@@ -51,10 +58,13 @@ _LARGEST = 2**18  # largest size of a config file, in bytes
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Loads only plain values, as `to_yaml` writes them, and no aliases, which could expand to millions of values."""
+    """A YAML loader that rejects aliases and interpolations. `to_yaml` writes neither.
+
+    A few aliases can expand to millions of values.
+    """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Return the next node."""
+        """Return the next node of the YAML text. Raise an error if it is an alias or an interpolation."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("an alias")
         node: yaml.Node | None = super().compose_node(parent, index)
@@ -69,7 +79,7 @@ def read(cls: type[T], path: Path) -> T:
     Raises
     ------
     UserError
-        If the file is missing or is not YAML, or if an option, key or value in it does not exist.
+        If the file is missing or is not YAML, or if an option, a key or a value in it is not valid.
     """
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):

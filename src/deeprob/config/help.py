@@ -25,21 +25,21 @@ from deeprob.errors import UserError
 WIDTH = 100
 _NAMES = 24
 _VALUES = 16
-"""The widest columns of names and values. A longer entry gets its own line."""
+"""The largest widths of the columns of names and values, in characters. A longer entry gets its own line."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key of a command.
+    """A key of a command's config.
 
     Parameters
     ----------
     name
         The full name, such as ``trainer.patience``.
     cls
-        The dataclass that has the key as a field; None for an added key.
+        The dataclass that has the key as a field; None if there is no such dataclass.
     value
-        The value; None if the chosen option does not have the key.
+        The value as it is typed on the command line; None if the chosen option does not have the key.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Key:
 
     @property
     def line(self) -> str:
-        """The first sentence of the key's meaning, and the accepted values."""
+        """A short help text: the first sentence of the key's meaning, and the accepted values."""
         accepts = f"Accepts {self.accepts}." if self.accepts else ""
         return plain(f"{first_sentence(meaning(self.cls, self.field))} {accepts}".strip())
 
@@ -74,7 +74,7 @@ def help_text(application: Application, arguments: argparse.Namespace) -> str:
     Raises
     ------
     UserError
-        If a word is not the name of a group, option or key.
+        If a word after ``--help`` is not the name of a group, option or key.
     """
     manual = Manual(application, tuple(arguments.overrides), arguments.multirun, arguments.resolve)
     return "\n\n".join(map(manual.page, arguments.topics)) if arguments.topics else manual.overview()
@@ -82,18 +82,18 @@ def help_text(application: Application, arguments: argparse.Namespace) -> str:
 
 @dataclass(frozen=True)
 class Manual:
-    """The help pages of a command. They show the values of the keys after some overrides.
+    """The help pages of a command. They show each key with the value that it has after the overrides `words`.
 
     Parameters
     ----------
     application
         The command's configs.
     words
-        Overrides typed with ``--help``.
+        The overrides typed with ``--help``.
     multirun
-        Whether the overrides may belong to a sweep.
+        Whether the overrides may contain several values of a key, as in a sweep.
     resolve
-        Whether interpolations are resolved.
+        Whether interpolations (``${…}``) are replaced by their values.
     """
 
     application: Application
@@ -128,7 +128,10 @@ class Manual:
 
     @cached_property
     def others(self) -> list[Key]:
-        """The keys that exist only in options that are not chosen, once for each such option."""
+        """The keys of options that are not chosen. Keys that the composed config has are left out.
+
+        A key that several such options have occurs several times.
+        """
         chosen = {key.name for key in self.keys}
         return [
             Key(f"{group}.{f.name}", cls, None)
@@ -140,7 +143,7 @@ class Manual:
 
     @cached_property
     def subjects(self) -> list[str]:
-        """The subjects that have a page: groups, sections such as ``sweep``, keys, and ``group=option``."""
+        """The names that have a help page: groups, sections such as ``sweep``, keys, and options (``group=option``)."""
         choices = [f"{group}={name}" for group, names in self.groups.items() for name in names]
         keys = [key.name for key in [*self.keys, *self.others]]
         sections = [key.group for key in self.keys if key.group]
@@ -154,7 +157,7 @@ class Manual:
     # ---------------------------------------------------------------- pages
 
     def overview(self) -> str:
-        """Return the command's whole help."""
+        """Return the text of ``--help`` without further words: all groups and all keys."""
         groups = (textwrap.fill(f"{group}: {', '.join(names)}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)
                   for group, names in self.groups.items())  # fmt: skip
         return Template(self.config.hydra.help.template).substitute(
@@ -163,12 +166,15 @@ class Manual:
         )
 
     def page(self, topic: str) -> str:
-        """Return the page about a group, an option or a key, given its full name or its last part.
+        """Return the help page of a group, a section, an option or a key.
+
+        `topic` is a full name, or the last part of a full name, such as ``lr`` for ``optimizer.lr``. If several names
+        end in `topic`, return a list of them.
 
         Raises
         ------
         UserError
-            If there is no such subject. The message suggests another subject.
+            If there is no such name. The message suggests another name.
         """
         found = [topic] if topic in self.subjects else [name for name in self.subjects if _last(name) == topic]
         if not found:
@@ -189,14 +195,14 @@ class Manual:
         return self._key(next(key for key in [*self.keys, *self.others] if key.name == name))
 
     def _listings(self) -> Iterator[str]:
-        """Yield the listing of each group; keys without a group come first."""
+        """Yield the list of keys of each group and each section. The keys without a group come first."""
         for group in dict.fromkeys(["", *map(str, without_hydra(self.config)), *(key.group for key in self.keys)]):
             keys = [key for key in self.keys if key.group == group]
             if keys or group in self.groups:
                 yield self._listing(group, keys)
 
     def _listing(self, group: str, keys: Sequence[Key]) -> str:
-        """Return a heading, and a row for each key of a group or a section."""
+        """Return a heading, and a table with one row for each of `keys`."""
         heading = f"{group}={self.chosen(group)}" if group in self.groups else group or "without a group"
         rows = [("", key.field, key.value or "", key.line) for key in keys]
         if not self.groups and not group:
@@ -204,7 +210,7 @@ class Manual:
         return "\n".join([f"{heading}:", *_table(rows)]) if keys else f"{heading}: no keys"
 
     def _group(self, group: str) -> str:
-        """Return the options of a group, and the keys of the chosen option."""
+        """Return the page of a group: its options, and the keys of the chosen option."""
         chosen = self.chosen(group)
         rows = [
             ("*" if name == chosen else "", name, "", self._about(f"{group}={name}")) for name in self.groups[group]
@@ -219,7 +225,7 @@ class Manual:
         return "\n".join(lines)
 
     def _key(self, key: Key) -> str:
-        """Return the page of a key, in at most 15 lines."""
+        """Return the page of a key."""
         chosen = self.chosen(key.group) if key.group in self.groups else None
         count, having = len(options(key.group)), owners(key.group, key.field)
         text = plain(meaning(key.cls, key.field))
@@ -249,7 +255,7 @@ class Manual:
         return "\n".join(lines)
 
     def _about(self, name: str) -> str:
-        """Return a sentence about an option (from its class, or else its file), a group or a key."""
+        """Return one sentence about an option, a group or a key; empty if there is none."""
         group, _, option = name.partition("=")
         if option in options(group):
             return plain(summary(options(group)[option]))
@@ -262,7 +268,7 @@ class Manual:
         return next((key.line for key in [*self.keys, *self.others] if key.name == name), "")
 
     def _refuse(self, topic: str) -> NoReturn:
-        """Raise the error about a word that is not a subject."""
+        """Raise the error that there is no group, option or key with the name `topic`."""
         if topic.partition(".")[0].partition("/")[0] == "hydra":
             raise UserError(f"{topic}: Hydra's own settings are shown by --hydra-help and --cfg hydra")
         meant = [name for name in KEYS.get(_last(topic), ()) if name in self.subjects]
@@ -277,7 +283,11 @@ class Manual:
     # ---------------------------------------------------------------- examples
 
     def command_for(self, key: Key) -> str:
-        """Return a command that sets a key: the example in its docstring, else one with another value, else empty."""
+        """Return an example of a command that sets a key; empty if there is no example.
+
+        If the docstring of the key has an example, it is used. Otherwise, the command sets an accepted value that
+        differs from the present value.
+        """
         template = str(self.config.hydra.help.template)
         words = example(key.cls, key.field) or (f"{key.name}={_another_value(key)}" if key.accepts else "")
         if not words or (words.startswith("-m ") and " -m " not in template):  # this command has no sweeps
@@ -296,7 +306,7 @@ class Manual:
 
     @cached_property
     def _defaults(self) -> list[Key]:
-        """The keys of the command without overrides."""
+        """The keys of the config that is composed without overrides."""
         return dataclasses.replace(self, words=(), multirun=False).keys if self.words else self.keys
 
 
@@ -314,7 +324,7 @@ def _keys(node: DictConfig, values: dict[Any, Any], prefix: str = "") -> Iterato
 
 
 def written(value: Any, *, inside: bool = False) -> str:
-    """Return a value as it is typed in an override. If it is `inside` a list, it is quoted if necessary."""
+    """Return a value as it is typed in an override. A text `inside` a list or a dictionary is quoted if necessary."""
     if isinstance(value, list):
         return f"[{','.join(written(item, inside=True) for item in value)}]"
     if isinstance(value, dict):
@@ -326,7 +336,7 @@ def written(value: Any, *, inside: bool = False) -> str:
 
 
 def settings(file: Path | None) -> Iterator[str]:
-    """Yield the settings of a config file as words of a command line."""
+    """Yield the words of a command line that set the same values as a config file."""
     content = OmegaConf.to_container(OmegaConf.load(file), resolve=False) if file else {}
     assert isinstance(content, dict)
     for entry in content.pop("defaults", []):
@@ -351,14 +361,17 @@ def _words(values: dict[Any, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _comment(file: Path | None) -> str:
-    """Return the comment at the top of a config file, without Hydra's own line."""
+    """Return the comment at the top of a config file, without the line ``# @package``."""
     lines = file.read_text(encoding="utf-8").splitlines() if file else []
     top = lines[: next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))]
     return "\n".join(line[1:].removeprefix(" ") for line in top if not line.startswith("# @package"))
 
 
 def _paragraphs(file: Path | None) -> Iterator[tuple[str, str]]:
-    """Yield the label and text of each paragraph ``Label: text``; a sentence ``Takes …`` becomes ``Time``."""
+    """Yield the label and the text of each paragraph ``Label: text`` in the comment at the top of a config file.
+
+    A sentence that starts with ``Takes`` is yielded on its own, with the label ``Time``.
+    """
     for paragraph in re.split(r"\n(?=\S)", _comment(file)):
         label, _, text = paragraph.partition(": ")
         text, _, time = " ".join(text.split()).partition(" Takes ")
@@ -371,7 +384,7 @@ def _paragraphs(file: Path | None) -> Iterator[tuple[str, str]]:
 
 
 def _another_value(key: Key) -> str:
-    """Return a value that a key accepts, other than its present value."""
+    """Return a value that a key accepts and that differs from its present value."""
     accepts, value = key.accepts, key.value
     shown = re.search(r"as in (\[\S+\])", accepts)
     if shown:
@@ -411,7 +424,7 @@ def _wrapped(label: str, text: str) -> list[str]:
 
 
 def _table(rows: Iterable[tuple[str, str, str, str]]) -> list[str]:
-    """Return the lines of a table with the columns mark, name, value and text. A text has two lines at most."""
+    """Return the lines of a table with the columns mark, name, value and text. Texts are cut after two lines."""
     rows = list(rows)
     names = max((len(name) for _, name, _, _ in rows if len(name) <= _NAMES), default=0)
     values = max((len(value) for _, _, value, _ in rows if len(value) <= _VALUES), default=0)

@@ -1,7 +1,7 @@
-"""Fast composition of configs, and the parts of Hydra that sweeps use.
+"""A faster loader of configs, and other parts of Hydra that sweeps use.
 
-A config is composed once for each set of group choices; after that only values are set. Private parts of Hydra are used
-only here, in `deeprob.config.application` and in the two plugins; ``tests/config/test_application.py`` lists them.
+This module uses private parts of Hydra. So do `deeprob.config.application` and the two plugins, and no other module.
+``tests/config/test_application.py`` lists these parts.
 """
 
 import copy
@@ -31,16 +31,16 @@ from deeprob.errors import UserError
 __all__ = ["BasicLauncher", "BasicSweeper", "CachingLoader", "apply_values", "combinations", "readable", "unresolved"]
 
 OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", replace=True)
-"""``${pad:7}`` is 007 in the name of a job's folder, so that folders sort by number."""
+"""Let ``${pad:7}`` in a config stand for 007. The folders of jobs have such numbers, so that they sort by number."""
 
 
 def apply_values(overrides: Sequence[Override], config: DictConfig) -> None:
-    """Set values of a config with Hydra's method and errors. If a key takes a list, a single value becomes a list."""
+    """Apply overrides to a config, as Hydra does. If a key takes a list, ``key=a`` means ``key=[a]``."""
     ConfigLoaderImpl._apply_overrides_to_config([_as_list(override, config) for override in overrides], config)
 
 
 def _as_list(override: Override, config: DictConfig) -> Override:
-    """Return an override with its value in a list, if the value is one word or number and the key takes a list."""
+    """Return ``key=[a]`` for the override ``key=a`` if the key takes a list, else the override itself."""
     value, (parent, _, name) = override._value, override.key_or_group.rpartition(".")
     single = isinstance(value, str | int | float | QuotedString) and not isinstance(value, bool)
     if override.is_hydra_override() or not single or "${" in str(value):
@@ -51,18 +51,20 @@ def _as_list(override: Override, config: DictConfig) -> Override:
 
 
 def combinations(overrides: list[Override]) -> list[list[str]]:
-    """Return every combination of the overrides' values, as one list of words per job.
+    """Return every combination of the values of some overrides, as one list of words per job.
+
+    Example: ``a=1,2 b=3`` → ``[["a=1", "b=3"], ["a=2", "b=3"]]``.
 
     Raises
     ------
     HydraException
-        If a value is of a kind that a sweep cannot use.
+        If a sweep cannot use a value of this kind.
     """
     return [list(job) for job in BasicSweeper.split_arguments(overrides, None)[0]]
 
 
 def unresolved(config: DictConfig, key: str) -> Any:
-    """Return a value with its interpolations unresolved."""
+    """Return the value of a key. Interpolations (``${…}``) in this value are not resolved."""
     node = config._get_node(key)
     assert isinstance(node, Node)
     return node._value()
@@ -72,21 +74,22 @@ def copies_of(config: DictConfig) -> Callable[[], DictConfig]:
     """Return a function that returns a new copy of a config at each call."""
     try:
         return functools.partial(pickle.loads, pickle.dumps(config))  # quicker than a deep copy
-    except (AttributeError, pickle.PicklingError):  # a class that was registered inside a function
+    except (AttributeError, pickle.PicklingError):  # the config contains a class that is defined inside a function
         return functools.partial(copy.deepcopy, config)
 
 
 def readable(words: list[str]) -> str:
-    """Return overrides as a part of a folder's name. It has at most 100 characters: letters, digits and ``.=,-_``."""
+    """Return overrides as text for the name of a folder: at most 100 letters, digits and signs ``.=,-_``."""
     return re.sub(r"[^\w.=,-]+", "_", ",".join(words), flags=re.ASCII)[:100]
 
 
 class CachingLoader(ConfigLoaderImpl):
     """Hydra's loader, with a cache of composed configs.
 
-    Hydra composes a config in about 90 ms. Most of this time goes to the defaults list and to merging files, which
-    depend only on the group choices. This class does it once per set of choices. It then applies the value overrides of
-    each job to a copy with Hydra's own method, so configs and errors are the same as with Hydra's loader.
+    Hydra composes a config in about 90 ms. It spends most of this time on finding and merging files. The files depend
+    only on the options that are chosen. This class therefore merges the files once for each set of chosen options. For
+    each job, it copies the result and sets the other values with Hydra's own method. Configs and errors are the same as
+    with Hydra's loader.
     """
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
@@ -123,7 +126,11 @@ class CachingLoader(ConfigLoaderImpl):
         return config
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """Return the config of a job, with the directory of its sweep. The job's name has the overrides that differ."""
+        """Return the config of one job of a sweep.
+
+        It contains the directory of the sweep, and a name of the job. The name lists the overrides that differ between
+        jobs.
+        """
         config = super().load_sweep_config(master_config, sweep_overrides)
         words = OmegaConf.to_container(master_config.hydra.overrides.task, resolve=False)
         assert isinstance(words, list)
@@ -140,8 +147,9 @@ class CachingLoader(ConfigLoaderImpl):
         Raises
         ------
         UserError
-            If a file in a run's directory has a ``hydra`` section, which can call functions, or an interpolation, which
-            can read the environment. The directory may come from a stranger, so its files may only set values.
+            If a file in a run's directory contains a ``hydra`` section or an interpolation. A ``hydra`` section can
+            call functions. An interpolation can read environment variables. A run's directory may come from a stranger,
+            so its files may only set values.
         """
         result = super()._load_single_config(default, repo)
         scheme, _, folder = result.path.partition("://")
@@ -166,7 +174,7 @@ class CachingLoader(ConfigLoaderImpl):
             raise ConfigCompositionException(f"Error merging override {override.input_line}") from error
 
     def _is_value(self, override: Override) -> bool:
-        """Return whether an override only sets values outside the ``hydra`` section, and chooses no file."""
+        """Return whether an override sets a value, and neither chooses an option nor changes the ``hydra`` section."""
         if override.is_hydra_override() or override.package is not None:
             return False
         try:

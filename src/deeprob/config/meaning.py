@@ -11,7 +11,7 @@ _EXAMPLE = re.compile(r" Example: ``(.*)``\.$")
 
 @functools.cache
 def _entries(cls: type) -> Mapping[str, str]:
-    """Return each entry (name and text) in the numpydoc sections of a class's docstring; base classes are not read."""
+    """Return field → text from the sections Attributes and Parameters of a class's docstring."""
     texts: dict[str, str] = {}
     names: list[str] = []
     for section in _SECTION.findall(inspect.cleandoc(cls.__doc__ or "") + "\n"):
@@ -24,12 +24,15 @@ def _entries(cls: type) -> Mapping[str, str]:
 
 
 def meaning(cls: type | None, name: str) -> str:
-    """Return the meaning of a field, from the class or the nearest base class with an entry; empty if there is none."""
+    """Return the meaning of a field, without the example; empty if no docstring explains the field.
+
+    The meaning is in the docstring of the class, or else in that of a base class.
+    """
     return _EXAMPLE.sub("", _entry(cls, name))
 
 
 def example(cls: type | None, name: str) -> str:
-    """Return the example at the end of a field's entry, without the command's name; empty if there is no example."""
+    """Return the example at the end of a field's meaning, such as ``run=DIR``; empty if there is no example."""
     found = _EXAMPLE.search(_entry(cls, name))
     return found[1] if found else ""
 
@@ -44,7 +47,7 @@ def summary(cls: type) -> str:
 
 
 def first_sentence(text: str) -> str:
-    """Return the part of a text up to its first full stop."""
+    """Return the first sentence of a text."""
     return re.split(r"(?<=[.?!])\s", text, maxsplit=1)[0].replace("\n", " ")
 
 

@@ -1,4 +1,4 @@
-"""An option and its values in one text, such as ``sgd lr=0.1 momentum=0.9``, for keys that list several options."""
+"""Reading an option with its settings from one text, such as ``sgd lr=0.1 momentum=0.9``."""
 
 import shlex
 from typing import Any
@@ -12,12 +12,21 @@ from deeprob.errors import UserError, did_you_mean
 
 
 def chosen(group: str, text: str, key: str) -> Any:
-    """Return the config that a text describes: the name of an option of a group, then ``key=value`` words.
+    """Return the config that a text such as ``sgd lr=0.1`` describes.
+
+    Parameters
+    ----------
+    group
+        The group of the option, such as ``optimizer``.
+    text
+        The name of an option, followed by ``key=value`` words.
+    key
+        The key whose value is the text. The message of an error starts with this key.
 
     Raises
     ------
     UserError
-        If the option, a key or a value does not exist. The message starts with `key`, the key that holds the text.
+        If the option, a key or a value does not exist.
     """
     try:
         name, *words = shlex.split(text) or [""]
@@ -34,5 +43,5 @@ def chosen(group: str, text: str, key: str) -> Any:
                 OmegaConf.update(node, override.key_or_group, override.value())
             check_types(node, words)
         return load(known[name], node)
-    except (UserError, ValueError) as error:  # ValueError: a quote without its end
+    except (UserError, ValueError) as error:  # ValueError: a quote is not closed
         raise UserError(f"{key}: {text}: {str(error)[:1].lower()}{str(error)[1:]}") from error

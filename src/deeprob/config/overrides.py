@@ -32,16 +32,16 @@ from deeprob.errors import UserError, did_you_mean
 
 LONGEST_RANGE = 1_000_000
 MERGING = "Error merging override "
-"""The start of Hydra's error about a value; the override follows."""
+"""The start of Hydra's message about a wrong value. The rest of the message is the override."""
 
 
 def parse(words: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
-    """Parse ``key=value`` words. The loader knows the options, and is needed for ``glob(…)`` in a sweep.
+    """Parse ``key=value`` words. A loader is necessary only for ``glob(…)``, which stands for all matching options.
 
     Raises
     ------
     UserError
-        If a word cannot be read, or its range is too long. The message names the word.
+        If a word cannot be read, or contains a range that is too long. The message names the word.
     """
     parsed = []
     for word in words:
@@ -53,14 +53,14 @@ def parse(words: Sequence[str], loader: ConfigLoader | None = None) -> list[Over
                 raise UserError(f"{word}: the range has no end, or more than {LONGEST_RANGE} values")
         except OverrideParseException as error:
             raise _unreadable(error, word) from error
-        except (ArithmeticError, RecursionError, ValueError) as error:  # such as too many digits or brackets
+        except (ArithmeticError, RecursionError, ValueError) as error:  # for example, too many digits or brackets
             raise UserError(f"{word}: cannot be read as key=value ({_first_line(error)})") from error
         parsed.append(override)
     return parsed
 
 
 def _ends(values: RangeSweep) -> bool:
-    """Return whether a range has fewer than `LONGEST_RANGE` steps."""
+    """Return whether a range ends after fewer than `LONGEST_RANGE` steps."""
     assert values.start is not None
     assert values.stop is not None
     return abs(values.stop - values.start) < LONGEST_RANGE * abs(values.step)
@@ -75,7 +75,7 @@ def _unreadable(error: OverrideParseException, word: str) -> UserError:
         reason = "the value does not end; write it without spaces, or quote the whole word"
         return UserError(f"{word}: cannot be read as key=value ({reason})")
     reason, place = str(error), f"LexerNoViableAltException: {word}\n"
-    if reason.startswith(place):  # the next line has a ^ below the letter
+    if reason.startswith(place):  # the next line of the message marks the wrong letter with ^
         mark = reason.index("^", len(place)) - len(place) - place.index(word)
         reason = f"at {word[mark : mark + 20]}"
     else:
@@ -84,7 +84,7 @@ def _unreadable(error: OverrideParseException, word: str) -> UserError:
 
 
 def check_types(node: DictConfig, words: Sequence[str]) -> None:
-    """Raise an error for some values that Hydra would accept.
+    """Check the types of overrides more strictly than Hydra does.
 
     Raises
     ------
@@ -106,13 +106,19 @@ def check_types(node: DictConfig, words: Sequence[str]) -> None:
 
 
 def _is_choice(value: Any) -> bool:
-    """Return whether a value fits a group: the name of an option, a sweep, or values for the chosen option."""
+    """Return whether a group accepts a value.
+
+    It accepts the name of an option, several names in a sweep, or a dictionary with values of the chosen option.
+    """
     plain = isinstance(value, str) and re.fullmatch(r"[\w.-]+(?<!\.yaml)", value)
     return bool(plain) or isinstance(value, dict | Sweep)
 
 
 def _resolved(field: BooleanNode, value: Any) -> Any:
-    """Return the value of an interpolation, not converted to the field's type. Return other values unchanged."""
+    """If a value is an interpolation, return what it stands for. Return any other value unchanged.
+
+    The result is not converted to the type of the field. It is True if the interpolation cannot be resolved.
+    """
     if "${" not in str(value):
         return value
     try:
@@ -122,7 +128,11 @@ def _resolved(field: BooleanNode, value: Any) -> Any:
 
 
 def explain(error: Exception, words: Sequence[str], part: str = "") -> UserError:
-    """Return a one-line error for an exception of Hydra. It names the word, key or `part` of the config at fault."""
+    """Return a `UserError` with a message of one line for an exception of Hydra.
+
+    The message names the word or the key that caused the exception. If both are unknown, it names `part`, which is a
+    part of the config.
+    """
     has_cause = str(error).startswith(MERGING) or isinstance(error.__cause__, OmegaConfBaseException)
     cause = error.__cause__ if has_cause and isinstance(error.__cause__, Exception) else error
     key = str(getattr(cause, "full_key", None) or "")
@@ -153,7 +163,10 @@ def explain(error: Exception, words: Sequence[str], part: str = "") -> UserError
 
 @contextmanager
 def explained(words: Sequence[str], *others: type[Exception], part: str = "") -> Iterator[None]:
-    """Turn errors of Hydra and OmegaConf into one-line errors. With `words` or a `part`, also turn `others`."""
+    """Replace exceptions of Hydra and OmegaConf by a `UserError` with a message of one line (see `explain`).
+
+    If there are `words` or a `part`, exceptions of the types `others` are also replaced.
+    """
     known = others if words or part else ()
     kinds: tuple[type[Exception], ...] = (HydraException, OmegaConfBaseException, *known)
     try:
@@ -169,7 +182,7 @@ def _key_in(word: str) -> str:
 
 
 def _merged(error: Exception) -> str:
-    """Return the override that Hydra failed to merge; an empty text if the error does not name this override."""
+    """Return the override that Hydra could not apply; empty if the error names no override."""
     return str(error).removeprefix(MERGING) if str(error).startswith(MERGING) else ""
 
 
@@ -187,8 +200,8 @@ def _blamed(error: Exception, key: str, words: Sequence[str]) -> Iterator[str]:
 def _first_line(error: object) -> str:
     """Return the first line of a message.
 
-    If the first line ends in a colon, the second line is added. Errors of instantiation keep all lines except
-    ``full_key``.
+    If the first line ends in a colon, the second line is added. For an `InstantiationException`, all lines are returned
+    except the line ``full_key``.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     if isinstance(error, InstantiationException):
@@ -212,7 +225,10 @@ def _wrong_option(word: str, group: str) -> UserError:
 
 
 def _only_expected(key: str) -> str:
-    """Return the accepted values of an option's key, in words; empty if the options of the group differ in this."""
+    """Return a text that says which values a key such as ``optimizer.lr`` accepts.
+
+    The text is empty if different options of the group accept different values.
+    """
     group, _, rest = key.partition(".")
     accepted = {expected(cls, rest.partition(".")[0]) for cls in options(group).values()} - {""}
     return f"expected {accepted.pop()}" if len(accepted) == 1 else ""
@@ -235,7 +251,11 @@ def _unknown_key(key: str, parent: DictConfig) -> UserError:
 
 
 def _meant(name: str, group: str, root: DictConfig) -> list[str]:
-    """Return the keys that have this name here or in another framework. Keys in `group` are preferred."""
+    """Return the keys that the user may have meant by `name`.
+
+    They are the keys that end in `name`, and the keys that have this name in another framework. Keys in `group` are
+    preferred.
+    """
     groups = [str(part) for part in root if options(str(part))]
     chosen = [*_paths(root), *(["hydra.run.dir"] if "trainer" in root else [])]
     others = {f"{part}.{f.name}" for part in groups for cls in options(part).values() for f in dataclasses.fields(cls)}
@@ -251,7 +271,7 @@ def _meant(name: str, group: str, root: DictConfig) -> list[str]:
 
 
 def _with_owners(key: str) -> str:
-    """Return the options that have a key, such as ``with optimizer=rmsprop or sgd``."""
+    """Return a text that names the options with a key, such as ``with optimizer=rmsprop or sgd``."""
     group, _, name = key.partition(".")
     *others, last = owners(group, name)
     return f"with {group}={' or '.join([', '.join(others), last] if others else [last])}"
@@ -280,14 +300,16 @@ def _wrong_value(cause: ValidationError, word: str) -> UserError:
 
 @functools.lru_cache(maxsize=4096)
 def override_of(word: str, loader: ConfigLoader | None = None) -> Override:
-    """Parse a word, and cache the result: Hydra needs a millisecond, and the jobs of a sweep share many words.
+    """Parse an override, and cache the result.
+
+    Hydra needs a millisecond to parse an override, and the jobs of a sweep have many overrides in common.
 
     Parameters
     ----------
     word
         An override such as ``optimizer.lr=1e-3``.
     loader
-        Resolves ``glob(…)`` in a sweep.
+        The loader that finds the options for ``glob(…)``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Typed configs: one dataclass per option, registered as the schema of its YAML file, and validated here.
+"""Typed configs: each option has a dataclass, which is the schema of the option's YAML file.
 
 An option of a group is a dataclass next to the class that it builds::
 
@@ -34,7 +34,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # how Python represents bytes that a
 
 
 def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
-    """Register a dataclass as the schema ``/schema/<group>/<name>`` of an option, or (without a group) of a command.
+    """Return a decorator that registers a dataclass as the schema of an option or a command.
+
+    The schema of an option is ``/schema/<group>/<name>``. If `group` is empty, the dataclass is the config of a
+    command, and the schema is ``/schema/<name>``.
 
     Raises
     ------
@@ -66,14 +69,14 @@ def groups_with(option: str) -> list[str]:
 
 
 def owners(group: str, name: str) -> list[str]:
-    """Return the options of a group that have a field, in alphabetical order."""
+    """Return the options of a group that have the field `name`, in alphabetical order."""
     return [
         option for option, cls in sorted(options(group).items()) if name in {f.name for f in dataclasses.fields(cls)}
     ]
 
 
 def name_of(config: object) -> str:
-    """Return the name of the option for which the class of `config` was registered."""
+    """Return the name of the option to which `config` belongs, such as ``sgd``."""
     return next(name for group in _OPTIONS.values() for name, cls in group.items() if cls is type(config))
 
 
@@ -82,7 +85,7 @@ def name_of(config: object) -> str:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The values that a field accepts: a test, and its description in words."""
+    """The values that a field accepts: `holds` tests a value, and `expected` describes the values in words."""
 
     holds: Callable[[Any], bool]
     expected: str
@@ -112,8 +115,8 @@ def number(
 ) -> Any:
     """Declare a field for a finite number within bounds, or a list of such numbers if `listed`.
 
-    The field also accepts the `words`, and null if `optional`. The number is a whole number of 64 bits if `default`
-    is not a float; `whole` overrides this.
+    The field also accepts the `words`, and null if `optional`. If `whole` is True, the number must be a whole number.
+    None stands for True unless `default` is a float. Whole numbers must fit into 64 bits.
     """
 
     def holds(value: Any) -> bool:
@@ -137,7 +140,7 @@ def number(
 
 
 def choice(default: Any, among: Sequence[Any], *, optional: bool = False) -> Any:
-    """Declare a field for one of a few words (or true and false), and for null if `optional`."""
+    """Declare a field that accepts the values in `among`, and null if `optional`."""
     words_for_it = f"one of {', '.join([*(str(word) for word in among), *(['null'] if optional else [])])}"
     words_for_it = words_for_it.replace("True", "true").replace("False", "false")
     return field(
@@ -147,7 +150,7 @@ def choice(default: Any, among: Sequence[Any], *, optional: bool = False) -> Any
 
 
 def some_words(*, or_none: bool = False) -> Any:
-    """Declare a field for a list of words, or null, the default. With `or_none` the list may be empty."""
+    """Declare a field that accepts a list of words or null. The default is null. `or_none` allows an empty list."""
     accepted = Accepted(
         lambda value: value is None or len(value) > 0 or or_none, "a list of words, as in [a,b], or null"
     )
@@ -183,7 +186,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def load(cls: type[T], node: DictConfig) -> T:
-    """Return the dataclass that a composed config describes.
+    """Convert a composed config to its dataclass, and validate the values.
 
     Raises
     ------
@@ -210,7 +213,7 @@ def load(cls: type[T], node: DictConfig) -> T:
 
 
 def _unknown_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    """Yield a message for each key that its dataclass does not have; ``+key=value`` can add such keys."""
+    """Yield a message for each key that is not a field of its dataclass. Users add such keys with ``+key=value``."""
     cls = OmegaConf.get_type(node)
     known = {f.name for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set(node)
     for name in node:

@@ -1,4 +1,4 @@
-"""The names that other frameworks use for keys, options and values; only for the hint "did you mean"."""
+"""The names that other frameworks use for keys, options and values. Only the hint "did you mean" uses them."""
 
 from collections.abc import Mapping
 
