@@ -22,8 +22,8 @@ class Activation:
     function
         The function itself. It takes a tensor of any shape, and returns a tensor of the same shape.
     gain
-        The initial weights of the layer before the activation have standard deviation gain/√(fan in). Then signals have
-        about the same size in all layers.
+        A factor for the initial weights of the layer before the activation: their standard deviation is
+        gain/√(number of inputs). Then signals have about the same size in all layers.
     formula
         The formula that figures show beside the name.
     """
@@ -47,15 +47,17 @@ def leaky_relu(values: Tensor) -> Tensor:
 def maxout(values: Tensor, pieces: int) -> Tensor:
     """Return the maximum (B, H) of each group of `pieces` neighbouring numbers in `values` (B, H·pieces).
 
-    With two pieces a unit is max(w₁ᵀx + b₁, w₂ᵀx + b₂) (Goodfellow et al., "Maxout networks", 2013).
+    Example: with two pieces, [1, 5, 3, 2] becomes [5, 3]. A unit is then max(w₁ᵀx + b₁, w₂ᵀx + b₂) (Goodfellow et al.,
+    "Maxout networks", 2013).
     """
     return values.view(len(values), values.shape[1] // pieces, pieces).amax(2)
 
 
-# For rectifiers, gain² is 1/E[φ(z)²], where z is standard normal. With this gain the signals have the same second
-# moment in all layers (He et al., "Delving deep into rectifiers", 2015, equations 10 and 15). The gains of elu, gelu
-# and silu were computed by quadrature. For functions that are nearly linear at 0 the gain is 1, so the weights have
-# variance 1/fan_in (LeCun et al., "Efficient backprop", 1998; Glorot & Bengio 2010 for equal fans).
+# For relu, leaky_relu, elu, gelu and silu, gain² is 1/E[φ(z)²], where z is standard normal. With this gain the signals
+# have the same mean square in all layers (He et al., "Delving deep into rectifiers", 2015, equations 10 and 15). The
+# gains of elu, gelu and silu come from numerical integration. The other functions have gain 1, so the weights have
+# variance 1/fan_in (LeCun et al., "Efficient backprop", 1998; Glorot & Bengio 2010 for layers with as many outputs as
+# inputs).
 ACTIVATIONS = {
     activation.name: activation
     for activation in (
