@@ -1,6 +1,7 @@
-"""The lecture's table "What each optimizer tracks", measured on the update rules.
+"""The lecture's table "What each optimizer tracks", computed by tests of the update rules.
 
-A single weight is updated with short made-up sequences of gradients. Its steps show which memory the optimizer has.
+Each test updates a single weight with a short made-up sequence of gradients. The steps of the weight show what the
+optimizer remembers.
 """
 
 import math
@@ -15,21 +16,21 @@ from deeprob.optim.rules import RULES, Scalar, State
 LR = 0.1
 MEMORY, LONGER_MEMORY = 0.9, 0.99  # after n updates a running mean keeps 0.9ⁿ of a gradient
 LARGE = 1000.0
-MANY = 200  # after this many updates a leaky mean has forgotten a gradient: 0.9²⁰⁰·1000² < 0.001
+MANY = 200  # after this many updates a running mean has forgotten a gradient: 0.9²⁰⁰·1000² < 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """An optimizer whose memory is tested.
+    """An optimizer, and the hyperparameters with which its memory is tested.
 
     Attributes
     ----------
     rule
         The name of the update rule.
     memories
-        The hyperparameters that set the length of the optimizer's memory.
+        The names of the hyperparameters that set how long the optimizer remembers gradients.
     flags
-        The rule's other hyperparameters that differ from their defaults.
+        The values of other hyperparameters, if they differ from their defaults.
     """
 
     rule: str
@@ -85,12 +86,12 @@ def table_text(optimizers: Mapping[str, Watched] = LECTURE) -> str:
 def tracks(watched: Watched) -> Tracks:
     """Return the row of the table for one optimizer.
 
-    The row has these columns, each with the test that decides it:
+    Each column is true if the optimizer passes a test:
 
-    - First moments: the weight still moves when the gradient is 0, because the optimizer remembers the gradient before.
-    - Second moments: the scale of the gradient does not change the step, because the scale is divided out.
-    - Leaky second moments: in addition, a large old gradient is forgotten after many small gradients.
-    - Bias correction: a longer memory changes the state after the first gradient, but not the step.
+    - First moments: after a gradient of 1, the weight also moves when the gradient is 0.
+    - Second moments: a gradient that is 1000 times larger gives the same first step.
+    - Leaky second moments: in addition, the optimizer forgets a large gradient after many small gradients.
+    - Bias correction: a longer memory changes the state after the first gradient, but not the first step.
     """
     after_one, state = walk(watched, [1.0])
     second = nearly_equal(walk(watched, [LARGE])[0], after_one)
@@ -133,7 +134,7 @@ def walk(watched: Watched, gradients: Iterable[float], memory: float = MEMORY) -
 
 
 def hyper_with_memory(watched: Watched, memory: float = MEMORY) -> dict[str, Scalar]:
-    """Return an optimizer's hyperparameters, with `memory` as the value of each hyperparameter in `memories`."""
+    """Return an optimizer's hyperparameters, where each of its `memories` has the value `memory`."""
     return {**dict.fromkeys(watched.memories, memory), **watched.flags}
 
 

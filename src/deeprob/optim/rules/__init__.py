@@ -1,15 +1,17 @@
 """Update rules as formulas: (parameter, gradient, state, lr, hyperparameters) → (parameter, state).
 
-Each rule is a pure function in plain tensor operations, for one parameter of one dimension or more. Only Adafactor
-depends on the parameter's shape. Numeric hyperparameters are floats or 0-d float64 tensors, so that under
-``torch.func.vmap`` every run of a stack has its own values. Flags are bools, and all runs of a stack have the same
-flags. The state is a dict, whose keys are torch's names. Its scalars are 0-d tensors in float64 (torch keeps NAdam's ∏μ
-and ASGD's η and μ in the default precision). The caller passes `weight_decay` 0 for all parameters except weight
-matrices, as `deeprob.optim.base.decay_groups` does. Every rule gives the same steps as torch.optim.
+Each rule is a pure function in plain tensor operations. It gives the same steps as torch.optim. It updates one
+parameter, which has at least one dimension. Only Adafactor depends on the parameter's shape.
 
-In the formulas w is the parameter, and ∇L or g is its gradient (with weight decay, if weight decay is part of the
-gradient). α is the learning rate `lr`, and t is the number of the update, counted from 1. Squares, roots and quotients
-are computed for each entry.
+Runs that train together form a stack, and ``torch.func.vmap`` applies the rule to all of them. Numeric hyperparameters
+are floats or 0-d float64 tensors, so each run of a stack can have its own values. Flags are bools, which all runs of a
+stack share. The state is a dict, whose keys are torch's names. Scalars in the state are 0-d tensors in float64, but
+torch keeps NAdam's ∏μ and ASGD's η and μ in the default precision. The caller passes `weight_decay` 0 for all
+parameters except weight matrices, as `deeprob.optim.base.decay_groups` does.
+
+In the formulas w is the parameter, and ∇L or g is its gradient. If weight decay is part of the gradient, ∇L includes
+it. α is the learning rate `lr`, and t is the number of the update, counted from 1. Squares, roots and quotients are
+computed for each entry.
 """
 
 import dataclasses
@@ -56,7 +58,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 
 
 def hyper_of(config: OptimizerConfig, dtype: torch.dtype = torch.float32) -> dict[str, float | bool]:
-    """Return a config's fields, except `lr`, as the hyperparameters of its rule.
+    """Return the hyperparameters of a config's update rule: all fields of the config except `lr`.
 
     A field that is null (Adafactor's `eps1`) becomes the machine epsilon of `dtype`.
     """

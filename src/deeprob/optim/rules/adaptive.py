@@ -7,7 +7,7 @@ from deeprob.optim.rules.base import Scalar, State, at_least, at_most, zero
 
 
 def init_adagrad(parameter: Tensor, lr: Scalar, *, initial_accumulator_value: Scalar = 0.0, **hyper: Scalar) -> State:
-    """Return s = `initial_accumulator_value`."""
+    """Return the state before the first update: s = `initial_accumulator_value`."""
     return {"step": zero(parameter), "sum": torch.zeros_like(parameter) + initial_accumulator_value}
 
 
@@ -22,9 +22,9 @@ def adagrad(
     initial_accumulator_value: Scalar = 0.0,
     eps: Scalar = 1e-10,
 ) -> tuple[Tensor, State]:
-    """Make steps smaller for weights with large gradients: s ← s + ∇L², w ← w − α·∇L/(√s + ε).
+    """AdaGrad makes steps smaller for weights with large gradients: s ← s + ∇L², w ← w − α·∇L/(√s + ε).
 
-    ε = `eps`, α = lr/(1 + (t − 1)·lr_decay) in update t. `weight_decay` λ adds λw to the gradient. s only grows, so
+    In update t, α = lr/(1 + (t − 1)·lr_decay). ε = `eps`. `weight_decay` λ adds λw to the gradient. s only grows, so
     steps only shrink (Duchi, Hazan & Singer, "Adaptive subgradient methods", 2011).
 
     Examples
@@ -42,7 +42,7 @@ def adagrad(
 
 
 def init_rmsprop(parameter: Tensor, lr: Scalar, *, centered: bool = False, **hyper: Scalar) -> State:
-    """Return s = 0 and v = 0; if `centered`, also return a mean gradient of 0."""
+    """Return the state before the first update: s = 0, v = 0, and a = 0 if `centered`."""
     names = ("square_avg", "momentum_buffer", *(("grad_avg",) if centered else ()))
     return {name: torch.zeros_like(parameter) for name in names}
 
@@ -61,8 +61,8 @@ def rmsprop(
 ) -> tuple[Tensor, State]:
     """Leaky AdaGrad: s ← ρs + (1 − ρ)∇L², v ← μv + ∇L/(√s + ε), w ← w − lr·v.
 
-    ρ = `alpha`, ε = `eps`, μ = `momentum`. `weight_decay` λ adds λw to the gradient. If `centered`, the square of the
-    mean gradient a ← ρa + (1 − ρ)∇L is subtracted from s, so the result is the variance
+    ρ = `alpha`, ε = `eps`, μ = `momentum`. `weight_decay` λ adds λw to the gradient. If `centered`, the variance
+    s − a² replaces s in the step, where a ← ρa + (1 − ρ)∇L is the mean gradient
     (Tieleman & Hinton, "Lecture 6.5: RMSProp", 2012; Graves, "Generating sequences", 2013).
 
     Examples
@@ -83,7 +83,7 @@ def rmsprop(
 
 
 def init_adadelta(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
-    """Return s = 0 and u = 0."""
+    """Return the state before the first update: s = 0 and u = 0."""
     return {"square_avg": torch.zeros_like(parameter), "acc_delta": torch.zeros_like(parameter)}
 
 
@@ -97,7 +97,7 @@ def adadelta(
     eps: Scalar = 1e-6,
     weight_decay: Scalar = 0.0,
 ) -> tuple[Tensor, State]:
-    """RMSProp with steps in units of the weights: d = √(u + ε)/√(s + ε)·∇L, w ← w − lr·d.
+    """RMSProp whose steps have the same units as the weights: d = √(u + ε)/√(s + ε)·∇L, w ← w − lr·d.
 
     Before the step, s ← ρs + (1 − ρ)∇L². After the step, u ← ρu + (1 − ρ)d². ρ is `rho` and ε is `eps`. `weight_decay`
     λ adds λw to the gradient (Zeiler, "Adadelta: an adaptive learning rate method", 2012).
@@ -110,10 +110,10 @@ def adadelta(
 
 
 def init_adafactor(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
-    """Return second moments of 0.
+    """Return the state before the first update: all second moments are 0.
 
-    A matrix has second moments of its rows (rows × 1) and of its columns (1 × columns). A vector has one second moment
-    for each entry.
+    A matrix has one second moment for each row (rows × 1) and one for each column (1 × columns). A vector has one for
+    each entry.
     """
     second = torch.zeros_like(parameter)
     if parameter.dim() < 2:
@@ -133,12 +133,19 @@ def adafactor(
     d: Scalar = 1.0,
     weight_decay: Scalar = 0.0,
 ) -> tuple[Tensor, State]:
-    """Adam without momentum; the second moments of a matrix come from one number per row and one per column.
+    """Adam without momentum, with one second moment for each row and each column of a matrix.
 
-    r ← βr + (1 − β)·(mean of ∇L² along each row), c likewise along each column, v = r·c/mean(r), x = ∇L/max(√v, ε₁),
-    w ← (1 − lr·λ)w − α·x/max(1, rms(x)/d), where α = max(ε₂, rms(w))·min(lr, 1/√t), β = 1 − t^beta2_decay and rms is
-    the root of the mean square. For a vector the rule is v ← βv + (1 − β)∇L². ε₁ = `eps1`, ε₂ = `eps2`, λ =
-    `weight_decay` (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018).
+    In update t, with β = 1 − t^beta2_decay and α = max(ε₂, rms(w))·min(lr, 1/√t):
+
+        r ← βr + (1 − β)·(mean of ∇L² over each row)
+        c ← βc + (1 − β)·(mean of ∇L² over each column)
+        v = r·c/mean(r)
+        x = ∇L/max(√v, ε₁)
+        w ← (1 − lr·λ)w − α·x/max(1, rms(x)/d)
+
+    For a vector, v ← βv + (1 − β)∇L² replaces the first three lines. rms is the root of the mean square. ε₁ = `eps1`,
+    ε₂ = `eps2`, λ = `weight_decay` (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost",
+    2018).
     """
     t = state["step"] + 1
     fresh = t**beta2_decay  # 1 − β
@@ -158,12 +165,12 @@ def adafactor(
 
 
 def _rms(values: Tensor) -> Tensor:
-    """Return the root of the mean square. Example: the result is 5 for (1, −7)."""
+    """Return the root of the mean square. Example: (1, −7) gives 5."""
     return (values * values).mean().sqrt()
 
 
 def init_rprop(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
-    """Return `lr` as the step length of each weight, and 0 as the previous gradient."""
+    """Return the state before the first update: step lengths Δ = `lr`, and a previous gradient of 0."""
     return {"prev": torch.zeros_like(parameter), "step_size": torch.zeros_like(parameter) + lr}
 
 

@@ -36,17 +36,17 @@ class Rule:
 
 
 def zero(parameter: Tensor) -> Tensor:
-    """Return 0 as a scalar of a state: a 0-d float64 tensor, for any precision of `parameter`."""
+    """Return 0 as a 0-d float64 tensor on the device of `parameter`, for use in a state."""
     return torch.zeros((), dtype=torch.float64, device=parameter.device)
 
 
 def decayed(
     parameter: Tensor, gradient: Tensor, lr: Scalar, weight_decay: Scalar, decoupled: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return w and ∇L with weight decay λ applied to one of them.
+    """Apply weight decay λ, and return w and ∇L.
 
-    Weight decay changes the gradient to ∇L + λw. If `decoupled`, it changes the weight to (1 − αλ)w instead. For w = 2,
-    ∇L = 1, λ = 0.5 and α = 0.1 the results (w, ∇L) are (2, 2), or (1.9, 1) if `decoupled`.
+    Weight decay changes the gradient to ∇L + λw. If `decoupled`, it changes the weight to (1 − αλ)w instead. Example:
+    with w = 2, ∇L = 1, λ = 0.5 and α = 0.1 the result is (2, 2), or (1.9, 1) if `decoupled`.
     """
     if decoupled:
         return (1 - lr * weight_decay) * parameter, gradient
@@ -54,10 +54,11 @@ def decayed(
 
 
 def at_least(tensor: Tensor, bound: Scalar) -> Tensor:
-    """Return max(tensor, bound) in the precision of `tensor`; under vmap `clamp` would not keep this precision."""
+    """Return max(tensor, bound) in the precision of `tensor`."""
+    # under vmap, `clamp` would not keep this precision
     return torch.maximum(tensor, torch.zeros_like(tensor) + bound)
 
 
 def at_most(tensor: Tensor, bound: Scalar) -> Tensor:
-    """Return min(tensor, bound) in the tensor's precision."""
+    """Return min(tensor, bound) in the precision of `tensor`."""
     return torch.minimum(tensor, torch.zeros_like(tensor) + bound)

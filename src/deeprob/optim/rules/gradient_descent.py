@@ -1,4 +1,4 @@
-"""Rules whose steps follow the gradient or its running sum."""
+"""Rules whose steps are proportional to the gradient, or to a running sum of gradients."""
 
 import torch
 from torch import Tensor
@@ -27,8 +27,8 @@ def sgd(
     α = `lr`, ρ = `momentum`; without momentum v is ∇L. `weight_decay` λ adds λw to the gradient. With
     momentum, `dampening` d changes the formula to v ← ρv + (1 − d)∇L from the second update on.
 
-    With `nesterov` the step is −α(∇L + ρv), where v is the new v. So the step looks one update ahead. This is the rule
-    v ← ρv − α∇L(w + ρv), w ← w + v, rewritten for the point w + ρv at which the gradient is taken
+    With `nesterov` the step is −α(∇L + ρv), where v is the new v. Another form of the same rule is
+    v ← ρv − α∇L(w + ρv), w ← w + v. Its point w + ρv, where the gradient is computed, is the weight w of this function
     (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
 
     Examples
@@ -47,7 +47,7 @@ def sgd(
 
 
 def init_asgd(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
-    """Return η = `lr`, μ = 1, and an average w̄ = 0 that the first update replaces."""
+    """Return the state before the first update: η = `lr`, μ = 1 and w̄ = 0."""
     number = zero(parameter)
     return {"step": number, "eta": number + lr, "mu": number + 1, "ax": torch.zeros_like(parameter)}
 
@@ -65,10 +65,10 @@ def asgd(
 ) -> tuple[Tensor, State]:
     """Gradient descent that averages w: w ← (1 − lambd·η)w − η∇L, w̄ ← w̄ + μ(w − w̄).
 
-    After update t, η = lr/(1 + lambd·lr·t)^alpha and μ = 1/max(1, t − t0). Up to update `t0` the average ``ax`` is w
-    itself. Afterwards ``ax`` is the mean of w over the later updates (Polyak & Juditsky, "Acceleration of stochastic
-    approximation by averaging", 1992; Bottou's form of η). As in torch, an update uses the η that the previous update
-    computed.
+    After update t, η = lr/(1 + lambd·lr·t)^alpha and μ = 1/max(1, t − t0). The average w̄ is ``ax`` in the state. Up to
+    update `t0` it is w itself. Afterwards it is the mean of w over the updates after `t0` (Polyak & Juditsky,
+    "Acceleration of stochastic approximation by averaging", 1992; Bottou's form of η). As in torch, an update uses the
+    η that the previous update computed.
     """
     g = gradient + weight_decay * parameter
     w = (1 - lambd * state["eta"]) * parameter - state["eta"] * g

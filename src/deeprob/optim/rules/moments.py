@@ -1,4 +1,4 @@
-"""Adam and related rules, which track running means of gradients and of squared gradients."""
+"""Adam and related rules, which keep running means of gradients and of squared gradients."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from deeprob.optim.rules.base import Scalar, State, decayed, zero
 
 
 def init_adam(parameter: Tensor, lr: Scalar, *, amsgrad: bool = False, **hyper: Scalar) -> State:
-    """Return m = 0 and v = 0; if `amsgrad`, also return 0 as the largest v so far."""
+    """Return the state before the first update: m = 0, v = 0, and 0 as the largest v if `amsgrad`."""
     names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if amsgrad else ()))
     return {"step": zero(parameter)} | {name: torch.zeros_like(parameter) for name in names}
 
@@ -29,10 +29,12 @@ def adam(
     """RMSProp with momentum and bias correction: w ← w − α·m̂/(√v̂ + ε).
 
     The means m ← β₁m + (1 − β₁)∇L and v ← β₂v + (1 − β₂)∇L² start at 0, so they are too small at first. Bias correction
-    by m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ) makes up for this. Without `bias_correction` the rule is "almost Adam",
-    with m̂ = m and v̂ = v. `weight_decay` λ adds λw to the gradient, or shrinks w if decoupled (see `adamw`) (Kingma &
-    Ba, "Adam: a method for stochastic optimization", 2015). `amsgrad` uses the largest v so far in place of v (Reddi,
-    Kale & Kumar, "On the convergence of Adam and beyond", 2018).
+    makes them larger: m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ) (Kingma & Ba, "Adam: a method for stochastic optimization",
+    2015). Without `bias_correction`, m̂ = m and v̂ = v; this rule is called "almost Adam".
+
+    `weight_decay` λ adds λw to the gradient. If `decoupled_weight_decay`, it shrinks w instead (see `adamw`).
+    With `amsgrad`, the largest v so far replaces v (Reddi, Kale & Kumar, "On the convergence of Adam and beyond",
+    2018).
 
     Examples
     --------
@@ -82,7 +84,7 @@ def adamw(
 
 
 def init_nadam(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
-    """Return m = 0, v = 0, and 1 as the product of all μ so far."""
+    """Return the state before the first update: m = 0, v = 0, and 1 as the product of all μ."""
     return init_adam(parameter, lr) | {"mu_product": zero(parameter) + 1}
 
 
@@ -99,10 +101,10 @@ def nadam(
     momentum_decay: Scalar = 4e-3,
     decoupled_weight_decay: bool = False,
 ) -> tuple[Tensor, State]:
-    """Adam with Nesterov's momentum: w ← w − α·m̂/(√v̂ + ε) with an m̂ that looks one update ahead.
+    """Adam with Nesterov's momentum: w ← w − α·m̂/(√v̂ + ε), where m̂ uses the momentum of the next update.
 
-    m̂ = μₜ₊₁·m/(1 − μ₁⋯μₜ₊₁) + (1 − μₜ)·∇L/(1 − μ₁⋯μₜ) with μₜ = β₁(1 − ½·0.96^(t·momentum_decay)); m and v̂ are Adam's
-    (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
+    m̂ = μₜ₊₁·m/(1 − μ₁⋯μₜ₊₁) + (1 − μₜ)·∇L/(1 − μ₁⋯μₜ) with μₜ = β₁(1 − ½·0.96^(t·momentum_decay)). m and v̂ are those
+    of Adam (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
     """
     w, g = decayed(parameter, gradient, lr, weight_decay, decoupled_weight_decay)
     t = state["step"] + 1
@@ -130,8 +132,9 @@ def radam(
 ) -> tuple[Tensor, State]:
     """Adam with rectified variance: w ← w − α·r·m̂/√v̂, or w ← w − α·m̂ while v̂ is unreliable.
 
-    v̂ averages about ρₜ = ρ − 2tβ₂ᵗ/(1 − β₂ᵗ) squared gradients. ρₜ rises to ρ = 2/(1 − β₂) − 1. v̂ is used if ρₜ > 5,
-    and r = √((ρₜ − 4)(ρₜ − 2)ρ / ((ρ − 4)(ρ − 2)ρₜ)) rises to 1. As in torch, √v̂ is (√v + ε)/√(1 − β₂ᵗ) (Liu et al.,
+    v̂ is a mean of about ρₜ = ρ − 2tβ₂ᵗ/(1 − β₂ᵗ) squared gradients. ρₜ rises to ρ = 2/(1 − β₂) − 1. v̂ is reliable if
+    ρₜ > 5. Then r = √((ρₜ − 4)(ρₜ − 2)ρ / ((ρ − 4)(ρ − 2)ρₜ)), which rises to 1. As in torch, √v̂ is
+    (√v + ε)/√(1 − β₂ᵗ) (Liu et al.,
     "On the variance of the adaptive learning rate and beyond", 2020).
     """
     w, g = decayed(parameter, gradient, lr, weight_decay, decoupled_weight_decay)
@@ -148,7 +151,7 @@ def radam(
 
 
 def init_adamax(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
-    """Return m = 0 and u = 0."""
+    """Return the state before the first update: m = 0 and u = 0."""
     return {"step": zero(parameter), "exp_avg": torch.zeros_like(parameter), "exp_inf": torch.zeros_like(parameter)}
 
 
@@ -165,7 +168,7 @@ def adamax(
 ) -> tuple[Tensor, State]:
     """Adam with the infinity norm: w ← w − α·m̂/u with u ← max(β₂u, |∇L| + ε).
 
-    m̂ is Adam's. `weight_decay` λ adds λw to the gradient (Kingma & Ba 2015, section 7.1).
+    m̂ is that of Adam. `weight_decay` λ adds λw to the gradient (Kingma & Ba 2015, section 7.1).
     """
     g = gradient + weight_decay * parameter
     t = state["step"] + 1
