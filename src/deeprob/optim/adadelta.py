@@ -20,7 +20,8 @@ class AdadeltaConfig(OptimizerConfig):
     Attributes
     ----------
     rho
-        The share that each update keeps of the running mean of squared gradients and of that of squared steps.
+        The share of each running mean that is kept at each update. The two running means are those of squared
+        gradients and of squared steps.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adadelta

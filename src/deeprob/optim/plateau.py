@@ -16,7 +16,7 @@ class PlateauConfig(SchedulerConfig):
 
     The learning rate is multiplied by `gamma` when the loss has not fallen for more than `patience` epochs. The loss is
     the validation loss, or the training loss if there is no validation split. It has fallen if it is less than
-    1 − `threshold` times its lowest value so far. torch calls this schedule ReduceLROnPlateau; the defaults are
+    (1 − `threshold`) times its lowest value so far. torch calls this schedule ReduceLROnPlateau; the defaults are
     torch's.
 
     Attributes

@@ -56,7 +56,10 @@ class SchedulerConfig:
         return False
 
     def factor(self, progress: float) -> float:
-        """Return the factor after a share `progress` of the updates, in [0, 1); updates in the warm-up do not count."""
+        """Return the factor at `progress`.
+
+        `progress` in [0, 1) is the share of the updates that are done. Updates of the warm-up do not count.
+        """
         raise AssertionError("a schedule defines factor()")
 
     def build(self, steps: int) -> Schedule:

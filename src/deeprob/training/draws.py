@@ -1,4 +1,4 @@
-"""The input of each update of a run: a batch, which may be augmented, and a key for random numbers."""
+"""The inputs of each update of a run: a batch, which may be augmented, and a key for random numbers."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ Augment = Callable[[Tensor, Tensor], Tensor]
 
 
 class Draws:
-    """The batches and random numbers of a run, computed from its seed and the number of the update.
+    """The batches and random keys of a run. They depend only on the seed and on the number of the update.
 
     Parameters
     ----------
@@ -20,11 +20,11 @@ class Draws:
     batch_size
         The number of examples per batch.
     seed
-        The seed, which decides the order of the batches, the dropout masks and the random numbers of augmentation.
+        The seed of the run. It decides the order of the examples, the dropout masks and the augmentation.
     noisy
-        Whether the model draws random numbers.
+        Whether the model uses random numbers (dropout).
     augment
-        The function that augments a batch of inputs. Its second argument is a key for random numbers. None: no
+        The function that augments a batch of inputs. Its second argument is a key for random numbers. None means no
         augmentation.
     """
 
@@ -39,7 +39,10 @@ class Draws:
         self._augment = augment
 
     def __getitem__(self, step: int) -> tuple[Examples, Tensor | None]:
-        """Return the batch of an update (counted from 0), and the key of its dropout masks (None without `noisy`)."""
+        """Return the batch of update `step` (counted from 0), and the key of its dropout masks.
+
+        The key is None if the model uses no random numbers.
+        """
         drawn = self.examples[self.batches[step]]
         if self._augment is not None:
             inputs = self._augment(drawn.inputs, randomness.fold(self._augmentation, step))

@@ -1,4 +1,8 @@
-"""The training loop: a generator that updates the state and yields a record at each reading."""
+"""The training loop: a generator that updates the state, and yields a record of measurements at each reading.
+
+During training, measurements are summed on the device. A reading fetches the sums. Readings take place every
+`log_every` updates and at the end of each epoch.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -20,21 +24,21 @@ from deeprob.training.update import Update, total_norm
 
 @dataclass(frozen=True)
 class Record:
-    """The measurements that the loop yields between two updates.
+    """The measurements that the training loop yields between two updates.
 
     Attributes
     ----------
     step
         The number of updates so far.
     epoch
-        The number of epochs that have begun. An epoch begins with its first update.
+        The number of epochs that have begun. An epoch begins when its first update is done.
     metrics
-        Means over the updates since the last reading, by TensorBoard tag. Empty if there was no reading, because the
-        record was yielded for an interruption or a checkpoint.
+        The means over the updates since the last reading, by TensorBoard tag. Empty if no reading was due, and the loop
+        yielded the record only so that the caller can write a checkpoint or stop.
     examples
         The number of examples in the updates since the last reading.
     epoch_metrics
-        At the end of an epoch, the means over all updates of the epoch; else None.
+        The means over all updates of an epoch, at its end; otherwise None.
     validation
         ``loss`` and ``accuracy`` of the validation split; None if the loop did not measure them.
     """
@@ -54,19 +58,22 @@ class Record:
 
 @dataclass(frozen=True)
 class Learner:
-    """The objects that belong to one run, which trains alone or in a stack.
+    """The objects that belong to one run.
+
+    The run trains alone, or together with other runs in a stack.
 
     Attributes
     ----------
     state
-        The training state, updated in place. It can be saved at any record. A run that loads it gets the same
-        results bit for bit as without the interruption. In a stack, its tensors become views of the stack's tensors.
+        The training state, which training changes in place. It can be saved whenever the loop yields a record. A run
+        that is resumed from it gets the same results, bit for bit, as a run without interruption. In a stack, the
+        tensors of the state become views of the stack's tensors.
     objective
         The function that computes L(W).
     optimizer
-        The config of the state's optimizer.
+        The config of the optimizer in `state`.
     seed
-        The seed, which decides the order of the batches, the dropout masks and the random numbers of augmentation.
+        The seed of the run. It decides the order of the examples, the dropout masks and the augmentation.
     zeros
         Whether to measure the share of weights that are exactly 0.
     """
@@ -85,14 +92,14 @@ class LoopSettings:
     Attributes
     ----------
     epochs, batch_size, chunk_size, log_every
-        See `TrainerConfig`. Here, numbers have replaced words such as ``auto``.
+        See `TrainerConfig`. Here they are always numbers: ``auto`` and ``full`` have been replaced.
     bf16
         Whether to compute matrix products in bfloat16. Parameters, loss and updates keep their precision.
     pause_every
-        The number of updates between two empty records; 0 for no empty records. If a reading is due at the same
-        update, only the record with the reading is yielded.
+        The number of updates between two records without measurements; 0 for none. If a reading is due after the same
+        update, the loop yields only the record of the reading.
     augment
-        The function that augments a batch of inputs. Its second argument is a key for random numbers. None: no
+        The function that augments a batch of inputs. Its second argument is a key for random numbers. None means no
         augmentation.
     """
 
@@ -109,17 +116,17 @@ class LoopSettings:
         return step % per_epoch == 0 or step % self.log_every == 0
 
     def paused_at(self, step: int) -> bool:
-        """Return whether an empty record is due after `step` updates."""
+        """Return whether a record without measurements is due after `step` updates (see `pause_every`)."""
         return self.pause_every > 0 and step % self.pause_every == 0
 
 
 def epoch_of(step: int, per_epoch: int) -> int:
-    """Return the number of epochs begun after `step` updates. Example: 2 after 3 updates with 2 per epoch."""
+    """Return the number of epochs that have begun after `step` updates. Example: with 2 updates per epoch, 3 → 2."""
     return -(-step // per_epoch)
 
 
 def draws_of(learner: Learner, examples: Examples, settings: LoopSettings) -> Draws:
-    """Return the batches and random numbers of a run."""
+    """Return the batches and random keys of a run."""
     noisy = learner.state.model.noisy
     return Draws(examples, settings.batch_size, learner.seed, noisy=noisy, augment=settings.augment)
 
@@ -131,17 +138,19 @@ def train(
     settings: LoopSettings,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Record]:
-    """Train from the state's step to the end of the last epoch, or until the optimizer is finished.
+    """Continue the training of a run to the end of the last epoch, or until the optimizer has converged.
 
-    The loop does not wait for the device between two records. When a number is not finite, the state goes back to a
-    snapshot and repeats the updates up to the failed one.
+    The loop does not wait for the device between two records. So it learns only at a reading that a number was NaN or
+    infinite in an earlier update. Then it restores the last snapshot of the state, and repeats the updates before the
+    failed one.
 
     Parameters
     ----------
     learner
         The run.
     features, examples
-        The module that prepares a batch for the model, and the extracted training split on the model's device.
+        The module that prepares a batch for the model, and the training split, whose features are already extracted.
+        Both are on the model's device.
     settings
         The settings of the loop.
     interrupted
@@ -150,7 +159,8 @@ def train(
     Raises
     ------
     Diverged
-        If a number was not finite; raised at the next record. The state is then the state before the failed update.
+        If a number was NaN or infinite. It is raised instead of the next record. The state is then that before the
+        failed update.
     """
     state = learner.state
     if settings.augment is None:
@@ -159,7 +169,7 @@ def train(
     per_epoch = draws.batches.per_epoch
     update = Update(state, learner.objective, features, settings.chunk_size, settings.bf16, halving=per_epoch == 1)
 
-    guarded = learner.optimizer.deterministic  # it keeps the parameters finite, and its state is large: copy nothing
+    guarded = learner.optimizer.deterministic  # L-BFGS keeps parameters finite, and its state is large: copy nothing
     kept, stopped = state.snapshot(tensors=not guarded), state.finished
 
     def fault(first: int) -> tuple[int, str]:
@@ -174,12 +184,12 @@ def train(
             yield reading(learner, per_epoch, total_norm(update.parameters).item(), fault)
             if guarded or state.step % settings.log_every == 0 or state.schedule.state_dict() != kept.schedule:
                 kept = state.snapshot(tensors=not guarded)
-        elif pauses:  # no reading here: the sums are kept for the next reading
+        elif pauses:  # no reading is due: the sums stay for the next reading
             yield Record.empty(state.step, per_epoch)
 
 
 def make(update: Update, draws: Draws) -> None:
-    """Run the next update with the scheduled learning rate."""
+    """Do the next update, with the learning rate of the schedule."""
     state = update.state
     factor = state.schedule(state.step)
     for group in state.optimizer.param_groups:
@@ -189,19 +199,20 @@ def make(update: Update, draws: Draws) -> None:
 
 
 def go_back(update: Update, draws: Draws, kept: Snapshot, first: int) -> int:
-    """Go back to the last state with finite parameters, and return its step.
+    """Put the state back to the moment before the first failed update.
 
-    The snapshot is restored, and the updates after it are repeated up to that state.
+    First the snapshot is restored. Then the updates after the snapshot are repeated. An update has failed if a loss, a
+    gradient or a parameter is NaN or infinite. Return the number of updates before the failed one.
 
     Parameters
     ----------
     update, draws
-        The update function, and the batches and random numbers of the run.
+        The update function, and the batches and random keys of the run.
     kept
         The snapshot.
     first
         The first update, counted from 0, whose loss or gradient is not finite. The parameters may have become NaN or
-        infinite in an earlier update.
+        infinite earlier.
     """
     state = update.state
     last = max(first, kept.step)
@@ -216,25 +227,26 @@ def go_back(update: Update, draws: Draws, kept: Snapshot, first: int) -> int:
 
 
 def reading(learner: Learner, per_epoch: int, norm: float, fault: Callable[[int], tuple[int, str]]) -> Record:
-    """Return the measurements since the last reading.
+    """Return a record of the measurements since the last reading.
 
     Parameters
     ----------
     learner
-        The run after an update.
+        The run.
     per_epoch
-        Updates per epoch.
+        The number of updates per epoch.
     norm
         The norm of the parameters.
     fault
         The function that is called when a number is not finite. Its argument is the first update (counted from 0)
-        whose loss or gradient is not finite. It puts the state back to the moment before the first failed update,
-        which may be an earlier one. It returns this update and the name of the number.
+        whose loss or gradient is not finite. The function puts the state back to the moment before the first failed
+        update, which may be an earlier one. It returns the number of the failed update, and the name of the quantity
+        that was not finite, for example ``data loss``.
 
     Raises
     ------
     Diverged
-        If a number was not finite. The error names the first such number.
+        If a number was not finite. The error names the first such quantity.
     """
     state = learner.state
     metrics, count = state.meters.read()
@@ -251,6 +263,6 @@ def reading(learner: Learner, per_epoch: int, norm: float, fault: Callable[[int]
 
 
 def share_of_zeros(tensors: Iterable[Tensor]) -> float:
-    """Return the share of entries that are exactly 0."""
+    """Return the share of exact zeros among the entries of all tensors."""
     flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
     return (flat == 0).double().mean().item()

@@ -13,7 +13,7 @@ SUMS = ("train/loss", "train/data_loss", "train/regularization", "train/accuracy
 
 
 class Meters:
-    """Sums over the updates since the last reading, and over the epoch.
+    """Sums of measurements over the updates since the last call of `read`, and over the epoch.
 
     `add` starts a few operations on the device and does not wait for the device. `read` fetches all sums at once.
 
@@ -38,7 +38,7 @@ class Meters:
         self._epoch_examples = self._epoch_updates = 0
 
     def count(self, examples: int, updates: int) -> None:
-        """Count examples and updates whose sums another owner has added to the shared tensor (see `share`)."""
+        """Count examples and updates. Use it if other code adds the measurements to the sums (see `share`)."""
         self._examples += examples
         self._updates += updates
 
@@ -48,15 +48,15 @@ class Meters:
         Parameters
         ----------
         parts
-            L(W) and its two terms, as means over the batch.
+            L(W) of the batch and its two terms.
         correct
-            The number of examples in the batch whose highest score is that of the correct class, 0-d.
+            The number (0-d) of examples in the batch whose highest score is that of the correct class.
         grad_norm
-            The norm of L(W)'s gradient, 0-d.
+            The norm (0-d) of the gradient of L(W).
         frozen
-            1 if updates are frozen because a number was not finite, else 0.
+            1 (0-d) if a number was NaN or infinite in this update or an earlier one, else 0.
         examples
-            The batch's size.
+            The number of examples in the batch.
         """
         loss, data_loss, regularization = parts
         update = torch.stack(
@@ -66,14 +66,17 @@ class Meters:
         self.count(examples, 1)
 
     def share(self, sums: Tensor) -> None:
-        """Copy the sums into `sums` (6,) float64, a tensor of another owner, and keep them there from now on."""
+        """Copy the sums into the tensor `sums` (6,) float64, and use this tensor from now on.
+
+        Other code may then add to the same tensor.
+        """
         sums.copy_(self._sums)
         self._sums = sums
 
     def read(self) -> tuple[dict[str, float], int]:
-        """Return the means since the last reading, and the number of examples.
+        """Return the means since the last call, and the number of examples; set the sums to 0.
 
-        The means contain one count: ``frozen``, the number of updates at which the run was frozen.
+        One entry is a count: ``frozen`` is the number of updates since the first number that was not finite.
         """
         *sums, frozen = self._sums.tolist()
         means = self._means(sums, self._examples, self._updates) | {"frozen": frozen}
@@ -86,14 +89,14 @@ class Meters:
         return means, examples
 
     def read_epoch(self) -> dict[str, float]:
-        """Return the means over all readings since the last call, and set their sums to 0."""
+        """Return the means over the epoch, that is, since the last call of this method; set the epoch's sums to 0."""
         means = self._means(self._epoch, self._epoch_examples, self._epoch_updates)
         self._epoch = [0.0] * len(SUMS)
         self._epoch_examples = self._epoch_updates = 0
         return means
 
     def state_dict(self) -> dict[str, object]:
-        """Return the sums and counts, which a run needs to go on between two readings."""
+        """Return the sums and counts, so that a run can be resumed between two readings."""
         return {
             "sums": self._sums.clone(),
             "counts": [self._examples, self._updates, self._epoch_examples, self._epoch_updates],
@@ -121,7 +124,7 @@ class Meters:
 def correct_count(scores: Tensor, targets: Tensor) -> Tensor:
     """Return the number of correct examples (0-d), given scores (B, C) and target classes (B,).
 
-    An example is correct if its highest score is that of its target class. If targets are numbers (B, C), return 0.
+    An example is correct if its target class has the highest score. If targets are lists of numbers (B, C), return 0.
     """
     if targets.is_floating_point():
         return targets.new_zeros(())
@@ -135,9 +138,9 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
     Parameters
     ----------
     scores
-        A function from the split's inputs (B, …) to scores (B, C), without dropout.
+        The function that returns scores (B, C) of inputs (B, …), without dropout.
     examples
-        The split.
+        The examples of the split.
     loss
         The data loss, without the regularization term R(W).
     chunk_size
@@ -146,7 +149,7 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
     Returns
     -------
     dict
-        Means over the split: ``loss``, and ``accuracy`` if targets are classes.
+        The means over the split: ``loss``, and ``accuracy`` if targets are classes.
     """
     device = examples.targets.device
     sums = torch.zeros(2, dtype=torch.float64, device=device)
@@ -162,9 +165,10 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
 
 @torch.no_grad()
 def regularized(measured: Mapping[str, float], regularizer: Regularizer, parameters: Mapping[str, Tensor]) -> Metrics:
-    """Return the metrics of the training split, with L(W) as ``loss`` and its two terms as further metrics.
+    """Add the regularization to the metrics of the training split.
 
-    `measured` is the result of `evaluate`. The terms are named ``data_loss`` and ``regularization``.
+    `measured` is the result of `evaluate`. In the returned metrics, ``loss`` is L(W). Its two terms are ``data_loss``
+    and ``regularization``.
     """
     penalty = regularizer(weights(parameters).values())
     regularization = 0.0 if penalty is None else penalty.item()

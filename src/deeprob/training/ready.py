@@ -12,20 +12,22 @@ LIMIT = 2**30  # the largest size of the prepared inputs, in bytes
 
 @torch.no_grad()
 def made_ready(features: Features, examples: Examples, whole: bool, limit: int = LIMIT) -> tuple[Features, Examples]:
-    """Prepare the examples once; return a module that leaves its inputs unchanged, and the prepared examples.
+    """Prepare the training split once for all evaluations.
 
-    Without this preparation, each evaluation would convert pictures from bytes to floats and standardise them. For a
-    linear model, this takes longer than the matrix products. Tables of float64 would be standardised in float64 at each
-    evaluation. If the prepared inputs would take more than `limit` bytes, the arguments are returned unchanged. The
-    preparation does not change the results of training: they are the same bit for bit.
+    Return a module that leaves its inputs unchanged, and the prepared examples. If the prepared inputs would take more
+    than `limit` bytes, return the arguments unchanged. The results of training are the same in both cases, bit for bit.
+
+    Without this function, each evaluation would prepare its batch again: it would convert pictures from bytes to floats
+    and standardize them, or standardize tables in float64. For a linear model, this takes longer than the matrix
+    products.
 
     Parameters
     ----------
     features, examples
         The module that prepares a batch (B, …), and the extracted training split (N, …).
     whole
-        Whether the whole split is one batch. If not, inputs are prepared only if their precision is higher than the
-        precision of the model.
+        Whether every batch is the whole split. If it is not, inputs are prepared only if their precision is higher than
+        the precision of the model.
     """
     dtype = features.like.dtype
     exact = narrows(dtype, examples.inputs)

@@ -14,14 +14,14 @@ STEPS = 200
 
 
 def gradient_norm(state: TrainState, objective: Objective, features: Features, examples: Examples) -> float:
-    """Return the norm of ∇L(W) over some extracted examples; the state does not change."""
+    """Return the norm of the gradient of L(W) on some extracted examples. The state does not change."""
     update = Update(copy.deepcopy(state), objective, features, len(examples))
     update.gradient(examples, None)
     return total_norm([p.grad for p in update.parameters if p.grad is not None]).item()
 
 
 def overfit(state: TrainState, loss: Loss, features: Features, examples: Examples) -> tuple[float, float]:
-    """Train a copy of a model on a few extracted examples; return the data loss before and after training."""
+    """Train a copy of a model on a few extracted examples. Return the data loss before and after training."""
     model = copy.deepcopy(state.model)
     optimizer = LBFGSConfig(max_iter=STEPS).build(model.parameters())
     trial = TrainState.start(model, optimizer, Schedule(), examples.targets.device)

@@ -20,10 +20,10 @@ from deeprob.training.state import TrainState
 class Update:
     """A function that updates the parameters once, with any optimizer.
 
-    The optimizer calls a closure that computes L(W) and its gradient. Most optimizers call the closure once; L-BFGS
+    The optimizer calls a function (closure) that computes L(W) and its gradient. Most optimizers call it once; L-BFGS
     calls it as often as its line search needs. A batch larger than `chunk_size` is split into chunks. If chunk k has
-    n_k of the N examples, the loss of the whole batch is L(W) = Σ_k (n_k/N)·L_k(W). With `halving`, the chunk size is
-    halved when memory runs out.
+    n_k of the N examples, the loss of the whole batch is L(W) = Σ_k (n_k/N)·L_k(W). If memory runs out and `halving` is
+    true, the chunk size is halved.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Update:
         self.named_parameters = state.parameters
 
     def __call__(self, batch: Examples, key: Tensor | None) -> None:
-        """Update the parameters from a batch; `key` is the key of the update's random numbers."""
+        """Update the parameters with a batch. `key` decides the random numbers of the model in this update."""
         state = self.state
         first: tuple[Parts, Tensor, Tensor] | None = None
 
@@ -65,7 +65,7 @@ class Update:
 
     @torch.no_grad()
     def proximal_step(self) -> None:
-        """Apply the regularizer's proximal step, if it has one, to the weight matrices."""
+        """Apply the proximal step of the regularizer to the weight matrices, if it has such a step."""
         lr = self.state.optimizer.param_groups[0]["lr"]
         for weight in weights(self.named_parameters).values():
             shrunk = self.objective.regularizer.shrink(weight, lr)
@@ -73,11 +73,14 @@ class Update:
                 weight.copy_(shrunk)
 
     def check(self, finite: Tensor) -> None:
-        """Set the state's `frozen` to 1 if `finite` (0-d, boolean) is False, without waiting for the device."""
+        """Set `frozen` in the state to 1 if `finite` (0-d, boolean) is False. Do not wait for the device."""
         self.state.frozen.copy_(torch.maximum(self.state.frozen, (~finite).to(self.state.frozen.dtype)))
 
     def first_not_finite(self, batch: Examples, key: Tensor | None) -> str:
-        """Return the name of the first number that is NaN or infinite when the present parameters are updated."""
+        """Return the name of the first quantity that is NaN or infinite in an update of the current parameters.
+
+        Examples: ``input``, ``data loss``, ``gradient of layers.0.weight``.
+        """
         if batch.inputs.is_floating_point() and not batch.inputs.isfinite().all():
             return "input"
         buffers = {name: buffer.clone() for name, buffer in self.state.model.named_buffers()}

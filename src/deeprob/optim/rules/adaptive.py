@@ -62,8 +62,8 @@ def rmsprop(
     """Leaky AdaGrad: s ← ρs + (1 − ρ)∇L², v ← μv + ∇L/(√s + ε), w ← w − lr·v.
 
     ρ = `alpha`, ε = `eps`, μ = `momentum`. `weight_decay` λ adds λw to the gradient. If `centered`, the variance
-    s − a² replaces s in the step, where a ← ρa + (1 − ρ)∇L is the mean gradient
-    (Tieleman & Hinton, "Lecture 6.5: RMSProp", 2012; Graves, "Generating sequences", 2013).
+    s − a² replaces s in the step. Here a ← ρa + (1 − ρ)∇L is the mean gradient (Tieleman & Hinton, "Lecture 6.5:
+    RMSProp", 2012; Graves, "Generating sequences", 2013).
 
     Examples
     --------

@@ -134,8 +134,7 @@ def radam(
 
     v̂ is a mean of about ρₜ = ρ − 2tβ₂ᵗ/(1 − β₂ᵗ) squared gradients. ρₜ rises to ρ = 2/(1 − β₂) − 1. v̂ is reliable if
     ρₜ > 5. Then r = √((ρₜ − 4)(ρₜ − 2)ρ / ((ρ − 4)(ρ − 2)ρₜ)), which rises to 1. As in torch, √v̂ is
-    (√v + ε)/√(1 − β₂ᵗ) (Liu et al.,
-    "On the variance of the adaptive learning rate and beyond", 2020).
+    (√v + ε)/√(1 − β₂ᵗ) (Liu et al., "On the variance of the adaptive learning rate and beyond", 2020).
     """
     w, g = decayed(parameter, gradient, lr, weight_decay, decoupled_weight_decay)
     t = state["step"] + 1

@@ -1,1 +1,1 @@
-"""Train many runs together, as one tensor program."""
+"""Train many runs together: each update of all runs is one computation with tensors that have one row per run."""

@@ -1,4 +1,4 @@
-"""Faster updates of stacks: an update is traced into one graph and compiled, if this saves time."""
+"""Compile the update of a stack (runs that train together), if this saves time."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ _START = {"cpu": 0.8e-3, "cuda": 3e-3}
 _NUMBER = {"cpu": 0.4e-9, "cuda": 1e-11}
 """The time of an uncompiled update, in seconds, is `_START` plus `_NUMBER` for each number that it reads or writes."""
 _SAVED = 0.6
-"""The share of the time of an uncompiled update that compiling saves."""
+"""The share of the time of an update that compiling saves."""
 _ACTIVATION, _PARAMETER = 12, 25
 """The approximate number of times that an update reads or writes each activation, and each parameter."""
 
@@ -32,12 +32,12 @@ class Compiler:
     Parameters
     ----------
     choice
-        Whether to compile. None: compile if this probably saves time (see `repays`).
+        Whether to compile. None means: compile if this probably saves time (see `repays`).
     stacks
-        The number of stacks with the same structure.
+        The number of stacks with the same structure, which can share one compiled update.
     varying
-        Names of numbers that differ between the runs of all stacks. They become tensors in every stack, even if the
-        runs of one stack have equal values. So all stacks can share one compiled update.
+        The names of hyperparameters that may differ between runs of any of the stacks. They become tensors in every
+        stack, even if all runs of a stack have the same value. Otherwise the stacks could not share a compiled update.
     """
 
     def __init__(self, choice: bool | None, stacks: int = 1, varying: Collection[str] = ()) -> None:
@@ -47,11 +47,14 @@ class Compiler:
         self._made: dict[tuple[Any, ...], Function | None] = {}
 
     def of(self, update: StackedUpdate, updates: int) -> "CompiledUpdate":
-        """Return the update of one stack, compiled if this is chosen; it will be called `updates` times."""
+        """Return the update of one stack, which may be compiled. `updates` is the number of calls to expect."""
         return CompiledUpdate(self, update, updates * self.stacks)
 
     def function(self, update: StackedUpdate, updates: int, arguments: Sequence[Any]) -> Function | None:
-        """Return the compiled update, whose arguments are the single tensors in `arguments`; None if not compiled."""
+        """Return the compiled update, or None if the update is not to be compiled.
+
+        The compiled update takes all tensors in `arguments` as separate arguments (see `leaves`).
+        """
         inputs = arguments[2]
         key = len(update.stack), inputs.shape, update.constants
         if key not in self._made:
@@ -60,14 +63,14 @@ class Compiler:
         return self._made[key]
 
     def give_up(self, error: Exception) -> None:
-        """Print a note with the error, and compile nothing from now on."""
+        """Print a note with the error, and stop compiling."""
         note(f"cannot compile the updates of a stack ({one_line(error)}); continuing without compilation")
         self.choice = False
         self._made.clear()
 
 
 class CompiledUpdate:
-    """An update of a stack, compiled if the compiler chooses so; call it like `StackedUpdate`."""
+    """An update of a stack, which the compiler may compile. It is called like `StackedUpdate`."""
 
     def __init__(self, compiler: Compiler, update: StackedUpdate, updates: int) -> None:
         self.compiler, self.update, self.updates = compiler, update, updates
@@ -77,7 +80,7 @@ class CompiledUpdate:
     def __call__(
         self, tensors: dict[str, Any], lr: Tensor, inputs: Tensor, targets: Tensor, keys: Tensor | None
     ) -> None:
-        """Update all runs that are not frozen; every call must pass the same `tensors`."""
+        """Update all runs that have not ended. Every call must pass the same `tensors`."""
         arguments = (tensors, lr, inputs, targets, keys)
         try:
             function = self.compiler.function(self.update, self.updates, arguments)
@@ -99,9 +102,9 @@ def leaves(tree: Any) -> list[Tensor]:
 
 
 def static(tensors: list[Tensor]) -> list[Tensor]:
-    """Mark the addresses of tensors on a GPU as static, and return the tensors.
+    """Declare that tensors on a GPU keep their addresses, and return the tensors.
 
-    CUDA graphs change tensors in place only if their addresses are marked so.
+    Without this declaration, CUDA graphs would not change the tensors in place.
     """
     for tensor in tensors:
         if tensor.is_cuda:
@@ -110,9 +113,9 @@ def static(tensors: list[Tensor]) -> list[Tensor]:
 
 
 def repays(update: StackedUpdate, inputs: Tensor, updates: int) -> bool:
-    """Return whether compiling probably saves more time in `updates` updates than it takes.
+    """Return whether compiling probably saves time over `updates` updates.
 
-    The estimate depends on sizes only, so that a resumed run makes the same decision as before.
+    The estimate depends only on sizes, so a resumed run makes the same decision as before.
     """
     device, stack = inputs.device.type, update.stack
     batch = len(inputs) if update.together else inputs.shape[1]
@@ -122,7 +125,7 @@ def repays(update: StackedUpdate, inputs: Tensor, updates: int) -> bool:
 
 
 def compiled(update: StackedUpdate, arguments: Sequence[Any]) -> Function:
-    """Return the update traced for the shapes of `arguments`; its first call compiles it."""
+    """Return the update as one graph for the shapes of `arguments`. The graph is compiled when it is first called."""
     flat, spec = tree_flatten(tuple(arguments))
     places = [place for place, leaf in enumerate(flat) if isinstance(leaf, Tensor)]
 

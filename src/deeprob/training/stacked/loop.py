@@ -1,4 +1,7 @@
-"""The training loop for a stack of runs. Each run gets the same updates, batches and readings as alone."""
+"""The training loop for a stack: runs that train together.
+
+Each run gets the same updates, batches and records as if it trained alone.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -23,11 +26,11 @@ from deeprob.training.state import TrainState
 from deeprob.training.update import Update
 
 Readings = dict[int, Record | Diverged]
-"""The record of each run that still trains, or the error that ended it, by the run's place in the stack."""
+"""The record or the error of each run that was still training. Keys are the positions of the runs in the stack."""
 
 
 class StackedLoop:
-    """A stack of runs, with everything that its updates and readings need.
+    """The operations of `train_stack`: update the runs of a stack, fetch their records, and stop runs that end.
 
     Parameters
     ----------
@@ -79,7 +82,7 @@ class StackedLoop:
         self._seen = self._done = 0  # examples and updates since the last reading
 
     def update(self, step: int) -> None:
-        """Run update `step` (counted from 0) for all runs that are not frozen."""
+        """Do update `step` (counted from 0) for all runs that have not ended."""
         self._lr = self._rates(step)
         self._update(self._tensors, self._lr, *self._draws[step])
         self._seen, self._done = self._seen + self._draws.count(step), self._done + 1
@@ -88,7 +91,7 @@ class StackedLoop:
         """Return the records of the runs in `going` after `step` updates.
 
         At the end of an epoch, the records contain the metrics of the validation split, if there is one. If no reading
-        is due, the records are empty.
+        is due, the records contain no measurements. A run that has failed gets its error instead of a record.
         """
         due = self.settings.read_at(step, self.per_epoch)
         frozen = self._stack.frozen.tolist()
@@ -111,18 +114,21 @@ class StackedLoop:
         return readings
 
     def freeze(self, runs: Sequence[int]) -> None:
-        """Freeze runs, given by their places in the stack: later updates do not change them."""
+        """Freeze the runs at the given positions of the stack: later updates do not change them."""
         self._stack.frozen[list(runs)] = 1
 
     def _count(self, state: TrainState, step: int, rate: float) -> None:
-        """Add the counts since the last reading to a run's state, and set its learning rate."""
+        """Add the numbers of updates and examples since the last call of `read` to a run's state; set its `lr`."""
         state.step, state.evaluations = step, state.evaluations + self._done
         state.meters.count(self._seen, self._done)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
 
     def _fault(self, run: int, first: int) -> tuple[int, str]:
-        """Put the state of a frozen run back to the moment before its failed update (`fault` of `reading`)."""
+        """Put the state of a failed run back to the moment before its failed update.
+
+        This is the argument `fault` of `reading`.
+        """
         learner, settings = self.learners[run], self.settings
         state = learner.state
         state.go_back(first, state.evaluations - (state.step - first))
@@ -141,25 +147,25 @@ def train_stack(
     interrupted: Callable[[], bool] = lambda: False,
     ended: Callable[[int], bool] = lambda run: False,
 ) -> Iterator[Readings]:
-    """Train R runs from their common step to the end of the last epoch.
+    """Train R runs together to the end of the last epoch.
 
-    The loop yields readings at the same updates at which a run that trains alone yields its records. For each run, a
-    reading holds its record, or the error that ends it. A run with an error keeps the state before its failed update,
-    and the other runs go on.
+    The function yields after the same updates after which `train` would yield a record of a single run. It yields a
+    dict with one entry for each run that is still training: its record, or the error that ends it. The state of a run
+    with an error is the state before its failed update. The other runs go on.
 
     Parameters
     ----------
     learners
-        The runs. They share all other arguments of this function, and they have the same kind of optimizer.
+        The runs. All have done the same number of updates, and have the same kind of optimizer.
     features, examples, settings, interrupted
         See `deeprob.training.loop.train`.
     compiler
-        The compiler of the updates. None: the updates are not compiled.
+        The compiler of the updates. None means that updates are not compiled.
     validation
-        The validation split, which is measured at the end of each epoch. None: nothing is measured.
+        The validation split, on which the runs are evaluated at the end of each epoch. None means no evaluation.
     ended
-        The function that is called after each reading with the place of each run that still trains. If it returns
-        True, the run is frozen.
+        The function that decides whether a run ends. After each dict, it is called with the position of each run that
+        is still training. If it returns True, later updates do not change the run.
     """
     loop = StackedLoop(learners, features, examples, settings, compiler)
     step, last = learners[0].state.step, settings.epochs * loop.per_epoch
@@ -179,14 +185,14 @@ def train_stack(
 
 
 class Rates:
-    """A function that returns the learning rates (R,) float64 of several runs at an update.
+    """A function that returns the learning rates (R,) float64 of R runs in an update.
 
     Parameters
     ----------
     lr
-        (R,) learning rates before any schedule.
+        The learning rates (R,), before the schedules multiply them.
     schedules
-        The schedule of each run. A schedule that several runs share is evaluated once per update.
+        The schedule of each run. If several runs share a schedule, it is called once per update.
     """
 
     def __init__(self, lr: Tensor, schedules: Sequence[Schedule]) -> None:
@@ -204,7 +210,7 @@ class Rates:
 
 
 class StackedDraws:
-    """The batches and random numbers of R runs (see `Draws`).
+    """The batches and random keys of R runs (see `Draws`).
 
     Parameters
     ----------
@@ -216,7 +222,7 @@ class StackedDraws:
     Attributes
     ----------
     together
-        Whether every batch is the whole training split without augmentation, so that all runs share one batch.
+        Whether all runs share one batch. This is so if every batch is the whole training split, without augmentation.
     """
 
     def __init__(
@@ -241,7 +247,7 @@ class StackedDraws:
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the inputs (R, B, …), targets (R, B, …) and keys (R,) of update `step`.
 
-        If `together`, inputs and targets have no dimension R. Without `noisy`, the keys are None.
+        If `together`, inputs and targets have no dimension R. If no model uses random numbers, the keys are None.
         """
         keys = None if self._dropout is None else randomness.fold(self._dropout, step)
         if self.together:
@@ -256,7 +262,7 @@ class StackedDraws:
         return inputs, targets, keys
 
     def _orders(self, epoch: int) -> Tensor:
-        """Return the order of the examples in an epoch for each run, (R, N)."""
+        """Return the order (R, N) of the N examples in an epoch, for each run."""
         if self.per_epoch == 1:
             return torch.arange(len(self.examples), device=self._order_key.device).expand(len(self._order_key), -1)
         different, places = torch.unique(self._order_key, return_inverse=True)

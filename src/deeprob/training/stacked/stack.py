@@ -1,7 +1,7 @@
-"""The parameters, buffers, optimizer states and sums of several runs, stacked into shared tensors with one row per run.
+"""A stack: the parameters, buffers, optimizer states and sums of several runs, in tensors with one row per run.
 
-Every run keeps its own `TrainState`, whose tensors become views of its row. So a run can be measured and written to a
-checkpoint as if it trained alone.
+Every run keeps its own `TrainState`. The tensors of this state become views of the run's rows. So a run can be measured
+and written to a checkpoint as if it trained alone.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,38 +22,38 @@ WHOLE = "parameters"
 
 
 class Stack:
-    """R runs whose tensors have the same shapes.
+    """The tensors of R runs, in which each run has one row. All runs have P parameters of the same shapes.
 
     Parameters
     ----------
     states
-        The state of each run, all after the same update. Their tensors are replaced by views.
+        The state of each run, all after the same number of updates. Their tensors are replaced by views of the rows.
     configs
-        The config of each run's optimizer. All optimizers are of one kind and have the same flags.
+        The config of each run's optimizer. All optimizers are of one kind and have the same flags (bools).
     varying
-        Names of settings of the update rule. These settings become tensors even if all runs have the same value.
+        The names of hyperparameters that become tensors even if all runs have the same value.
 
     Attributes
     ----------
     parameters
-        (R, P). Each row holds all parameters of one run, one after another.
+        (R, P). Each row holds all parameters of one run as one vector.
     buffers
         The model's buffers by name, each (R, …).
     optimizer
-        The optimizer's states by block of parameters and then by name, each (R, …). The update rule treats a block as
-        one tensor. A block is a single parameter if the rule depends on the parameter's shape; else it is all
-        parameters of a run together. States that torch keeps as numbers are (R,), in torch's precision.
+        The state of the optimizer, each tensor (R, …), by block and then by name. A block is a tensor that the update
+        rule updates at once. If the rule depends on the shape of parameters, each parameter is a block. Otherwise all
+        parameters together are one block. States that torch keeps as numbers are (R,), in torch's precision.
     lr
-        (R,) float64 learning rates, before a schedule multiplies them.
+        The learning rates (R,) float64, before a schedule multiplies them.
     hyper, fixed
-        The other numbers of the update rule. `hyper` holds the numbers that differ between runs, each (R,) float64.
-        `fixed` holds the numbers that all runs share.
+        The other hyperparameters of the update rule. `hyper` holds those that differ between runs, each (R,) float64.
+        `fixed` holds those that all runs share.
     decays
         (P,): 1 for entries of weight matrices, which weight decay shrinks; 0 for all others.
     frozen
-        (R,): 1 for each run that has ended and is no longer changed by updates, 0 for the others.
+        (R,): 1 for each run that has ended, so that updates no longer change it; 0 for the others.
     sums
-        (R, 6) float64, see `Meters`.
+        The sums of measurements (R, 6) float64 (see `Meters`).
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Stack:
         return len(self.states)
 
     def named(self, flat: Tensor) -> dict[str, Tensor]:
-        """Split a tensor (…, P) into one tensor per parameter, by the parameter's name and in its shape."""
+        """Split a tensor (…, P) into parameters. Return them by name, each in its own shape."""
         parts = torch.split(flat, [shape.numel() for shape in self.shapes.values()], -1)
         leading = flat.shape[:-1]
         return {
@@ -99,7 +99,7 @@ class Stack:
         }
 
     def blocks(self, flat: Tensor) -> dict[str, Tensor]:
-        """Split a tensor (…, P) into the blocks of the update rule."""
+        """Split a tensor (…, P) into the blocks of the update rule (see `optimizer`)."""
         return self.named(flat) if self.rule.shaped else {WHOLE: flat}
 
     def joined(self, blocks: Mapping[str, Tensor], runs: int) -> Tensor:
@@ -109,9 +109,11 @@ class Stack:
         )
 
     def settings(self, varying: Mapping[str, Tensor], decays: Tensor) -> dict[str, Any]:
-        """Return the update rule's hyperparameters for a block of one run; `varying` holds the run's own values.
+        """Return the hyperparameters of the update rule for one run and one block of its parameters.
 
-        Weight decay acts on weight matrices only, so it becomes a tensor with one value per entry of the block.
+        `varying` holds the hyperparameters that differ between runs, with the values of this run. `decays` is the
+        block's part of the attribute `decays`. Weight decay acts only on weight matrices, so it becomes a tensor with
+        one value per entry of the block.
         """
         settings = {**self.fixed, **varying}
         if isinstance(decay := settings.get("weight_decay", 0.0), Tensor) or decay:
@@ -119,7 +121,7 @@ class Stack:
         return settings
 
     def _optimizer_states(self) -> dict[str, State]:
-        """Return the optimizer's states by block; if the runs have made updates, copy their optimizers' states."""
+        """Return the states of the update rule by block. If runs are resumed, the states come from their optimizers."""
         templates = self._templates
         first = self.lr * columns([state.schedule(0) for state in self.states], self.lr.device)
         states: dict[str, State] = {}
@@ -147,7 +149,7 @@ class Stack:
         return states
 
     def _row(self, states: Mapping[str, State], run: int, name: str, key: str) -> Tensor | None:
-        """Return a view of the state `key` of one parameter in one run; None if the update rule has no such state."""
+        """Return a view of state `key` of parameter `name` in a run, or None if the rule has no such state."""
         block = states[name if self.rule.shaped else WHOLE]
         if key not in block:
             return None
@@ -155,7 +157,7 @@ class Stack:
         return row if self.rule.shaped or row.dim() == 0 else self.named(row)[name]
 
     def _adopt(self) -> None:
-        """Replace the tensors of every run's state by views of its row."""
+        """Replace the tensors in the `TrainState` of every run by views of the run's rows."""
         for run, (state, templates) in enumerate(zip(self.states, self._templates, strict=True)):
             for (name, parameter), row in zip(
                 state.model.named_parameters(), self.named(self.parameters[run]).values(), strict=True
@@ -178,10 +180,9 @@ def columns(values: Sequence[float | bool], device: torch.device, dtype: torch.d
 
 
 def templates(states: Sequence[TrainState], hyper: Mapping[str, Tensor]) -> list[dict[str, Template]]:
-    """Return, for each run, the state of torch's optimizer after one update, by the parameter's name.
+    """Return the state that torch's optimizer has after one update, for each run and by the name of the parameter.
 
-    The entries depend on which of the optimizer's numbers are 0. Example: SGD without momentum keeps no sum of
-    gradients.
+    The state has other entries if a hyperparameter is 0. Example: SGD without momentum keeps no sum of gradients.
     """
     known: dict[tuple[bool, ...], dict[str, Template]] = {}
     found = []
@@ -197,7 +198,7 @@ def templates(states: Sequence[TrainState], hyper: Mapping[str, Tensor]) -> list
 
 
 def _dtype(templates: Sequence[Mapping[str, Template]], member: str, name: str, like: Tensor) -> torch.dtype:
-    """Return torch's dtype for an entry of a parameter's state; the dtype of `like` if torch has no such entry."""
+    """Return the dtype of entry `name` in torch's state of parameter `member`, or that of `like` if there is none."""
     for template in templates:
         if isinstance(value := template[member].get(name), Tensor):
             return value.dtype

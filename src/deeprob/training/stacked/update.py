@@ -1,4 +1,4 @@
-"""One update of all runs in a stack, as one function of tensors."""
+"""One update of all runs in a stack (runs that train together), as one function of tensors."""
 
 import copy
 from collections.abc import Collection, Mapping, Sequence
@@ -22,14 +22,14 @@ Numbers = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class StackedObjective:
-    """The objectives of several runs: the objective of one run, and the numbers that differ between runs.
+    """The objectives of several runs, which differ only in numbers such as the regularization strength.
 
     Attributes
     ----------
     objective
-        The objective of one run.
+        The objective of one of the runs.
     numbers
-        The numbers that differ, by name, each (R,): ``l2``, ``label_smoothing`` and so on.
+        The numbers that differ between runs, by name, each (R,). Examples: ``l2``, ``label_smoothing``.
     """
 
     objective: Objective
@@ -37,7 +37,7 @@ class StackedObjective:
 
     @classmethod
     def of(cls, objectives: Sequence[Objective], like: Tensor, varying: Collection[str] = ()) -> "StackedObjective":
-        """Stack objectives that differ in numbers only.
+        """Return the stacked form of objectives that differ only in numbers.
 
         Parameters
         ----------
@@ -46,7 +46,7 @@ class StackedObjective:
         like
             A tensor with the device and dtype of the runs.
         varying
-            Names of numbers that become tensors even if all runs have the same value.
+            The names of numbers that become tensors even if all runs have the same value.
         """
         losses = [objective.loss for objective in objectives]
         regularizers = [objective.regularizer for objective in objectives]
@@ -73,18 +73,20 @@ class StackedObjective:
 
 @dataclass(frozen=True)
 class StackedUpdate:
-    """One update of a stack, in place. Each run is updated as `deeprob.training.update.Update` would do it.
+    """A function that updates all runs of a stack once, in place.
+
+    Each run changes as `deeprob.training.update.Update` would change it.
 
     Attributes
     ----------
     stack, objective
         The tensors and the objectives of the runs.
     model
-        The model of one of the runs. It is called with the tensors of each run.
+        The model of one of the runs. It computes the scores of every run, with the parameters of that run.
     features
         The module that prepares a batch for the model.
     together
-        Whether all runs see the same batch.
+        Whether all runs use the same batch.
     bf16
         See `deeprob.training.loop.train`.
     """
@@ -98,14 +100,14 @@ class StackedUpdate:
 
     @property
     def constants(self) -> tuple[Any, ...]:
-        """The values in an update that are not tensors. Updates with equal constants can share one compiled update."""
+        """The values that are fixed when an update is compiled. Updates with equal values share the compiled update."""
         parts = self.objective.objective.loss, self.objective.objective.regularizer
         numbers = [(name, getattr(part, name)) for part in parts for name in part.numbers]
         kept = [(name, value) for name, value in numbers if name not in self.objective.numbers]
         return (*sorted(self.stack.fixed.items()), *kept, *map(type, parts), self.model.noisy)
 
     def tensors(self) -> dict[str, Any]:
-        """Return all tensors that an update changes, and the numbers that it uses."""
+        """Return all tensors that an update changes, and the tensors of hyperparameters that it uses."""
         stack = self.stack
         return {
             "parameters": stack.parameters,
@@ -121,19 +123,19 @@ class StackedUpdate:
     def __call__(
         self, tensors: dict[str, Any], lr: Tensor, inputs: Tensor, targets: Tensor, keys: Tensor | None
     ) -> None:
-        """Update all runs that are not frozen.
+        """Update all runs that have not ended.
 
         Parameters
         ----------
         tensors
             The result of the method `tensors`.
         lr
-            (R,) float64 learning rates.
+            The learning rates (R,) float64.
         inputs, targets
-            Extracted inputs (R, B, …), and targets (R, B) or (R, B, K). If all runs see the same batch, the dimension
+            Extracted inputs (R, B, …), and targets (R, B) or (R, B, K). If all runs use the same batch, the dimension
             R is missing.
         keys
-            (R,) keys of the update's random numbers; None if the model draws no random numbers.
+            The keys (R,) of the random numbers in this update; None if the model uses no random numbers.
         """
         stack, runs = self.stack, len(lr)
         before = stack.named(tensors["parameters"])
@@ -166,9 +168,9 @@ class StackedUpdate:
 
     @torch.no_grad()
     def measure(self, tensors: dict[str, Any], examples: Examples, chunk_size: int) -> list[dict[str, float]]:
-        """Return the metrics of a split for each run, as `deeprob.training.metrics.evaluate` does.
+        """Return the metrics of a split for each run, as `deeprob.training.metrics.evaluate` does for one run.
 
-        `chunk_size` is the number of examples in memory at once, summed over all runs.
+        `chunk_size` is the number of examples in memory at once, counted over all runs.
         """
 
         def of_run(
@@ -211,7 +213,7 @@ class StackedUpdate:
         targets: Tensor,
         keys: Tensor | None,
     ) -> tuple[Parts, Tensor, dict[str, Tensor]]:
-        """Return L(W) and its terms (R,), the number of correct examples (R,), and the new buffers of each run."""
+        """Return L(W) and its terms (R,), the numbers of correct examples (R,), and the changed buffers of all runs."""
 
         def of_run(
             parameters: dict[str, Tensor],
@@ -238,7 +240,7 @@ class StackedUpdate:
     def _rule(
         self, tensors: dict[str, Any], gradient: Tensor, lr: Tensor
     ) -> tuple[Tensor, dict[str, dict[str, Tensor]]]:
-        """Return the parameters (R, P) and the optimizer's states after one step of the update rule."""
+        """Return the parameters (R, P) and the states of the optimizer after one step of the update rule."""
         stack, optimizer, after = self.stack, {}, {}
         gradients = stack.blocks(gradient)
         for block, parameters in stack.blocks(tensors["parameters"]).items():
@@ -263,7 +265,7 @@ class StackedUpdate:
         return stack.joined(after, len(lr)), optimizer
 
     def _shrunk(self, flat: Tensor, lr: Tensor, numbers: Numbers) -> Tensor:
-        """Return the parameters (R, P) after the regularizer's proximal step, if it has one."""
+        """Return the parameters (R, P) after the proximal step of the regularizer, if it has such a step."""
         if not getattr(self.objective.objective.regularizer, "proximal", False):
             return flat
         named = self.stack.named(flat)
