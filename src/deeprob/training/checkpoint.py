@@ -21,7 +21,7 @@ from deeprob.training.state import TrainState
 
 
 class Checkpoints:
-    """The checkpoints of a run: ``last.pt`` to resume from, and ``best.pt`` to keep.
+    """The two checkpoints of a run: ``last.pt`` with the last state, and ``best.pt`` with the best state.
 
     Parameters
     ----------
@@ -99,8 +99,8 @@ class Checkpoints:
         Parameters
         ----------
         lengths
-            The lengths of the files that grow during the run, and the update after which the newest data for figures
-            were stored.
+            The lengths of the files to which the run appends, and the number of updates before the newest data for
+            figures were stored.
         """
         self.write_best()
         save({**self.constant, "lengths": dict(lengths), **copied(self.state.state_dict())}, self._place(self.last))

@@ -1,4 +1,7 @@
-"""The inputs of each update of a run: a batch, which may be augmented, and a key for random numbers."""
+"""The inputs of each update of a run: a batch, which may be augmented, and a key for random numbers.
+
+A key is a tensor that decides all random numbers of the update (see `deeprob.randomness`).
+"""
 
 from collections.abc import Callable
 

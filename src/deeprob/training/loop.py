@@ -60,7 +60,7 @@ class Record:
 class Learner:
     """The objects that belong to one run.
 
-    The run trains alone, or together with other runs in a stack.
+    The run trains alone, or together with other runs (in a stack).
 
     Attributes
     ----------
@@ -159,8 +159,8 @@ def train(
     Raises
     ------
     Diverged
-        If a number was NaN or infinite. It is raised instead of the next record. The state is then that before the
-        failed update.
+        If a number was NaN or infinite. It is raised instead of the next record. Then the state is the one before
+        the failed update.
     """
     state = learner.state
     if settings.augment is None:
@@ -201,8 +201,8 @@ def make(update: Update, draws: Draws) -> None:
 def go_back(update: Update, draws: Draws, kept: Snapshot, first: int) -> int:
     """Put the state back to the moment before the first failed update.
 
-    First the snapshot is restored. Then the updates after the snapshot are repeated. An update has failed if a loss, a
-    gradient or a parameter is NaN or infinite. Return the number of updates before the failed one.
+    First the snapshot is restored. Then the updates between the snapshot and the failed update are repeated. An update
+    has failed if a loss, a gradient or a parameter is NaN or infinite. Return the number of updates before it.
 
     Parameters
     ----------

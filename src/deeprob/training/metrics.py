@@ -38,7 +38,7 @@ class Meters:
         self._epoch_examples = self._epoch_updates = 0
 
     def count(self, examples: int, updates: int) -> None:
-        """Count examples and updates. Use it if other code adds the measurements to the sums (see `share`)."""
+        """Count examples and updates whose measurements were added to the sums by other code (see `share`)."""
         self._examples += examples
         self._updates += updates
 
@@ -50,7 +50,7 @@ class Meters:
         parts
             L(W) of the batch and its two terms.
         correct
-            The number (0-d) of examples in the batch whose highest score is that of the correct class.
+            The number (0-d) of examples in the batch for which the correct class has the highest score.
         grad_norm
             The norm (0-d) of the gradient of L(W).
         frozen
@@ -76,7 +76,7 @@ class Meters:
     def read(self) -> tuple[dict[str, float], int]:
         """Return the means since the last call, and the number of examples; set the sums to 0.
 
-        One entry is a count: ``frozen`` is the number of updates since the first number that was not finite.
+        The entry ``frozen`` is no mean, but the number of updates for which `add` got a `frozen` of 1.
         """
         *sums, frozen = self._sums.tolist()
         means = self._means(sums, self._examples, self._updates) | {"frozen": frozen}
@@ -89,7 +89,7 @@ class Meters:
         return means, examples
 
     def read_epoch(self) -> dict[str, float]:
-        """Return the means over the epoch, that is, since the last call of this method; set the epoch's sums to 0."""
+        """Return the means over the epoch, which began with the last call of this method; set the epoch's sums to 0."""
         means = self._means(self._epoch, self._epoch_examples, self._epoch_updates)
         self._epoch = [0.0] * len(SUMS)
         self._epoch_examples = self._epoch_updates = 0
@@ -165,10 +165,10 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
 
 @torch.no_grad()
 def regularized(measured: Mapping[str, float], regularizer: Regularizer, parameters: Mapping[str, Tensor]) -> Metrics:
-    """Add the regularization to the metrics of the training split.
+    """Return the metrics of the training split with L(W) as ``loss``.
 
-    `measured` is the result of `evaluate`. In the returned metrics, ``loss`` is L(W). Its two terms are ``data_loss``
-    and ``regularization``.
+    `measured` is the result of `evaluate`, where ``loss`` is the data loss. The returned metrics also contain the two
+    terms of L(W), as ``data_loss`` and ``regularization``.
     """
     penalty = regularizer(weights(parameters).values())
     regularization = 0.0 if penalty is None else penalty.item()

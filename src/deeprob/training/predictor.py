@@ -14,6 +14,8 @@ from deeprob.models import Model
 class Predictor:
     """The features and the model of a run, which compute scores from inputs.
 
+    Features are extracted once per example. Then they are standardised in each batch, before the model gets them.
+
     Attributes
     ----------
     input_shape

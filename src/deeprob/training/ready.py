@@ -18,7 +18,7 @@ def made_ready(features: Features, examples: Examples, whole: bool, limit: int =
     than `limit` bytes, return the arguments unchanged. The results of training are the same in both cases, bit for bit.
 
     Without this function, each evaluation would prepare its batch again: it would convert pictures from bytes to floats
-    and standardize them, or standardize tables in float64. For a linear model, this takes longer than the matrix
+    and standardise them, or standardise tables in float64. For a linear model, this takes longer than the matrix
     products.
 
     Parameters

@@ -167,7 +167,7 @@ class TrainState:
         self.go_back(snapshot.step, snapshot.evaluations)
 
     def go_back(self, step: int, evaluations: int) -> None:
-        """Set the numbers of updates and evaluations, and clear the measurements and `frozen`."""
+        """Set `step` and `evaluations`, clear the measurements, and set `frozen` to 0."""
         self.step, self.evaluations = step, evaluations
         self.meters.reset()
         self.frozen.zero_()
@@ -241,9 +241,10 @@ class TrainState:
         self.optimizer_after_an_update()  # raises for anything else that is wrong with the state
 
     def optimizer_after_an_update(self) -> dict[int, dict[str, Any]]:
-        """Return the state that the optimizer would have after one more update. Nothing changes in the end.
+        """Return the state that the optimizer would have after one more update; leave everything unchanged.
 
-        To find it, do an update in which the gradient of each parameter equals the parameter, and then undo the update.
+        The method does an update in which the gradient of each parameter equals the parameter. Then it undoes the
+        update.
         """
         parameters = list(self.model.parameters())
         weights, state = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()["state"]))

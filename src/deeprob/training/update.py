@@ -77,7 +77,7 @@ class Update:
         self.state.frozen.copy_(torch.maximum(self.state.frozen, (~finite).to(self.state.frozen.dtype)))
 
     def first_not_finite(self, batch: Examples, key: Tensor | None) -> str:
-        """Return the name of the first quantity that is NaN or infinite in an update of the current parameters.
+        """Return the name of the first quantity that becomes NaN or infinite in an update of the current parameters.
 
         Examples: ``input``, ``data loss``, ``gradient of layers.0.weight``.
         """

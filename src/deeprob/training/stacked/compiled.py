@@ -36,8 +36,8 @@ class Compiler:
     stacks
         The number of stacks with the same structure, which can share one compiled update.
     varying
-        The names of hyperparameters that may differ between runs of any of the stacks. They become tensors in every
-        stack, even if all runs of a stack have the same value. Otherwise the stacks could not share a compiled update.
+        The names of hyperparameters that differ between runs of any stacks. They become tensors in every stack, even if
+        all runs of a stack have the same value. So all stacks can share one compiled update.
     """
 
     def __init__(self, choice: bool | None, stacks: int = 1, varying: Collection[str] = ()) -> None:

@@ -149,9 +149,9 @@ def train_stack(
 ) -> Iterator[Readings]:
     """Train R runs together to the end of the last epoch.
 
-    The function yields after the same updates after which `train` would yield a record of a single run. It yields a
-    dict with one entry for each run that is still training: its record, or the error that ends it. The state of a run
-    with an error is the state before its failed update. The other runs go on.
+    After some updates, the function yields a dict with one entry for each run that is still training: its record, or
+    the error that ends it. These are the updates after which `train` would yield a record of a single run. The state of
+    a run with an error is the state before its failed update. The other runs go on.
 
     Parameters
     ----------
