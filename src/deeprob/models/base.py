@@ -22,7 +22,7 @@ class ModelConfig:
 
     @property
     def compares_examples(self) -> bool:
-        """Whether training normalizes over the examples of a batch. Then one example alone is not enough."""
+        """Whether training normalizes over the examples of a batch. Then batches need two examples or more."""
         return False
 
     def noise_sources(self) -> list[str]:

@@ -111,7 +111,7 @@ class MLP(Model):
     activation
         The activation φ of the hidden layers.
     dropout
-        The probability that a hidden unit is set to 0. The units are drawn anew for each example in each training step.
+        The probability that a hidden unit is set to 0. Each training step draws other units for each example.
     rng
         The generator that draws the weights; biases start at 0.
     pieces
@@ -171,7 +171,7 @@ class MLP(Model):
         return sums
 
     def _activations(self, sums: Tensor) -> Tensor:
-        """Return the activations of a hidden layer from its Wx + b, given as `sums`."""
+        """Return the activations of a hidden layer. `sums` is its Wx + b."""
         return self.activation.function(maxout(sums, self.pieces) if self.pieces > 1 else sums)
 
     def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -199,7 +199,7 @@ class Dropout(nn.Module):
     """Set random units to 0, and scale the others up so that the expected value of each unit stays the same.
 
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014 (inverted form). The
-    rate is a buffer, so that runs that train together can have different rates.
+    rate is a buffer. So runs that train together can have different rates.
     """
 
     rate: Tensor

@@ -146,7 +146,7 @@ class Hinge(Loss):
 @register("loss", "one_vs_all_hinge")
 @dataclass(kw_only=True, slots=True)
 class OneVsAllHingeConfig(LossConfig):
-    """The sum of binary hinge losses: one for each class, which is separated from all other classes."""
+    """The sum of binary hinge losses, one for each class. Each separates its class from all others."""
 
     def build(self) -> "OneVsAllHinge":
         """Return the loss."""

@@ -112,7 +112,7 @@ class L1Config(RegularizerConfig):
 
     @property
     def has_proximal_step(self) -> bool:
-        """Whether the L1 term acts as a separate step after each update."""
+        """Whether the L1 term acts in a separate step after each update."""
         return self.proximal
 
     @property
@@ -147,7 +147,7 @@ class ElasticNetConfig(RegularizerConfig):
 
     @property
     def has_proximal_step(self) -> bool:
-        """Whether the L1 term acts as a separate step after each update."""
+        """Whether the L1 term acts in a separate step after each update."""
         return self.proximal
 
     @property
@@ -192,7 +192,10 @@ class ElasticNet(Regularizer):
         return torch.stack(costs).sum()
 
     def shrink(self, weight: Tensor, lr: float | Tensor) -> Tensor:
-        """Return a weight matrix after the proximal step with learning rate `lr`, or unchanged without `proximal`."""
+        """Return a weight matrix after the proximal step with learning rate `lr`.
+
+        Without `proximal`, return the matrix unchanged.
+        """
         if not self.proximal:
             return weight
         return weight.sign() * (weight.abs() - lr * self.l1).clamp(min=0)

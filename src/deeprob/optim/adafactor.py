@@ -25,10 +25,11 @@ class AdafactorConfig(OptimizerConfig):
         The power c in β₂ = 1 − t^c, where t counts the updates. The share of the new gradient in the second moment is
         t^c, so it falls during the run.
     eps1
-        The lower bound of the root of the second moment, by which gradients are divided. null takes the machine
-        epsilon of the parameters' precision, as in torch.
+        The smallest number by which gradients are divided. null takes the machine epsilon of the parameters'
+        precision, as in torch.
     eps2
-        The lower bound of the root mean square of a parameter's entries. Steps are proportional to this root.
+        The steps of a parameter are proportional to the root mean square of its entries, or to `eps2` if that is
+        larger.
     d
         The largest root mean square of a step before it is multiplied by the learning rate. A larger step is scaled
         down.

@@ -68,7 +68,7 @@ class OptimizerConfig:
 
     @property
     def deterministic(self) -> bool:
-        """Whether the same W must always give the same L(W). Then the batch must be full, and nothing random."""
+        """Whether the same W must always give the same L(W), as with full batches and without dropout."""
         return False
 
     @property

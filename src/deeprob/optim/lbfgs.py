@@ -19,13 +19,14 @@ class LBFGSConfig(OptimizerConfig):
 
     One update of the run consists of up to `max_iter` iterations. Each iteration may evaluate L(W) and its gradient
     several times (Nocedal & Wright, "Numerical optimization", 2006, sections 7.2 and 3.5). The fields have the
-    names of torch's LBFGS. But the optimizer is `QuasiNewton`, and its tolerances are relative to the loss. A run ends
-    when the optimizer has converged.
+    same names as the arguments of torch's LBFGS. But the optimizer is `QuasiNewton`, and its tolerances are relative to
+    the loss. A run ends when the optimizer has converged.
 
     Attributes
     ----------
     lr
-        The first step of each line search, in multiples of the search direction. Without a line search, every step.
+        The first step that a line search tries, as a multiple of the search direction. Without a line search, every
+        step.
     max_iter
         The largest number of iterations per update of the run.
     max_eval

@@ -44,7 +44,7 @@ class QuasiNewton(torch.optim.LBFGS):
     Parameters
     ----------
     lr
-        The first step t that each line search tries. Without a line search, every step t.
+        The first step t that a line search tries. Without a line search, every step has this t.
     max_iter
         Maximum number of iterations per call of `step`.
     max_eval
@@ -143,7 +143,10 @@ class QuasiNewton(torch.optim.LBFGS):
         return first_loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load a state and keep each tensor's own precision; torch would convert it to the parameters' precision."""
+        """Load a state, and keep the precision of every tensor.
+
+        torch's own method would convert the tensors to the precision of the parameters.
+        """
         super().load_state_dict(state_dict)
         for values in state_dict["state"].values():
             device = self._params[0].device

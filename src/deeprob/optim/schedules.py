@@ -17,7 +17,7 @@ class Schedule:
     Parameters
     ----------
     factor
-        The function that returns the factor for the number of an update.
+        The function that returns the factor, given the number of an update.
     """
 
     def __init__(self, factor: Callable[[int], float] = lambda step: 1.0) -> None:
@@ -31,7 +31,7 @@ class Schedule:
         """Take the loss of an epoch: the validation loss, or the training loss if there is no validation split."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the schedule's state, as plain values."""
+        """Return the state of the schedule."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -129,7 +129,7 @@ class ExponentialConfig(SchedulerConfig):
     Attributes
     ----------
     final
-        The learning rate at the end of the run, as a share of the learning rate at the start.
+        The learning rate at the end of the run, as a share of `optimizer.lr`.
     """
 
     final: float = number(1e-2, above=0, maximum=1)
