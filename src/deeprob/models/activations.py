@@ -25,8 +25,8 @@ class Activation:
     function
         The function itself. It takes a tensor of any shape, and returns a tensor of the same shape.
     gain
-        The initial weights of the layer before the activation have standard deviation gain/√(fan in). Then signals have
-        about the same size in all layers.
+        A factor for the initial weights of the layer before the activation: their standard deviation is
+        gain/√(number of inputs). Then signals have about the same size in all layers.
     formula
         The formula that figures show beside the name.
     forward
@@ -60,7 +60,8 @@ def leaky_relu(values: Tensor) -> Tensor:
 def maxout(values: Tensor, pieces: int) -> Tensor:
     """Return the maximum (B, H) of each group of `pieces` neighbouring numbers in `values` (B, H·pieces).
 
-    With two pieces a unit is max(w₁ᵀx + b₁, w₂ᵀx + b₂) (Goodfellow et al., "Maxout networks", 2013).
+    Example: with two pieces, [1, 5, 3, 2] becomes [5, 3]. A unit is then max(w₁ᵀx + b₁, w₂ᵀx + b₂) (Goodfellow et al.,
+    "Maxout networks", 2013).
     """
     return values.view(len(values), values.shape[1] // pieces, pieces).amax(2)
 

@@ -24,18 +24,18 @@ class ModelConfig:
 
     @property
     def compares_examples(self) -> bool:
-        """Whether training divides by a standard deviation over the batch; one example alone has none."""
+        """Whether training normalizes over the examples of a batch. Then batches need two examples or more."""
         return False
 
     def noise_sources(self) -> list[str]:
-        """Return the overrides that switch off the noise of the model in training, one for each source of noise."""
+        """Return the config overrides that switch off randomness in training. Example: ``["model.dropout=0"]``."""
         return []
 
 
 class Model(nn.Module, ABC):
     """A function from inputs to class scores."""
 
-    noisy = False  # whether training uses random numbers, which are drawn from the key
+    noisy = False  # whether training uses random numbers; the argument `key` of `forward` decides them
 
     @abstractmethod
     def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
@@ -47,7 +47,7 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield the name and the output (B, H) of each step of the forward pass without noise.
+        """Yield the name and the output (B, H) of each step of the forward pass, without dropout.
 
         ``linear 1`` is Wx + b of the first layer. ``relu 1`` is the result of the activation of that layer, and so on.
         The last step is ``scores``.

@@ -52,7 +52,7 @@ class Linear(Model):
 
     @property
     def linear_layers(self) -> Sequence[nn.Linear]:
-        """The list of the only layer."""
+        """A list with the only layer."""
         return [self.layer]
 
     def formulas(self) -> Sequence[Formula]:

@@ -31,19 +31,19 @@ class MLPConfig(ModelConfig):
     width
         The number of units in each hidden layer. If `hidden` is given, `width` has no effect.
     hidden
-        The list of the numbers of units in the hidden layers. null takes `layers` and `width` instead. Example:
-        ``model.hidden=[128,64]``.
+        A list with the number of units in each hidden layer. With null, `layers` and `width` are used instead.
+        Example: ``model.hidden=[128,64]``.
     activation
         The activation function of the hidden layers.
     pieces
-        The number of linear pieces of each maxout unit. Other activations ignore it.
+        The number of linear functions in each maxout unit. Other activations ignore `pieces`.
     output_activation
-        The activation function of the scores. A network with layers=1 and such a function is a perceptron.
+        The activation function of the scores. With ``model.layers=1``, it makes the network a perceptron.
     bias
         Whether each layer has a bias.
     norm
-        The normalisation after each hidden layer's linear part. ``batch`` normalises each unit over the examples of a
-        batch. ``layer`` normalises each example over the units of a layer.
+        The normalization of Wx + b in each hidden layer. ``batch`` normalizes each unit over the examples of a batch.
+        ``layer`` normalizes each example over the units of a layer.
     dropout
         The probability that a hidden unit is set to 0 during training.
     init
@@ -93,17 +93,18 @@ class MLPConfig(ModelConfig):
         return self.norm == "batch" and bool(self.hidden_sizes())
 
     def noise_sources(self) -> list[str]:
-        """Return the overrides that switch off dropout and batch norm, because both make evaluations of L differ."""
+        """Return the config overrides that switch off dropout and batch norm, if the network has them."""
         if not self.hidden_sizes():
             return []
         return ["model.dropout=0"] * (self.dropout > 0) + ["model.norm=none"] * self.compares_examples
 
 
 class MLP(Model):
-    """A network f(x) = W₂ φ(W₁x + b₁) + b₂, or with more such layers; dropout follows each hidden activation.
+    """A fully-connected network. With two layers it is f(x) = W₂ φ(W₁x + b₁) + b₂.
 
-    The weights of hidden layers have variance gain²/fan_in, where gain belongs to the activation. The last layer's
-    weights have standard deviation 1/fan_in, so that initial scores are near 0 at any width (Yang et al., "Tensor
+    Dropout follows the activation φ of each hidden layer. fan_in is the number of inputs of a layer. The initial
+    weights of hidden layers have standard deviation gain/√fan_in (see `Activation.gain`). The initial weights of the
+    last layer have standard deviation 1/fan_in. So initial scores are near 0 at any width (Yang et al., "Tensor
     Programs V", 2021, table 3).
 
     Parameters
@@ -113,20 +114,19 @@ class MLP(Model):
     activation
         The activation φ of the hidden layers.
     dropout
-        The probability that a hidden unit is set to 0. The units are drawn anew for each example in each training step.
+        The probability that a hidden unit is set to 0. Each training step draws other units for each example.
     rng
         The generator that draws the weights; biases start at 0.
     pieces
-        The number of linear functions per hidden unit. The unit takes the maximum of their values (maxout) before the
-        activation.
+        The number of linear functions per hidden unit. The maximum of their values (maxout) goes into the activation.
     output_activation
         The activation of the scores.
     bias
         Whether layers have biases.
     norm
-        The name in `NORMS` of the normalization of Wx + b in each hidden layer. It comes before the activation.
+        The normalization of Wx + b in each hidden layer, before the activation: a name in `NORMS`.
     scaled
-        Whether the weights have the sizes above. If False, all weights are drawn from the standard normal
+        Whether the weights have the standard deviations above. If False, all weights are drawn from the standard normal
         distribution.
     """
 
@@ -160,7 +160,7 @@ class MLP(Model):
         self.noisy = dropout > 0 and len(sizes) > 2
 
     def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
-        """Return scores (B, C) of inputs (B, …), where each input has D numbers; dropout needs a `key`."""
+        """Return scores (B, C) of inputs (B, …), each of D numbers. Without a `key` there is no dropout."""
         hidden = inputs.flatten(1)
         for depth in range(len(self.norms)):
             hidden = self._activations(self._sums(hidden, depth))
@@ -169,18 +169,18 @@ class MLP(Model):
         return self.output_activation.function(self.layers[-1](hidden))
 
     def _sums(self, hidden: Tensor, depth: int) -> Tensor:
-        """Return Wx + b of a hidden layer, normalised if the layer has a norm."""
+        """Return Wx + b of a hidden layer, normalized if the layer has a norm."""
         sums: Tensor = self.norms[depth](self.layers[depth](hidden))
         return sums
 
     def _activations(self, sums: Tensor) -> Tensor:
-        """Return a hidden layer's activations, given its `sums`."""
+        """Return the activations of a hidden layer. `sums` is its Wx + b."""
         return self.activation.function(maxout(sums, self.pieces) if self.pieces > 1 else sums)
 
     def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield ``linear 1``, ``relu 1``, …, ``scores`` with their values.
 
-        The linear stage of a hidden layer includes the norm of the layer.
+        If a hidden layer has a norm, its linear stage is the normalized Wx + b.
         """
         hidden = inputs.flatten(1)
         name = "maxout" if self.pieces > 1 else self.activation.name
@@ -194,7 +194,7 @@ class MLP(Model):
 
     @property
     def linear_layers(self) -> Sequence[nn.Linear]:
-        """All layers."""
+        """The layers Wx + b, in order from input to output."""
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
     def formulas(self) -> Sequence[Formula]:

@@ -12,8 +12,8 @@ from deeprob.models.chain import Formula, Tensors
 class BatchNorm(nn.BatchNorm1d):
     """Normalize over the batch: (h − mean)/√(variance + ε)·γ + β (Ioffe & Szegedy, "Batch normalization", 2015).
 
-    Evaluation uses running means and variances. Training uses them too if a batch has only one example, because one
-    example has no variance.
+    Training uses the mean and the variance of the batch. Evaluation uses running means and variances. Training uses
+    them too if a batch has only one example, because one example has no variance.
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ class LossConfig:
     Attributes
     ----------
     regression
-        Whether the loss also accepts numbers as targets.
+        Whether the loss also works for regression, where the targets are lists of numbers.
     """
 
     regression: ClassVar[bool] = False
@@ -34,17 +34,17 @@ class Loss(ABC):
     Attributes
     ----------
     numbers
-        The names of the attributes that are numbers. In a stack of runs, each of these attributes may be a tensor with
-        one number per run.
+        The names of the attributes that are numbers. When several runs train together as one stack, such an attribute
+        may be a tensor with one number per run.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return losses (B,) for scores (B, C).
+        """Return one loss for each example, (B,), from scores (B, C).
 
-        The targets are class numbers (B,). A loss for regression also accepts numbers (B, C) as targets.
+        The targets are class numbers (B,). A loss for regression also accepts lists of numbers (B, C).
         """
 
     def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,7 +69,7 @@ class CrossEntropyConfig(LossConfig):
     Attributes
     ----------
     label_smoothing
-        The share of each target that is spread over all classes.
+        The part of the target probability that is spread equally over all classes. 0 keeps one-hot targets.
     """
 
     label_smoothing: float = number(0.0, minimum=0, below=1)
@@ -80,10 +80,10 @@ class CrossEntropyConfig(LossConfig):
 
 
 class CrossEntropy(Loss):
-    """L_i = −s_y + log Σ_j exp(s_j). For C equal scores L_i is ln C.
+    """L_i = −s_y + log Σ_j exp(s_j), where s_y is the score of the right class.
 
-    With label smoothing ε the target is (1 − ε)·one-hot + ε/C (Szegedy et al., "Rethinking the Inception
-    architecture", 2016).
+    If all C scores are equal, L_i is ln C. With label smoothing ε the target is (1 − ε)·one-hot + ε/C (Szegedy et al.,
+    "Rethinking the Inception architecture", 2016).
     """
 
     numbers = ("label_smoothing",)
@@ -125,7 +125,7 @@ class HingeConfig(LossConfig):
     Attributes
     ----------
     margin
-        The margin by which the right score must lead another score. A larger lead costs nothing.
+        The loss is 0 if the score of the right class exceeds every other score by this margin or more.
     """
 
     margin: float = number(1.0, above=0)
@@ -138,12 +138,12 @@ class HingeConfig(LossConfig):
 @register("loss", "squared_hinge")
 @dataclass(kw_only=True, slots=True)
 class SquaredHingeConfig(LossConfig):
-    """The squared hinge loss of a multi-class support vector machine; this loss is smooth.
+    """The squared hinge loss of a multi-class support vector machine, which is smooth.
 
     Attributes
     ----------
     margin
-        The margin by which the right score must lead another score. A larger lead costs nothing.
+        The loss is 0 if the score of the right class exceeds every other score by this margin or more.
     """
 
     margin: float = number(1.0, above=0)
@@ -156,7 +156,8 @@ class SquaredHingeConfig(LossConfig):
 class Hinge(Loss):
     """L_i = Σ_{j≠y} max(0, s_j − s_y + Δ)^p (Weston & Watkins, 1999).
 
-    L_i is 0 if the score s_y of the right class is larger than all other scores by the margin Δ or more.
+    s_y is the score of the right class, and Δ is the margin. L_i is 0 if s_y exceeds every other score by Δ or more.
+    p is 1, or 2 for the squared hinge loss.
     """
 
     numbers = ("margin",)
@@ -190,7 +191,7 @@ class Hinge(Loss):
 @register("loss", "one_vs_all_hinge")
 @dataclass(kw_only=True, slots=True)
 class OneVsAllHingeConfig(LossConfig):
-    """The hinge loss of binary support vector machines, one for each class against all others."""
+    """The sum of binary hinge losses, one for each class. Each separates its class from all others."""
 
     def build(self) -> "OneVsAllHinge":
         """Return the loss."""
@@ -215,7 +216,10 @@ class OneVsAllHinge(Loss):
 @register("loss", "squared_error")
 @dataclass(kw_only=True, slots=True)
 class SquaredErrorConfig(LossConfig):
-    """The squared distance to the target, which is a list of numbers or the one-hot code of a class."""
+    """The squared distance between the scores and the target.
+
+    The target is a list of numbers, or the one-hot code of a class.
+    """
 
     regression: ClassVar[bool] = True
 
@@ -225,10 +229,13 @@ class SquaredErrorConfig(LossConfig):
 
 
 class SquaredError(Loss):
-    """L_i = Σ_j (s_j − y_j)², where j counts the outputs."""
+    """L_i = Σ_j (s_j − y_j)², summed over all outputs j."""
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return losses (B,) for targets (B, C), or for class numbers (B,), which are converted to one-hot codes."""
+        """Return losses (B,).
+
+        Targets are lists of numbers (B, C), or class numbers (B,), which are converted to one-hot codes.
+        """
         wanted = targets if torch.is_floating_point(targets) else F.one_hot(targets, scores.shape[1])
         return (scores - wanted).square().sum(1)
 

@@ -22,8 +22,8 @@ class Parts(NamedTuple):
 class Objective:
     """L(W) as a pure function of scores, targets and parameters.
 
-    The objective takes scores, so the scores may be computed in any way. A single run calls its module. A stack of runs
-    calls ``torch.func.functional_call`` under ``vmap``.
+    The caller computes the scores. A run that trains alone calls its model. Runs that train together (a stack) call
+    ``torch.func.functional_call`` under ``vmap``.
     """
 
     loss: Loss
@@ -39,7 +39,7 @@ class Objective:
         targets
             Class numbers (B,), or numbers (B, C) for regression.
         parameters
-            The parameters by name. R(W) acts only on the weight matrices among the parameters (see `weights`).
+            The parameters by name. R(W) depends only on the weight matrices (see `weights`).
         """
         data_loss = self.loss(scores, targets).mean()
         regularization = self.regularizer(weights(parameters).values())

@@ -21,23 +21,23 @@ class RegularizerConfig:
 
     @property
     def has_proximal_step(self) -> bool:
-        """Whether part of the regularizer acts as a separate step after each update."""
+        """Whether the regularizer changes the weights in a separate step after each update."""
         return False
 
     @property
     def selects(self) -> bool:
-        """Whether the regularizer can make weights exactly 0, so that runs report the share of zeros."""
+        """Whether the regularizer can make weights exactly 0. If so, runs report the share of such weights."""
         return False
 
 
 class Regularizer(ABC):
-    """A function of the weight matrices (never of biases or of a norm's parameters).
+    """A penalty on the weight matrices, but not on biases or on the parameters of norm layers.
 
     Attributes
     ----------
     numbers
-        The names of the attributes that are numbers. In a stack of runs, each of these attributes may be a tensor with
-        one number per run.
+        The names of the attributes that are numbers. When several runs train together as one stack, such an attribute
+        may be a tensor with one number per run.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
@@ -71,7 +71,7 @@ class Regularizer(ABC):
         return type(self).with_gradient is not Regularizer.with_gradient
 
     def shrink(self, weight: Tensor, lr: float | Tensor) -> Tensor:
-        """Do the proximal step with learning rate `lr`, and return the new weight matrix.
+        """Return a weight matrix after the regularizer's separate step with learning rate `lr`.
 
         The base class returns the matrix unchanged.
         """
@@ -126,7 +126,8 @@ class L1Config(RegularizerConfig):
     strength
         The strength λ of the penalty. It acts on weights, not on biases.
     proximal
-        Whether each update shrinks the weights by soft thresholds, which makes exact zeros.
+        Whether L1 acts in a separate step after each update. This step moves every weight toward 0 by a small
+        constant and makes small weights exactly 0. If false, L1 acts through the gradient.
     """
 
     strength: float = number(1e-3, minimum=0)
@@ -138,12 +139,12 @@ class L1Config(RegularizerConfig):
 
     @property
     def has_proximal_step(self) -> bool:
-        """Whether the L1 term acts as a separate step after each update."""
+        """Whether the L1 term acts in a separate step after each update."""
         return self.proximal
 
     @property
     def selects(self) -> bool:
-        """True: L1 makes weights exactly 0 with a proximal step, and nearly 0 without."""
+        """True: L1 makes weights exactly 0 if `proximal` is true, and nearly 0 otherwise."""
         return True
 
 
@@ -157,9 +158,10 @@ class ElasticNetConfig(RegularizerConfig):
     strength
         The strength λ of the penalty. It acts on weights, not on biases.
     l1_ratio
-        The share ρ of the L1 penalty; 1 is L1 alone, 0 is L2 alone.
+        The share ρ of the L1 penalty. 1 means L1 only, and 0 means L2 only.
     proximal
-        Whether each update shrinks the weights by soft thresholds, which makes exact zeros.
+        Whether L1 acts in a separate step after each update. This step moves every weight toward 0 by a small
+        constant and makes small weights exactly 0. If false, L1 acts through the gradient.
     """
 
     strength: float = number(1e-3, minimum=0)
@@ -172,12 +174,12 @@ class ElasticNetConfig(RegularizerConfig):
 
     @property
     def has_proximal_step(self) -> bool:
-        """Whether the L1 term acts as a separate step after each update."""
+        """Whether the L1 term acts in a separate step after each update."""
         return self.proximal
 
     @property
     def selects(self) -> bool:
-        """True: L1 makes weights exactly 0 with a proximal step, and nearly 0 without."""
+        """True: L1 makes weights exactly 0 if `proximal` is true, and nearly 0 otherwise."""
         return True
 
 
@@ -192,10 +194,10 @@ class ElasticNet(Regularizer):
     l1, l2
         λ₁ and λ₂.
     proximal
-        Whether the L1 term acts as a proximal step after each update instead of through the gradient. The proximal step
-        is W ← sign(W)·max(|W| − αλ₁, 0), where α is the learning rate of the update. For an adaptive optimizer, α is
-        the rate before the optimizer scales it for each weight (Beck & Teboulle, "A fast iterative
-        shrinkage-thresholding algorithm", 2009). The value of the loss is the same with and without `proximal`.
+        Whether the L1 term acts in a separate step after each update instead of through the gradient. This proximal
+        step is W ← sign(W)·max(|W| − αλ₁, 0), where α is the learning rate of the update. For an adaptive optimizer, α
+        is the rate before the optimizer scales it for each weight (Beck & Teboulle, "A fast iterative
+        shrinkage-thresholding algorithm", 2009). The value of the loss does not depend on `proximal`.
     """
 
     numbers = ("l1", "l2")
@@ -230,7 +232,10 @@ class ElasticNet(Regularizer):
         return None if cost is None else cost.squeeze(-1)
 
     def shrink(self, weight: Tensor, lr: float | Tensor) -> Tensor:
-        """Do the proximal step of the L1 term with learning rate `lr`, and return the new weight matrix."""
+        """Return a weight matrix after the proximal step with learning rate `lr`.
+
+        Without `proximal`, return the matrix unchanged.
+        """
         if not self.proximal:
             return weight
         return weight.sign() * (weight.abs() - lr * self.l1).clamp(min=0)

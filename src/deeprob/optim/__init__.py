@@ -1,4 +1,4 @@
-"""Optimizers, one config class each, and learning-rate schedules.
+"""Optimizers, each with its own config class, and learning-rate schedules.
 
 Two optimizers of torch.optim are left out: SparseAdam (sparse gradients only) and Muon (matrices only).
 """

@@ -1,4 +1,4 @@
-"""Adadelta: RMSProp whose steps have the units of the weights."""
+"""Adadelta: RMSProp whose steps have the same units as the weights."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,7 +20,8 @@ class AdadeltaConfig(OptimizerConfig):
     Attributes
     ----------
     rho
-        The share of both running means (of squared gradients and of squared steps) that is kept at each update.
+        The share of each running mean that is kept at each update. The two running means are those of squared
+        gradients and of squared steps.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adadelta

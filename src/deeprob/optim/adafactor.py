@@ -15,9 +15,9 @@ from deeprob.optim.base import OptimizerConfig
 class AdafactorConfig(OptimizerConfig):
     """Adafactor: Adam without momentum, which stores one second moment for each row and each column of a matrix.
 
-    β₂ is 1 − t^beta2_decay. The step is relative to the size of the weights (at least `eps2`) and clipped at `d`
-    (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018). If `eps1` is null,
-    the machine epsilon of the parameters' precision is used, as in torch.
+    In update t, β₂ is 1 − t^beta2_decay. A step whose root mean square exceeds `d` is scaled down to `d`. Then the step
+    is multiplied by the root mean square of the weights, or by `eps2` if that is larger, and by the smaller of `lr` and
+    1/√t (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018).
 
     Attributes
     ----------
@@ -25,14 +25,17 @@ class AdafactorConfig(OptimizerConfig):
         The power c in β₂ = 1 − t^c, where t counts the updates. The share of the new gradient in the second moment is
         t^c, so it falls during the run.
     eps1
-        The lower bound of squared gradients. null takes the machine epsilon of the parameters' precision.
+        The smallest number by which gradients are divided. null takes the machine epsilon of the parameters'
+        precision, as in torch.
     eps2
-        The lower bound of a tensor's size. The steps are relative to this size.
+        The steps of a parameter are proportional to the root mean square of its entries, or to `eps2` if that is
+        larger.
     d
-        The largest root mean square of an update; a larger update is scaled down.
+        The largest root mean square of a step before it is multiplied by the learning rate. A larger step is scaled
+        down.
     weight_decay
-        The weight decay λ: weights shrink by lr · λ at each update, apart from the step. Biases and norm parameters
-        are left out.
+        The weight decay λ. Each update multiplies the weights by 1 − lr · λ and then makes its step. Biases and norm
+        parameters are left out.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adafactor

@@ -12,10 +12,10 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "adagrad")
 @dataclass(kw_only=True, slots=True)
 class AdagradConfig(OptimizerConfig):
-    """AdaGrad: each weight's step is divided by the root of the sum of its squared gradients.
+    """AdaGrad: the gradient of each weight is divided by the root of the sum of its squared gradients so far.
 
-    s ← s + ∇L², w ← w − α/(1 + (t − 1)·lr_decay) · ∇L/(√s + ε). s only grows, so steps shrink during the run
-    (Duchi, Hazan & Singer, "Adaptive subgradient methods", 2011).
+    s ← s + ∇L², w ← w − α/(1 + (t − 1)·lr_decay) · ∇L/(√s + ε), with α = `lr`. s only grows, so steps shrink
+    during the run (Duchi, Hazan & Singer, "Adaptive subgradient methods", 2011).
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "adamw")
 @dataclass(kw_only=True, slots=True)
 class AdamWConfig(OptimizerConfig):
-    """AdamW: Adam whose weight decay is a separate step, which does not pass through the gradient.
+    """AdamW: Adam with weight decay in a separate step instead of in the gradient.
 
     m ← β₁m + (1 − β₁)∇L, v ← β₂v + (1 − β₂)∇L², w ← (1 − αλ)w − α·m̂/(√v̂ + ε) with bias-corrected m̂ and v̂
     (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019).
@@ -21,8 +21,8 @@ class AdamWConfig(OptimizerConfig):
     Attributes
     ----------
     weight_decay
-        The weight decay λ: weights shrink by lr · λ at each update, apart from Adam's step. Biases and norm
-        parameters are left out.
+        The weight decay λ. Each update multiplies the weights by 1 − lr · λ and then makes Adam's step. Biases and
+        norm parameters are left out.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.AdamW

@@ -21,11 +21,12 @@ class ASGDConfig(OptimizerConfig):
     Attributes
     ----------
     lambd
-        The decay λ of every parameter. The learning rate decays by the same λ.
+        The decay of every parameter: each update multiplies it by 1 − lambd · (learning rate). With a larger `lambd`,
+        the learning rate also falls faster.
     alpha
-        The power of the learning rate's decay. A larger power makes the learning rate fall faster.
+        The exponent in the formula of the learning rate. With a larger exponent the learning rate falls faster.
     t0
-        The number of updates after which the weights are averaged.
+        The number of updates before the averaging of the weights begins.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.ASGD

@@ -1,4 +1,4 @@
-"""The base class of optimizer configs: torch's own arguments, and weight decay that spares biases."""
+"""The base class of optimizer configs, and parameter groups in which weight decay leaves out biases."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -23,11 +23,11 @@ class OptimizerConfig:
     torch_class
         The class in torch.optim; not needed if `build` is overridden.
     pairs
-        The arguments of torch that are pairs. Each is mapped to the two fields that hold its numbers, because a config
-        cannot hold tuples.
+        The arguments of the torch class that are pairs of numbers. A config cannot hold tuples, so it has two fields
+        for each pair: ``{"betas": ("beta1", "beta2")}``.
     fused
-        Whether the class has one kernel for all tensors on every device. This flag changes only the execution, so it is
-        not a field of the config.
+        Whether the torch class has the argument ``fused``: one kernel updates all tensors, on every device. It changes
+        only the speed, so it is not a field of the config.
     lr
         The learning rate. Each step is multiplied by the learning rate, which the schedule changes during the run.
     weight_decay
@@ -60,7 +60,7 @@ class OptimizerConfig:
         return self.torch_class(decay_groups(parameters, arguments.pop("weight_decay")), **arguments)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the fields under the names of torch's arguments."""
+        """Return the arguments of the torch class, taken from the fields."""
         arguments = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         for name, (first, second) in self.pairs.items():
             arguments[name] = (arguments.pop(first), arguments.pop(second))
@@ -68,7 +68,7 @@ class OptimizerConfig:
 
     @property
     def deterministic(self) -> bool:
-        """Whether the optimizer needs the same L(W) at every call: the full batch, and no noise."""
+        """Whether the same W must always give the same L(W), as with full batches and without dropout."""
         return False
 
     @property

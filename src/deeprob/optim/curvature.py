@@ -12,22 +12,24 @@ class Curvature:
 
     A new pair overwrites the oldest pair.
 
-    BFGS builds an inverse Hessian H from these pairs. Here H is applied in its compact form. The columns of S and Y are
-    the steps and the gradient changes, from old to new. R is the upper triangle of SᵀY, D is the diagonal of SᵀY, and
-    γ = sᵀy/yᵀy for the newest pair:
+    BFGS estimates the inverse Hessian H from these pairs. This class never forms H. It computes the product Hg with a
+    gradient g:
 
         u  = R⁻¹Sᵀg
         Hg = γg + S·R⁻ᵀ(Du + γYᵀYu − γYᵀg) − γYu
 
-    This computation passes over the memory on the device twice, and solves small systems of equations in double
+    The columns of S and Y are the steps and the gradient changes, from old to new. R is the upper triangle of SᵀY, and
+    D is the diagonal of SᵀY. γ is sᵀy/yᵀy of the newest pair.
+
+    The computation reads the memory on the device twice, and solves small systems of equations in double
     precision. It never waits for the device (Byrd, Nocedal and Schnabel, "Representations of quasi-Newton matrices and
     their use in limited memory methods", 1994, equation 3.1).
 
     Parameters
     ----------
     memory
-        The dict that holds all values; checkpoints save it. ``steps`` and ``changes`` (m, n) hold pair k in row k mod
-        m. ``step_change`` and ``change_change`` (m, m) are SᵀY and YᵀY in double precision. ``pairs`` is the number of
+        The dict that holds all values; checkpoints save it. Row k mod m of ``steps`` and ``changes`` (m, n) holds pair
+        k. ``step_change`` and ``change_change`` (m, m) are SᵀY and YᵀY in double precision. ``pairs`` is the number of
         pairs that were added since the memory was empty.
     """
 
@@ -52,10 +54,10 @@ class Curvature:
         self.memory["pairs"] = 0
 
     def add(self, step: Tensor, change: Tensor) -> bool:
-        """Store a pair of vectors (n,) if its curvature is positive; return whether it was stored.
+        """Store a pair of vectors (n,) if its curvature sᵀy is positive; return whether it was stored.
 
-        The curvature is positive beyond rounding if sᵀy > ε‖s‖‖y‖, where ε is the machine epsilon of the vectors'
-        dtype. Without this condition H would not be positive definite.
+        Because of rounding, the test is sᵀy > ε‖s‖‖y‖, where ε is the machine epsilon of the vectors' dtype. Without
+        this test H might not be positive definite.
         """
         s, y = step.double(), change.double()
         products = torch.stack([s.dot(y), y.dot(y), s.dot(s)])

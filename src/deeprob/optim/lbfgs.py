@@ -18,24 +18,25 @@ class LBFGSConfig(OptimizerConfig):
     """L-BFGS: quasi-Newton steps with a strong-Wolfe line search (torch's default is no line search).
 
     One update of the run consists of up to `max_iter` iterations. Each iteration may evaluate L(W) and its gradient
-    several times (Nocedal & Wright, "Numerical optimization", 2006, sections 7.2 and 3.5). The fields are those of
-    torch's LBFGS, but the optimizer is our own class `QuasiNewton`, with relative tolerances. A run ends when the
-    optimizer has converged.
+    several times (Nocedal & Wright, "Numerical optimization", 2006, sections 7.2 and 3.5). The fields have the
+    same names as the arguments of torch's LBFGS. But the optimizer is `QuasiNewton`, and its tolerances are relative to
+    the loss. A run ends when the optimizer has converged.
 
     Attributes
     ----------
     lr
-        The factor of the first step that each line search tries. Without a line search, `lr` is the factor of
-        each step.
+        The first step that a line search tries, as a multiple of the search direction. Without a line search, every
+        step.
     max_iter
         The largest number of iterations per update of the run.
     max_eval
         The largest number of evaluations of the loss and its gradient per update. null means 1.25 times `max_iter`.
     tolerance_grad
-        The tolerance for the gradient, relative to the loss. The run ends when no entry of the gradient is larger.
+        The tolerance for the gradient, relative to the loss. The run ends when no entry of the gradient exceeds this
+        number times the loss.
     tolerance_change
         The tolerance for the decrease of the loss, relative to the loss. The run ends when an iteration lowers the loss
-        by less.
+        by no more than this number times the loss.
     history_size
         The number of past steps from which the curvature is estimated.
     line_search_fn
@@ -54,12 +55,12 @@ class LBFGSConfig(OptimizerConfig):
 
     @property
     def deterministic(self) -> bool:
-        """True: curvature is measured from the difference of two gradients, and noise would spoil this measurement."""
+        """True: L-BFGS uses differences of two gradients, and random gradients would make them meaningless."""
         return True
 
     @property
     def scheduled(self) -> bool:
-        """Whether the step length follows the schedule: only without a line search, which finds the length itself."""
+        """Whether the step length follows the schedule. With a line search it does not: the search finds the length."""
         return self.line_search_fn is None
 
     def build(self, parameters: Iterable[nn.Parameter]) -> QuasiNewton:

@@ -15,7 +15,7 @@ class Line:
     Parameters
     ----------
     parameters
-        The parameters, which are moved along the line in place.
+        The parameters. They are changed in place.
     closure
         Computes L at the parameters and leaves its gradient in them.
     """
@@ -36,7 +36,7 @@ class Line:
     def evaluate(self, step: float = 0.0) -> tuple[Trial, Any]:
         """Evaluate L at the current parameters, which are x + `step`·d.
 
-        Return the trial, and L in the form that the closure returned.
+        Return the trial, and the return value of the closure.
         """
         self.evaluations += 1
         loss = self.closure()
@@ -68,7 +68,7 @@ class Line:
                 parameter.copy_(part.view_as(parameter))
 
     def moved(self) -> Tensor:
-        """Return the parameters minus x (n,), which is t·d after rounding."""
+        """Return the difference (n,) of the parameters and x. It is t·d, up to rounding."""
         return self._current() - self._place
 
     def _current(self) -> Tensor:

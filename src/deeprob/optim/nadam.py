@@ -1,4 +1,4 @@
-"""NAdam: Adam whose momentum looks one update ahead."""
+"""NAdam: Adam with Nesterov's momentum."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +15,14 @@ from deeprob.optim.base import OptimizerConfig
 class NAdamConfig(OptimizerConfig):
     """NAdam: Adam with Nesterov's momentum.
 
-    The direction of a step is a mix of the gradient and of m̂ one update ahead, with μ_t = β₁(1 −
-    ½·0.96^(t·momentum_decay)) (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
+    The step is −α·m̂/(√v̂ + ε), as in Adam. But m̂ combines the gradient with the running mean m, and m already
+    gets the factor μ_{t+1} of the next update, with μ_t = β₁(1 − ½·0.96^(t·momentum_decay)) (Dozat, "Incorporating
+    Nesterov momentum into Adam", 2016).
 
     Attributes
     ----------
     momentum_decay
-        The speed at which the momentum rises to beta1. With a larger value the momentum rises faster.
+        The speed at which the momentum rises from beta1/2 to beta1 during the run.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.NAdam

@@ -15,18 +15,18 @@ class PlateauConfig(SchedulerConfig):
     """The learning rate drops by a factor whenever the loss has not fallen for some epochs.
 
     The learning rate is multiplied by `gamma` when the loss has not fallen for more than `patience` epochs. The loss is
-    the validation loss, or the training loss if there is no validation split. The loss has fallen if it is below its
-    lowest value so far by more than the share `threshold` of that value. torch calls this schedule ReduceLROnPlateau;
-    the defaults are torch's.
+    the validation loss, or the training loss if there is no validation split. It has fallen if it is less than
+    (1 − `threshold`) times its lowest value so far. torch calls this schedule ReduceLROnPlateau; the defaults are
+    torch's.
 
     Attributes
     ----------
     gamma
-        The factor of the learning rate at each drop.
+        The factor by which each drop multiplies the learning rate.
     patience
         The number of epochs without a lower loss that the schedule waits for before the rate drops.
     threshold
-        The share by which the loss must fall below its lowest value to count as lower.
+        The smallest relative decrease that counts. With 0.01, the loss must fall more than 1 % below its lowest value.
     """
 
     gamma: float = number(0.1, above=0, below=1)
@@ -35,7 +35,7 @@ class PlateauConfig(SchedulerConfig):
 
     @property
     def extendable(self) -> bool:
-        """Whether a run may become longer than planned."""
+        """Whether a run may become longer than planned: only without a warm-up."""
         return self.warmup == 0
 
     def factor(self, progress: float) -> float:
@@ -57,7 +57,7 @@ class Plateau(Schedule):
         self.drops, self.lowest, self.waited = 0, math.inf, 0
 
     def __call__(self, step: int) -> float:
-        """Return the factor for an update: γ^k after k drops; in the warm-up the factor is smaller."""
+        """Return the factor for an update: γ^k after k drops, times the factor of the warm-up."""
         return self.factor(step) * self.gamma**self.drops
 
     def observe(self, loss: float) -> None:
@@ -73,7 +73,7 @@ class Plateau(Schedule):
             self.drops, self.waited = self.drops + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the number of drops, the lowest loss, and the number of epochs without a lower loss since then."""
+        """Return the number of drops, the lowest loss, and the number of epochs since the last drop or lower loss."""
         return {"drops": self.drops, "lowest": self.lowest, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

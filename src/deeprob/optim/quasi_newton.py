@@ -26,32 +26,32 @@ ROUNDING = 4  # two evaluations of L at one point may differ by this many spacin
 
 
 class QuasiNewton(torch.optim.LBFGS):
-    """Limited-memory BFGS with torch's arguments: x ← x − tHg, where H is computed from the last pairs.
+    """Limited-memory BFGS with the arguments of torch's LBFGS: each iteration is x ← x − tHg.
 
-    H is the inverse Hessian. Torch's own class may end in NaN. Without a line search it may also end at a step that is
-    too long. Its stopping criteria are absolute. So in single precision, or for a large L, it is a matter of chance
-    whether torch's class stops. In this class
+    x holds all parameters, g is the gradient, and t is the step. H is an estimate of the inverse Hessian, computed from
+    the last pairs of steps and gradient changes (`Curvature`). torch's own class has three problems. It may end in NaN.
+    Without a line search, it may also end after a step that is too long. Its tolerances are absolute, so in single
+    precision, or for a large L, rounding decides whether it stops. This class works as follows:
 
-    * the first step that a search tries while the memory is empty is t = 1/‖g‖, as in SciPy;
-    * a step is accepted if L and its gradient are finite and the step meets both strong Wolfe conditions, or at least
-      the first condition (`wolfe_search`); a pair is stored if its curvature is positive (`Curvature.add`);
-    * if a search finds no such step, the memory is cleared and steepest descent is tried; if steepest descent
-      fails too, the parameters stay at the last accepted point, which is the best point up to rounding;
-    * dot products are computed in double precision if a decision depends on them; each evaluation waits for the
+    * While the memory is empty, each search first tries t = lr/‖g‖, as in SciPy.
+    * A step is accepted if L and its gradient are finite and the step meets both strong Wolfe conditions, or at least
+      the first condition (`wolfe_search`). A pair is stored if its curvature is positive (`Curvature.add`).
+    * If a search finds no such step, the memory is cleared and steepest descent is tried. If steepest descent
+      fails too, the parameters stay at the last accepted point, which is the best point up to rounding.
+    * Dot products are computed in double precision if a decision depends on them. Each evaluation waits for the
       device once.
 
     Parameters
     ----------
     lr
-        The factor on the first step that each line search tries. Without a line search, the factor on
-        each step.
+        The first step t that a line search tries. Without a line search, every step has this t.
     max_iter
         Maximum number of iterations per call of `step`.
     max_eval
         Maximum number of evaluations per call of `step` (default: 5/4 of `max_iter`). A line search that has begun may
         exceed this number.
     tolerance_grad
-        Stop when max|gᵢ| ≤ tolerance_grad·size, with size = max(|L|, min(1, |L₀|)) and L₀ the first value of L.
+        Stop when max|gᵢ| ≤ tolerance_grad·size. Here size = max(|L|, min(1, |L₀|)), and L₀ is the first value of L.
     tolerance_change
         Stop when an iteration lowers L by tolerance_change·size or less. If the decrease of L is smaller than the
         rounding error of L, the decrease is computed from the slopes instead, as −½t(φ'(0) + φ'(t)).
@@ -77,12 +77,12 @@ class QuasiNewton(torch.optim.LBFGS):
 
     @property
     def reason(self) -> str:
-        """The reason for which the last call of `step` ended; empty before the first call."""
+        """The reason why the last call of `step` ended; empty before the first call."""
         return REASONS.get(self.state.get(self._params[0], {}).get("ended", 0), "")
 
     @property
     def finished(self) -> bool:
-        """Whether the last call of `step` changed nothing; further calls would change nothing either."""
+        """Whether the last call of `step` changed nothing. Then further calls would change nothing either."""
         return bool(self.state.get(self._params[0], {}).get("finished", 0))
 
     @property
@@ -143,14 +143,17 @@ class QuasiNewton(torch.optim.LBFGS):
         return first_loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load a state and keep each tensor's own precision; torch would convert it to the parameters' precision."""
+        """Load a state, and keep the precision of every tensor.
+
+        torch's own method would convert the tensors to the precision of the parameters.
+        """
         super().load_state_dict(state_dict)
         for values in state_dict["state"].values():
             device = self._params[0].device
             self._memory.update({k: v.to(device, copy=True) for k, v in values.items() if isinstance(v, Tensor)})
 
     def _next(self, line: Line, curvature: Curvature, now: Trial) -> Trial | None:
-        """Move the parameters to the next accepted point and return it; if there is none, return None."""
+        """Move the parameters to the next accepted point and return its trial. If there is none, return None."""
         group = self.param_groups[0]
         norm_1, norm_2 = line.aim(curvature.direction(now.gradient), now.gradient)
         if not line.slope < 0:
@@ -187,6 +190,6 @@ class QuasiNewton(torch.optim.LBFGS):
         return max(abs(now.value), min(1.0, first))
 
     def _small(self, now: Trial) -> bool:
-        """Return whether the gradient is within `tolerance_grad`."""
+        """Return whether the gradient is small enough to stop (`tolerance_grad`)."""
         small: bool = now.largest <= self.param_groups[0]["tolerance_grad"] * self._size(now)
         return small

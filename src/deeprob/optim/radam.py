@@ -15,8 +15,9 @@ from deeprob.optim.base import OptimizerConfig
 class RAdamConfig(OptimizerConfig):
     """RAdam: Adam whose first steps do not use the second moment, because it is not reliable yet.
 
-    While v̂ averages too few gradients to be reliable, the rule is w ← w − α·m̂. Afterwards it is w ← w − α·r·m̂/√v̂,
-    with a factor r that rises to 1 (Liu et al., "On the variance of the adaptive learning rate and beyond", 2020).
+    At first v̂ is a mean of too few gradients to be reliable. Then the rule is w ← w − α·m̂. Afterwards the rule is
+    w ← w − α·r·m̂/√v̂, with a factor r that rises to 1 (Liu et al., "On the variance of the adaptive learning rate and
+    beyond", 2020).
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.RAdam

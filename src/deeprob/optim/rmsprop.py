@@ -14,7 +14,7 @@ from deeprob.optim.base import OptimizerConfig
 class RMSpropConfig(OptimizerConfig):
     """RMSProp: AdaGrad with a running mean of squared gradients instead of their sum.
 
-    s ← αs + (1 − α)∇L² with α = `alpha`, w ← w − lr·∇L/(√s + ε); `centered` subtracts the squared mean gradient from s
+    s ← αs + (1 − α)∇L² with α = `alpha`, w ← w − lr·∇L/(√s + ε). If `centered`, the variance of gradients replaces s
     (Tieleman & Hinton, "Lecture 6.5: RMSProp", 2012; Graves, "Generating sequences", 2013).
 
     Attributes

@@ -24,9 +24,9 @@ class RpropConfig(OptimizerConfig):
     lr
         The length of each weight's first step.
     eta1
-        The factor of a weight's step after its gradient has changed sign.
+        The factor that multiplies a weight's step length when the sign of its gradient flips.
     eta2
-        The factor of a weight's step while its gradient keeps its sign.
+        The factor that multiplies a weight's step length while its gradient keeps its sign.
     step_size1
         The smallest length of a step.
     step_size2

@@ -9,14 +9,15 @@ from deeprob.config import number, register
 
 
 class Schedule:
-    """A function that returns the factor on `lr` for an update, given the number of the update (counted from 0).
+    """A function that takes the number of an update and returns the factor by which `lr` is multiplied in this update.
 
-    Most schedules depend on that number alone. A schedule that also depends on the run's losses has a state.
+    Updates are counted from 0. Most schedules depend only on this number. A schedule that also depends on the run's
+    losses has a state.
 
     Parameters
     ----------
     factor
-        The function that returns the factor for the number of an update.
+        The function that returns the factor, given the number of an update.
     """
 
     def __init__(self, factor: Callable[[int], float] = lambda step: 1.0) -> None:
@@ -27,10 +28,10 @@ class Schedule:
         return self.factor(step)
 
     def observe(self, loss: float) -> None:
-        """Take the validation loss of an epoch, or the training loss if there is no validation split."""
+        """Take the loss of an epoch: the validation loss, or the training loss if there is no validation split."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the schedule's state, as plain values."""
+        """Return the state of the schedule."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -39,23 +40,26 @@ class Schedule:
 
 @dataclass(kw_only=True, slots=True)
 class SchedulerConfig:
-    """Fields of every schedule.
+    """Base class of schedule configs, with the fields that all schedules have.
 
     Attributes
     ----------
     warmup
-        The share of the run in which the learning rate rises linearly from 0.
+        The share of the run, at its start, in which the learning rate rises linearly from 0.
     """
 
     warmup: float = number(0.0, minimum=0, below=1)
 
     @property
     def extendable(self) -> bool:
-        """Whether a run may become longer than planned: only if the factors do not depend on the planned length."""
+        """Whether a run may become longer than planned. If factors depend on the planned length, it may not."""
         return False
 
     def factor(self, progress: float) -> float:
-        """Return the factor at `progress` in [0, 1): the share of the updates after the warm-up that are done."""
+        """Return the factor at `progress`.
+
+        `progress` in [0, 1) is the share of the updates that are done. Updates of the warm-up do not count.
+        """
         raise AssertionError("a schedule defines factor()")
 
     def build(self, steps: int) -> Schedule:
@@ -75,7 +79,7 @@ class ConstantConfig(SchedulerConfig):
 
     @property
     def extendable(self) -> bool:
-        """Whether a run may become longer than planned."""
+        """Whether a run may become longer than planned: only without a warm-up."""
         return self.warmup == 0
 
     def factor(self, progress: float) -> float:
@@ -101,9 +105,9 @@ class StepConfig(SchedulerConfig):
     Attributes
     ----------
     gamma
-        The factor of the learning rate at each drop.
+        The factor by which each drop multiplies the learning rate.
     drops
-        The number of drops. The drops divide the run into equal parts.
+        The number of drops. They divide the run into drops + 1 equal parts.
     """
 
     gamma: float = number(0.1, above=0, maximum=1)
@@ -125,7 +129,7 @@ class ExponentialConfig(SchedulerConfig):
     Attributes
     ----------
     final
-        The share of the learning rate that is left at the end of the run.
+        The learning rate at the end of the run, as a share of `optimizer.lr`.
     """
 
     final: float = number(1e-2, above=0, maximum=1)
@@ -138,10 +142,10 @@ class ExponentialConfig(SchedulerConfig):
 @register("scheduler", "one_cycle")
 @dataclass(kw_only=True, slots=True)
 class OneCycleConfig(SchedulerConfig):
-    """The learning rate rises to its highest value, then falls almost to 0, along half cosines.
+    """The learning rate rises to its highest value and then falls almost to 0, each time along half a cosine.
 
-    Smith & Topin, "Super-convergence", 2018; the defaults are those of torch's OneCycleLR. This schedule warms up by
-    itself, so `warmup` must be 0.
+    Smith & Topin, "Super-convergence", 2018; the defaults are those of torch's OneCycleLR. This schedule has its own
+    warm-up, so `warmup` must be 0.
 
     Attributes
     ----------

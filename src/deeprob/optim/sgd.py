@@ -21,10 +21,10 @@ class SGDConfig(OptimizerConfig):
     Attributes
     ----------
     dampening
-        The share of each gradient that does not enter the momentum.
+        The share of each gradient that is not added to the momentum.
     nesterov
-        Whether to use Nesterov's momentum, which looks one step ahead. Example: ``optimizer=sgd
-        optimizer.momentum=0.9 optimizer.nesterov=true``.
+        Whether to use Nesterov's momentum, which computes the gradient at the point to which the momentum leads.
+        Example: ``optimizer=sgd optimizer.momentum=0.9 optimizer.nesterov=true``.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.SGD

@@ -1,4 +1,4 @@
-"""A line search for the strong Wolfe conditions that rounding errors cannot mislead."""
+"""A line search for the strong Wolfe conditions, which also works where L changes less than its rounding error."""
 
 import dataclasses
 import math
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-DECREASE = 1e-4  # a step must lower L by at least this share of the decrease that the slope predicts
+DECREASE = 1e-4  # a step must lower L by at least this share of the decrease that the slope at 0 predicts
 CURVATURE = 0.9  # the absolute slope after a step may be at most this share of the slope before
-# If a bracket is narrower than this share of its high end, L has a kink in the bracket. Then a step is accepted if it
-# meets the first condition.
+# If a bracket is narrower than this share of its high end, L has a kink in the bracket. Then a step that meets the
+# first condition is accepted.
 NARROW = 0.01
-SHRINK = 0.1  # factor on a step that ends where L is not finite
+SHRINK = 0.1  # factor that shortens a step after which L is not finite
 LIMIT = 25  # the number of evaluations per search
 
 
 @dataclass(frozen=True)
 class Trial:
-    """L, its slope and its gradient at one step along a direction.
+    """The values of L, its slope and its gradient after one step along a direction.
 
     Attributes
     ----------
     step
         The step t, in multiples of the direction.
     value, slope
-        The value φ(t), which is L at the step, and the slope φ'(t).
+        The value φ(t), which is L after the step, and the slope φ'(t).
     largest
         The gradient's largest absolute entry.
     gradient
@@ -45,16 +45,16 @@ class Trial:
 
 
 def wolfe_search(evaluate: Callable[[float], Trial], start: Trial, step: float, rounding: float) -> Trial | None:
-    """Return a step that meets the strong Wolfe conditions, or the best step found if no step meets both conditions.
+    """Find a step that meets both strong Wolfe conditions, or the best step that meets the first condition.
 
-    The conditions are φ(t) ≤ φ(0) + c₁tφ'(0) and |φ'(t)| ≤ c₂|φ'(0)|, with c₁ = 10⁻⁴ and c₂ = 0.9. If L changes by no
-    more than its rounding error, the first condition means nothing. Then |φ(t) − φ(0)| ≤ rounding replaces it. These
-    are the approximate conditions of Hager and Zhang ("A new conjugate gradient method with guaranteed descent and an
-    efficient line search", 2005, equations 4.1 and 4.2), which rest on slopes.
+    The conditions are φ(t) ≤ φ(0) + c₁tφ'(0) and |φ'(t)| ≤ c₂|φ'(0)|, with c₁ = 10⁻⁴ and c₂ = 0.9. The
+    first condition is also met if |φ(t) − φ(0)| ≤ rounding. Then L changes by no more than its rounding error, and only
+    the slopes decide, as in Hager and Zhang ("A new conjugate gradient method with guaranteed descent and an efficient
+    line search", 2005, equations 4.1 and 4.2).
 
-    The search keeps a bracket, an interval that contains such a step. At its low end, L still falls. At its high end, L
-    is too high, rises, or is not finite. Cubic interpolation with safeguards makes the bracket smaller (Nocedal and
-    Wright, "Numerical optimization", 2006, section 3.5).
+    The search keeps a bracket: an interval that contains a step which meets both conditions. At the low end of the
+    bracket, L still falls. At the high end, L is too high, rises, or is not finite. Cubic interpolation makes the
+    bracket smaller (Nocedal and Wright, "Numerical optimization", 2006, section 3.5).
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ def wolfe_search(evaluate: Callable[[float], Trial], start: Trial, step: float, 
     Returns
     -------
     Trial or None
-        The first trial that meets both conditions. If no trial among `LIMIT` evaluations meets both, or L has a kink in
-        the bracket, the lowest trial that meets the first condition. None if no trial meets the first condition.
+        The first trial that meets both conditions. If none of `LIMIT` evaluations meets both, or if L has a kink in the
+        bracket, the trial with the lowest L that meets the first condition. If there is none, None.
     """
     low, high, before = start, None, start
     best: Trial | None = None
@@ -104,9 +104,9 @@ def wolfe_search(evaluate: Callable[[float], Trial], start: Trial, step: float, 
 
 
 def finite_step(evaluate: Callable[[float], Trial], step: float) -> Trial | None:
-    """Make a step ten times shorter until its trial is finite, and return this trial.
+    """Evaluate L at a step, and at ten times shorter steps until L and its gradient are finite.
 
-    Return None if none of `LIMIT` trials is finite.
+    Return the finite trial. Return None if none of `LIMIT` trials is finite.
     """
     for _ in range(LIMIT):
         trial = evaluate(step)
@@ -117,7 +117,7 @@ def finite_step(evaluate: Callable[[float], Trial], step: float) -> Trial | None
 
 
 def interpolated(low: Trial, high: Trial, rounding: float) -> float:
-    """Return the next step to try inside a bracket; it is at least a tenth of the bracket's width from both ends."""
+    """Return the next step to try in a bracket. Its distance from both ends is at least a tenth of the width."""
     width = high.step - low.step
     if not math.isfinite(high.value):
         return low.step + SHRINK * width
@@ -128,7 +128,7 @@ def interpolated(low: Trial, high: Trial, rounding: float) -> float:
 def extrapolated(before: Trial, low: Trial, rounding: float) -> float:
     """Return the next step to try beyond `low`, where L still falls.
 
-    The distance of the next step from `before` is 2.1 to 10 times the distance of `low` from `before`.
+    It is 2.1 to 10 times as far from `before` as `low` is.
     """
     width = low.step - before.step
     step = minimum(before, low, rounding)
@@ -136,11 +136,10 @@ def extrapolated(before: Trial, low: Trial, rounding: float) -> float:
 
 
 def minimum(one: Trial, two: Trial, rounding: float) -> float:
-    """Return the step where the cubic polynomial with the two given values and slopes is lowest.
+    """Return the step with the lowest value of the cubic polynomial that has the values and slopes of two trials.
 
-    If the cubic has no minimum, return the middle of the two steps.
-    If the values differ only by rounding, return the step where a straight line through the slopes is 0. The result is
-    never NaN.
+    If the cubic has no minimum, return the middle of the two steps. If the values differ only by rounding, return the
+    step where a straight line through the two slopes is 0. The result is never NaN.
     """
     width = two.step - one.step
     if abs(two.value - one.value) <= rounding:

@@ -21,7 +21,7 @@ from deeprob.training.state import TrainState
 
 
 class Checkpoints:
-    """The checkpoints of a run: ``last.pt`` to resume from, and ``best.pt`` to keep.
+    """The two checkpoints of a run: ``last.pt`` with the last state, and ``best.pt`` with the best state.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class Checkpoints:
     state
         The training state that is written.
     constant
-        Further values, which are the same in every checkpoint of the run.
+        Further values to write. They are the same in every checkpoint of the run.
     best_is_last
-        Whether the last state counts as the best, because the run has no validation split.
+        Whether the last state is also the best. This is so if the run has no validation split.
     """
 
     def __init__(self, directory: Path, state: TrainState, constant: Mapping[str, Any], best_is_last: bool) -> None:
@@ -44,24 +44,26 @@ class Checkpoints:
         self._written = time.monotonic()
 
     def restore(self, steps: int, at: int | None = None) -> dict[str, int]:
-        """Load the newest checkpoint into the state, or the checkpoint of update `at` if there is one.
+        """Load a checkpoint into the state.
 
         Parameters
         ----------
         steps
             The number of updates in the whole run.
         at
-            The update whose checkpoint is loaded. None: the newest checkpoint is loaded.
+            The number of updates after which the checkpoint was written. If there is no such checkpoint, or if `at` is
+            None, the newest checkpoint is loaded.
 
         Returns
         -------
         dict
-            The `lengths` that `write` stored in this checkpoint; empty if there is no checkpoint yet.
+            The `lengths` that were passed to `write` for this checkpoint. Empty if there is no checkpoint yet.
 
         Raises
         ------
         UserError
-            If ``last.pt`` or ``best.pt`` cannot be read in any generation, or belongs to another config or dataset.
+            If ``last.pt`` or ``best.pt`` belongs to another config or dataset, or if neither the file nor its previous
+            version can be read.
         """
         if not exists(self.last):
             return {}
@@ -75,7 +77,7 @@ class Checkpoints:
             self.state.load_state_dict(content)
             if not 0 <= self.state.step <= steps:
                 raise ValueError("a step outside of the run")
-            lengths: dict[str, int] = {"looked": 0} | content["lengths"]  # older checkpoints lack "looked"
+            lengths: dict[str, int] = {"looked": 0} | content["lengths"]  # old checkpoints lack "looked"
             if not alike(lengths, {"metrics": 0, "events": 0, "looked": 0}):
                 raise ValueError("lengths of no files")
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -86,16 +88,19 @@ class Checkpoints:
         return lengths
 
     def keep_best(self) -> None:
-        """Copy the present state as the best state; the next `write` saves the copy to ``best.pt``."""
+        """Copy the current state, which is the best so far. The next `write` saves the copy to ``best.pt``."""
         self._kept = copied(self.state.state_dict())
 
     def write(self, lengths: Mapping[str, int]) -> None:
-        """Write the best state, then the last state, so that ``last.pt`` never refers to a missing ``best.pt``.
+        """Write the best state to ``best.pt``, and then the current state to ``last.pt``.
+
+        In this order, ``last.pt`` never refers to a missing ``best.pt``.
 
         Parameters
         ----------
         lengths
-            The lengths of the files that grow during the run, and the update of the newest snapshot for figures.
+            The lengths of the files to which the run appends, and the number of updates before the newest data for
+            figures were stored.
         """
         self.write_best()
         save({**self.constant, "lengths": dict(lengths), **copied(self.state.state_dict())}, self._place(self.last))
@@ -106,17 +111,19 @@ class Checkpoints:
         self._written = time.monotonic()
 
     def write_best(self) -> None:
-        """Write the state that `keep_best` copied, unless it has been written already."""
+        """Write the state that `keep_best` copied to ``best.pt``, unless it has been written already."""
         if self._kept is not None:
             save({**self.constant, **self._kept}, self._place(self.best))
         self._kept = None
 
     def due(self, minutes: float) -> bool:
-        """Return whether ``last.pt`` is at least `minutes` old; False if `minutes` is 0."""
+        """Return whether the last checkpoint is at least `minutes` old. Return False if `minutes` is 0."""
         return minutes > 0 and time.monotonic() - self._written >= 60 * minutes
 
     def restore_best(self) -> tuple[int, dict[str, float]]:
-        """Load the best weights into the model; return the step of the best checkpoint and the metrics of its epoch.
+        """Load the best weights into the model.
+
+        Return the number of updates before the best checkpoint, and the metrics of its epoch.
 
         Raises
         ------
@@ -130,14 +137,14 @@ class Checkpoints:
         return content["step"], content["metrics"]
 
     def _read_best(self) -> dict[str, Any]:
-        """Return the content of the best checkpoint; raise a `UserError` if it belongs to another model."""
+        """Return the content of ``best.pt``; raise a `UserError` if it belongs to another model."""
         content = load_newest(self.best)
         if not alike(content.get("model"), self.state.model.state_dict()):
             raise UserError(f"{self.best}: does not belong to {self.last}")
         return content
 
     def _place(self, path: Path) -> Path:
-        """Make the folder of a checkpoint's path if it is missing, and return the path."""
+        """Return the path of a checkpoint, after creating its folder if necessary."""
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
         return path

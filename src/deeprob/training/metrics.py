@@ -13,7 +13,7 @@ SUMS = ("train/loss", "train/data_loss", "train/regularization", "train/accuracy
 
 
 class Meters:
-    """Sums over the updates since the last reading, and over the epoch.
+    """Sums of measurements over the updates since the last call of `read`, and over the epoch.
 
     The sums lie in a tensor (6,) float64 on the device, to which an update adds (see `Update.measure`). One entry per
     name in `SUMS`; the last entry is 0, and was used by earlier versions. `read` fetches all sums at once.
@@ -39,12 +39,15 @@ class Meters:
         self._epoch_examples = self._epoch_updates = 0
 
     def count(self, examples: int, updates: int) -> None:
-        """Count examples and updates whose sums another owner has added to the shared tensor (see `share`)."""
+        """Count examples and updates whose measurements were added to the sums by other code (see `share`)."""
         self._examples += examples
         self._updates += updates
 
     def share(self, sums: Tensor) -> None:
-        """Copy the sums into `sums` (6,) float64, a tensor of another owner, and keep them there from now on."""
+        """Copy the sums into the tensor `sums` (6,) float64, and use this tensor from now on.
+
+        Other code may then add to the same tensor.
+        """
         sums.copy_(self._sums)
         self._sums = sums
 
@@ -61,14 +64,14 @@ class Meters:
         return means, examples
 
     def read_epoch(self) -> dict[str, float]:
-        """Return the means over all readings since the last call, and set their sums to 0."""
+        """Return the means over the epoch, which began with the last call of this method; set the epoch's sums to 0."""
         means = self._means(self._epoch, self._epoch_examples, self._epoch_updates)
         self._epoch = [0.0] * len(SUMS)
         self._epoch_examples = self._epoch_updates = 0
         return means
 
     def state_dict(self) -> dict[str, object]:
-        """Return the sums and counts, which a run needs to go on between two readings."""
+        """Return the sums and counts, so that a run can be resumed between two readings."""
         return {
             "sums": self._sums.clone(),
             "counts": [self._examples, self._updates, self._epoch_examples, self._epoch_updates],
@@ -96,7 +99,7 @@ class Meters:
 def correct_count(scores: Tensor, targets: Tensor) -> Tensor:
     """Return the number of correct examples (0-d), given scores (B, C) and target classes (B,).
 
-    An example is correct if its highest score is that of its target class. If targets are numbers (B, C), return 0.
+    An example is correct if its target class has the highest score. If targets are lists of numbers (B, C), return 0.
     """
     if targets.is_floating_point():
         return targets.new_zeros(())
@@ -110,9 +113,9 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
     Parameters
     ----------
     scores
-        A function from the split's inputs (B, …) to scores (B, C), without dropout.
+        The function that returns scores (B, C) of inputs (B, …), without dropout.
     examples
-        The split.
+        The examples of the split.
     loss
         The data loss, without the regularization term R(W).
     chunk_size
@@ -121,7 +124,7 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
     Returns
     -------
     dict
-        Means over the split: ``loss``, and ``accuracy`` if targets are classes.
+        The means over the split: ``loss``, and ``accuracy`` if targets are classes.
     """
     device = examples.targets.device
     sums = torch.zeros(2, dtype=torch.float64, device=device)
@@ -137,9 +140,10 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
 
 @torch.no_grad()
 def regularized(measured: Mapping[str, float], regularizer: Regularizer, parameters: Mapping[str, Tensor]) -> Metrics:
-    """Return the metrics of the training split, with L(W) as ``loss`` and its two terms as further metrics.
+    """Return the metrics of the training split with L(W) as ``loss``.
 
-    `measured` is the result of `evaluate`. The terms are named ``data_loss`` and ``regularization``.
+    `measured` is the result of `evaluate`, where ``loss`` is the data loss. The returned metrics also contain the two
+    terms of L(W), as ``data_loss`` and ``regularization``.
     """
     penalty = regularizer(weights(parameters).values())
     regularization = 0.0 if penalty is None else penalty.item()

@@ -1,4 +1,4 @@
-"""The features and the model of a run, which together turn raw inputs into scores."""
+"""The features and the model of a run, which together compute scores from inputs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +12,16 @@ from deeprob.models import Model
 
 @dataclass(frozen=True)
 class Predictor:
-    """The features and the model of a run, which turn inputs into scores.
+    """The features and the model of a run, which compute scores from inputs.
+
+    Features are extracted once per example. Then they are standardised in each batch, before the model gets them.
 
     Attributes
     ----------
     input_shape
         The shape of one raw input.
     outputs, classes
-        The number of scores per example, and the names of the classes. There are no names if the targets are numbers.
+        The number of scores per example, and the names of the classes. `classes` is empty for regression.
     bf16
         Whether matrix products are computed in bfloat16.
     """
@@ -38,7 +40,7 @@ class Predictor:
         return self
 
     def scores(self, extracted: Tensor) -> Tensor:
-        """Return the scores (B, C) of extracted inputs (B, …); the model is in evaluation mode, without dropout."""
+        """Return the scores (B, C) of extracted inputs (B, …), with the model in evaluation mode."""
         training = self.model.training
         self.model.eval()
         scores = forward(self.model, self.features(extracted), None, self.bf16)
@@ -55,12 +57,12 @@ class Predictor:
         }
 
     def load_state_dict(self, content: dict[str, Any]) -> None:
-        """Load the features and the weights from the content of a checkpoint."""
+        """Load the states of the features and of the model from the content of a checkpoint."""
         self.features.load_state_dict(content["features"])
         self.model.load_state_dict(content["model"])
 
     def chunk_size(self) -> int:
-        """Return the number of examples that fit in about 256 MB, together with their activations and gradients."""
+        """Return how many examples fit in about 256 MB, together with their activations and gradients."""
         weights = [p for p in self.model.parameters() if p.dim() >= 2]
         numbers = self.features.output_count + sum(weight.shape[0] for weight in weights)
         return max(1, 2**28 // (3 * numbers * weights[0].element_size()))

@@ -1,4 +1,4 @@
-"""The training state of a run, from which a checkpoint can resume it."""
+"""The training state of a run. A checkpoint stores this state, so that the run can be resumed."""
 
 import copy
 import math
@@ -20,13 +20,13 @@ from deeprob.training.metrics import Meters
 
 @dataclass(frozen=True)
 class Best:
-    """The best epoch so far by a metric.
+    """The epoch with the best value of a metric so far.
 
     Attributes
     ----------
     value, loss
-        The metric and the validation loss of the best epoch. The loss decides between epochs with equal metrics. Both
-        are None before the first epoch.
+        The metric and the validation loss of the best epoch. If two epochs have the same metric, the one with the lower
+        loss is better. Both are None before the first epoch.
     epoch
         The number of the best epoch, counted from 1; 0 before the first epoch.
     """
@@ -36,10 +36,10 @@ class Best:
     epoch: int = 0
 
     def or_better(self, monitor: str, metrics: Mapping[str, float], epoch: int) -> "Best":
-        """Return the better of this epoch and the given one; on a tie, return this epoch.
+        """Compare this best epoch with a new epoch, and return the better of the two.
 
         The metric `monitor` decides: a lower loss or a higher accuracy is better. If both epochs have the same metric,
-        the validation loss decides.
+        the lower validation loss decides. If both losses are equal too, the result is this epoch.
         """
         value, loss = metrics[monitor], metrics["val/loss"]
         if self.value is None or self.loss is None:
@@ -53,9 +53,10 @@ class Best:
 
 @dataclass
 class TrainState:
-    """Parameters, buffers, optimizer, schedule, counters, sums since the last reading, and the best epoch so far.
+    """Everything that a checkpoint must store to resume a run.
 
-    Nothing else must be saved, because the seed and `step` decide the order of the batches and all random numbers.
+    This is the model, the optimizer, the schedule, the counters, the sums of measurements and the best epochs. The
+    order of the examples and all random numbers depend only on the seed and `step`, so they need not be stored.
 
     Attributes
     ----------
@@ -64,9 +65,9 @@ class TrainState:
     evaluations
         The number of times that L(W) and its gradient were computed.
     best
-        The best epoch by ``trainer.monitor``.
+        The best epoch according to the metric ``trainer.monitor``.
     improved
-        The best epoch by ``trainer.patience_monitor``.
+        The best epoch according to the metric ``trainer.patience_monitor``.
     metrics
         The metrics of the last complete epoch, and the cost of the run so far.
     """
@@ -86,11 +87,11 @@ class TrainState:
 
     @property
     def seconds(self) -> float:
-        """The training time of the run in seconds, over all its sessions."""
+        """The training time of the run in seconds, including the time before it was resumed."""
         return self._earlier + time.perf_counter() - self._began
 
     def start_clock(self) -> None:
-        """Start to count this session's seconds now."""
+        """Start to count training time now."""
         self._began = time.perf_counter()
 
     def leave_out(self, seconds: float) -> None:
@@ -103,7 +104,7 @@ class TrainState:
     ) -> "TrainState":
         """Return the state before the first update.
 
-        Each parameter group keeps its learning rate as ``initial_lr``, which the schedule multiplies.
+        The learning rate of each parameter group is stored as ``initial_lr``. The schedule multiplies this value.
         """
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
@@ -124,23 +125,23 @@ class TrainState:
 
     @property
     def finished(self) -> bool:
-        """Whether the optimizer has converged or cannot go on, so that another update would change nothing."""
+        """Whether the optimizer has converged or cannot go on. Then another update would change nothing."""
         return bool(getattr(self.optimizer, "finished", False))
 
     @property
     def reason(self) -> str:
-        """The reason why the optimizer ended its last update; empty if the optimizer gives no reason."""
+        """The reason why L-BFGS ended its last update; empty for other optimizers."""
         return str(getattr(self.optimizer, "reason", ""))
 
     def observe(self, monitor: str, patience_monitor: str, metrics: Mapping[str, float], epoch: int) -> bool:
-        """Update `best` and `improved` with the metrics of an epoch; return whether this epoch is now `best`."""
+        """Update `best` and `improved` with the metrics of an epoch. Return whether this epoch is the new `best`."""
         before = self.best
         self.best = before.or_better(monitor, metrics, epoch)
         self.improved = self.improved.or_better(patience_monitor, metrics, epoch)
         return self.best is not before
 
     def go_back(self, step: int, evaluations: int) -> None:
-        """Set the counts of updates and evaluations, and clear the measurements since the last reading."""
+        """Set `step` and `evaluations`, clear the measurements, and set `frozen` to 0."""
         self.step, self.evaluations = step, evaluations
         self.meters.reset()
         if step == 0:
@@ -166,7 +167,7 @@ class TrainState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load the state that `state_dict` returned; the optimizer keeps the settings of the config.
+        """Load a state that `state_dict` returned, but keep the optimizer's hyperparameters of the config.
 
         Raises
         ------
@@ -198,7 +199,7 @@ class TrainState:
         self.start_clock()
 
     def _load_optimizer(self, state: dict[int, dict[str, Any]]) -> None:
-        """Check the shapes in an optimizer state, because torch's kernels do not check them; then load the state."""
+        """Check the shapes in an optimizer state and load it. torch's kernels would not check the shapes."""
         expected = self.optimizer_after_an_update()
         for index, values in state.items():
             for name, value in values.items():
@@ -211,9 +212,10 @@ class TrainState:
         self.optimizer_after_an_update()  # raises for anything else that is wrong with the state
 
     def optimizer_after_an_update(self) -> dict[int, dict[str, Any]]:
-        """Return the state that the optimizer would have after one more update, and leave everything unchanged.
+        """Return the state that the optimizer would have after one more update; leave everything unchanged.
 
-        In this update, the gradient of each parameter equals the parameter.
+        The method does an update in which the gradient of each parameter equals the parameter. Then it undoes the
+        update.
         """
         parameters = list(self.model.parameters())
         weights, state = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()["state"]))

@@ -22,12 +22,12 @@ class TrainerConfig:
     epochs
         The number of passes over the training split. With the full batch, an epoch is one update.
     batch_size
-        The number of examples per update. ``full`` takes all examples. ``auto`` takes a number that suits the dataset
-        and the optimizer.
+        The number of examples per update. ``full`` takes all examples. ``auto`` chooses a number for the dataset and
+        the optimizer.
     chunk_size
-        The number of examples of a batch that are in memory at once. Gradients are summed over chunks, so the update
-        still uses the whole batch. Two things change: dropout draws other masks, and batch norm sees one chunk at a
-        time. ``auto`` takes a number that needs about 256 MB.
+        The number of examples of a batch that are in memory at once (a chunk). Gradients are summed over the chunks, so
+        an update still uses the whole batch. But dropout draws other masks, and batch norm normalizes over a chunk.
+        ``auto`` takes a number that needs about 256 MB.
     device
         The device that computes. ``auto`` takes CUDA if there is a CUDA device.
     precision
@@ -36,7 +36,7 @@ class TrainerConfig:
         The way to compute gradients. ``formulas`` uses the derivative of each part, written as a formula. ``autograd``
         uses PyTorch's automatic differentiation. ``auto`` takes formulas if all parts of the run have them.
     threads
-        The number of CPU threads. ``auto`` takes one for small networks, because more are slower there.
+        The number of CPU threads. ``auto`` takes one for small networks, which are slower with more threads.
     log_every
         The number of updates between two points of a training curve. The end of each epoch is always a point.
     checkpoint_minutes
@@ -94,7 +94,7 @@ class TrainerConfig:
         return torch.float64 if self.precision == "float64" else torch.float32
 
     def noise_sources(self) -> list[str]:
-        """Return the override that avoids rounding to 8 bits (bfloat16); empty if no products are rounded so."""
+        """Return the config override that avoids the rounding of ``bf16``; empty if the precision is not ``bf16``."""
         return ["trainer.precision=float32"] if self.precision == "bf16" else []
 
     def problems(self) -> Iterator[str]:
