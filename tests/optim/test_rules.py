@@ -6,15 +6,17 @@ import itertools
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.func import vmap
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from deeprob.config import name_of, options
 from deeprob.optim import AdafactorConfig, AdamConfig, SGDConfig
 from deeprob.optim.base import OptimizerConfig
-from deeprob.optim.rules import RULES, State, hyper_of
+from deeprob.optim.rules import RULES, Number, columns, decay, hyper_of, step
+from deeprob.optim.rules.base import decaying, power
 
 NAMES = sorted(RULES)
 STEPS = 50
@@ -65,10 +67,10 @@ def words(config: OptimizerConfig) -> str:
 
 def walk(name: str, gradients: list[float], start: float = 0.0, lr: float = 0.1, **hyper: float) -> list[float]:
     """Where a single weight goes under given gradients."""
-    place, state, places = torch.tensor([start], dtype=torch.float64), None, []
-    for gradient in gradients:
-        state = RULES[name].init(place, lr, **hyper) if state is None else state
-        place, state = RULES[name].update(place, torch.full_like(place, gradient), state, lr, **hyper)
+    place, places = torch.full((1, 1), start, dtype=torch.float64), []
+    state = RULES[name].init(place, lr, **hyper)
+    for t, gradient in enumerate(gradients, 1):
+        step(RULES[name], place, torch.full_like(place, gradient), state, t, lr, **hyper)
         places.append(place.item())
     return places
 
@@ -140,9 +142,10 @@ def test_a_decay_in_the_gradient_is_a_decoupled_one_for_plain_sgd_alone(name, eq
     assert (coupled == pytest.approx(decoupled)) is equal
 
 
-@pytest.mark.parametrize("module", ["gradient_descent", "adaptive", "moments"])
+@pytest.mark.parametrize("module", ["rules", "rules.gradient_descent", "rules.adaptive", "rules.moments"])
 def test_the_examples_in_the_docstrings(module):
-    result = doctest.testmod(importlib.import_module(f"deeprob.optim.rules.{module}"))
+    names = {"torch": torch, "np": np, "step": step}
+    result = doctest.testmod(importlib.import_module(f"deeprob.optim.{module}"), extraglobs=names)
     assert result.attempted > 0
     assert result.failed == 0
 
@@ -150,22 +153,13 @@ def test_the_examples_in_the_docstrings(module):
 # ---------------------------------------------------------------- step by step against torch.optim
 
 
-@pytest.fixture
-def _exact_numbers():
-    """Numbers of torch's states (NAdam's product of μ, ASGD's η) in float64, not in the default precision."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
-
-
 def largest_deviation(ours: Tensor, theirs: Tensor | float) -> float:
     """The largest difference as a share of the largest entry."""
     theirs = torch.as_tensor(theirs)
-    return ((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-300)).item()
+    return ((ours - theirs).abs().max() / theirs.abs().max().clamp(min=torch.finfo(ours.dtype).tiny)).item()
 
 
-def deviations_from_torch(config: OptimizerConfig, start: Tensor) -> Iterator[float]:
+def deviations_from_torch(config: OptimizerConfig, start: Tensor, steps: int = STEPS) -> Iterator[float]:
     """How far a parameter and its state are from torch's, update by update, under a falling rate."""
     rule, hyper = RULES[name_of(config)], hyper_of(config, start.dtype)
     if start.dim() < 2 and "weight_decay" in hyper:
@@ -173,35 +167,60 @@ def deviations_from_torch(config: OptimizerConfig, start: Tensor) -> Iterator[fl
     theirs = nn.Parameter(start.clone())
     optimizer = config.build([theirs])
     (group,) = optimizer.param_groups
-    ours, state = start, rule.init(start, config.lr, **hyper)
-    for step, gradient in enumerate(gradients_like(start, STEPS)):
-        group["lr"] = config.lr * (1 - 0.5 * step / STEPS)
+    ours = start[None].clone() if rule.shaped else start.reshape(1, -1).clone()
+    state = rule.init(ours, config.lr, **hyper)
+    for t, gradient in enumerate(gradients_like(start, steps), 1):
+        group["lr"] = config.lr * (1 - 0.5 * (t - 1) / steps)
         theirs.grad = gradient.clone()
         optimizer.step()
-        ours, state = rule.update(ours, gradient, state, group["lr"], **hyper)
-        yield largest_deviation(ours, theirs.detach())
-        for key, value in optimizer.state[theirs].items():
-            if value is not None and (key in state or key != "step"):  # some rules need no count
-                yield largest_deviation(state[key], value)
+        step(rule, ours, gradient.view_as(ours).clone(), state, t, group["lr"], **hyper)
+        yield largest_deviation(ours.view_as(start), theirs.detach())
+        kept = {key: value for key, value in optimizer.state[theirs].items() if value is not None and key != "step"}
+        assert state.keys() == kept.keys()
+        for key, value in kept.items():
+            assert (state[key].dtype, state[key].numel()) == (value.dtype, value.numel())
+            yield largest_deviation(state[key].view_as(value), value)
 
 
-@pytest.mark.usefixtures("_exact_numbers")
+@pytest.fixture
+def _default_precision(dtype):
+    """`dtype` is also that of the numbers in torch's states: NAdam's product of μ, ASGD's η."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.usefixtures("_default_precision")
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=str)
 @pytest.mark.parametrize("config", list(cases()), ids=words)
-def test_fifty_steps_are_torchs(config):
+def test_fifty_steps_are_torchs(config, dtype, tolerance):
     matrix, vector = torch.linspace(-1, 2, 12).view(3, 4), torch.linspace(-1, 1, 5)
-    tolerance = 0 if name_of(config) == "rprop" else 1e-12
+    if name_of(config) == "rprop":
+        tolerance = 0
     for start in (matrix, vector):
         assert all(deviation <= tolerance for deviation in deviations_from_torch(config, start))
 
 
+@pytest.mark.parametrize("name", ["asgd", "nadam"])
+def test_numbers_of_a_state_are_torchs_if_weights_are_more_exact_than_they(name):
+    config = options("optimizer")[name](**OTHER_NUMBERS[name])
+    start = torch.linspace(-1, 2, 12, dtype=torch.float64)
+    assert torch.get_default_dtype() == torch.float32
+    assert all(deviation <= 1e-12 for deviation in deviations_from_torch(config, start))
+
+
 # ---------------------------------------------------------------- many runs at once
 
+UPDATES = 12
+STACKS = ([0], [5], [3, 4], [20, 2, 11], range(7), range(27))  # runs of a stack
 
-def numbers_of(name: str, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Four values of each hyper-parameter that is a number: from the default to another one."""
+
+def numbers_of(name: str, dtype: torch.dtype, runs: int) -> dict[str, np.ndarray]:
+    """Values of each hyper-parameter that is a number, one a run, from the default to another one."""
     first = {key: value for key, value in default_of(name, dtype).items() if key not in RULES[name].flags}
     last = {key: OTHER_NUMBERS.get(name, {}).get(key, 0.1) for key in first}  # 0.1 for weight_decay
-    share = torch.linspace(0, 1, 4, dtype=torch.float64)
+    share = np.linspace(0, 1, runs)
     return {key: first[key] + share * (last[key] - first[key]) for key in first}
 
 
@@ -209,57 +228,232 @@ def default_of(name: str, dtype: torch.dtype) -> dict[str, float | bool]:
     return hyper_of(options("optimizer")[name](), dtype)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-5)])
-@pytest.mark.parametrize(("name", "flag"), [(n, flag) for n in NAMES for flag in {False, bool(RULES[n].flags)}])
-def test_a_stack_of_runs_is_each_run_alone(name, flag, dtype, tolerance):
-    rule, flags = RULES[name], dict.fromkeys(RULES[name].flags, flag)
-    numbers = numbers_of(name, dtype)
-    rates = torch.tensor([0.01, 0.02, 0.03, 0.04], dtype=torch.float64)
-    start = torch.linspace(-1, 2, 24, dtype=dtype).view(4, 2, 3)
-    gradients = gradients_like(start, count=8)
+def flags_of(name: str) -> Iterator[dict[str, bool]]:
+    flags = RULES[name].flags
+    return (dict(zip(flags, values, strict=True)) for values in itertools.product([False, True], repeat=len(flags)))
 
-    def init(parameter: Tensor, lr: Tensor, numbers: dict[str, Tensor]) -> State:
-        return rule.init(parameter, lr, **numbers, **flags)
 
-    def update(
-        parameter: Tensor, gradient: Tensor, state: State, lr: Tensor, numbers: dict[str, Tensor]
-    ) -> tuple[Tensor, State]:
-        return rule.update(parameter, gradient, state, lr, **numbers, **flags)
+def after_updates(
+    name: str, start: Tensor, gradients: Tensor, lr: Number, hyper: dict[str, Number | bool]
+) -> dict[str, Tensor]:
+    """Weights and state of a stack after updates, under a rate that falls."""
+    rule, weights = RULES[name], as_part(start)
+    state = rule.init(weights, lr, **hyper)
+    for t, gradient in enumerate(gradients, 1):
+        step(rule, weights, as_part(gradient), state, t, lr * (1 - 0.05 * t), **hyper)
+    return {"weights": weights, **state}
 
-    stack, states = start, vmap(init)(start, rates, numbers)
-    for gradient in gradients:
-        stack, states = vmap(update)(stack, gradient, states, rates, numbers)
 
-    for run in range(4):
-        lr, hyper = rates[run].item(), {key: values[run].item() for key, values in numbers.items()} | flags
-        alone, state = start[run], rule.init(start[run], lr, **hyper)
-        for gradient in gradients[:, run]:
-            alone, state = rule.update(alone, gradient, state, lr, **hyper)
-        torch.testing.assert_close(stack[run], alone, rtol=tolerance, atol=tolerance)
-        torch.testing.assert_close({k: v[run] for k, v in states.items()}, state, rtol=tolerance, atol=tolerance)
+def as_part(values: Tensor) -> Tensor:
+    """A copy that is part of a larger tensor, as one parameter is part of all parameters of its run."""
+    runs = len(values)
+    flat = values.reshape(runs, -1)
+    return torch.cat([flat[:, :1], flat], 1)[:, 1:].view(values.shape)
+
+
+def shapes_of(name: str) -> list[tuple[int, ...]]:
+    """Shapes of a run's weights, none a multiple of what a processor takes at once."""
+    return [(7, 3), (37,), (1, 5), (5, 1)] if RULES[name].shaped else [(1,), (37,)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize(("name", "flags"), [(n, flags) for n in NAMES for flags in flags_of(n)], ids=str)
+def test_a_run_has_the_same_bits_in_every_stack(name, flags, dtype):
+    for shape in shapes_of(name):
+        start = torch.linspace(-1, 2, 27 * math.prod(shape), dtype=dtype).view(27, *shape)
+        gradients = gradients_like(start, UPDATES)
+        rates, numbers = np.linspace(0.01, 0.04, 27), numbers_of(name, dtype, 27)
+        alone = [
+            after_updates(
+                name,
+                start[run : run + 1],
+                gradients[:, run : run + 1],
+                rates[run].item(),
+                {key: values[run].item() for key, values in numbers.items()} | flags,
+            )
+            for run in range(27)
+        ]
+        assert all(found.isfinite().all() for found in alone[13].values())
+        for runs in map(list, STACKS):
+            hyper = {key: values[runs] for key, values in numbers.items()} | flags
+            stack = after_updates(name, start[runs], gradients[:, runs], rates[runs], hyper)
+            for row, run in enumerate(runs):
+                for key, values in alone[run].items():  # a stack may have more: the momentum of other runs
+                    assert torch.equal(stack[key][row], values[0]), (key, len(runs), run)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize(("name", "flags"), [(n, flags) for n in NAMES for flags in flags_of(n)], ids=str)
+def test_a_number_that_all_runs_share_gives_the_bits_of_one_number_a_run(name, flags, dtype):
+    for shape in shapes_of(name):
+        start = torch.linspace(-1, 2, 7 * math.prod(shape), dtype=dtype).view(7, *shape)
+        gradients = gradients_like(start, UPDATES)
+        numbers = numbers_of(name, dtype, 3)
+        shared = {key: values[1].item() for key, values in numbers.items()}
+        expected = after_updates(name, start, gradients, 0.02, shared | flags)
+        for own in (set(), *({key} for key in numbers), set(numbers)):  # numbers that are one a run
+            hyper = {key: np.full(7, value) if key in own else value for key, value in shared.items()} | flags
+            found = after_updates(name, start, gradients, np.full(7, 0.02), hyper)
+            assert found.keys() == expected.keys()
+            assert all(torch.equal(found[key], expected[key]) for key in expected), own
+
+
+def test_powers_are_those_of_a_run_alone_at_every_place_of_an_array():
+    bases = np.linspace(0.5, 0.9999, 1001)
+    for t in (2, 3, 17, 1001):
+        assert power(bases, t).tolist() == [base**t for base in bases.tolist()]
+    assert power(0.96, bases).tolist() == [0.96**exponent for exponent in bases.tolist()]
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop"])
+def test_momentum_is_kept_if_a_run_has_some(name):
+    weights = torch.zeros(2, 3)
+    assert "momentum_buffer" not in RULES[name].init(weights, 0.1, momentum=np.zeros(2))
+    assert "momentum_buffer" in RULES[name].init(weights, 0.1, momentum=np.array([0.0, 0.9]))
 
 
 def test_a_run_without_momentum_has_no_dampening_in_a_stack_either():
-    def second_place(momentum: Tensor, dampening: Tensor) -> Tensor:
-        place, state = torch.zeros(1), RULES["sgd"].init(torch.zeros(1), 0.1)
-        for _ in range(2):
-            place, state = RULES["sgd"].update(place, torch.ones(1), state, 0.1, momentum=momentum, dampening=dampening)
-        return place
-
-    places = vmap(second_place)(torch.tensor([0.0, 0.9]), torch.tensor([0.5, 0.5]))
+    places = torch.zeros(2, 1)
+    hyper = {"momentum": np.array([0.0, 0.9]), "dampening": np.array([0.5, 0.5])}
+    state = RULES["sgd"].init(places, 0.1, **hyper)
+    for t in (1, 2):
+        step(RULES["sgd"], places, torch.ones(2, 1), state, t, 0.1, **hyper)
     torch.testing.assert_close(places, torch.tensor([[-0.1 - 0.1], [-0.1 - 0.1 * (0.9 + 0.5)]]))
 
 
+def test_each_run_of_a_stack_has_its_own_time_to_rely_on_squared_gradients():
+    # ρ is 3 for β₂ = ½, so the run never divides by √v; for 0.999 it does so from the sixth update on
+    places = torch.zeros(2, 1, dtype=torch.float64)
+    state, beta2, moves = RULES["radam"].init(places, 0.1), np.array([0.5, 0.999]), []
+    for t in range(1, 8):
+        before = places.clone()
+        step(RULES["radam"], places, torch.full_like(places, 8.0), state, t, 0.1, beta2=beta2)
+        moves.append((places - before)[:, 0].tolist())
+    assert [move[0] for move in moves] == pytest.approx([-0.8] * 7)
+    assert [move[1] for move in moves[:5]] == pytest.approx([-0.8] * 5)
+    assert all(-0.1 < move[1] < 0 for move in moves[5:])
+
+
+# ---------------------------------------------------------------- what an update costs and changes
+
+
+class Counted(TorchDispatchMode):
+    """Counts the tensor operations inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.operations += 1
+        return func(*args, **(kwargs or {}))
+
+
+OPERATIONS = {
+    "adadelta": 10, "adagrad": 5, "adam": 7, "adamax": 7, "adamw": 7, "asgd": 8,
+    "nadam": 18, "radam": 7, "rmsprop": 6, "rprop": 12, "sgd": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_an_update_takes_few_operations(name):
+    rule, weights = RULES[name], torch.ones(2, 6)
+    gradient, state = torch.ones(2, 6), rule.init(weights, 0.1)
+    c = columns(rule.coefficients(1, 0.1), weights, rule.wide)
+    with Counted() as counted:
+        rule.update(weights, gradient, state, c)
+    assert counted.operations <= OPERATIONS[name]
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_what_comes_in_stays_as_it_is(name):
+def test_an_update_keeps_every_tensor_in_its_place(name):
     rule, hyper = RULES[name], default_of(name, torch.float32) | dict.fromkeys(RULES[name].flags, True)
-    parameter, gradient = torch.ones(2, 3), torch.full((2, 3), 0.5)
-    _, state = rule.update(parameter, gradient, rule.init(parameter, 0.1, **hyper), 0.1, **hyper)
-    before = {key: value.clone() for key, value in state.items()}
-    rule.update(parameter, gradient, state, 0.1, **hyper)
-    assert all(torch.equal(state[key], before[key]) for key in before)
-    assert parameter.eq(1).all()
-    assert gradient.eq(0.5).all()
+    hyper |= {"momentum": 0.9} if "momentum" in hyper else {}
+    weights = torch.ones(2, 3, 2) if rule.shaped else torch.ones(2, 6)
+    state = rule.init(weights, 0.1, **hyper)
+    before = {"weights": weights, **state}
+    values = {key: tensor.clone() for key, tensor in before.items()}
+    for t in (1, 2, 3):
+        step(rule, weights, torch.full_like(weights, -1.5 * t), state, t, 0.1, **hyper)
+    assert state.keys() | {"weights"} == before.keys()
+    assert all(state[key] is before[key] for key in state)
+    changed = {key for key, tensor in before.items() if not torch.equal(tensor, values[key])}
+    assert changed == before.keys() - ({"mu"} if name == "asgd" else set())  # μ is 1 until update t0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_coefficients_stay_as_they_are(name):
+    rule, hyper = RULES[name], default_of(name, torch.float32) | dict.fromkeys(RULES[name].flags, True)
+    hyper |= {"momentum": 0.9} if "momentum" in hyper else {}
+    weights = torch.ones(2, 3, 2) if rule.shaped else torch.ones(2, 6)
+    c = columns(rule.coefficients(1, 0.1, **hyper), weights, rule.wide)
+    before = {key: value.clone() for key, value in c.items()}
+    rule.update(weights, torch.full_like(weights, 0.5), rule.init(weights, 0.1, **hyper), c)
+    assert all(torch.equal(c[key], before[key]) for key in before)
+
+
+def test_coefficients_as_columns():
+    numbers = {"shared": 0.1, "own": np.array([0.1, 0.2]), "exact": 0.1}
+    for like, ones in ((torch.zeros(2, 5), (1,)), (torch.zeros(2, 3, 4), (1, 1))):
+        c = columns(numbers, like, wide=("exact",))
+        assert {key: value.shape for key, value in c.items()} == {
+            "shared": (1, *ones),
+            "own": (2, *ones),
+            "exact": (1, *ones),
+        }
+        assert {key: value.dtype for key, value in c.items()} == {
+            "shared": torch.float32, "own": torch.float32, "exact": torch.float64,
+        }  # fmt: skip
+        assert c["own"].flatten().tolist() == torch.tensor([0.1, 0.2]).tolist()
+        assert c["exact"].item() == 0.1
+
+
+# ---------------------------------------------------------------- weight decay
+
+
+def test_weight_decay_by_hand():
+    for name, expected in (("weight_decay", (2.0, 2.0)), ("shrink", (1.9, 1.0))):
+        weights, gradient = torch.full((1, 1), 2.0), torch.ones(1, 1)
+        decay(weights, gradient, columns(decaying(0.1, 0.5, decoupled=name == "shrink"), weights))
+        assert (weights.item(), gradient.item()) == pytest.approx(expected)
+
+
+DECAYED = [name for name in NAMES if "weight_decay" in RULES[name].coefficients.__kwdefaults__]
+
+
+@pytest.mark.parametrize("name", DECAYED)
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_weight_decay_is_one_coefficient_if_a_run_has_some(name, decoupled):
+    hyper = default_of(name, torch.float32)
+    if "decoupled_weight_decay" in hyper:
+        hyper["decoupled_weight_decay"] = decoupled
+    else:
+        decoupled = name in ("adamw", "adafactor")
+    for none in (0.0, np.zeros(2)):
+        without = RULES[name].coefficients(1, 0.1, **hyper | {"weight_decay": none})
+        assert not {"weight_decay", "shrink"} & without.keys()
+    c = RULES[name].coefficients(1, 0.1, **hyper | {"weight_decay": np.array([0.0, 0.5])})
+    assert {"weight_decay", "shrink"} & c.keys() == {"shrink" if decoupled else "weight_decay"}
+    if decoupled:
+        assert c["shrink"].tolist() == pytest.approx([1.0, 0.95])
+    else:
+        assert c["weight_decay"].tolist() == [0.0, 0.5]
+
+
+def test_adafactors_vectors_are_no_weights():
+    vector, other = torch.ones(1, 3), torch.ones(1, 3)
+    for parameter, weight_decay in ((vector, 0.5), (other, 0.0)):
+        state = RULES["adafactor"].init(parameter, 0.1)
+        step(RULES["adafactor"], parameter, torch.ones(1, 3), state, 1, 0.1, eps1=1e-7, weight_decay=weight_decay)
+    assert torch.equal(vector, other)
+
+
+def test_adafactors_weights_may_vanish():
+    # lr·λ = 1: w ← 0 − α·x, and of the size of w only the lower bound ε₂ is left; x = 1
+    weights = torch.ones(1, 2, 2)
+    state = RULES["adafactor"].init(weights, 0.1)
+    step(RULES["adafactor"], weights, torch.ones(1, 2, 2), state, 1, 0.1, eps1=1e-7, weight_decay=10.0)
+    torch.testing.assert_close(weights, torch.full((1, 2, 2), -1e-3 * 0.1))
 
 
 # ---------------------------------------------------------------- from configs to rules
@@ -279,7 +473,7 @@ def test_flags_are_the_configs_switches(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_arguments_and_defaults_are_the_configs(name):
-    arguments = inspect.signature(RULES[name].update).parameters.values()
+    arguments = inspect.signature(RULES[name].coefficients).parameters.values()
     defaults = {a.name: a.default for a in arguments if a.kind is a.KEYWORD_ONLY and a.name != "bias_correction"}
     expected = default_of(name, torch.float32)
     if name == "adafactor":
@@ -309,9 +503,10 @@ def test_adafactors_rate_falls_with_the_root_of_the_update_once_it_is_below_lr()
     parameter = torch.nn.Parameter(place.clone())
     optimizer = torch.optim.Adafactor([parameter], lr=0.6)  # above 1/√t from the third update on
     hyper = hyper_of(AdafactorConfig(), torch.float64)
-    state = RULES["adafactor"].init(place, 0.6, **hyper)
-    for gradient in gradients_like(place, 6):
+    ours = place[None].clone()
+    state = RULES["adafactor"].init(ours, 0.6, **hyper)
+    for t, gradient in enumerate(gradients_like(place, 6), 1):
         parameter.grad = gradient.clone()
         optimizer.step()
-        place, state = RULES["adafactor"].update(place, gradient, state, 0.6, **hyper)
-        torch.testing.assert_close(place, parameter.detach(), rtol=1e-12, atol=1e-12)
+        step(RULES["adafactor"], ours, gradient[None].clone(), state, t, 0.6, **hyper)
+        torch.testing.assert_close(ours[0], parameter.detach(), rtol=1e-12, atol=1e-12)

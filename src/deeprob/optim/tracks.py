@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from deeprob.optim.rules import RULES, Scalar, State
+from deeprob.optim.rules import RULES, State, step
 
 LR = 0.1
 MEMORY, LONGER_MEMORY = 0.9, 0.99  # after n updates a running mean keeps 0.9ⁿ of a gradient
@@ -34,7 +34,7 @@ class Watched:
 
     rule: str
     memories: tuple[str, ...] = ()
-    flags: Mapping[str, Scalar] = field(default_factory=dict)
+    flags: Mapping[str, float] = field(default_factory=dict)
 
 
 LECTURE: Mapping[str, Watched] = {
@@ -108,31 +108,32 @@ def tracks(watched: Watched) -> Tracks:
 def state_of(watched: Watched) -> list[str]:
     """Return the names of the state tensors on which the next step of an optimizer depends.
 
-    Only tensors with one entry for each weight are listed.
+    Example: momentum depends on its running sum of gradients, ``momentum_buffer``.
     """
-    rule, hyper = RULES[watched.rule], hyper_with_memory(watched)
-    weight, gradient = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
     _, state = walk(watched, [1.0, 2.0])
 
-    def next_weight(changed: State) -> float:
-        return rule.update(weight, gradient, {**state, **changed}, LR, **hyper)[0].item()
+    def next_weight(factors: Mapping[str, float]) -> float:
+        weight, gradient = torch.zeros(1, 1, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+        changed = {name: factors.get(name, 1.0) * kept for name, kept in state.items()}
+        step(RULES[watched.rule], weight, gradient, changed, 3, LR, **hyper_with_memory(watched))
+        return weight.item()
 
-    return [name for name, kept in state.items() if kept.dim() and next_weight({name: 3 * kept}) != next_weight({})]
+    return [name for name in state if next_weight({name: 3.0}) != next_weight({})]
 
 
 def walk(watched: Watched, gradients: Iterable[float], memory: float = MEMORY) -> tuple[float, State]:
     """Update a weight with each gradient in turn; return the last step of the weight and the state after this step."""
     rule, hyper = RULES[watched.rule], hyper_with_memory(watched, memory)
-    weight, step = torch.zeros(1, dtype=torch.float64), 0.0
+    weight, moved = torch.zeros(1, 1, dtype=torch.float64), 0.0
     state = rule.init(weight, LR, **hyper)
-    for gradient in gradients:
-        before = weight
-        weight, state = rule.update(before, torch.full_like(before, gradient), state, LR, **hyper)
-        step = (weight - before).item()
-    return step, state
+    for t, gradient in enumerate(gradients, 1):
+        before = weight.item()
+        step(rule, weight, torch.full_like(weight, gradient), state, t, LR, **hyper)
+        moved = weight.item() - before
+    return moved, state
 
 
-def hyper_with_memory(watched: Watched, memory: float = MEMORY) -> dict[str, Scalar]:
+def hyper_with_memory(watched: Watched, memory: float = MEMORY) -> dict[str, float]:
     """Return an optimizer's hyperparameters, with `memory` as the value of each hyperparameter in `memories`."""
     return {**dict.fromkeys(watched.memories, memory), **watched.flags}
 

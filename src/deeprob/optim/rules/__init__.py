@@ -1,15 +1,20 @@
-"""Update rules as formulas: (parameter, gradient, state, lr, hyperparameters) → (parameter, state).
+"""Update rules as formulas that change parameters and states in place, for one run or a stack of runs.
 
-Each rule is a pure function in plain tensor operations, for one parameter of one dimension or more. Only Adafactor
-depends on the parameter's shape. Numeric hyperparameters are floats or 0-d float64 tensors, so that under
-``torch.func.vmap`` every run of a stack has its own values. Flags are bools, and all runs of a stack have the same
-flags. The state is a dict, whose keys are torch's names. Its scalars are 0-d tensors in float64 (torch keeps NAdam's ∏μ
-and ASGD's η and μ in the default precision). The caller passes `weight_decay` 0 for all parameters except weight
-matrices, as `deeprob.optim.base.decay_groups` does. Every rule gives the same steps as torch.optim.
+Each rule is a `Rule` of three functions: the state before the first update, the numbers that update t needs, and the
+update itself in plain tensor operations. Parameters are (R, P), one row per run; only Adafactor depends on the
+parameter's shape. Numeric hyperparameters are floats, or arrays (R,) with one number per run. Flags are bools, and all
+runs of a stack have the same flags. The state is a dict, whose keys are torch's names. Every rule gives the same steps
+as torch.optim, and a run has the same bits in any stack. `step` makes one whole update:
+
+>>> w, g = torch.ones(2, 3), torch.ones(2, 3)  # two runs with three weights each
+>>> step(RULES["sgd"], w, g, {}, 1, np.array([0.1, 0.2]))
+>>> w
+tensor([[0.9000, 0.9000, 0.9000],
+        [0.8000, 0.8000, 0.8000]])
 
 In the formulas w is the parameter, and ∇L or g is its gradient (with weight decay, if weight decay is part of the
-gradient). α is the learning rate `lr`, and t is the number of the update, counted from 1. Squares, roots and quotients
-are computed for each entry.
+gradient, see `decay`). α is the learning rate `lr`, and t is the number of the update, counted from 1. Squares, roots
+and quotients are computed for each entry.
 """
 
 import dataclasses
@@ -19,38 +24,27 @@ from types import MappingProxyType
 import torch
 
 from deeprob.optim.base import OptimizerConfig
-from deeprob.optim.rules.adaptive import (
-    adadelta,
-    adafactor,
-    adagrad,
-    init_adadelta,
-    init_adafactor,
-    init_adagrad,
-    init_rmsprop,
-    init_rprop,
-    rmsprop,
-    rprop,
-)
-from deeprob.optim.rules.base import Rule, Scalar, State
-from deeprob.optim.rules.gradient_descent import asgd, init_asgd, init_sgd, sgd
-from deeprob.optim.rules.moments import adam, adamax, adamw, init_adam, init_adamax, init_nadam, nadam, radam
+from deeprob.optim.rules.adaptive import ADADELTA, ADAFACTOR, ADAGRAD, RMSPROP, RPROP
+from deeprob.optim.rules.base import Number, Rule, State, columns, decay, step
+from deeprob.optim.rules.gradient_descent import ASGD, SGD
+from deeprob.optim.rules.moments import ADAM, ADAMAX, ADAMW, NADAM, RADAM
 
-__all__ = ["RULES", "Rule", "Scalar", "State", "hyper_of"]
+__all__ = ["RULES", "Number", "Rule", "State", "columns", "decay", "hyper_of", "step"]
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "adadelta": Rule(init_adadelta, adadelta),
-        "adafactor": Rule(init_adafactor, adafactor, shaped=True),
-        "adagrad": Rule(init_adagrad, adagrad),
-        "adam": Rule(init_adam, adam, flags=("amsgrad", "decoupled_weight_decay")),
-        "adamax": Rule(init_adamax, adamax),
-        "adamw": Rule(init_adam, adamw, flags=("amsgrad",)),
-        "asgd": Rule(init_asgd, asgd),
-        "nadam": Rule(init_nadam, nadam, flags=("decoupled_weight_decay",)),
-        "radam": Rule(init_adam, radam, flags=("decoupled_weight_decay",)),
-        "rmsprop": Rule(init_rmsprop, rmsprop, flags=("centered",)),
-        "rprop": Rule(init_rprop, rprop),
-        "sgd": Rule(init_sgd, sgd, flags=("nesterov",)),
+        "adadelta": ADADELTA,
+        "adafactor": ADAFACTOR,
+        "adagrad": ADAGRAD,
+        "adam": ADAM,
+        "adamax": ADAMAX,
+        "adamw": ADAMW,
+        "asgd": ASGD,
+        "nadam": NADAM,
+        "radam": RADAM,
+        "rmsprop": RMSPROP,
+        "rprop": RPROP,
+        "sgd": SGD,
     }
 )
 

@@ -1,27 +1,34 @@
 """Rules that compute a separate learning rate for each weight from the size or the sign of its gradients."""
 
+import math
+from collections.abc import Mapping
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from deeprob.optim.rules.base import Scalar, State, at_least, at_most, zero
+from deeprob.optim.rules.base import Number, Rule, State, decaying, each, filled, is_matrix, power, some, zeros
 
 
-def init_adagrad(parameter: Tensor, lr: Scalar, *, initial_accumulator_value: Scalar = 0.0, **hyper: Scalar) -> State:
+def init_adagrad(parameter: Tensor, lr: Number, *, initial_accumulator_value: Number = 0.0, **hyper: Number) -> State:
     """Return s = `initial_accumulator_value`."""
-    return {"step": zero(parameter), "sum": torch.zeros_like(parameter) + initial_accumulator_value}
+    return {"sum": filled(initial_accumulator_value, parameter)}
 
 
-def adagrad(
-    parameter: Tensor,
-    gradient: Tensor,
-    state: State,
-    lr: Scalar,
+def adagrad_coefficients(
+    t: int,
+    lr: Number,
     *,
-    lr_decay: Scalar = 0.0,
-    weight_decay: Scalar = 0.0,
-    initial_accumulator_value: Scalar = 0.0,
-    eps: Scalar = 1e-10,
-) -> tuple[Tensor, State]:
+    lr_decay: Number = 0.0,
+    weight_decay: Number = 0.0,
+    initial_accumulator_value: Number = 0.0,
+    eps: Number = 1e-10,
+) -> dict[str, Number]:
+    """Return α of update t and ε."""
+    return {"rate": lr / (1 + (t - 1) * lr_decay), "eps": eps, **decaying(lr, weight_decay)}
+
+
+def adagrad(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Make steps smaller for weights with large gradients: s ← s + ∇L², w ← w − α·∇L/(√s + ε).
 
     ε = `eps`, α = lr/(1 + (t − 1)·lr_decay) in update t. `weight_decay` λ adds λw to the gradient. s only grows, so
@@ -29,36 +36,45 @@ def adagrad(
 
     Examples
     --------
-    >>> w = torch.tensor([1.0])
-    >>> w, state = adagrad(w, torch.tensor([3.0]), init_adagrad(w, 0.1), 0.1)  # s = 9, w = 1 − 0.1·3/3
-    >>> w, state = adagrad(w, torch.tensor([4.0]), state, 0.1)  # s = 9 + 16, w = 0.9 − 0.1·4/5
+    >>> w = torch.tensor([[1.0]])
+    >>> state = init_adagrad(w, 0.1)
+    >>> step(ADAGRAD, w, torch.tensor([[3.0]]), state, 1, 0.1)  # s = 9, w = 1 − 0.1·3/3
+    >>> step(ADAGRAD, w, torch.tensor([[4.0]]), state, 2, 0.1)  # s = 9 + 16, w = 0.9 − 0.1·4/5
     >>> w
-    tensor([0.8200])
+    tensor([[0.8200]])
     """
-    g = gradient + weight_decay * parameter
-    s = state["sum"] + g * g
-    alpha = lr / (1 + state["step"] * lr_decay)
-    return parameter - alpha * g / (s.sqrt() + eps), {"step": state["step"] + 1, "sum": s}
+    s = state["sum"].addcmul_(gradient, gradient)  # s ← s + ∇L²
+    denominator = s.sqrt().add_(c["eps"])  # √s + ε
+    parameter.addcdiv_(gradient.mul_(c["rate"]), denominator, value=-1)  # w ← w − α·∇L/(√s + ε)
 
 
-def init_rmsprop(parameter: Tensor, lr: Scalar, *, centered: bool = False, **hyper: Scalar) -> State:
-    """Return s = 0 and v = 0; if `centered`, also return a mean gradient of 0."""
-    names = ("square_avg", "momentum_buffer", *(("grad_avg",) if centered else ()))
-    return {name: torch.zeros_like(parameter) for name in names}
+ADAGRAD = Rule(init_adagrad, adagrad_coefficients, adagrad)
 
 
-def rmsprop(
-    parameter: Tensor,
-    gradient: Tensor,
-    state: State,
-    lr: Scalar,
+def init_rmsprop(
+    parameter: Tensor, lr: Number, *, momentum: Number = 0.0, centered: bool = False, **hyper: Number
+) -> State:
+    """Return s = 0; if a run has momentum, also return v = 0; if `centered`, also return a mean gradient of 0."""
+    names = (("momentum_buffer",) if some(momentum) else ()) + (("grad_avg",) if centered else ())
+    return zeros(parameter, "square_avg", *names)
+
+
+def rmsprop_coefficients(
+    t: int,
+    lr: Number,
     *,
-    alpha: Scalar = 0.99,
-    eps: Scalar = 1e-8,
-    weight_decay: Scalar = 0.0,
-    momentum: Scalar = 0.0,
+    alpha: Number = 0.99,
+    eps: Number = 1e-8,
+    weight_decay: Number = 0.0,
+    momentum: Number = 0.0,
     centered: bool = False,
-) -> tuple[Tensor, State]:
+) -> dict[str, Number]:
+    """Return 1 − ρ, ε and the learning rate, and μ if a run has momentum."""
+    c = {"one_minus_alpha": 1 - alpha, "eps": eps, "rate": lr, **decaying(lr, weight_decay)}
+    return {**c, "momentum": momentum} if some(momentum) else c
+
+
+def rmsprop(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Leaky AdaGrad: s ← ρs + (1 − ρ)∇L², v ← μv + ∇L/(√s + ε), w ← w − lr·v.
 
     ρ = `alpha`, ε = `eps`, μ = `momentum`. `weight_decay` λ adds λw to the gradient. If `centered`, the square of the
@@ -67,117 +83,150 @@ def rmsprop(
 
     Examples
     --------
-    >>> w = torch.tensor([1.0])
-    >>> w, state = rmsprop(w, torch.tensor([3.0]), init_rmsprop(w, 0.1), 0.1, alpha=0.75)  # s = 9/4, w = 1 − 0.1·3/1.5
+    >>> w = torch.tensor([[1.0]])
+    >>> step(RMSPROP, w, torch.tensor([[3.0]]), init_rmsprop(w, 0.1), 1, 0.1, alpha=0.75)  # s = 9/4, w = 1 − 0.1·3/1.5
     >>> w
-    tensor([0.8000])
+    tensor([[0.8000]])
     """
-    g = gradient + weight_decay * parameter
-    s = variance = alpha * state["square_avg"] + (1 - alpha) * g * g
-    new = {"square_avg": s}
-    if centered:
-        a = new["grad_avg"] = alpha * state["grad_avg"] + (1 - alpha) * g
-        variance = s - a * a
-    v = new["momentum_buffer"] = momentum * state["momentum_buffer"] + g / (variance.sqrt() + eps)
-    return parameter - lr * v, new
+    s = state["square_avg"].lerp_(gradient * gradient, c["one_minus_alpha"])  # s ← ρs + (1 − ρ)∇L²
+    if "grad_avg" in state:
+        a = state["grad_avg"].lerp_(gradient, c["one_minus_alpha"])  # a ← ρa + (1 − ρ)∇L
+        denominator = s.addcmul(a, a, value=-1).sqrt_().add_(c["eps"])  # √(s − a²) + ε
+    else:
+        denominator = s.sqrt().add_(c["eps"])  # √s + ε
+    if "momentum" in c:
+        v = state["momentum_buffer"].mul_(c["momentum"]).addcdiv_(gradient, denominator)  # v ← μv + ∇L/(√s + ε)
+    else:
+        v = gradient.div_(denominator)
+    parameter.addcmul_(v, c["rate"], value=-1)  # w ← w − lr·v
 
 
-def init_adadelta(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
+RMSPROP = Rule(init_rmsprop, rmsprop_coefficients, rmsprop, flags=("centered",))
+
+
+def init_adadelta(parameter: Tensor, lr: Number, **hyper: Number) -> State:
     """Return s = 0 and u = 0."""
-    return {"square_avg": torch.zeros_like(parameter), "acc_delta": torch.zeros_like(parameter)}
+    return zeros(parameter, "square_avg", "acc_delta")
 
 
-def adadelta(
-    parameter: Tensor,
-    gradient: Tensor,
-    state: State,
-    lr: Scalar,
+def adadelta_coefficients(
+    t: int,
+    lr: Number,
     *,
-    rho: Scalar = 0.9,
-    eps: Scalar = 1e-6,
-    weight_decay: Scalar = 0.0,
-) -> tuple[Tensor, State]:
+    rho: Number = 0.9,
+    eps: Number = 1e-6,
+    weight_decay: Number = 0.0,
+) -> dict[str, Number]:
+    """Return 1 − ρ, ε and the learning rate."""
+    return {"one_minus_rho": 1 - rho, "eps": eps, "rate": lr, **decaying(lr, weight_decay)}
+
+
+def adadelta(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """RMSProp with steps in units of the weights: d = √(u + ε)/√(s + ε)·∇L, w ← w − lr·d.
 
     Before the step, s ← ρs + (1 − ρ)∇L². After the step, u ← ρu + (1 − ρ)d². ρ is `rho` and ε is `eps`. `weight_decay`
     λ adds λw to the gradient (Zeiler, "Adadelta: an adaptive learning rate method", 2012).
     """
-    g = gradient + weight_decay * parameter
-    s = rho * state["square_avg"] + (1 - rho) * g * g
-    d = (state["acc_delta"] + eps).sqrt() / (s + eps).sqrt() * g
-    u = rho * state["acc_delta"] + (1 - rho) * d * d
-    return parameter - lr * d, {"square_avg": s, "acc_delta": u}
+    u = state["acc_delta"]
+    s = state["square_avg"].lerp_(gradient * gradient, c["one_minus_rho"])  # s ← ρs + (1 − ρ)∇L²
+    ratio = (u + c["eps"]).div_(s + c["eps"])  # (u + ε)/(s + ε)
+    d = gradient.mul_(ratio.sqrt_())  # d = √ratio·∇L
+    u.lerp_(d * d, c["one_minus_rho"])  # u ← ρu + (1 − ρ)d²
+    parameter.addcmul_(d, c["rate"], value=-1)  # w ← w − lr·d
 
 
-def init_adafactor(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
+ADADELTA = Rule(init_adadelta, adadelta_coefficients, adadelta)
+
+
+def init_adafactor(parameter: Tensor, lr: Number, **hyper: Number) -> State:
     """Return second moments of 0.
 
-    A matrix has second moments of its rows (rows × 1) and of its columns (1 × columns). A vector has one second moment
-    for each entry.
+    A matrix (R, H, D) has second moments of its rows (R, H, 1) and of its columns (R, 1, D). A vector has one second
+    moment for each entry.
     """
-    second = torch.zeros_like(parameter)
-    if parameter.dim() < 2:
-        return {"step": zero(parameter), "variance": second}
-    return {"step": zero(parameter), "row_var": second[..., :1], "col_var": second[..., :1, :]}
+    if is_matrix(parameter):
+        return zeros(parameter[..., :1], "row_var") | zeros(parameter[..., :1, :], "col_var")
+    return zeros(parameter, "variance")
 
 
-def adafactor(
-    parameter: Tensor,
-    gradient: Tensor,
-    state: State,
-    lr: Scalar,
+def adafactor_coefficients(
+    t: int,
+    lr: Number,
     *,
-    eps1: Scalar,
-    beta2_decay: Scalar = -0.8,
-    eps2: Scalar = 1e-3,
-    d: Scalar = 1.0,
-    weight_decay: Scalar = 0.0,
-) -> tuple[Tensor, State]:
+    eps1: Number,
+    beta2_decay: Number = -0.8,
+    eps2: Number = 1e-3,
+    d: Number = 1.0,
+    weight_decay: Number = 0.0,
+) -> dict[str, Number]:
+    """Return 1 − β, min(lr, 1/√t), ε₁, ε₂ and d; with weight decay also the factor that undoes the shrinking."""
+    c = {
+        "one_minus_beta": power(t, beta2_decay),
+        "rate": np.minimum(lr, 1 / math.sqrt(t)),
+        "eps1": eps1,
+        "eps2": eps2,
+        "d": d,
+        **decaying(lr, weight_decay, decoupled=True),
+    }
+    if "shrink" in c:
+        c["unshrink"] = each(lambda share: 1 / abs(share) if share else 0.0, c["shrink"])
+    return c
+
+
+def adafactor(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Adam without momentum; the second moments of a matrix come from one number per row and one per column.
 
     r ← βr + (1 − β)·(mean of ∇L² along each row), c likewise along each column, v = r·c/mean(r), x = ∇L/max(√v, ε₁),
     w ← (1 − lr·λ)w − α·x/max(1, rms(x)/d), where α = max(ε₂, rms(w))·min(lr, 1/√t), β = 1 − t^beta2_decay and rms is
     the root of the mean square. For a vector the rule is v ← βv + (1 − β)∇L². ε₁ = `eps1`, ε₂ = `eps2`, λ =
     `weight_decay` (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018).
+
+    rms(w) is that of w before weight decay. A matrix comes in with (1 − lr·λ)w, so its rms is divided by |1 − lr·λ|.
     """
-    t = state["step"] + 1
-    fresh = t**beta2_decay  # 1 − β
     square = gradient * gradient
-    if parameter.dim() < 2:
-        v = (1 - fresh) * state["variance"] + fresh * square
-        new = {"step": t, "variance": v}
+    if is_matrix(parameter):
+        row = state["row_var"].lerp_(square.mean(-1, keepdim=True), c["one_minus_beta"])  # r
+        column = state["col_var"].lerp_(square.mean(-2, keepdim=True), c["one_minus_beta"])  # c
+        v = row / torch.maximum(row.mean(-2, keepdim=True), c["eps1"]) * column  # v = r·c/mean(r)
+        root = v.sqrt_()
     else:
-        r = (1 - fresh) * state["row_var"] + fresh * square.mean(-1, keepdim=True)
-        c = (1 - fresh) * state["col_var"] + fresh * square.mean(-2, keepdim=True)
-        v = r * c / at_least(r.mean(-2, keepdim=True), eps1)
-        new = {"step": t, "row_var": r, "col_var": c}
-    x = gradient / at_least(v.sqrt(), eps1)
-    x = x / at_least(_rms(x) / d, 1.0)
-    alpha = at_least(_rms(parameter), eps2) * at_most(t**-0.5, lr)
-    return (1 - lr * weight_decay) * parameter - alpha * x, new
+        root = state["variance"].lerp_(square, c["one_minus_beta"]).sqrt()  # v ← βv + (1 − β)∇L²
+    x = gradient.div_(torch.maximum(root, c["eps1"], out=root))  # x = ∇L/max(√v, ε₁)
+    size = rms(parameter)
+    if is_matrix(parameter) and "unshrink" in c:
+        size.mul_(c["unshrink"])
+    alpha = torch.maximum(size, c["eps2"]).mul_(c["rate"])  # α = max(ε₂, rms(w))·min(lr, 1/√t)
+    alpha.div_(torch.clamp(rms(x).div_(c["d"]), min=1))  # α/max(1, rms(x)/d)
+    parameter.addcmul_(x, alpha, value=-1)
 
 
-def _rms(values: Tensor) -> Tensor:
-    """Return the root of the mean square. Example: the result is 5 for (1, −7)."""
-    return (values * values).mean().sqrt()
+def rms(values: Tensor) -> Tensor:
+    """Return the root of the mean square of each run, (R, 1) or (R, 1, 1). Example: the result is 5 for (1, −7)."""
+    return (values * values).mean(tuple(range(1, values.dim())), keepdim=True).sqrt_()
 
 
-def init_rprop(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
+ADAFACTOR = Rule(init_adafactor, adafactor_coefficients, adafactor, shaped=True)
+
+
+def init_rprop(parameter: Tensor, lr: Number, **hyper: Number) -> State:
     """Return `lr` as the step length of each weight, and 0 as the previous gradient."""
-    return {"prev": torch.zeros_like(parameter), "step_size": torch.zeros_like(parameter) + lr}
+    return {**zeros(parameter, "prev"), "step_size": filled(lr, parameter)}
 
 
-def rprop(
-    parameter: Tensor,
-    gradient: Tensor,
-    state: State,
-    lr: Scalar,
+def rprop_coefficients(
+    t: int,
+    lr: Number,
     *,
-    eta1: Scalar = 0.5,
-    eta2: Scalar = 1.2,
-    step_size1: Scalar = 1e-6,
-    step_size2: Scalar = 50.0,
-) -> tuple[Tensor, State]:
+    eta1: Number = 0.5,
+    eta2: Number = 1.2,
+    step_size1: Number = 1e-6,
+    step_size2: Number = 50.0,
+) -> dict[str, Number]:
+    """Return the hyperparameters."""
+    return {"eta1": eta1, "eta2": eta2, "step_size1": step_size1, "step_size2": step_size2}
+
+
+def rprop(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Use only the signs of gradients: w ← w − Δ·sign(∇L), with a step length Δ for each weight.
 
     Δ is multiplied by `eta2` if the gradient keeps its sign, and by `eta1` if the sign flips. Δ stays between
@@ -186,15 +235,20 @@ def rprop(
 
     Examples
     --------
-    >>> w, state = torch.tensor([1.0]), init_rprop(torch.tensor([1.0]), 0.1)
-    >>> for g in (7.0, 0.3, -0.3):  # Δ = 0.1, then 0.12, then 0.06 and no step
-    ...     w, state = rprop(w, torch.tensor([g]), state, 0.1)
+    >>> w = torch.tensor([[1.0]])
+    >>> state = init_rprop(w, 0.1)
+    >>> for t, g in enumerate((7.0, 0.3, -0.3), 1):  # Δ = 0.1, then 0.12, then 0.06 and no step
+    ...     step(RPROP, w, torch.tensor([[g]]), state, t, 0.1)
     >>> w, state["step_size"]
-    (tensor([0.7800]), tensor([0.0600]))
+    (tensor([[0.7800]]), tensor([[0.0600]]))
     """
-    agreement = gradient * state["prev"]
     size = state["step_size"]
-    size = torch.where(agreement > 0, eta2 * size, torch.where(agreement < 0, eta1 * size, size))
-    size = at_most(at_least(size, step_size1), step_size2)
-    g = torch.where(agreement < 0, 0.0, gradient)
-    return parameter - size * g.sign(), {"prev": g, "step_size": size}
+    agreement = gradient * state["prev"]  # > 0 if the sign stays, < 0 if it flips
+    flips = agreement < 0
+    factor = torch.where(agreement > 0, c["eta2"], torch.where(flips, c["eta1"], 1.0))
+    size.mul_(factor).clamp_(c["step_size1"], c["step_size2"])
+    g = state["prev"].copy_(gradient).masked_fill_(flips, 0.0)  # no step where the sign flips
+    parameter.addcmul_(g.sign(), size, value=-1)  # w ← w − Δ·sign(g)
+
+
+RPROP = Rule(init_rprop, rprop_coefficients, rprop)

@@ -1,27 +1,38 @@
 """Rules whose steps follow the gradient or its running sum."""
 
-import torch
+from collections.abc import Mapping
+
+import numpy as np
 from torch import Tensor
 
-from deeprob.optim.rules.base import Scalar, State, at_least, at_most, zero
+from deeprob.optim.rules.base import Number, Rule, State, decaying, power, scalar, some, zeros
 
 
-def init_sgd(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
-    """Return the state before the first update: v = 0."""
-    return {"step": zero(parameter), "momentum_buffer": torch.zeros_like(parameter)}
+def init_sgd(parameter: Tensor, lr: Number, *, momentum: Number = 0.0, **hyper: Number | bool) -> State:
+    """Return v = 0; nothing if no run has momentum."""
+    return zeros(parameter, "momentum_buffer") if some(momentum) else {}
 
 
-def sgd(
-    parameter: Tensor,
-    gradient: Tensor,
-    state: State,
-    lr: Scalar,
+def sgd_coefficients(
+    t: int,
+    lr: Number,
     *,
-    momentum: Scalar = 0.0,
-    dampening: Scalar = 0.0,
-    weight_decay: Scalar = 0.0,
+    momentum: Number = 0.0,
+    dampening: Number = 0.0,
+    weight_decay: Number = 0.0,
     nesterov: bool = False,
-) -> tuple[Tensor, State]:
+) -> dict[str, Number]:
+    """Return α, and if a run has momentum ρ and 1 − d; runs without momentum and first updates have no dampening d."""
+    c = {"rate": lr, **decaying(lr, weight_decay)}
+    if some(momentum):
+        c["momentum"] = momentum
+        c["one_minus_dampening"] = 1.0 if t == 1 else 1 - dampening * (momentum != 0)
+        if nesterov:
+            c["look_ahead"] = momentum
+    return c
+
+
+def sgd(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Gradient descent with momentum: v ← ρv + ∇L, w ← w − αv.
 
     α = `lr`, ρ = `momentum`; without momentum v is ∇L. `weight_decay` λ adds λw to the gradient. With
@@ -33,47 +44,57 @@ def sgd(
 
     Examples
     --------
-    >>> w, g = torch.tensor([1.0]), torch.tensor([1.0])
-    >>> w, state = sgd(w, g, init_sgd(w, 0.1), 0.1, momentum=0.9)  # v = 1, w = 1 − 0.1
-    >>> w, state = sgd(w, g, state, 0.1, momentum=0.9)  # v = 0.9 + 1, w = 0.9 − 0.19
+    >>> w, g = torch.tensor([[1.0]]), torch.tensor([[1.0]])
+    >>> state = init_sgd(w, 0.1, momentum=0.9)
+    >>> step(SGD, w, g, state, 1, 0.1, momentum=0.9)  # v = 1, w = 1 − 0.1
+    >>> step(SGD, w, g, state, 2, 0.1, momentum=0.9)  # v = 0.9 + 1, w = 0.9 − 0.19
     >>> w
-    tensor([0.7100])
+    tensor([[0.7100]])
     """
-    g = gradient + weight_decay * parameter
-    d = dampening * at_most(state["step"], 1.0) * (momentum != 0)
-    v = momentum * state["momentum_buffer"] + (1 - d) * g
-    direction = g + momentum * v if nesterov else v
-    return parameter - lr * direction, {"step": state["step"] + 1, "momentum_buffer": v}
+    direction = gradient
+    if "momentum" in c:
+        v = state["momentum_buffer"]
+        v.mul_(c["momentum"]).addcmul_(gradient, c["one_minus_dampening"])  # v ← ρv + (1 − d)∇L
+        direction = gradient.addcmul_(v, c["look_ahead"]) if "look_ahead" in c else v  # ∇L + ρv or v
+    parameter.addcmul_(direction, c["rate"], value=-1)  # w ← w − α·direction
 
 
-def init_asgd(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
+SGD = Rule(init_sgd, sgd_coefficients, sgd, flags=("nesterov",))
+
+
+def init_asgd(parameter: Tensor, lr: Number, **hyper: Number) -> State:
     """Return η = `lr`, μ = 1, and an average w̄ = 0 that the first update replaces."""
-    number = zero(parameter)
-    return {"step": number, "eta": number + lr, "mu": number + 1, "ax": torch.zeros_like(parameter)}
+    return {"eta": scalar(lr, parameter), "mu": scalar(1.0, parameter), **zeros(parameter, "ax")}
 
 
-def asgd(
-    parameter: Tensor,
-    gradient: Tensor,
-    state: State,
-    lr: Scalar,
+def asgd_coefficients(
+    t: int,
+    lr: Number,
     *,
-    lambd: Scalar = 1e-4,
-    alpha: Scalar = 0.75,
-    t0: Scalar = 1e6,
-    weight_decay: Scalar = 0.0,
-) -> tuple[Tensor, State]:
+    lambd: Number = 1e-4,
+    alpha: Number = 0.75,
+    t0: Number = 1e6,
+    weight_decay: Number = 0.0,
+) -> dict[str, Number]:
+    """Return η and μ after update t, and lambd."""
+    eta = lr / power(1 + lambd * lr * t, alpha)
+    return {"next_eta": eta, "next_mu": 1 / np.maximum(1, t - t0), "lambd": lambd, **decaying(lr, weight_decay)}
+
+
+def asgd(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Gradient descent that averages w: w ← (1 − lambd·η)w − η∇L, w̄ ← w̄ + μ(w − w̄).
 
     After update t, η = lr/(1 + lambd·lr·t)^alpha and μ = 1/max(1, t − t0). Up to update `t0` the average ``ax`` is w
     itself. Afterwards ``ax`` is the mean of w over the later updates (Polyak & Juditsky, "Acceleration of stochastic
     approximation by averaging", 1992; Bottou's form of η). As in torch, an update uses the η that the previous update
-    computed.
+    computed. `weight_decay` λ adds λw to the gradient.
     """
-    g = gradient + weight_decay * parameter
-    w = (1 - lambd * state["eta"]) * parameter - state["eta"] * g
-    average = state["ax"] + state["mu"] * (w - state["ax"])
-    t = state["step"] + 1
-    eta = lr / (1 + lambd * lr * t) ** alpha
-    mu = 1 / at_least(t - t0, 1.0)
-    return w, {"step": t, "eta": eta, "mu": mu, "ax": average}
+    dtype, eta, mu = parameter.dtype, state["eta"], state["mu"]
+    parameter.mul_((1 - c["lambd"] * eta).to(dtype))  # w ← (1 − lambd·η)w
+    parameter.addcmul_(gradient, eta.to(dtype), value=-1)  # w ← w − η∇L
+    state["ax"].lerp_(parameter, mu.to(dtype))  # w̄ ← w̄ + μ(w − w̄)
+    eta.copy_(c["next_eta"])
+    mu.copy_(c["next_mu"])
+
+
+ASGD = Rule(init_asgd, asgd_coefficients, asgd, wide=("lambd", "next_eta", "next_mu"))

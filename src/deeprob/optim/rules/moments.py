@@ -1,175 +1,259 @@
 """Adam and related rules, which track running means of gradients and of squared gradients."""
 
+import math
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-from deeprob.optim.rules.base import Scalar, State, decayed, zero
+from deeprob.optim.rules.base import Number, Rule, State, decaying, each, power, root, scalar, zeros
 
 
-def init_adam(parameter: Tensor, lr: Scalar, *, amsgrad: bool = False, **hyper: Scalar) -> State:
+def init_adam(parameter: Tensor, lr: Number, *, amsgrad: bool = False, **hyper: Number | bool) -> State:
     """Return m = 0 and v = 0; if `amsgrad`, also return 0 as the largest v so far."""
-    names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if amsgrad else ()))
-    return {"step": zero(parameter)} | {name: torch.zeros_like(parameter) for name in names}
+    return zeros(parameter, "exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if amsgrad else ()))
 
 
-def adam(
-    parameter: Tensor,
-    gradient: Tensor,
-    state: State,
-    lr: Scalar,
+def adam_coefficients(
+    t: int,
+    lr: Number,
     *,
-    beta1: Scalar = 0.9,
-    beta2: Scalar = 0.999,
-    eps: Scalar = 1e-8,
-    weight_decay: Scalar = 0.0,
+    beta1: Number = 0.9,
+    beta2: Number = 0.999,
+    eps: Number = 1e-8,
+    weight_decay: Number = 0.0,
     amsgrad: bool = False,
     decoupled_weight_decay: bool = False,
     bias_correction: bool = True,
-) -> tuple[Tensor, State]:
+) -> dict[str, Number]:
+    """Return the numbers of w ← w − rate·m/(√v + ε'), which is the step α·m̂/(√v̂ + ε) with bias correction moved out.
+
+    √v̂ + ε = (√v + ε')/c with c = √(1 − β₂ᵗ) and ε' = εc, so rate = αc/(1 − β₁ᵗ).
+    """
+    correction1 = 1 - power(beta1, t) if bias_correction else 1.0
+    correction2 = root(1 - power(beta2, t)) if bias_correction else 1.0
+    return {
+        "one_minus_beta1": 1 - beta1,
+        "one_minus_beta2": 1 - beta2,
+        "rate": lr * correction2 / correction1,
+        "eps": eps * correction2,
+        **decaying(lr, weight_decay, decoupled_weight_decay),
+    }
+
+
+def adam(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """RMSProp with momentum and bias correction: w ← w − α·m̂/(√v̂ + ε).
 
     The means m ← β₁m + (1 − β₁)∇L and v ← β₂v + (1 − β₂)∇L² start at 0, so they are too small at first. Bias correction
     by m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ) makes up for this. Without `bias_correction` the rule is "almost Adam",
-    with m̂ = m and v̂ = v. `weight_decay` λ adds λw to the gradient, or shrinks w if decoupled (see `adamw`) (Kingma &
-    Ba, "Adam: a method for stochastic optimization", 2015). `amsgrad` uses the largest v so far in place of v (Reddi,
-    Kale & Kumar, "On the convergence of Adam and beyond", 2018).
+    with m̂ = m and v̂ = v (Kingma & Ba, "Adam: a method for stochastic optimization", 2015). `weight_decay` λ adds λw to
+    the gradient, or shrinks w if decoupled (see `adamw_coefficients`). `amsgrad` uses the largest v so far in place of
+    v (Reddi, Kale & Kumar, "On the convergence of Adam and beyond", 2018).
 
     Examples
     --------
-    >>> w, g = torch.tensor([1.0]), torch.tensor([5.0])
-    >>> adam(w, g, init_adam(w, 0.1), 0.1)[0]  # m̂ = 5, v̂ = 25: w = 1 − 0.1·5/5
-    tensor([0.9000])
-    >>> adam(w, g, init_adam(w, 0.1), 0.1, bias_correction=False)[0]  # m = 0.5, v = 0.025: w = 1 − 0.1·3.16
-    tensor([0.6838])
+    >>> w = torch.tensor([[1.0]])
+    >>> step(ADAM, w, torch.tensor([[5.0]]), init_adam(w, 0.1), 1, 0.1)  # m̂ = 5, v̂ = 25: w = 1 − 0.1·5/5
+    >>> w
+    tensor([[0.9000]])
+    >>> w = torch.tensor([[1.0]])
+    >>> step(ADAM, w, torch.tensor([[5.0]]), init_adam(w, 0.1), 1, 0.1, bias_correction=False)
+    >>> w  # m = 0.5, v = 0.025: w = 1 − 0.1·3.16
+    tensor([[0.6838]])
     """
-    w, g = decayed(parameter, gradient, lr, weight_decay, decoupled_weight_decay)
-    t = state["step"] + 1
-    m = beta1 * state["exp_avg"] + (1 - beta1) * g
-    v = beta2 * state["exp_avg_sq"] + (1 - beta2) * g * g
-    new = {"step": t, "exp_avg": m, "exp_avg_sq": v}
-    if amsgrad:
-        v = new["max_exp_avg_sq"] = torch.maximum(state["max_exp_avg_sq"], v)
-    if bias_correction:
-        m, v = m / (1 - beta1**t), v / (1 - beta2**t)
-    return w - lr * m / (v.sqrt() + eps), new
+    m = mean(gradient, state, c)
+    v = mean_square(gradient, state, c)
+    if "max_exp_avg_sq" in state:
+        v = torch.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
+    denominator = torch.sqrt(v, out=gradient).add_(c["eps"])  # √v + ε'
+    parameter.addcdiv_(m * c["rate"], denominator, value=-1)  # w ← w − rate·m/(√v + ε')
 
 
-def adamw(
-    parameter: Tensor,
-    gradient: Tensor,
-    state: State,
-    lr: Scalar,
+def mean(gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> Tensor:
+    """Update and return the mean of gradients, m ← β₁m + (1 − β₁)∇L."""
+    return state["exp_avg"].lerp_(gradient, c["one_minus_beta1"])
+
+
+def mean_square(gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> Tensor:
+    """Update and return the mean of squared gradients, v ← β₂v + (1 − β₂)∇L²; the gradient becomes its square."""
+    return state["exp_avg_sq"].lerp_(gradient.mul_(gradient), c["one_minus_beta2"])
+
+
+ADAM = Rule(init_adam, adam_coefficients, adam, flags=("amsgrad", "decoupled_weight_decay"))
+
+
+def adamw_coefficients(
+    t: int,
+    lr: Number,
     *,
-    beta1: Scalar = 0.9,
-    beta2: Scalar = 0.999,
-    eps: Scalar = 1e-8,
-    weight_decay: Scalar = 1e-2,
+    beta1: Number = 0.9,
+    beta2: Number = 0.999,
+    eps: Number = 1e-8,
+    weight_decay: Number = 1e-2,
     amsgrad: bool = False,
-) -> tuple[Tensor, State]:
+) -> dict[str, Number]:
     """Adam with decoupled weight decay λ: w ← (1 − αλ)w, then Adam's step.
 
     In Adam, λw is part of the gradient, so λw is divided by √v̂ too. Here every weight shrinks by the same share
-    (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019).
+    (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019). The coefficients are Adam's.
 
     Examples
     --------
-    >>> w, g = torch.tensor([1.0]), torch.tensor([5.0])
-    >>> adamw(w, g, init_adam(w, 0.1), 0.1, weight_decay=0.5)[0]  # (1 − 0.05)·1 − 0.1
-    tensor([0.8500])
+    >>> w = torch.tensor([[1.0]])
+    >>> step(ADAMW, w, torch.tensor([[5.0]]), init_adam(w, 0.1), 1, 0.1, weight_decay=0.5)  # (1 − 0.05)·1 − 0.1
+    >>> w
+    tensor([[0.8500]])
     """
-    w = (1 - lr * weight_decay) * parameter
-    return adam(w, gradient, state, lr, beta1=beta1, beta2=beta2, eps=eps, amsgrad=amsgrad)
+    return adam_coefficients(
+        t, lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, decoupled_weight_decay=True
+    )
 
 
-def init_nadam(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
+ADAMW = Rule(init_adam, adamw_coefficients, adam, flags=("amsgrad",))
+
+
+def init_nadam(parameter: Tensor, lr: Number, **hyper: Number | bool) -> State:
     """Return m = 0, v = 0, and 1 as the product of all μ so far."""
-    return init_adam(parameter, lr) | {"mu_product": zero(parameter) + 1}
+    return init_adam(parameter, lr) | {"mu_product": scalar(1.0, parameter)}
 
 
-def nadam(
-    parameter: Tensor,
-    gradient: Tensor,
-    state: State,
-    lr: Scalar,
+def nadam_coefficients(
+    t: int,
+    lr: Number,
     *,
-    beta1: Scalar = 0.9,
-    beta2: Scalar = 0.999,
-    eps: Scalar = 1e-8,
-    weight_decay: Scalar = 0.0,
-    momentum_decay: Scalar = 4e-3,
+    beta1: Number = 0.9,
+    beta2: Number = 0.999,
+    eps: Number = 1e-8,
+    weight_decay: Number = 0.0,
+    momentum_decay: Number = 4e-3,
     decoupled_weight_decay: bool = False,
-) -> tuple[Tensor, State]:
+) -> dict[str, Number]:
+    """Return Adam's coefficients and μₜ, μₜ₊₁; the rate has only the bias correction of v."""
+    correction2 = root(1 - power(beta2, t))
+    mu, next_mu = (beta1 * (1 - 0.5 * power(0.96, time * momentum_decay)) for time in (t, t + 1))
+    return {
+        "one_minus_beta1": 1 - beta1,
+        "one_minus_beta2": 1 - beta2,
+        "eps": eps * correction2,
+        "mu": mu,
+        "next_mu": next_mu,
+        "rate_of_gradient": lr * correction2 * (1 - mu),
+        "rate_of_mean": lr * correction2 * next_mu,
+        **decaying(lr, weight_decay, decoupled_weight_decay),
+    }
+
+
+def nadam(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Adam with Nesterov's momentum: w ← w − α·m̂/(√v̂ + ε) with an m̂ that looks one update ahead.
 
     m̂ = μₜ₊₁·m/(1 − μ₁⋯μₜ₊₁) + (1 − μₜ)·∇L/(1 − μ₁⋯μₜ) with μₜ = β₁(1 − ½·0.96^(t·momentum_decay)); m and v̂ are Adam's
     (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
     """
-    w, g = decayed(parameter, gradient, lr, weight_decay, decoupled_weight_decay)
-    t = state["step"] + 1
-    m = beta1 * state["exp_avg"] + (1 - beta1) * g
-    v = beta2 * state["exp_avg_sq"] + (1 - beta2) * g * g
-    mu, ahead = (beta1 * (1 - 0.5 * 0.96 ** (time * momentum_decay)) for time in (t, t + 1))
-    single = torch.get_default_dtype()  # torch keeps the product in this precision
-    product = (state["mu_product"] * mu.to(single)).to(single).double()
-    m_hat = ahead / (1 - product * ahead) * m + (1 - mu) / (1 - product) * g
-    v_hat = v / (1 - beta2**t)
-    return w - lr * m_hat / (v_hat.sqrt() + eps), {"step": t, "exp_avg": m, "exp_avg_sq": v, "mu_product": product}
+    m = mean(gradient, state, c)
+    kept = state["mu_product"]
+    product = kept.mul_(c["mu"].to(kept.dtype)).double()  # μ₁⋯μₜ, rounded as torch does
+    of_gradient = c["rate_of_gradient"] / (1 - product)  # α(1 − μₜ)/(1 − μ₁⋯μₜ)
+    of_mean = c["rate_of_mean"] / (1 - product * c["next_mu"])  # αμₜ₊₁/(1 − μ₁⋯μₜ₊₁)
+    direction = (gradient * of_gradient.to(m.dtype)).addcmul_(m, of_mean.to(m.dtype))  # α·m̂
+    v = mean_square(gradient, state, c)
+    denominator = torch.sqrt(v, out=gradient).add_(c["eps"])  # √v + ε', see `adam_coefficients`
+    parameter.addcdiv_(direction, denominator, value=-1)  # w ← w − α·m̂/(√v + ε')
 
 
-def radam(
-    parameter: Tensor,
-    gradient: Tensor,
-    state: State,
-    lr: Scalar,
+NADAM = Rule(
+    init_nadam,
+    nadam_coefficients,
+    nadam,
+    flags=("decoupled_weight_decay",),
+    wide=("mu", "next_mu", "rate_of_gradient", "rate_of_mean"),
+)
+
+
+def radam_coefficients(
+    t: int,
+    lr: Number,
     *,
-    beta1: Scalar = 0.9,
-    beta2: Scalar = 0.999,
-    eps: Scalar = 1e-8,
-    weight_decay: Scalar = 0.0,
+    beta1: Number = 0.9,
+    beta2: Number = 0.999,
+    eps: Number = 1e-8,
+    weight_decay: Number = 0.0,
     decoupled_weight_decay: bool = False,
-) -> tuple[Tensor, State]:
+) -> dict[str, Number]:
+    """Return the numbers of w ← w − rate·m/(a√v + b).
+
+    a is 1 and b is ε; while v̂ is unreliable, a is 0 and b is 1.
+    """
+    rectification = each(rectified, t, beta2)
+    reliable = (rectification != 0) * 1.0
+    scale = rectification * root(1 - power(beta2, t)) + (1 - reliable)  # r·√(1 − β₂ᵗ), or 1
+    return {
+        "one_minus_beta1": 1 - beta1,
+        "one_minus_beta2": 1 - beta2,
+        "rate": lr * scale / (1 - power(beta1, t)),
+        "reliable": reliable,
+        "offset": reliable * eps + (1 - reliable),
+        **decaying(lr, weight_decay, decoupled_weight_decay),
+    }
+
+
+def rectified(t: int, beta2: float) -> float:
+    """Return r, or 0 while v̂ is unreliable."""
+    rho = 2 / (1 - beta2) - 1
+    rho_t = rho - 2 * t * beta2**t / (1 - beta2**t)
+    if rho_t <= 5:
+        return 0.0
+    return math.sqrt((rho_t - 4) * (rho_t - 2) * rho / ((rho - 4) * (rho - 2) * rho_t))
+
+
+def radam(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Adam with rectified variance: w ← w − α·r·m̂/√v̂, or w ← w − α·m̂ while v̂ is unreliable.
 
     v̂ averages about ρₜ = ρ − 2tβ₂ᵗ/(1 − β₂ᵗ) squared gradients. ρₜ rises to ρ = 2/(1 − β₂) − 1. v̂ is used if ρₜ > 5,
     and r = √((ρₜ − 4)(ρₜ − 2)ρ / ((ρ − 4)(ρ − 2)ρₜ)) rises to 1. As in torch, √v̂ is (√v + ε)/√(1 − β₂ᵗ) (Liu et al.,
     "On the variance of the adaptive learning rate and beyond", 2020).
     """
-    w, g = decayed(parameter, gradient, lr, weight_decay, decoupled_weight_decay)
-    t = state["step"] + 1
-    m = beta1 * state["exp_avg"] + (1 - beta1) * g
-    v = beta2 * state["exp_avg_sq"] + (1 - beta2) * g * g
-    m_hat = m / (1 - beta1**t)
-    root = (v.sqrt() + eps) / (1 - beta2**t).sqrt()
-    rho = 2 / (1 - beta2) - 1
-    rho_t = rho - 2 * t * beta2**t / (1 - beta2**t)
-    r = ((rho_t - 4) * (rho_t - 2) * rho / ((rho - 4) * (rho - 2) * rho_t)).sqrt()
-    direction = torch.where(rho_t > 5, r * m_hat / root, m_hat)
-    return w - lr * direction, {"step": t, "exp_avg": m, "exp_avg_sq": v}
+    m = mean(gradient, state, c)
+    v = mean_square(gradient, state, c)
+    denominator = torch.addcmul(c["offset"], torch.sqrt(v, out=gradient), c["reliable"])  # √v + ε, or 1
+    parameter.addcdiv_(m * c["rate"], denominator, value=-1)  # w ← w − rate·m/denominator
 
 
-def init_adamax(parameter: Tensor, lr: Scalar, **hyper: Scalar) -> State:
+RADAM = Rule(init_adam, radam_coefficients, radam, flags=("decoupled_weight_decay",))
+
+
+def init_adamax(parameter: Tensor, lr: Number, **hyper: Number) -> State:
     """Return m = 0 and u = 0."""
-    return {"step": zero(parameter), "exp_avg": torch.zeros_like(parameter), "exp_inf": torch.zeros_like(parameter)}
+    return zeros(parameter, "exp_avg", "exp_inf")
 
 
-def adamax(
-    parameter: Tensor,
-    gradient: Tensor,
-    state: State,
-    lr: Scalar,
+def adamax_coefficients(
+    t: int,
+    lr: Number,
     *,
-    beta1: Scalar = 0.9,
-    beta2: Scalar = 0.999,
-    eps: Scalar = 1e-8,
-    weight_decay: Scalar = 0.0,
-) -> tuple[Tensor, State]:
+    beta1: Number = 0.9,
+    beta2: Number = 0.999,
+    eps: Number = 1e-8,
+    weight_decay: Number = 0.0,
+) -> dict[str, Number]:
+    """Return 1 − β₁, β₂, ε and α/(1 − β₁ᵗ)."""
+    return {
+        "one_minus_beta1": 1 - beta1,
+        "beta2": beta2,
+        "eps": eps,
+        "rate": lr / (1 - power(beta1, t)),
+        **decaying(lr, weight_decay),
+    }
+
+
+def adamax(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Adam with the infinity norm: w ← w − α·m̂/u with u ← max(β₂u, |∇L| + ε).
 
     m̂ is Adam's. `weight_decay` λ adds λw to the gradient (Kingma & Ba 2015, section 7.1).
     """
-    g = gradient + weight_decay * parameter
-    t = state["step"] + 1
-    m = beta1 * state["exp_avg"] + (1 - beta1) * g
-    u = torch.maximum(beta2 * state["exp_inf"], g.abs() + eps)
-    m_hat = m / (1 - beta1**t)
-    return parameter - lr * m_hat / u, {"step": t, "exp_avg": m, "exp_inf": u}
+    m = mean(gradient, state, c)
+    u = state["exp_inf"].mul_(c["beta2"])
+    torch.maximum(u, gradient.abs_().add_(c["eps"]), out=u)  # u ← max(β₂u, |∇L| + ε)
+    parameter.addcdiv_(m * c["rate"], u, value=-1)  # w ← w − rate·m/u
+
+
+ADAMAX = Rule(init_adamax, adamax_coefficients, adamax)
