@@ -210,6 +210,23 @@ def test_numbers_of_a_state_are_torchs_if_weights_are_more_exact_than_they(name)
     assert all(deviation <= 1e-12 for deviation in deviations_from_torch(config, start))
 
 
+@pytest.mark.usefixtures("_default_precision")
+@pytest.mark.parametrize("dtype", [torch.float64], ids=str)
+@pytest.mark.parametrize(("name", "kept"), [("asgd", "eta"), ("nadam", "mu_product")])
+def test_numbers_of_a_state_are_torchs_if_they_are_more_exact_than_weights(name, kept, dtype):
+    config = options("optimizer")[name](**OTHER_NUMBERS[name])
+    theirs = nn.Parameter(torch.ones(3, dtype=torch.float32))
+    optimizer, hyper = config.build([theirs]), hyper_of(config)
+    ours = torch.ones(1, 3, dtype=torch.float32)
+    state = RULES[name].init(ours, config.lr, **hyper)
+    for t in (1, 2, 3):
+        theirs.grad = torch.ones_like(theirs)
+        optimizer.step()
+        step(RULES[name], ours, torch.ones_like(ours), state, t, config.lr, **hyper)
+        assert state[kept].dtype == dtype
+        assert state[kept].item() == pytest.approx(optimizer.state[theirs][kept].item(), rel=1e-14)
+
+
 # ---------------------------------------------------------------- many runs at once
 
 UPDATES = 12
