@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import random
 import shutil
 import signal
@@ -22,6 +23,8 @@ from deeprob.data import CSVConfig
 from deeprob.tracking import checkpoint_file
 from deeprob.tracking.events import FIRST
 from deeprob.tracking.signals import Interruption
+from deeprob.training.draws import Batch
+from deeprob.training.update import Update
 
 
 def summary(directory: Path) -> dict:
@@ -292,12 +295,14 @@ def test_a_run_that_overflows_at_once_keeps_its_initial_weights(deeprob, small):
 
 
 def test_divergence_keeps_the_last_finite_state_and_the_best(deeprob, small, monkeypatch):
-    from deeprob.training import loop as trainer
+    update = Update.__call__
 
-    check = trainer.Update.check
-    monkeypatch.setattr(
-        trainer.Update, "check", lambda update, finite: check(update, finite & torch.tensor(update.state.step != 7))
-    )
+    def poisoned(self: Update, batch: Batch, step: int) -> None:
+        update(self, batch, step)
+        if step == 7:
+            self.stack.sums.fill_(math.nan)
+
+    monkeypatch.setattr(Update, "__call__", poisoned)
     words = ("dataset.val_fraction=0.2", "trainer.epochs=9", "hydra.run.dir=run")
     status, _, err = deeprob(*small, *words)
     assert (status, err.split(";")[0]) == (

@@ -13,7 +13,7 @@ from deeprob.assembly.config import TrainConfig
 from deeprob.assembly.setup import Setup
 from deeprob.config.application import Application, started
 from deeprob.sweeps import grouping
-from deeprob.sweeps.grouping import differences, fitting, grouped, hindrance, hindrance_of_size, memory, portions
+from deeprob.sweeps.grouping import fitting, grouped, hindrance, hindrance_of_size, memory, portions
 from deeprob.sweeps.job import Job
 
 
@@ -127,24 +127,6 @@ def test_jobs_alone_come_with_their_reason(plan):
     assert numbers(together) == [[10, 12]]
     assert list(alone) == ["optimizer=lbfgs does its own line searches"]
     assert numbers(alone.values()) == [[11, 13]]
-
-
-@pytest.mark.parametrize(
-    ("jobs", "names"),
-    [
-        (("seed=0", "seed=1"), set()),
-        (("optimizer.lr=0.1", "optimizer.lr=0.2"), set()),  # the rate is one of each run anyway
-        (("optimizer.beta1=0.5", "optimizer.beta1=0.6 optimizer.weight_decay=1"), {"beta1", "weight_decay"}),
-        (("regularizer=none", "regularizer=l2"), {"l2"}),
-        (("regularizer=l2", "regularizer=l1"), {"l1", "l2"}),
-        (("regularizer=none", "regularizer=l2 regularizer.strength=0"), set()),
-        (("regularizer=none", "regularizer=l2 regularizer.strength=1"), {"l2"}),
-        (("loss=hinge", "loss=hinge loss.margin=0.5"), {"margin"}),
-        (("loss.label_smoothing=0.1", "loss.label_smoothing=0.2"), {"label_smoothing"}),
-    ],
-)
-def test_differences(plan, jobs, names):
-    assert differences([plan(*words.split()).run for words in jobs]) == names
 
 
 @pytest.mark.parametrize(

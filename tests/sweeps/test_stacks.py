@@ -21,7 +21,7 @@ from deeprob.sweeps import grouping
 from deeprob.sweeps import stacks as launcher
 from deeprob.sweeps.stacks import best, check_settings
 from deeprob.tracking import checkpoint_file
-from deeprob.training.stacked.update import StackedUpdate
+from deeprob.training.update import Update
 from hydra_plugins.deeprob_launcher import VectorizedLauncher
 
 STACKED = "hydra/launcher=vectorized"
@@ -33,9 +33,9 @@ def stacks(monkeypatch) -> list[list[str]]:
     trained: list[list[str]] = []
     original = StackedRuns.train
 
-    def train(self, compiler, tell):
+    def train(self, tell):
         trained.append([directory.name[:3] for directory in self.directories])
-        return original(self, compiler, tell)
+        return original(self, tell)
 
     monkeypatch.setattr(StackedRuns, "train", train)
     return trained
@@ -182,8 +182,6 @@ REFUSED = {
     "hydra.launcher.max_stack=0": "hydra.launcher.max_stack=0: expected a whole number at least 1, or auto",
     "hydra.launcher.max_stack=many": "hydra.launcher.max_stack=many: expected a whole number at least 1, or auto",
     "hydra.launcher.max_stack=2.5": "hydra.launcher.max_stack=2.5: expected a whole number at least 1, or auto",
-    "hydra.launcher.compile=maybe": "hydra.launcher.compile=maybe: expected auto, true or false",
-    "hydra.launcher.compile=2": "hydra.launcher.compile=2: expected auto, true or false",
     "optimizer.lr=0.1,-1": "job 2 (",
     "model.width=4,wide": "job 2 (",
 }
@@ -200,10 +198,10 @@ def test_what_is_not_valid_is_one_line_before_anything_starts(deeprob, small, st
     assert stacks == []
 
 
-@pytest.mark.parametrize(("max_stack", "compile"), [(True, "auto"), ("auto", 1.5), ("auto", None)])
-def test_settings_of_other_types_are_refused(max_stack, compile):
+@pytest.mark.parametrize("max_stack", [True, 1.5, None])
+def test_settings_of_other_types_are_refused(max_stack):
     with pytest.raises(UserError, match=r"hydra\.launcher\."):
-        check_settings(VectorizedLauncher(max_stack, compile))
+        check_settings(VectorizedLauncher(max_stack))
 
 
 def test_the_same_directory_twice_is_refused(deeprob, small):
@@ -244,14 +242,14 @@ def test_after_a_failure_no_other_stack_starts_if_that_is_asked_for(deeprob, sma
 
 def scarce(monkeypatch, largest: int) -> None:
     """Let memory be enough for stacks of at most so many runs."""
-    original = StackedUpdate.__call__
+    original = Update.__call__
 
-    def update(self, tensors, lr, *others):
-        if len(lr) > largest:
+    def update(self, batch, step):
+        if len(self.stack) > largest:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        original(self, tensors, lr, *others)
+        original(self, batch, step)
 
-    monkeypatch.setattr(StackedUpdate, "__call__", update)
+    monkeypatch.setattr(Update, "__call__", update)
 
 
 def test_a_stack_that_does_not_fit_into_memory_goes_on_as_smaller_ones(deeprob, small, monkeypatch):
@@ -283,11 +281,11 @@ def test_a_bug_fails_the_jobs_of_its_stack_with_its_trace(deeprob, small, monkey
     original = StackedRuns.train
     calls = []
 
-    def sometimes(self, compiler, tell):
+    def sometimes(self, tell):
         calls.append(1)
         if len(calls) == 1:
             raise RuntimeError("out of luck")
-        return original(self, compiler, tell)
+        return original(self, tell)
 
     monkeypatch.setattr(StackedRuns, "train", sometimes)
     words = ("seed=range(4)", "hydra.launcher.max_stack=2")
@@ -311,28 +309,6 @@ def test_hydras_basic_sweeper_works_with_stacks(deeprob, small, stacks):
     assert deeprob(*words, "seed=0,1", "hydra.sweep.dir=s").status == 0
     assert stacks == [["000", "001"]]
     assert all(Path(f"s/00{job}_seed={job}/summary.json").exists() for job in (0, 1))
-
-
-def test_one_compiler_serves_stacks_of_one_size(deeprob, small, monkeypatch):
-    used, train = [], StackedRuns.train
-
-    class Noted(launcher.Compiler):
-        def __init__(self, choice, stacks=1, varying=()):
-            self.noted = (choice, stacks, varying)
-            super().__init__(False, stacks, varying)
-
-    def trained(self, compiler, on_progress):
-        used.append((len(self.directories), compiler))
-        return train(self, compiler, on_progress)
-
-    monkeypatch.setattr(launcher, "Compiler", Noted)
-    monkeypatch.setattr(StackedRuns, "train", trained)
-    words = ("-m", *small, "seed=range(8)", STACKED, "hydra.launcher.max_stack=3")
-    assert deeprob(*words, "hydra.launcher.compile=true", "hydra.sweep.dir=s").status == 0
-    (two, first), (three, second), (another_three, third) = used
-    assert (two, three, another_three) == (2, 3, 3)
-    assert (first.noted, second.noted) == ((True, 1, set()), (True, 2, set()))  # how many stacks each serves
-    assert first is not second is third
 
 
 def test_the_best_so_far_is_that_of_the_whole_sweep():

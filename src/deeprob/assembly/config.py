@@ -55,6 +55,8 @@ class RunConfig:
         if (noise := self.dataset.noise_sources()) and not self.features.unchanged:
             name = configs.name_of(self.features)
             yield f"features={name} are computed once, before any augmentation: set {' '.join(noise)}"
+        if self.trainer.gradient == "formulas" and (lacking := self.lacking_formulas()):
+            yield f"trainer.gradient=formulas: no formula for the derivative of {' and '.join(lacking)}; set autograd"
         if self.dataset.regression:
             if not self.loss.regression:
                 name = configs.name_of(self.loss)
@@ -62,6 +64,15 @@ class RunConfig:
             for key in ("monitor", "patience_monitor"):
                 if getattr(self.trainer, key) == "val/accuracy":
                     yield f"trainer.{key}=val/accuracy: there is no accuracy where targets are numbers; set val/loss"
+
+    def lacking_formulas(self) -> list[str]:
+        """Return the options whose derivative is not stated as a formula, such as ``model=resnet``."""
+        have = {
+            "model": self.model.has_formulas,
+            "loss": self.loss.build().has_formula,
+            "regularizer": self.regularizer.build().has_formula,
+        }
+        return [f"{key}={configs.name_of(getattr(self, key))}" for key, has in have.items() if not has]
 
     def resolved(self) -> "RunConfig":
         """Return the config with ``auto`` replaced by values, and with absolute paths."""
@@ -72,7 +83,12 @@ class RunConfig:
         if monitor == "auto":
             monitor = "val/loss" if self.dataset.regression else "val/accuracy"
         patience_monitor = self.trainer.patience_monitor.replace("auto", "val/loss")
-        trainer = dataclasses.replace(self.trainer, batch_size=size, monitor=monitor, patience_monitor=patience_monitor)
+        gradient = self.trainer.gradient
+        if gradient == "auto":
+            gradient = "autograd" if self.lacking_formulas() else "formulas"
+        trainer = dataclasses.replace(
+            self.trainer, batch_size=size, monitor=monitor, patience_monitor=patience_monitor, gradient=gradient
+        )
         return dataclasses.replace(self, dataset=self.dataset.resolved(), trainer=trainer)
 
 

@@ -1,8 +1,7 @@
 """Build all parts of a run from its config, and connect them."""
 
-import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +20,7 @@ from deeprob.objective import Objective, weights
 from deeprob.optim import Schedule
 from deeprob.tracking.console import note
 from deeprob.tracking.device import resolve_device
-from deeprob.training import Predictor, TrainState, evaluate
+from deeprob.training import Predictor, Record, TrainState, evaluate, train
 from deeprob.training.learner import Learner, LoopSettings
 from deeprob.training.loop import share_of_zeros
 from deeprob.training.metrics import regularized
@@ -84,6 +83,8 @@ class Setup:
             there is only one training example.
         """
         trainer = config.trainer
+        if lacking := config.lacking_formulas():
+            note(f"{' and '.join(lacking)}: no formula for the derivative, so autograd computes the gradients")
         device = resolve_device(trainer.device)
         prepared = (shared or Shared()).prepare(config.dataset, config.features, device, trainer.dtype, learned)
         splits = prepared.splits
@@ -102,12 +103,11 @@ class Setup:
             device,
             accuracy=bool(splits.classes),
         )
-        objective = Objective(config.loss.build(), config.regularizer.build())
         return cls(
-            config=gradient_resolved(config, predictor.model, objective),
+            config=config,
             predictor=predictor,
             prepared=prepared,
-            objective=objective,
+            objective=Objective(config.loss.build(), config.regularizer.build()),
             state=state,
             batch_size=batch_size,
             chunk_size=trainer.chunk_size if isinstance(trainer.chunk_size, int) else predictor.chunk_size(),
@@ -183,6 +183,23 @@ class Setup:
             augment=self.config.dataset.augmentation(),
         )
 
+    def train(self, interrupted: Callable[[], bool]) -> Iterator[Record]:
+        """Train the run alone, from the state's step to its end; see `deeprob.training.loop.train`.
+
+        Raises
+        ------
+        Diverged
+            If a number was not finite. The state is then the state before the failed update.
+        """
+        splits, features = self.splits, self.predictor.features
+        for readings in train(
+            [self.learner], features, splits.train, self.settings, validation=splits.val, interrupted=interrupted
+        ):
+            record = readings[0]
+            if isinstance(record, Diverged):
+                raise record
+            yield record
+
     def measure(self, name: str, examples: Examples, measured: Mapping[str, float] | None = None) -> dict[str, float]:
         """Return ``name/loss`` of the split `name`, and ``name/accuracy`` if there are classes.
 
@@ -226,28 +243,3 @@ class Setup:
         if self.learner.zeros:
             metrics["params/zeros"] = share_of_zeros(weights(self.state.parameters).values())
         return metrics
-
-
-def gradient_resolved(config: RunConfig, model: Model, objective: Objective) -> RunConfig:
-    """Return the config with ``formulas`` or ``autograd`` in the place of ``auto``; print a note if it is autograd.
-
-    Raises
-    ------
-    UserError
-        If the config chooses formulas, and a part of the run has none.
-    """
-    lacking = {
-        "model": model.formulas() is None,
-        "loss": not objective.loss.has_formula,
-        "regularizer": not objective.regularizer.has_formula,
-    }
-    parts = " and ".join(f"{name}={configs.name_of(getattr(config, name))}" for name, lacks in lacking.items() if lacks)
-    choice = config.trainer.gradient
-    if parts and choice == "formulas":
-        raise UserError(f"trainer.gradient=formulas: no formula for the derivative of {parts}; use auto or autograd")
-    if parts and choice == "auto":
-        note(f"{parts}: no formula for the derivative, so autograd computes the gradients")
-    if choice == "auto":
-        trainer = dataclasses.replace(config.trainer, gradient="autograd" if parts else "formulas")
-        return dataclasses.replace(config, trainer=trainer)
-    return config

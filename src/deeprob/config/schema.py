@@ -76,8 +76,9 @@ def owners(group: str, name: str) -> list[str]:
 
 
 def name_of(config: object) -> str:
-    """Return the name of the option to which `config` belongs, such as ``sgd``."""
-    return next(name for group in _OPTIONS.values() for name, cls in group.items() if cls is type(config))
+    """Return the name of the option to which `config` belongs, such as ``sgd``; its class's name if there is none."""
+    names = (name for group in _OPTIONS.values() for name, cls in group.items() if cls is type(config))
+    return next(names, type(config).__name__)
 
 
 # ---------------------------------------------------------------- accepted values

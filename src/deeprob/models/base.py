@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,15 @@ from deeprob.models.chain import Formula
 
 @dataclass(kw_only=True, slots=True)
 class ModelConfig:
-    """Base class of model configs; each model adds its own fields."""
+    """Base class of model configs; each model adds its own fields.
+
+    Attributes
+    ----------
+    has_formulas
+        Whether the model states its derivative as formulas (see `Model.formulas`). If not, autograd differentiates it.
+    """
+
+    has_formulas: ClassVar[bool] = False
 
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "Model":
         """Return a model with `inputs` input numbers and `outputs` scores; `rng` draws its weights.

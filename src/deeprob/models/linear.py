@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ class LinearConfig(ModelConfig):
     bias
         Whether a bias is added to each score.
     """
+
+    has_formulas: ClassVar[bool] = True
 
     bias: bool = True
 

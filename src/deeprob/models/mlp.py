@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,8 @@ class MLPConfig(ModelConfig):
         The initial weights. ``scaled`` draws weights in proportion to 1/√inputs, so that signals have about the same
         size in all layers. ``standard_normal`` draws weights with standard deviation 1.
     """
+
+    has_formulas: ClassVar[bool] = True
 
     layers: int = number(DEFAULT_LAYERS, minimum=1, maximum=1000)
     width: int = number(128, minimum=1)

@@ -160,14 +160,12 @@ class Recorder:
         if self.state.step == 0:
             self.watch.look(0)
 
-    def follow(self, records: Iterator[Record | Diverged], interruption: Interruption, bar: console.Bar) -> Outcome:
+    def follow(self, records: Iterator[Record], interruption: Interruption, bar: console.Bar) -> Outcome:
         """Write all records of a run that trains alone to its files, show a progress bar, and return the outcome."""
         self.start()
         clock = time.perf_counter()
         try:
             for record in records if not self.stopped else ():
-                if isinstance(record, Diverged):
-                    return self.diverged(record)
                 self.take(record, time.perf_counter() - clock)
                 bar.advance(record.examples, console.progress_remark(self.metrics))
                 if self.stopped:

@@ -51,13 +51,14 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
         raise UserError(
             f"resume={directory}: no run there (no config.yaml); expected a directory that deeprob-train made"
         )
-    base = configs.read(RunConfig, directory / "config.yaml").resolved()  # the file may lack new keys
-    if base.trainer.gradient == "auto":  # the file of a run that is older than the key: it began with autograd
+    base = configs.read(RunConfig, directory / "config.yaml")  # the file may lack new keys
+    if base.trainer.gradient == "auto":  # the run is older than the key, and began with autograd
         base = with_gradient(base, "autograd")
+    base = base.resolved()
     if composed is not None and any(word.startswith("experiment=") for word in words):
-        composed = composed.resolved()
         if composed.trainer.gradient == "auto":
             composed = with_gradient(composed, base.trainer.gradient)
+        composed = composed.resolved()
         refuse_changes(base, composed, directory)
         return composed
     values = []

@@ -16,7 +16,7 @@ from deeprob.tracking import console
 from deeprob.tracking.device import threads
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
-from deeprob.training import TrainerConfig, train
+from deeprob.training import TrainerConfig
 
 CHECKED = "checked"
 """The status of a run that was only checked, not trained."""
@@ -139,15 +139,7 @@ def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Out
         lines=not job,
     )
     with bar, memory_errors(setup.batch_size):
-        records = train(
-            [setup.learner],
-            setup.predictor.features,
-            setup.splits.train,
-            setup.settings,
-            validation=setup.splits.val,
-            interrupted=interruption,
-        )
-        return recorder.follow((readings[0] for readings in records), interruption, bar)
+        return recorder.follow(setup.train(interruption), interruption, bar)
 
 
 def report_early_end(error: Diverged | Interrupted, setup: Setup, files: RunDirectory) -> None:

@@ -60,8 +60,6 @@ def hindrance_of_size(setup: Setup, forced: bool) -> str:
     There are two reasons: a stack is impossible, or it is not faster than single runs. With `forced`, only the first
     reason counts.
     """
-    if setup.batch_size > setup.chunk_size:
-        return f"its batches of {setup.batch_size} are split into chunks of {setup.chunk_size}"
     work = setup.operations
     if not forced and setup.state.device.type == "cpu" and work > LARGE_UPDATE:
         return f"an update of {work:.1e} operations already keeps the CPU busy (hydra.launcher.max_stack=N stacks it)"
@@ -81,7 +79,7 @@ def memory(setup: Setup) -> int:
     """
     weights = [p for p in setup.predictor.model.parameters() if p.dim() >= 2]
     units = setup.predictor.features.output_count + sum(weight.shape[0] for weight in weights)
-    numbers = 10 * setup.parameters + 6 * setup.batch_size * units + len(setup.splits.train)
+    numbers = 10 * setup.parameters + 6 * min(setup.batch_size, setup.chunk_size) * units + len(setup.splits.train)
     return numbers * weights[0].element_size()
 
 

@@ -17,7 +17,7 @@ from deeprob.config import digest, read
 from deeprob.config.application import own_directory
 from deeprob.config.loader import BasicLauncher, BasicSweeper
 from deeprob.errors import CheckFailed, DeeprobError, Interrupted, Skipped, UserError, one_line
-from deeprob.running.resume import begun, complete
+from deeprob.running.resume import begun, complete, with_gradient
 from deeprob.sweeps.conclusion import Conclusion
 from deeprob.sweeps.job import Job, failure, outcome
 from deeprob.sweeps.jobs import Jobs
@@ -112,6 +112,11 @@ def planned(sweeper: BasicSweeper, arguments: Sequence[str]) -> tuple[list[Job],
     return jobs, swept
 
 
+def identity(config: RunConfig) -> str:
+    """Return a hash of a run's config. It is the same for a run of an earlier version, which has no formulas."""
+    return digest(with_gradient(config, "auto"))
+
+
 def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
     """Yield each job that has a complete run in the directory, and the summary of this run.
 
@@ -126,9 +131,9 @@ def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[s
             continue  # the job runs again, and then reports the error
         summary = RunDirectory(path.parent).read_json("summary")
         if complete(summary, config.trainer.epochs):
-            done[digest(config)] = path.parent, summary
+            done[identity(config)] = path.parent, summary
     for job in jobs:
-        if (found := done.get(digest(job.config.run.resolved()))) is not None:
+        if (found := done.get(identity(job.config.run.resolved()))) is not None:
             folder, summary = found
             yield dataclasses.replace(job, folder=folder), summary
 
