@@ -147,16 +147,6 @@ def setup_of(plan):
     return build
 
 
-def test_batches_in_chunks_train_alone(setup_of):
-    setup = setup_of("trainer.chunk_size=10")
-    for forced in (False, True):
-        assert hindrance_of_size(setup, forced) == "its batches of 32 are split into chunks of 10"
-
-
-def test_a_batch_that_is_one_chunk_is_not_split(setup_of):
-    assert hindrance_of_size(setup_of("trainer.chunk_size=32"), forced=False) == ""
-
-
 def test_large_updates_train_alone_unless_that_is_forced(setup_of, monkeypatch):
     small, large = setup_of(), setup_of("model.width=800", "trainer.batch_size=300")
     parameters = 2 * 800 + 800 + 800 * 800 + 800 + 800 * 3 + 3
@@ -180,7 +170,7 @@ def test_as_many_fit_as_memory_has_room_for(setup_of, monkeypatch):
 
 
 def test_a_gpu_takes_more_runs_and_large_updates(monkeypatch):
-    state = SimpleNamespace(frozen=SimpleNamespace(device=torch.device("cuda")))
+    state = SimpleNamespace(device=torch.device("cuda"))
     setup = SimpleNamespace(state=state, batch_size=10**4, chunk_size=10**6, operations=6e13)
     monkeypatch.setattr(grouping, "free_memory", lambda device: 1 << 60)
     monkeypatch.setattr(grouping, "memory", lambda setup: 1 << 20)

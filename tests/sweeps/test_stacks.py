@@ -97,7 +97,6 @@ def test_lbfgs_runs_one_by_one(deeprob, small, stacks):
     [
         ("sweep.isolate=true", "sweep.isolate=true runs each job in its own process"),
         ("trainer.preflight=true", "trainer.preflight=True checks each run by itself"),
-        ("trainer.chunk_size=20", "its batches of 32 are split into chunks of 20"),
     ],
 )
 def test_what_is_one_by_one_has_a_reason(deeprob, small, stacks, word, reason):

@@ -61,7 +61,9 @@ class Draws:
         self.batch_size = min(batch_size, len(examples))
         self.per_epoch = -(-len(examples) // self.batch_size)
         words = torch.tensor(seeds, dtype=torch.int64, device=device)
-        self._order_key = randomness.key(words, "batches")
+        different = sorted(set(seeds))  # runs of the same seed share an order
+        self._order_key = randomness.key(torch.tensor(different, dtype=torch.int64, device=device), "batches")
+        self._places = torch.tensor([different.index(seed) for seed in seeds], device=device)
         self._dropout = randomness.key(words, "dropout") if noisy else None
         self._augmentation = randomness.key(words, "augmentation")
         self._augment = None if augment is None else vmap(augment)
@@ -95,11 +97,9 @@ class Draws:
         self._epoch = epoch
         if self.per_epoch == 1:
             self._order = torch.arange(len(self.examples), device=self._order_key.device).expand(self.runs, -1)
-        elif self.runs == 1:
-            self._order = randomness.permutation(randomness.fold(self._order_key, epoch), len(self.examples))
-        else:  # runs of the same seed share an order
-            different, places = torch.unique(self._order_key, return_inverse=True)
-            self._order = randomness.permutation(randomness.fold(different, epoch), len(self.examples))[places]
+        else:
+            orders = randomness.permutation(randomness.fold(self._order_key, epoch), len(self.examples))
+            self._order = orders if len(orders) == self.runs == 1 else orders[self._places]
         if self._small:
             self._ordered = self._drawn(self._order)
 

@@ -11,6 +11,7 @@ from deeprob.config import name_of
 from deeprob.features import Features
 from deeprob.optim.rules import RULES, Number
 from deeprob.optim.rules.base import decay
+from deeprob.training.cuda_graphs import Graphs
 from deeprob.training.draws import Batch
 from deeprob.training.gradient import AutogradGradient, FormulaGradient, Gradient, Terms, VmapGradient, stacked
 from deeprob.training.learner import Learner, LoopSettings
@@ -43,6 +44,7 @@ class Update:
         self._coefficients: dict[str, Tensor] = {}
         self._blocks = stack.blocks(stack.parameters)
         self._gradients = stack.blocks(stack.gradient)
+        self._graphs = Graphs(self._compute) if like.is_cuda and isinstance(gradient, FormulaGradient) else None
         self._proximal = bool(getattr(gradient.objective.regularizer, "proximal", False))
 
     @classmethod
@@ -119,6 +121,15 @@ class Update:
         self._now.copy_(self._table[row])
         if self._wide_now.numel():
             self._wide_now.copy_(self._wide_table[row])
+        evaluations = self.gradient.evaluations
+        if self._graphs is None:
+            self._compute(batch)
+        else:
+            self._graphs(batch)
+        self.gradient.evaluations = evaluations + 1  # a replayed graph calls no Python function
+
+    def _compute(self, batch: Batch) -> None:
+        """Compute an update from its batch and its numbers; nothing here depends on values on the host."""
         self.measure(self.gradient(batch), batch.targets.shape[1])
         self._by_rule()
 
