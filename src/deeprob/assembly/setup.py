@@ -236,12 +236,7 @@ def gradient_resolved(config: RunConfig, model: Model, objective: Objective) -> 
     UserError
         If the config chooses formulas, and a part of the run has none.
     """
-    lacking = {
-        "model": model.formulas() is None,
-        "loss": not objective.loss.has_formula,
-        "regularizer": not objective.regularizer.has_formula,
-    }
-    parts = " and ".join(f"{name}={configs.name_of(getattr(config, name))}" for name, lacks in lacking.items() if lacks)
+    parts = parts_without_formula(config, model, objective)
     choice = config.trainer.gradient
     if parts and choice == "formulas":
         raise UserError(f"trainer.gradient=formulas: no formula for the derivative of {parts}; use auto or autograd")
@@ -251,3 +246,13 @@ def gradient_resolved(config: RunConfig, model: Model, objective: Objective) -> 
         trainer = dataclasses.replace(config.trainer, gradient="autograd" if parts else "formulas")
         return dataclasses.replace(config, trainer=trainer)
     return config
+
+
+def parts_without_formula(config: RunConfig, model: Model, objective: Objective) -> str:
+    """Return the parts of a run that have no formula for their derivative, such as ``loss=mine``; empty if all have."""
+    lacking = {
+        "model": model.formulas() is None,
+        "loss": not objective.loss.has_formula,
+        "regularizer": not objective.regularizer.has_formula,
+    }
+    return " and ".join(f"{name}={configs.name_of(getattr(config, name))}" for name, lacks in lacking.items() if lacks)
