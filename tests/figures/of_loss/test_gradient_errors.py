@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from deeprob.analysis.gradients.differences import EntryCheck
+from deeprob.analysis.gradients.differences import EntryCheck, SlopeCheck
 from deeprob.analysis.gradients.slopes import STEP, Ray
 from deeprob.figures.of_loss.gradient_errors import ErrorCurve, error_curve, gradient_errors
 from deeprob.figures.style import png
@@ -10,9 +10,12 @@ from deeprob.figures.style import png
 STEPS = [10.0**-k for k in range(12, 0, -1)]
 
 
-def comparison(slope=1.0, verdict="ok", place=(0,)):
-    ray = Ray(lambda t: 1 + slope * math.expm1(t), 1.0, slope)
-    return EntryCheck("w", place, 1.0, ray, ray.slopes(STEP), ray.slopes(STEP), 1e-6, verdict)
+def comparison(slope=1.0, verdict="ok", place=(0,), formula=None):
+    checks = []
+    for claimed in (slope,) if formula is None else (slope, formula):
+        ray = Ray(lambda t: 1 + slope * math.expm1(t), 1.0, claimed)
+        checks.append(SlopeCheck(ray, ray.slopes(STEP), ray.slopes(STEP), 1e-6, verdict))
+    return EntryCheck("w", place, 1.0, *checks)
 
 
 def test_errors_of_an_exponential_are_those_of_the_textbook():

@@ -41,12 +41,16 @@ def error_curve(comparisons: Sequence[EntryCheck], steps: Sequence[float], most:
     clear = [
         found
         for found in comparisons
-        if found.place is not None and found.verdict == "ok" and abs(found.analytic) > 100 * found.first.noise
+        if found.place is not None
+        and found.verdict == "ok"
+        and abs(found.autograd.analytic) > 100 * found.autograd.first.noise
     ]
     chosen = clear[:: max(1, math.ceil(len(clear) / most))]
     if not chosen:
         return None
-    seen = [[(found.analytic, found.ray.slopes(found.scale * step)) for found in chosen] for step in steps]
+    seen = [
+        [(found.autograd.analytic, found.autograd.ray.slopes(found.scale * step)) for found in chosen] for step in steps
+    ]
     central = [median(relative(there.central, slope) for slope, there in row) for row in seen]
     one_sided = [median(relative(there.right, slope) for slope, there in row) for row in seen]
     return ErrorCurve(steps, central, one_sided, len(chosen))
