@@ -51,3 +51,13 @@ def test_both_curves_and_their_best_steps_are_drawn():
     ]
     assert "7 entries" in axes.get_title(loc="left")
     assert png(figure) == png(gradient_errors(curve, 6e-6, 1e-6))
+
+
+def test_the_formulas_have_an_error_without_a_step():
+    assert error_curve([comparison()], STEPS).formula is None
+    curve = error_curve([comparison(formula=1 + error) for error in (0.0, 1e-12, 1e-3)], STEPS)
+    assert curve.formula == pytest.approx(1e-12, rel=1e-3)  # the median
+    (axes,) = gradient_errors(curve, 6e-6, 1e-6).axes
+    line = axes.get_lines()[2]
+    assert list(line.get_ydata()) == [curve.formula] * 2
+    assert line.get_label() == "formula  (no h), 1e-12"
