@@ -1,18 +1,29 @@
 """The gradient check from the command line."""
 
 import itertools
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from deeprob.commands.check_gradients import CheckConfig, CheckGradientsConfig, check_gradients
+from deeprob.analysis.gradients.differences import check_entries
+from deeprob.commands.check_gradients import (
+    ByFormulas,
+    CheckConfig,
+    CheckGradientsConfig,
+    check_gradients,
+    first_batch,
+    in_float64,
+    tabulated,
+)
 from deeprob.config import options
 from deeprob.data import SpiralsConfig
 from deeprob.errors import CheckFailed
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.models.activations import ACTIVATIONS
+from deeprob.models.mlp import MLP
 from deeprob.objective import CrossEntropyConfig, HingeConfig, L1Config, NoneConfig, losses, regularizers
 from deeprob.optim import AdamWConfig, ConstantConfig
 from deeprob.training import TrainerConfig
@@ -36,6 +47,7 @@ def test_the_configured_gradient_is_right(deeprob, words):
     assert (status, err) == (0, "")
     assert "worst  " in out
     assert "wrong" not in out
+    assert all(f"\n{name:9}  " in out for name in ("numeric", "autograd", "formula"))  # the times
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -56,14 +68,20 @@ class Wrong(torch.autograd.Function):
         return 1.01 * gradient
 
 
+def wrong_rows(out):
+    """The tensors whose row says wrong, with this verdict."""
+    return {line.split()[0]: line.split("  ")[-1] for line in out.splitlines() if line.endswith(" wrong")}
+
+
 def test_a_planted_wrong_gradient_of_the_loss_is_status_4(deeprob, monkeypatch):
     call = losses.CrossEntropy.__call__
     monkeypatch.setattr(losses.CrossEntropy, "__call__", lambda self, s, t: call(self, Wrong.apply(s), t))
     status, out, err = deeprob("model=linear", "check.curve=false", command="check_gradients")
     assert status == 4
     assert err.count("\n") == 1
+    assert err.startswith("error: wrong gradient by autograd (")
     assert "layer.weight" in err
-    assert "wrong" in out
+    assert wrong_rows(out) == {"layer.weight": "autograd 6 wrong", "layer.bias": "autograd 3 wrong"}
 
 
 def test_a_planted_wrong_gradient_of_the_regularizer_is_status_4(deeprob, monkeypatch):
@@ -71,6 +89,72 @@ def test_a_planted_wrong_gradient_of_the_regularizer_is_status_4(deeprob, monkey
     monkeypatch.setattr(regularizers.ElasticNet, "__call__", lambda self, ws: call(self, [-Wrong.apply(w) for w in ws]))
     words = ("model=linear", "regularizer=l2", "regularizer.strength=1", "check.curve=false")
     assert deeprob(*words, command="check_gradients").status == 4
+
+
+def test_both_gradients_wrong_in_different_places(deeprob, monkeypatch):
+    call, with_gradient = losses.CrossEntropy.__call__, regularizers.ElasticNet.with_gradient
+    monkeypatch.setattr(losses.CrossEntropy, "__call__", lambda self, s, t: call(self, Wrong.apply(s), t))
+    monkeypatch.setattr(
+        regularizers.ElasticNet, "with_gradient", lambda self, w, g: with_gradient(self, w, g.mul_(1.01))
+    )
+    words = ("model=linear", "regularizer=l2", "check.curve=false")
+    status, out, err = deeprob(*words, command="check_gradients")
+    assert status == 4
+    assert err.startswith("error: wrong gradient by autograd (9 of 9 checked) and by formula (6 of 9 checked), worst ")
+    assert wrong_rows(out) == {"layer.weight": "autograd 6, formula 6 wrong", "layer.bias": "autograd 3 wrong"}
+
+
+@pytest.mark.parametrize("gradient", ["auto", "autograd"])
+def test_a_part_without_a_formula_leaves_its_columns_empty(deeprob, monkeypatch, gradient):
+    monkeypatch.setattr(MLP, "formulas", lambda self: None)
+    words = (f"trainer.gradient={gradient}", "model.layers=1", "check.examples=16")
+    status, out, err = deeprob(*words, command="check_gradients")
+    assert status == 0
+    assert err == "note: model=mlp: no formula for the derivative, so only the gradient by autograd is checked\n"
+    rows = [re.split(r"  +", line) for line in out.splitlines() if line.startswith(("tensor", "layers."))]
+    assert [len(row) for row in rows] == [9, 7, 7]  # without the columns formula and apart
+    assert "formula  " not in out.split("verdict")[1]
+    assert "formula 0" not in out
+
+
+def test_formulas_that_the_config_asks_for_and_that_are_missing_are_a_mistake(deeprob, monkeypatch):
+    monkeypatch.setattr(MLP, "formulas", lambda self: None)
+    status, out, err = deeprob("trainer.gradient=formulas", command="check_gradients")
+    assert (status, out) == (2, "")
+    assert err.startswith("error: trainer.gradient=formulas: no formula for the derivative of model=mlp")
+
+
+@pytest.mark.parametrize("examples", [1, 8])
+def test_the_gradient_by_formulas_does_not_depend_on_earlier_calls(examples):
+    setup = in_float64(config(MLPConfig(width=5, norm="batch", dropout=0.4)).run, examples)
+    point = {name: tensor.detach().clone() for name, tensor in setup.state.parameters.items()}
+    gradient = ByFormulas(first_batch(setup), setup)
+    first = gradient(point)
+    other = gradient({name: tensor + 1 for name, tensor in point.items()})
+    again = gradient(point)
+    assert all(torch.equal(first[name], again[name]) for name in point)
+    assert any(not torch.equal(first[name], other[name]) for name in point)
+    batches = setup.predictor.model.get_buffer("norms.0.num_batches_tracked")
+    assert batches == (examples > 1)  # the running means started anew each time
+
+
+def test_errors_at_a_kink_are_in_no_column(capsys):
+    def loss(point):
+        return 1 + point["w"].relu().sum()
+
+    def slopes(at_zero):
+        return lambda point: {"w": (point["w"] > 0).double() + at_zero * (point["w"] == 0).double()}
+
+    point = {"w": torch.tensor([0.0, 1.0], dtype=torch.float64)}
+    for at_zero, row in ((1.0, ["1", "ok"]), (7.0, ["0", "formula", "1", "wrong"])):
+        tabulated(check_entries(loss, slopes(0.0), point, slopes(at_zero)), point)
+        cells = capsys.readouterr().out.splitlines()[1].split()
+        assert cells[:4] == ["w", "2", "all", "2"]
+        autograd, formula, apart, one_sided = map(float, cells[4:8])
+        assert max(autograd, one_sided) < 1e-9  # of the smooth entry alone
+        assert apart == 0
+        assert formula == pytest.approx(1.0 if at_zero == 7.0 else 0.0, abs=0.5)
+        assert cells[8:] == row
 
 
 @pytest.mark.parametrize(
@@ -115,8 +199,11 @@ def config(model=None, loss=None, regularizer=None, seed=0, **check):
 
 
 def sound(comparisons):
-    errors = [comparison.error for comparison in comparisons if comparison.verdict == "ok"]
-    return max(errors) < 1e-6 and len(errors) > 0.7 * len(comparisons)
+    smooth = [comparison for comparison in comparisons if comparison.verdict == "ok"]
+    assert max(comparison.error for comparison in smooth) < 1e-6
+    assert max(comparison.apart for comparison in smooth) < 1e-10
+    assert all(comparison.formula is not None for comparison in comparisons)
+    return len(smooth) > 0.7 * len(comparisons)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -140,7 +227,8 @@ def test_every_entry_and_a_batch_of_one():
 def test_the_same_twice_and_another_by_seed():
     def slopes(seed):
         model = MLPConfig(width=8, dropout=0.4)
-        return [(found.where, found.analytic, found.numeric) for found in check_gradients(config(model, seed=seed))]
+        found = check_gradients(config(model, seed=seed))
+        return [(entry.where, entry.autograd.analytic, entry.formula.analytic, entry.error) for entry in found]
 
     assert slopes(0) == slopes(0) != slopes(1)
 

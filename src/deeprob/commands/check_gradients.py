@@ -1,21 +1,22 @@
-"""``deeprob-check-gradients``: compares numeric with analytic gradients, and measures the time that both take."""
+"""``deeprob-check-gradients``: compares gradients by differences, by autograd and by formulas, and their times."""
 
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from statistics import median
 
+import torch
 from torch import Tensor
 from torch.func import functional_call
 
 from deeprob.analysis.gradients.differences import EntryCheck, Loss, Parameters, analytic, check_entries
 from deeprob.analysis.gradients.slopes import EPSILON, ROUNDING, STEP
 from deeprob.assembly.config import RunConfig, TrainConfig
-from deeprob.assembly.setup import Setup
+from deeprob.assembly.setup import Setup, parts_without_formula
 from deeprob.commands.command import Command
 from deeprob.config import number, register
 from deeprob.errors import CheckFailed, memory_errors
@@ -28,6 +29,8 @@ from deeprob.objective.regularizers import ElasticNet
 from deeprob.tracking.console import LiveTable, note
 from deeprob.tracking.device import threads
 from deeprob.training.draws import Batch, Draws
+from deeprob.training.gradient import FormulaGradient, stacked
+from deeprob.training.stack import Stack
 
 PICTURE = Path("outputs/figures/gradient_check.png")
 STEPS = [10 ** (exponent / 2) for exponent in range(-26, -1)]
@@ -89,17 +92,26 @@ def in_float64(config: RunConfig, examples: int) -> Setup:
     """Return the setup of a run that computes in float64 on the CPU and has `examples` examples per batch."""
     config = config.resolved()
     trainer = dataclasses.replace(config.trainer, device="cpu", precision="float64", batch_size=examples)
+    if trainer.gradient == "auto":  # no note about training, because both ways are checked
+        trainer.gradient = "autograd"
     return Setup.build(dataclasses.replace(config, trainer=trainer))
 
 
-def first_loss(setup: Setup, objective: Objective) -> Loss:
-    """Return the loss L(W) as a function of the parameters W.
+def first_batch(setup: Setup) -> Batch:
+    """Return the batch of a run's first update. Its inputs are prepared for the model."""
+    settings, noisy = setup.settings, setup.predictor.model.noisy
+    seeds = [setup.config.seed]
+    batch = Draws(setup.splits.train, settings.batch_size, seeds, noisy=noisy, augment=settings.augment)[0]
+    return batch._replace(inputs=setup.predictor.features(batch.inputs[0])[None])
 
-    The function uses the batch and the dropout mask of the first update.
+
+def loss_over(batch: Batch, setup: Setup, objective: Objective) -> Loss:
+    """Return the loss L(W) over a batch as a function of the parameters W.
+
+    The function always uses the same dropout mask.
     """
     model = without_running_means(setup.predictor.model)
-    batch = first_batch(setup)
-    inputs, targets = setup.predictor.features(batch.inputs[0]), batch.targets[0]
+    inputs, targets = batch.inputs[0], batch.targets[0]
     dropout = None if batch.keys is None else batch.keys[0]
 
     def loss(parameters: Parameters) -> Tensor:
@@ -109,11 +121,34 @@ def first_loss(setup: Setup, objective: Objective) -> Loss:
     return loss
 
 
-def first_batch(setup: Setup) -> Batch:
-    """Return the batch of a run's first update."""
-    settings, noisy = setup.settings, setup.predictor.model.noisy
-    seeds = [setup.config.seed]
-    return Draws(setup.splits.train, settings.batch_size, seeds, noisy=noisy, augment=settings.augment)[0]
+class ByFormulas:
+    """∇L(W) over a batch by the formulas that training uses, as a function of the parameters W.
+
+    The parameters of the setup's model become views of tensors that each call overwrites.
+    """
+
+    def __init__(self, batch: Batch, setup: Setup) -> None:
+        self._batch = batch
+        self._stack = Stack([setup.state], [setup.config.optimizer], rule=False)
+        self._buffers = {name: values.clone() for name, values in self._stack.buffers.items()}
+        objective = stacked([setup.objective], self._stack.parameters)
+        self._gradient = FormulaGradient(
+            self._stack, objective, setup.predictor.model, None, chunk_size=batch.targets.shape[1]
+        )
+
+    def __call__(self, parameters: Parameters) -> dict[str, Tensor]:
+        """Return the gradient by the names of the parameters."""
+        for name, values in parameters.items():
+            self._stack.tensors[name][0].copy_(values)
+        for name, values in self._buffers.items():  # the call before moved the running means of batch norm
+            self._stack.buffers[name].copy_(values)
+        self.evaluate()
+        return {name: self._stack.gradients[name][0].clone() for name in parameters}
+
+    @torch.no_grad()
+    def evaluate(self) -> None:
+        """Compute the gradient at the parameters of the last call again."""
+        self._gradient.whole(self._batch)
 
 
 def without_running_means(model: Model) -> Model:
@@ -157,73 +192,114 @@ class Timed:
 
 def report(setup: Setup, check: CheckConfig) -> list[EntryCheck]:
     """Do the work of `check_gradients`, and return the comparison of each entry."""
-    parameters = {name: tensor.detach() for name, tensor in setup.state.parameters.items()}
-    loss = first_loss(setup, setup.objective)
+    parameters = {name: tensor.detach().clone() for name, tensor in setup.state.parameters.items()}
+    batch = first_batch(setup)
+    loss = loss_over(batch, setup, setup.objective)
     value = loss(parameters).item()
     if not math.isfinite(value):
         raise CheckFailed(f"L(W) is {value} at the initial weights: there is no gradient to check")
-    numeric = Timed(first_loss(setup, differentiable(setup.objective)))
+    if parts := parts_without_formula(setup.config, setup.predictor.model, setup.objective):
+        note(f"{parts}: no formula for the derivative, so only the gradient by autograd is checked")
+    formula = None if parts else ByFormulas(batch, setup)
+    numeric = Timed(loss_over(batch, setup, differentiable(setup.objective)))
     step = check.step or STEP
     comparisons = check_entries(
         numeric,
         lambda point: analytic(loss, point),
         parameters,
+        formula,
         entries=check.entries if isinstance(check.entries, int) else None,
         step=step,
         tolerance=check.tolerance,
         seed=setup.config.seed,
     )
     found = tabulated(comparisons, parameters)
-    noise = ROUNDING * EPSILON * abs(value) / step
-    print(f"error      |n − a| / max(|n|, |a|, {noise / check.tolerance:.1e}), with h = {step:.1e}·max(1, |w|)")
-    print(
-        f"floor      rounding of L changes n by at most {noise:.1e} = "
-        f"{check.tolerance:.0e}·{noise / check.tolerance:.1e}"
-    )
+    print_meanings(found, check, ROUNDING * EPSILON * abs(value) / step, step)
+    one = numeric.seconds
+    every = 2 * setup.parameters * one
+    count = f"{setup.parameters:,}"
+    print(f"numeric    {duration(every)} for all {count} parameters: extrapolated from {duration(one)} per loss")
+    times = {"autograd": seconds(lambda: analytic(loss, parameters))}
+    if formula is not None:
+        times["formula"] = seconds(formula.evaluate)
+    for name, taken in times.items():
+        print(f"{name:9}  {duration(taken)} for all: numeric takes {every / taken:,.0f} times as long")
+    if check.curve and (curve := error_curve(found, STEPS)):
+        save_figure(gradient_errors(curve, step, check.tolerance), PICTURE)
+        print(f"figure     {PICTURE}")
+    worst = worst_of(found)
+    if worst is not None and worst.verdict == "wrong":
+        counts = " and ".join(
+            f"by {name} ({count} of {len(found)} checked)" for name, count in wrong_counts(found).items() if count
+        )
+        raise CheckFailed(f"wrong gradient {counts}, worst {worst.where}: {numbers(worst)}")
+    return found
+
+
+def print_meanings(found: Sequence[EntryCheck], check: CheckConfig, noise: float, step: float) -> None:
+    """Print what the columns of the table mean, the worst entry, and an entry at a kink.
+
+    `noise` is the rounding error of a central difference with step `step`.
+    """
+    floor = f"{noise / check.tolerance:.1e}"
+    print(f"error      |n − a| / max(|n|, |a|, {floor}), with h = {step:.1e}·max(1, |w|)")
+    print("           autograd, formula: each against the central difference n = (L(w + h) − L(w − h)) / 2h")
+    print("           one-sided: autograd against n = (L(w + h) − L(w)) / h")
+    if any(comparison.formula is not None for comparison in found):
+        print("           apart: formula against autograd, without n")
+    print(f"floor      rounding of L changes n by at most {noise:.1e} = {check.tolerance:.0e}·{floor}")
     worst = worst_of(found)
     if worst is not None:
         print(f"worst      {worst.where}: {numbers(worst)}")
     if kinks := [comparison for comparison in found if comparison.verdict == "kink"]:
         print(f"kinks      {len(kinks)} entries with a kink of L within h, such as {kinks[0].where}: no errors")
-    one, all_at_once = numeric.seconds, seconds(lambda: analytic(loss, parameters))
-    every, count = 2 * setup.parameters * one, f"{setup.parameters:,}"
-    print(f"numeric    {duration(every)} for all {count} parameters: extrapolated from {duration(one)} per loss")
-    print(f"analytic   {duration(all_at_once)} for all: numeric takes {every / all_at_once:,.0f} times as long")
-    if check.curve and (curve := error_curve(found, STEPS)):
-        save_figure(gradient_errors(curve, step, check.tolerance), PICTURE)
-        print(f"figure     {PICTURE}")
-    wrong = sum(comparison.verdict == "wrong" for comparison in found)
-    if wrong and worst is not None:
-        raise CheckFailed(f"wrong gradient ({wrong} of {len(found)} checked), worst {worst.where}: {numbers(worst)}")
-    return found
 
 
 def tabulated(comparisons: Iterable[EntryCheck], parameters: Parameters) -> list[EntryCheck]:
     """Print one row per tensor, as soon as the tensor has been compared. Return all comparisons."""
     found = []
-    header = ("tensor", "shape", "entries", "central", "one-sided", "kinks", "verdict")
+    header = ("tensor", "shape", "entries", "autograd", "formula", "apart", "one-sided", "kinks", "verdict")
     shapes = {name: "×".join(map(str, tensor.shape)) for name, tensor in parameters.items()}
     widths = [max(map(len, parameters)), max(map(len, shapes.values()))]
     view = LiveTable(header, widths, len("64/16384"))
     for name, group in groupby(comparisons, lambda comparison: comparison.tensor):
         rows = list(group)
         found += rows
-        sound = [row for row in rows if row.verdict != "kink"]
+        autograd = [row.autograd for row in rows if row.autograd.verdict != "kink"]
+        formula = [row.formula for row in rows if row.formula is not None and row.formula.verdict != "kink"]
+        both = [row for row in rows if row.formula is not None and not row.at_kink]
         entries, size = sum(row.place is not None for row in rows), parameters[name].numel()
-        wrong = sum(row.verdict == "wrong" for row in rows)
+        wrong = ", ".join(f"{gradient} {count}" for gradient, count in wrong_counts(rows).items() if count)
         view.row(
             (
                 name,
                 shapes[name],
                 f"all {size}" if entries == size else f"{entries}/{size}",
-                f"{max(row.error for row in sound):.1e}" if sound else "",
-                f"{max(row.one_sided_error for row in sound):.1e}" if sound else "",
-                str(len(rows) - len(sound)),
+                largest_error(check.error for check in autograd),
+                largest_error(check.error for check in formula),
+                largest_error(row.apart for row in both),
+                largest_error(check.one_sided_error for check in autograd),
+                str(sum(row.verdict == "kink" for row in rows)),
                 f"{wrong} wrong" if wrong else "ok",
             ),
             style="red" if wrong else "",
         )
     return found
+
+
+def largest_error(errors: Iterable[float]) -> str:
+    """Return the largest of some errors as text; an empty text if there are none."""
+    known = list(errors)
+    return f"{max(known):.1e}" if known else ""
+
+
+def wrong_counts(found: Iterable[EntryCheck]) -> dict[str, int]:
+    """Return the number of wrong slopes of each gradient, by its name."""
+    counts = {"autograd": 0, "formula": 0}
+    for comparison in found:
+        for name, check in comparison.checks.items():
+            counts[name] += check.verdict == "wrong"
+    return counts
 
 
 def worst_of(found: Iterable[EntryCheck]) -> EntryCheck | None:
@@ -236,9 +312,10 @@ def worst_of(found: Iterable[EntryCheck]) -> EntryCheck | None:
 
 
 def numbers(comparison: EntryCheck) -> str:
-    """Return a text with the numeric slope, the analytic slope and their relative error."""
-    both = f"numeric {comparison.numeric:.9g}, analytic {comparison.analytic:.9g}"
-    return f"{both}, relative error {comparison.error:.1e}"
+    """Return a text with the slope by each gradient, and the largest relative error."""
+    slopes = {name: check.analytic for name, check in comparison.checks.items()}
+    named = [f"{name} {slope:.9g}" for name, slope in {"numeric": comparison.worst.numeric, **slopes}.items()]
+    return f"{', '.join(named)}, relative error {comparison.error:.1e}"
 
 
 def seconds(action: Callable[[], object], repeats: int = 9) -> float:

@@ -33,7 +33,7 @@ def test_a_right_gradient_is_ok_and_its_errors_are_small():
     assert [entry.verdict for entry in found] == ["ok"] * 3
     assert [entry.place for entry in found] == [(0,), (1,), (2,)]
     assert max(entry.error for entry in found) < 1e-8
-    assert all(entry.one_sided_error > 10 * entry.error for entry in found)  # first order against second
+    assert all(entry.autograd.one_sided_error > 10 * entry.error for entry in found)  # first order against second
 
 
 @pytest.mark.parametrize("spoil", [lambda g: 1.01 * g, lambda g: -g, lambda g: g + 1e-3, lambda g: g / 2])
@@ -201,3 +201,50 @@ def test_scores_at_the_margin_of_the_hinge():
 
 def test_a_tie_in_maxout():
     assert verdicts(lambda p: 1 + maxout(p["w"][None], 2).sum(), [2.0, 2.0, 1.0, 3.0]) == ["kink", "kink", "ok", "ok"]
+
+
+def by_hand(point):
+    w = point["w"]
+    return {"w": X * (w * X).cos() + 3 * w * w}
+
+
+def test_two_gradients_are_checked_apart():
+    def wrong(point):
+        return {"w": by_hand(point)["w"] * torch.tensor([1.0, 1.01, 1.0], dtype=torch.float64)}
+
+    point = {"w": torch.tensor([0.5, 1.0, -2.0], dtype=torch.float64)}
+    for gradient, formula, names in ((by_hand, wrong, ["formula"]), (wrong, by_hand, ["autograd"])):
+        found = list(check_entries(smooth, gradient, point, formula))
+        assert [entry.verdict for entry in found] == ["ok", "wrong", "ok"]
+        assert [name for name, check in found[1].checks.items() if check.verdict == "wrong"] == names
+        assert found[1].worst is found[1].checks[names[0]]
+        assert [entry.apart for entry in found] == pytest.approx([0, 0.01 / 1.01, 0])
+        assert found[1].error == pytest.approx(0.01 / 1.01, rel=1e-6)
+
+
+def test_a_second_gradient_that_is_right_needs_no_more_losses():
+    calls = []
+
+    def counted(point):
+        calls.append(1)
+        return smooth(point)
+
+    counts, point = [], {"w": torch.tensor([0.5, 1.0, -2.0], dtype=torch.float64)}
+    for formula in (None, by_hand):
+        calls.clear()
+        list(check_entries(counted, by_hand, point, formula))
+        counts.append(len(calls))
+    assert counts == [7, 7]  # L(w), and two for each entry
+
+
+def test_each_gradient_may_have_its_own_subgradient_at_a_kink():
+    def loss(point):
+        return 1 + point["w"].relu().sum()
+
+    def slope(at_zero):
+        return lambda point: {"w": (point["w"] > 0).double() + at_zero * (point["w"] == 0).double()}
+
+    (found,) = check_entries(loss, slope(0.0), {"w": torch.zeros(1, dtype=torch.float64)}, slope(1.0))
+    assert {name: check.verdict for name, check in found.checks.items()} == {"autograd": "kink", "formula": "kink"}
+    (found,) = check_entries(loss, slope(0.0), {"w": torch.zeros(1, dtype=torch.float64)}, slope(7.0))
+    assert {name: check.verdict for name, check in found.checks.items()} == {"autograd": "kink", "formula": "wrong"}

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from deeprob.analysis.gradients.differences import EntryCheck
+from deeprob.analysis.gradients.differences import EntryCheck, SlopeCheck
 from deeprob.analysis.gradients.slopes import STEP, Ray
 from deeprob.figures.of_loss.gradient_errors import ErrorCurve, error_curve, gradient_errors
 from deeprob.figures.style import png
@@ -10,9 +10,12 @@ from deeprob.figures.style import png
 STEPS = [10.0**-k for k in range(12, 0, -1)]
 
 
-def comparison(slope=1.0, verdict="ok", place=(0,)):
-    ray = Ray(lambda t: 1 + slope * math.expm1(t), 1.0, slope)
-    return EntryCheck("w", place, 1.0, ray, ray.slopes(STEP), ray.slopes(STEP), 1e-6, verdict)
+def comparison(slope=1.0, verdict="ok", place=(0,), formula=None):
+    checks = []
+    for claimed in (slope,) if formula is None else (slope, formula):
+        ray = Ray(lambda t: 1 + slope * math.expm1(t), 1.0, claimed)
+        checks.append(SlopeCheck(ray, ray.slopes(STEP), ray.slopes(STEP), 1e-6, verdict))
+    return EntryCheck("w", place, 1.0, *checks)
 
 
 def test_errors_of_an_exponential_are_those_of_the_textbook():
@@ -48,3 +51,13 @@ def test_both_curves_and_their_best_steps_are_drawn():
     ]
     assert "7 entries" in axes.get_title(loc="left")
     assert png(figure) == png(gradient_errors(curve, 6e-6, 1e-6))
+
+
+def test_the_formulas_have_an_error_without_a_step():
+    assert error_curve([comparison()], STEPS).formula is None
+    curve = error_curve([comparison(formula=1 + error) for error in (0.0, 1e-12, 1e-3)], STEPS)
+    assert curve.formula == pytest.approx(1e-12, rel=1e-3)  # the median
+    (axes,) = gradient_errors(curve, 6e-6, 1e-6).axes
+    line = axes.get_lines()[2]
+    assert list(line.get_ydata()) == [curve.formula] * 2
+    assert line.get_label() == "formula  (no h), 1e-12"

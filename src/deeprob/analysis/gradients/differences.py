@@ -1,7 +1,9 @@
 """Check the gradient of L(W) against finite differences, entry by entry."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from itertools import tee
 
 import torch
 from torch import Tensor
@@ -23,27 +25,19 @@ AROUND, NEARBY = 64, 1e-4
 
 
 @dataclass(frozen=True)
-class EntryCheck:
-    """The result of checking one slope of L: along one entry of a tensor, or along all its entries at once.
+class SlopeCheck:
+    """The check of one claimed slope of L against finite differences.
 
     Attributes
     ----------
-    tensor, place
-        The tensor's name, and the entry's index. If all entries were moved at once, each with a random sign, the index
-        is None.
-    scale
-        The factor of the step h: max(1, |w|) for an entry w, 1 for all entries at once.
     ray
-        L on a line through the checked point, and the slope that the gradient gives for this line.
+        L on a line through the checked point, and the claimed slope for this line.
     first, best
         The finite differences with the first step h, and the finite differences on which the verdict is based.
     tolerance, verdict
         See `deeprob.analysis.gradients.slopes.examine`.
     """
 
-    tensor: str
-    place: tuple[int, ...] | None
-    scale: float
     ray: Ray
     first: Slopes
     best: Slopes
@@ -52,7 +46,7 @@ class EntryCheck:
 
     @property
     def analytic(self) -> float:
-        """The slope that the checked gradient gives."""
+        """The claimed slope."""
         return self.ray.slope
 
     @property
@@ -67,13 +61,68 @@ class EntryCheck:
 
     @property
     def error(self) -> float:
-        """The relative error of the central difference."""
+        """The relative error of the claimed slope against the central difference."""
         return relative(self.numeric, self.analytic, self.floor)
 
     @property
     def one_sided_error(self) -> float:
         """The relative error of the lecture's one-sided difference with the first step h."""
         return relative(self.first.right, self.analytic, self.first.noise / self.tolerance)
+
+
+@dataclass(frozen=True)
+class EntryCheck:
+    """The checks of the slopes of L along one entry of a tensor, or along all its entries at once.
+
+    Attributes
+    ----------
+    tensor, place
+        The tensor's name, and the entry's index. If all entries were moved at once, each with a random sign, the index
+        is None.
+    scale
+        The factor of the step h: max(1, |w|) for an entry w, 1 for all entries at once.
+    autograd, formula
+        The checks of the slope by autograd and of the slope by formulas. None: there are no formulas.
+    """
+
+    tensor: str
+    place: tuple[int, ...] | None
+    scale: float
+    autograd: SlopeCheck
+    formula: SlopeCheck | None = None
+
+    @property
+    def checks(self) -> dict[str, SlopeCheck]:
+        """The checks by the name of the gradient."""
+        return {"autograd": self.autograd} | ({} if self.formula is None else {"formula": self.formula})
+
+    @property
+    def verdict(self) -> str:
+        """``wrong`` if a slope is wrong, else ``kink`` if a slope is at a kink, else ``ok``."""
+        verdicts = {check.verdict for check in self.checks.values()}
+        return next(verdict for verdict in ("wrong", "kink", "ok") if verdict in verdicts)
+
+    @property
+    def at_kink(self) -> bool:
+        """Whether a slope is at a kink. There autograd and the formulas may give different subgradients."""
+        return any(check.verdict == "kink" for check in self.checks.values())
+
+    @property
+    def worst(self) -> SlopeCheck:
+        """The check with the larger error; if only one slope is wrong, its check."""
+        return max(self.checks.values(), key=lambda check: (check.verdict == "wrong", check.error))
+
+    @property
+    def error(self) -> float:
+        """The relative error of `worst`."""
+        return self.worst.error
+
+    @property
+    def apart(self) -> float:
+        """The relative difference between the slope by formulas and the slope by autograd; 0 without formulas."""
+        if self.formula is None:
+            return 0.0
+        return relative(self.formula.analytic, self.autograd.analytic, self.autograd.floor)
 
     @property
     def where(self) -> str:
@@ -94,6 +143,7 @@ def check_entries(
     loss: Loss,
     gradient: Gradient,
     parameters: Parameters,
+    formula: Gradient | None = None,
     *,
     entries: int | None = None,
     step: float = STEP,
@@ -105,7 +155,9 @@ def check_entries(
     Parameters
     ----------
     loss, gradient, parameters
-        L(W), the gradient to check, and the point at which it is checked.
+        L(W), the gradient to check (by autograd), and the point at which it is checked.
+    formula
+        The gradient by formulas, which is checked too. None: there is none.
     entries
         The number of entries to check per tensor; None for all entries. In a tensor with more entries, random entries
         are checked. One more check then moves all entries of the tensor at once. It detects errors in the entries that
@@ -118,7 +170,8 @@ def check_entries(
         The seed of all random choices: the entries, the signs, and the nearby points.
     """
     point = {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in parameters.items()}
-    value, gradients = loss_at(loss, point), gradient(point)
+    claims = [gradient] if formula is None else [gradient, formula]
+    value, gradients = loss_at(loss, point), [claim(point) for claim in claims]
     for number, (name, tensor) in enumerate(point.items()):
         stream = randomness.fold(randomness.key(seed, "gradient check"), number)
         for way in ways(stream, name, tensor.numel(), entries):
@@ -126,12 +179,23 @@ def check_entries(
             if way.entry is not None:
                 place = tuple(int(index) for index in torch.unravel_index(torch.tensor(way.entry), tensor.shape))
                 scale = max(1.0, abs(tensor[place].item()))
-            here = way.ray(loss, point, value, gradients)
-            around = (
-                way.ray(loss, other, loss_at(loss, other), gradient(other)) for other in points_around(point, seed)
+            along = way.line(loss, point)
+            nearby = tee(
+                ((other, way.line(loss, other), loss_at(loss, other)) for other in points_around(point, seed)),
+                len(claims),
             )
-            first, best, verdict = examine(here, around, step * scale, tolerance)
-            yield EntryCheck(name, place, scale, here, first, best, tolerance, verdict)
+            checks = []
+            for claim, here, others in zip(claims, gradients, nearby, strict=True):
+                ray = Ray(along, value, way.slope(here))
+                around = (Ray(line, height, way.slope(claim(other))) for other, line, height in others)
+                checks.append(checked(ray, around, step * scale, tolerance))
+            yield EntryCheck(name, place, scale, *checks)
+
+
+def checked(ray: Ray, around: Iterable[Ray], step: float, tolerance: float) -> SlopeCheck:
+    """Check the claimed slope of a ray (see `deeprob.analysis.gradients.slopes.examine`)."""
+    first, best, verdict = examine(ray, around, step, tolerance)
+    return SlopeCheck(ray, first, best, tolerance, verdict)
 
 
 def loss_at(loss: Loss, point: Parameters) -> float:
@@ -172,12 +236,12 @@ class Way:
     entry: int | None
     signs: Tensor
 
-    def ray(self, loss: Loss, point: Parameters, value: float, gradients: Parameters) -> Ray:
-        """Return L on the line through `point` in this direction, and the slope that `gradients` gives for it."""
-        spot = slice(None) if self.entry is None else slice(self.entry, self.entry + 1)
-        moved = point[self.tensor].view(-1)[spot]
+    def line(self, loss: Loss, point: Parameters) -> Callable[[float], float]:
+        """Return L on the line through `point` in this direction. The function remembers its values."""
+        moved = point[self.tensor].view(-1)[self._spot]
         centre = moved.clone()
 
+        @cache
         def along(distance: float) -> float:
             try:
                 moved.copy_(centre + distance * self.signs)
@@ -185,7 +249,16 @@ class Way:
             finally:
                 moved.copy_(centre)
 
-        return Ray(along, value, (gradients[self.tensor].flatten()[spot] @ self.signs).item())
+        return along
+
+    def slope(self, gradients: Parameters) -> float:
+        """Return the slope in this direction that `gradients` give."""
+        return (gradients[self.tensor].flatten()[self._spot] @ self.signs).item()
+
+    @property
+    def _spot(self) -> slice:
+        """The entries that move, in the flattened tensor."""
+        return slice(None) if self.entry is None else slice(self.entry, self.entry + 1)
 
 
 def ways(stream: Tensor, name: str, count: int, entries: int | None) -> Iterator[Way]:

@@ -17,12 +17,17 @@ SIZE = 6.4, 4.4
 
 
 class ErrorCurve(NamedTuple):
-    """The relative error of numeric gradients for each step. It is the median over some entries of the gradient."""
+    """The relative error of numeric gradients for each step. It is the median over some entries of the gradient.
+
+    `formula` is the relative error of the gradient by formulas, which has no step; None if there are no formulas. All
+    errors are those against autograd.
+    """
 
     steps: Sequence[float]
     central: list[float]
     one_sided: list[float]
     entries: int
+    formula: float | None = None
 
 
 def error_curve(comparisons: Sequence[EntryCheck], steps: Sequence[float], most: int = 24) -> ErrorCurve | None:
@@ -41,19 +46,28 @@ def error_curve(comparisons: Sequence[EntryCheck], steps: Sequence[float], most:
     clear = [
         found
         for found in comparisons
-        if found.place is not None and found.verdict == "ok" and abs(found.analytic) > 100 * found.first.noise
+        if found.place is not None
+        and found.verdict == "ok"
+        and abs(found.autograd.analytic) > 100 * found.autograd.first.noise
     ]
     chosen = clear[:: max(1, math.ceil(len(clear) / most))]
     if not chosen:
         return None
-    seen = [[(found.analytic, found.ray.slopes(found.scale * step)) for found in chosen] for step in steps]
+    seen = [
+        [(found.autograd.analytic, found.autograd.ray.slopes(found.scale * step)) for found in chosen] for step in steps
+    ]
     central = [median(relative(there.central, slope) for slope, there in row) for row in seen]
     one_sided = [median(relative(there.right, slope) for slope, there in row) for row in seen]
-    return ErrorCurve(steps, central, one_sided, len(chosen))
+    formulas = [
+        relative(found.formula.analytic, found.autograd.analytic) for found in chosen if found.formula is not None
+    ]
+    return ErrorCurve(steps, central, one_sided, len(chosen), median(formulas) if formulas else None)
 
 
 def gradient_errors(errors: ErrorCurve, step: float, tolerance: float) -> Figure:
     """Return the figure of the errors of the central and the one-sided difference against h, on logarithmic axes.
+
+    A horizontal line shows the error of the gradient by formulas.
 
     Parameters
     ----------
@@ -66,7 +80,7 @@ def gradient_errors(errors: ErrorCurve, step: float, tolerance: float) -> Figure
 
 
 def panel(canvas: FigureBase, errors: ErrorCurve, step: float, tolerance: float) -> None:
-    """Draw the error curves of the central and the one-sided difference."""
+    """Draw the error curves of the central and the one-sided difference, and the error of the formulas."""
     axes = canvas.subplots()
     axes.set(xscale="log", yscale="log", ylabel="median relative error")
     axes.set_xlabel("step h (too small: rounding, divided by h; too large: curvature and kinks)")
@@ -74,6 +88,9 @@ def panel(canvas: FigureBase, errors: ErrorCurve, step: float, tolerance: float)
     axes.grid(True)
     draw_errors(axes, errors.steps, errors.one_sided, PALETTE[5], "s", "one-sided  (f(x + h) − f(x)) / h")
     draw_errors(axes, errors.steps, errors.central, PALETTE[0], "o", "central  (f(x + h) − f(x − h)) / 2h")
+    if errors.formula is not None:
+        height = max(errors.formula, EPSILON)
+        axes.axhline(height, color=PALETTE[2], label=f"formula  (no h), {height:.0e}")
     axes.axvline(step, color=FAINT, linewidth=0.8, linestyle="--", zorder=1)
     axes.axhline(tolerance, color=FAINT, linewidth=0.8, linestyle="--", zorder=1)
     label_line(axes, "h of the check", (step, 0.95), "data", "axes fraction")
