@@ -23,7 +23,6 @@ from deeprob.errors import CheckFailed
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.models.activations import ACTIVATIONS
-from deeprob.models.mlp import MLP
 from deeprob.objective import CrossEntropyConfig, HingeConfig, L1Config, NoneConfig, losses, regularizers
 from deeprob.optim import AdamWConfig, ConstantConfig
 from deeprob.training import TrainerConfig
@@ -106,11 +105,11 @@ def test_both_gradients_wrong_in_different_places(deeprob, monkeypatch):
 
 @pytest.mark.parametrize("gradient", ["auto", "autograd"])
 def test_a_part_without_a_formula_leaves_its_columns_empty(deeprob, monkeypatch, gradient):
-    monkeypatch.setattr(MLP, "formulas", lambda self: None)
+    monkeypatch.setattr(MLPConfig, "has_formulas", False)
     words = (f"trainer.gradient={gradient}", "model.layers=1", "check.examples=16")
     status, out, err = deeprob(*words, command="check_gradients")
     assert status == 0
-    assert err == "note: model=mlp: no formula for the derivative, so only the gradient by autograd is checked\n"
+    assert err == "note: model=mlp: no formula for the derivative, so autograd computes the gradients\n"
     rows = [re.split(r"  +", line) for line in out.splitlines() if line.startswith(("tensor", "layers."))]
     assert [len(row) for row in rows] == [9, 7, 7]  # without the columns formula and apart
     assert "formula  " not in out.split("verdict")[1]
@@ -118,7 +117,7 @@ def test_a_part_without_a_formula_leaves_its_columns_empty(deeprob, monkeypatch,
 
 
 def test_formulas_that_the_config_asks_for_and_that_are_missing_are_a_mistake(deeprob, monkeypatch):
-    monkeypatch.setattr(MLP, "formulas", lambda self: None)
+    monkeypatch.setattr(MLPConfig, "has_formulas", False)
     status, out, err = deeprob("trainer.gradient=formulas", command="check_gradients")
     assert (status, out) == (2, "")
     assert err.startswith("error: trainer.gradient=formulas: no formula for the derivative of model=mlp")

@@ -16,7 +16,7 @@ from torch.func import functional_call
 from deeprob.analysis.gradients.differences import EntryCheck, Loss, Parameters, analytic, check_entries
 from deeprob.analysis.gradients.slopes import EPSILON, ROUNDING, STEP
 from deeprob.assembly.config import RunConfig, TrainConfig
-from deeprob.assembly.setup import Setup, parts_without_formula
+from deeprob.assembly.setup import Setup
 from deeprob.commands.command import Command
 from deeprob.config import number, register
 from deeprob.errors import CheckFailed, memory_errors
@@ -92,8 +92,6 @@ def in_float64(config: RunConfig, examples: int) -> Setup:
     """Return the setup of a run that computes in float64 on the CPU and has `examples` examples per batch."""
     config = config.resolved()
     trainer = dataclasses.replace(config.trainer, device="cpu", precision="float64", batch_size=examples)
-    if trainer.gradient == "auto":  # no note about training, because both ways are checked
-        trainer.gradient = "autograd"
     return Setup.build(dataclasses.replace(config, trainer=trainer))
 
 
@@ -198,9 +196,7 @@ def report(setup: Setup, check: CheckConfig) -> list[EntryCheck]:
     value = loss(parameters).item()
     if not math.isfinite(value):
         raise CheckFailed(f"L(W) is {value} at the initial weights: there is no gradient to check")
-    if parts := parts_without_formula(setup.config, setup.predictor.model, setup.objective):
-        note(f"{parts}: no formula for the derivative, so only the gradient by autograd is checked")
-    formula = None if parts else ByFormulas(batch, setup)
+    formula = None if setup.config.lacking_formulas() else ByFormulas(batch, setup)  # Setup.build has told why
     numeric = Timed(loss_over(batch, setup, differentiable(setup.objective)))
     step = check.step or STEP
     comparisons = check_entries(
