@@ -164,4 +164,4 @@ def test_directories_as_they_are(deeprob, small):
         "error: sweep=nowhere: no such folder; expected one with run directories below it\n"
     )
     assert deeprob(*jobs, command="visualize").err == f"error: {' '.join(jobs)}: expected one directory\n"
-    assert deeprob(jobs[0], command="evaluate").out.endswith(f"run        {jobs[0]} (best checkpoint)\n")
+    assert deeprob(jobs[0], command="evaluate").out.endswith(f"run        {jobs[0]}\n")
