@@ -2,7 +2,7 @@ import signal
 
 import pytest
 
-from deeprob.errors import CheckFailed, DeeprobError, Diverged, Interrupted, UserError, did_you_mean
+from deeprob.errors import CheckFailed, DeeprobError, Diverged, Interrupted, UserError, did_you_mean, first_few
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,12 @@ def test_interrupted_has_the_shells_status(number, status, words):
 
 def test_no_except_exception_swallows_an_interruption():
     assert not issubclass(Interrupted, Exception)
+
+
+def test_of_a_long_list_the_others_are_counted():
+    assert first_few(["a"]) == "a"
+    assert first_few(list("abcde")) == "a, b, c, d, e"
+    assert first_few(list("abcdefgh")) == "a, b, c, d, e and 3 more"
 
 
 def test_did_you_mean_names_the_closest_option():

@@ -12,7 +12,7 @@
 
 import difflib
 import signal
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -130,6 +130,12 @@ def did_you_mean(word: str, options: Iterable[str], synonyms: Mapping[str, str] 
     meant = (synonyms or {}).get(plain)
     close = difflib.get_close_matches(plain, known, n=1, cutoff=0.6) if meant is None else [meant] * (meant in known)
     return f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
+
+
+def first_few(words: Sequence[str], most: int = 5) -> str:
+    """Return the first `most` words as a list, and the number of the others: ``a, b and 3 more``."""
+    others = len(words) - most
+    return ", ".join(words[:most]) + (f" and {others} more" if others > 0 else "")
 
 
 _NO_MEMORY = (

@@ -8,7 +8,7 @@ from deeprob.assembly.config import MAY_CHANGE, VARY, RunConfig, TrainConfig, is
 from deeprob.config import flat
 from deeprob.data import ImageFolderConfig, RandomRegressionConfig, SpiralsConfig
 from deeprob.features import HogConfig, RawConfig
-from deeprob.models import MLPConfig
+from deeprob.models import LinearConfig, MLPConfig
 from deeprob.objective import CrossEntropyConfig, L1Config, NoneConfig, SquaredErrorConfig
 from deeprob.optim import AdamWConfig, CosineConfig, LBFGSConfig
 from deeprob.training import TrainerConfig
@@ -106,6 +106,24 @@ def test_patience_needs_a_validation_split_when_a_run_begins(tmp_path):
     for name in ("train", "val", "test"):
         (tmp_path / name).mkdir()
     assert list(config(TrainConfig, **waiting).problems()) == []
+
+
+def test_keys_that_would_do_nothing_are_refused_when_a_run_begins():
+    held_out = SpiralsConfig(val_fraction=0.1)
+    by_loss, pieces = TrainerConfig(monitor="val/loss"), MLPConfig(pieces=3)
+    line = "trainer.monitor=val/loss needs a validation split: set dataset.val_fraction=0.1, say"
+    assert list(config(TrainConfig, trainer=by_loss).problems()) == [line]
+    line = "model.pieces=3 needs maxout units: set model.activation=maxout"
+    assert list(config(TrainConfig, model=pieces).problems()) == [line]
+    for changes in (
+        {"trainer": by_loss, "dataset": held_out},
+        {"trainer": TrainerConfig(monitor="val/accuracy")},  # what config.yaml has for auto
+        {"trainer": by_loss, "dataset": RandomRegressionConfig(), "loss": SquaredErrorConfig()},
+        {"model": MLPConfig(pieces=3, activation="maxout")},
+        {"model": LinearConfig()},
+    ):
+        assert list(config(TrainConfig, **changes).problems()) == []
+    assert list(config(trainer=by_loss, model=pieces).problems()) == []  # a run that was trained so can be looked at
 
 
 # ---------------------------------------------------------------- parts of a config

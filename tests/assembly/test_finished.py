@@ -103,6 +103,20 @@ def test_float64_weights_come_back_whole(deeprob, small):
     assert all(torch.equal(weights[key], loaded[key]) for key in weights)
 
 
+def test_of_a_folder_of_runs_some_are_named(tmp_path):
+    for number in range(6):
+        folder = tmp_path / "sweep" / f"00{number}_seed={number}"
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").touch()
+    names = ", ".join(f"{tmp_path}/sweep/00{number}_seed={number}" for number in range(5))
+    for place in (tmp_path / "sweep", tmp_path):
+        with pytest.raises(UserError) as caught:
+            load_run(place)
+        assert str(caught.value) == (
+            f"{place}: no run, but a folder of runs; choose from {names} and 1 more, or try deeprob-compare {place}"
+        )
+
+
 def damaged(run: Path, what: str) -> str:
     """Damage a run's directory, and return what the error must name."""
     if what == "no directory":

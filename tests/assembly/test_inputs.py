@@ -91,6 +91,8 @@ WRONG_ROWS = [
     (ROWS[:, :1], "inputs of shape [4, 1]: expected [N, 3]"),
     (torch.zeros(4, 5), "inputs of shape [4, 5]: expected [N, 3]"),
     (ROWS[0], "inputs of shape [3]: expected [N, 3]; this is a single input, and inputs[None] a batch of one"),
+    ([0.1, 0.2, 3], "inputs of shape [3]: expected [N, 3]; this is a single input, and [[0.1, 0.2, 3]] a batch of one"),
+    ([1 / 7] * 3, "inputs of shape [3]: expected [N, 3]; this is a single input, and [inputs] a batch of one"),
     (ROWS[None], "inputs of shape [1, 4, 3]: expected [N, 3]"),
     (3.0, "inputs of shape []: expected [N, 3]"),
     ([], "inputs of shape [0]: expected [N, 3]"),

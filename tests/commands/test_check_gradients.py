@@ -263,3 +263,24 @@ def test_an_experiment_that_is_a_sweep_is_checked_at_its_base(deeprob):
     result = deeprob("experiment=l1_selects", "check.curve=false", "check.entries=3", command="check_gradients")
     assert result.status == 0
     assert "3/200" in result.out
+    assert result.err.startswith(
+        "note: experiment=l1_selects is a sweep of regularizer.strength=0,0.001,0.003,0.01,0.03,0.1,0.3; "
+        "the check takes regularizer.strength=0.001, unless you type other values\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "note"),
+    [
+        ("experiment=linear_vs_mlp", "a sweep of model=linear,mlp; the check takes model=mlp, unless"),
+        ("experiment=optimizer_race", "a sweep of sweep.variants; the check takes its base, unless"),
+        ("experiment=linear_vs_mlp model=linear", ""),
+        ("experiment=twenty_lines", ""),
+    ],
+)
+def test_the_run_of_a_sweep_that_is_checked_is_named_unless_it_was_typed(deeprob, words, note):
+    words = [*words.split(), "dataset.limit=30", "check.curve=false", "check.entries=1"]
+    result = deeprob(*words, command="check_gradients")
+    assert result.status == 0
+    assert note in result.err
+    assert bool(note) == ("is a sweep" in result.err)

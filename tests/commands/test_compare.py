@@ -43,6 +43,22 @@ def test_a_sweep_from_its_command_to_the_command_of_its_best(deeprob, small):
     assert loss[0] == loss[1]
 
 
+def test_an_unfinished_sweep_comes_with_the_command_that_finishes_it(deeprob, small):
+    assert deeprob(*small, "-m", "optimizer.lr=1e-3,1e-2", "seed=0,1", "hydra.sweep.dir=s").status == 0
+    complete = compare(deeprob, "sweep=s", "html=false").out
+    assert "\ngo on " not in complete
+    next(Path("s").glob("003*/summary.json")).unlink()  # as if the sweep had been killed
+    out = compare(deeprob, "sweep=s", "html=false").out
+    assert out.startswith("4 runs in 2 groups: 3 completed, 1 unfinished\n")
+    assert out.endswith("\ngo on      deeprob-train resume=s\n")
+    assert deeprob("resume=s").status == 0
+    assert compare(deeprob, "sweep=s", "html=false").out == complete
+    next(Path("s").glob("003*/summary.json")).unlink()
+    Path("more").mkdir()
+    Path("s").rename("more/s")  # such a command goes on with one sweep, not with all in a folder
+    assert "\ngo on " not in compare(deeprob, "sweep=more", "html=false").out
+
+
 def test_a_sweep_with_jobs_that_failed(deeprob, small):
     words = ("-m", "sweep.variants=['optimizer=sgd optimizer.lr=0.1,1e30','optimizer=adam']", "seed=0,1")
     assert deeprob(*small, *words, "hydra.sweep.dir=s").status == 4
@@ -164,4 +180,4 @@ def test_directories_as_they_are(deeprob, small):
         "error: sweep=nowhere: no such folder; expected one with run directories below it\n"
     )
     assert deeprob(*jobs, command="visualize").err == f"error: {' '.join(jobs)}: expected one directory\n"
-    assert deeprob(jobs[0], command="evaluate").out.endswith(f"run        {jobs[0]} (best checkpoint)\n")
+    assert deeprob(jobs[0], command="evaluate").out.endswith(f"run        {jobs[0]}\n")

@@ -15,6 +15,12 @@ def test_the_command_prints_them(one_run, deeprob):
     content = json.loads((one_run / "summary.json").read_text())
     assert f"{content['test/loss']:.4f}" in out
     assert f"{100 * content['test/accuracy']:.2f} %" in out
+    assert out.endswith(f"run        {one_run} (best checkpoint)\n")
+
+
+def test_without_a_validation_split_no_checkpoint_is_the_best(deeprob, small):
+    assert deeprob(*small, "hydra.run.dir=run").status == 0
+    assert deeprob("run=run", command="evaluate").out.endswith("run        run\n")
 
 
 def test_a_split_that_is_not_there(deeprob, small):
@@ -107,6 +113,7 @@ def test_the_mean_of_runs_without_validation_split(deeprob, small):
     status, out, _ = deeprob("runs=[r0,r1]", command="evaluate")
     assert status == 0
     assert f"{loss:.4f}" in out.splitlines()[3]
+    assert out.endswith("fusion     mean of 2 runs on test\n")
     status, _, err = deeprob("runs=[r0,r1]", "fusion=weights", command="evaluate")
     assert (status, err.count("\n")) == (2, 1)
     assert err.startswith(

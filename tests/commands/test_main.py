@@ -211,7 +211,7 @@ def test_flags_may_stand_anywhere(deeprob, small):
 
 
 def test_help_shows_groups_values_and_flags(deeprob):
-    status, out, err = deeprob("optimizer=sgd", "--help")
+    status, out, err = deeprob("optimizer=sgd", "--help", "all")
     assert (status, err) == (0, "")
     assert f"\noptimizer: {', '.join(sorted(options('optimizer')))}\n" in out.replace("\n  r", " r")
     assert "\noptimizer=sgd:\n" in out

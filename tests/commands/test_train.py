@@ -121,6 +121,17 @@ def test_a_full_disk_names_the_file(deeprob, small, monkeypatch):
     assert list(Path.cwd().iterdir()) == []
 
 
+def test_of_a_folder_of_runs_those_that_can_be_resumed_are_named(deeprob, small, one_run):
+    one_run.rename(one_run.parent / "a run")
+    assert deeprob(*small, "hydra.run.dir=b").status == 0
+    status, _, err = deeprob("resume=.")
+    assert (status, err) == (
+        2, "error: resume=.: no run, but a folder of runs; choose from 'resume=\"a run\"', resume=b\n",
+    )  # fmt: skip
+    (words,) = re.findall("from (.*), resume=b", err)
+    assert deeprob(*shlex.split(words)).status == 0
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

@@ -142,6 +142,6 @@ def test_an_interval_of_shares_ends_at_all_of_them(comparison):
     shares = [{"test/accuracy": 0.98 + 0.02 * run.values["seed"]} for run in comparison.runs]
     runs = [dataclasses.replace(run, metrics=some) for run, some in zip(comparison.runs, shares, strict=True)]
     text = page(compare_runs("all right", runs))
-    assert "99.00 % <small>−12.71 +1.00 %</small>" in text
+    assert "99.00 % <small>−12.71 +1.00 %</small></div><p>mean ± 95 % confidence interval over seeds</p>" in text
     assert '<td data-v="0.99" class="sorted">99.00 <small>−12.71 +1.00 %</small></td>' in text
     assert "±" not in text.partition("All groups")[2].partition("</p>")[2]

@@ -56,7 +56,7 @@ def test_everything_is_told(grid, capsys):
     out = capsys.readouterr().out
     lines = out.splitlines()
     assert lines[0] == "8 runs in 4 groups: 1 diverged, 7 completed" == headline(comparison)
-    assert "95 % confidence interval (Student's t" in lines[2]
+    assert "95 % confidence interval, not standard deviation (Student's t" in lines[2]
     assert lines[2].endswith("highest test/accuracy first; groups with lost runs last")
     assert lines[3].split() == ["model.width", "optimizer.lr", "runs", "test/accuracy"]
     assert lines[4].split() == ["8", "0.3", "2", "of", "2", "88.00", "−12.71", "+12.00", "%"]  # t of 1 freedom: 12.706
@@ -65,7 +65,7 @@ def test_everything_is_told(grid, capsys):
     assert "0.1: 66.33 % (1 lost)" in out  # of 0.63, 0.69 and 0.67
     assert "The runs are not a full grid" in out
     assert "test/accuracy by optimizer.lr (down) and model.width (across)" in out
-    assert "best       test/accuracy 88.00 −12.71 +12.00 %; the intervals of 2 other groups overlap its own\n" in out
+    assert "best       test/accuracy 88.00 −12.71 +12.00 % (95 % confidence interval); the intervals of 2 other" in out
     assert "again      deeprob-train model.width=8 optimizer.lr=0.3 seed=0\n" in out
 
 

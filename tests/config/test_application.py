@@ -131,3 +131,33 @@ def test_a_name_of_ones_own_must_be_new_or_empty(tmp_path):
     for taken in ("empty", "new", "other"):
         with pytest.raises(UserError, match=f"{taken} exists already"):
             claim(tmp_path / taken)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "line"),
+    [
+        ("defaults: [{override /dataset: spirls}]", (), "dataset=spirls: no such option; did you mean spirals?"),
+        ("defaults: [{override /optimzer: sgd}]", (), "optimzer: no group of this command; see --help"),
+        ("optimizer: {lr: -3}", ("seed=1",), "optimizer.lr=-3.0: expected a number greater than 0"),
+        ("trainer: {epoch: 3}", (), "In 'experiment/own': ConfigKeyError raised"),
+    ],
+)
+def test_a_mistake_in_a_file_of_ones_own_comes_with_the_file(deeprob, tmp_path, text, words, line):
+    file = tmp_path / "configs" / "experiment" / "own.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"# @package _global_\n{text}\n")
+    status, out, err = deeprob("--config-dir", str(tmp_path / "configs"), "experiment=own", *words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: {file}: {line}")
+
+
+def test_a_mistake_beside_a_file_of_ones_own_does_not(deeprob, tmp_path):
+    file = tmp_path / "configs" / "experiment" / "own.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("# @package _global_\nmodel: {width: 8}\n")
+    err = deeprob("--config-dir", str(tmp_path / "configs"), "experiment=own", "seed=-1").err
+    assert err == "error: seed=-1: expected a whole number at least 0\n"
+    file = file.with_name("invalid.yaml")
+    file.write_text("# @package _global_\ntrainer: {epochs: [3}\n")  # the error has the file already
+    err = deeprob("--config-dir", str(tmp_path / "configs"), "experiment=invalid").err
+    assert err.startswith(f"error: {file}, line 2: not valid YAML")

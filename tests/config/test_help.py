@@ -1,5 +1,6 @@
 import dataclasses
 import importlib
+import re
 import shlex
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from omegaconf import OmegaConf
 from deeprob.assembly.config import TrainConfig
 from deeprob.config import options
 from deeprob.config.application import Application, parse_arguments, started
-from deeprob.config.help import WIDTH, Key, Manual, settings, written
+from deeprob.config.help import MANY, MOST_USED, WIDTH, Key, Manual, settings, written
 from deeprob.config.meaning import first_sentence, meaning, summary
 
 COMMANDS = ("train", "evaluate", "visualize", "compare", "check_gradients", "optimizers", "optimizer_paths")
@@ -33,6 +34,11 @@ def manuals():
 @pytest.fixture(scope="module", params=COMMANDS)
 def manual(request, manuals):
     return manuals[request.param]
+
+
+def all_keys(manual: Manual) -> list[Key]:
+    """The keys of a command, whatever options are chosen."""
+    return [*manual.keys, *manual.others]
 
 
 def is_prose(text: str) -> bool:
@@ -72,13 +78,30 @@ def test_pages_are_narrow_and_those_of_keys_short(manual):
 
 
 def test_the_overview_has_each_key_on_two_lines_at_most_and_none_cut(manual):
-    text = manual.overview()
+    text = manual.page("all")
     assert max(map(len, text.splitlines())) <= WIDTH
     listing = "\n\n".join(manual._listings())
     assert listing in text
     rows = [line for line in listing.splitlines() if line.startswith("  ")]
     assert len(manual.keys) <= len(rows) <= 2 * len(manual.keys)
     assert not any(row.endswith(" …") for row in rows)
+
+
+def test_help_alone_is_short_and_has_all_options_and_the_most_used_keys(manual):
+    text = manual.overview()
+    assert len(text.splitlines()) <= 60
+    for group, names in manual.groups.items():
+        assert f"\n{group}: " in text
+        assert set(names) <= set(re.findall(r"\w+", text))
+    some = [key for key in manual.keys if key.name in MOST_USED or len(manual.keys) <= MANY]
+    for key in some:
+        assert f" {key.name if len(manual.keys) > MANY else key.field} " in text
+    assert ("--help all " in text) == (len(some) < len(manual.keys))
+    assert not any(line.endswith(" …") for line in manual._most_used().splitlines())
+
+
+def test_the_most_used_keys_are_keys(manuals):
+    assert set(MOST_USED) <= {key.name for name in ("train", "check_gradients") for key in all_keys(manuals[name])}
 
 
 def test_pages_of_groups_cut_no_meaning(manual):
@@ -201,6 +224,11 @@ def test_a_group_is_shown_as_it_is_chosen(deeprob):
 
 def test_what_stands_before_help_sets_values_of_the_whole(deeprob):
     out = deeprob("model=linear", "seed=7", "--help").out
+    assert "\nThe most used keys with their values (" in out
+    assert re.search("\n  seed +7 +The seed of weights", out)
+    assert "\n  model.width " not in out
+    out = deeprob("model=linear", "seed=7", "--help", "all").out
+    assert "\nAll keys with their values (" in out
     assert "\nmodel=linear:\n  bias  true  Whether" in out
     assert "  seed    7     The seed of weights" in out
     assert "\nregularizer=none: no keys\n" in out
@@ -258,12 +286,12 @@ def test_what_is_not_there_is_one_line_and_status_2(deeprob, command, word):
     ],
 )
 def test_what_is_not_there_is_guessed(deeprob, word, meant):
-    line = f"error: {word}: no such group, option or key; did you mean {meant}? --help alone shows all\n"
+    line = f"error: {word}: no such group, option or key; did you mean {meant}? --help all shows all\n"
     assert deeprob("--help", word) == (2, "", line)
 
 
 def test_what_is_like_nothing_gets_a_list(deeprob):
-    line = "error: xyz: no such group, option or key; choose from show; --help alone shows all\n"
+    line = "error: xyz: no such group, option or key; choose from show; --help all shows all\n"
     assert deeprob("--help", "xyz", command="optimizers") == (2, "", line)
 
 

@@ -5,7 +5,7 @@ from matplotlib.text import Text
 from deeprob import load_run
 from deeprob.errors import UserError
 from deeprob.features import BagOfWordsConfig, ColorHistogramConfig, ColorQuantizationConfig, HogConfig, RawConfig
-from deeprob.figures import DecisionBoundaryConfig, figure_of_runs
+from deeprob.figures import DecisionBoundaryConfig, TemplatesConfig, WeightsConfig, figure_of_runs
 from deeprob.figures.base import group_by_seed
 from deeprob.figures.style import png
 
@@ -55,6 +55,24 @@ def test_many_runs_take_several_rows(one_run):
     _, height = DecisionBoundaryConfig().size(run)
     assert len(figure.axes) == 6
     assert figure.get_size_inches()[1] == pytest.approx(2 * (height + 0.3))
+
+
+def test_runs_of_different_sizes_all_have_enough_room(run_on):
+    inputs = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    runs = {str(count): run_on(RawConfig(), inputs, [f"class {k}" for k in range(count)]) for count in (2, 20)}
+    small, large = (TemplatesConfig().size(run)[1] for run in runs.values())
+    assert large > 2 * small
+    figure = TemplatesConfig().compare(runs)
+    png(figure)
+    above, below = (part.bbox.height / figure.dpi for part in figure.subfigs)
+    assert (above, below) == pytest.approx((small + 0.3, large + 0.3), rel=0.02)
+
+
+def test_a_wide_panel_after_a_narrow_one_is_not_squeezed(one_run, deeprob):
+    assert deeprob("model=linear", "trainer.epochs=1", "hydra.run.dir=linear").status == 0
+    figure = WeightsConfig().compare({"linear": load_run("linear"), "three layers": load_run(one_run)})
+    png(figure)  # matplotlib warns if nothing is left of a histogram
+    assert figure.get_size_inches() == pytest.approx([3 * 2.8, 2 * 3.5])
 
 
 def test_it_is_saved_under_its_name(one_run):

@@ -54,7 +54,6 @@ def numbers(groups: Iterable[Sequence[Job]]) -> list[list[int]]:
         "regularizer=elastic_net",
         "loss.label_smoothing=0.1",
         "scheduler=step scheduler.drops=3",
-        "trainer.monitor=val/loss",
         "trainer.checkpoint_minutes=1 trainer.checkpoint_epochs=2 trainer.progress=false",
         "trainer.batch_size=32",  # what auto stands for here
     ],
@@ -63,8 +62,9 @@ def test_numbers_and_seeds_may_differ(together, words):
     assert together("", words) == [[0, 1]]
 
 
-def test_patience_may_differ(together):
-    assert together(*(f"dataset.val_fraction=0.1 trainer.patience={epochs}" for epochs in (0, 3))) == [[0, 1]]
+def test_patience_and_what_is_monitored_may_differ(together):
+    for words in ("trainer.patience=3", "trainer.monitor=val/loss"):
+        assert together("dataset.val_fraction=0.1", f"dataset.val_fraction=0.1 {words}") == [[0, 1]]
 
 
 @pytest.mark.parametrize(

@@ -81,4 +81,5 @@ def test_a_folder_of_runs_is_no_sweep(deeprob, begun, tmp_path):
     assert words_of_sweep(tmp_path) is None
     assert words_of_sweep(said(begun, "deeprob-train seed=0")) is None
     result = deeprob('resume="a sweep"')
-    assert (result.status, result.err.startswith("error: resume=a sweep: no run there")) == (2, True)
+    begins = 'error: resume="a sweep": no run, but a folder of runs; choose from '
+    assert (result.status, result.err.startswith(begins)) == (2, True)

@@ -1,4 +1,5 @@
 import os
+import re
 import sys
 from types import SimpleNamespace
 
@@ -164,3 +165,27 @@ def test_a_table_that_nobody_reads_ends_the_command(monkeypatch, show):
             show()
         print("leads nowhere", flush=True)
     assert caught.value.code == 141  # as SIGPIPE ends other programs
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_bar_fits_its_terminal_and_shows_the_epoch_and_every_number(capsys, monkeypatch, width):
+    monkeypatch.setattr(console, "Console", lambda: Console(force_terminal=True, width=width, color_system=None))
+    remark = progress_remark({"train/loss": 0.12345, "train/accuracy": 0.9876, "val/loss": 0.1234, "val/accuracy": 1.0})
+    with Bar(30_000, "optimizer.lr=0.001,model.width=128,seed=0", "examples", epochs=30) as bar:
+        for _ in range(3):
+            bar.advance(1700, remark)
+        bar._progress.refresh()
+        lines = Console(width=width).render_lines(bar._progress.get_renderable(), pad=False)
+    text = ["".join(part.text for part in line) for line in lines]
+    assert max(map(len, text)) <= width
+    assert re.fullmatch(r"optimizer\.lr=0.*…? epoch 6 of 30 ━.* +17 % \S+ examples/s \d\d:\d\d:\d\d", text[0].rstrip())
+    assert text[1].rstrip() == remark
+
+
+def test_the_epoch_of_a_bar(capsys, monkeypatch):
+    monkeypatch.setattr(console, "_LINE_EVERY", 0.0)
+    with Bar(300, "task", "examples", done=100, epochs=3) as bar:
+        for count in (50, 50, 50, 50):
+            bar.advance(count)
+    epochs = [re.findall(r"task  epoch (\d) of 3  ", line) for line in capsys.readouterr().out.splitlines()]
+    assert epochs == [["2"], ["3"], ["3"], ["3"]]  # at the end of the last epoch there is no other

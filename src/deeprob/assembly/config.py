@@ -16,7 +16,7 @@ from deeprob import config as configs
 from deeprob.config import number, register
 from deeprob.data import DatasetConfig
 from deeprob.features import FeaturesConfig
-from deeprob.models import ModelConfig
+from deeprob.models import MLPConfig, ModelConfig
 from deeprob.objective import LossConfig, RegularizerConfig
 from deeprob.optim import OptimizerConfig, SchedulerConfig
 from deeprob.training import TrainerConfig
@@ -179,6 +179,12 @@ class TrainConfig(RunConfig):
         yield from RunConfig.problems(self)
         if self.trainer.patience and not self.dataset.has_validation:
             yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
+        # the other metric is what auto becomes in config.yaml, with and without a validation split
+        if self.trainer.monitor == "val/loss" and not (self.dataset.regression or self.dataset.has_validation):
+            yield "trainer.monitor=val/loss needs a validation split: set dataset.val_fraction=0.1, say"
+        model = self.model
+        if isinstance(model, MLPConfig) and model.activation != "maxout" and model.pieces != MLPConfig().pieces:
+            yield f"model.pieces={model.pieces} needs maxout units: set model.activation=maxout"
         for key in ("batch_size", "chunk_size"):
             if self.model.compares_examples and getattr(self.trainer, key) == 1:
                 yield f"trainer.{key}=1: {LONE_EXAMPLE}; set trainer.{key}=2 or more, or model.norm=layer"

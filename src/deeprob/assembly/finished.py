@@ -16,7 +16,7 @@ from deeprob.assembly.config import RunConfig
 from deeprob.assembly.inputs import Inputs, as_tensor
 from deeprob.assembly.setup import build_predictor
 from deeprob.data import Examples, Splits
-from deeprob.errors import UserError, memory_errors
+from deeprob.errors import UserError, first_few, memory_errors
 from deeprob.features import extraction
 from deeprob.models import Model
 from deeprob.tracking import checkpoint_file
@@ -24,6 +24,7 @@ from deeprob.tracking.cache import fingerprint
 from deeprob.tracking.checkpoint_file import alike
 from deeprob.tracking.console import note
 from deeprob.tracking.device import resolve_device
+from deeprob.tracking.run_dir import runs_below
 from deeprob.training import Predictor, TrainerConfig, evaluate
 from deeprob.training.metrics import regularized
 
@@ -231,9 +232,10 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
     for problem in TrainerConfig(device=device).problems():
         raise UserError(problem)
     if not (directory / "config.yaml").is_file():
-        if any(directory.glob("*/config.yaml")):
+        if found := runs_below(directory):
+            names = first_few([str(path) for path in found])
             raise UserError(
-                f"{directory}: holds several runs; name one of its folders, or try deeprob-compare {directory}"
+                f"{directory}: no run, but a folder of runs; choose from {names}, or try deeprob-compare {directory}"
             )
         raise UserError(f"{directory}: no run there (no config.yaml); expected a directory that deeprob-train made")
     config = configs.read(RunConfig, directory / "config.yaml")

@@ -37,7 +37,8 @@ def as_tensor(inputs: Inputs, shape: tuple[int, ...]) -> Tensor:
     if values.layout != torch.strided or values.is_complex() or values.is_quantized or values.is_meta:
         raise UserError(f"inputs of {_kind(values)}: expected a dense tensor of real numbers")
     if values.shape[1:] != shape or values.dim() != len(shape) + 1:
-        raise UserError(f"inputs of shape {list(values.shape)}: {_right_shape(tuple(values.shape), shape)}")
+        right = _right_shape(tuple(values.shape), shape, _batch_of_one(inputs))
+        raise UserError(f"inputs of shape {list(values.shape)}: {right}")
     return _levels(values) if len(shape) == 3 else _numbers(values)
 
 
@@ -61,14 +62,25 @@ def _from_numpy(inputs: Any) -> Tensor:
     return torch.from_numpy(np.require(array, kind, ["C", "W"]))
 
 
-def _right_shape(found: tuple[int, ...], shape: tuple[int, ...]) -> str:
-    """Return the part of an error message that says which shape is right."""
+def _right_shape(found: tuple[int, ...], shape: tuple[int, ...], batch: str) -> str:
+    """Return the part of an error message that says which shape is right.
+
+    `batch` is the Python expression that makes a batch of one from a single input.
+    """
     expected = f"expected [N, {', '.join(map(str, shape))}]"
     if found == shape:
-        return f"{expected}; this is a single input, and inputs[None] a batch of one"
+        return f"{expected}; this is a single input, and {batch} a batch of one"
     if len(shape) == 3 and found[-3:] == (*shape[1:], shape[0]):
         return f"{expected}; channels come before rows and columns"
     return expected
+
+
+def _batch_of_one(inputs: Any) -> str:
+    """Return the Python expression that makes a batch of one from a single input. A list has no ``inputs[None]``."""
+    if isinstance(inputs, Tensor | np.ndarray):
+        return "inputs[None]"
+    whole = repr([inputs])
+    return whole if len(whole) <= 40 and "\n" not in whole else "[inputs]"
 
 
 def _levels(pictures: Tensor) -> Tensor:

@@ -10,15 +10,18 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torch.func import functional_call
 
 from deeprob.analysis.gradients.differences import EntryCheck, Loss, Parameters, analytic, check_entries
 from deeprob.analysis.gradients.slopes import EPSILON, ROUNDING, STEP
-from deeprob.assembly.config import RunConfig, TrainConfig
+from deeprob.assembly.config import RunConfig, TrainConfig, is_seed
 from deeprob.assembly.setup import Setup
 from deeprob.commands.command import Command
 from deeprob.config import number, register
+from deeprob.config.application import Application, typed_words
 from deeprob.errors import CheckFailed, memory_errors
 from deeprob.figures.of_loss.gradient_errors import error_curve, gradient_errors
 from deeprob.figures.style import save_figure
@@ -332,4 +335,25 @@ def duration(value: float) -> str:
     return f"{value / 3600:.3g} hours"
 
 
-COMMAND = Command.once(CheckGradientsConfig, check_gradients)
+def note_sweep(config: DictConfig) -> None:
+    """Print a note if the experiment is a sweep, because the check takes one run: the base of the experiment."""
+    typed = [word.partition("=")[0] for word in typed_words(config, "task")]
+    params = {key: values for key, values in (config.hydra.sweeper.params or {}).items() if key not in typed}
+    words = [f"{key}={values}" for key, values in params.items() if not is_seed(key)]
+    if words or config.sweep.variants:
+        choices = config.hydra.runtime.choices
+        base = [f"{key}={choices.get(key) or OmegaConf.select(config, key)}" for key in params if not is_seed(key)]
+        note(
+            f"experiment={choices.experiment} is a sweep of {' '.join(words) or 'sweep.variants'}; the check takes "
+            f"{' '.join(base) or 'its base'}, unless you type other values"
+        )
+
+
+def check_one(application: Application, config: DictConfig, command: list[str]) -> None:
+    """Check the gradient of a composed config (see `check_gradients`)."""
+    if config.hydra.mode != RunMode.MULTIRUN:
+        note_sweep(config)
+    Command.once(CheckGradientsConfig, check_gradients).action(application, config, command)
+
+
+COMMAND = Command(CheckGradientsConfig, check_one)

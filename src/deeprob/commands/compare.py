@@ -1,16 +1,20 @@
 """``deeprob-compare``: compares runs, prints the comparison, and writes it as an HTML page."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from deeprob.commands.command import Command
 from deeprob.compare.comparison import Comparison, compare_runs, gather
 from deeprob.compare.page import page
+from deeprob.compare.past_runs import PastRun
 from deeprob.compare.report import print_report
 from deeprob.config import number, register, some_words
 from deeprob.errors import UserError
+from deeprob.running.resume import print_resume
+from deeprob.sweeps.resumption import words_of_sweep
+from deeprob.sweeps.sweep import UNFINISHED
 from deeprob.tracking.files import write_whole
 
 
@@ -90,9 +94,30 @@ def compare(config: CompareConfig) -> Comparison:
     if config.html:
         write(comparison, config.page)
     print_report(comparison, config.top)
+    if folder is not None and unfinished(folder, comparison.runs):
+        print_resume(folder)
     if config.html:
         print(f"page       {config.page}")
     return comparison
+
+
+def unfinished(folder: Path, runs: Sequence[PastRun]) -> bool:
+    """Return whether a folder has an unfinished sweep that no process is running.
+
+    Parameters
+    ----------
+    folder
+        Any folder.
+    runs
+        The runs in the folder.
+    """
+    statuses = {run.status for run in runs}
+    if "running" in statuses or not statuses & {"unfinished", *UNFINISHED}:
+        return False
+    try:
+        return words_of_sweep(folder) is not None
+    except (RecursionError, UserError):  # resuming says what is wrong and what to type instead
+        return True
 
 
 def write(comparison: Comparison, path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deeprob.assembly.finished import CHECKPOINTS, SPLITS, load_run
+from deeprob.assembly.finished import CHECKPOINTS, SPLITS, Run, load_run
 from deeprob.assembly.fusion import FUSIONS, fuse_runs, print_table
 from deeprob.commands.command import Command
 from deeprob.config import choice, register
@@ -65,7 +65,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, float]:
     with memory_errors():
         measured = {f"{config.split}/{name}": value for name, value in run.evaluate(config.split).items()}
     console.split_table(measured)
-    print(f"run        {config.run} ({config.checkpoint} checkpoint)")
+    print(f"run        {config.run}{_which_checkpoint(run, f'{config.checkpoint} checkpoint')}")
     return measured
 
 
@@ -75,8 +75,14 @@ def _evaluate_fusion(config: EvaluateConfig) -> dict[str, float]:
         runs = [load_run(directory, config.checkpoint, config.device) for directory in config.runs]
         rows = fuse_runs(runs, config.split, config.fusion)
     print_table(rows)
-    print(f"fusion     {config.fusion} of {len(runs)} runs on {config.split} ({config.checkpoint} checkpoints)")
+    which = _which_checkpoint(runs[0], f"{config.checkpoint} checkpoints")
+    print(f"fusion     {config.fusion} of {len(runs)} runs on {config.split}{which}")
     return {f"{config.split}/{name}": value for name, value in rows[-1].measured.items()}
+
+
+def _which_checkpoint(run: Run, name: str) -> str:
+    """Return the name in brackets, after a space; empty without a validation split, where the best is the last."""
+    return f" ({name})" if run.data().val is not None else ""
 
 
 COMMAND = Command.once(EvaluateConfig, evaluate_run, one="run", several="runs")

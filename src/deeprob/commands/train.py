@@ -1,6 +1,7 @@
 """``deeprob-train``: trains one run or a sweep, or resumes a run or a sweep that was stopped."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from deeprob.config import load
 from deeprob.config.application import Application
 from deeprob.config.loader import unresolved
 from deeprob.config.overrides import explained, parse
-from deeprob.errors import CheckFailed, UserError
+from deeprob.errors import CheckFailed, UserError, first_few
 from deeprob.running.resume import begun, resumed
 from deeprob.running.run import run, run_or_go_on
 from deeprob.sweeps import SweepTask, search, searches
 from deeprob.sweeps.resumption import words_of_sweep
+from deeprob.tracking.run_dir import runs_below
 
 
 def train_or_sweep(application: Application, config: DictConfig, command: list[str]) -> None:
@@ -74,6 +76,9 @@ def go_on(application: Application, arguments: argparse.Namespace, command: list
             config = application.compose(words, multirun=True)
             train_or_sweep(application, config, [command[0], "-m", *words])
         return True
+    if not begun(directory) and (found := runs_below(directory)):
+        words = [shlex.quote(f"resume={word_of(str(path))}") for path in found]
+        raise UserError(f"{resume.input_line}: no run, but a folder of runs; choose from {first_few(words)}")
     if arguments.multirun:
         raise UserError(
             f"{resume.input_line}: this run is resumed without -m; to resume a sweep, give the directory of the sweep"

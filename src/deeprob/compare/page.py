@@ -13,7 +13,7 @@ from deeprob.compare.effects import Effect, Level
 from deeprob.compare.estimates import Estimate
 from deeprob.compare.groups import Group, counts, more_is_better
 from deeprob.compare.past_runs import LOST
-from deeprob.compare.report import TOGETHER, caveats, cell, doubt, estimated, first_and_last, heading, share
+from deeprob.compare.report import INTERVAL, TOGETHER, caveats, cell, doubt, estimated, first_and_last, heading, share
 from deeprob.compare.tiles import heat_maps
 from deeprob.tracking.console import shown
 
@@ -67,7 +67,7 @@ def _best_section(comparison: Comparison) -> str:
     found, metric = comparison.best.estimate(comparison.sort), comparison.sort
     number, margin = _parts(metric, found)
     unit = next((unit for unit in (" %", " s") if margin.endswith(unit)), "")
-    interval = f" <small>{escape(margin)}</small>" if margin else ""
+    interval = f" <small>{escape(margin)}</small></div><p>mean ± {INTERVAL} over seeds</p>" if margin else "</div>"
     command = ""
     if comparison.command:
         words = escape(shlex.join(comparison.command))
@@ -77,7 +77,7 @@ def _best_section(comparison: Comparison) -> str:
     runs = f"{escape(comparison.best.state)} runs{escape(doubt(comparison))}"
     return (
         '<section class="wide best">\n'
-        f'<div><h2>best {escape(metric)}</h2><div class="figure">{escape(number + unit)}{interval}</div></div>\n'
+        f'<div><h2>best {escape(metric)}</h2><div class="figure">{escape(number + unit)}{interval}</div>\n'
         f'<div><div class="word">{escape(name)}</div><p>{runs}</p>{command}</div>\n</section>'
     )
 

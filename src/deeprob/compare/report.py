@@ -10,7 +10,8 @@ from deeprob.compare.estimates import Estimate
 from deeprob.compare.groups import Group, counts, more_is_better
 from deeprob.tracking.console import LiveTable, shown
 
-HEADING = "mean ± 95 % confidence interval (Student's t over the runs of a group: its seeds)"
+INTERVAL = "95 % confidence interval"
+HEADING = f"mean ± {INTERVAL}, not standard deviation (Student's t over the runs of a group: its seeds)"
 TOGETHER = "keys together"
 """The name of the share of the variance that interactions between keys explain."""
 
@@ -30,7 +31,8 @@ def print_report(comparison: Comparison, top: int) -> None:
     if comparison.heat_map is not None:
         _print_heat_map(comparison.heat_map, comparison.sort)
     found = comparison.best.estimate(comparison.sort)
-    print(f"\nbest       {comparison.sort} {estimated(comparison.sort, found)}{doubt(comparison)}")
+    meaning = f" ({INTERVAL})" if found is not None and found.margin is not None else ""
+    print(f"\nbest       {comparison.sort} {estimated(comparison.sort, found)}{meaning}{doubt(comparison)}")
     if comparison.command:
         print(f"again      {shlex.join(comparison.command)}")
 

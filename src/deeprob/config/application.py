@@ -162,8 +162,32 @@ class Application:
         Raises
         ------
         UserError
-            If an override is invalid. The message names the override.
+            If an override is invalid. The message names the override. If an override chooses a file of the folder in
+            ``--config-dir``, and this file alone is the cause, the message names the file.
         """
+        try:
+            return self._composed(words, multirun=multirun, check=check)
+        except UserError as error:
+            for word, file in self._own_files(words):
+                if str(file) not in str(error) and str(error) == self._error_of(word, multirun=multirun, check=check):
+                    raise UserError(f"{file}: {str(error).removeprefix(f'{word}: ')}") from error
+            raise
+
+    def _own_files(self, words: Sequence[str]) -> Iterator[tuple[str, Path]]:
+        """Yield the overrides that choose a file of the folder in ``--config-dir``, each with its file."""
+        folders = [Path(one.path) for one in self._repository.get_sources() if one.provider == "command-line"]
+        files = [file for folder in folders for file in folder.glob("*/*.yaml")]
+        yield from ((word, file) for file in files if (word := f"{file.parent.name}={file.stem}") in words)
+
+    def _error_of(self, word: str, *, multirun: bool, check: bool) -> str:
+        """Return the error of an override alone; empty if the override is valid."""
+        try:
+            self._composed([word], multirun=multirun, check=check)
+        except UserError as error:
+            return str(error)
+        return ""
+
+    def _composed(self, words: Sequence[str], *, multirun: bool, check: bool) -> DictConfig:
         parsed = parse(words, self.hydra.config_loader)
         sweeping = [word for word, override in zip(words, parsed, strict=True) if override.is_sweep_override()]
         mode = RunMode.MULTIRUN if multirun else RunMode.RUN
@@ -178,7 +202,7 @@ class Application:
         if chdir:
             raise UserError("hydra.job.chdir=true is not supported: relative paths would change their meaning")
         if asked == RunMode.MULTIRUN and not multirun:  # the experiment is a sweep
-            return self.compose(words, multirun=True, check=check)
+            return self._composed(words, multirun=True, check=check)
         if sweeping and not multirun:
             raise UserError(f"{sweeping[0]}: several values make a sweep; add -m, or write a list as [a,b]")
         if asked is None or multirun:

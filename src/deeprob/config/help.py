@@ -27,6 +27,15 @@ _NAMES = 24
 _VALUES = 16
 """The largest widths of the columns of names and values, in characters. A longer entry gets its own line."""
 
+MANY = 30
+"""If a command has more keys than this, ``--help`` alone lists only those of `MOST_USED`."""
+
+MOST_USED = (
+    "seed", "resume", "dataset.root", "dataset.val_fraction", "model.layers", "model.width", "model.activation",
+    "model.dropout", "regularizer.strength", "optimizer.lr", "optimizer.momentum", "optimizer.weight_decay",
+    "trainer.epochs", "trainer.batch_size", "trainer.device", "trainer.patience", "check.entries", "check.tolerance",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Key:
@@ -156,13 +165,15 @@ class Manual:
 
     # ---------------------------------------------------------------- pages
 
-    def overview(self) -> str:
-        """Return the text of ``--help`` without further words: all groups and all keys."""
+    def overview(self, *, whole: bool = False) -> str:
+        """Return the command's help. If the command has many keys and `whole` is False, only some keys are listed."""
+        short = len(self.keys) > MANY and not whole
         groups = (textwrap.fill(f"{group}: {', '.join(names)}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)
                   for group, names in self.groups.items())  # fmt: skip
         return Template(self.config.hydra.help.template).substitute(
             APP_CONFIG_GROUPS="\n".join(groups),
-            CONFIG="\n\n".join(self._listings()) + "\n",
+            KEYS="The most used keys" if short else "All keys",
+            CONFIG="\n\n".join([self._most_used()] if short else self._listings()) + "\n",
         )
 
     def page(self, topic: str) -> str:
@@ -171,11 +182,15 @@ class Manual:
         `topic` is a full name, or the last part of a full name, such as ``lr`` for ``optimizer.lr``. If several names
         end in `topic`, return a list of them.
 
+        The page ``all`` is the command's whole help.
+
         Raises
         ------
         UserError
             If there is no such name. The message suggests another name.
         """
+        if topic == "all":
+            return self.overview(whole=True)
         found = [topic] if topic in self.subjects else [name for name in self.subjects if _last(name) == topic]
         if not found:
             self._refuse(topic)
@@ -193,6 +208,13 @@ class Manual:
         if any(key.group == name for key in self.keys):
             return self._listing(name, [key for key in self.keys if key.group == name])
         return self._key(next(key for key in [*self.keys, *self.others] if key.name == name))
+
+    def _most_used(self) -> str:
+        """Return a row for each key of `MOST_USED` that the command has."""
+        keys = {key.name: key for key in self.keys}
+        used = [keys[name] for name in MOST_USED if name in keys]
+        rows = [("", key.name, key.value or "", plain(first_sentence(meaning(key.cls, key.field)))) for key in used]
+        return "\n".join(_table(rows))
 
     def _listings(self) -> Iterator[str]:
         """Yield the list of keys of each group and each section. The keys without a group come first."""
@@ -278,7 +300,7 @@ class Manual:
             meant = [names[name] for name in close]
         first = ", ".join(name for name in self.subjects if not re.search(r"[.=]", name))
         advice = f"did you mean {' or '.join(meant)}?" if meant else f"choose from {first};"
-        raise UserError(f"{topic}: no such group, option or key; {advice} --help alone shows all")
+        raise UserError(f"{topic}: no such group, option or key; {advice} --help all shows all")
 
     # ---------------------------------------------------------------- examples
 

@@ -213,6 +213,9 @@ def _missing_option(error: MissingConfigException, words: Sequence[str]) -> User
     missing = error.missing_cfg_file or ""
     word = next((word for word in words if f"/{_key_in(word)}/" in f"/{missing}"), "")
     group, name = _key_in(word), missing.removeprefix(f"{_key_in(word)}/")
+    if not word and options(missing.partition("/")[0]):  # a file's defaults list chooses it
+        group, _, name = missing.partition("/")
+        return UserError(f"{group}={name}: no such option; {did_you_mean(name, options(group))}")
     if not word or error.options is None:
         return UserError(f"{word}: {_first_line(error)}".removeprefix(": "))
     return UserError(

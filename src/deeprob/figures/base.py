@@ -98,28 +98,32 @@ class FigureConfig:
         runs for one figure, the best runs get a panel.
         """
         firsts = {title: runs[same[0]] for title, same in group_by_seed(list(runs)).items()}
-        _, height = self.size(next(iter(firsts.values())))
-        most = min(caps.RUNS, self.columns(runs) * rows_within(height + 0.3))
-        kept = best_first(firsts)[:most]
+        best = best_first(firsts)[: caps.RUNS]
+        height = max(self.size(firsts[title])[1] for title in best)
+        kept = best[: self.columns(runs) * rows_within(height + 0.3)]
         return {title: run for title, run in firsts.items() if title in kept}
 
     def compare(self, runs: Mapping[str, Run]) -> Figure:
         """Return the figure of several runs. Each run has one panel, with the title of the run above it.
 
-        If several runs differ only in their seeds, only the first of them is shown.
+        If several runs differ only in their seeds, only the first of them is shown. All panels are as wide as the widest, and
+        all panels of a row are as high as the highest of this row.
         """
         shown = self.shown(runs)
-        width, height = self.size(next(iter(shown.values())))
+        sizes = [self.size(run) for run in shown.values()]
+        width = max(width for width, _ in sizes)
         columns = min(self.columns(runs), len(shown))
-        rows = -(-len(shown) // columns)
+        heights = [
+            max(height for _, height in sizes[first : first + columns]) + 0.3 for first in range(0, len(shown), columns)
+        ]
 
         def panels(figure: FigureBase) -> None:
-            parts = figure.subfigures(rows, columns, squeeze=False).flat
+            parts = figure.subfigures(len(heights), columns, squeeze=False, height_ratios=heights).flat
             for part, (title, run) in zip(parts, shown.items(), strict=False):
                 part.suptitle(shortened(title, 90))
                 self.panel(part, run)
 
-        return drawn((width * columns, (height + 0.3) * rows), panels, self.cut_of_runs(runs))
+        return drawn((width * columns, sum(heights)), panels, self.cut_of_runs(runs))
 
     def film(self, run: Run) -> Iterator[tuple[npt.NDArray[np.uint8], float]]:
         """Yield the frames (H, W, 3) of a film, each with its duration in seconds. Most figures have no film."""

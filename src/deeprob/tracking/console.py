@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import rich.console
+from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from deeprob.tracking.streams import PIPE_CLOSED
@@ -19,7 +20,8 @@ from deeprob.tracking.streams import PIPE_CLOSED
 T = TypeVar("T")
 
 _LINE_EVERY = 2.0  # seconds between plain lines
-_NARROWEST = 12  # smallest width of a column with its borders, in letters; rich prints no table that does not fit
+_BESIDE_THE_NAME = 56  # letters of a progress bar after the name: epoch, bar, share, rate and time
+_NARROWEST = 12  # least width of a column with borders, in letters; rich does not print a table that does not fit
 
 
 def note(line: str) -> None:
@@ -41,7 +43,7 @@ class _Rate(ProgressColumn):
     """A column of the progress bar with the number of units per second."""
 
     def __init__(self, unit: str) -> None:
-        super().__init__()
+        super().__init__(Column(no_wrap=True))
         self.unit = unit
 
     def render(self, task: Task) -> Text:
@@ -54,9 +56,20 @@ class _Left(ProgressColumn):
 
     max_refresh = 0.5  # seconds between two updates, so that the last digits can be read
 
+    def __init__(self) -> None:
+        super().__init__(Column(no_wrap=True))
+
     def render(self, task: Task) -> Text:
         seconds = task.finished_time if task.finished else task.time_remaining
         return Text("--:--:--" if seconds is None else _clock(seconds), style="progress.remaining")
+
+
+class _Lines(Progress):
+    """A progress bar, and the remark on a line of its own below it, so that both fit a terminal of 80 columns."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        yield from (Text(task.fields["remark"], no_wrap=True, overflow="ellipsis") for task in self.tasks)
 
 
 class Bar:
@@ -75,31 +88,49 @@ class Bar:
     visible
         If False, nothing is shown.
     lines
-        If False, nothing is shown if standard output is not a terminal.
+        If False, nothing is shown when standard output is no terminal.
+    epochs
+        The number of epochs that `total` units are. If it is not 0, the number of the current epoch is shown.
     """
 
     def __init__(
-        self, total: int, what: str, unit: str, *, done: int = 0, visible: bool = True, lines: bool = True
+        self,
+        total: int,
+        what: str,
+        unit: str,
+        *,
+        done: int = 0,
+        visible: bool = True,
+        lines: bool = True,
+        epochs: int = 0,
     ) -> None:
-        self.total, self.what, self.unit, self.lines = total, what, unit, visible and lines
+        self.total, self.what, self.unit, self.lines, self.epochs = total, what, unit, visible and lines, epochs
         self.done: float = done
         self._began = self._last = time.monotonic()
         self._start = done
         self._progress: Progress | None = None
         console = Console()
         if visible and console.is_terminal:
-            self._progress = Progress(
-                TextColumn("{task.description}", markup=False),
+            name = Column(no_wrap=True, max_width=max(_NARROWEST, console.width - _BESIDE_THE_NAME))
+            self._progress = _Lines(
+                TextColumn("{task.description}", markup=False, table_column=name),
+                TextColumn("{task.fields[epoch]}", markup=False),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f} %"),
                 _Rate(unit),
                 _Left(),
-                TextColumn("{task.fields[remark]}", markup=False),
                 console=console,
                 refresh_per_second=4,
                 transient=True,
             )
-            self._task = self._progress.add_task(what, total=total, completed=done, remark="")
+            self._task = self._progress.add_task(what, total=total, completed=done, remark="", epoch=self._epoch)
+
+    @property
+    def _epoch(self) -> str:
+        """The number of the current epoch, such as ``epoch 3 of 30``; empty if there are no epochs."""
+        if not self.epochs:
+            return ""
+        return f"epoch {min(int(self.done * self.epochs / self.total) + 1, self.epochs)} of {self.epochs}"
 
     def __enter__(self) -> Self:
         if self._progress is not None:
@@ -114,7 +145,7 @@ class Bar:
         """Add `count` to the number of finished units, and show this number and a remark."""
         self.done += count
         if self._progress is not None:
-            self._progress.update(self._task, completed=self.done, remark=remark)
+            self._progress.update(self._task, completed=self.done, remark=remark, epoch=self._epoch)
             return
         now = time.monotonic()
         if self.lines and now - self._last >= _LINE_EVERY:
@@ -122,10 +153,8 @@ class Bar:
             speed = (self.done - self._start) / (now - self._began)
             left = _clock(max(0.0, self.total - self.done) / speed) if speed else "?"
             share = f"{100 * self.done / self.total:3.0f} %"
-            print(
-                f"{self.what}  {share}  {_short(speed)} {self.unit}/s  {left} left  {remark}".rstrip(),
-                flush=True,
-            )
+            parts = (self.what, self._epoch, share, f"{_short(speed)} {self.unit}/s", f"{left} left", remark)
+            print("  ".join(filter(None, parts)), flush=True)
 
 
 def track(counts: Iterable[int], total: int, what: str) -> Iterator[int]:

@@ -36,6 +36,11 @@ COLUMNS = (
 ROWS_EVERY = 2.0
 
 
+def runs_below(folder: Path) -> list[Path]:
+    """Return the sorted directories of the runs in a folder, or in its folders."""
+    return sorted(path.parent for inside in ("*", "*/*") for path in folder.glob(f"{inside}/config.yaml"))
+
+
 @contextmanager
 def named_errors(path: Path) -> Iterator[None]:
     """Add the path of the run's directory to an `OSError` that names no file, such as the error of a full disk."""

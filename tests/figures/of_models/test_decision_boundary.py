@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from deeprob import load_run
 from deeprob.data import Examples
 from deeprob.figures import DecisionBoundaryConfig, caps
-from deeprob.figures.of_models.decision_boundary import draw_regions, edges, evenly_spaced, scatter
+from deeprob.figures.of_models.decision_boundary import draw_regions, edges, evenly_spaced, points_shown, scatter
 from deeprob.figures.style import palette_color, png, rgb
 
 
@@ -75,6 +75,16 @@ def test_every_axis_is_labelled_and_the_title_is_the_measured_accuracy(one_run):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("$x_1$", "$x_2$")
     assert ax.get_title(loc="left") == f"{100 * run.metrics['val/accuracy']:.1f} % right (val)"
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["arm 0", "arm 1", "arm 2"]
+
+
+def test_the_picture_says_how_many_of_the_points_it_shows(one_run):
+    run = load_run(one_run)
+    count = len(run.examples("train"))
+    half = -(-count // 2)
+    for points, text in ((half, f"{half} of {count} points"), (count, ""), (0, "")):
+        (ax,) = DecisionBoundaryConfig(points=points, resolution=5).draw(run).axes
+        assert ax.get_title(loc="right") == text
+    assert points_shown(3001, 600) == "501 of 3,001 points"  # every sixth
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from deeprob.config import choice, number, register
 from deeprob.data import Examples
 from deeprob.figures import caps
 from deeprob.figures.base import FigureConfig, plane_names
+from deeprob.figures.caps import some_of
 from deeprob.figures.style import INK, breadth, equal_scales, palette_color, plane_axes, rgb, shortened
 
 
@@ -67,6 +68,7 @@ class DecisionBoundaryConfig(FigureConfig):
         scatter(axes, examples, self.points)
         plane_axes(axes, limits, plane_names(run))
         axes.set_title(f"{100 * run.evaluate(self.split)['accuracy']:.1f} % right ({self.split})")
+        axes.set_title(points_shown(len(examples), self.points), loc="right", fontsize=8, fontweight="normal")
         class_legend(axes, run.classes)
 
 
@@ -141,9 +143,18 @@ def scatter(axes: Axes, examples: Examples, most: int = 600) -> None:
 
 def evenly_spaced(examples: Examples, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the inputs and targets of up to `most` examples, taken at even distances."""
-    places = torch.arange(len(examples))[:: max(1, -(-len(examples) // most))] if most else torch.arange(0)
-    chosen = examples[places.to(examples.targets.device)]
+    chosen = examples[places_of(len(examples), most).to(examples.targets.device)]
     return chosen.inputs.cpu().numpy(), chosen.targets.cpu().numpy()
+
+
+def places_of(count: int, most: int) -> Tensor:
+    """Return up to `most` of the indices 0 … count − 1, at even distances from 0 on."""
+    return torch.arange(count)[:: max(1, -(-count // most))] if most else torch.arange(0)
+
+
+def points_shown(count: int, most: int) -> str:
+    """Return a text such as ``600 of 3,000 points``; empty if `scatter` draws all points, or none."""
+    return some_of(len(places_of(count, most)), count, "points") if most else ""
 
 
 def class_legend(axes: Axes, classes: Sequence[str], most: int = 10) -> None:
