@@ -106,8 +106,8 @@ class FigureConfig:
     def compare(self, runs: Mapping[str, Run]) -> Figure:
         """Return the figure of several runs. Each run has one panel, with the title of the run above it.
 
-        If several runs differ only in their seeds, only the first of them is shown. All panels are as wide as the widest, and
-        all panels of a row are as high as the highest of this row.
+        If several runs differ only in their seeds, only the first of them is shown. All panels are as wide as the
+        widest, and all panels of a row are as high as the highest of this row.
         """
         shown = self.shown(runs)
         sizes = [self.size(run) for run in shown.values()]
