@@ -37,7 +37,7 @@ class MLPConfig(ModelConfig):
     activation
         The activation function of the hidden layers.
     pieces
-        The number of linear functions in each maxout unit. Other activations ignore `pieces`.
+        The number of linear functions in each maxout unit. Example: ``model.activation=maxout model.pieces=4``.
     output_activation
         The activation function of the scores. With ``model.layers=1``, it makes the network a perceptron.
     bias
