@@ -122,7 +122,7 @@ def test_permutation_holds_every_number_once(count):
 
 def test_all_orders_of_three_come_equally_often():
     keys = randomness.bits(randomness.key(0, "order"), 6000)
-    orders = torch.vmap(lambda key: randomness.permutation(key, 3))(keys)
+    orders = randomness.permutation(keys, 3)
     counts = torch.bincount(orders[:, 0] * 3 + orders[:, 1], minlength=9)
     assert counts[[0, 4, 8]].tolist() == [0, 0, 0]  # the first two places never hold the same number
     assert 1e-4 < stats.chisquare(counts[[1, 2, 3, 5, 6, 7]].numpy()).pvalue < 1 - 1e-4
@@ -176,14 +176,14 @@ DRAWS = {
     "bits": lambda key: randomness.bits(key, 10),
     "fold": lambda key: randomness.fold(key, 3),
     "permutation": lambda key: randomness.permutation(key, 100),
-    "keep_mask": lambda key: randomness.keep_mask(key, torch.Size([7, 5]), torch.tensor(0.3)),
+    "keep_mask": lambda key: randomness.keep_mask(key, torch.Size([7, 5]), torch.full(key.shape, 0.3)),
 }
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
 def test_a_stack_of_seeds_draws_what_each_seed_draws_alone(draw):
     seeds = [0, 1, 5, 2**40]
-    together = torch.vmap(lambda seed: draw(randomness.key(seed, "x")))(torch.tensor(seeds))
+    together = draw(randomness.key(torch.tensor(seeds), "x"))
     alone = [draw(randomness.key(seed, "x")) for seed in seeds]
     assert torch.equal(together, torch.stack(alone))
 
