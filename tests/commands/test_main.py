@@ -5,6 +5,7 @@ import os
 import re
 import runpy
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -437,3 +438,31 @@ def test_a_sweep_that_nobody_reads_ends_and_its_table_is_true(deeprob, small, la
     assert all(row["status"] for row in rows)
     assert [row["status"] == "completed" for row in rows] == [f"00{job}_seed={job}" in done for job in range(4)]
     assert len(done) == 4 or launcher == "basic"
+
+
+PROCESS = """
+import gc, sys
+from deeprob.commands.main import main
+status = main(sys.argv[2:])
+imported = [name for name in sys.argv[1].split() if name in sys.modules]
+print(status, gc.isenabled(), gc.get_freeze_count() > 100_000, *imported)
+"""
+UNUSED = "scipy sklearn pandas torchvision IPython tensorflow optuna ray submitit matplotlib pyparsing deeprob.figures"
+BEFORE_A_RUN = f"{UNUSED} tensorboard google.protobuf torch._dynamo sympy deeprob.running.run deeprob.sweeps"
+
+
+@pytest.mark.parametrize(
+    ("status", "unused", "words"),
+    [
+        (0, BEFORE_A_RUN, ["--help"]),
+        (2, BEFORE_A_RUN, ["modle=mlp"]),
+        (2, BEFORE_A_RUN, ["optimizer.lr=fast"]),
+        (0, UNUSED, ["trainer.figures=[]", "trainer.epochs=1", "dataset.points_per_class=9"]),
+    ],
+    ids=["help", "wrong key", "wrong value", "run without pictures"],
+)
+def test_a_command_imports_only_what_it_needs(tmp_path, status, unused, words):
+    """Each of these modules costs 30 ms to a second. What torch makes is left out of garbage collections."""
+    command = [sys.executable, "-c", PROCESS, unused, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == f"{status} True True"

@@ -2,9 +2,8 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
-from deeprob.models.dense import FewOutputs, dense
+from deeprob.models.dense import Dense, FewOutputs, dense
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -39,9 +38,7 @@ def test_dense_leaves_the_global_generator_alone():
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize(
-    ("inputs", "outputs", "kind"), [(1024, 32, FewOutputs), (1023, 32, nn.Linear), (1024, 33, nn.Linear)]
-)
+@pytest.mark.parametrize(("inputs", "outputs", "kind"), [(1024, 32, FewOutputs), (1023, 32, Dense), (1024, 33, Dense)])
 def test_a_layer_of_few_outputs_is_computed_another_way_to_the_same_numbers(inputs, outputs, kind, bias):
     layer = dense(inputs, outputs, 0.3, rng(), bias).double()
     assert type(layer) is kind

@@ -1,12 +1,14 @@
 import dataclasses
 import inspect
+import subprocess
+import sys
 
 import pytest
 import torch
 from torch import nn
 
 from deeprob.config import options
-from deeprob.optim.base import OptimizerConfig, decay_groups
+from deeprob.optim.base import OptimizerConfig, decay_groups, without_compiler
 from deeprob.optim.rules import hyper_of
 
 OURS_TO_CHOOSE = {"foreach", "fused", "capturable", "differentiable", "maximize"}
@@ -163,3 +165,29 @@ def test_without_a_gradient_weights_shrink_and_biases_stay(name):
 def test_which_optimizers_have_one_kernel_on_every_device():
     groups = {name: config_of(name).build([nn.Parameter(torch.ones(2, 2))]).param_groups for name in NAMES}
     assert {name for name, (group,) in groups.items() if group.get("fused")} == {"adam", "adamw", "sgd"}
+
+
+USE = """
+import sys
+import torch
+from deeprob.config import options
+import deeprob.optim
+for name, cls in options("optimizer").items():
+    one, other = (cls().build([torch.nn.Parameter(torch.ones(2, 2))]) for _ in range(2))
+    one.zero_grad()
+    other.load_state_dict(one.state_dict())
+    one.add_param_group({"params": [torch.nn.Parameter(torch.ones(3))]}) if name != "lbfgs" else None
+print("torch._dynamo" in sys.modules, "sympy" in sys.modules)
+"""
+
+
+def test_the_compiler_is_not_imported_for_an_optimizer():
+    """The import takes a second; a run of two seconds does not need it."""
+    done = subprocess.run([sys.executable, "-c", USE], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
+
+
+def test_another_torch_without_these_wrappers_is_left_as_it_is(monkeypatch):
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        monkeypatch.delattr(torch.optim.Optimizer, name)
+    without_compiler.__wrapped__()

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import signal
 import struct
 import time
 from pathlib import Path
@@ -21,8 +22,9 @@ from deeprob.config import options
 from deeprob.features.hog import Hog
 from deeprob.running import watch
 from deeprob.running.watch import Watch, suited
+from deeprob.tracking.signals import Interruption
 
-LIVE = ("trainer.figures=[decision_boundary]", "trainer.epochs=7")
+LIVE = ("trainer.figures=[decision_boundary]", "trainer.epochs=7", "trainer.figures_every=2")
 
 
 def read(directory: str) -> EventAccumulator:
@@ -49,6 +51,36 @@ def test_pictures_share_the_steps_of_the_curves(deeprob, small):
 def test_the_interval_may_be_chosen(deeprob, small):
     assert deeprob(*small, *LIVE, "trainer.figures_every=3", "hydra.run.dir=run").status == 0
     assert list(strings(read("run"), "figures/decision_boundary")) == [0, 9, 18, 21]
+
+
+@pytest.mark.parametrize("epochs", [7, 10])  # the last of 10 epochs is the last look, too
+def test_a_short_run_is_drawn_once_at_its_end(deeprob, small, epochs):
+    words = ("trainer.figures=[decision_boundary]", f"trainer.epochs={epochs}", "model.activation=tanh")
+    assert deeprob(*small, *words, "hydra.run.dir=run").status == 0
+    events = read("run")
+    assert list(strings(events, "figures/decision_boundary")) == [3 * epochs]
+    for tag in ("weights/layers.0.weight", "units/scores"):
+        assert [event.step for event in events.Tensors(tag)] == [3 * epochs]
+    assert [event.step for event in events.Scalars("units/tanh_1_dead")] == [3 * epochs]
+    assert Path("run/figures/decision_boundary.png").exists()
+
+
+def test_a_short_run_is_drawn_once_also_with_checkpoints_or_if_it_is_resumed(deeprob, small, monkeypatch):
+    calls = []
+
+    def fourteenth(interruption: Interruption) -> bool:
+        calls.append(1)
+        if len(calls) == 14:
+            interruption.number = signal.SIGINT
+        return len(calls) == 14
+
+    words = ("trainer.figures=[decision_boundary]", "trainer.epochs=7", "trainer.checkpoint_steps=4")
+    with monkeypatch.context() as patched:
+        patched.setattr(Interruption, "__call__", fourteenth)
+        assert deeprob(*small, *words, "hydra.run.dir=run").status == 130
+    assert "figures/decision_boundary" not in read("run").Tags()["tensors"]
+    assert deeprob("resume=run").status == 0
+    assert [event.step for event in read("run").Tensors("figures/decision_boundary")] == [21]
 
 
 def test_histograms_count_every_weight_and_activation(deeprob, small):
@@ -206,6 +238,65 @@ def test_drawing_waits_until_there_is_time(monkeypatch):
     assert shown[-1] == 4
     looking.catch_up()
     assert shown[-1] == 5
+
+
+@pytest.mark.parametrize(("every", "seconds", "expected"), [(0, 19, [9]), (0, 20, [0, 2, 9]), (2, 19, [0, 2, 9])])
+def test_a_run_that_ends_before_there_is_time_for_a_picture_keeps_only_its_end(monkeypatch, every, seconds, expected):
+    shown = []
+
+    class State:
+        seconds, step = 0.0, 0
+
+    class Trainer:
+        figures, figures_every, epochs = None, every, 10
+
+    class Config:
+        trainer = Trainer
+
+    class Setup:
+        config, state = Config, State
+
+    def show(self, step, run):
+        shown.append(step)
+        self._spent += 1.0
+
+    monkeypatch.setattr(watch, "snapshot", lambda setup, directory: None)
+    monkeypatch.setattr(Watch, "_show", show)
+    looking = Watch(Setup, Path(), None, alone=True)
+    for State.step in (0, 2):
+        looking.look(State.step)
+    assert shown == []
+    State.step, State.seconds = 9, seconds
+    looking.look_at_end()
+    looking.catch_up()
+    assert shown == expected
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(3.9, []), (4.0, [0, 2])])
+def test_before_a_checkpoint_a_run_draws_if_it_will_have_time_for_a_picture(monkeypatch, seconds, expected):
+    """If 2 of 10 updates take 4 seconds, the run takes 20 seconds."""
+    shown = []
+
+    class State:
+        step = 0
+
+    class Trainer:
+        figures, figures_every, epochs = None, 0, 10
+
+    class Config:
+        trainer = Trainer
+
+    class Setup:
+        config, state, steps = Config, State, 10
+
+    State.seconds = seconds
+    monkeypatch.setattr(watch, "snapshot", lambda setup, directory: None)
+    monkeypatch.setattr(Watch, "_show", lambda self, step, run: shown.append(step))
+    looking = Watch(Setup, Path(), None, alone=True)
+    for State.step in (0, 2):
+        looking.look(State.step)
+    looking.catch_up()
+    assert shown == expected
 
 
 def test_what_drawing_took_decides_when_there_is_time_again(one_run, monkeypatch):

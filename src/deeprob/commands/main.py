@@ -1,5 +1,6 @@
 """The functions that the console commands call. `main` runs a command and returns its exit status."""
 
+import gc
 import importlib
 import os
 import signal
@@ -10,14 +11,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from deeprob.commands.command import Command
 from deeprob.config.application import Application, parse_arguments, started
 from deeprob.config.help import help_text
 from deeprob.config.overrides import explained
 from deeprob.errors import DeeprobError, Interrupted, UserError, one_line
 from deeprob.tracking.signals import ENDING
 from deeprob.tracking.streams import PIPE_CLOSED, guarded
+
+if TYPE_CHECKING:
+    from deeprob.commands.command import Command
 
 
 def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
@@ -128,6 +132,26 @@ def _fail(line: str, status: int) -> int:
     return status
 
 
+def _imported(name: str) -> "Command":
+    """Import a command, which imports torch, and return its definition.
+
+    The import makes several hundred thousand objects, which live as long as the process. The garbage collector would
+    visit all of them again and again: during the import, while the command runs, and when the process ends. So the
+    collector pauses during the import, and then leaves these objects out. If torch is there already, as in a notebook,
+    nothing changes.
+    """
+    first = "torch" not in sys.modules and gc.isenabled()
+    if first:
+        gc.disable()
+    try:
+        command: Command = importlib.import_module(f"deeprob.commands.{name}").COMMAND  # only drawing needs matplotlib
+    finally:
+        if first:
+            gc.enable()
+            gc.freeze()
+    return command
+
+
 def _check_processes() -> None:
     """Raise a `UserError` if a launcher such as torchrun has started several processes."""
     size = os.environ.get("WORLD_SIZE", "")
@@ -139,7 +163,7 @@ def _check_processes() -> None:
 
 
 def _run(name: str, words: list[str]) -> None:
-    command: Command = importlib.import_module(f"deeprob.commands.{name}").COMMAND  # only drawing imports matplotlib
+    command = _imported(name)
     typed = [f"deeprob-{name.replace('_', '-')}", *words]
     arguments, parser = parse_arguments(words)
     overrides = arguments.overrides = command.overrides(arguments.overrides)

@@ -1,4 +1,7 @@
-"""``deeprob-train``: trains one run or a sweep, or resumes a run or a sweep that was stopped."""
+"""``deeprob-train``: trains one run or a sweep, or resumes one.
+
+``--help``, shell completion and an invalid word need no training. So what trains is imported where it is called.
+"""
 
 import argparse
 import shlex
@@ -19,10 +22,6 @@ from deeprob.config.application import Application
 from deeprob.config.loader import unresolved
 from deeprob.config.overrides import explained, parse
 from deeprob.errors import CheckFailed, UserError, first_few
-from deeprob.running.resume import begun, resumed
-from deeprob.running.run import run, run_or_go_on
-from deeprob.sweeps import SweepTask, search, searches
-from deeprob.sweeps.resumption import words_of_sweep
 from deeprob.tracking.run_dir import runs_below
 
 
@@ -34,6 +33,9 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
     CheckFailed
         If jobs of the sweep failed. The message gives their numbers.
     """
+    from deeprob.running.run import run_or_go_on
+    from deeprob.sweeps import SweepTask, search, searches
+
     sweeping = config.hydra.mode == RunMode.MULTIRUN
     kind = "sweep" if sweeping else "run"
     if config.get("resume") == "auto" and "${now:" in str(unresolved(config.hydra[kind], "dir")):
@@ -66,6 +68,10 @@ def go_on(application: Application, arguments: argparse.Namespace, command: list
     resume = _resume_word(arguments.overrides)
     if resume is None:
         return False
+    from deeprob.running.resume import begun, resumed
+    from deeprob.running.run import run
+    from deeprob.sweeps.resumption import words_of_sweep
+
     if resume.is_sweep_override():
         raise UserError(f"{resume.input_line}: resume takes one directory")
     directory = Path(str(resume.value()))

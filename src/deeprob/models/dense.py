@@ -12,8 +12,7 @@ def dense(inputs: int, outputs: int, deviation: float, rng: torch.Generator, bia
     W (outputs, inputs) is drawn from a normal distribution with standard deviation `deviation`. b is 0, or there is no
     b if `bias` is False.
     """
-    kind = FewOutputs if few_outputs(inputs, outputs) else nn.Linear
-    layer = kind(inputs, outputs, bias, device="meta").to_empty(device="cpu")  # torch would draw its own weights
+    layer = (FewOutputs if few_outputs(inputs, outputs) else Dense)(inputs, outputs, bias)
     with torch.no_grad():
         layer.weight.normal_(0.0, deviation, generator=rng)
         if bias:
@@ -26,7 +25,14 @@ def few_outputs(inputs: int, outputs: int) -> bool:
     return inputs >= 1024 and outputs <= 32
 
 
-class FewOutputs(nn.Linear):
+class Dense(nn.Linear):
+    """A layer Wx + b whose initial numbers are undefined: torch would draw numbers that `dense` replaces."""
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
+
+
+class FewOutputs(Dense):
     """A layer Wx + b that is computed as (W·xᵀ + b)ᵀ (see `few_outputs`)."""
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The base class of optimizer configs, and parameter groups in which weight decay leaves out biases."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -52,6 +53,7 @@ class OptimizerConfig:
 
     def build(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         """Return an optimizer of `parameters` whose `weight_decay` acts only on weight matrices."""
+        without_compiler()
         arguments = self.arguments()
         if self.fused:
             arguments["fused"] = True
@@ -75,6 +77,23 @@ class OptimizerConfig:
     def scheduled(self) -> bool:
         """Whether the step length follows the learning-rate schedule."""
         return True
+
+
+@functools.cache
+def without_compiler() -> None:
+    """Let torch's optimizers be built, saved and loaded without an import of ``torch._dynamo``.
+
+    This import takes a second and 150 MB. Torch wraps the methods below so that ``torch.compile`` does not trace them.
+    At its first call, a wrapper imports the compiler, and gets from it a function that does the same as the method. It
+    keeps this function as the attribute ``__dynamo_disable`` of the method, and calls it from then on. Here the method
+    itself becomes this attribute. Only a compiled function that builds, saves or loads an optimizer would notice.
+
+    If another version of torch has no such wrapper, or uses no such attribute, it imports what it needs.
+    """
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        method = getattr(getattr(Optimizer, name, None), "__wrapped__", None)
+        if method is not None and not hasattr(method, "__dynamo_disable"):
+            method.__dynamo_disable = method
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:

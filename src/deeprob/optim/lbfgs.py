@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from deeprob.config import choice, number, register
-from deeprob.optim.base import OptimizerConfig
+from deeprob.optim.base import OptimizerConfig, without_compiler
 from deeprob.optim.quasi_newton import QuasiNewton
 
 
@@ -65,4 +65,5 @@ class LBFGSConfig(OptimizerConfig):
 
     def build(self, parameters: Iterable[nn.Parameter]) -> QuasiNewton:
         """Return a `QuasiNewton` optimizer of `parameters`."""
+        without_compiler()
         return QuasiNewton(list(parameters), **self.arguments())

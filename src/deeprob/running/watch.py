@@ -38,8 +38,11 @@ FRAMES = 10  # number of frames of a film: TensorBoard keeps this many pictures 
 class Watch:
     """Takes a snapshot of a run every few epochs, and draws it when there is time.
 
-    While a run trains, drawing takes at most the share `SHARE` of its time. The snapshots that are left are drawn just
-    before the next checkpoint. So a run that is resumed from this checkpoint has every picture exactly once.
+    - While a run trains, drawing takes at most the share `SHARE` of its time.
+    - The snapshots that are left are drawn just before the next checkpoint. So a run that is resumed from this
+      checkpoint has every picture exactly once.
+    - A run is short if it ends before there is time for a picture. It draws only the snapshot at its end, because six
+      pictures would take longer than its training. If ``trainer.figures_every`` is given, no run counts as short.
 
     Parameters
     ----------
@@ -70,6 +73,7 @@ class Watch:
         self.names = trainer.figures
         self.looks = alone if trainer.figures is None else bool(trainer.figures)
         self.every = trainer.figures_every or -(-trainer.epochs // LOOKS)
+        self._all, self._ended = trainer.figures_every > 0, False
         self._pending: list[tuple[int, Run]] = []
         self.looked = 0
         self._spent, self._longest = 0.0, 1.0  # 1 second, because the first picture imports matplotlib
@@ -86,9 +90,12 @@ class Watch:
             self._look()
 
     def look_at_end(self) -> None:
-        """Take a snapshot at the end of training, also if training ended early."""
+        """Take a snapshot at the end of training, also if training ended early. A short run keeps only this one."""
         if self.looks and self.looked != self.setup.state.step:
             self._look()
+        self._ended = True
+        if self._short():
+            del self._pending[:-1]
 
     def _look(self) -> None:
         self.looked = self.setup.state.step
@@ -97,7 +104,12 @@ class Watch:
             self._show(*self._pending.pop(0))
 
     def catch_up(self) -> None:
-        """Draw all pending snapshots. If the run must end, leave out those not begun within `GRACE` seconds."""
+        """Draw all pending snapshots, unless a short run has not ended yet.
+
+        If the run must end, leave out those not begun within `GRACE` seconds.
+        """
+        if not self._ended and self._short():
+            return
         while self._pending and not self._late():
             self._show(*self._pending.pop(0))
         if self._pending:
@@ -106,8 +118,10 @@ class Watch:
 
     def films(self) -> None:
         """Write the films among the requested figures to TensorBoard. Its step slider moves through their frames."""
+        if not self.names:
+            return
         run = snapshot(self.setup, self.directory)
-        for figure in self._in_time(named(self.names or [], run)):
+        for figure in self._in_time(named(self.names, run)):
             with never_mind(figure):
                 frames = [pixels for pixels, _ in figure.film(run)]
                 for step in range(min(FRAMES, len(frames))):
@@ -129,6 +143,14 @@ class Watch:
     def _figures(self, run: Run, *, live: bool) -> "list[FigureConfig]":
         """Return the figures in ``trainer.figures``. If it is null, return the default figures (see `suited`)."""
         return suited(run, live=live) if self.names is None else named(self.names, run)
+
+    def _short(self) -> bool:
+        """Return whether training has ended before there was time for a picture, or probably will."""
+        if self._all or self._spent > 0:
+            return False
+        state = self.setup.state
+        expected = state.seconds if self._ended else state.seconds * self.setup.steps / max(state.step, 1)
+        return self._longest > SHARE * expected
 
     def _late(self) -> bool:
         """Return whether `GRACE` seconds have passed since this method first found that the run must end."""

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-import torch
-
 from deeprob.errors import DeeprobError, Interrupted
 
 
@@ -27,7 +25,6 @@ def isolated(task: Callable[[], Any]) -> Any:
         If this process gets a signal. The child process gets it too. The error is raised when the child process has
         ended.
     """
-    _import_all()
     context = multiprocessing.get_context("fork")
     answers, answer = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(task, answer))
@@ -58,11 +55,6 @@ def isolated(task: Callable[[], Any]) -> Any:
 
 
 @functools.cache
-def _import_all() -> None:
-    """Make torch import the modules of optimizers. Otherwise every child process would need a second for this."""
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-
-
 def _work(task: Callable[[], Any], answer: Connection) -> None:
     try:
         answer.send((task(), None))

@@ -21,6 +21,8 @@ from deeprob.figures.base import FigureConfig, plane_names
 from deeprob.figures.caps import some_of
 from deeprob.figures.style import INK, breadth, equal_scales, palette_color, plane_axes, rgb, shortened
 
+PART = 4096  # points of the grid that go through the model together; all of them may take more than 100 MB
+
 
 @register("figure", "decision_boundary")
 @dataclass(kw_only=True, slots=True)
@@ -97,13 +99,16 @@ def draw_regions(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits,
         The part of the plane, and the number of grid points in each direction.
     """
     points = grid(limits, resolution)
-    classes = scores(points[:1]).shape[1]
+    first = scores(points[:1]).cpu()
+    classes = first.shape[1]
     if classes > caps.CLASSES:
         parts = torch.split(points, max(1, caps.NUMBERS // classes))
         found = [scores(part).cpu().softmax(1).max(1) for part in parts]
         sure, winner = (torch.cat(some) for some in zip(*found, strict=True))
     else:
-        values = scores(points).cpu()
+        values = first.new_empty(len(points), classes)
+        for rows, part in zip(torch.split(values, PART), torch.split(points, PART), strict=True):
+            rows.copy_(scores(part))
         sure, winner = values.softmax(1).max(1)
     strength = 0.10 + 0.42 * ((sure - 1 / classes) / (1 - 1 / classes)).clamp(0, 1)
     colors = torch.tensor([rgb(place) for place in range(classes)])[winner]
