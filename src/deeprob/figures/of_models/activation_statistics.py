@@ -15,11 +15,10 @@ from deeprob.config import choice, number, register
 from deeprob.figures import caps
 from deeprob.figures.base import FigureConfig
 from deeprob.figures.caps import evenly, some_of
-from deeprob.figures.of_models.activations import derivative
 from deeprob.figures.of_models.units import differentiable_stages
 from deeprob.figures.style import PALETTE
 from deeprob.models import Model
-from deeprob.models.activations import ACTIVATIONS
+from deeprob.models.activations import ACTIVATIONS, MaxoutFormula
 
 SATURATED = 0.05
 """A value is saturated if the derivative at it is less than this share of the function's largest derivative."""
@@ -135,8 +134,22 @@ def hidden_layers(model: Model, inputs: Tensor) -> Iterator[Layer]:
     stages = differentiable_stages(model, inputs)
     for (_, sums), (name, activations) in zip(stages[::2], stages[1::2], strict=False):
         if name != "scores":
-            (slopes,) = torch.autograd.grad(activations, sums, torch.ones_like(activations), retain_graph=True)
-            yield Layer(name, activations.detach(), slopes)
+            yield Layer(name, activations.detach(), slopes(name.split()[0], sums, activations))
+
+
+def slopes(name: str, sums: Tensor, activations: Tensor) -> Tensor:
+    """Return the derivatives of `activations` by `sums`, given the name of the activation function.
+
+    Formulas are used where there is one: autograd would import a library, which takes longer than the whole picture.
+    """
+    ones = torch.ones_like(activations)
+    if name in ACTIVATIONS:
+        return ACTIVATIONS[name].backward(ones, sums.detach(), activations.detach())
+    if name == "maxout":
+        formula = MaxoutFormula(sums.shape[-1] // activations.shape[-1])
+        return formula.backward(ones, formula.forward(sums.detach(), {}, False, None)[1], {}, {}, True)
+    (found,) = torch.autograd.grad(activations, sums, ones, retain_graph=True)
+    return found
 
 
 @functools.cache
@@ -144,7 +157,8 @@ def steepest(name: str) -> float:
     """Return the largest derivative of an activation function. For maxout it is 1."""
     if name not in ACTIVATIONS:
         return 1.0
-    return derivative(ACTIVATIONS[name].function, torch.linspace(-8, 8, 3201, dtype=torch.float64)).max().item()
+    z, activation = torch.linspace(-8, 8, 3201, dtype=torch.float64), ACTIVATIONS[name]
+    return slopes(name, z, activation.function(z)).max().item()
 
 
 def layer_title(layer: Layer) -> str:
