@@ -86,10 +86,31 @@ class Chain:
 
 
 def product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
-    """Return the matrix product, of two matrices or of the matrices of each run; with `out`, write it there."""
-    return torch.bmm(left, right, out=out) if left.dim() == 3 else torch.mm(left, right, out=out)
+    """Return the matrix product, of two matrices or of the matrices of each run; with `out`, write it there.
+
+    A run gets the same bits alone and in a stack, on a CPU with one thread (see `rounded_differently`).
+    """
+    if left.dim() == 2:
+        return torch.mm(left, right, out=out)
+    if not rounded_differently(left, right):
+        return torch.bmm(left, right, out=out)
+    result = torch.bmm(left.expand(2, -1, -1), right.expand(2, -1, -1))[:1]
+    return result if out is None else out.copy_(result)
 
 
 def sum_plus_product(term: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Return `term` plus the matrix product, of two matrices or of the matrices of each run."""
-    return torch.baddbmm(term, left, right) if left.dim() == 3 else torch.addmm(term, left, right)
+    """Return `term` plus the matrix product, of two matrices or of the matrices of each run (see `product`)."""
+    if left.dim() == 2:
+        return torch.addmm(term, left, right)
+    if not rounded_differently(left, right):
+        return torch.baddbmm(term, left, right)
+    return torch.baddbmm(term.expand(2, -1, -1), left.expand(2, -1, -1), right.expand(2, -1, -1))[:1]
+
+
+def rounded_differently(left: Tensor, right: Tensor) -> bool:
+    """Return whether the product of only one pair of matrices (1, M, K) and (1, K, N) would have other bits.
+
+    On a CPU torch gives one pair to another function of MKL than several pairs. If M, K or N is 1, the two functions
+    add in a different order. Then the pair is multiplied twice, as if there were two runs.
+    """
+    return len(left) == 1 and left.is_cpu and 1 in {*left.shape[1:], right.shape[2]}
