@@ -227,15 +227,17 @@ def test_a_product_has_the_same_bits_alone_and_in_a_stack(dtype):
         left = torch.randn(3, *((terms, rows) if turn_left else (rows, terms)), generator=rng, dtype=dtype)
         right = torch.randn(3, *((columns, terms) if turn_right else (terms, columns)), generator=rng, dtype=dtype)
         left, right = left.mT if turn_left else left, right.mT if turn_right else right
-        bias, out = torch.randn(3, 1, columns, generator=rng, dtype=dtype), left.new_empty(1, rows, columns)
+        bias = torch.randn(3, 1, columns, generator=rng, dtype=dtype)
         products, sums = product(left, right), sum_plus_product(bias, left, right)
         torch.testing.assert_close(products, left @ right)
         torch.testing.assert_close(sums, left @ right + bias)
         for part in (slice(0, 1), slice(1, 2), slice(1, 3)):
             assert torch.equal(product(left[part], right[part]), products[part])
             assert torch.equal(sum_plus_product(bias[part], left[part], right[part]), sums[part])
-        assert product(left[:1], right[:1], out=out) is out
-        assert torch.equal(out, products[:1])
+        for runs in (1, 3):  # each run's product is part of a longer row
+            out = left.new_empty(runs, rows * columns + 3)[:, 2:-1].view(runs, rows, columns)
+            assert product(left[:runs], right[:runs], out=out) is out
+            assert torch.equal(out, products[:runs])
 
 
 def test_a_stack_computes_what_each_run_computes_without_a_leading_dimension():

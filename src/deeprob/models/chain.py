@@ -88,13 +88,13 @@ class Chain:
 def product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
     """Return the matrix product, of two matrices or of the matrices of each run; with `out`, write it there.
 
-    A run gets the same bits alone and in a stack, on a CPU with one thread (see `rounded_differently`).
+    A run gets the same bits alone and in a stack, on a CPU with one thread (see `thin`).
     """
     if left.dim() == 2:
         return torch.mm(left, right, out=out)
-    if not rounded_differently(left, right):
+    if not thin(left, right):
         return torch.bmm(left, right, out=out)
-    result = torch.bmm(left.expand(2, -1, -1), right.expand(2, -1, -1))[:1]
+    result = torch.bmm(*(matrices.expand(max(2, len(left)), -1, -1) for matrices in (left, right)))[: len(left)]
     return result if out is None else out.copy_(result)
 
 
@@ -102,15 +102,17 @@ def sum_plus_product(term: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """Return `term` plus the matrix product, of two matrices or of the matrices of each run (see `product`)."""
     if left.dim() == 2:
         return torch.addmm(term, left, right)
-    if not rounded_differently(left, right):
+    if not thin(left, right):
         return torch.baddbmm(term, left, right)
-    return torch.baddbmm(term.expand(2, -1, -1), left.expand(2, -1, -1), right.expand(2, -1, -1))[:1]
+    parts = (matrices.expand(max(2, len(left)), -1, -1) for matrices in (term, left, right))
+    return torch.baddbmm(*parts)[: len(left)]
 
 
-def rounded_differently(left: Tensor, right: Tensor) -> bool:
-    """Return whether the product of only one pair of matrices (1, M, K) and (1, K, N) would have other bits.
+def thin(left: Tensor, right: Tensor) -> bool:
+    """Return whether one of M, K and N is 1 in products of matrices (R, M, K) and (R, K, N) on a CPU.
 
-    On a CPU torch gives one pair to another function of MKL than several pairs. If M, K or N is 1, the two functions
-    add in a different order. Then the pair is multiplied twice, as if there were two runs.
+    Then torch calls another function of MKL for R = 1, or for an output whose runs do not lie side by side, than for
+    R > 1. This function adds in another order. So the product of R = 1 is computed twice, as if there were two runs,
+    and in a tensor of its own.
     """
-    return len(left) == 1 and left.is_cpu and 1 in {*left.shape[1:], right.shape[2]}
+    return left.is_cpu and 1 in {*left.shape[1:], right.shape[2]}
