@@ -43,7 +43,7 @@ SERVED = {
 
 OF_MANY = {
     "features/test_bad_input.py",  # what every feature does with such pictures
-    "training/stacked/test_curves.py",  # the whole room against runs alone
+    "training/test_company.py",  # runs alone against stacks of any size
 }
 """Test files in rooms that are about no single source file."""
 

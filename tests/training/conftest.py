@@ -121,6 +121,11 @@ class Bench:
         ]
 
     @staticmethod
+    def unequal(one: Learner | TrainState, other: Learner | TrainState) -> list[str]:
+        """Return the names of what two runs have with other bits."""
+        return differing(one, other)
+
+    @staticmethod
     def same(one: Learner | TrainState, other: Learner | TrainState) -> None:
         """Assert that two runs have the same bits."""
         assert differing(one, other) == []
