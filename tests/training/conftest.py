@@ -97,7 +97,6 @@ class Bench:
         """Return the records of one run, and what ended it early if anything did."""
         return self.together([run], **changes)[0]
 
-
     def unlike(self, specs: Sequence[Spec], *companies: Sequence[int], **changes: Any) -> list[str]:
         """Train runs alone, all together, and in smaller stacks of these places; return what differs by any bit."""
         lonely = self.learners(specs)
