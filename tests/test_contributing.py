@@ -41,9 +41,10 @@ GENERIC = [
     "tests/optim/test_rules.py",
     "tests/running/test_watch.py::test_what_suits_a_run_depends_on_its_data",
     "tests/torture/test_fuzzed_overrides.py",
-    "tests/training/stacked/test_curves.py::test_every_rule_with_numbers_of_each_run",
-    "tests/training/stacked/test_stack.py::test_each_run_keeps_the_optimizer_state_that_torch_has",
+    "tests/training/test_company.py::test_every_optimizer",
+    "tests/training/test_gradient.py::test_formulas_and_autograd_agree_over_20_updates",
     "tests/training/test_loop.py",
+    "tests/training/test_stack.py::test_each_run_keeps_the_optimizer_state_that_torch_has",
     "tests/training/test_state.py::test_every_optimizer_goes_on_from_a_file_as_it_was",
 ]
 """What runs over every option, activation or figure, or says which there are."""

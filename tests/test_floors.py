@@ -44,7 +44,7 @@ SERVED = {
 OF_MANY = {
     "commands/test_planted_errors.py",  # check_gradients.py with an error in each formula of the model and the loss
     "features/test_bad_input.py",  # what every feature does with such pictures
-    "training/stacked/test_curves.py",  # the whole room against runs alone
+    "training/test_company.py",  # runs alone against stacks of any size
 }
 """Test files in rooms that are about no single source file."""
 

@@ -31,8 +31,6 @@ FILES_TWICE = {
     "color_histogram": "the feature, and the figure of it: options of one name",
     "convexity": "the search for a violation, and the figure of it that is an option",
     "hog": "the feature, and the figure of it: options of one name",
-    "loop": "training of one run, and of a stack",
-    "update": "training of one run, and of a stack",
 }
 """File names that occur twice, and why they may."""
 

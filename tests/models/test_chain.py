@@ -11,7 +11,7 @@ from deeprob import randomness
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.models.activations import ACTIVATIONS
 from deeprob.models.base import Model
-from deeprob.models.chain import Chain
+from deeprob.models.chain import Chain, product, sum_plus_product
 from deeprob.models.norms import NORMS
 from deeprob.objective import (
     CrossEntropyConfig,
@@ -217,6 +217,27 @@ def test_the_bits_of_a_run_do_not_depend_on_its_stack(activation, norm, dtype):
     for chosen in ([0], [6], [2, 4], [1, 3, 5], [0, 1, 2, 3, 4, 5]):
         for one, all_runs in zip(trained(chosen), whole, strict=True):
             assert torch.equal(one, all_runs[chosen])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_product_has_the_same_bits_alone_and_in_a_stack(dtype):
+    rng, sizes = torch.Generator().manual_seed(0), (1, 2, 7, 33, 64)
+    layouts = list(itertools.product((False, True), repeat=2))
+    for rows, terms, columns, (turn_left, turn_right) in itertools.product(sizes, sizes, sizes, layouts):
+        left = torch.randn(3, *((terms, rows) if turn_left else (rows, terms)), generator=rng, dtype=dtype)
+        right = torch.randn(3, *((columns, terms) if turn_right else (terms, columns)), generator=rng, dtype=dtype)
+        left, right = left.mT if turn_left else left, right.mT if turn_right else right
+        bias = torch.randn(3, 1, columns, generator=rng, dtype=dtype)
+        products, sums = product(left, right), sum_plus_product(bias, left, right)
+        torch.testing.assert_close(products, left @ right)
+        torch.testing.assert_close(sums, left @ right + bias)
+        for part in (slice(0, 1), slice(1, 2), slice(1, 3)):
+            assert torch.equal(product(left[part], right[part]), products[part])
+            assert torch.equal(sum_plus_product(bias[part], left[part], right[part]), sums[part])
+        for runs in (1, 3):  # each run's product is part of a longer row
+            out = left.new_empty(runs, rows * columns + 3)[:, 2:-1].view(runs, rows, columns)
+            assert product(left[:runs], right[:runs], out=out) is out
+            assert torch.equal(out, products[:runs])
 
 
 def test_a_stack_computes_what_each_run_computes_without_a_leading_dimension():

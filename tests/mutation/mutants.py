@@ -61,7 +61,7 @@ ROOMS = (
     Room(
         "objective",
         ("objective/*.py",),
-        ("objective", "test_fields.py", "training/test_update.py", "training/stacked/test_update.py"),
+        ("objective", "test_fields.py", "training/test_gradient.py", "training/test_update.py"),
     ),
     Room("models", ("models/*.py",), ("models", "test_fields.py")),
     Room("randomness", ("randomness.py",), ("test_randomness.py",)),

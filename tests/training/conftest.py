@@ -1,4 +1,4 @@
-"""Runs on 90 points of three spirals that can train alone or as a stack, for the tests of stacks."""
+"""Runs on a few points that can train alone or in a stack, and the comparison of two runs bit for bit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,22 +6,28 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._pytree import keystr, tree_flatten_with_path
 
 from deeprob import randomness
 from deeprob.data import Examples
-from deeprob.data.spirals import SpiralsConfig
 from deeprob.errors import Diverged
 from deeprob.features import Features
 from deeprob.features.raw import RawConfig
 from deeprob.models import MLPConfig
 from deeprob.objective import CrossEntropyConfig, LossConfig, NoneConfig, Objective, RegularizerConfig
 from deeprob.optim import AdamConfig, ConstantConfig, OptimizerConfig, SchedulerConfig
+from deeprob.tracking.checkpoint_file import copied
 from deeprob.training import TrainState, train
-from deeprob.training.loop import Learner, LoopSettings, Record
-from deeprob.training.stacked.loop import train_stack
+from deeprob.training.learner import Learner, LoopSettings
+from deeprob.training.loop import Record
 
-Curves = dict[str, torch.Tensor]
-PER_EPOCH = 3  # 90 points by 32
+CPU = torch.device("cpu")
+Records = list[Record | Diverged]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)  # a run has the same bits in any stack on one thread only
 
 
 @dataclass(frozen=True)
@@ -38,111 +44,161 @@ class Spec:
     def but(self, **changes: Any) -> "Spec":
         return replace(self, **changes)
 
-
-OF_STACKS = ("compiler", "validation", "interrupted", "ended")
-
-
-def loop_arguments(settings: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what `train` takes after the examples."""
-    interrupted = settings.pop("interrupted", None)
-    return LoopSettings(**settings), *([] if interrupted is None else [interrupted])
+    def three(self, **each: Sequence[Any]) -> list["Spec"]:
+        """Three specs with seeds 0, 1, 2 that differ in what is given as a list."""
+        return [self.but(seed=run, **{key: values[run] for key, values in each.items()}) for run in range(3)]
 
 
 class Bench:
-    """Trains specs alone and together on the same examples, which tests may replace."""
+    """Trains specs alone and together on the same examples: 23 in batches of 5, so 5 updates an epoch."""
 
-    def __init__(self, examples: Examples, dtype: torch.dtype = torch.float64, shape: tuple[int, ...] = (2,)) -> None:
-        self.dtype = dtype
+    def __init__(self, examples: Examples, dtype: torch.dtype = torch.float64) -> None:
+        self.dtype, shape = dtype, tuple(examples.inputs.shape[1:])
         self.examples = examples.as_floats(dtype)
-        self.features: Features = RawConfig().build(shape).to(torch.device("cpu"), dtype)
+        self.outputs = int(examples.targets.max()) + 1 if examples.targets.dim() == 1 else examples.targets.shape[1]
+        self.features: Features = RawConfig().build(shape).to(CPU, dtype)
         self.features.fit(self.examples.inputs)
-        self.settings: dict[str, Any] = {"epochs": 5, "batch_size": 32, "chunk_size": 10**6, "log_every": 1}
+        self.settings: dict[str, Any] = {"epochs": 3, "batch_size": 5, "chunk_size": 10**6, "log_every": 2}
 
     @property
     def steps(self) -> int:
         return self.settings["epochs"] * -(-len(self.examples) // min(self.settings["batch_size"], len(self.examples)))
 
-    def member(self, spec: Spec) -> Learner:
+    def learner(self, spec: Spec) -> Learner:
         rng = randomness.generator(spec.seed, "weights")
-        config = MLPConfig(**{"hidden": [8, 8], **spec.model})
-        model = config.build(self.features.output_count, 3, rng).to(self.dtype)
-        schedule, device = spec.scheduler.build(self.steps), torch.device("cpu")
-        state = TrainState.start(model, spec.optimizer.build(model.parameters()), schedule, device)
+        config = MLPConfig(**{"hidden": [6, 5], **spec.model})
+        model = config.build(self.features.output_count, self.outputs, rng).to(self.dtype)
+        classes = not self.examples.targets.is_floating_point()
+        optimizer, schedule = spec.optimizer.build(model.parameters()), spec.scheduler.build(self.steps)
+        state = TrainState.start(model, optimizer, schedule, CPU, accuracy=classes)
         objective = Objective(spec.loss.build(), spec.regularizer.build())
         return Learner(state, objective, spec.optimizer, spec.seed, spec.regularizer.selects)
 
-    def alone(self, spec: Spec | Learner, **changes: Any) -> list[Record | Diverged]:
-        """Return a run's records, and what ended it early if anything did."""
-        member = self.member(spec) if isinstance(spec, Spec) else spec
-        settings, records = self.settings | changes, []
-        try:
-            for record in train(member, self.features, self.examples, *loop_arguments(settings)):
-                observe(member, record)
-                records.append(record)
-        except Diverged as error:
-            records.append(error)
-        return records
+    def learners(self, specs: Sequence[Spec]) -> list[Learner]:
+        return [self.learner(spec) for spec in specs]
 
-    def together(self, specs: Sequence[Spec | Learner], **changes: Any) -> list[list[Record | Diverged]]:
-        """Return each run's records."""
-        members = [self.member(spec) if isinstance(spec, Spec) else spec for spec in specs]
-        records: list[list[Record | Diverged]] = [[] for _ in members]
-        for readings in self.stack(members, **changes):
+    def readings(self, learners: Sequence[Learner], **changes: Any):
+        """Return the generator of a stack's readings; `changes` are settings or other arguments of the loop."""
+        settings = self.settings | changes
+        others = {name: settings.pop(name) for name in ("validation", "interrupted", "ended") if name in settings}
+        return train(learners, self.features, self.examples, LoopSettings(**settings), **others)
+
+    def together(self, runs: Sequence[Spec | Learner], **changes: Any) -> list[Records]:
+        """Return each run's records, and what ended it early if anything did."""
+        learners = [self.learner(run) if isinstance(run, Spec) else run for run in runs]
+        records: list[Records] = [[] for _ in learners]
+        for readings in self.readings(learners, **changes):
             for run, record in readings.items():
-                observe(members[run], record)
+                observe(learners[run], record)
                 records[run].append(record)
         return records
 
-    def stack(self, members: Sequence[Learner], **changes: Any):
-        """Return the generator of a stack's readings."""
-        settings = self.settings | changes
-        others = {name: settings.pop(name) for name in OF_STACKS if name in settings}
-        return train_stack(members, self.features, self.examples, LoopSettings(**settings), **others)
+    def alone(self, run: Spec | Learner, **changes: Any) -> Records:
+        """Return the records of one run, and what ended it early if anything did."""
+        return self.together([run], **changes)[0]
 
-    def apart(self, specs: Sequence[Spec], **changes: Any) -> float:
-        """Return how far curves of the stack are from those of each run alone, as a share of a curve's largest value.
+    def unlike(self, specs: Sequence[Spec], *companies: Sequence[int], **changes: Any) -> list[str]:
+        """Train runs alone, all together, and in smaller stacks of these places; return what differs by any bit."""
+        lonely = self.learners(specs)
+        records = [self.alone(learner, **changes) for learner in lonely]
+        differences = []
+        for company in [range(len(specs)), *companies]:
+            learners = self.learners([specs[place] for place in company])
+            heard_here = self.together(learners, **changes)
+            for place, learner, heard in zip(company, learners, heard_here, strict=True):
+                found = differing(lonely[place], learner)
+                found += ["records"] * (self.exact(heard) != self.exact(records[place]))
+                differences += [f"run {place} of {len(learners)}: {name}" for name in found]
+        return differences
 
-        The steps of the records, what they count, and the means over epochs must be the same too.
-        """
-        worst = 0.0
-        for one, other in zip((self.alone(spec) for spec in specs), self.together(specs, **changes), strict=True):
-            assert [(r.step, r.epoch, r.examples) for r in one] == [(r.step, r.epoch, r.examples) for r in other]
-            worst = max(worst, distance(curves(one), curves(other)))
-            means = [[r.epoch_metrics for r in records if r.epoch_metrics] for records in (one, other)]
-            assert len(means[0]) == self.settings["epochs"]
-            worst = max(worst, distance(*({name: row(values, name) for name in values[0]} for values in means)))
-        return worst
+    @staticmethod
+    def exact(records: Records) -> list[Any]:
+        """What differs if any bit of a record or of a message differs."""
+        return [
+            (str(record), record.step) if isinstance(record, Diverged) else (record, exact_metrics(record))
+            for record in records
+        ]
+
+    @staticmethod
+    def unequal(one: Learner | TrainState, other: Learner | TrainState) -> list[str]:
+        """Return the names of what two runs have with other bits."""
+        return differing(one, other)
+
+    @staticmethod
+    def same(one: Learner | TrainState, other: Learner | TrainState) -> None:
+        """Assert that two runs have the same bits."""
+        assert differing(one, other) == []
+
+    @staticmethod
+    def after(count: int) -> Callable[[], bool]:
+        """Interrupt after so many updates."""
+        calls: list[int] = []
+        return lambda: calls.append(1) or len(calls) == count
+
+    def resumed(self, spec: Spec, learner: Learner) -> Learner:
+        """A new run of a spec that goes on from what a checkpoint of another run holds."""
+        other = self.learner(spec)
+        other.state.load_state_dict(copied(learner.state.state_dict()))
+        return other
 
 
-def observe(member: Learner, record: Record | Diverged) -> None:
-    """Tell the schedule the loss of an epoch, as `deeprob.running.recorder` does without a validation split."""
-    if isinstance(record, Record) and record.epoch_metrics:
-        member.state.schedule.observe(record.epoch_metrics["train/loss"])
+def observe(learner: Learner, record: Record | Diverged) -> None:
+    """Tell the state and its schedule of an epoch, as `deeprob.running.recorder` does."""
+    if isinstance(record, Diverged) or record.epoch_metrics is None:
+        return
+    learner.state.schedule.observe(record.epoch_metrics["train/loss"])
+    if record.validation is not None:
+        metrics = {f"val/{name}": value for name, value in record.validation.items()}
+        learner.state.observe("val/loss", "val/loss", metrics, record.epoch)
 
 
-def row(metrics: Sequence[dict[str, float]], name: str) -> torch.Tensor:
-    return torch.tensor([values[name] for values in metrics], dtype=torch.float64)
+def content(run: Learner | TrainState) -> dict[str, Any]:
+    """All that belongs to a run, except its clock, by name: bits of tensors, and plain values."""
+    state = run.state if isinstance(run, Learner) else run
+    buffers = dict(state.model.named_buffers())  # also those that no checkpoint holds
+    pairs, _ = tree_flatten_with_path([state.state_dict() | {"seconds": 0.0}, buffers])
+    return {keystr(path): exact(value) for path, value in pairs}
 
 
-def curves(records: Sequence[Record]) -> Curves:
-    return {name: row([record.metrics for record in records], name) for name in records[0].metrics}
+def exact(value: Any) -> Any:
+    """What differs if any bit differs."""
+    if isinstance(value, torch.Tensor):
+        return value.dtype, value.shape, value.detach().numpy().tobytes()
+    return value.hex() if isinstance(value, float) else value
 
 
-def distance(one: Curves, other: Curves) -> float:
-    assert one.keys() == other.keys()
-    return max(float((one[name] - other[name]).abs().max() / one[name].abs().max().clamp(min=1e-300)) for name in one)
+def exact_metrics(record: Record) -> list[Any]:
+    parts = record.metrics, record.epoch_metrics, record.validation
+    return [part and {name: value.hex() for name, value in part.items()} for part in parts]
+
+
+def differing(one: Learner | TrainState, other: Learner | TrainState) -> list[str]:
+    """Return the names of what two runs have with other bits."""
+    mine, theirs = content(one), content(other)
+    return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name, ()) != theirs.get(name, ()))
+
+
+def points(count: int = 23, inputs: int = 4, classes: int = 3) -> Examples:
+    rng = torch.Generator().manual_seed(1)
+    return Examples(torch.randn(count, inputs, generator=rng), torch.randint(classes, (count,), generator=rng))
 
 
 @pytest.fixture
 def bench() -> Bench:
-    return Bench(SpiralsConfig(points_per_class=30).load().train)
+    return Bench(points())
 
 
 @pytest.fixture
-def bench_of() -> Callable[..., Bench]:
-    return Bench
+def single() -> Bench:
+    """The same in float32."""
+    return Bench(points(), torch.float32)
 
 
 @pytest.fixture
 def spec() -> Spec:
     return Spec()
+
+
+@pytest.fixture
+def bench_of() -> type[Bench]:
+    return Bench

@@ -12,10 +12,10 @@ def test_the_numbers_are_those_of_the_features_bit_for_bit(standardize, dtype):
     inputs = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).reshape(2, 3, 4, 4)
     features = RawConfig(standardize=standardize).build((3, 4, 4)).to(dtype=dtype)
     features.fit(inputs)
-    unchanged, examples = made_ready(features, Examples(inputs, torch.tensor([0, 1])), whole=True)
+    prepared, examples = made_ready(features, Examples(inputs, torch.tensor([0, 1])), whole=True)
+    assert prepared is None
     assert examples.inputs.dtype == dtype
-    assert torch.equal(unchanged(examples.inputs), features(inputs))
-    assert unchanged(examples.inputs).data_ptr() == examples.inputs.data_ptr()  # nothing is copied
+    assert torch.equal(examples.inputs, features(inputs))
     assert examples.targets.tolist() == [0, 1]
     assert inputs.dtype == torch.uint8
 
@@ -23,20 +23,23 @@ def test_the_numbers_are_those_of_the_features_bit_for_bit(standardize, dtype):
 def test_what_does_not_fit_stays_as_it_is():
     features = RawConfig().build((3,))
     examples = Examples(torch.ones(5, 3, dtype=torch.uint8), torch.zeros(5, dtype=torch.int64))
-    assert made_ready(features, examples, whole=True, limit=59) == (features, examples)
-    assert made_ready(features, examples, whole=True, limit=60)[1].inputs.dtype == torch.float32
+    for whole, name in ((True, "limit"), (False, "small")):
+        assert made_ready(features, examples, whole=whole, **{name: 59}) == (features, examples)
+        prepared, ready = made_ready(features, examples, whole=whole, **{name: 60})
+        assert (prepared, ready.inputs.dtype) == (None, torch.float32)
 
 
 @pytest.mark.parametrize("standardize", ["feature", "none"])
-def test_of_small_batches_only_what_has_more_digits_is_made_ready(standardize):
+def test_what_has_more_digits_is_made_ready_up_to_the_larger_size(standardize):
     table = 1e9 + torch.arange(15, dtype=torch.float64).reshape(5, 3)
     features = RawConfig(standardize=standardize).build((3,))
     features.fit(table)
-    unchanged, examples = made_ready(features, Examples(table, torch.zeros(5)), whole=False)
-    assert examples.inputs.dtype == torch.float32
-    assert torch.equal(unchanged(examples.inputs[1:3]), features(table[1:3]))
+    prepared, examples = made_ready(features, Examples(table, torch.zeros(5)), whole=False, small=59)
+    assert (prepared, examples.inputs.dtype) == (None, torch.float32)
+    assert torch.equal(examples.inputs[1:3], features(table[1:3]))
     for inputs in (table.float(), table.to(torch.uint8)):
         given = Examples(inputs, torch.zeros(5))
-        assert made_ready(features, given, whole=False) == (features, given)
+        assert made_ready(features, given, whole=False, small=59) == (features, given)
     double = features.to(torch.float64)
-    assert made_ready(double, Examples(table, torch.zeros(5)), whole=False)[0] is double
+    given = Examples(table, torch.zeros(5))
+    assert made_ready(double, given, whole=False, small=119) == (double, given)

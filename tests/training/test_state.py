@@ -7,7 +7,7 @@ import torch
 from deeprob.config import options
 from deeprob.models.linear import LinearConfig
 from deeprob.models.mlp import MLPConfig
-from deeprob.optim import AdamWConfig, LBFGSConfig, PlateauConfig, Schedule, SGDConfig
+from deeprob.optim import AdagradConfig, AdamWConfig, LBFGSConfig, PlateauConfig, Schedule, SGDConfig
 from deeprob.tracking import checkpoint_file
 from deeprob.tracking.checkpoint_file import alike
 from deeprob.training import TrainState
@@ -76,6 +76,25 @@ def test_state_dict_round_trip():
     assert (other.step, other.evaluations) == (7, 9)
     assert (other.best, other.improved) == (Best(0.5, 0.25, 3), Best(0.125, 0.125, 4))
     assert torch.equal(other.model.layer.weight, torch.full((2, 2), 3.0))
+
+
+def test_a_state_goes_back_to_the_rate_and_the_counts_of_an_update():
+    s = state()
+    s.schedule = Schedule(lambda step: 0.5**step)
+    s.meters.count(5, 1)
+    s.go_back(3, 4)
+    assert (s.step, s.evaluations, s.meters.state_dict()["counts"]) == (3, 4, [0] * 4)
+    assert [group["lr"] for group in s.optimizer.param_groups] == [0.5 * 0.25] * 2  # of update 2, the last one
+
+
+def test_a_state_that_goes_back_to_the_start_has_the_optimizer_of_the_start():
+    s = started(AdagradConfig(initial_accumulator_value=0.5))  # which fills its state before the first update
+    update(s)
+    s.go_back(0, 0)
+    sums = [values["sum"] for values in s.optimizer.state.values()]
+    assert sums
+    assert all((values == 0.5).all() for values in sums)
+    assert {int(values["step"]) for values in s.optimizer.state.values()} == {0}
 
 
 def started(optimizer, dtype=torch.float32) -> TrainState:

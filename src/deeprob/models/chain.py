@@ -86,10 +86,33 @@ class Chain:
 
 
 def product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
-    """Return the matrix product, of two matrices or of the matrices of each run; with `out`, write it there."""
-    return torch.bmm(left, right, out=out) if left.dim() == 3 else torch.mm(left, right, out=out)
+    """Return the matrix product, of two matrices or of the matrices of each run; with `out`, write it there.
+
+    A run gets the same bits alone and in a stack, on a CPU with one thread (see `thin`).
+    """
+    if left.dim() == 2:
+        return torch.mm(left, right, out=out)
+    if not thin(left, right):
+        return torch.bmm(left, right, out=out)
+    result = torch.bmm(*(matrices.expand(max(2, len(left)), -1, -1) for matrices in (left, right)))[: len(left)]
+    return result if out is None else out.copy_(result)
 
 
 def sum_plus_product(term: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Return `term` plus the matrix product, of two matrices or of the matrices of each run."""
-    return torch.baddbmm(term, left, right) if left.dim() == 3 else torch.addmm(term, left, right)
+    """Return `term` plus the matrix product, of two matrices or of the matrices of each run (see `product`)."""
+    if left.dim() == 2:
+        return torch.addmm(term, left, right)
+    if not thin(left, right):
+        return torch.baddbmm(term, left, right)
+    parts = (matrices.expand(max(2, len(left)), -1, -1) for matrices in (term, left, right))
+    return torch.baddbmm(*parts)[: len(left)]
+
+
+def thin(left: Tensor, right: Tensor) -> bool:
+    """Return whether one of M, K and N is 1 in products of matrices (R, M, K) and (R, K, N) on a CPU.
+
+    Then torch calls another function of MKL for R = 1, or for an output whose runs do not lie side by side, than for
+    R > 1. This function adds in another order. So the product of R = 1 is computed twice, as if there were two runs,
+    and in a tensor of its own.
+    """
+    return left.is_cpu and 1 in {*left.shape[1:], right.shape[2]}

@@ -141,7 +141,7 @@ class TrainState:
         return self.best is not before
 
     def go_back(self, step: int, evaluations: int) -> None:
-        """Set `step` and `evaluations`, clear the measurements, and set `frozen` to 0."""
+        """Set `step` and `evaluations`, and clear the measurements."""
         self.step, self.evaluations = step, evaluations
         self.meters.reset()
         if step == 0:
