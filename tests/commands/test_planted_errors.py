@@ -7,7 +7,7 @@ import re
 import pytest
 
 from deeprob.models.activations import ACTIVATIONS, MaxoutFormula
-from deeprob.models.chain import Chain
+from deeprob.models.backpropagation import Backpropagation
 from deeprob.models.dense import DenseFormula
 from deeprob.models.dropout import DropoutFormula
 from deeprob.models.mlp import MLP
@@ -161,8 +161,8 @@ def cases():
         yield name, words, spoil(regularizers.ElasticNet, "with_gradient", penalty), WEIGHTS
     yield "chain: forward", "model.norm=layer", spoil(MLP, "formulas", norm_after_activation), LAYERS | NORMS
     first = {name for name in LAYERS | NORMS if ".0." in name}
-    yield "chain: exchanged", "model.norm=layer", spoil(Chain, "backward", swapped), first
-    yield "chain: left out", "", spoil(Chain, "backward", skipped), first & LAYERS
+    yield "chain: exchanged", "model.norm=layer", spoil(Backpropagation, "backward", swapped), first
+    yield "chain: left out", "", spoil(Backpropagation, "backward", skipped), first & LAYERS
 
 
 @pytest.mark.parametrize(("words", "plant", "tensors"), [pytest.param(*case, id=name) for name, *case in cases()])

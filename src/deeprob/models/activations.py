@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deeprob.models.chain import Formula, Tensors
+from deeprob.models.backpropagation import Formula, Tensors
 
 LEAK = 0.1  # the lecture's leaky ReLU: max(0.1x, x)
 

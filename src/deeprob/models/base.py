@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from deeprob.models.chain import Formula
+from deeprob.models.backpropagation import Formula
 
 
 @dataclass(kw_only=True, slots=True)
@@ -68,7 +68,7 @@ class Model(nn.Module, ABC):
         """The layers Wx + b, in order from input to output."""
 
     def formulas(self) -> Sequence[Formula] | None:
-        """Return the steps of the forward pass with the formulas of their derivatives (see `Chain`).
+        """Return the steps of the forward pass with the formulas of their derivatives (see `Backpropagation`).
 
         None, the default: the model has no such formulas, and autograd computes its gradient.
         """

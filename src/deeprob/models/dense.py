@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from deeprob.models.chain import Formula, Tensors, product, sum_plus_product
+from deeprob.models.backpropagation import Formula, Tensors, product, sum_plus_product
 
 
 def dense(inputs: int, outputs: int, deviation: float, rng: torch.Generator, bias: bool = True) -> nn.Linear:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from deeprob import randomness
-from deeprob.models.chain import Formula, Tensors
+from deeprob.models.backpropagation import Formula, Tensors
 
 
 class Dropout(nn.Module):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from deeprob.config import register
+from deeprob.models.backpropagation import Formula
 from deeprob.models.base import Model, ModelConfig
-from deeprob.models.chain import Formula
 from deeprob.models.dense import DenseFormula, dense
 
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from deeprob import randomness
 from deeprob.config import choice, number, register
 from deeprob.models.activations import ACTIVATIONS, Activation, ActivationFormula, MaxoutFormula, maxout
+from deeprob.models.backpropagation import Formula
 from deeprob.models.base import Model, ModelConfig
-from deeprob.models.chain import Formula
 from deeprob.models.dense import DenseFormula, dense
 from deeprob.models.dropout import Dropout, DropoutFormula
 from deeprob.models.norms import NORMS, norm_formulas

@@ -6,7 +6,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deeprob.models.chain import Formula, Tensors
+from deeprob.models.backpropagation import Formula, Tensors
 
 
 class BatchNorm(nn.BatchNorm1d):

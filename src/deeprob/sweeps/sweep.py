@@ -112,7 +112,7 @@ def planned(sweeper: BasicSweeper, arguments: Sequence[str]) -> tuple[list[Job],
     return jobs, swept
 
 
-def identity(config: RunConfig) -> str:
+def config_hash(config: RunConfig) -> str:
     """Return a hash of a run's config. It is the same for a run of an earlier version, which has no formulas."""
     return digest(with_gradient(config, "auto"))
 
@@ -131,9 +131,9 @@ def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[s
             continue  # the job runs again, and then reports the error
         summary = RunDirectory(path.parent).read_json("summary")
         if complete(summary, config.trainer.epochs):
-            done[identity(config)] = path.parent, summary
+            done[config_hash(config)] = path.parent, summary
     for job in jobs:
-        if (found := done.get(identity(job.config.run.resolved()))) is not None:
+        if (found := done.get(config_hash(job.config.run.resolved()))) is not None:
             folder, summary = found
             yield dataclasses.replace(job, folder=folder), summary
 

@@ -14,7 +14,7 @@ from deeprob import randomness
 from deeprob.errors import is_out_of_memory
 from deeprob.features import Features
 from deeprob.models import Model
-from deeprob.models.chain import Chain
+from deeprob.models.backpropagation import Backpropagation
 from deeprob.objective import Objective
 from deeprob.objective.regularizers import ElasticNet
 from deeprob.tracking.console import note
@@ -134,14 +134,14 @@ class Gradient(ABC):
 
 
 class FormulaGradient(Gradient):
-    """The gradient as a chain of formulas (see `Chain`)."""
+    """The gradient as a chain of formulas (see `Backpropagation`)."""
 
     @functools.cached_property
-    def chain(self) -> Chain:
+    def backpropagation(self) -> Backpropagation:
         """The formulas of the model."""
         formulas = self.model.formulas()
         assert formulas is not None
-        return Chain(formulas)
+        return Backpropagation(formulas)
 
     def whole(self, batch: Batch, share: float = 1.0) -> Terms:
         """Return the terms of share·L(W), and write its gradient into the stack."""
@@ -149,7 +149,7 @@ class FormulaGradient(Gradient):
         scores, saved = self._scores(self.prepared(batch.inputs), True, batch.keys)
         losses, slopes = loss.with_slopes(scores, batch.targets)
         slopes.mul_(1 / losses.shape[1])
-        self.chain.backward(slopes.bfloat16() if self.bf16 else slopes, saved, stack.tensors, stack.gradients)
+        self.backpropagation.backward(slopes.bfloat16() if self.bf16 else slopes, saved, stack.tensors, stack.gradients)
         penalty = regularizer.with_gradient(stack.weights, stack.weights_gradient)
         terms = Terms(losses.mean(1), penalty, correct_in_stack(scores, batch.targets))
         if share != 1.0:
@@ -167,7 +167,7 @@ class FormulaGradient(Gradient):
     def _scores(self, inputs: Tensor, training: bool, keys: Tensor | None) -> tuple[Tensor, list[object]]:
         """Return the scores (R, B, C) of prepared inputs (R, B, …), and what the chain keeps for its way back."""
         inputs = inputs.flatten(2)
-        scores, saved = self.chain.forward(
+        scores, saved = self.backpropagation.forward(
             inputs.bfloat16() if self.bf16 else inputs, self.stack.tensors, training, keys
         )
         return scores.to(inputs.dtype), saved

@@ -57,7 +57,7 @@ class Formula(ABC):
 
 
 @dataclass(frozen=True)
-class Chain:
+class Backpropagation:
     """The steps of a model from the inputs to the scores.
 
     The gradient follows the chain rule: ∂L/∂inputs = ∂L/∂outputs · ∂outputs/∂inputs for each step, from the last step
@@ -115,4 +115,5 @@ def thin(left: Tensor, right: Tensor) -> bool:
     R > 1. This function adds in another order. So the product of R = 1 is computed twice, as if there were two runs,
     and in a tensor of its own.
     """
-    return left.is_cpu and 1 in {*left.shape[1:], right.shape[2]}
+    _, rows, terms = left.shape
+    return (rows == 1 or terms == 1 or right.shape[2] == 1) and left.is_cpu

@@ -1,5 +1,7 @@
 """Training on a GPU without a GPU: PyTorch's fake tensors have a device and no values, and refuse mixed devices."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,7 +14,8 @@ from deeprob.models import LinearConfig, MLPConfig
 from deeprob.objective import CrossEntropyConfig, ElasticNetConfig, HingeConfig, NoneConfig, Objective
 from deeprob.optim import Schedule
 from deeprob.optim.rules import RULES
-from deeprob.training.draws import Draws
+from deeprob.training.cuda_graphs import WARM_UP, Graphs
+from deeprob.training.draws import Batch, Draws
 from deeprob.training.learner import Learner, LoopSettings
 from deeprob.training.state import TrainState
 from deeprob.training.update import Update
@@ -93,3 +96,74 @@ def test_a_tensor_on_the_wrong_device_is_found(monkeypatch):
     objective = Objective(CrossEntropyConfig().build(), NoneConfig().build())
     with pytest.raises(RuntimeError, match="same device"):
         updated(1, MODELS["linear"], "sgd", objective)
+
+
+# ---------------------------------------------------------------- when a graph is captured and replayed
+
+
+class Recorder:
+    """A capture that replays by calling the function again, and counts what it captured."""
+
+    def __init__(self) -> None:
+        self.captured = self.replayed = 0
+
+    def __call__(self, function: Callable[[], None]) -> Callable[[], None]:
+        self.captured += 1
+
+        def replay() -> None:
+            self.replayed += 1
+            function()
+
+        return replay
+
+
+def batch(first: int, count: int = 4, keys: bool = True) -> Batch:
+    numbers = torch.arange(first, first + count, dtype=torch.float32)
+    return Batch(numbers[None, :, None], numbers[None].long(), torch.tensor([first]) if keys else None)
+
+
+@pytest.mark.parametrize("keys", [True, False])
+def test_each_shape_is_captured_once_after_a_few_calls_and_sees_its_own_batch(keys):
+    seen, capture = [], Recorder()
+
+    def function(given: Batch) -> None:
+        key = None if given.keys is None else given.keys.item()
+        seen.append([*given.inputs.flatten().tolist(), *given.targets.flatten().tolist(), key])
+
+    graphs = Graphs(function, capture)
+    for first in range(6):
+        graphs(batch(first, keys=keys))
+    graphs(batch(100, count=2, keys=keys))
+    for first, values in enumerate(seen[:6]):
+        expected = [*range(first, first + 4)] * 2
+        assert values[:-1] == expected
+        assert values[-1] == (first if keys else None)
+    assert seen[6][:-1] == [100, 101] * 2  # another shape runs without a graph at first
+    assert (capture.captured, capture.replayed) == (1, 6 - WARM_UP)
+
+
+def test_updates_by_graphs_are_the_updates_without_and_count_their_evaluations():
+    def trained(capture: Recorder | None) -> Update:
+        config = MODELS["batch norm and dropout"]
+        models = [config.build(4, CLASSES, torch.Generator().manual_seed(seed)) for seed in range(2)]
+        objective = Objective(CrossEntropyConfig().build(), ElasticNetConfig().build())
+        optimizer = options("optimizer")["nadam"]()
+        states = [TrainState.start(m, optimizer.build(m.parameters()), Schedule(), torch.device("cpu")) for m in models]
+        learners = [Learner(state, objective, optimizer, seed) for seed, state in enumerate(states)]
+        update = Update.of(learners, None, LoopSettings(epochs=1, batch_size=8, chunk_size=8, log_every=5))
+        update._graphs = None if capture is None else Graphs(update._compute, capture)
+        inputs = torch.randn(EXAMPLES, 4, generator=torch.Generator().manual_seed(0))
+        draws = Draws(Examples(inputs, torch.arange(EXAMPLES) % CLASSES), 8, [0, 1], noisy=True)
+        update.plan(0, 20)
+        with torch.no_grad():
+            for step in range(20):
+                update(draws[step], step)
+        return update
+
+    capture = Recorder()
+    with_graphs, without = trained(capture), trained(None)
+    assert capture.captured == 2  # whole batches, and the last one of each epoch
+    assert capture.replayed == 20 - 2 * WARM_UP
+    assert torch.equal(with_graphs.stack.parameters, without.stack.parameters)
+    assert torch.equal(with_graphs.stack.sums, without.stack.sums)
+    assert with_graphs.gradient.evaluations == without.gradient.evaluations == 20

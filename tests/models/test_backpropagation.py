@@ -10,8 +10,8 @@ from torch.func import functional_call
 from deeprob import randomness
 from deeprob.models import LinearConfig, MLPConfig
 from deeprob.models.activations import ACTIVATIONS
+from deeprob.models.backpropagation import Backpropagation, product, sum_plus_product
 from deeprob.models.base import Model
-from deeprob.models.chain import Chain, product, sum_plus_product
 from deeprob.models.norms import NORMS
 from deeprob.objective import (
     CrossEntropyConfig,
@@ -65,7 +65,7 @@ def by_formulas(model: Model, objective: Objective, inputs: Tensor, targets: Ten
     tensors = {name: p.detach() for name, p in model.named_parameters()}
     gradients = {name: torch.full_like(p, torch.nan) for name, p in tensors.items()}
     buffers = {name: b.clone() for name, b in model.named_buffers()}
-    chain = Chain(model.formulas())
+    chain = Backpropagation(model.formulas())
     scores, saved = chain.forward(inputs, tensors | buffers, model.training, key)
     losses, slopes = objective.loss.with_slopes(scores, targets)
     chain.backward(slopes / len(inputs), saved, tensors | buffers, gradients)
@@ -206,7 +206,7 @@ def test_the_bits_of_a_run_do_not_depend_on_its_stack(activation, norm, dtype):
     def trained(chosen: list[int]) -> tuple[Tensor, ...]:
         tensors = stack_of([models[run] for run in chosen])
         gradients = {name: torch.full_like(tensors[name], torch.nan) for name, _ in models[0].named_parameters()}
-        chain = Chain(models[0].formulas())
+        chain = Backpropagation(models[0].formulas())
         scores, saved = chain.forward(inputs[chosen], tensors, True, keys[chosen])
         losses, slopes = LOSSES["smoothed"].build().with_slopes(scores, targets[chosen])
         chain.backward(slopes, saved, tensors, gradients)
@@ -244,7 +244,7 @@ def test_a_stack_computes_what_each_run_computes_without_a_leading_dimension():
     config = MLPConfig(hidden=[9, 5], norm="batch", dropout=0.3)
     models = [config.build(INPUTS, OUTPUTS, torch.Generator().manual_seed(s)).double() for s in range(3)]
     inputs, keys = torch.randn(3, 13, INPUTS, dtype=torch.float64), randomness.key(torch.arange(3), "dropout")
-    chain = Chain(models[0].formulas())
+    chain = Backpropagation(models[0].formulas())
     scores, _ = chain.forward(inputs, stack_of(models), True, keys)
     for run, model in enumerate(models):
         torch.testing.assert_close(scores[run], model(inputs[run], keys[run]), rtol=1e-13, atol=1e-15)
