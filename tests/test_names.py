@@ -16,7 +16,6 @@ DEFINED_TWICE = {
     "compare": "the console command, and what it does",
     "draw": "of two commands: pictures of runs, and of paths on surfaces",
     "evaluate": "the console command, and loss and accuracy of a model on examples",
-    "identity": "the activation φ(x) = x, and what tells one sweep from another",
     "launch": "of a sweep: all of its jobs, or those of one stack",
     "load": "a dataclass from a composed config, and always as checkpoint_file.load the content of a checkpoint",
     "optimizer_paths": "the console command, and what it does",
