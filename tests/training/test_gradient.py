@@ -338,9 +338,9 @@ def test_a_user_s_model_trains_alone_and_in_a_stack(bench):
             yield Learner(state, objectives(L2Config(strength=0.01))[0], config, run)
 
     stack, alone = list(learners()), list(learners())
-    together = bench.together(stack, formulas=False)
+    together = bench.together(stack, formulas=False, batch_size=23, epochs=15)
     for records, one, other in zip(together, stack, alone, strict=True):
-        mine = bench.alone(other, formulas=False)
+        mine = bench.alone(other, formulas=False, batch_size=23, epochs=15)
         assert mine[-1].metrics["train/loss"] < mine[0].metrics["train/loss"]
         assert records[-1].metrics == pytest.approx(mine[-1].metrics, rel=1e-10)
         for name, parameter in other.state.parameters.items():

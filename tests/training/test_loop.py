@@ -419,9 +419,13 @@ def poisoned(bench):
 @pytest.mark.parametrize("interval", [1, 2, 100])
 @pytest.mark.parametrize("place", [0, 7, 22])
 @pytest.mark.parametrize("formulas", [True, False])
-@pytest.mark.parametrize("model", [{}, {"norm": "batch", "dropout": 0.3}], ids=["plain", "norm and dropout"])
-def test_a_run_that_diverges_is_as_it_was_before_the_update_at_fault(poisoned, run, interval, place, formulas, model):
-    bench, of_run, batch = poisoned(place), run.but(model=model), place // 5 + 1
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"model": {"norm": "batch", "dropout": 0.3}, "optimizer": AdamConfig(lr=0.01)}],
+    ids=["plain", "norm and dropout"],
+)
+def test_a_run_that_diverges_is_as_it_was_before_the_update_at_fault(poisoned, run, interval, place, formulas, changes):
+    bench, of_run, batch = poisoned(place), run.but(**changes), place // 5 + 1
     learner, other = bench.learners([of_run] * 2)
     end = bench.alone(learner, log_every=interval, formulas=formulas)[-1]
     assert "the input became NaN or infinite" in str(end)

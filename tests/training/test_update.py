@@ -6,7 +6,7 @@ import torch
 from deeprob.features.raw import Raw
 from deeprob.models.linear import LinearConfig
 from deeprob.objective import L1Config, L2Config, NoneConfig, Objective, SquaredErrorConfig
-from deeprob.optim import AdafactorConfig, AdamConfig, AdamWConfig, LBFGSConfig, Schedule, SGDConfig
+from deeprob.optim import AdafactorConfig, AdamConfig, AdamWConfig, LBFGSConfig, NAdamConfig, Schedule, SGDConfig
 from deeprob.training import TrainState
 from deeprob.training.draws import Batch
 from deeprob.training.gradient import AutogradGradient, FormulaGradient, Terms, VmapGradient
@@ -195,3 +195,13 @@ def test_coefficients_are_columns_of_each_run():
     update(batch(2), 4)
     assert update._coefficients[PROXIMAL_LR].tolist() == [[0.1], [0.2]]
     assert {tuple(column.shape) for column in update._coefficients.values()} == {(2, 1)}
+
+
+def test_some_coefficients_are_float64_in_any_precision(single, spec):
+    learners = single.learners([spec.but(seed=seed, optimizer=NAdamConfig()) for seed in range(2)])
+    update = Update.of(learners, None, LoopSettings(**single.settings))
+    update.plan(0, 1)
+    wide = update.stack.rule.wide
+    assert wide
+    for name, column in update._coefficients.items():
+        assert column.dtype == (torch.float64 if name in wide else torch.float32)
