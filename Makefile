@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.installed
 ARGS ?=
+PEERS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help train preflight test test-slow torture fuzz mutants lint format dashboard benchmark clean
@@ -52,8 +53,12 @@ format: $(READY) ## rewrite the sources in the project's style
 dashboard: $(READY) ## open TensorBoard on all runs in outputs/
 	$(BIN)/tensorboard --logdir outputs
 
-benchmark: $(READY) ## measure speed: make benchmark ARGS="root=FOLDER" (CIFAR-10 pictures in class folders)
-	$(BIN)/python tests/benchmarks/training.py $(ARGS)
+benchmark: $(READY) ## measure speed beside other libraries: make benchmark PEERS=1 ARGS="rounds=5 root=FOLDER" (root: CIFAR-10 in class folders)
+	$(BIN)/python -m pip install --quiet --editable '.[$(if $(PEERS),peers,benchmark)]'
+	$(BIN)/python tests/benchmarks/default_run.py $(filter rounds=%,$(ARGS))
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/stack.py updates runs=64 $(filter rounds=%,$(ARGS))
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/stack.py updates runs=256 $(filter rounds=%,$(ARGS))
+	$(if $(findstring root=,$(ARGS)),$(BIN)/python tests/benchmarks/training.py $(ARGS))
 
 clean: ## remove the virtual environment and caches (never outputs/)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -11,7 +11,6 @@ SOURCE = Path(deeprob.__file__).parent
 
 DEFINED_TWICE = {
     "AllConfig": "the option `all` of the groups figure and surface, each beside its command",
-    "Chain": "features that are extracted one after another, and the formulas of a model: the rule's own name",
     "check_gradients": "the console command in main.py, and what it does in a file of its own",
     "compare": "the console command, and what it does",
     "draw": "of two commands: pictures of runs, and of paths on surfaces",
@@ -29,7 +28,6 @@ DEFINED_TWICE = {
 FILES_TWICE = {
     "activations": "the functions of models/, and the figure of them that is an option",
     "base": "what all modules of a folder share",
-    "chain": "features that are extracted one after another, and the chain rule",
     "color_histogram": "the feature, and the figure of it: options of one name",
     "convexity": "the search for a violation, and the figure of it that is an option",
     "hog": "the feature, and the figure of it: options of one name",

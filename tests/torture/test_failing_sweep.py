@@ -12,16 +12,21 @@ from torch.utils._pytree import tree_flatten
 
 from deeprob.running import run as running
 from deeprob.tracking import checkpoint_file
-from deeprob.training import loop as trainer
+from deeprob.training.update import Update
 
 FAILING = {1: "exception", 2: "memory", 3: "nan", 4: "exit", 6: "kill", 7: "directory"}
+
+
+def not_finite(update: Update) -> None:
+    """Let every update fail: the sums of the runs become NaN."""
+    update.stack.sums.fill_(torch.nan)
 
 
 @pytest.fixture
 def faults():
     """Let the jobs of some seeds fail, each in its way, until this is undone."""
     patch = pytest.MonkeyPatch()
-    run, check = running.run, trainer.Update.check
+    run, measure = running.run, Update.measure
 
     def sometimes(config, *words, **named):
         fault = FAILING.get(config.seed)
@@ -30,7 +35,7 @@ def faults():
         if fault == "memory":
             torch.empty(2**60)
         if fault == "nan":
-            patch.setattr(trainer.Update, "check", lambda update, finite: check(update, ~finite))
+            patch.setattr(Update, "measure", lambda update, *terms: [measure(update, *terms), not_finite(update)])
         if fault == "exit":
             sys.exit(5)
         if fault == "kill":

@@ -21,7 +21,6 @@ import pytest
 
 from deeprob import config as configs
 from deeprob.assembly.config import RunConfig, TrainConfig
-from deeprob.commands import train
 from deeprob.commands.evaluate import EvaluateConfig
 from deeprob.config.schema import expected
 from deeprob.running import run as running
@@ -449,7 +448,6 @@ def reached(monkeypatch) -> list[RunConfig]:
         seen.append(config)
         return {"status": "completed"}
 
-    monkeypatch.setattr(train, "run", run)
     monkeypatch.setattr(running, "run", run)
     return seen
 
