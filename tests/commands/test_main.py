@@ -419,7 +419,7 @@ def test_errors_that_nobody_can_be_told_keep_their_status(deeprob, small):
     assert [row.split()[2] for row in Path("out").read_text().splitlines()[1:3]] == ["diverged", "completed"]
 
 
-@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+@pytest.mark.parametrize("launcher", ["basic", "auto"])
 def test_a_sweep_that_nobody_reads_ends_and_its_table_is_true(deeprob, small, launcher):
     reader, writer = os.pipe()
 
@@ -431,7 +431,7 @@ def test_a_sweep_that_nobody_reads_ends_and_its_table_is_true(deeprob, small, la
     words = ("-m", *small, "seed=range(4)", f"hydra/launcher={launcher}", "hydra.sweep.dir=s")
     with Path("err").open("w") as err:
         assert status_with({1: writer, 2: err.fileno()}, *words, meanwhile=read_the_header) == 141
-    assert Path("err").read_text() == {"basic": "note: 3 of 4 jobs not started\n", "vectorized": ""}[launcher]
+    assert Path("err").read_text() == {"basic": "note: 3 of 4 jobs not started\n", "auto": ""}[launcher]
     rows = list(csv.DictReader(Path("s/summary.csv").read_text().splitlines()))
     done = {path.parent.name for path in Path("s").glob("*/summary.json")}
     assert all(row["status"] for row in rows)

@@ -21,7 +21,7 @@ from deeprob.tracking import checkpoint_file
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
 
-STACKED = "hydra/launcher=vectorized"
+STACKED = "hydra/launcher=auto"
 
 
 @pytest.fixture

@@ -76,12 +76,23 @@ class Bar:
         If False, nothing is shown.
     lines
         If False, nothing is shown if standard output is not a terminal.
+    rarely
+        If True, plain lines are printed every 30 seconds, because they stand among other lines.
     """
 
     def __init__(
-        self, total: int, what: str, unit: str, *, done: int = 0, visible: bool = True, lines: bool = True
+        self,
+        total: int,
+        what: str,
+        unit: str,
+        *,
+        done: int = 0,
+        visible: bool = True,
+        lines: bool = True,
+        rarely: bool = False,
     ) -> None:
         self.total, self.what, self.unit, self.lines = total, what, unit, visible and lines
+        self.line_every = _LINE_EVERY * (15 if rarely else 1)
         self.done: float = done
         self._began = self._last = time.monotonic()
         self._start = done
@@ -117,7 +128,7 @@ class Bar:
             self._progress.update(self._task, completed=self.done, remark=remark)
             return
         now = time.monotonic()
-        if self.lines and now - self._last >= _LINE_EVERY:
+        if self.lines and now - self._last >= self.line_every:
             self._last = now
             speed = (self.done - self._start) / (now - self._began)
             left = _clock(max(0.0, self.total - self.done) / speed) if speed else "?"
