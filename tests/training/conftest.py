@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from deeprob.training.stacked.loop import train_stack
 
 from deeprob import randomness
 from deeprob.data import Examples
@@ -18,7 +19,6 @@ from deeprob.objective import CrossEntropyConfig, LossConfig, NoneConfig, Object
 from deeprob.optim import AdamConfig, ConstantConfig, OptimizerConfig, SchedulerConfig
 from deeprob.training import TrainState, train
 from deeprob.training.loop import Learner, LoopSettings, Record
-from deeprob.training.stacked.loop import train_stack
 
 Curves = dict[str, torch.Tensor]
 PER_EPOCH = 3  # 90 points by 32

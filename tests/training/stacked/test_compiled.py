@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-
-from deeprob.objective import L1Config, L2Config
-from deeprob.optim import AdafactorConfig, AdamConfig, SGDConfig
 from deeprob.training.stacked import compiled
 from deeprob.training.stacked.compiled import Compiler, leaves, repays
 from deeprob.training.stacked.stack import Stack
 from deeprob.training.stacked.update import StackedObjective, StackedUpdate
+
+from deeprob.objective import L1Config, L2Config
+from deeprob.optim import AdafactorConfig, AdamConfig, SGDConfig
 
 
 def specs(spec, optimizer=AdamConfig, **model):

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from deeprob.training.stacked.loop import Rates, StackedDraws
 from torch.utils._pytree import tree_flatten
 
 from deeprob import randomness
@@ -17,7 +18,6 @@ from deeprob.tracking.checkpoint_file import load
 from deeprob.training import Predictor, evaluate
 from deeprob.training.checkpoint import Checkpoints
 from deeprob.training.draws import Draws
-from deeprob.training.stacked.loop import Rates, StackedDraws
 
 
 def sgd(spec, *rates):

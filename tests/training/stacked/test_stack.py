@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from deeprob.training.stacked.stack import WHOLE, Stack, columns, templates
 
 from deeprob.config import options
 from deeprob.objective import NoneConfig
 from deeprob.optim import AdafactorConfig, AdamConfig, ASGDConfig, NAdamConfig, SGDConfig
 from deeprob.optim.rules import RULES
-from deeprob.training.stacked.stack import WHOLE, Stack, columns, templates
 
 COUNTS = [2 * 8, 8, 8 * 8, 8, 8 * 3, 3]  # weights and biases of 2-8-8-3
 

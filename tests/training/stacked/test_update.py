@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from deeprob.training.stacked.stack import Stack
+from deeprob.training.stacked.update import StackedObjective, StackedUpdate
 
 from deeprob.features.raw import Raw
 from deeprob.models.linear import LinearConfig
@@ -18,8 +20,6 @@ from deeprob.objective import (
 from deeprob.objective.regularizers import ElasticNet, NoRegularizer
 from deeprob.optim import AdamConfig, Schedule, SGDConfig
 from deeprob.training import TrainState
-from deeprob.training.stacked.stack import Stack
-from deeprob.training.stacked.update import StackedObjective, StackedUpdate
 
 LIKE = torch.zeros((), dtype=torch.float64)
 ONES, ZEROS = torch.ones(2, 1, 1, dtype=torch.float64), torch.zeros(2, 1, 1, dtype=torch.float64)
