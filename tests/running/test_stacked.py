@@ -192,7 +192,7 @@ def test_a_run_that_diverges_ends_as_it_does_alone_and_the_others_as_without_it(
     sweeps = {
         "s": ("optimizer.lr=1e-3,1e37,1e-2", STACKED),
         "without": ("optimizer.lr=1e-3,2e-3,1e-2", STACKED),
-        "alone": ("optimizer.lr=1e-3,1e37,1e-2",),
+        "alone": ("optimizer.lr=1e-3,1e37,1e-2", ALONE),
     }
     results = {name: deeprob(*words, *more, f"hydra.sweep.dir={name}") for name, more in sweeps.items()}
     assert [result.status for result in results.values()] == [4, 0, 4]
