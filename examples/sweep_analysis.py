@@ -15,7 +15,6 @@ from deeprob.commands.main import main
 DIRECTORY = Path("outputs/rate_by_width")
 WORDS = [
     "-m",
-    "hydra/launcher=vectorized",  # networks of the same width train together
     "model.width=8,32,128",
     "optimizer.lr=1e-3,3e-3,1e-2,3e-2",
     "seed=0,1",

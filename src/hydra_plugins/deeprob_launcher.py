@@ -9,7 +9,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 
 
-class VectorizedLauncher(BasicLauncher):
+class StackLauncher(BasicLauncher):
     """Trains jobs with the same structure together, as stacks, and the other jobs one by one.
 
     Parameters
@@ -36,11 +36,12 @@ class VectorizedLauncher(BasicLauncher):
 
 
 @dataclass
-class VectorizedConfig:
-    """The config of `VectorizedLauncher`."""
+class StackLauncherConfig:
+    """The config of `StackLauncher`, under both of its names."""
 
-    _target_: str = "hydra_plugins.deeprob_launcher.VectorizedLauncher"
+    _target_: str = "hydra_plugins.deeprob_launcher.StackLauncher"
     max_stack: Any = "auto"
 
 
-ConfigStore.instance().store(group="hydra/launcher", name="vectorized", node=VectorizedConfig, provider="deeprob")
+for name in ("auto", "vectorized"):  # auto is the default; vectorized is its former name
+    ConfigStore.instance().store(group="hydra/launcher", name=name, node=StackLauncherConfig, provider="deeprob")

@@ -1,17 +1,17 @@
 """A sweep as stacks against the same runs one by one, side by side.
 
-python tests/benchmarks/stack.py updates [runs=64] [rounds=9] [compile=true]
-python tests/benchmarks/stack.py commands [runs=64] [alone=8] [cold=true]
+python tests/benchmarks/stack.py updates [runs=64] [hidden=32,32] [inputs=2] [batch=64] [rounds=9]
+python tests/benchmarks/stack.py commands [runs=64] [alone=8]
 
-``updates`` times one update of a stack of networks 2-32-32-3 on the spirals (Adam, batches of 64, rates, λ and seeds of
-their own), one update of a run alone, and one of a bare loop over stacked tensors that is written by hand (baddbmm and
-its derivatives, Adam on each tensor) and does nothing else: medians of rounds in turn. ``commands`` times whole sweeps
-of 2,000 updates a run from start to exit: stacked, and one by one in one process with `alone` runs, scaled to as many;
-`cold` lets the compiler begin with an empty cache. Set OMP_NUM_THREADS=1 for one core each.
+``updates`` times one update of a stack (Adam, L2, rates, λ and seeds of their own), one update of a run alone, and one
+of a bare loop over stacked tensors that is written by hand (baddbmm and its derivatives, Adam on one flat tensor, the
+measures of each update) and does nothing else: medians of rounds in turn. The networks are 2-32-32-3 on the spirals;
+`inputs` other than 2 gives Gaussian classes with so many inputs instead. ``commands`` times whole sweeps of 2,000
+updates a run from start to exit: stacked, and one by one in one process with `alone` runs, scaled to as many. Set
+OMP_NUM_THREADS=1 for one core each.
 """
 
 import math
-import os
 import resource
 import subprocess
 import sys
@@ -26,28 +26,26 @@ import torch
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.assembly.setup import Setup
-from deeprob.data import Examples, SpiralsConfig
+from deeprob.data import Examples, GaussiansConfig, SpiralsConfig
 from deeprob.features import RawConfig
 from deeprob.models import MLPConfig
 from deeprob.objective import CrossEntropyConfig, L2Config
 from deeprob.optim import AdamConfig, CosineConfig
-from deeprob.training import TrainerConfig
-from deeprob.training.stacked.compiled import Compiler
-from deeprob.training.stacked.loop import train_stack
+from deeprob.training import TrainerConfig, train
 
 BATCH, EPOCHS = 64, 43  # of 47 updates
 
 
-def config(run: int, runs: int) -> RunConfig:
+def config(run: int, runs: int, hidden: list[int], inputs: int, batch: int) -> RunConfig:
     return RunConfig(
-        dataset=SpiralsConfig(),
+        dataset=SpiralsConfig() if inputs == 2 else GaussiansConfig(inputs=inputs, points_per_class=300),
         features=RawConfig(),
-        model=MLPConfig(hidden=[32, 32]),
+        model=MLPConfig(hidden=hidden),
         loss=CrossEntropyConfig(),
         regularizer=L2Config(strength=1e-5 * 100 ** (run / runs)),
         optimizer=AdamConfig(lr=1e-4 * 100 ** (run / runs)),
         scheduler=CosineConfig(),
-        trainer=TrainerConfig(epochs=EPOCHS, batch_size=BATCH, log_every=10**9),
+        trainer=TrainerConfig(epochs=1000, batch_size=batch, log_every=10**9),
         seed=run,
     )
 
@@ -58,93 +56,103 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def by_hand(runs: int, examples: Examples) -> Callable[[], None]:
+def by_hand(setups: list[Setup], examples: Examples, batch: int) -> Callable[[], None]:
     """Return one update of a bare loop: the networks' formulas and their derivatives over stacked tensors."""
-    setups = [Setup.build(config(run, runs).resolved()) for run in range(min(runs, 4))]
-    models = [setups[run % len(setups)].predictor.model for run in range(runs)]
-    layers = [
-        [
-            torch.stack([layer.weight.detach().T for layer in layers]),
-            torch.stack([layer.bias.detach() for layer in layers]),
-        ]
-        for layers in zip(*(model.linear_layers for model in models), strict=True)
+    runs = len(setups)
+    layers = setups[0].predictor.model.linear_layers
+    sizes = [(layer.in_features, layer.out_features) for layer in layers]
+    lengths = [length for fan_in, fan_out in sizes for length in (fan_in * fan_out, fan_out)]
+    start = [
+        torch.cat(
+            [
+                part.detach().flatten()
+                for layer in setup.predictor.model.linear_layers
+                for part in (layer.weight.mT, layer.bias)
+            ]
+        )
+        for setup in setups
     ]
-    parameters = [tensor for layer in layers for tensor in layer]
-    first, second = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
-    lr = torch.logspace(-4, -2, runs)
-    strength = torch.logspace(-5, -3, runs)
+    values = torch.stack(start)
+    slopes, first, second, roots = (torch.zeros_like(values) for _ in range(4))
+
+    def views(flat: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        parts = iter(flat.split(lengths, 1))
+        return [(next(parts).unflatten(1, shape), next(parts)) for shape in sizes]
+
+    network, gradient = views(values), views(slopes)
+    rate = torch.tensor([[float(setup.config.optimizer.arguments()["lr"])] for setup in setups])
+    decay = torch.zeros_like(values)
+    for weight, _ in views(decay):
+        weight.add_(torch.tensor([2 * setup.config.regularizer.strength for setup in setups])[:, None, None])
+    sums = torch.zeros(runs, 4, dtype=torch.float64)
+    missing = torch.full((runs, batch, 1), -1.0)
     count = 0
 
     def update() -> None:
         nonlocal count
         count += 1
-        drawn = torch.randint(len(examples), (runs, BATCH))
-        inputs, targets = examples.inputs[drawn], examples.targets[drawn]
-        seen = [inputs]
-        for place, (weight, bias) in enumerate(layers):
-            sums = torch.baddbmm(bias[:, None], seen[-1], weight)
-            seen.append(sums if place == len(layers) - 1 else torch.relu_(sums))
-        slopes = seen.pop().softmax(2)
-        slopes.scatter_add_(2, targets[..., None], torch.full_like(targets[..., None], -1, dtype=slopes.dtype))
-        slopes /= BATCH
-        gradients: list[torch.Tensor] = []
-        for weight, _ in reversed(layers):
-            outcome = seen.pop()
-            slope = torch.bmm(outcome.transpose(1, 2), slopes).add_(weight * (2 * strength)[:, None, None])
-            gradients = [slope, slopes.sum(1), *gradients]
+        drawn = torch.randint(len(examples), (runs, batch))
+        seen, targets = [examples.inputs[drawn]], examples.targets[drawn][..., None]
+        for weight, bias in network:
+            seen.append(torch.baddbmm(bias[:, None], seen[-1], weight))
+            if len(seen) <= len(network):
+                seen[-1].relu_()
+        scores = seen.pop()
+        correct = (scores.argmax(2, keepdim=True) == targets).sum((1, 2))
+        logarithms = scores.log_softmax(2)
+        loss = -logarithms.gather(2, targets).mean((1, 2))
+        delta = logarithms.exp_().scatter_add_(2, targets, missing).div_(batch)
+        for (weight, _), (weight_slope, bias_slope) in zip(reversed(network), reversed(gradient), strict=True):
+            below = seen.pop()
+            torch.bmm(below.mT, delta, out=weight_slope)
+            torch.sum(delta, 1, out=bias_slope)
             if seen:
-                slopes = torch.bmm(slopes, weight.transpose(1, 2)).mul_(outcome > 0)
-        torch._foreach_lerp_(first, gradients, 0.1)
-        torch._foreach_mul_(second, 0.999)
-        torch._foreach_addcmul_(second, gradients, gradients, 0.001)
-        roots = torch._foreach_sqrt(second)
-        torch._foreach_div_(roots, math.sqrt(1 - 0.999**count))
-        torch._foreach_add_(roots, 1e-8)
-        steps = torch._foreach_div(first, roots)
-        rate = lr / (1 - 0.9**count)
-        torch._foreach_mul_(steps, [rate.view(-1, *(1,) * (p.dim() - 1)) for p in parameters])
-        torch._foreach_sub_(parameters, steps)
+                delta = torch.ops.aten.threshold_backward(torch.bmm(delta, weight.mT), below, 0)
+        penalty = (decay * values).mul_(values).sum(1) / 2
+        slopes.addcmul_(decay, values)
+        sums.add_(torch.stack([loss, penalty, correct, torch.linalg.vector_norm(slopes, dim=1)], 1))
+        first.lerp_(slopes, 0.1)
+        second.mul_(0.999).addcmul_(slopes, slopes, value=0.001)
+        torch.sqrt(second, out=roots).div_(math.sqrt(1 - 0.999**count)).add_(1e-8)
+        values.addcmul_(rate / (0.9**count - 1), roots.reciprocal_().mul_(first))
 
     return update
 
 
-def updates(runs: int, rounds: int, compile: bool) -> None:
+def updates(runs: int, hidden: list[int], inputs: int, batch: int, rounds: int) -> None:
     """Print the time of an update of a stack, of a run alone, and of a bare loop, in epochs in turn."""
     shared = Shared()
-    built = [Setup.build(config(run, runs).resolved(), shared) for run in range(runs)]
-    alone = Setup.build(config(0, runs).resolved(), shared)
-    examples = alone.splits.train
-    per_epoch = -(-len(examples) // BATCH)
-    stack = train_stack(
-        [setup.learner for setup in built],
-        alone.predictor.features,
-        examples,
-        alone.settings,
-        compiler=Compiler(True) if compile else None,
+
+    def built(count: int) -> list[Setup]:
+        return [Setup.build(config(run, runs, hidden, inputs, batch).resolved(), shared) for run in range(count)]
+
+    stacked, alone = built(runs), built(1)
+    examples, features = alone[0].splits.train, alone[0].predictor.features
+    per_epoch = -(-len(examples) // batch)
+    bare = by_hand(built(runs), examples, batch)
+    stack, single = (
+        train([setup.learner for setup in setups], features, examples, setups[0].settings)
+        for setups in (stacked, alone)
     )
-    single, bare = alone.train(lambda: False), by_hand(runs, examples)
-    first = seconds(lambda: next(stack))
-    next(single)
-    actions = {
+    actions: dict[str, Callable[[], object]] = {
         "stack": lambda: next(stack),
         "alone": lambda: next(single),
         "by hand": lambda: [bare() for _ in range(per_epoch)],
     }
     times: dict[str, list[float]] = {name: [] for name in actions}
-    for _ in range(rounds):
+    for _ in range(rounds + 1):
         for name, action in actions.items():
             times[name].append(seconds(action) / per_epoch)
-    each = {name: median(values) for name, values in times.items()}
-    print(f"{runs} runs, {torch.get_num_threads()} threads{', compiled' if compile else ''}; first epoch {first:.1f} s")
-    print(f"  stack    {1e3 * each['stack']:8.3f} ms an update, {1e6 * each['stack'] / runs:.1f} µs a run")
-    gain = runs * each["alone"] / each["stack"]
-    print(f"  alone    {1e3 * each['alone']:8.3f} ms, {gain:.1f} times a run's part of the stack")
-    print(
-        f"  by hand  {1e3 * each['by hand']:8.3f} ms; the stack takes {each['stack'] / each['by hand']:.2f} of its time"
-    )
+    each = {name: median(values[1:]) for name, values in times.items()}
+    print(f"{runs} runs, {alone[0].operations:.1e} operations an update, {torch.get_num_threads()} threads")
+    gain = median(runs * one / many for one, many in zip(times["alone"][1:], times["stack"][1:], strict=True))
+    print(f"  stack    {1e6 * each['stack'] / runs:9.1f} µs an update of a run")
+    print(f"  alone    {1e6 * each['alone']:9.1f} µs, {gain:.2f} times as much")
+    ratio = each["stack"] / each["by hand"]
+    print(f"  by hand  {1e6 * each['by hand'] / runs:9.1f} µs; the stack takes {ratio:.2f} times as long")
 
 
-def commands(runs: int, alone: int, cold: bool) -> None:
+def commands(runs: int, alone: int) -> None:
     """Print the time and memory of a whole sweep as stacks, and of some of its jobs one by one."""
     words = [
         "dataset=spirals", "model.hidden=[32,32]", "optimizer=adam", f"trainer.batch_size={BATCH}",
@@ -152,26 +160,24 @@ def commands(runs: int, alone: int, cold: bool) -> None:
     ]  # fmt: skip
     rates = "optimizer.lr=" + ",".join(f"{1e-4 * 100 ** (place / 4):.3g}" for place in range(4))
     with tempfile.TemporaryDirectory() as folder:
-        environment = dict(os.environ)
-        if cold:
-            environment["TORCHINDUCTOR_CACHE_DIR"] = f"{folder}/compiled"
         program = [sys.executable, str(Path(__file__).parents[2] / "scripts" / "train.py"), "-m"]
 
         def command(name: str, *more: str) -> float:
             output = (Path(folder) / f"{name}.log").open("w")
             done = [*program, *words, *more, f"hydra.sweep.dir={folder}/{name}"]
-            return seconds(lambda: subprocess.run(done, check=True, env=environment, stdout=output))
+            return seconds(lambda: subprocess.run(done, check=True, stdout=output))
 
         stacked = command(
             "stacked",
             rates,
             "regularizer.strength=0,1e-5,1e-4,1e-3",
             f"seed=range({runs // 16})",
-            "hydra/launcher=vectorized",
+            "hydra/launcher=auto",
         )
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-        one = command("one", "optimizer.lr=1e-3", "regularizer.strength=1e-4", "seed=0")
-        some = command("alone", "optimizer.lr=1e-3", "regularizer.strength=1e-4", f"seed=range({alone + 1})")
+        single = "hydra/launcher=basic"
+        one = command("one", "optimizer.lr=1e-3", "regularizer.strength=1e-4", "seed=0", single)
+        some = command("alone", "optimizer.lr=1e-3", "regularizer.strength=1e-4", f"seed=range({alone + 1})", single)
     each = (some - one) / alone
     expected = one + each * (runs - 1)
     print(f"{runs} runs: stacked {stacked:.1f} s, {peak:.2f} GB; one by one {expected:.1f} s")
@@ -181,9 +187,11 @@ def commands(runs: int, alone: int, cold: bool) -> None:
 def main(what: str, **words: str) -> None:
     runs = int(words.get("runs", 64))
     if what == "updates":
-        updates(runs, int(words.get("rounds", 9)), words.get("compile", "true") == "true")
+        hidden = [int(width) for width in words.get("hidden", "32,32").split(",") if width]
+        inputs, batch = int(words.get("inputs", 2)), int(words.get("batch", BATCH))
+        updates(runs, hidden, inputs, batch, int(words.get("rounds", 9)))
     else:
-        commands(runs, int(words.get("alone", 8)), words.get("cold", "true") == "true")
+        commands(runs, int(words.get("alone", 8)))
 
 
 if __name__ == "__main__":

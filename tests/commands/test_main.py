@@ -177,7 +177,7 @@ WRONG = {
     "is blocklisted because it allows config data to control executable behavior or belongs to an execution-capable "
     "target family. It cannot be authorized with HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE.\n",
     "-m seed=0,1 hydra.launcher._target_=os.system": "hydra.launcher._target_=os.system: Invalid plugin 'os.system'",
-    "-m seed=0,1 +hydra.launcher.x=3": "hydra.sweeper and hydra.launcher: Error in call to target 'hydra._internal",
+    "-m seed=0,1 +hydra.launcher.x=3": "hydra.sweeper and hydra.launcher: Error in call to target 'hydra_plugins.",
     "hydra.output_subdir=.": "error: hydra.output_subdir=.: Hydra's files would have the names of",
     "hydra.output_subdir=a/..": "error: hydra.output_subdir=a/..: Hydra's files would have",
     "--cfg job --package nope": "nope",
@@ -420,7 +420,7 @@ def test_errors_that_nobody_can_be_told_keep_their_status(deeprob, small):
     assert [row.split()[2] for row in Path("out").read_text().splitlines()[1:3]] == ["diverged", "completed"]
 
 
-@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+@pytest.mark.parametrize("launcher", ["basic", "auto"])
 def test_a_sweep_that_nobody_reads_ends_and_its_table_is_true(deeprob, small, launcher):
     reader, writer = os.pipe()
 
@@ -432,7 +432,7 @@ def test_a_sweep_that_nobody_reads_ends_and_its_table_is_true(deeprob, small, la
     words = ("-m", *small, "seed=range(4)", f"hydra/launcher={launcher}", "hydra.sweep.dir=s")
     with Path("err").open("w") as err:
         assert status_with({1: writer, 2: err.fileno()}, *words, meanwhile=read_the_header) == 141
-    assert Path("err").read_text() == {"basic": "note: 3 of 4 jobs not started\n", "vectorized": ""}[launcher]
+    assert Path("err").read_text() == {"basic": "note: 3 of 4 jobs not started\n", "auto": ""}[launcher]
     rows = list(csv.DictReader(Path("s/summary.csv").read_text().splitlines()))
     done = {path.parent.name for path in Path("s").glob("*/summary.json")}
     assert all(row["status"] for row in rows)

@@ -68,7 +68,7 @@ def test_it_changes_nothing_of_the_run_after_it(deeprob, small):
     assert a["evaluations"] == b["evaluations"]
 
 
-@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+@pytest.mark.parametrize("launcher", ["basic", "auto"])
 def test_the_jobs_of_a_sweep_are_checked(deeprob, small, launcher):
     words = ("-m", *small, "seed=0,1", "trainer.preflight=only", f"hydra/launcher={launcher}", "hydra.sweep.dir=s")
     result = deeprob(*words)

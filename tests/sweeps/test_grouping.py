@@ -107,7 +107,6 @@ def test_proximal_runs_are_a_stack_of_their_own(together):
         ("optimizer=lbfgs", "optimizer=lbfgs does its own line searches"),
         ("trainer.preflight=true", "trainer.preflight=True checks each run by itself"),
         ("trainer.preflight=only", "trainer.preflight=only checks each run by itself"),
-        ("sweep.isolate=true", "sweep.isolate=true runs each job in its own process"),
         ("", ""),
     ],
 )
@@ -125,8 +124,8 @@ def test_jobs_alone_come_with_their_reason(plan):
     plans = [plan(*words.split()) for words in ("seed=0", "optimizer=lbfgs", "seed=1", "optimizer=lbfgs seed=1")]
     together, alone = grouped(jobs_of(plans, 10))
     assert numbers(together) == [[10, 12]]
-    assert list(alone) == ["optimizer=lbfgs does its own line searches"]
-    assert numbers(alone.values()) == [[11, 13]]
+    ((jobs, reason),) = alone
+    assert (numbers([jobs]), reason) == ([[11, 13]], "optimizer=lbfgs does its own line searches")
 
 
 @pytest.mark.parametrize(
@@ -147,16 +146,14 @@ def setup_of(plan):
     return build
 
 
-def test_large_updates_train_alone_unless_that_is_forced(setup_of, monkeypatch):
+def test_large_updates_train_alone(setup_of, monkeypatch):
     small, large = setup_of(), setup_of("model.width=800", "trainer.batch_size=300")
     parameters = 2 * 800 + 800 + 800 * 800 + 800 + 800 * 3 + 3
     assert large.operations == 6 * 300 * parameters > grouping.LARGE_UPDATE
-    assert hindrance_of_size(small, forced=False) == ""
-    reason = "an update of 1.2e+09 operations already keeps the CPU busy (hydra.launcher.max_stack=N stacks it)"
-    assert hindrance_of_size(large, forced=False) == reason
-    assert hindrance_of_size(large, forced=True) == ""
+    assert hindrance_of_size(small) == ""
+    assert "operations keeps the CPU busy already (hydra.launcher.max_stack=N stacks them)" in hindrance_of_size(large)
     monkeypatch.setattr(grouping, "LARGE_UPDATE", large.operations)
-    assert hindrance_of_size(large, forced=False) == ""
+    assert hindrance_of_size(large) == ""
 
 
 def test_as_many_fit_as_memory_has_room_for(setup_of, monkeypatch):
@@ -175,7 +172,7 @@ def test_a_gpu_takes_more_runs_and_large_updates(monkeypatch):
     monkeypatch.setattr(grouping, "free_memory", lambda device: 1 << 60)
     monkeypatch.setattr(grouping, "memory", lambda setup: 1 << 20)
     assert fitting(setup) == 4096
-    assert hindrance_of_size(setup, forced=False) == ""
+    assert hindrance_of_size(setup) == ""
 
 
 def test_memory_by_hand(setup_of):

@@ -15,7 +15,8 @@ def rows() -> list[dict]:
 
 def test_each_variant_is_crossed_with_all_else(deeprob, small):
     result = deeprob("-m", *small, VARIANTS, "seed=0,1", "hydra.sweep.dir=s")
-    assert (result.status, result.err) == (0, "")
+    assert result.status == 0
+    assert result.err == "note: jobs 4, 5: trained one by one, because optimizer=lbfgs does its own line searches\n"
     keys = ("optimizer", "optimizer.lr", "optimizer.momentum", "seed")
     assert [tuple(row[key] for key in keys) for row in rows()] == [
         ("sgd", "0.1", "0.9", "0"), ("sgd", "0.1", "0.9", "1"), ("sgd", "0.3", "0.9", "0"), ("sgd", "0.3", "0.9", "1"),

@@ -54,6 +54,13 @@ def test_launchers_and_names_are_repeated(begun):
     assert words_of_sweep(said(begun, command)) == words
 
 
+def test_another_launcher_replaces_that_of_the_sweep(begun):
+    words = ["seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.launcher.compile=true"]
+    command = shlex.join(["deeprob-train", "-m", *words, "hydra.sweep.dir=elsewhere"])
+    assert words_of_sweep(said(begun, command), ["trainer.epochs=9"]) == [*words[:3], "trainer.epochs=9"]
+    assert words_of_sweep(begun, ["hydra/launcher=auto"]) == ["seed=0,1", "hydra/launcher=auto"]
+
+
 @pytest.mark.parametrize(
     "word",
     [

@@ -33,7 +33,7 @@ def chosen() -> dict:
     return yaml.safe_load(Path("s/optimization_results.yaml").read_text())
 
 
-@pytest.mark.parametrize("launcher", ["vectorized", "basic"])
+@pytest.mark.parametrize("launcher", ["auto", "basic"])
 def test_optuna_is_told_the_monitored_metric(deeprob, small, launcher):
     result = deeprob(*WORDS, *small, VALIDATED, RATES, HIGHEST, f"hydra/launcher={launcher}")
     assert result.status == 0, result.err
@@ -65,7 +65,7 @@ def test_a_val_folder_is_searched_by(deeprob, validated_pictures):
     assert all(row["val/accuracy"] for row in table())
 
 
-@pytest.mark.parametrize("launcher", ["vectorized", "basic"])
+@pytest.mark.parametrize("launcher", ["auto", "basic"])
 def test_a_trial_that_diverges_has_failed(deeprob, small, launcher):
     space = ("optimizer.lr=choice(1e30)", "hydra.sweeper.max_failure_rate=1.0")
     result = deeprob(*WORDS, *small, VALIDATED, HIGHEST, *space, f"hydra/launcher={launcher}")
@@ -77,7 +77,7 @@ def test_a_trial_that_diverges_has_failed(deeprob, small, launcher):
     assert [row["status"] for row in table()] == ["diverged"] * 6
 
 
-@pytest.mark.parametrize("launcher", ["vectorized", "basic"])
+@pytest.mark.parametrize("launcher", ["auto", "basic"])
 def test_a_search_that_ends_for_its_failures_is_a_failed_check(deeprob, small, launcher):
     result = deeprob(*WORDS, *small, VALIDATED, HIGHEST, "optimizer.lr=choice(1e30)", f"hydra/launcher={launcher}")
     line = "error: all 3 jobs failed; the search ended there, see hydra.sweeper.max_failure_rate"
@@ -92,7 +92,7 @@ def test_a_grid_whose_last_job_fails_comes_to_its_end(deeprob, small):
     assert [row["status"] for row in table()] == ["diverged"]
 
 
-@pytest.mark.parametrize("launcher", ["vectorized", "basic"])
+@pytest.mark.parametrize("launcher", ["auto", "basic"])
 @pytest.mark.parametrize(("rate", "jobs"), [("0.0", 3), ("1.0", 6)])
 def test_a_job_that_is_not_valid_has_failed_and_the_others_count(deeprob, small, launcher, rate, jobs):
     words = ("hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=1", f"hydra.sweeper.max_failure_rate={rate}")

@@ -22,9 +22,9 @@ from deeprob.sweeps import stacks as launcher
 from deeprob.sweeps.stacks import best, check_settings
 from deeprob.tracking import checkpoint_file
 from deeprob.training.update import Update
-from hydra_plugins.deeprob_launcher import VectorizedLauncher
+from hydra_plugins.deeprob_launcher import StackLauncher
 
-STACKED = "hydra/launcher=vectorized"
+STACKED = "hydra/launcher=auto"
 
 
 @pytest.fixture
@@ -95,7 +95,9 @@ def test_lbfgs_runs_one_by_one(deeprob, small, stacks):
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
-        ("sweep.isolate=true", "sweep.isolate=true runs each job in its own process"),
+        ("hydra.output_subdir=.hydra", "hydra.output_subdir=.hydra stores Hydra's files of each job"),
+        ("hydra/job_logging=default", "hydra/job_logging=default logs each job by itself"),
+        ("+hydra.job.env_set.A=1", "hydra.job.env_set sets the environment of each job"),
         ("trainer.preflight=true", "trainer.preflight=True checks each run by itself"),
     ],
 )
@@ -104,6 +106,47 @@ def test_what_is_one_by_one_has_a_reason(deeprob, small, stacks, word, reason):
     assert (result.status, result.err) == (0, f"note: jobs 0, 1, 2 and 2 more: trained one by one, because {reason}\n")
     assert stacks == []
     assert statuses() == ["completed"] * 5
+
+
+def test_jobs_in_processes_of_their_own_are_what_the_user_asked_for(deeprob, small, stacks):
+    result = deeprob("-m", *small, "sweep.isolate=true", "seed=0,1", "hydra.sweep.dir=s")
+    assert (result.status, result.err, stacks) == (0, "", [])
+    assert statuses() == ["completed"] * 2
+
+
+def test_a_single_job_that_cannot_be_stacked_needs_no_reason(deeprob, small, stacks):
+    result = deeprob("-m", *small, "optimizer=lbfgs,adam,sgd", "hydra.sweep.dir=s")
+    assert (result.status, result.err, stacks) == (0, "", [])
+    assert statuses() == ["completed"] * 3
+
+
+def test_stacks_are_the_default_and_other_launchers_are_a_choice(deeprob, small, stacks, tmp_path):
+    assert deeprob("-m", *small, "seed=0,1").status == 0
+    assert deeprob("-m", *small, "seed=0,1", "hydra/launcher=vectorized").status == 0
+    assert stacks == [["000", "001"]] * 2
+    assert deeprob("-m", *small, "seed=0,1", "hydra/launcher=basic").status == 0
+    own = tmp_path / "own" / "experiment"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text("# @package _global_\ndefaults: [override /hydra/launcher: basic]\n")
+    assert deeprob("--config-dir", str(own.parent), "-m", *small, "experiment=mine", "seed=0,1").status == 0
+    assert len(stacks) == 2
+
+
+def test_groups_begin_in_the_order_of_their_first_jobs(deeprob, small, stacks):
+    result = deeprob("-m", *small, "model.layers=2,3", "optimizer=lbfgs,sgd", "seed=0,1", "hydra.sweep.dir=s")
+    assert (result.status, stacks) == (0, [["002", "003"], ["006", "007"]])
+    ended = [line.split()[0] for line in result.out.splitlines() if line[:1].isdigit()][:8]
+    assert ended == ["0", "1", "4", "5", "2", "3", "6", "7"]
+
+
+def test_a_figure_that_does_not_suit_a_job_is_told_before_it_trains(deeprob, small, stacks):
+    words = ("-m", *small, "seed=0,1", "trainer.figures=[hog]")
+    for name in ("basic", "auto"):
+        result = deeprob(*words, f"hydra/launcher={name}", f"hydra.sweep.dir={name}")
+        assert result.status == 4
+        assert result.err.startswith("error: job 0: trainer.figures: hog ")
+        assert list(Path(name).glob("*/summary.json")) == []
+    assert stacks == []
 
 
 @pytest.fixture
@@ -200,7 +243,7 @@ def test_what_is_not_valid_is_one_line_before_anything_starts(deeprob, small, st
 @pytest.mark.parametrize("max_stack", [True, 1.5, None])
 def test_settings_of_other_types_are_refused(max_stack):
     with pytest.raises(UserError, match=r"hydra\.launcher\."):
-        check_settings(VectorizedLauncher(max_stack))
+        check_settings(StackLauncher(max_stack))
 
 
 def test_the_same_directory_twice_is_refused(deeprob, small):
@@ -293,6 +336,22 @@ def test_a_bug_fails_the_jobs_of_its_stack_with_its_trace(deeprob, small, monkey
     assert "Traceback" in result.err
     assert "error: job 1: out of luck" in result.err
     assert statuses() == ["failed", "failed", "completed", "completed"]
+
+
+def test_a_bug_before_training_fails_its_job_alone(deeprob, small, monkeypatch):
+    build = launcher.Setup.build
+
+    def sometimes(config, *more):
+        if config.seed == 0:
+            raise RuntimeError("out of luck")
+        return build(config, *more)
+
+    monkeypatch.setattr(launcher.Setup, "build", sometimes)
+    result = deeprob("-m", *small, "seed=0,1,2", STACKED, "hydra.sweep.dir=s")
+    assert result.status == 4
+    assert "Traceback" in result.err
+    assert "error: job 0: out of luck" in result.err
+    assert statuses() == ["failed", "completed", "completed"]
 
 
 def test_a_dataset_that_cannot_be_read_is_said_of_each_job(deeprob, stacks):

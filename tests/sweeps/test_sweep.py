@@ -168,7 +168,7 @@ def test_a_bug_in_a_job_is_shown_and_the_others_go_on(deeprob, small, monkeypatc
         return original(config, *words, **named)
 
     monkeypatch.setattr(running, "run", sometimes)
-    result = deeprob("-m", *small, "seed=0,1", "hydra.sweep.dir=s")
+    result = deeprob("-m", *small, "seed=0,1", "hydra/launcher=basic", "hydra.sweep.dir=s")
     assert result.status == 4
     assert "Traceback" in result.err
     assert "error: job 0: out of luck" in result.err
@@ -242,10 +242,22 @@ def interrupted(folder: Path, seed: int, *words: str) -> subprocess.CompletedPro
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_jobs_that_never_ran_are_not_counted_as_completed(deeprob, small):
+def test_an_interrupted_stack_saves_all_its_runs(deeprob, small):
     words = [*(word for word in small if not word.startswith("model")), "model.width=4,8", "seed=0,1,2"]
     words += ["trainer.figures=[]", "hydra.sweep.dir=s"]
     result = interrupted(Path.cwd(), 1, *words)
+    assert (result.returncode, result.stderr) == (
+        130, "note: 3 of 6 jobs not started\nerror: interrupted by SIGINT\n"
+    )  # fmt: skip
+    assert [row["status"] for row in table("s")] == ["interrupted"] * 3 + ["not started"] * 3
+    assert deeprob("resume=s").status == 0
+    assert [row["status"] for row in table("s")] == ["completed"] * 6
+
+
+def test_jobs_that_never_ran_are_not_counted_as_completed(deeprob, small):
+    words = [*(word for word in small if not word.startswith("model")), "model.width=4,8", "seed=0,1,2"]
+    words += ["trainer.figures=[]", "hydra.sweep.dir=s"]
+    result = interrupted(Path.cwd(), 1, *words, "hydra/launcher=basic")
     assert (result.returncode, result.stderr) == (
         130, "note: 4 of 6 jobs not started\nerror: interrupted by SIGINT\n"
     )  # fmt: skip
@@ -277,7 +289,7 @@ sys.exit(main(sys.argv[1:], "train"))
 """
 
 
-@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+@pytest.mark.parametrize("launcher", ["basic", "auto"])
 def test_a_signal_before_the_first_job_trains_ends_the_sweep(small, tmp_path, launcher):
     words = [*small, "seed=0,1", "trainer.figures=[]", "hydra.sweep.dir=s", f"hydra/launcher={launcher}"]
     command = [sys.executable, "-c", BEFORE_THE_FIRST, "-m", *words]
@@ -293,11 +305,12 @@ KILLED = SIGNALLED.replace("SIGINT)\n    original", "SIGKILL)\n    original")
 def test_a_sweep_that_is_killed_leaves_its_table(small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = [sys.executable, "-c", KILLED, "2", "-m", *small, "seed=0,1,2,3", "hydra.sweep.dir=s"]
+    command.append("hydra/launcher=basic")
     assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
     assert [(row["seed"], row["status"]) for row in table("s")] == [("0", "completed"), ("1", "completed")]
 
 
-@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+@pytest.mark.parametrize("launcher", ["basic", "auto"])
 def test_a_sweep_has_one_owner(deeprob, small, launcher, monkeypatch):
     words = ("-m", *small, "seed=0,1", "hydra.sweep.dir=s", "resume=auto", f"hydra/launcher={launcher}")
     results, start = [], Recorder.start

@@ -72,9 +72,9 @@ def without_times(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not name.startswith("time/")}
 
 
-def numbers(folder: Path) -> dict[str, Any]:
+def numbers(folder: Path, name: str = "run") -> dict[str, Any]:
     """All that a run ended with, but for times."""
-    run = folder / "run"
+    run = folder / name
     content = checkpoint_file.load(run / "checkpoints/last.pt") | {
         "best": checkpoint_file.load(run / "checkpoints/best.pt")
     }
@@ -176,3 +176,44 @@ def test_a_run_killed_again_and_again_has_every_step_once(nursery, words, tmp_pa
     assert steps == sorted(set(steps))
     assert [int(row["epoch"]) for row in found["metrics.csv"]] == list(range(1, 20 * wanted + 1))
     tell(f"{wanted} kills of one run: every step once in TensorBoard and metrics.csv, equal to the whole run")
+
+
+SWEEP = (
+    *SPIRALS, *OFTEN, "optimizer=sgd", "optimizer.lr=0.6", "regularizer=l2", "trainer.patience=5", "trainer.epochs=15",
+)  # fmt: skip
+STRENGTHS = ("0.001", "0.1", "1.65")
+"""Runs with the first λ train to the end, runs with the second stop early, and runs with the third diverge."""
+
+
+def test_a_sweep_killed_in_the_middle_ends_as_if_each_run_had_trained_alone(nursery, tmp_path, times, tell):
+    """A killed sweep is resumed with fewer runs in its stack, because some have ended already."""
+    rng = random.Random(3)
+    swept = [f"regularizer.strength={strength},seed={seed}" for strength in STRENGTHS for seed in range(4)]
+    jobs = [f"{number:03}_{values}" for number, values in enumerate(swept)]
+    words = ("-m", *SWEEP, f"regularizer.strength={','.join(STRENGTHS)}", "seed=range(4)")
+    words += ("hydra.sweep.dir=s", "resume=auto")
+    whole = nursery(*words, folder=tmp_path / "whole")
+    assert whole["status"] == 4, whole["err"]  # some jobs diverged
+    assert whole["err"].endswith("error: 4 of 12 jobs failed: 8, 9, 10, 11\n")
+    alone = nursery(*words, "hydra/launcher=basic", folder=tmp_path / "alone")
+    assert alone["status"] == 4, alone["err"]
+    expected = [numbers(tmp_path / "whole", f"s/{job}") for job in jobs]
+    assert [run["summary"]["status"] for run in expected] == ["completed"] * 4 + ["stopped"] * 4 + ["diverged"] * 4
+    for job, run in zip(jobs, expected, strict=True):
+        assert differences(run, numbers(tmp_path / "alone", f"s/{job}")) == [], job
+    kills = 0
+    for trial in range(wanted := times(4, 40)):
+        folder = tmp_path / f"trial{trial}"
+        for _ in range(2):
+            at: dict[str, Any] = {"kill": rng.uniform(0.2, 0.9) * whole["seconds"]}
+            if trial % 2 == 0:
+                at = {"writes": rng.randrange(1, 150)}  # between the checkpoints of two runs of the stack
+            kills += nursery(*words, folder=folder, **at)["status"] == -9
+        launcher = rng.choice(["auto", "auto", "basic"])
+        done = nursery(*words, f"hydra/launcher={launcher}", folder=folder)
+        assert done["status"] == 4, done["err"]
+        for job, run in zip(jobs, expected, strict=True):
+            found = differences(run, numbers(folder, f"s/{job}"))
+            assert found == [], f"trial {trial}, {launcher}, {job}: {found[:5]}"
+    assert kills >= wanted
+    tell(f"12 runs bit-identical to each run alone, in {wanted} sweeps after {kills} SIGKILLs")

@@ -99,7 +99,8 @@ class SweepConfig:
     Attributes
     ----------
     fail_fast
-        Whether the sweep starts no further job after a job has failed. Example: ``-m seed=0,1 sweep.fail_fast=true``.
+        Whether the sweep starts no further job after a job has failed. Jobs that train together with it go on. Example:
+        ``-m seed=0,1 sweep.fail_fast=true``.
     isolate
         Whether each job runs in its own process. If such a process is killed, for example because it uses too much
         memory, only this job fails. Example: ``-m model.width=64,4096 sweep.isolate=true``.

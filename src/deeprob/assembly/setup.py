@@ -134,11 +134,12 @@ class Setup:
         """The approximate number of floating-point operations per update: 6 for each parameter and each example."""
         return 6.0 * self.batch_size * self.parameters
 
-    def threads(self, runs: int = 1) -> int:
-        """Return the number of CPU threads to use if `runs` runs are trained at once."""
+    @property
+    def threads(self) -> int:
+        """The number of CPU threads that train this run, alone or in a stack."""
         if isinstance(self.config.trainer.threads, int):
             return self.config.trainer.threads
-        return 1 if self.operations * runs < SMALL_UPDATE else ALL_THREADS
+        return 1 if self.operations < SMALL_UPDATE else ALL_THREADS
 
     @property
     def parameters(self) -> int:

@@ -75,9 +75,9 @@ def go_on(application: Application, arguments: argparse.Namespace, command: list
     if resume.is_sweep_override():
         raise UserError(f"{resume.input_line}: resume takes one directory")
     directory = Path(str(resume.value()))
-    if not begun(directory) and (began := words_of_sweep(directory)) is not None:
-        others = [word for word in arguments.overrides if word != resume.input_line]
-        words = [*began, *others, f"hydra.sweep.dir={word_of(str(directory))}", "resume=auto"]
+    others = [word for word in arguments.overrides if word != resume.input_line]
+    if not begun(directory) and (words := words_of_sweep(directory, others)) is not None:
+        words = [*words, f"hydra.sweep.dir={word_of(str(directory))}", "resume=auto"]
         with explained(words):
             config = application.compose(words, multirun=True)
             train_or_sweep(application, config, [command[0], "-m", *words])

@@ -108,7 +108,7 @@ def run_or_go_on(
 
 def run_setup(setup: Setup, files: RunDirectory, command: Sequence[str], job: str) -> dict[str, Any]:
     """Check and train a run from its setup, write its files, and return its summary (see `run`)."""
-    with threads(setup.threads()):
+    with threads(setup.threads):
         if setup.config.trainer.preflight:
             preflight(setup, files.path)
         if setup.config.trainer.preflight == "only":

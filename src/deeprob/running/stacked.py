@@ -69,7 +69,7 @@ class StackedRuns:
             If a signal came. The error is raised after every unfinished run has written a checkpoint and its summary.
         """
         try:
-            with threads(self.setups[0].threads(len(self.setups))), Interruption() as interruption:
+            with threads(self.setups[0].threads), Interruption() as interruption:
                 with synced_together(self._not_on_disk):
                     self._begin(interruption)
                 for places in self._by_step():

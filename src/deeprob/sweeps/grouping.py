@@ -22,8 +22,13 @@ The reason is that the tensors of a larger stack do not fit into the caches of t
 """
 UNKNOWN = 2**30
 """If the system does not report its free memory, a stack may use this many bytes."""
-LARGE_UPDATE = 1e8
-"""Floating-point operations per update. Above this number one run alone keeps the CPU as busy as a stack does."""
+LARGE_UPDATE = 5e7
+"""Floating-point operations per update. Above this number one run alone keeps the CPU as busy as a stack does.
+
+Measured with one thread (docs/results.md): at 5e5 operations, a run alone takes 1.6 times as long as in a stack of two,
+and 5 times as long as in a stack of 16. At 7e6 it is 1.2 and about 2 times, at 3e7 1.1 and 1.2 times. At 6e7 a stack is
+no faster, and at 1e8 it is slower, because its tensors do not fit into the caches of the processor.
+"""
 
 
 def structure(config: RunConfig) -> tuple[tuple[str, Any], ...]:
@@ -49,20 +54,16 @@ def hindrance(plan: TrainConfig) -> str:
         return f"optimizer={name} has no rule in deeprob.optim.rules"
     if plan.trainer.preflight:
         return f"trainer.preflight={plan.trainer.preflight} checks each run by itself"
-    if plan.sweep.isolate:
-        return "sweep.isolate=true runs each job in its own process"
     return ""
 
 
-def hindrance_of_size(setup: Setup, forced: bool) -> str:
-    """Return the reason why runs like `setup` are not trained as a stack; empty if they are.
-
-    There are two reasons: a stack is impossible, or it is not faster than single runs. With `forced`, only the first
-    reason counts.
-    """
-    work = setup.operations
-    if not forced and setup.state.device.type == "cpu" and work > LARGE_UPDATE:
-        return f"an update of {work:.1e} operations already keeps the CPU busy (hydra.launcher.max_stack=N stacks it)"
+def hindrance_of_size(setup: Setup) -> str:
+    """Return the reason why a stack of runs like `setup` is not faster than single runs; empty if it is faster."""
+    if setup.state.device.type == "cpu" and setup.operations > LARGE_UPDATE:
+        return (
+            f"an update of over {LARGE_UPDATE:.0e} operations keeps the CPU busy already "
+            "(hydra.launcher.max_stack=N stacks them)"
+        )
     return ""
 
 
@@ -105,16 +106,17 @@ def portions(members: Sequence[T], largest: int) -> list[Sequence[T]]:
     return [members[start:end] for start, end in itertools.pairwise(edges)]
 
 
-def grouped(jobs: Iterable[Job]) -> tuple[list[list[Job]], dict[str, list[Job]]]:
-    """Return the groups of jobs that can train together, and the jobs that cannot.
+def grouped(jobs: Iterable[Job]) -> tuple[list[list[Job]], list[tuple[list[Job], str]]]:
+    """Return the groups of jobs that can train together, and the groups of those that cannot, each with its reason.
 
-    The second result is a dictionary. Its keys are the reasons why jobs cannot train together with others.
+    The reason is empty if the user has asked for jobs that train one by one (``sweep.isolate=true``).
     """
     groups: dict[tuple[tuple[str, Any], ...], list[Job]] = {}
     alone: dict[str, list[Job]] = {}
     for job in jobs:
-        if reason := hindrance(job.config):
+        reason = hindrance(job.config)
+        if reason or job.config.sweep.isolate:
             alone.setdefault(reason, []).append(job)
         else:
             groups.setdefault(structure(job.config.run.resolved()), []).append(job)
-    return list(groups.values()), alone
+    return list(groups.values()), [(jobs, reason) for reason, jobs in alone.items()]

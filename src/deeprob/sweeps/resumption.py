@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from deeprob.config.application import parse_arguments
@@ -16,12 +17,15 @@ _HARMLESS = re.compile(r"hydra/launcher=\w+|hydra\.launcher\.[a-z]\w*=[\w.+-]+|h
 
 Other overrides of Hydra could call any function.
 """
+_FORMER = ("hydra.launcher.compile",)
+"""Settings that earlier versions had. They never changed a result."""
 
 
-def words_of_sweep(directory: Path) -> list[str] | None:
+def words_of_sweep(directory: Path, more: Sequence[str] = ()) -> list[str] | None:
     """Return the overrides of the sweep in a directory; None if no job of a sweep has begun there.
 
-    The overrides are read from a job's ``provenance.json``.
+    The overrides are read from a job's ``provenance.json``. The overrides in `more` are added. If they choose a
+    launcher, the settings of the sweep's own launcher are left out.
 
     Raises
     ------
@@ -35,6 +39,7 @@ def words_of_sweep(directory: Path) -> list[str] | None:
     command = next((command for command in commands if isinstance(command, str)), None)
     if command is None:
         return None
+    other_launcher = any(override.key_or_group == "hydra/launcher" for override in parse(more))
     by_hand = f"resume={directory}: type the sweep's command again, with hydra.sweep.dir={directory} resume=auto"
     try:
         arguments, _ = parse_arguments(shlex.split(command)[1:])
@@ -44,7 +49,12 @@ def words_of_sweep(directory: Path) -> list[str] | None:
         raise UserError(f"{by_hand} (provenance.json does not have this command)") from error
     if not (arguments.multirun or (directory / "summary.csv").exists()):
         return None
-    kept = [word for override, word in parsed if override.key_or_group not in ("resume", "hydra.sweep.dir")]
+    kept = [
+        word
+        for override, word in parsed
+        if override.key_or_group not in ("resume", "hydra.sweep.dir", *_FORMER)
+        and not (other_launcher and re.match(r"hydra[/.]launcher\b", override.key_or_group))
+    ]
     asked = {"--config-dir": arguments.config_dir, "--config-name": arguments.config_name}
     refused = [f"{flag} {value}" for flag, value in asked.items() if value is not None]
     refused += [
@@ -54,7 +64,7 @@ def words_of_sweep(directory: Path) -> list[str] | None:
     ]
     if refused:
         raise UserError(f"{by_hand} (it has {refused[0]}, which deeprob does not take from a file)")
-    return kept
+    return [*kept, *more]
 
 
 def print_sweep(directory: Path, *, finished: bool) -> None:

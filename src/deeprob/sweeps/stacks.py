@@ -12,9 +12,10 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from deeprob.assembly.setup import Setup
-from deeprob.errors import DeeprobError, UserError, is_out_of_memory
+from deeprob.errors import UserError, is_out_of_memory, memory_errors
 from deeprob.running.resume import begun, complete_summary, learned_features, resumed
 from deeprob.running.stacked import Ending, StackedRuns
+from deeprob.running.watch import check_figures
 from deeprob.sweeps import grouping
 from deeprob.sweeps.job import Job, Result
 from deeprob.sweeps.task import SweepTask
@@ -101,6 +102,20 @@ def returned(words: Sequence[str], directory: str, ending: Any) -> JobReturn:
     )
 
 
+def hindrance_of_hydra(config: DictConfig) -> str:
+    """Return a setting of Hydra that acts on each job, so that jobs train one by one; empty if there is none."""
+    hydra = config.hydra
+    if hydra.output_subdir is not None:
+        return f"hydra.output_subdir={hydra.output_subdir} stores Hydra's files of each job"
+    if (logging := hydra.runtime.choices.get("hydra/job_logging")) not in ("none", None):
+        return f"hydra/job_logging={logging} logs each job by itself"
+    if hydra.get("callbacks"):
+        return "hydra.callbacks are called for each job"
+    if hydra.job.env_set:
+        return "hydra.job.env_set sets the environment of each job"
+    return ""
+
+
 @dataclass
 class Launch:
     """The jobs of one call of the launcher, and their results by job number.
@@ -112,33 +127,46 @@ class Launch:
     task: SweepTask
     jobs: Sequence[Job]
     results: dict[int, JobReturn] = field(default_factory=dict)
+    _built: dict[int, Setup] = field(default_factory=dict)
 
     def run(self) -> list[JobReturn]:
-        """Train all jobs, group by group, and return the results in the order of the job numbers."""
+        """Train all jobs, and return the results in the order of the job numbers.
+
+        The group of the first job comes first. So if only the last keys differ within a group, such as ``seed``, jobs
+        end in the order of their numbers.
+        """
+        assert self.launcher.config is not None
         together, alone = grouping.grouped(self.jobs)
-        for reason, jobs in alone.items():
-            self._one_by_one(jobs, reason)
-        for place, jobs in enumerate(together, 1):
-            self._group(jobs, f"shape {place} of {len(together)}, " if len(together) > 1 else "")
+        if reason := hindrance_of_hydra(self.launcher.config):
+            together, alone = [], [(list(self.jobs), reason)] if self.jobs else []
+        shapes, shape = sum(len(jobs) > 1 for jobs in together), 0
+        groups = [*((jobs, "") for jobs in together), *alone]
+        for jobs, reason in sorted(groups, key=lambda group: group[0][0].number):
+            if len(jobs) == 1 or (jobs, reason) in alone:
+                self._one_by_one(jobs, reason)
+            else:
+                shape += 1
+                self._group(jobs, f"shape {shape} of {shapes}, " if shapes > 1 else "")
         return [self.results[number] for number in sorted(self.results)]
 
     def _one_by_one(self, jobs: Sequence[Job], reason: str = "") -> None:
-        if reason:
+        """Train jobs one by one. If there are several, print the reason, but each reason only once per sweep."""
+        if reason and len(jobs) > 1 and reason not in self.task.told:
+            self.task.told.add(reason)
             console.note(f"{_named(jobs)}: trained one by one, because {reason}")
         for job in jobs:
             self.results[job.number] = self.launcher.alone(job.words, job.number)
 
     def _group(self, jobs: Sequence[Job], title: str) -> None:
         """Train jobs of the same structure in stacks that fit into memory. The progress bar shows `title`."""
-        if len(jobs) == 1:
-            self._one_by_one(jobs)
-            return
-        sample = self._build(jobs[0])
-        if not isinstance(sample, Setup):
+        first = next((job for job in jobs if isinstance(self._build(job, keep=True), Setup)), None)
+        if first is None:
             self._one_by_one(jobs)  # each job then prints its own error
             return
+        sample = self._built[first.number]
         largest = self.launcher.max_stack if isinstance(self.launcher.max_stack, int) else None
-        if reason := grouping.hindrance_of_size(sample, forced=largest is not None):
+        if reason := "" if largest is not None else grouping.hindrance_of_size(sample):
+            self._built.clear()
             self._one_by_one(jobs, reason)
             return
         portions = grouping.portions(jobs, self._fitting(sample, largest))
@@ -191,7 +219,9 @@ class Launch:
         enough = True
         try:
             visible = jobs[0].config.trainer.progress
-            with console.Bar(len(self.jobs), title, "runs", done=len(self.results), visible=visible) as bar:
+            with console.Bar(
+                len(self.jobs), title, "runs", done=len(self.results), visible=visible, rarely=True
+            ) as bar:
                 ended = [
                     result.return_value for result in self.results.values() if result.status == JobStatus.COMPLETED
                 ]
@@ -207,11 +237,13 @@ class Launch:
                     endings.callback(self._end, jobs[place], runs.endings[place])
         return enough
 
-    def _build(self, job: Job) -> Setup | Ending:
-        """Return the setup of a job.
+    def _build(self, job: Job, *, keep: bool = False) -> Setup | Ending:
+        """Return the setup of a job. With `keep`, the next call for this job returns the same setup.
 
         If the run of the job is complete, return its summary instead. If the run is not possible, return the error.
         """
+        if (kept := self._built.pop(job.number, None)) is not None:
+            return kept
         try:
             self.task.check(job.config)
             config, resume = job.config.run, job.config.resume == "auto"
@@ -222,9 +254,14 @@ class Launch:
                 summary = complete_summary(files, config.trainer.epochs)
                 if summary is not None:
                     return summary
-            return Setup.build(config.resolved(), self.task.shared, learned_features(files))
-        except (DeeprobError, OSError) as error:
+            with memory_errors():
+                setup = Setup.build(config.resolved(), self.task.shared, learned_features(files))
+            check_figures(setup, job.folder)
+        except (Exception, SystemExit) as error:
             return error
+        if keep:
+            self._built[job.number] = setup
+        return setup
 
     def _end(self, job: Job, ending: Ending) -> None:
         """Store the result of a job, and end the job."""

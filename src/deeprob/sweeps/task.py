@@ -65,6 +65,8 @@ class SweepTask:
         The numbers of the jobs that have failed.
     going_on
         The numbers of the jobs to resume. They had begun in a process that was killed.
+    told
+        The reasons that were printed why jobs do not train together.
     """
 
     def __init__(self, command: Sequence[str], searching: bool = False) -> None:
@@ -75,6 +77,7 @@ class SweepTask:
         self.jobs: Mapping[int, Job] = {}
         self.failed: list[int] = []
         self.going_on: set[int] = set()
+        self.told: set[str] = set()
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -88,9 +88,11 @@ class Bar:
     visible
         If False, nothing is shown.
     lines
-        If False, nothing is shown when standard output is no terminal.
+        If False, nothing is shown if standard output is not a terminal.
     epochs
         The number of epochs that `total` units are. If it is not 0, the number of the current epoch is shown.
+    rarely
+        If True, plain lines are printed every 30 seconds, because they stand among other lines.
     """
 
     def __init__(
@@ -103,8 +105,10 @@ class Bar:
         visible: bool = True,
         lines: bool = True,
         epochs: int = 0,
+        rarely: bool = False,
     ) -> None:
         self.total, self.what, self.unit, self.lines, self.epochs = total, what, unit, visible and lines, epochs
+        self.line_every = _LINE_EVERY * (15 if rarely else 1)
         self.done: float = done
         self._began = self._last = time.monotonic()
         self._start = done
@@ -148,7 +152,7 @@ class Bar:
             self._progress.update(self._task, completed=self.done, remark=remark, epoch=self._epoch)
             return
         now = time.monotonic()
-        if self.lines and now - self._last >= _LINE_EVERY:
+        if self.lines and now - self._last >= self.line_every:
             self._last = now
             speed = (self.done - self._start) / (now - self._began)
             left = _clock(max(0.0, self.total - self.done) / speed) if speed else "?"

@@ -37,7 +37,7 @@ def interruptions(draw: Draw) -> None:
         draw.find("what was interrupted and goes on ends the same", f"{whole.status} whole, {last.status} cut")
         return
     if sweep:
-        compare_sweeps(draw, *(folder / "run" for folder in folders), stacked="hydra/launcher=vectorized" in words)
+        compare_sweeps(draw, *(folder / "run" for folder in folders), stacked="hydra/launcher=basic" not in words)
     elif whole.status == 0 and "trainer.preflight=only" not in words:
         compare_runs(draw, *folders)
 

@@ -28,9 +28,8 @@ RUNS = {
     "hog": (*PICTURES, "features=hog", "features.cell=4", "model.width=8"),
     "words": (*PICTURES, "features=bag_of_words", "features.words=5", "features.patch=3", "model=linear"),
     "colors": (*PICTURES, "features=color_histogram", "model=linear"),
-    "sweep": ("-m", *SMALL, VAL, "model.width=2,8", "seed=0,1"),
-    "stack": ("-m", *SMALL, VAL, "optimizer.lr=0.001,0.01", "seed=0,1", "hydra/launcher=vectorized",
-              "hydra.launcher.compile=false"),
+    "sweep": ("-m", *SMALL, VAL, "model.width=2,8", "seed=0,1", "hydra/launcher=basic"),
+    "stack": ("-m", *SMALL, VAL, "optimizer.lr=0.001,0.01", "seed=0,1"),
 }  # fmt: skip
 DIVERGED = (*SMALL, VAL, "optimizer=sgd", "optimizer.lr=1e30")
 UNFINISHED = (*SMALL, VAL, "trainer.epochs=6", "trainer.checkpoint_steps=2", "scheduler=constant")

@@ -157,8 +157,7 @@ def conclusion(draw: Draw) -> list[str]:
     claims = [f"{metrics[0]} {rng.choice(['rises', 'falls'])} with seed", f"{metrics[1]} > {rng.random():.3f}",
               f"{metrics[0]} of seed=0 exceeds seed=1", f"{metrics[1]} of seed=1 equals seed=0", "nothing"]  # fmt: skip
     drawn = {
-        "hydra/launcher=vectorized": 0.4,
-        "hydra.launcher.compile=false": 0.0,
+        "hydra/launcher=basic": 0.4,
         f"sweep.columns=[{','.join(metrics)}]": 0.2,
         f"sweep.claims=['{rng.choice(claims)}']": 0.2,
         f"sweep.measures=[{rng.choice([*MEASURES])}]": 0.15,
@@ -171,8 +170,7 @@ def conclusion(draw: Draw) -> list[str]:
         "sweep.variants=['optimizer=sgd optimizer.lr=0.1','optimizer=adam']": 0.1,
     }
     words = [word for word, share in drawn.items() if rng.random() < share]
-    if words[:1] == ["hydra/launcher=vectorized"]:
-        words.insert(1, "hydra.launcher.compile=false")
+    if "hydra/launcher=basic" not in words:
         words += [f"hydra.launcher.max_stack={rng.choice([1, 2, 3])}"] * (rng.random() < 0.5)
     return words
 
@@ -222,7 +220,7 @@ def a_search(draw: Draw) -> None:
     words.append(f"hydra.sweeper.sampler.seed={rng.randint(0, 99)}")
     words += [f"hydra.sweeper.direction={rng.choice(['maximize', 'maximize', 'minimize', 'upwards'])}"]
     words += ["optimizer.lr=tag(log,interval(1e-5,1e-1))", "model.width=choice(4,8)"][: rng.randint(1, 2)]
-    words += ["hydra/launcher=vectorized", "hydra.launcher.compile=false"] * (rng.random() < 0.5)
+    words += ["hydra/launcher=basic"] * (rng.random() < 0.5)
     more = right_words(draw, 1, ["optimizer", "model", "trainer"])
     draw.run(*words, *more, "dataset.val_fraction=0.3", "hydra.sweep.dir=sweep")
 
@@ -237,7 +235,7 @@ def an_experiment(draw: Draw) -> None:
         words.append("dataset.points_per_class=20")
     if name != "twenty_lines":
         words += [] if any(word.startswith("dataset.seed=") for word in words) else ["seed=0"]
-        words += ["hydra/launcher=vectorized", "hydra.launcher.compile=false"] * (draw.rng.random() < 0.3)
+        words += ["hydra/launcher=basic"] * (draw.rng.random() < 0.3)
     if draw.rng.random() < 0.3:
         words += right_words(draw, 1, ["dataset", "trainer"])[:2]
     words = [filled(draw, word) for word in words]
