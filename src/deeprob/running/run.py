@@ -137,6 +137,7 @@ def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Out
         done=setup.epochs_done * count,
         visible=setup.config.trainer.progress,
         lines=not job,
+        epochs=setup.config.trainer.epochs,
     )
     with bar, memory_errors(setup.batch_size):
         return recorder.follow(setup.train(interruption), interruption, bar)

@@ -68,7 +68,8 @@ class Draws:
         self._augmentation = randomness.key(words, "augmentation")
         self._augment = None if augment is None else vmap(augment)
         self._small = self.runs * examples.inputs.nbytes <= LIMIT and augment is None
-        self._epoch, self._order, self._ordered = -1, words, examples
+        self._epoch, self._order = -1, words
+        self._batches: list[tuple[Tensor, Tensor]] = []
 
     def count(self, step: int) -> int:
         """Return the number of examples in the batch of update `step`."""
@@ -83,10 +84,9 @@ class Draws:
         epoch, batch = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             self._begin(epoch)
-        part = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
         if self._small:
-            return Batch(self._ordered.inputs[:, part], self._ordered.targets[:, part], keys)
-        drawn = self._drawn(self._order[:, part])
+            return Batch(*self._batches[batch], keys)
+        drawn = self._drawn(self._order[:, batch * self.batch_size : (batch + 1) * self.batch_size])
         inputs = drawn.inputs
         if self._augment is not None:
             inputs = self._augment(inputs, randomness.fold(self._augmentation, step))
@@ -101,7 +101,9 @@ class Draws:
             orders = randomness.permutation(randomness.fold(self._order_key, epoch), len(self.examples))
             self._order = orders if len(orders) == self.runs == 1 else orders[self._places]
         if self._small:
-            self._ordered = self._drawn(self._order)
+            drawn = self._drawn(self._order)
+            parts = (torch.split(values, self.batch_size, 1) for values in (drawn.inputs, drawn.targets))
+            self._batches = list(zip(*parts, strict=True))
 
     def _drawn(self, order: Tensor) -> Examples:
         """Return the examples with the indices `order` (R, B) as tensors (R, B, …)."""

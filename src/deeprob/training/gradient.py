@@ -166,7 +166,8 @@ class FormulaGradient(Gradient):
 
     def _scores(self, inputs: Tensor, training: bool, keys: Tensor | None) -> tuple[Tensor, list[object]]:
         """Return the scores (R, B, C) of prepared inputs (R, B, …), and what the chain keeps for its way back."""
-        inputs = inputs.flatten(2)
+        if inputs.dim() > 3:
+            inputs = inputs.flatten(2)
         scores, saved = self.backpropagation.forward(
             inputs.bfloat16() if self.bf16 else inputs, self.stack.tensors, training, keys
         )

@@ -38,6 +38,7 @@ class Update:
         self.stack, self.gradient = stack, gradient
         like = stack.parameters
         self._counts: dict[int, Tensor] = {}
+        self._schedules = {id(state.schedule): state.schedule for state in stack.states}
         self._zero, self._sums = like.new_zeros(len(stack)), stack.sums[:, : len(SUMS)]
         self._first, self._table, self._wide_table = 0, like, like
         self._now, self._wide_now = like.new_zeros(0), like.new_zeros(0)
@@ -81,8 +82,9 @@ class Update:
 
     def rates(self, step: int) -> Number:
         """Return the learning rate of update `step` (counted from 0): one number for all runs, or an array (R,)."""
-        schedules = {id(state.schedule): state.schedule for state in self.stack.states}
-        factors = {name: schedule(step) for name, schedule in schedules.items()}
+        factors = {name: schedule(step) for name, schedule in self._schedules.items()}
+        if len(factors) == 1:
+            return self.stack.lr * next(iter(factors.values()))
         return self.stack.lr * shared([factors[id(state.schedule)] for state in self.stack.states])
 
     def plan(self, first: int, last: int) -> None:
@@ -100,10 +102,13 @@ class Update:
             names = list(numbers)
             rows.append(list(numbers.values()))
         runs, like = len(self.stack), self.stack.parameters
-        table = np.empty((len(rows), len(names), runs))
-        for row, values in zip(table, rows, strict=True):
-            for place, value in enumerate(values):
-                row[place] = value
+        if runs == 1 or all(isinstance(value, float) for value in rows[0]):  # one number for all runs
+            table = np.array(rows, dtype=np.float64).reshape(len(rows), len(names), 1).repeat(runs, 2)
+        else:
+            table = np.empty((len(rows), len(names), runs))
+            for row, values in zip(table, rows, strict=True):
+                for place, value in enumerate(values):
+                    row[place] = value
         exact = torch.from_numpy(table)[..., None].to(like.device, non_blocking=True)
         wide = [place for place, name in enumerate(names) if name in rule.wide]
         self._first, self._table, self._wide_table = first, exact.to(like.dtype), exact[:, wide]
