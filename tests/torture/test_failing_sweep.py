@@ -21,7 +21,11 @@ FAILING = {1: "exception", 2: "memory", 3: "nan", 4: "exit", 6: "kill", 7: "dire
 def faults():
     """Let the jobs of some seeds fail, each in its way, until this is undone."""
     patch = pytest.MonkeyPatch()
-    run, check = running.run, trainer.Update.check
+    run, update = running.run, trainer.Update.__call__
+
+    def spoiled(updating, batch, step):
+        update(updating, batch, step)
+        updating.stack.parameters.fill_(torch.nan)
 
     def sometimes(config, *words, **named):
         fault = FAILING.get(config.seed)
@@ -30,7 +34,7 @@ def faults():
         if fault == "memory":
             torch.empty(2**60)
         if fault == "nan":
-            patch.setattr(trainer.Update, "check", lambda update, finite: check(update, ~finite))
+            patch.setattr(trainer.Update, "__call__", spoiled)
         if fault == "exit":
             sys.exit(5)
         if fault == "kill":
