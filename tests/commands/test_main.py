@@ -176,7 +176,7 @@ WRONG = {
     "is blocklisted because it allows config data to control executable behavior or belongs to an execution-capable "
     "target family. It cannot be authorized with HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE.\n",
     "-m seed=0,1 hydra.launcher._target_=os.system": "hydra.launcher._target_=os.system: Invalid plugin 'os.system'",
-    "-m seed=0,1 +hydra.launcher.x=3": "hydra.sweeper and hydra.launcher: Error in call to target 'hydra._internal",
+    "-m seed=0,1 +hydra.launcher.x=3": "hydra.sweeper and hydra.launcher: Error in call to target 'hydra_plugins.",
     "hydra.output_subdir=.": "error: hydra.output_subdir=.: Hydra's files would have the names of",
     "hydra.output_subdir=a/..": "error: hydra.output_subdir=a/..: Hydra's files would have",
     "--cfg job --package nope": "nope",

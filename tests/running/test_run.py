@@ -174,7 +174,9 @@ REST = {  # what measures the weights at rest differently from what an epoch mea
 
 
 @pytest.mark.parametrize("words", REST.values(), ids=REST)
-@pytest.mark.parametrize("sweep", [(), ("-m", "seed=0,1"), ("-m", "seed=0,1", "hydra/launcher=auto")], ids=str)
+@pytest.mark.parametrize(
+    "sweep", [(), ("-m", "seed=0,1", "hydra/launcher=basic"), ("-m", "seed=0,1", "hydra/launcher=auto")], ids=str
+)
 def test_a_summary_is_of_one_network_the_best_one(deeprob, small, words, sweep):
     words = ("regularizer=l2", "regularizer.strength=0.01", *words)
     assert deeprob(*small, *words, *sweep, "hydra.run.dir=run", "hydra.sweep.dir=s").status == 0

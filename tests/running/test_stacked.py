@@ -22,6 +22,7 @@ from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
 
 STACKED = "hydra/launcher=auto"
+ALONE = "hydra/launcher=basic"
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def assert_alike(one: Path, other: Path, rel: float) -> None:
 )
 def test_a_run_leaves_what_it_leaves_alone(deeprob, words, more):
     assert deeprob(*words, *more, STACKED, "hydra.sweep.dir=s").err == ""
-    assert deeprob(*words, *more, "hydra.sweep.dir=alone").err == ""
+    assert deeprob(*words, *more, ALONE, "hydra.sweep.dir=alone").err == ""
     for stacked, alone in zip(folders("s"), folders("alone"), strict=True):
         assert stacked.name == alone.name
         assert (stacked / "config.yaml").read_text() == (alone / "config.yaml").read_text()
@@ -152,7 +153,7 @@ def test_runs_that_differ_in_a_key_share_a_stack_and_train_as_alone(deeprob, wor
     )
     given = {word.partition("=")[0]: word for word in (*words, *VARYING[key])}.values()
     assert deeprob(*given, STACKED, "hydra.sweep.dir=s").err == ""
-    assert deeprob(*given, "hydra.sweep.dir=alone").err == ""
+    assert deeprob(*given, ALONE, "hydra.sweep.dir=alone").err == ""
     assert sizes == [len(folders("alone"))]
     for stacked, alone in zip(folders("s"), folders("alone"), strict=True):
         assert_alike(stacked, alone, 1e-12)
@@ -165,7 +166,7 @@ def test_every_key_that_may_differ_is_tried():
 
 def test_a_checkpoint_holds_one_run_and_not_the_whole_stack(deeprob, words):
     assert deeprob(*words, "seed=range(12)", STACKED, "hydra.sweep.dir=s", "trainer.checkpoint_steps=5").status == 0
-    assert deeprob(*words, "seed=0", "hydra.sweep.dir=alone").status == 0
+    assert deeprob(*words, "seed=0", ALONE, "hydra.sweep.dir=alone").status == 0
     (alone,) = folders("alone")
     for folder in folders("s"):
         for path in (folder / "checkpoints").iterdir():
@@ -178,7 +179,7 @@ def test_a_checkpoint_holds_one_run_and_not_the_whole_stack(deeprob, words):
 def test_each_run_stops_early_when_it_would_alone(deeprob, words):
     more = ("optimizer.lr=0.1,0.3", "trainer.patience=1,3", "trainer.epochs=30")
     assert deeprob(*words, *more, STACKED, "hydra.sweep.dir=s").status == 0
-    assert deeprob(*words, *more, "hydra.sweep.dir=alone").status == 0
+    assert deeprob(*words, *more, ALONE, "hydra.sweep.dir=alone").status == 0
     for stacked, alone in zip(folders("s"), folders("alone"), strict=True):
         assert_alike(stacked, alone, 1e-12)
     ends = {(summary(folder)["status"], summary(folder)["epochs"]) for folder in folders("s")}
@@ -191,7 +192,7 @@ def test_a_run_that_diverges_ends_as_it_does_alone_and_the_others_as_without_it(
     sweeps = {
         "s": ("optimizer.lr=1e-3,1e37,1e-2", STACKED),
         "without": ("optimizer.lr=1e-3,2e-3,1e-2", STACKED),
-        "alone": ("optimizer.lr=1e-3,1e37,1e-2",),
+        "alone": ("optimizer.lr=1e-3,1e37,1e-2", ALONE),
     }
     results = {name: deeprob(*words, *more, f"hydra.sweep.dir={name}") for name, more in sweeps.items()}
     assert [result.status for result in results.values()] == [4, 0, 4]
@@ -219,7 +220,7 @@ def test_a_run_that_diverges_leaves_what_it_leaves_alone_also_after_resuming(dee
     given = (*words, *more, "trainer.epochs=40")
     for again in ((), ("resume=auto",), ("resume=auto",)):
         assert deeprob(*given, *again, STACKED, "hydra.sweep.dir=s").status == 4
-        assert deeprob(*given, *again, "hydra.sweep.dir=alone").status == 4
+        assert deeprob(*given, *again, ALONE, "hydra.sweep.dir=alone").status == 4
         stacked, alone = folders("s")[0], folders("alone")[0]
         assert summary(alone)["status"] == "diverged"
         assert summary(alone)["steps"] == summary(alone)["evaluations"] == last(alone)["step"]

@@ -140,11 +140,11 @@ def test_groups_begin_in_the_order_of_their_first_jobs(deeprob, small, stacks):
 
 
 def test_a_figure_that_does_not_suit_a_job_is_told_before_it_trains(deeprob, small, stacks):
-    words = ("-m", *small, "seed=0,1", "trainer.figures=[templates]")
+    words = ("-m", *small, "seed=0,1", "trainer.figures=[hog]")
     for name in ("basic", "auto"):
         result = deeprob(*words, f"hydra/launcher={name}", f"hydra.sweep.dir={name}")
         assert result.status == 4
-        assert result.err.startswith("error: job 0: trainer.figures: templates ")
+        assert result.err.startswith("error: job 0: trainer.figures: hog ")
         assert list(Path(name).glob("*/summary.json")) == []
     assert stacks == []
 
