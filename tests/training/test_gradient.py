@@ -127,12 +127,10 @@ def test_correct_in_stack():
 
 
 def test_terms():
-    terms = Terms(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]), torch.tensor([5, 6]))
-    assert terms.loss.tolist() == [4, 6]
-    half = terms.scaled(0.5)
-    assert [values.tolist() for values in half] == [[0.5, 1], [1.5, 2], [5, 6]]
-    alone = Terms(torch.tensor([1.0]), None, torch.tensor([5]))
-    assert (alone.loss.item(), alone.scaled(0.5).regularization) == (1, None)
+    of_sums = Terms(torch.tensor([10.0, 20.0]), 10, torch.tensor([3.0, 4.0]), torch.tensor([5, 6]))
+    assert (of_sums.data_loss.tolist(), of_sums.loss.tolist()) == ([1, 2], [4, 6])
+    of_means = Terms(torch.tensor([1.0]), 1, None, torch.tensor([5]))
+    assert (of_means.data_loss.item(), of_means.loss.item()) == (1, 1)
 
 
 # ---------------------------------------------------------------- gradients
@@ -167,8 +165,9 @@ def gradient_of(bench):
 def test_all_kinds_agree_for_every_model(gradient_of, spec, kind, model):
     specs = [spec.but(model=model, regularizer=L2Config(strength=0.1))]
     (by_formulas, batch), (other, _) = (gradient_of(name, specs) for name in ("formulas", kind))
-    for one, two in zip(by_formulas(batch), other(batch), strict=True):
-        torch.testing.assert_close(one, two, check_dtype=False)
+    mine, theirs = by_formulas(batch), other(batch)
+    for name in ("data_loss", "regularization", "correct", "loss"):
+        torch.testing.assert_close(getattr(mine, name), getattr(theirs, name), check_dtype=False)
     assert by_formulas.stack.gradient.norm() > 0.1
     torch.testing.assert_close(other.stack.gradient, by_formulas.stack.gradient, rtol=1e-11, atol=1e-13)
     for name, buffer in by_formulas.stack.buffers.items():

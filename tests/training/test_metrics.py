@@ -69,7 +69,7 @@ def test_shared_sums_keep_what_was_there_and_take_what_others_add():
     add(meters, 2.0, 30)
     meters.share(shared)
     assert shared.tolist() == pytest.approx([60, 30, 30, 15, 4, 0])
-    shared[0] += 40 * 10
+    shared[1] += 40 * 10
     meters.count(10, 1)
     assert meters.read()[0]["train/loss"] == pytest.approx(460 / 40)
     assert shared.tolist() == [0] * 6

@@ -61,8 +61,8 @@ def test_one_update_of_two_runs_by_hand(update_of):
     update = update_of(learner(SGDConfig(lr=0.1)), learner(SGDConfig(lr=0.2), L2Config(strength=0.5)))
     update(batch(2), 0)
     assert parameters(update) == [pytest.approx([2 - 0.4, -0.4]), pytest.approx([2 - 1.2, -0.8])]
-    assert update.stack.sums[0].tolist() == pytest.approx([4, 4, 0, 0, 32**0.5, 0])
-    assert update.stack.sums[1].tolist() == pytest.approx([6, 4, 2, 0, 52**0.5, 0])
+    assert update.stack.sums[0].tolist() == pytest.approx([0, 4, 0, 0, 32**0.5, 0])
+    assert update.stack.sums[1].tolist() == pytest.approx([0, 4, 2, 0, 52**0.5, 0])
     assert update.gradient.evaluations == 1
 
 
@@ -70,24 +70,24 @@ def test_one_update_of_a_run_alone_by_hand(update_of):
     update = update_of(learner(SGDConfig(lr=0.1), L2Config(strength=0.5)))
     update(batch(), 0)
     assert parameters(update) == [pytest.approx([2 - 0.6, -0.4])]
-    assert update.stack.sums.tolist() == [pytest.approx([6, 4, 2, 0, 52**0.5, 0])]
+    assert update.stack.sums.tolist() == [pytest.approx([0, 4, 2, 0, 52**0.5, 0])]
 
 
 def test_sums_weigh_losses_by_examples_and_norms_by_updates(update_of):
     update = update_of(learner(SGDConfig(lr=1e-300)))
     update(batch(inputs=((1.0,), (0.0,))), 0)  # losses 4 and 0: ∂w = ∂b = 2
     update(batch(inputs=((1.0,), (1.0,), (0.5,))), 1)  # losses 4, 4 and 1: ∂w = 4·2¼/3 = 3, ∂b = 4·2.5/3
-    expected = [4 + 9, 4 + 9, 0, 0, 8**0.5 + (3**2 + (10 / 3) ** 2) ** 0.5, 0]
+    expected = [0, 4 + 9, 0, 0, 8**0.5 + (3**2 + (10 / 3) ** 2) ** 0.5, 0]
     assert update.stack.sums[0].tolist() == pytest.approx(expected)
 
 
 def test_measure_adds_what_it_is_given(update_of):
     update = update_of(learner(SGDConfig()), learner(SGDConfig()))
     update.stack.gradient.copy_(torch.tensor([[3.0, 4.0], [0.0, 2.0]]))
-    update.measure(Terms(torch.tensor([1.0, 2.0]), torch.tensor([0.5, 0.0]), torch.tensor([3, 1])), 4)
-    update.measure(Terms(torch.tensor([1.0, 2.0]), None, torch.tensor([0.5, 0.0])), 2)
+    update.measure(Terms(torch.tensor([1.0, 2.0]), 1, torch.tensor([0.5, 0.0]), torch.tensor([3, 1])), 4)  # means
+    update.measure(Terms(torch.tensor([2.0, 4.0]), 2, None, torch.tensor([0.5, 0.0])), 2)  # sums over two examples
     # accuracy is a share of the examples, which `Meters` divides by: the number of correct ones counts once
-    assert update.stack.sums[:, :3].tolist() == [[4 * 1.5 + 2 * 1, 4 + 2, 4 * 0.5], [4 * 2 + 2 * 2, 8 + 4, 0]]
+    assert update.stack.sums[:, :3].tolist() == [[0, 4 + 2, 4 * 0.5], [0, 8 + 4, 0]]
     assert update.stack.sums[:, 3].tolist() == [3 + 0.5, 1]
     assert update.stack.sums[:, 4:].tolist() == [[10, 0], [4, 0]]
 
@@ -152,7 +152,7 @@ def test_the_measures_of_lbfgs_are_those_of_its_first_evaluation(update_of):
     update = update_of(learner(LBFGSConfig(max_iter=5)))
     assert update.stack.rule is None
     update(batch(), 0)
-    assert update.stack.sums.tolist() == [pytest.approx([4, 4, 0, 0, 32**0.5, 0])]
+    assert update.stack.sums.tolist() == [pytest.approx([0, 4, 0, 0, 32**0.5, 0])]
     assert update.gradient.evaluations > 1
     assert parameters(update)[0][0] + parameters(update)[0][1] == pytest.approx(0, abs=1e-6)
 

@@ -110,7 +110,7 @@ class CrossEntropy(Loss):
         smoothing = self.label_smoothing
         if not isinstance(smoothing, Tensor) and smoothing == 0:
             losses = -losses
-            return losses, logs.exp_().scatter_add_(-1, right, scores.new_full(right.shape, -1.0))
+            return losses, logs.exp_().scatter_(-1, right, -1.0, reduce="add")
         losses = (smoothing - 1) * losses - smoothing * logs.mean(-1)
         share = smoothing.unsqueeze(-1) if isinstance(smoothing, Tensor) else smoothing
         slopes = logs.exp_().sub_(share / scores.shape[-1])

@@ -25,25 +25,33 @@ from deeprob.training.stack import Stack
 
 
 class Terms(NamedTuple):
-    """The terms of L(W) over a batch, and the number of correct examples; each is (R,).
+    """The terms of L(W) over a batch, and the number of correct examples.
 
-    `regularization` is None if there is none.
+    Attributes
+    ----------
+    losses, examples
+        The data loss is losses/examples. Formulas give the sum of the losses of all examples, (R,). Autograd gives the
+        mean, with 1 as `examples`.
+    regularization
+        λR(W), (R,); None if there is no regularization.
+    correct
+        The number of correct examples, (R,).
     """
 
-    data_loss: Tensor
+    losses: Tensor
+    examples: int
     regularization: Tensor | None
     correct: Tensor
 
     @property
-    def loss(self) -> Tensor:
-        """L(W)."""
-        return self.data_loss if self.regularization is None else self.data_loss + self.regularization
+    def data_loss(self) -> Tensor:
+        """The mean loss of the examples, (R,)."""
+        return self.losses if self.examples == 1 else self.losses / self.examples
 
-    def scaled(self, share: float) -> "Terms":
-        """Return the terms of L(W) times `share`; the number of correct examples does not change."""
-        return Terms(
-            self.data_loss * share, None if self.regularization is None else self.regularization * share, self.correct
-        )
+    @property
+    def loss(self) -> Tensor:
+        """L(W), (R,)."""
+        return self.data_loss if self.regularization is None else self.data_loss + self.regularization
 
 
 class Gradient(ABC):
@@ -69,6 +77,8 @@ class Gradient(ABC):
     halving
         Whether to halve `chunk_size` when memory runs out.
     """
+
+    sums_losses = False  # whether the terms hold the sum of the losses instead of their mean
 
     def __init__(
         self,
@@ -103,7 +113,10 @@ class Gradient(ABC):
 
     @abstractmethod
     def whole(self, batch: Batch, share: float = 1.0) -> Terms:
-        """Return the terms of share·L(W) over a batch that fits in memory, and write its gradient into the stack."""
+        """Return the terms of share·L(W) over a batch that fits in memory, and write its gradient into the stack.
+
+        If the terms hold the sum of the losses, `share` does not change this sum.
+        """
 
     @abstractmethod
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,9 +134,10 @@ class Gradient(ABC):
             sums.append(self.whole(chunk, share=chunk.targets.shape[1] / count))
             total += self.stack.gradient
         self.stack.gradient.copy_(total)
-        data_losses, regularizations, correct = zip(*sums, strict=True)
+        losses, counts, regularizations, correct = zip(*sums, strict=True)
         regularization = None if regularizations[0] is None else torch.stack(regularizations).sum(0)
-        return Terms(torch.stack(data_losses).sum(0), regularization, torch.stack(correct).sum(0))
+        count = sum(counts) if self.sums_losses else 1
+        return Terms(torch.stack(losses).sum(0), count, regularization, torch.stack(correct).sum(0))
 
     def prepared(self, inputs: Tensor) -> Tensor:
         """Return the inputs (R, B, …) of all runs after `features` has prepared them for the model."""
@@ -135,6 +149,8 @@ class Gradient(ABC):
 
 class FormulaGradient(Gradient):
     """The gradient as a chain of formulas (see `Backpropagation`)."""
+
+    sums_losses = True
 
     @functools.cached_property
     def backpropagation(self) -> Backpropagation:
@@ -151,11 +167,10 @@ class FormulaGradient(Gradient):
         slopes.mul_(1 / losses.shape[1])
         self.backpropagation.backward(slopes.bfloat16() if self.bf16 else slopes, saved, stack.tensors, stack.gradients)
         penalty = regularizer.with_gradient(stack.weights, stack.weights_gradient)
-        terms = Terms(losses.mean(1), penalty, correct_in_stack(scores, batch.targets))
         if share != 1.0:
             stack.gradient.mul_(share)
-            return terms.scaled(share)
-        return terms
+            penalty = None if penalty is None else penalty * share
+        return Terms(losses.sum(1), losses.shape[1], penalty, correct_in_stack(scores, batch.targets))
 
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the data losses (R, B) and the numbers of correct examples (R,) without noise."""
@@ -189,7 +204,7 @@ class AutogradGradient(Gradient):
                 parts = type(parts)(*(term * share for term in parts))
             torch.autograd.backward(parts.loss)
         data_loss, regularization = (term.detach()[None] for term in parts[1:])
-        return Terms(data_loss, regularization, correct_count(scores.detach(), targets)[None])
+        return Terms(data_loss, 1, regularization, correct_count(scores.detach(), targets)[None])
 
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the data losses (1, B) and the number of correct examples (1,) without noise."""
@@ -231,7 +246,7 @@ class VmapGradient(Gradient):
             stack.gradients[name].copy_(values)
         for name, values in buffers.items():
             stack.buffers[name].copy_(values)
-        return Terms(data_loss.detach(), regularization.detach(), correct).scaled(share)
+        return Terms(data_loss.detach() * share, 1, regularization.detach() * share, correct)
 
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the data losses (R, B) and the numbers of correct examples (R,) without noise."""

@@ -54,6 +54,7 @@ class Meters:
     def read(self) -> tuple[dict[str, float], int]:
         """Return the means since the last reading, and the number of examples."""
         sums = self._sums.tolist()[: len(SUMS)]
+        sums[0] = sums[1] + sums[2]  # L(W) is the sum of its terms
         means = self._means(sums, self._examples, self._updates)
         examples = self._examples
         self._epoch = [total + part for total, part in zip(self._epoch, sums, strict=True)]

@@ -80,7 +80,7 @@ class Stack:
         }
         self.tensors = {**self.named(self.parameters), **self.buffers}
         self.gradients = self.named(self.gradient)
-        self.sums = torch.zeros(len(states), len(SUMS) + 1, dtype=torch.float64, device=like.device)
+        self.sums = torch.zeros(len(SUMS) + 1, len(states), dtype=torch.float64, device=like.device).T
         self.steps = torch.full((len(states),), float(states[0].step), device=like.device)
         self.lr = shared([float(config.arguments()["lr"]) for config in configs])
         self.rule: Rule | None = RULES[name_of(configs[0])] if rule else None

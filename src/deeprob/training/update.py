@@ -37,11 +37,11 @@ class Update:
     def __init__(self, stack: Stack, gradient: Gradient) -> None:
         self.stack, self.gradient = stack, gradient
         like = stack.parameters
-        self._counts: dict[int, Tensor] = {}
         self._schedules = {id(state.schedule): state.schedule for state in stack.states}
-        self._zero, self._sums = like.new_zeros(len(stack)), stack.sums[:, : len(SUMS)]
-        self._first, self._table, self._wide_table = 0, like, like
-        self._now, self._wide_now = like.new_zeros(0), like.new_zeros(0)
+        self._zero = like.new_zeros(len(stack))
+        self._sums = stack.sums.T[1 : len(SUMS)]  # (4, R); L(W) is read as the sum of its two terms
+        self._first = 0
+        self._table: dict[str, tuple[Tensor, ...]] = {}
         self._coefficients: dict[str, Tensor] = {}
         self._blocks = stack.blocks(stack.parameters)
         self._gradients = stack.blocks(stack.gradient)
@@ -102,20 +102,20 @@ class Update:
             names = list(numbers)
             rows.append(list(numbers.values()))
         runs, like = len(self.stack), self.stack.parameters
-        if runs == 1 or all(isinstance(value, float) for value in rows[0]):  # one number for all runs
-            table = np.array(rows, dtype=np.float64).reshape(len(rows), len(names), 1).repeat(runs, 2)
-        else:
-            table = np.empty((len(rows), len(names), runs))
-            for row, values in zip(table, rows, strict=True):
-                for place, value in enumerate(values):
-                    row[place] = value
+        table = np.empty((len(names), len(rows), runs))
+        for row, of_name in zip(table, zip(*rows, strict=True), strict=True):
+            if runs == 1:
+                row[:, 0] = of_name
+            else:
+                for step_row, value in zip(row, of_name, strict=True):
+                    step_row[:] = value
         exact = torch.from_numpy(table)[..., None].to(like.device, non_blocking=True)
-        wide = [place for place, name in enumerate(names) if name in rule.wide]
-        self._first, self._table, self._wide_table = first, exact.to(like.dtype), exact[:, wide]
-        if len(self._coefficients) != len(names):
-            self._now, self._wide_now = torch.empty_like(self._table[0]), torch.empty_like(self._wide_table[0])
-            self._coefficients = dict(zip(names, self._now.unbind(), strict=True))
-            self._coefficients |= {names[place]: self._wide_now[row] for row, place in enumerate(wide)}
+        self._first, rounded = first, exact.to(like.dtype)
+        self._table = {
+            name: (exact if name in rule.wide else rounded)[place].unbind() for place, name in enumerate(names)
+        }
+        if self._graphs is not None and not self._coefficients:  # a graph reads its numbers at one address
+            self._coefficients = {name: torch.empty_like(values[0]) for name, values in self._table.items()}
 
     def __call__(self, batch: Batch, step: int) -> None:
         """Make update `step` (counted from 0, and planned) with the batches of all runs."""
@@ -123,13 +123,14 @@ class Update:
             self._by_torch(batch, step)
             return
         row = step - self._first
-        self._now.copy_(self._table[row])
-        if self._wide_now.numel():
-            self._wide_now.copy_(self._wide_table[row])
+        numbers = {name: values[row] for name, values in self._table.items()}
         evaluations = self.gradient.evaluations
         if self._graphs is None:
+            self._coefficients = numbers
             self._compute(batch)
         else:
+            for name, value in numbers.items():
+                self._coefficients[name].copy_(value)
             self._graphs(batch)
         self.gradient.evaluations = evaluations + 1  # a replayed graph calls no Python function
 
@@ -140,12 +141,10 @@ class Update:
 
     def measure(self, terms: Terms, count: int) -> None:
         """Add the terms of L(W) and the norm of its gradient to the sums of the runs; `count` is the batch's size."""
-        if count not in self._counts:
-            self._counts[count] = self.stack.sums.new_tensor([count, count, count, 1, 1])
+        losses = terms.losses if terms.examples == count else terms.losses * (count / terms.examples)
+        regularization = self._zero if terms.regularization is None else terms.regularization * count
         norm = torch.linalg.vector_norm(self.stack.gradient, dim=1)
-        regularization = self._zero if terms.regularization is None else terms.regularization
-        rows = torch.stack([terms.loss, terms.data_loss, regularization, terms.correct, norm], 1)
-        self._sums.addcmul_(rows.double(), self._counts[count])
+        self._sums.add_(torch.cat([losses, regularization, terms.correct, norm]).view(4, -1))
 
     def _by_rule(self) -> None:
         """Make a step of the update rule, then the proximal step of the regularizer if it has one."""
