@@ -36,7 +36,7 @@ def application_of():
 
 def test_every_group_is_looked_at():
     folders = {path.name for path in config_directory().iterdir() if path.is_dir()}
-    assert {group for group, _ in FILES} == folders - {"experiment"}
+    assert {group for group, _ in FILES} == folders - {"experiment", "hydra"}
 
 
 def test_every_option_has_a_file():

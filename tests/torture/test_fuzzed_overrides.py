@@ -413,7 +413,7 @@ class Grammar:
         if self.contradictions(words, values):
             return self.right_line()
         if self.rng.random() < 0.2:
-            return Trial(["-m", "seed=1,2", *words], values={**values, "seed": 2})
+            return Trial(["-m", "hydra/launcher=basic", "seed=1,2", *words], values={**values, "seed": 2})
         return Trial(words, values=values)
 
     def right_interpolation(self) -> Trial:
