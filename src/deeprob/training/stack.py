@@ -18,6 +18,8 @@ from deeprob.training.state import TrainState
 
 WHOLE = "parameters"
 """The name of the block that holds all parameters."""
+TILE = 2**18
+"""The largest number of entries per run that an update rule updates at once."""
 STEP = "step"
 """The entry of an optimizer's state in which torch counts the updates; SGD has none."""
 
@@ -111,6 +113,22 @@ class Stack:
     def blocks(self, flat: Tensor) -> dict[str, Tensor]:
         """Split a tensor (…, P) into the blocks of the update rule."""
         return self.named(flat) if self.rule is not None and self.rule.shaped else {WHOLE: flat}
+
+    def tiles(self) -> Iterator[tuple[Tensor, Tensor, State]]:
+        """Yield parameters, gradients and optimizer states, as views, in parts that an update rule updates in turn.
+
+        A part is a block. A long block is cut into pieces of `TILE` entries per run, which stay in the cache during the
+        operations of the rule. It is not cut if the rule keeps a number per run, which it would change for each piece.
+        """
+        gradients = self.blocks(self.gradient)
+        for block, parameters in self.blocks(self.parameters).items():
+            state, length = self.optimizer.get(block, {}), parameters.shape[1]
+            if parameters.dim() > 2 or any(values.shape != parameters.shape for values in state.values()):
+                yield parameters, gradients[block], state
+                continue
+            for start in range(0, length, TILE):
+                part = (slice(None), slice(start, start + TILE))
+                yield parameters[part], gradients[block][part], {name: values[part] for name, values in state.items()}
 
     def changing(self) -> Iterator[Tensor]:
         """Yield every tensor that an update changes, except the sums: parameters, buffers and optimizer states."""

@@ -43,8 +43,7 @@ class Update:
         self._first = 0
         self._table: dict[str, tuple[Tensor, ...]] = {}
         self._coefficients: dict[str, Tensor] = {}
-        self._blocks = stack.blocks(stack.parameters)
-        self._gradients = stack.blocks(stack.gradient)
+        self._tiles = list(stack.tiles())
         self._graphs = Graphs(self._compute) if like.is_cuda and isinstance(gradient, FormulaGradient) else None
         self._proximal = bool(getattr(gradient.objective.regularizer, "proximal", False))
 
@@ -151,9 +150,9 @@ class Update:
         stack, c, rule = self.stack, self._coefficients, self.stack.rule
         assert rule is not None
         decay(stack.weights, stack.weights_gradient, c)
-        for block, parameters in self._blocks.items():
+        for parameters, gradient, state in self._tiles:
             fitting = c if parameters.dim() == 2 else {name: value.unsqueeze(-1) for name, value in c.items()}
-            rule.update(parameters, self._gradients[block], stack.optimizer[block], fitting)
+            rule.update(parameters, gradient, state, fitting)
         if not self._proximal:
             return
         if isinstance(self.gradient, FormulaGradient):

@@ -26,17 +26,19 @@ def adam_coefficients(
     decoupled_weight_decay: bool = False,
     bias_correction: bool = True,
 ) -> dict[str, Number]:
-    """Return the numbers of w ← w − rate·m/(√v + ε'), which is the step α·m̂/(√v̂ + ε) with bias correction moved out.
+    """Return the numbers of w ← w − m/(a√v + b), which is the step α·m̂/(√v̂ + ε) with bias correction moved out.
 
-    √v̂ + ε = (√v + ε')/c with c = √(1 − β₂ᵗ) and ε' = εc, so rate = αc/(1 − β₁ᵗ).
+    With c = √(1 − β₂ᵗ), √v̂ is √v/c. So a = 1/r and b = εc/r, where r = αc/(1 − β₁ᵗ). If α is 0, a is 0 and b is
+    infinite: then w does not move.
     """
     correction1 = 1 - power(beta1, t) if bias_correction else 1.0
     correction2 = root(1 - power(beta2, t)) if bias_correction else 1.0
+    rate = lr * correction2 / correction1
     return {
         "one_minus_beta1": 1 - beta1,
         "one_minus_beta2": 1 - beta2,
-        "rate": lr * correction2 / correction1,
-        "eps": eps * correction2,
+        "a": each(lambda r: 1 / r if r else 0.0, rate),
+        "b": each(lambda r, e: e / r if r else math.inf, rate, eps * correction2),
         **decaying(lr, weight_decay, decoupled_weight_decay),
     }
 
@@ -65,8 +67,8 @@ def adam(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tens
     v = mean_square(gradient, state, c)
     if "max_exp_avg_sq" in state:
         v = torch.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
-    denominator = torch.sqrt(v, out=gradient).add_(c["eps"])  # √v + ε'
-    parameter.addcdiv_(m * c["rate"], denominator, value=-1)  # w ← w − rate·m/(√v + ε')
+    denominator = torch.sqrt(v, out=gradient).mul_(c["a"]).add_(c["b"])  # a√v + b
+    parameter.addcdiv_(m, denominator, value=-1)  # w ← w − m/(a√v + b)
 
 
 def mean(gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> Tensor:
