@@ -15,8 +15,8 @@ class StackLauncher(BasicLauncher):
     Parameters
     ----------
     max_stack
-        The largest number of runs in a stack. With ``auto``, this number is chosen for the memory and the speed of the
-        device. If a stack would not be faster, the jobs train one by one.
+        The largest number of runs in a stack. With ``auto``, this number depends on the memory and the speed of the
+        device. The jobs train one by one if a stack would not be faster.
     """
 
     def __init__(self, max_stack: int | str = "auto") -> None:
@@ -37,7 +37,7 @@ class StackLauncher(BasicLauncher):
 
 @dataclass
 class StackLauncherConfig:
-    """The config of `StackLauncher`, under both of its names."""
+    """The config of `StackLauncher`. Hydra knows it under two names: ``auto`` and ``vectorized``."""
 
     _target_: str = "hydra_plugins.deeprob_launcher.StackLauncher"
     max_stack: Any = "auto"

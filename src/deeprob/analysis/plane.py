@@ -52,8 +52,8 @@ def boundary_fields(scores: Tensor) -> Tensor:
     -------
     Tensor
         (K, R, R) margins. With two classes, these are the margins of the first class, and K = 1. With more classes,
-        these are the margins of all classes, and K = C. Then each boundary occurs twice, once for each of its two
-        classes.
+        these are the margins of all classes, and K = C. Then each boundary occurs twice: once for the class on
+        each side.
     """
     resolution = round(len(scores) ** 0.5)
     fields = margins(scores).T.reshape(-1, resolution, resolution)

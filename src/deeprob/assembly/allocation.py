@@ -1,4 +1,4 @@
-"""A memory limit for building a model from files. Damaged files could otherwise ask for a model of any size."""
+"""A memory limit for building a model from files. Without it, damaged files could ask for a model of any size."""
 
 import math
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 class NoLargerThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Raise a `ValueError` when torch makes a tensor that is too large.
 
-    `tensors` are the tensors of a checkpoint. Their total size in bytes is the largest allowed number of elements. A
-    larger tensor cannot be filled from the checkpoint. So the checkpoint does not belong to the model.
+    `tensors` are the tensors of a checkpoint. A new tensor may have at most as many elements as `tensors` have bytes in
+    total. A larger tensor cannot be filled from the checkpoint. So the checkpoint does not belong to the model.
     """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:

@@ -1,7 +1,7 @@
 """The configs of a run and of a sweep, with the checks of invalid combinations.
 
-Two lists of keys follow: those that may change when a run is resumed, and those in which the runs of a stack may
-differ.
+The file also lists the keys that may change when a run is resumed (`MAY_CHANGE`), and the keys in which the runs of a
+stack may differ (`VARY`).
 """
 
 import dataclasses
@@ -75,7 +75,7 @@ class RunConfig:
         return [f"{key}={configs.name_of(getattr(self, key))}" for key, has in have.items() if not has]
 
     def resolved(self) -> "RunConfig":
-        """Return the config with ``auto`` replaced by values, and with absolute paths."""
+        """Replace each ``auto`` by a value, make all paths absolute, and return the new config."""
         size = self.trainer.batch_size
         if size == "auto":
             size = "full" if self.optimizer.deterministic else self.dataset.batch_size_hint
@@ -99,33 +99,34 @@ class SweepConfig:
     Attributes
     ----------
     fail_fast
-        Whether the sweep starts no further job after a job has failed. Jobs that train together with it go on. Example:
-        ``-m seed=0,1 sweep.fail_fast=true``.
+        Whether the sweep starts no further job after a job has failed. Jobs that train together with the failed job go
+        on. Example: ``-m seed=0,1 sweep.fail_fast=true``.
     isolate
         Whether each job runs in its own process. If such a process is killed, for example because it uses too much
         memory, only this job fails. Example: ``-m model.width=64,4096 sweep.isolate=true``.
     variants
-        The variants that a sweep compares. Each variant is a text with overrides for its jobs. Variants may differ in
-        several keys, and each variant may try its own values. Example: ``-m
+        The variants that a sweep compares. Each variant is a text with overrides. A variant may set several keys, and
+        may give several values for a key. Example: ``-m
         "sweep.variants=['optimizer=sgd optimizer.lr=0.1,0.3','optimizer=adam']"``.
     tune
-        The keys that are tuned. If jobs differ only in these keys and in seeds, the final table, the figure and the
-        claims use only the jobs with the best value. Example: ``-m optimizer.lr=1e-3,1e-2 seed=0,1
-        sweep.tune=[optimizer.lr]``.
+        The keys that are tuned. Jobs that differ only in these keys and in seeds form a group. From each group,
+        only the jobs with the best value are in the final table, the figure and the claims. Example: ``-m
+        optimizer.lr=1e-3,1e-2 seed=0,1 sweep.tune=[optimizer.lr]``.
     tune_by
-        The metric that decides which value is best. Its mean over seeds is compared. auto is the metric that chooses
-        the best checkpoint. If there is no validation split, auto is train/loss. Example: ``-m optimizer.lr=0.01,0.1
+        The metric that decides which value is best. The mean over seeds is compared. auto means the metric that chooses
+        the best checkpoint. If there is no validation split, auto means train/loss. Example: ``-m optimizer.lr=0.01,0.1
         sweep.tune=[optimizer.lr] sweep.tune_by=train/accuracy``.
     fuse
-        The key that decides which jobs are fused when all jobs have ended. For each value of the key, the best job on
-        the validation split is chosen. The scores of these jobs are added with weights, which are fitted on the
-        validation split (see `deeprob.assembly.fusion`). This is done for each seed. The result is a row with the value
-        ``fused`` in tables and claims. Example: ``-m features=raw,polar dataset.val_fraction=0.2 sweep.fuse=features``.
+        The key that decides which jobs are fused when all jobs have ended. First, for each value of the key, the job
+        that is best on the validation split is chosen. Then the scores of the chosen jobs are added, with weights that
+        are fitted on the validation split (see `deeprob.assembly.fusion`). Each seed gives one result. It is a row with
+        the value ``fused`` in tables and claims. Example: ``-m features=raw,polar dataset.val_fraction=0.2
+        sweep.fuse=features``.
     columns
         The metrics that the tables show. [] shows accuracy, or the loss if there are no classes. Example: ``-m seed=0,1
         sweep.columns=[train/loss,test/accuracy]``.
     measures
-        The further measures of each job. They are taken when all jobs have ended. ``boundary`` measures the length of
+        Further measurements of each job. They are made when all jobs have ended. ``boundary`` measures the length of
         the decision boundary. ``probe`` measures the hidden layers. ``slices`` measures the loss on lines (see
         `deeprob.sweeps.measures`). Example: ``-m seed=0,1 sweep.measures=[boundary,probe]``.
     figure
@@ -165,8 +166,8 @@ class TrainConfig(RunConfig):
     Attributes
     ----------
     resume
-        The directory of a run to resume. With ``auto``, if the directory for the new run holds a run already, this run
-        is resumed. Example: ``resume=outputs/spirals-mlp-adamw/2026-01-31_12-00-00``.
+        The directory of a run to resume. ``auto`` resumes the run that is in the output directory already, if there is
+        one. Example: ``resume=outputs/spirals-mlp-adamw/2026-01-31_12-00-00``.
     """
 
     resume: str | None = None
@@ -175,12 +176,12 @@ class TrainConfig(RunConfig):
     def problems(self) -> Iterator[str]:
         """Yield the problems of the run, and further problems that matter only for training.
 
-        `RunConfig` does not check the further problems, because a finished run with such a problem can still be loaded.
+        `RunConfig` does not report the further problems, so that a finished run with such a problem can be loaded.
         """
         yield from RunConfig.problems(self)
         if self.trainer.patience and not self.dataset.has_validation:
             yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
-        # the other metric is what auto becomes in config.yaml, with and without a validation split
+        # the metric that replaces auto in config.yaml is allowed without a validation split too
         if self.trainer.monitor == "val/loss" and not (self.dataset.regression or self.dataset.has_validation):
             yield "trainer.monitor=val/loss needs a validation split: set dataset.val_fraction=0.1, say"
         model = self.model
@@ -217,8 +218,7 @@ MAY_CHANGE = (
 )
 """The keys that may change when a run is resumed.
 
-Another device, number of threads or way to compute gradients changes the results of the run a little, because numbers
-are rounded differently.
+A change of one of the last three keys changes the results of the run a little, because numbers are rounded differently.
 """
 
 

@@ -62,12 +62,12 @@ class Run:
 
     @property
     def model(self) -> Model:
-        """The model without the features. Its inputs are the result of the method `features`."""
+        """The model. It takes the result of the method `features`, not the raw inputs."""
         return self.predictor.model
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes' names."""
+        """The names of the classes."""
         return self.predictor.classes
 
     @property
@@ -121,8 +121,8 @@ class Run:
     def features_of(self, split: str, places: Tensor | slice = slice(None)) -> Tensor:
         """Return the model's inputs (n, …) for the examples of a split.
 
-        `places` chooses some of the examples by a slice or by their indices (n,). The result is the same as that of
-        `features` for the raw inputs. Features that the run or the cache has already are not extracted again.
+        `places` selects examples: a slice, or indices (n,). The result equals `features` of the raw inputs. If the
+        run or the cache has the extracted features already, nothing is extracted again.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Run:
 
     @torch.no_grad()
     def features(self, inputs: Inputs) -> Tensor:
-        """Extract features from raw inputs (N, …), standardise them, and return them. They are the model's inputs.
+        """Return the standardised features of raw inputs (N, …). The model takes these features.
 
         Raises
         ------
@@ -189,7 +189,7 @@ class Run:
         return self.predictor.features.extract(raw).to(self._device)
 
     def _extracted(self, split: str, places: Tensor | slice = slice(None)) -> Examples:
-        """Return the extracted features of a split, or only of its examples at `places`, on the device."""
+        """Return the examples of a split at `places`, with extracted features as inputs, on the device."""
         examples = self.examples(split)
         known: Examples | None = None if self.extracted is None else getattr(self.extracted, split)
         chosen = examples if known is None else known
@@ -201,7 +201,7 @@ class Run:
 
     @property
     def _chunk(self) -> int:
-        """The number of examples that go through the model at once."""
+        """The number of examples that go through the model together."""
         chunk = self.config.trainer.chunk_size
         return chunk if isinstance(chunk, int) else self.predictor.chunk_size()
 

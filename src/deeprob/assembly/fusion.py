@@ -111,7 +111,8 @@ def fuse(parts: Sequence[Part], targets: Tensor, held_out: Tensor | None, how: s
       the product excludes the class.
 
     For a run with cross-entropy, the softmax of the scores gives the probabilities. The scores of a run with another
-    loss have an unknown scale. So they are first divided by a `temperature` T, which is fitted on the validation split.
+    loss have an unknown scale. So these scores are first divided by a `temperature` T. T is fitted on the validation
+    split.
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ def fuse(parts: Sequence[Part], targets: Tensor, held_out: Tensor | None, how: s
 def _comparable(part: Part, scores: Tensor | None, held_out: Tensor | None, numbers: bool) -> Tensor:
     """Return the log-probabilities (N, C) that belong to a run's scores (N, C).
 
-    If the scores are predicted `numbers`, return the scores themselves.
+    If `numbers` is True, the scores are predicted numbers. Then return them unchanged.
     """
     assert scores is not None
     values = scores.double().cpu()
@@ -164,8 +165,8 @@ def _comparable(part: Part, scores: Tensor | None, held_out: Tensor | None, numb
 def mixed(outputs: Tensor, weights: Tensor, numbers: bool) -> Tensor:
     """Return the weighted sum (N, C) of the outputs (K, N, C) of K runs, with weights (K,).
 
-    The outputs are predicted `numbers` or log-probabilities. A sum of log-probabilities is normalised, so that the
-    probabilities of each example sum to 1.
+    If `numbers` is True, the outputs are predicted numbers. If not, the outputs are log-probabilities. Then the sum is
+    normalised, so that the probabilities of each example sum to 1.
     """
     pooled = torch.einsum("k,knc->nc", weights, outputs)
     return pooled if numbers else pooled.log_softmax(1)

@@ -30,7 +30,7 @@ def landscape_of(run: Run, split: str, examples: int, seed: int, dtype: torch.dt
 
 
 def enough(run: Run, points: int, most: int = 1000, operations: float = 4e10) -> int:
-    """Return a number of examples with which the loss at `points` points takes about one second.
+    """Return the number of examples for which computing the loss at `points` points takes about one second.
 
     The number is at least 32, and at most `most`. `operations` is the number of floating-point operations per second.
     """
@@ -40,7 +40,7 @@ def enough(run: Run, points: int, most: int = 1000, operations: float = 4e10) ->
 
 
 def start_of(run: Run) -> dict[str, Tensor]:
-    """Return the initial weights of a run. They are computed again from its seed."""
+    """Compute the initial weights of a run from its seed, and return them."""
     model = initial_model(run.config, run.predictor.features.output_count, run.predictor.outputs)
     like = next(run.model.parameters())
     return {name: tensor.detach().to(like) for name, tensor in model.named_parameters()}
@@ -55,7 +55,7 @@ def other_architecture(run: Run, other: Run) -> str:
     """Return a message that says how the models of two runs differ.
 
     The message names keys of ``model`` or ``features``, or the number of inputs or classes. If the weights of both runs
-    have the same shapes, the message is empty. Then the landscape can be computed on a line from one run to the other.
+    have the same shapes, the message is empty. Then the loss can be computed on the line between these weights.
     """
     one, two = (
         configs.flat(dataclasses.replace(r.config, loss=run.config.loss, optimizer=run.config.optimizer))

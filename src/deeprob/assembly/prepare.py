@@ -23,7 +23,7 @@ class Prepared:
     raw
         The raw splits, as they were loaded.
     features
-        The features, fitted on the training split only, on the device.
+        The features. They are fitted on the training split only, and are on the device.
     splits
         The extracted features of every split, on the device.
     seconds
@@ -55,9 +55,9 @@ def prepare(
 ) -> Prepared:
     """Load a dataset, fit features on its training split, and extract the features of all splits.
 
-    Features in the cache are not computed again. `learned` has the fitted features of a checkpoint. They are reused,
-    because on another device a new fit would have other rounding errors. If the shapes of `learned` are wrong, the
-    features are fitted again.
+    Features in the cache are not computed again. `learned` has the fitted features of a checkpoint. They are
+    reused, because a new fit on another device would have other rounding errors. But if the shapes of `learned` are
+    wrong, the features are fitted again.
 
     Raises
     ------
@@ -107,7 +107,7 @@ class Shared:
     ) -> Prepared:
         """Return the result of the function `prepare`.
 
-        If the result for the same arguments has been kept, it is not computed again.
+        A result that was kept for the same arguments is not computed again.
         """
         state = [(name, fingerprint(value)) for name, value in (learned or {}).items()]
         key = repr((dataset, features, device, dtype, state))

@@ -54,7 +54,7 @@ class Setup:
     prepared
         The dataset and its extracted features.
     batch_size, chunk_size, steps
-        The number of examples per update, the number of examples that go through the model at once, and the number of
+        The number of examples per update, the number of examples that go through the model together, and the number of
         updates in the whole run.
     """
 
@@ -73,8 +73,8 @@ class Setup:
     ) -> "Setup":
         """Load the dataset, fit the features and build the model of a config.
 
-        `shared` keeps datasets and features that other runs use too. `learned` has the fitted features of a checkpoint.
-        If it is given, they are reused.
+        `shared` keeps datasets and features that other runs use too. If `learned` is given, it has the fitted features
+        of a checkpoint. These are reused.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Setup:
 
     @property
     def threads(self) -> int:
-        """The number of CPU threads that train this run, alone or in a stack."""
+        """The number of CPU threads for training this run, with or without a stack."""
         if isinstance(self.config.trainer.threads, int):
             return self.config.trainer.threads
         return 1 if self.operations < SMALL_UPDATE else ALL_THREADS
@@ -185,7 +185,7 @@ class Setup:
         )
 
     def train(self, interrupted: Callable[[], bool]) -> Iterator[Record]:
-        """Train the run alone, from the state's step to its end; see `deeprob.training.loop.train`.
+        """Train the run without a stack, and yield its records (see `deeprob.training.loop.train`).
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Datasets as tensors in memory, their splits, and the order of batches."""
+"""Datasets and their splits, as tensors in memory."""
 
 from deeprob.data.base import DatasetConfig
 from deeprob.data.chevrons import ChevronsConfig

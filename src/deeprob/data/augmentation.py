@@ -1,4 +1,4 @@
-"""Random flips and shifts of pictures, computed for a whole batch at once on its device."""
+"""Random flips and shifts of pictures, computed on the device of the batch."""
 
 from dataclasses import dataclass
 

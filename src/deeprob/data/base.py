@@ -23,8 +23,8 @@ class DatasetConfig:
     Attributes
     ----------
     limit
-        The number of training examples that are kept. They are drawn at random, with nearly the same share of each
-        class as in all training examples. null keeps all.
+        The number of training examples that are kept. They are drawn at random, such that the share of each class stays
+        nearly the same. null keeps all.
     val_fraction
         The share of the training examples that is held out as the validation split. 0 makes no validation split.
     seed
@@ -40,12 +40,12 @@ class DatasetConfig:
 
     @property
     def regression(self) -> bool:
-        """Whether targets are numbers, not classes."""
+        """Whether the targets are numbers instead of classes."""
         return False
 
     @property
     def has_validation(self) -> bool:
-        """Whether there is a validation split: either it is drawn at random, or it is given with the data."""
+        """Whether there is a validation split: either drawn at random, or given with the data."""
         return self.val_fraction > 0
 
     def load(self) -> Splits:
@@ -121,7 +121,7 @@ class DatasetConfig:
         return Splits(train, val, test, classes)
 
     def _divide(self, examples: Examples, count: int, name: str) -> tuple[Examples, Examples]:
-        """Draw `count` examples at random; return the examples that were not drawn, and the drawn ones."""
+        """Draw `count` examples at random; return the remaining examples, then the drawn examples."""
         drawn = draw_evenly(examples.targets, count, self.seed, name)
         rest = torch.ones(len(examples), dtype=torch.bool)
         rest[drawn] = False
@@ -146,7 +146,7 @@ def place(root: str) -> Path:
 
 
 def draw_evenly(targets: Tensor, count: int, seed: int, name: str) -> Tensor:
-    """Draw `count` examples at random, with nearly the same share of each class as in all examples.
+    """Draw `count` examples at random, such that the share of each class stays nearly the same.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Two V-shaped stripes, one above the other; the sign of x₂ − |x₁| tells the two classes apart."""
+"""Two V-shaped stripes of points. The class of a point depends on the sign of x₂ − |x₁|."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,9 +18,9 @@ class ChevronsConfig(PlanarConfig):
     Attributes
     ----------
     gap
-        The distance between the two stripes.
+        The vertical distance between the two stripes.
     thickness
-        The thickness of each stripe.
+        The vertical thickness of each stripe.
     """
 
     name: ClassVar[str] = "chevrons"

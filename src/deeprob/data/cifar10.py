@@ -1,4 +1,4 @@
-"""CIFAR-10 with its original pixels, read by torchvision; the md5 of each file is checked before it is opened."""
+"""The dataset CIFAR-10: check the md5 of each file, then read the pictures with torchvision."""
 
 import http.client
 import os
@@ -75,7 +75,7 @@ def _files(root: Path) -> dict[Path, str]:
 
 
 def _wrong(root: Path) -> Path | None:
-    """Return the first unpacked file that is missing or differs from the official file, or None."""
+    """Return the first unpacked file that is missing or not official; None if all files are right."""
     from torchvision.datasets.utils import check_integrity
 
     return next((path for path, md5 in _files(root).items() if not check_integrity(path, md5)), None)

@@ -38,7 +38,8 @@ class CSVConfig(DatasetConfig):
         The columns from which the targets are predicted. They are given like `targets`. null takes all other columns.
         Example: ``dataset.inputs=[length,width]``.
     header
-        Whether the first line holds the names of the columns. null means yes if no cell of the line is a number.
+        Whether the first line holds the names of the columns. With null, it holds them if no cell of the line is a
+        number.
     delimiter
         The character between cells. ``auto`` takes the character that is most frequent in the first line.
     test_fraction
@@ -55,7 +56,7 @@ class CSVConfig(DatasetConfig):
 
     @property
     def regression(self) -> bool:
-        """Whether targets are numbers, not classes."""
+        """Whether the targets are numbers instead of classes."""
         return self.task == "regression"
 
     def load(self) -> Splits:
@@ -100,7 +101,8 @@ class Table:
     rows
         The cells of each row, without leading and trailing spaces.
     lines
-        For each row, the number of its last line in the file. (A cell in quotes can contain line breaks.)
+        The line number in the file at which each row ends. A cell in quotes can contain line breaks, so a row can have
+        several lines.
     header
         Whether the first row of the file holds the names of the columns.
     """
@@ -207,7 +209,7 @@ def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
 
 
 def _rows(path: Path, delimiter: str) -> tuple[list[list[str]], list[int]]:
-    """Return the cells of each row that is not empty, and the number of the row's last line in the file."""
+    """Return the cells of all rows that are not empty, and the line number at which each row ends."""
     if path.exists() and not path.is_file():
         raise UserError(f"dataset.root={path}: no file; expected a CSV file")
     try:

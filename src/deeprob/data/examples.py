@@ -1,4 +1,4 @@
-"""Datasets as tensors, which features and training receive."""
+"""Examples and splits of a dataset, as tensors."""
 
 from dataclasses import dataclass
 
@@ -38,10 +38,10 @@ class Examples:
         return Examples(self.inputs.to(device), self.targets.to(device))
 
     def for_batches(self, dtype: torch.dtype) -> "Examples":
-        """Return the examples with floats converted to `dtype`; inputs of higher precision are kept as they are.
+        """Return the examples with floats converted to `dtype`, except inputs of higher precision.
 
-        In each batch, the mean is first subtracted from the inputs. Only then are they rounded to `dtype`. Pictures and
-        classes stay integers.
+        Inputs of higher precision stay unchanged here. In each batch, features subtract the mean from these inputs,
+        then round the result to `dtype`. Pictures and classes stay integers.
         """
         inputs = self.inputs
         if inputs.is_floating_point():
@@ -65,8 +65,8 @@ class Splits:
     classes
         The names of the classes. A target is a position in this tuple. For regression the tuple is empty.
     columns, target_columns
-        The names of the inputs and of the targets, if the dataset is a table with a header. Otherwise they are empty.
-        `target_columns` is also empty for classification.
+        The names of the inputs and of the targets. Both are empty if the dataset is not a table, or if the table has no
+        header. For classification, `target_columns` is empty.
     """
 
     train: Examples
@@ -78,5 +78,5 @@ class Splits:
 
     @property
     def outputs(self) -> int:
-        """The number of outputs of a model per example: one score for each class, or one prediction for each target."""
+        """The number of model outputs per example: one for each class, or one for each target in regression."""
         return len(self.classes) or self.train.targets.shape[1]

@@ -26,7 +26,7 @@ class GaussiansConfig(DatasetConfig):
     inputs
         The number of inputs of an example, which is the dimension of the clouds.
     separation
-        The standard deviation of the centres. A larger value moves the clouds further apart.
+        The standard deviation of the coordinates of the centres. A larger value moves the clouds further apart.
     points_per_class
         The number of training points of each class.
     test_points_per_class

@@ -40,18 +40,18 @@ class ImageFolderConfig(PicturesConfig):
 
     @property
     def has_validation(self) -> bool:
-        """Whether there is a validation split: either it is drawn at random, or it has its own folder."""
+        """Whether there is a validation split: either drawn at random, or given as a folder."""
         root = place(self.root)
         return self.val_fraction > 0 or (root.is_dir() and "val" in split_folders(root))
 
     def load(self) -> Splits:
-        """Return the splits; pictures are read from the cache if it has them, and otherwise from their files.
+        """Return the splits. Pictures come from the cache; if they are not in the cache, from their files.
 
         Raises
         ------
         UserError
-            If a folder or a file is missing, empty or damaged, or a file is not a picture or has another size than the
-            other pictures. The message names the folder or the file.
+            If a folder or a file is missing, empty or damaged, if a file is not a picture, or if pictures have
+            different sizes. The message names the folder or the file.
         """
         listing = scan(place(self.root))
         drawn = self._draw(listing)

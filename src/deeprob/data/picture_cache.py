@@ -21,7 +21,7 @@ from deeprob.tracking.cache import LIMIT, Cache, Damaged, user_cache
 from deeprob.tracking.console import note, track
 
 FRESH = 2 * 10**9
-"""In nanoseconds. If a file changed less than this time ago, it could change again without a new time of change."""
+"""A time in nanoseconds. If the last change of a file is more recent, a new change may leave its timestamp the same."""
 
 _BLOCK = 256  # number of pictures per task: enough that threads rarely wait for the interpreter lock
 
@@ -78,7 +78,7 @@ class Pictures:
     def __getitem__(self, places: Tensor) -> Tensor:
         """Return the pictures (n, 3, H, W) of the files at positions `places` (n,).
 
-        If the rows of these pictures are consecutive, the result is a view, otherwise a copy.
+        The result is a view if the rows of these pictures are consecutive, and a copy if they are not.
         """
         rows = self.rows[places]
         first = int(rows[0])
@@ -87,9 +87,9 @@ class Pictures:
         return self.pixels.index_select(0, rows)
 
     def current(self, stamps: Tensor) -> Tensor:
-        """Return booleans (N,): whether each file has a picture, and has not changed since it was decoded.
+        """Return booleans (N,): true for each file that has a picture and has not changed since it was decoded.
 
-        `stamps` (N, 4) are the files' present stamps. A file with a stamp of zeros counts as changed.
+        `stamps` (N, 4) are the present stamps of the files. A file with a stamp of zeros counts as changed.
         """
         return (self.rows >= 0) & stamps.any(1) & (self.stamps[self.rows] == stamps).all(1)
 
@@ -102,9 +102,10 @@ class Pictures:
 def stamp(stat: os.stat_result, now: int) -> tuple[int, int, int, int]:
     """Return the size, the mtime, the ctime and the inode of a file; after a change of the file, one of them differs.
 
-    If the file changed less than `FRESH` before the time `now` (in nanoseconds), return zeros. The file could then
-    change again without a new stamp, so only its content can show a change. The FAT file system has no ctime. There, a
-    change is not noticed if the size and the mtime stay the same.
+    If the file changed less than `FRESH` nanoseconds before `now`, return zeros. Such a file could change again and
+    keep its stamp, so its content must be compared. The mtime is the time when the content last changed. The ctime also
+    changes with the name or the permissions. The FAT file system has no ctime. On FAT, a change that keeps the size and
+    the mtime is not noticed.
 
     Parameters
     ----------
@@ -120,10 +121,10 @@ def stamp(stat: os.stat_result, now: int) -> tuple[int, int, int, int]:
 
 
 def decoded(files: Files, wanted: Tensor, size: int | None) -> Pictures:
-    """Return the pictures of the `wanted` files: from the cache, or decoded if a file is new or has changed.
+    """Return the pictures of the `wanted` files. Only files that are new or have changed are decoded.
 
     The cache is in ``root/.deeprob-cache``. If this folder cannot be written, the cache is in the user's cache folder.
-    There is one cache file for each `size`. It keeps all pictures of the folder that were ever wanted.
+    There is one cache file for each `size`. It keeps all pictures of the folder that were wanted in earlier calls.
 
     Parameters
     ----------
@@ -138,12 +139,12 @@ def decoded(files: Files, wanted: Tensor, size: int | None) -> Pictures:
     Returns
     -------
     Pictures
-        The wanted pictures. It may also have pictures of other files.
+        The wanted pictures, and possibly pictures of other files.
 
     Raises
     ------
     UserError
-        If a file is not a picture, or its picture has another size than the other pictures. The message names the file.
+        If a file is not a picture, or if pictures have different sizes. The message names the file.
     """
     name = "whole" if size is None else f"square-{size}"
     own = hashlib.blake2b(bytes(files.root.resolve()), digest_size=8).hexdigest()
@@ -175,7 +176,8 @@ def _code() -> bytes:
 def _read(cache: Cache, key: str, paths: Sequence[str]) -> Pictures:
     """Return the cached pictures of the files `paths`.
 
-    If there is no cache that can be used, the result has no pictures. If the cache is damaged, a note is also printed.
+    If the cache is missing, damaged or from another version of the code, the result has no pictures. For a damaged
+    cache, a note is printed.
     """
     try:
         content = cache.get(key)
@@ -215,9 +217,9 @@ def _write(key_in: Mapping[Path, str], pictures: Pictures, paths: Sequence[str])
 
 
 def _updated(files: Files, wanted: Tensor, size: int | None, kept: Pictures) -> Pictures:
-    """Return the pictures of all wanted files, and the `kept` pictures of other files.
+    """Return `kept`, with a new picture for each wanted file that is new or has changed.
 
-    If a wanted file may have changed, it is read. If its content has really changed, it is decoded.
+    A wanted file is read if its stamp has changed. Then it is decoded if the hash of its content has changed too.
     """
     first = int(wanted[0])
     _, picture = decode(files.root / files.paths[first], size, bytes(kept.digests[kept.rows[first]].numpy()))
@@ -239,8 +241,8 @@ def _updated(files: Files, wanted: Tensor, size: int | None, kept: Pictures) -> 
 def _fill(pictures: Pictures, files: Files, places: Sequence[int], size: int | None, first: str) -> None:
     """Read the files at positions `places`, in parallel; if the hash of a file has changed, decode its picture.
 
-    The hash and the picture are written to the file's row of `pictures`. Each picture must have the same size as the
-    picture of the file `first`.
+    The hash and the picture are written to the file's row of `pictures`. All pictures must have the size of the picture
+    in the file `first`.
     """
     rows, digests, pixels = pictures.rows.tolist(), pictures.digests.numpy(), pictures.pixels.numpy()
 

@@ -52,8 +52,8 @@ def scan(root: Path) -> Listing:
     Raises
     ------
     UserError
-        If a folder or a file is missing, empty or in the wrong place, or a file name does not end like a picture's
-        name. The message names the folder or the file.
+        If a folder or a file is missing, empty or in the wrong place, or if a file name does not end in one of
+        `SUFFIXES`. The message names the folder or the file.
     """
     if root.is_file():
         raise UserError(f"dataset.root={root} is a file; unpack it and give the folder with the class folders")
@@ -81,8 +81,8 @@ def scan(root: Path) -> Listing:
 def split_folders(root: Path) -> dict[str, str]:
     """Return the folder of each split, such as ``{"train": "train", "val": "valid", "test": "test"}``.
 
-    If the class folders are directly in the root, return an empty dictionary. A class may be named like a split, such
-    as ``valid``, if the root has neither ``train`` nor ``test``, and the folder of the class has no subfolders.
+    If the class folders are directly in the root, return an empty dictionary. A folder such as ``valid`` is a class,
+    not a split, if the root has no ``train`` and no ``test``, and the folder has no subfolders.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def _is_picture(entry: os.DirEntry[str]) -> bool:
 
 
 def _pictures(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the pictures in a class folder; raise a `UserError` if there is anything else or nothing."""
+    """Return the pictures in a class folder; raise a `UserError` if it is empty or has other content."""
     entries = list(_entries(folder))
     for entry in entries:
         if not _is_picture(entry):

@@ -38,7 +38,7 @@ class RandomRegressionConfig(DatasetConfig):
 
     @property
     def regression(self) -> bool:
-        """Whether targets are numbers, not classes."""
+        """Whether the targets are numbers instead of classes."""
         return True
 
     def load(self) -> Splits:

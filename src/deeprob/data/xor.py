@@ -35,10 +35,11 @@ class XorConfig(PlanarConfig):
 
 
 def xor(points_per_class: int, noise: float, rng: torch.Generator) -> Examples:
-    """Draw points uniformly from the square [−1, 1]²; their class is 0 if both coordinates have the same sign.
+    """Draw points uniformly from the square [−1, 1]².
 
-    Otherwise, the class is 1. Normal noise with standard deviation `noise` is then added to each coordinate. Returns
-    (2n, 2) float32 inputs and (2n,) targets for n points per class, ordered by class.
+    The class is 0 if both coordinates have the same sign, and 1 if the signs differ. Then, normal noise with standard
+    deviation `noise` is added to each coordinate. Returns (2n, 2) float32 inputs and (2n,) targets for n points per
+    class, ordered by class.
     """
     target = torch.arange(2).repeat_interleave(points_per_class)
     size = torch.rand(len(target), 2, generator=rng)

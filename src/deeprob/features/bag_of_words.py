@@ -37,10 +37,12 @@ class BagOfWordsConfig(PatchFeaturesConfig):
         ``threshold``, it counts for a word if their dot product is above `threshold`, and for the opposite of a word if
         the dot product is below −`threshold`.
     threshold
-        The smallest dot product of a patch and a word that counts, for code=threshold. Patches are whitened first.
+        For code=threshold: a patch counts for a word if their dot product is above this number. Dot products are
+        computed after whitening.
     epsilon
         A number that is added to the variance along each principal axis when patches are whitened. It is given as a
-        multiple of the mean variance. Axes with much less variance stay weak. With null, patches are not whitened.
+        multiple of the mean variance. With a larger number, axes with little variance are amplified less. With null,
+        patches are not whitened.
     iterations
         The number of iterations of the algorithm that learns the words.
     """
@@ -81,8 +83,8 @@ class BagOfWords(PatchFeatures):
 
     The code of a patch has one number for each word, which tells how strongly the patch counts for the word. With K
     words and a grid of g × g regions, a picture has K·g² features. With ``code=threshold`` it has 2K·g² features,
-    because each word and its opposite have their own codes (see `thresholded`). Source: Coates, Ng & Lee, "An analysis
-    of single-layer networks in unsupervised feature learning", 2011.
+    because a word and its opposite have separate codes (see `thresholded`). Source: Coates, Ng & Lee, "An analysis of
+    single-layer networks in unsupervised feature learning", 2011.
 
     Parameters
     ----------
@@ -142,7 +144,7 @@ class BagOfWords(PatchFeatures):
         self.words.copy_(find(patches, len(self.words), rng, self.iterations))
 
     def describe_patches(self, patches: Tensor) -> Tensor:
-        """Return the mean codes of patches (B, P, D), flattened to (B, g²·K), ordered by region, then by word.
+        """Return the mean codes (B, g²·K) of patches (B, P, D), ordered by region, then by word.
 
         With ``code=threshold``, the shape is (B, g²·2K).
         """
@@ -152,8 +154,8 @@ class BagOfWords(PatchFeatures):
         """Return the mean codes (B, R, K) of patches (B, P, D) in each of R regions.
 
         With ``code=threshold``, the shape is (B, R, 2K): first the codes of the K words, then the codes of their
-        opposites. Each row of `regions` (R, P) holds the weights of the patches in one mean. If `regions` is the
-        identity matrix, the result is the code of each patch.
+        opposites. Each row of `regions` (R, P) holds the weights of the patches in the mean over one region. If
+        `regions` is the identity matrix, the result is the code of each patch.
         """
         whitened = self.whitening(patches) if self.epsilon is not None else patches
         if self.code == "threshold":

@@ -14,7 +14,7 @@ from deeprob.features.exact import Exact, narrows
 
 STANDARDIZE = ("feature", "channel", "none")
 _ROUNDING = 8
-"""An entry is constant if its deviation is at most this many rounding errors (machine epsilon times its mean)."""
+"""Values count as constant if their standard deviation is at most this number times machine epsilon times |mean|."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -24,9 +24,9 @@ class FeaturesConfig:
     Attributes
     ----------
     standardize
-        The rule by which features are standardised to mean 0 and standard deviation 1. With ``feature``, each number
-        has its own mean and deviation. With ``channel``, all numbers of a channel share one mean and one deviation.
-        With ``none``, features are not standardised. Means and deviations are those of the training split.
+        The rule by which features are standardised to mean 0 and standard deviation 1. ``feature`` standardises each
+        number separately. ``channel`` standardises all numbers of a channel together. ``none`` does not standardise.
+        Means and deviations are measured on the training split.
     """
 
     unchanged: ClassVar[bool] = False  # whether `extract` returns its inputs, so that batches can be augmented
@@ -38,7 +38,7 @@ class FeaturesConfig:
         raise AssertionError("a feature defines build()")
 
     def make(self, input_shape: tuple[int, ...]) -> "Features":
-        """Return the result of `build`, and set its attributes `name`, `settings` and `unchanged`."""
+        """Call `build`, set the attributes `name`, `settings` and `unchanged` of the result, and return it."""
         features = self.build(input_shape)
         features.name, features.unchanged = name_of(self), self.unchanged
         features.settings = f"{type(self).__qualname__} {digest(self)}"
@@ -53,14 +53,14 @@ class Standardize(Exact):
     shape
         The shape of one input, without the batch dimension.
     per
-        The values that share a mean and a deviation. With ``channel``, these are all values with the same position
-        in the first dimension (a color channel of a picture, or a column of a table). With ``feature``, each value
-        of an input has its own mean and deviation. With ``none``, values are only converted to floats.
+        The values that share one mean and one deviation. ``feature``: all values at the same position in the inputs.
+        ``channel``: all values of a color channel of pictures, or of a column of a table. ``none``: values are not
+        standardised, only converted to floats.
 
     Attributes
     ----------
     mean, deviation
-        Float64 tensors. Their shape is `shape` for ``feature``, and (C, 1, …) otherwise.
+        Float64 tensors. Their shape is `shape` if `per` is ``feature``, and (C, 1, …) if it is not.
     near
         `mean`, rounded to the dtype of the computations.
     scale
@@ -91,7 +91,7 @@ class Standardize(Exact):
     def fit(self, values: Tensor, chunk: int = 256, *, computed: bool = False) -> None:
         """Measure the mean and the deviation of the training split (N, …) in double precision.
 
-        If values are constant, their deviation is set to 1. Values count as constant if their deviation is as small as
+        The deviation of constant values is set to 1. Values count as constant if their deviation is as small as
         rounding errors.
 
         Parameters
@@ -99,10 +99,10 @@ class Standardize(Exact):
         values
             The values (N, …) of the training split.
         chunk
-            The number of examples in memory at once as float64.
+            The number of examples that are converted to float64 together.
         computed
-            Whether the values are results of a computation. If so, the rounding errors are those of the values' dtype,
-            otherwise those of float64.
+            Whether the values are results of a computation. If true, rounding errors are as large as in the dtype of
+            the values. If false, they are as large as in float64.
         """
         if self.per == "none":
             return
@@ -193,7 +193,7 @@ class Features(nn.Module, ABC):
         return self.standardize.near
 
     def widened(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return `state` after all buffers that are named in `Exact.exact` are converted to float64.
+        """Return a copy of `state` in which all buffers that are named in `Exact.exact` are float64.
 
         Earlier versions of deeprob saved these buffers as float32.
         """

@@ -11,7 +11,7 @@ from deeprob.config import register
 from deeprob.features.base import Features
 from deeprob.features.parts import PARTS, PartsConfig
 
-_CHUNK = 4096  # number of examples that are in memory at once in each part
+_CHUNK = 4096  # number of examples per chunk
 
 
 @register("features", "chain")
@@ -27,7 +27,7 @@ class ChainConfig(PartsConfig):
         Raises
         ------
         UserError
-            If the first part cannot take the inputs, or a part cannot take the output of the previous part.
+            If a part cannot take its inputs: the raw inputs, or the output of the previous part.
         """
         parts = []
         for config in self.features():

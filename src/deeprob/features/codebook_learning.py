@@ -9,11 +9,11 @@ from deeprob.tracking.console import Bar
 
 
 def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) -> Tensor:
-    """Find centres of many points with Lloyd's algorithm, which starts from points drawn at random.
+    """Find centres of many points with Lloyd's algorithm. The initial centres are random points.
 
-    This differs from `deeprob.features.kmeans.kmeans` in two ways. The initial centres are not chosen to be far apart,
-    because there are many of them. The number of iterations is fixed, because the first few iterations bring nearly all
-    of the improvement. A centre does not move if it is not the nearest centre of any point.
+    This differs from `deeprob.features.kmeans.kmeans` in two ways. The initial centres may be close to each other,
+    because there are many centres. The number of iterations is fixed, because the first few iterations bring nearly all
+    of the improvement. A centre without points does not move.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def codebook(points: Tensor, count: int, rng: torch.Generator, iterations: int) 
     rng
         The random generator that draws the initial centres, on the CPU.
     iterations
-        The number of times that the centres are moved.
+        The number of iterations.
 
     Returns
     -------

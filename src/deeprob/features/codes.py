@@ -1,4 +1,4 @@
-"""Codes: numbers that tell how strongly a patch of a picture counts for each word of a codebook.
+"""Codes: one number for each word of a codebook, which says how strongly a patch counts for the word.
 
 The functions return the mean of the codes over the patches in each region of a picture.
 """
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 TILE = {"cpu": 300_000, "cuda": 2**26}
-"""The number of distances in memory at once. On a CPU, so few distances fit into its cache."""
+"""The largest number of distances in memory. On a CPU, they fit into its cache."""
 
 
 def regions_of(rows: Tensor, columns: Tensor) -> Tensor:
@@ -37,8 +37,9 @@ def coded(patches: Tensor, words: Tensor, regions: Tensor, *, hard: bool) -> Ten
     regions
         (R, P). Each row holds the weights of the patches in the mean over one region.
     hard
-        If true, a patch counts 1 for its nearest word, and 0 for the other words. If false, the triangle code is used:
-        a patch counts max(0, d̄ − d) for a word at distance d, where d̄ is its mean distance to all words.
+        If true, a patch counts 1 for the nearest word, and 0 for all other words. If false, the triangle code is used:
+        a patch at distance d from a word counts max(0, d̄ − d) for this word, where d̄ is the mean of the patch's
+        distances to all words.
     """
     # one matrix product gives ‖z − c‖² = ‖z‖² − 2 z·c + ‖c‖² for all patches z and words c: each vector gets two more
     # entries for the squares
@@ -59,7 +60,7 @@ def coded(patches: Tensor, words: Tensor, regions: Tensor, *, hard: bool) -> Ten
 
 
 def thresholded(patches: Tensor, words: Tensor, regions: Tensor, threshold: float) -> Tensor:
-    """Return the mean codes (B, R, 2K) of the patches in each region, when a code is cut off at a threshold α.
+    """Return the mean codes (B, R, 2K) of the patches in each region, for codes with a threshold α.
 
     A patch z counts max(0, z·c − α) for a word c, and max(0, −z·c − α) for the opposite word −c. First come the means
     for the K words, then the means for their opposites. Source: Coates & Ng, "The importance of encoding versus
@@ -110,11 +111,11 @@ def products(patches: Tensor, book: Tensor) -> Iterator[tuple[slice, slice, Tens
 
 
 def capped(squares: Tensor, means: Tensor) -> Tensor:
-    """Return min(d, d̄) for each distance d from a patch to a word, where d̄ is the patch's mean distance to all words.
+    """Replace each distance d from a patch to a word by min(d, d̄); d̄ is the mean of the patch's distances.
 
-    The triangle code of a word is max(0, d̄ − d) = d̄ − min(d, d̄). Example: the distances 1, 2 and 6 have the mean 3.
-    The result is 1, 2 and 3, so the codes are 2, 1 and 0. Source: Coates, Ng & Lee, "An analysis of single-layer
-    networks in unsupervised feature learning", 2011.
+    The mean d̄ is taken over all words. The triangle code of a word is max(0, d̄ − d) = d̄ − min(d, d̄). Example: the
+    distances 1, 2 and 6 have the mean 3. The result is 1, 2 and 3, so the codes are 2, 1 and 0. Source: Coates, Ng &
+    Lee, "An analysis of single-layer networks in unsupervised feature learning", 2011.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def capped(squares: Tensor, means: Tensor) -> Tensor:
 
 
 def nearest_only(squares: Tensor) -> Tensor:
-    """Return a tensor (B, P, K) with 1 for the word nearest to each patch, and 0 for the other words.
+    """Return a tensor (B, P, K) with 1 for the nearest word of each patch, and 0 for all other words.
 
     If several words are equally near, the first one gets the 1. The squared distances `squares` (B, P, K) are
     overwritten by the result.

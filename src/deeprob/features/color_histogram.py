@@ -25,10 +25,10 @@ class ColorHistogramConfig(PictureFeaturesConfig):
     bins
         The number of bins of each channel.
     joint
-        If true, one histogram counts the combinations of the three channels, in bins³ bins. If false, each channel has
-        its own histogram.
+        Whether one histogram with bins³ bins counts the combinations of the three channels. If false, there is one
+        histogram for each channel.
     soft
-        Whether a pixel between the centres of two bins counts for both, and more for the nearer one.
+        Whether a pixel between the centres of two bins counts for both bins, and more for the nearer bin.
     grid
         The number of regions along each side of a picture. Each region has a histogram. With 1, the region is the
         whole picture.
@@ -63,7 +63,7 @@ class ColorHistogramConfig(PictureFeaturesConfig):
 
 
 class ColorHistogram(PictureFeatures):
-    """Describe each region of a picture by the shares of its pixels that are in each bin of a histogram.
+    """Describe each region of a picture by a histogram: the share of pixels in each bin of colors.
 
     The range of each channel is divided into b bins of equal width, from [0, 1/b) to [1 − 1/b, 1]. With a grid of g × g
     regions, a picture has 3·b·g² features, or b³·g² features with ``joint=True``. Source: Swain & Ballard, "Color
@@ -72,7 +72,7 @@ class ColorHistogram(PictureFeatures):
     Parameters
     ----------
     size
-        Size of a picture, (H, W).
+        The size (H, W) of a picture.
     standardize, before
         See `PictureFeatures`.
     space, bins, joint, soft, grid
@@ -127,7 +127,7 @@ class ColorHistogram(PictureFeatures):
 
     @staticmethod
     def _joint(first: Tensor, pairs: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """Return the share (B, b, b²) of pixels in each combination of bins, in one region.
+        """Return the shares (B, b, b²) of the pixels of one region in each combination of bins.
 
         A row or a column belongs to the region if its weight in `row` (H,) or `column` (W,) is not 0.
         """

@@ -19,7 +19,7 @@ _PIXELS = 2**16
 @register("features", "color_quantization")
 @dataclass(kw_only=True, slots=True)
 class ColorQuantizationConfig(PictureFeaturesConfig):
-    """Color quantization: learn a palette, and measure for how many pixels each of its colors is the nearest color.
+    """Color quantization: replace each pixel by the nearest color of a palette, and measure the share of each color.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class ColorQuantizationConfig(PictureFeaturesConfig):
         The number of regions along each side of a picture. Colors are counted in each region. With 1, the region is
         the whole picture.
     seed
-        The seed of the random draws that are needed to learn the palette.
+        The seed of all random draws while the palette is learned.
     """
 
     colors: int = number(16, minimum=2, maximum=4096)
@@ -60,7 +60,7 @@ class ColorQuantization(PictureFeatures):
     Parameters
     ----------
     size
-        Size of a picture, (H, W).
+        The size (H, W) of a picture.
     standardize, before
         See `PictureFeatures`.
     colors, grid, seed
@@ -107,6 +107,6 @@ class ColorQuantization(PictureFeatures):
         return torch.cat(parts)
 
     def _nearest(self, pictures: Tensor) -> Tensor:
-        """Return the position in the palette of the color nearest to each pixel, (B, H, W) int64."""
+        """Find the color of the palette nearest to each pixel; return its position (B, H, W) as int64."""
         pixels = pictures.movedim(1, -1)
         return nearest(pixels.flatten(0, 2), self.palette).view(pixels.shape[:3])

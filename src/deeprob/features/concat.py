@@ -12,7 +12,7 @@ from deeprob.features.base import Features
 from deeprob.features.exact import narrows
 from deeprob.features.parts import PARTS, PartsConfig
 
-_CHUNK = 4096  # number of examples whose features are in memory twice
+_CHUNK = 4096  # number of examples per chunk; the features of one chunk are in memory twice
 
 
 @register("features", "concat")
@@ -36,7 +36,7 @@ class ConcatConfig(PartsConfig):
 class Concat(Features):
     """Compute several features, and join them into one row of D₁ + D₂ + … numbers per example.
 
-    Each part keeps its own standardisation.
+    The parts may be standardised in different ways.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Concat(Features):
         return whole
 
     def _columns(self, whole: Tensor) -> Iterator[tuple[Features, Tensor]]:
-        """Yield each part, and the columns (N, D) of `whole` that belong to its features."""
+        """Yield each part, and the columns (N, D) of `whole` for the features of this part."""
         start = 0
         for part in self.parts:
             assert isinstance(part, Features)
@@ -78,9 +78,9 @@ class Concat(Features):
             start += part.output_count
 
     def _empty_for(self, inputs: Tensor) -> Tensor:
-        """Return a new tensor (N, D₁ + D₂ + …) for the features of all parts; its values are not set yet.
+        """Return a tensor (N, D₁ + D₂ + …) with undefined values, for the features of all parts.
 
-        Its dtype is float64 if the usual dtype is too narrow for the inputs.
+        Its dtype is float64 if a conversion of the inputs to the usual dtype may lose digits.
         """
         dtype = torch.float64 if narrows(self.like.dtype, inputs) else self.like.dtype
         return torch.empty((len(inputs), self.output_count), dtype=dtype, device=self.like.device)

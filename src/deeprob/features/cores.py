@@ -1,4 +1,4 @@
-"""Process chunks in parallel, each on its own CPU core."""
+"""Process chunks in parallel, on several CPU cores."""
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +12,8 @@ T = TypeVar("T")
 def on_all_cores(work: Callable[[slice], T], chunks: Sequence[slice], device: torch.device) -> Generator[T, None, None]:
     """Yield the result of `work` for each chunk, in the order of the chunks.
 
-    On a CPU, several chunks are processed at the same time, each by its own thread, with at most as many threads as
-    PyTorch may use. This is faster than a single operation that is spread over all cores, because the threads do not
+    On a CPU, several threads work in parallel, and each thread processes one chunk. There are at most
+    ``torch.get_num_threads()`` threads. This is faster than using all cores for one chunk, because the threads do not
     wait for each other. The results are exactly the same as with one thread.
     """
     threads = min(torch.get_num_threads(), len(chunks)) if device.type == "cpu" else 1

@@ -10,17 +10,17 @@ from deeprob.features.exact import centred
 from deeprob.tracking.console import Bar
 
 MOST = 2**13
-"""The largest size of a row for which principal axes are computed; larger rows would take too much time."""
+"""The largest number of columns for which principal axes are computed. More columns would take too much time."""
 MOST_TO_FACTOR = 2**14
-"""The largest size of a row for which a covariance is computed: three of them take 2 GB of memory each."""
-_CHUNK = 2**12  # number of rows whose products are summed in `dtype`
-_BLOCK = 2**10  # number of columns whose products are computed at once
+"""The largest number of columns for which a covariance is computed. Then three matrices take 2 GB of memory each."""
+_CHUNK = 2**12  # number of rows per matrix product
+_BLOCK = 2**10  # number of columns per matrix product
 
 
 def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     """Return the mean (D,) and the covariance (D, D) of rows (N, D), both in double precision.
 
-    The products in the covariance are computed in `dtype`, and added in double precision.
+    The covariance is a sum of matrix products, which are computed in `dtype` and added in double precision.
     """
     parts = torch.split(values, _CHUNK)
     mean = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
@@ -65,7 +65,7 @@ def axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def fit_covariance(name: str, input_shape: tuple[int, ...], most: int = MOST) -> int:
-    """Return D, the count of numbers in one input, after a check that a covariance (D, D) can be computed.
+    """Check that an input is small enough for a covariance (D, D), and return D, the number of values in the input.
 
     Raises
     ------

@@ -31,10 +31,10 @@ def narrows(dtype: torch.dtype, values: Tensor) -> bool:
 
 
 def centred(values: Tensor, mean: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return values (…) minus their mean, as a new tensor of type `dtype`, with all digits that `dtype` can hold.
+    """Subtract `mean` from `values` (…) without losing digits, and return a new tensor of type `dtype`.
 
-    Example: 100,000.02 minus a mean of 100,000 is 0.02, also if `dtype` is float32. If both were first converted to
-    float32, the result would be 0.023.
+    Example: 100,000.02 − 100,000 = 0.02, also if `dtype` is float32. If 100,000.02 were converted to float32 before the
+    subtraction, the result would be 0.023.
 
     Parameters
     ----------

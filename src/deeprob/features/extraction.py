@@ -19,7 +19,7 @@ from deeprob.tracking.console import note
 from deeprob.tracking.device import device_name
 
 WORTH = 1.0
-"""A result is kept if its computation took at least this many seconds."""
+"""A result is written to the cache if its computation took at least this many seconds."""
 
 _EXTRACTED = "extracted"
 
@@ -83,7 +83,7 @@ def extract(features: Features, inputs: Tensor) -> Tensor:
 
 
 def _size(features: Features, inputs: Tensor) -> str:
-    """Return the advice that the user gets if there is not enough memory for the features."""
+    """Return the advice that is printed if there is not enough memory for the features."""
     numbers = f"{features.output_count:,} numbers for each of {len(inputs):,} inputs"
     return f"features={features.name} has {numbers}; lower them, or dataset.limit"
 
@@ -137,7 +137,7 @@ def _cache_key(purpose: str, features: Features, inputs: Tensor, *state: str) ->
 def _code(features: Features) -> str:
     """Return a hash of the code that computes the features.
 
-    It is part of the cache key. So if the code has changed, older features in the cache are not used.
+    The cache key contains this hash, so a change of the code makes older features in the cache unused.
     """
     modules = {sys.modules[type(part).__module__] for part in features.modules()}
     files = {Path(file) for module in modules if (file := getattr(module, "__file__", None))}

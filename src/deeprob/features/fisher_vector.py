@@ -1,4 +1,4 @@
-"""Fisher vectors: the gradients of the log-likelihood of a picture's patches under a mixture of Gaussians."""
+"""Fisher vectors: describe how the patches of a picture differ from a mixture of Gaussians."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -55,13 +55,14 @@ class FisherVectorConfig(PatchFeaturesConfig):
 class FisherVector(PatchFeatures):
     """Describe each region of a picture by the Fisher vector of its patches.
 
-    The vector of a region is computed in four steps:
+    The vector of a region is computed in five steps:
 
-    1. Take the log-likelihood of the region's patches under a mixture of N Gaussians over K components, and compute its
-       gradients with respect to each mean and each deviation.
-    2. Scale the gradients so that their variances are similar.
-    3. Replace each number v by sign(v)·√|v|.
-    4. Scale the vector to length 1.
+    1. Project each patch onto K principal components.
+    2. Compute the log-likelihood of the patches under a mixture of N Gaussians. Take the gradients with respect to the
+       means and the standard deviations of the Gaussians.
+    3. Scale the gradients so that their variances are similar.
+    4. Replace each number v by sign(v)·√|v|.
+    5. Scale the vector to length 1.
 
     With a grid of R = g × g regions, a picture has 2·N·R·K features. Source: Sánchez, Perronnin, Mensink & Verbeek,
     "Image classification with the Fisher vector", 2013.

@@ -86,15 +86,16 @@ class Hog(PictureFeatures):
     a cell is the mean of the votes of its pixels. Neighbouring cells are joined into blocks, and each block is
     normalised.
 
-    With R × C cells and d directions, there are R·C·d features if norm is ``none``. With blocks of b × b cells, there
-    are (R − b + 1)(C − b + 1)·b²·d features. Example: 2 × 3 cells with 9 directions give 54 features, or 72 features
-    with blocks of 2 × 2 cells. With ``soft=False`` and ``signed=False``, the result is the same as that of
-    scikit-image's ``hog``. Source: Dalal & Triggs, "Histograms of oriented gradients for human detection", 2005.
+    A picture has R × C cells, and each histogram has d directions. With norm ``none``, there are R·C·d features. With
+    blocks of b × b cells, there are (R − b + 1)(C − b + 1)·b²·d features. Example: 2 × 3 cells with 9 directions give
+    54 features. With blocks of 2 × 2 cells, they give 72 features. With ``soft=False`` and ``signed=False``, the result
+    is the same as that of scikit-image's ``hog``. Source: Dalal & Triggs, "Histograms of oriented gradients for human
+    detection", 2005.
 
     Parameters
     ----------
     shape
-        Shape of a picture, (C, H, W).
+        The shape (C, H, W) of a picture.
     standardize, before
         See `PictureFeatures`.
     cell, directions, signed, soft, norm, block
@@ -150,9 +151,10 @@ class Hog(PictureFeatures):
 def gradients(pictures: Tensor) -> tuple[Tensor, Tensor]:
     """Return the vertical and the horizontal gradient of a picture at each pixel.
 
-    The gradient at a pixel is the difference of its two neighbours: lower minus upper, and right minus left. If one of
-    the two neighbours is missing at the border, this difference is 0. For each pixel, only the channel with the longest
-    gradient is used. If several channels have equally long gradients, the first of them is used.
+    The vertical gradient is the lower neighbour of the pixel minus the upper neighbour. The horizontal gradient is the
+    right neighbour minus the left neighbour. At the border, where a neighbour is missing, this gradient is 0. For each
+    pixel, only the channel with the longest gradient is used. If the gradients of several channels are equally long,
+    the first of these channels is used.
 
     Parameters
     ----------
@@ -162,8 +164,8 @@ def gradients(pictures: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     tuple of Tensor
-        The vertical gradients (B, H, W), positive if the picture becomes brighter downwards, and the horizontal
-        gradients (B, H, W), positive if it becomes brighter to the right.
+        First, the vertical gradients (B, H, W), which are positive where the picture becomes brighter downwards.
+        Second, the horizontal gradients (B, H, W), which are positive where it becomes brighter to the right.
     """
     down, right = torch.zeros_like(pictures), torch.zeros_like(pictures)
     torch.sub(pictures[:, :, 2:], pictures[:, :, :-2], out=down[:, :, 1:-1])
@@ -188,7 +190,7 @@ def normalized_blocks(histograms: Tensor, block: int, norm: str) -> Tensor:
     block
         The side of a block, in cells.
     norm
-        See `HogConfig`. The length of a block is √(Σv² + ε²), so a block without edges stays 0.
+        See `HogConfig`. A block without edges stays 0, because its length is computed as √(Σv² + ε²) with ε = 10⁻⁵.
     """
     blocks = histograms.unfold(2, block, 1).unfold(3, block, 1)  # (B, d, rows, columns, block, block)
     blocks = blocks.permute(0, 2, 3, 4, 5, 1).flatten(3)
@@ -201,5 +203,5 @@ def normalized_blocks(histograms: Tensor, block: int, norm: str) -> Tensor:
 
 
 def length(vectors: Tensor) -> Tensor:
-    """Return the length √(Σv² + ε²) of each of the vectors (…, D), as a tensor (…, 1)."""
+    """Return the lengths √(Σv² + ε²) of vectors (…, D) as a tensor (…, 1), with ε = 10⁻⁵."""
     return vectors.square().sum(-1, keepdim=True).add_(_EPSILON**2).sqrt_()

@@ -9,22 +9,24 @@ _CHUNK = 2**24  # number of distances in memory at once
 def kmeans(points: Tensor, count: int, rng: torch.Generator, iterations: int = 100) -> Tensor:
     """Find centres such that the distance from each point to its nearest centre is small.
 
-    The initial centres are points, drawn such that they are likely to be far from each other. Then two steps are
-    repeated: each point is assigned to its nearest centre, and each centre moves to the mean of its points. This ends
-    when no point changes its centre. A centre without points does not move. Example: the points 0, 1, 10, 11 have the
-    two centres ½ and 10½. Sources: Lloyd, "Least squares quantization in PCM", 1982; Arthur & Vassilvitskii,
-    "k-means++", 2007.
+    The initial centres are random points, and are likely to be far from each other. Then two steps are repeated:
+
+    1. Each point is assigned to the nearest centre.
+    2. Each centre moves to the mean of the points that are assigned to it. A centre without points does not move.
+
+    The algorithm ends when no assignment changes. Example: the points 0, 1, 10, 11 have the two centres ½ and 10½.
+    Sources: Lloyd, "Least squares quantization in PCM", 1982; Arthur & Vassilvitskii, "k-means++", 2007.
 
     Parameters
     ----------
     points
         (N, D) floats.
     count
-        Number of centres. If there are fewer distinct points, some centres are equal.
+        Number of centres. If this is more than the number of different points, some centres are equal.
     rng
         The random generator that draws the initial centres, on the CPU.
     iterations
-        The maximum number of times that the centres are moved.
+        The maximum number of iterations.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def kmeans(points: Tensor, count: int, rng: torch.Generator, iterations: int = 1
 
 
 def nearest(points: Tensor, centres: Tensor) -> Tensor:
-    """Return the position (N,) in `centres` (K, D) of the centre nearest to each point (N, D), as int64.
+    """Find the nearest of the `centres` (K, D) for each of the points (N, D); return its position (N,) as int64.
 
     If several centres are equally near, the first one counts.
     """
@@ -59,8 +61,8 @@ def nearest(points: Tensor, centres: Tensor) -> Tensor:
 def _start(points: Tensor, count: int, rng: torch.Generator) -> Tensor:
     """Draw the initial centres (count, D) from the points.
 
-    The first centre is drawn uniformly. For each further centre, the probability of a point is proportional to its
-    squared distance to the nearest centre so far.
+    The first centre is drawn uniformly. For each further centre, a point is drawn with a probability proportional to
+    the squared distance between the point and the nearest earlier centre.
     """
     drawn = int(torch.randint(len(points), (), generator=rng))
     centres = [points[drawn]]

@@ -18,7 +18,7 @@ def mapped(
     Parameters
     ----------
     function
-        It takes rows (B, D) with the dtype of the inputs, and returns B results, which are reshaped to (B, *shape).
+        A function of rows (B, D) with the dtype of the inputs. It returns B results, which are reshaped to (B, *shape).
     doing
         The text before the progress bar.
     like

@@ -9,7 +9,7 @@ from deeprob.features.codebook_learning import codebook
 from deeprob.tracking.console import Bar
 
 _CHUNK = 2**14  # number of points whose likelihoods are in memory at once
-_START = 5  # number of k-means moves that find the initial means
+_START = 5  # number of k-means iterations that find the initial means
 _FLOOR = 1e-3  # smallest variance, as a share of the column's variance: a Gaussian cannot shrink to a single point
 
 
@@ -38,7 +38,7 @@ class Mixture(nn.Module):
         """Fit the mixture to points (M, D), and return the mean log-likelihood before each iteration.
 
         M must be at least N. A few iterations of k-means find the initial means. The variance of a Gaussian is at least
-        a thousandth of the variance of all points. Except where this limit is reached, the likelihood never decreases
+        a thousandth of the variance of all points. If no variance is at this limit, the likelihood never decreases
         (Dempster, Laird & Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977).
         """
         count, numbers = self.means.shape
@@ -62,7 +62,7 @@ class Mixture(nn.Module):
         return likelihoods
 
     def _maximize(self, sums: Tensor, floor: Tensor) -> None:
-        """Set the parameters to those of maximum likelihood, given the sums (N, 1 + 2D) from `sums_of`.
+        """Set shares, means and variances to maximise the likelihood, given the sums (N, 1 + 2D) from `sums_of`.
 
         Variances are at least `floor` (D,). A Gaussian without points keeps its mean and its variance, and gets a very
         small share.
@@ -88,10 +88,11 @@ class Mixture(nn.Module):
         return both @ torch.cat([self.means * precisions, -0.5 * precisions], 1).T + constant
 
     def gradients(self, posteriors: Tensor, points: Tensor) -> Tensor:
-        """Return the gradients (B, N, 2D) of each picture's mean log-likelihood with respect to means and deviations.
+        """Return the scaled gradients (B, N, 2D) of the mean log-likelihood of each picture's points.
 
-        Each gradient is divided by the square root of its Fisher information, so that all have similar variances. This
-        square root is about √πₙ/σₙ for a mean and √(2πₙ)/σₙ for a deviation. For M points the result is
+        The gradients are taken with respect to the means and the standard deviations of the Gaussians. Each gradient is
+        divided by the square root of its Fisher information. This square root is about √πₙ/σₙ for a mean and √(2πₙ)/σₙ
+        for a deviation. So all gradients have similar variances. For M points, the result is
 
         - 1/(M√πₙ) Σ γ (x − μₙ)/σₙ for a mean,
         - 1/(M√(2πₙ)) Σ γ ((x − μₙ)²/σₙ² − 1) for a deviation.

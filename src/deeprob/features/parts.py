@@ -1,4 +1,4 @@
-"""The base class of configs of features that are made of other features."""
+"""The base class of configs that combine several features."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -16,13 +16,13 @@ PARTS = Accepted(lambda value: len(value) > 0, "a list of features, as in [hog,c
 
 @dataclass(kw_only=True, slots=True)
 class PartsConfig(FeaturesConfig):
-    """Fields of a feature that is made of other features.
+    """Fields of a feature that combines other features.
 
     Attributes
     ----------
     parts
         The features that are combined. Each is a name, such as ``hog``, or a name with values, such as
-        ``{name:hog,cell:8}``. If a part has no value for `standardize`, it uses the one given here.
+        ``{name:hog,cell:8}``. A feature without a value for `standardize` takes the value of the whole combination.
     """
 
     parts: list[Any] = field(default_factory=list, metadata={"accepted": PARTS})
@@ -55,12 +55,12 @@ def part_config(part: Any, key: str, standardize: str) -> FeaturesConfig:
     key
         The name of the entry in error messages.
     standardize
-        The value of `standardize` if the part has none.
+        The default value of `standardize`.
 
     Raises
     ------
     UserError
-        If there is no feature with the part's name, or if a key or a value of the part is invalid.
+        If the name, a key or a value of the part is invalid.
     """
     values = dict(part) if isinstance(part, Mapping) else {"name": part}
     known = options("features")

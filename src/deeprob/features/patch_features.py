@@ -28,8 +28,8 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
     Attributes
     ----------
     descriptor
-        The numbers that describe a patch. ``levels`` takes the values of its pixels. ``edges`` takes a histogram of the
-        directions of its edges.
+        The numbers that describe a patch. ``levels`` takes the values of the pixels. ``edges`` takes a histogram of the
+        edge directions.
     patch
         The side of a patch, in pixels.
     stride
@@ -39,11 +39,11 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
         then the patch is divided by √(variance + contrast). Pixels have values from 0 to 255. With null, patches stay
         unchanged.
     grid
-        The number of regions along each side of a picture. The patches of each region are described together. With 1,
-        the region is the whole picture.
+        The number of regions along each side of a picture. Each region is described by the patches in it. With 1, the
+        region is the whole picture.
     mirror
-        Whether to take the mean of the features of a picture and of its mirror image. A linear classifier then gives
-        the mean of its scores for both pictures. This takes twice the time.
+        Whether to average the features of a picture and of its mirror image. The scores of a linear classifier are then
+        averaged too. This takes twice the time.
     samples
         The number of patches that the feature learns from.
     seed
@@ -92,7 +92,7 @@ class PatchFeaturesConfig(PictureFeaturesConfig):
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """The settings that all features of patches share.
+    """The settings of features that are computed from patches.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class PatchSettings:
 
 
 class PatchFeatures(PictureFeatures):
-    """The base class of features that learn from patches of the training pictures, and describe pictures by patches.
+    """The base class of features that are computed from patches.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class PatchFeatures(PictureFeatures):
 
     @abstractmethod
     def describe_patches(self, patches: Tensor) -> Tensor:
-        """Return the features (B, output_count) of pictures, given the descriptions (B, P, D) of their patches."""
+        """Return the features (B, output_count) of B pictures from the descriptions (B, P, D) of their patches."""
 
     def fit(self, inputs: Tensor) -> Tensor:
         """Learn from training pictures (N, C, H, W), and return the features of these pictures."""

@@ -16,9 +16,9 @@ class Descriptor(ABC):
     Attributes
     ----------
     count
-        D, the count of numbers that describe a patch.
+        D, the number of values that describe a patch.
     grid
-        The number of rows of patches in a picture, and the number of patches in a row.
+        The number of rows of patches in a picture, and the number of columns of patches.
     """
 
     count: int
@@ -26,14 +26,14 @@ class Descriptor(ABC):
 
     @abstractmethod
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Return the descriptions (B, P, D) of the P patches of each picture (B, C, H, W), row by row.
+        """Return D values for each of the P patches of pictures (B, C, H, W), as a tensor (B, P, D).
 
-        Pictures are floats from 0 to 255.
+        Pictures are floats from 0 to 255. Patches are ordered row by row.
         """
 
 
 class Levels(Descriptor):
-    """Describe a patch by the values of its pixels, without its brightness and its contrast.
+    """Describe a patch by its pixels, after differences of brightness and contrast are removed.
 
     A patch x becomes (x − x̄)/√(var x + contrast), with the unbiased variance. It has D = C·size² numbers. Example:
     with contrast 2, the patch [0, 2] becomes [−½, ½]. If all values of a patch are equal, they become 0. Source:
@@ -42,7 +42,7 @@ class Levels(Descriptor):
     Parameters
     ----------
     shape
-        Shape of a picture, (C, H, W).
+        The shape (C, H, W) of a picture.
     size, stride
         The side of a patch, and the distance from one patch to the next, in pixels.
     contrast
@@ -71,16 +71,16 @@ class Levels(Descriptor):
 class Edges(Descriptor):
     """Describe a patch by a histogram of oriented gradients, with 4 × 4 cells and 8 directions over a whole turn.
 
-    These are 128 numbers. They are scaled to length 1, and each is then replaced by its square root.
+    The histogram has 128 numbers. First, it is scaled to length 1. Then, each number is replaced by its square root.
 
-    Sources: Lowe, "Distinctive image features from scale-invariant keypoints", 2004, for the histogram (here, there is
-    no search for keypoints). Arandjelović & Zisserman, "Three things everyone should know to improve object retrieval",
-    2012, for the square root (they divide by the sum instead of the length).
+    The source of the histogram is Lowe, "Distinctive image features from scale-invariant keypoints", 2004. Unlike
+    there, no keypoints are searched. The source of the square root is Arandjelović & Zisserman, "Three things everyone
+    should know to improve object retrieval", 2012. They divide by the sum instead of the length.
 
     Parameters
     ----------
     shape
-        Shape of a picture, (C, H, W).
+        The shape (C, H, W) of a picture.
     size, stride
         The side of a patch, which is a multiple of 4, and the distance from one patch to the next, in pixels.
     """
@@ -108,7 +108,7 @@ class Edges(Descriptor):
 
 
 def choose(count: int, picked: int, rng: torch.Generator) -> Tensor:
-    """Draw `picked` of `count` examples at random, and return their positions in ascending order.
+    """Draw `picked` of `count` examples at random, and return the sorted positions of the drawn examples.
 
     If `picked` is larger than `count`, all examples are drawn.
     """

@@ -41,7 +41,7 @@ class PcaConfig(FeaturesConfig):
 
 
 def fit_components(name: str, components: int, count: int, what: str) -> None:
-    """Raise a `UserError` if `components` is larger than `count`."""
+    """Raise a `UserError` if `components` is larger than `count`, the number of columns of the data."""
     if components > count:
         raise UserError(
             f"features={name} components={components}: {what} have {count} numbers, so components is at most {count}"
@@ -51,13 +51,13 @@ def fit_components(name: str, components: int, count: int, what: str) -> None:
 class PrincipalAxes(Exact):
     """The projection z = Vᵀ (x − x̄) onto the first K principal axes, which are the columns of V (D, K).
 
-    Example: if all points lie on one line, K = 1 keeps their distances from each other. Source: Pearson, "On lines and
+    Example: if all points lie on one line, K = 1 keeps the distances between the points. Source: Pearson, "On lines and
     planes of closest fit to systems of points in space", 1901.
 
     Parameters
     ----------
     count
-        D, the count of numbers in a row.
+        D, the number of columns.
     components
         K, the number of axes.
     """
@@ -73,7 +73,7 @@ class PrincipalAxes(Exact):
     def fit(self, values: Tensor) -> None:
         """Find the principal axes of rows (N, D).
 
-        If the variance along an axis is as small as rounding errors, the components z on this axis are set to 0.
+        Along an axis where the variance is as small as rounding errors, the components z are always 0.
         """
         mean, covariance = moments(values, self.matrix.dtype)
         variances, vectors = axes(covariance)
@@ -87,7 +87,7 @@ class PrincipalAxes(Exact):
 
 
 class Pca(Features):
-    """Project inputs onto their principal axes.
+    """Project inputs onto the principal axes of the training inputs.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class Pca(Features):
         self.projection = PrincipalAxes(torch.Size(input_shape).numel(), components)
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Find the axes of training inputs (N, …), and return the components of these inputs."""
+        """Find the principal axes of training inputs (N, …), and return the components of these inputs."""
         self.projection.fit(inputs.flatten(1).to(self.like.device))
         return super().fit(inputs)
 

@@ -1,4 +1,4 @@
-"""The base classes of picture features. They first apply steps, such as grayscale, to the pictures."""
+"""The base classes of picture features. First, steps such as grayscale are applied to the pictures."""
 
 import dataclasses
 from abc import abstractmethod
@@ -21,7 +21,7 @@ _KNOWN_STEPS = Accepted(
     lambda value: all(name in STEPS for name in value), f"a list of {', '.join(STEPS)}, as in [equalize]"
 )
 NUMBERS = {"cpu": 640_000, "cuda": 2**27}
-"""The maximum count of numbers in memory for a chunk. A CPU needs them in its cache; a GPU needs work for all cores."""
+"""The largest number of values in memory per chunk. On a CPU, they fit into its cache. On a GPU, all cores work."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -71,7 +71,7 @@ class PictureFeatures(Features):
     before
         The names of the steps that are applied to pictures first (see `deeprob.features.steps`).
     numbers
-        The approximate count of numbers in memory while one picture is described.
+        The approximate number of values in memory per picture while features are computed.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class PictureFeatures(Features):
         extracted = torch.empty((len(inputs), *self.output_shape), dtype=like.dtype, device=like.device)
         chunks = self._chunks(len(inputs))
 
-        def describe(chunk: slice) -> int:  # stores its result at once: a core that waits would disturb the others
+        def describe(chunk: slice) -> int:  # stores its result itself, so that no core waits
             found = self.describe(self._prepare(inputs[chunk]))
             extracted[chunk] = found
             return len(found)
@@ -119,9 +119,9 @@ class PictureFeatures(Features):
         return extracted
 
     def prepared(self, inputs: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Divide pictures (N, C, H, W) into chunks, apply the steps, and yield each chunk's slice and its pictures.
+        """Apply the steps to pictures (N, C, H, W) in chunks; yield the slice and the pictures of each chunk.
 
-        The pictures (B, C, H, W) are then floats from 0 to 255.
+        The yielded pictures (B, C, H, W) are floats from 0 to 255.
         """
         for chunk in self._chunks(len(inputs)):
             yield chunk, self._prepare(inputs[chunk])
@@ -139,7 +139,7 @@ class PictureFeatures(Features):
 
 
 def in_range(pictures: Tensor) -> Tensor:
-    """Return `pictures` unchanged, after a check of their values.
+    """Check the values of `pictures`, and return the pictures unchanged.
 
     Raises
     ------
@@ -157,5 +157,5 @@ def in_range(pictures: Tensor) -> Tensor:
 
 
 def levels(pictures: Tensor, dtype: torch.dtype) -> Tensor:
-    """Convert pictures, which are uint8 or floats from 0 to 1, to floats from 0 to 255."""
+    """Convert uint8 pictures, or float pictures from 0 to 1, to floats from 0 to 255."""
     return pictures.to(dtype) * 255 if pictures.is_floating_point() else pictures.to(dtype)

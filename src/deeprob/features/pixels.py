@@ -13,7 +13,7 @@ from deeprob.features.picture_features import PictureFeatures, PictureFeaturesCo
 class PixelsConfig(PictureFeaturesConfig):
     """The values of pixels, after the steps in `before`.
 
-    If you need no steps, use ``raw`` instead. It can also be used with augmentation.
+    Without steps, use ``raw`` instead, because ``raw`` allows augmentation.
     """
 
     def build(self, input_shape: tuple[int, ...]) -> "Pixels":
@@ -33,7 +33,7 @@ class Pixels(PictureFeatures):
     Parameters
     ----------
     shape
-        Shape of a picture after the steps, (C, H, W).
+        The shape (C, H, W) of a picture after the steps.
     standardize, before
         See `PictureFeatures`.
     """

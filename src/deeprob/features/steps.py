@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def equalize(pictures: Tensor) -> Tensor:
-    """Spread the levels of each channel of each picture evenly from 0 to 255 (histogram equalization).
+    """Spread the levels in each channel over the range from 0 to 255 (histogram equalization).
 
     A level is the value of a pixel in one channel. The new level of a pixel is about 255 times the share of pixels with
     a lower level. The exact formula is the same as in Pillow and torchvision: ⌊(c + ⌊s/2⌋)/s⌋ with s = ⌊(n − m)/255⌋,
@@ -15,7 +15,7 @@ def equalize(pictures: Tensor) -> Tensor:
 
     - n is the number of pixels in the channel,
     - m is the number of pixels that have the highest level in the channel,
-    - c is the number of pixels with a lower level than the pixel.
+    - c is the number of pixels with a level below the pixel's old level.
 
     If s = 0, the channel stays unchanged. This happens if all its levels are equal, or if it has fewer than 256 pixels.
 
@@ -50,7 +50,7 @@ def grayscale(pictures: Tensor) -> Tensor:
     """Return the brightness (B, 1, H, W) of pictures (B, C, H, W), in the same dtype.
 
     With 3 channels, the brightness is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601, also used by Pillow). With another
-    number of channels, it is their mean. If the dtype is uint8, the result is rounded.
+    number of channels, the brightness is the mean of the channels. If the dtype is uint8, the result is rounded.
     """
     channels = pictures.shape[1]
     weights = torch.tensor(_LUMA if channels == 3 else [1 / channels] * channels, device=pictures.device)
@@ -63,6 +63,6 @@ STEPS: dict[str, Callable[[Tensor], Tensor]] = {"equalize": equalize, "grayscale
 
 
 def shape_after(steps: Sequence[str], shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return the shape (C, H, W) of pictures after `steps`, if their shape before is `shape`."""
+    """Return the shape (C, H, W) of pictures after `steps`. Before the steps, it is `shape`."""
     channels, height, width = shape
     return 1 if "grayscale" in steps else channels, height, width

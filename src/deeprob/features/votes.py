@@ -21,16 +21,16 @@ def votes(places: Tensor, bins: int, *, circular: bool, soft: bool, weights: Ten
     circular
         Whether the last bin is a neighbour of the first bin, as with angles.
     soft
-        If true, a number between the centres of two bins counts for both, and more for the nearer one (linear
-        interpolation), so a small change of a number changes the histogram only a little. If false, a number counts
+        If true, a number between the centres of two bins counts for both bins, and more for the nearer bin (linear
+        interpolation). So a small change of a number changes the histogram only a little. If false, a number counts
         only for the bin in which it lies.
     weights
-        The weight (B, H, W) of each number; 1 if not given.
+        The weights (B, H, W) of the numbers. Without them, each weight is 1.
 
     Returns
     -------
     Tensor
-        The votes (B, bins, H, W). The sum of a number's votes over all bins is its weight.
+        The votes (B, bins, H, W). The votes of a number add up to the weight of the number.
     """
     planes = places.new_empty(len(places), bins, *places.shape[1:])
     if not soft:
@@ -52,9 +52,10 @@ def votes(places: Tensor, bins: int, *, circular: bool, soft: bool, weights: Ten
 
 
 def regions(length: int, count: int) -> Tensor:
-    """Divide a side of `length` pixels into `count` nearly equal parts; return the weights of the mean over each part.
+    """Divide `length` pixels into `count` nearly equal parts, and return the weights (count, length) of the means.
 
-    The weights have the shape (count, length). Example: for 4 pixels and 2 parts they are [[½, ½, 0, 0], [0, 0, ½, ½]].
+    Row k holds the weights for the mean over part k. Example: for 4 pixels and 2 parts, the result is [[½, ½, 0, 0],
+    [0, 0, ½, ½]].
     """
     edges = torch.arange(count + 1) * length // count
     pixel = torch.arange(length)
@@ -63,10 +64,10 @@ def regions(length: int, count: int) -> Tensor:
 
 
 def cells(length: int, size: int, *, soft: bool) -> Tensor:
-    """Divide a side of `length` pixels into cells of `size` pixels, and return the weights of each cell's pixels.
+    """Divide `length` pixels into cells of `size` pixels, and return the weights (cells, length) of the means.
 
-    The weights have the shape (length // size, length). The sum of each row is 1. It is less than 1 for a soft cell at
-    the border. If pixels remain at the end of the side, they have no cell of their own.
+    There are length // size cells. Pixels that remain at the end form no further cell. The weights of a cell add up to
+    1, or to less than 1 for a soft cell at the border.
 
     Parameters
     ----------
@@ -75,8 +76,8 @@ def cells(length: int, size: int, *, soft: bool) -> Tensor:
     size
         The number of pixels per cell.
     soft
-        If true, a pixel between the centres of two cells counts for both, and more for the nearer one. If false, a
-        pixel counts only for the cell in which it lies.
+        If true, a pixel between the centres of two cells counts for both cells, and more for the nearer cell. If false,
+        a pixel counts only for the cell in which it lies.
     """
     count = length // size
     if not soft:

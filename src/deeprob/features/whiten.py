@@ -19,8 +19,8 @@ class WhitenConfig(FeaturesConfig):
     Attributes
     ----------
     epsilon
-        A number that is added to the variance along each principal axis when inputs are whitened. It is given as a
-        multiple of the mean variance. Axes with much less variance stay weak.
+        A number that is added to the variance along each principal axis. It is given as a multiple of the mean
+        variance. With a larger number, axes with little variance are amplified less.
     method
         The method of whitening. ``zca`` changes inputs as little as possible, so whitened pictures still look like
         pictures. ``cholesky`` gives the same result up to a rotation. If an input has thousands of numbers, it takes
@@ -61,10 +61,10 @@ class Whiten(Features):
         self.whitening = Whitening(self.output_count, method)
 
     def fit(self, inputs: Tensor) -> Tensor:
-        """Find the map for training inputs (N, …), and return these inputs whitened."""
+        """Fit the map to training inputs (N, …), and return the whitened inputs."""
         self.whitening.fit(inputs.flatten(1).to(self.like.device), self.epsilon)
         return super().fit(inputs)
 
     def extract(self, inputs: Tensor) -> Tensor:
-        """Return inputs (N, …) whitened, in the same shape."""
+        """Return the whitened inputs (N, …), in the same shape."""
         return mapped(self.whitening, "whitening", self.like, inputs, inputs.shape[1:])

@@ -1,4 +1,4 @@
-"""Whitening: a linear map after which numbers have mean 0, similar variances, and no correlation."""
+"""Whitening: a linear map that makes numbers uncorrelated, with mean 0 and similar variances."""
 
 import torch
 from torch import Tensor
@@ -12,22 +12,23 @@ METHODS = ("zca", "cholesky")
 class Whitening(Exact):
     """The map z = W (x − x̄) with WᵀW = (C + εI)⁻¹, where C = V Λ Vᵀ is the covariance of x.
 
-    The numbers z are uncorrelated. Their variances are nearly 1 along axes with a variance far above ε. Along axes with
-    a variance far below ε, variances stay small, so noise, such as the errors of JPEG files, is not amplified. Example:
-    two uncorrelated numbers have the variances 4 and 1. With ε = 0, they are divided by 2 and by 1.
+    The numbers z are uncorrelated. Along a principal axis where the variance of x is far above ε, the variance of z is
+    nearly 1. Along an axis where the variance of x is far below ε, the variance of z is small. So noise, such as the
+    errors of JPEG files, is not amplified. Example for ε = 0: if x₁ and x₂ are uncorrelated, with mean 0 and variances
+    4 and 1, then z₁ = x₁/2 and z₂ = x₂.
 
-    Several matrices W have this property, and they differ only by a rotation (Kessy, Lewin & Strimmer, "Optimal
-    whitening and decorrelation", 2018). There are two methods to find one:
+    Several matrices W have this property. They differ only by a rotation (Kessy, Lewin & Strimmer, "Optimal whitening
+    and decorrelation", 2018). Two methods find such a matrix:
 
     - ``zca``: W = V (Λ + εI)^(−½) Vᵀ. It changes numbers as little as possible, so whitened pictures still look like
       pictures (Bell & Sejnowski, "The 'independent components' of natural scenes are edge filters", 1997).
-    - ``cholesky``: W = L⁻¹ with L Lᵀ = C + εI, where L is lower triangular. If there are thousands of numbers, this is
+    - ``cholesky``: W = L⁻¹ with L Lᵀ = C + εI, where L is lower triangular. If there are thousands of columns, this is
       much faster than ``zca``.
 
     Parameters
     ----------
     count
-        D, the count of numbers in a row.
+        D, the number of columns.
     method
         One of `METHODS`. The buffer `matrix` holds W for ``zca``, and L for ``cholesky``.
     """

@@ -30,7 +30,7 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class Bank:
-    """Rows of pictures. All pictures have the same height, and the pictures of a column have the same width.
+    """Rows of pictures. All pictures have the same height. All pictures of a column have the same width.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Bank:
 
     @property
     def _lefts(self) -> list[int]:
-        """The pixel at which each column begins. The last number is the pixel at which one more column would begin."""
+        """The pixel at which each column begins, and the pixel at which one more column would begin."""
         widths = [tile.pixels.shape[1] + self._gap for tile in self.rows[0]]
         return [0, *itertools.accumulate(widths)]
 
@@ -113,10 +113,10 @@ class Bank:
 def picture(templates: Tensor, share: float = 0.99) -> Tensor:
     """Return templates (P, 3, H, W) side by side as one picture (H, P(W+1)−1, 3) in [0, 1].
 
-    White lines separate the templates. Mid-grey is a weight of 0. Weights are scaled: the quantile `share` of their
-    magnitudes becomes white, or black if the weight is negative. Larger weights are clipped. Without clipping, one
-    very large weight would turn all other pixels grey. Templates of more than `FINEST` pixels in one direction are
-    first made smaller: each square of pixels becomes its mean.
+    White lines separate the templates. A weight of 0 is mid-grey, positive weights are lighter, and negative weights
+    are darker. The quantile `share` of the magnitudes is drawn as white or black, and larger weights are clipped.
+    Without clipping, one very large weight would turn all other pixels grey. If a template has more than `FINEST`
+    pixels in one direction, squares of pixels are first replaced by their means.
     """
     square = -(-max(templates.shape[2:]) // FINEST)
     templates = F.avg_pool2d(templates, square) if square > 1 else templates

@@ -1,4 +1,4 @@
-"""The base of all figure configs: it draws one run, or several runs side by side."""
+"""The base class of all figure configs. A figure shows one run, or several runs side by side."""
 
 import math
 import re
@@ -23,7 +23,7 @@ from deeprob.tracking.console import note
 
 @dataclass(kw_only=True, slots=True)
 class FigureConfig:
-    """The base of figure configs. Each figure adds its own options.
+    """The base class of all figure configs. Subclasses add options.
 
     A panel is the part of a figure that shows one run.
 
@@ -94,8 +94,8 @@ class FigureConfig:
     def shown(self, runs: Mapping[str, Run]) -> dict[str, Run]:
         """Return the runs that get a panel, in the order of `runs`.
 
-        If several runs differ only in their seeds, only the first of them can get a panel. If there are still too many
-        runs for one figure, the best runs get a panel.
+        If runs differ only in their seeds, all but the first are left out. If too many runs are left for one figure,
+        only the best runs are returned.
         """
         firsts = {title: runs[same[0]] for title, same in group_by_seed(list(runs)).items()}
         best = best_first(firsts)[: caps.RUNS]
@@ -106,8 +106,8 @@ class FigureConfig:
     def compare(self, runs: Mapping[str, Run]) -> Figure:
         """Return the figure of several runs. Each run has one panel, with the title of the run above it.
 
-        If several runs differ only in their seeds, only the first of them is shown. All panels are as wide as the
-        widest, and all panels of a row are as high as the highest of this row.
+        If runs differ only in their seeds, only the first of these runs is shown. All panels have the same width. The
+        panels of a row have the same height.
         """
         shown = self.shown(runs)
         sizes = [self.size(run) for run in shown.values()]
@@ -126,7 +126,7 @@ class FigureConfig:
         return drawn((width * columns, sum(heights)), panels, self.cut_of_runs(runs))
 
     def film(self, run: Run) -> Iterator[tuple[npt.NDArray[np.uint8], float]]:
-        """Yield the frames (H, W, 3) of a film, each with its duration in seconds. Most figures have no film."""
+        """Yield the frames (H, W, 3) of a film and their durations in seconds. Most figures have no film."""
         return iter(())
 
     def save(self, run: Run | None, folder: Path) -> Path:
@@ -144,9 +144,9 @@ class FigureConfig:
 
 
 def columns_of_table(run: Run) -> tuple[str, ...]:
-    """Return the names of the model's inputs, if they are columns of a table with a header.
+    """Return the names of the model's inputs if the inputs are columns of a table with a header.
 
-    The result is empty if the data have no column names, or if the features change the inputs.
+    If the data have no column names, or if the features change the inputs, the result is empty.
     """
     return run.data().columns if run.config.features.unchanged and len(run.predictor.input_shape) == 1 else ()
 
@@ -175,13 +175,13 @@ def best_first(runs: Mapping[str, Run]) -> list[str]:
 
 
 def ranking(runs: Mapping[str, Run]) -> str:
-    """Return the metric by which runs are sorted: ``trainer.monitor`` if all runs have it, else ``train/loss``."""
+    """Return the metric that sorts runs: the metric ``trainer.monitor`` if all runs have it, else ``train/loss``."""
     monitor = next(iter(runs.values())).config.trainer.monitor
     return monitor if all(monitor in run.metrics for run in runs.values()) else "train/loss"
 
 
 def group_by_seed(titles: Sequence[str]) -> dict[str, list[str]]:
-    """Return groups of titles that differ only in their seeds.
+    """Group titles that differ only in their seeds.
 
     Parameters
     ----------

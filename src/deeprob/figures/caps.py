@@ -1,4 +1,4 @@
-"""Limits that keep figures readable and fast to draw, and functions that describe which part a figure shows."""
+"""Limits that keep figures readable and fast to draw, and texts that say which part of the data a figure shows."""
 
 SIDE = 26.0
 """The largest width and height of a figure in inches. In the file, this is 3,900 pixels."""
@@ -7,7 +7,7 @@ RUNS = 12
 """The largest number of runs that are shown side by side in a figure."""
 
 CURVES = 6
-"""The default limit of curves on the same axes. Runs that differ only in their seeds share one curve."""
+"""The default limit for the number of curves on the same axes. Runs that differ only in their seeds share one curve."""
 
 CLASSES = 100
 """The largest number of classes that a figure can show. If there are more, the figure leaves something out."""
@@ -33,7 +33,7 @@ examples × units × classes values.
 
 
 def some_of(shown: int, total: int, what: str, which: str = "") -> str:
-    """Return a text such as ``24 of 1,000 classes (the first)``, or an empty text if all things are shown.
+    """Return a text such as ``24 of 1,000 classes (the first)``. If everything is shown, the text is empty.
 
     In this example, `what` is ``classes``, and `which` is ``the first``.
     """
@@ -43,7 +43,7 @@ def some_of(shown: int, total: int, what: str, which: str = "") -> str:
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """Return at most `most` indices from 0 to count − 1, at even distances.
+    """Return at most `most` equally spaced indices from 0 to count − 1.
 
     Example: if `count` is 5 and `most` is 3, the indices are 0, 2 and 4.
     """

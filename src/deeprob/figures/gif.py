@@ -13,8 +13,8 @@ from deeprob.figures.style import INK, LEVEL, PALE, PALETTE, UPRIGHT
 def gif(pictures: Sequence[tuple[np.ndarray, float]]) -> bytes:
     """Return the bytes of a GIF file that repeats for ever.
 
-    `pictures` holds frames (H, W, 3) of uint8, each with its duration in seconds. The file contains each color and
-    four paler shades of it. The shades make edges smooth.
+    `pictures` holds frames (H, W, 3) of uint8 and their durations in seconds. The file contains each color of the
+    style and four paler shades of the color. The shades make edges smooth.
     """
     inks = np.array([to_rgb(ink) for ink in (*PALETTE, INK, UPRIGHT, LEVEL)])
     shades = [1 - step / 5 * (1 - inks) for step in range(1, 6)]

@@ -1,6 +1,6 @@
 """Draw letters that the usual font lacks.
 
-Another font on this machine draws them. If no font has a letter, a box replaces the letter.
+The letters are taken from other fonts on this machine. If no font has a letter, a box replaces the letter.
 """
 
 import contextlib
@@ -37,7 +37,8 @@ _told: set[str] = set()
 def make_legible(figure: Figure) -> None:
     """Add fonts to the texts of a figure, so that all letters can be drawn.
 
-    A letter that no font on this machine has becomes a box. A note about such letters is printed once per process.
+    If no font on this machine has a letter, a box replaces the letter. A note about such letters is printed once per
+    process.
     """
     parts = list(_parts(figure))
     missing = {part: letters for part in parts if isinstance(part, Text) and (letters := _missing(part))}
@@ -56,9 +57,9 @@ def make_legible(figure: Figure) -> None:
 
 
 def _parts(artist: Artist) -> Iterator[Text | Axis]:
-    """Yield all texts of a figure except numbers at ticks. Also yield each axis with names at its ticks.
+    """Yield all texts of a figure, and each axis that has names at its ticks.
 
-    Numbers at ticks contain no unusual letters. Skipping them saves time.
+    To save time, numbers at ticks are skipped. They contain no unusual letters.
     """
     if isinstance(artist, Text):
         yield artist
@@ -73,7 +74,7 @@ def _parts(artist: Artist) -> Iterator[Text | Axis]:
 
 
 def _missing(text: Text) -> set[str]:
-    """Return the letters of a text that none of its fonts has."""
+    """Return the letters of a text that are missing in all fonts of the text."""
     missing = {letter for letter in text.get_text() if not letter.isascii()}
     for family in text.get_fontfamily() if missing else ():
         font = text.get_fontproperties().copy()
@@ -83,7 +84,7 @@ def _missing(text: Text) -> set[str]:
 
 
 def _had(letters: Set[str], path: str) -> set[str]:
-    """Return the subset of `letters` that a font file has. It is empty if the file is missing or damaged."""
+    """Return the `letters` that a font file contains. If the file is missing or damaged, return none."""
     try:
         face = FT2Font(path)
     except (OSError, RuntimeError):
@@ -94,7 +95,8 @@ def _had(letters: Set[str], path: str) -> set[str]:
 def _look_for(letters: Set[str]) -> None:
     """Find a font family on this machine for each letter, and record it in `_families`.
 
-    The family with the most letters is used first. If several families have equally many, the plainest is used.
+    The family that has most of the letters is used first. If several families have the same number of letters, the
+    plainest family is used.
     """
     if not letters:
         return
@@ -115,7 +117,7 @@ def _look_for(letters: Set[str]) -> None:
 
 
 def _complete(entry: FontEntry) -> None:
-    """Register a font also as normal or as bold if its family has no such font. This avoids matplotlib's warning."""
+    """Register a font also as normal and bold if its family lacks these. This avoids a warning of matplotlib."""
     there = {other.weight for other in fontManager.ttflist if other.name == entry.name}
     for weight in WEIGHTS - there:
         fontManager.ttflist.append(dataclasses.replace(entry, weight=weight))
@@ -128,7 +130,7 @@ def _oddity(entry: FontEntry) -> tuple[bool, bool, bool, str]:
 
 
 def _box(parts: Sequence[Text | Axis], letters: Set[str]) -> None:
-    """Replace the letters that no font has by boxes. The first call of a process also prints a note."""
+    """Replace missing letters by boxes. The first call of a process also prints a note."""
     shapeless = {letter for letter in letters if unicodedata.category(letter) == "Cf"}  # such as a joiner
     table = str.maketrans(dict.fromkeys(letters, BOX) | dict.fromkeys(shapeless, ""))
     for part in parts:

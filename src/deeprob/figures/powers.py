@@ -1,6 +1,6 @@
 """Labels of logarithmic axes: powers of ten in plain letters.
 
-Matplotlib writes such labels as formulas, but our figures do not draw formulas unless this is switched on for a text.
+Matplotlib writes such labels as formulas, but formulas are switched off in the style of these figures.
 """
 
 from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ class PowerFormatter(LogFormatter):
     """A formatter that writes numbers as 10³ and 2×10⁻³. Matplotlib's own formatters write $10^{3}$ or 2e-03."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        """Return the label of a number. To save room, labels between two powers of ten can be empty."""
+        """Return the label of a number. To save room, the label can be empty if the number is not a power of ten."""
         label = super().__call__(x, pos)
         if x == 0 or not label:
             return label

@@ -103,8 +103,8 @@ def breadth(text: str) -> int:
 def shortened(name: str, most: int) -> str:
     """Return a name on one line, at most `most` letters wide.
 
-    If the name is wider, … replaces letters in its middle, since names often differ at their ends. The sign � replaces
-    control characters, since fonts cannot draw them.
+    If the name is wider, … replaces its middle, since names often differ at their ends. � replaces control characters,
+    since fonts cannot draw them.
     """
     text = "".join(" " if c.isspace() else "�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in name)
     if breadth(text) <= most:
@@ -159,7 +159,7 @@ def picture_axes(axes: Axes, title: str = "") -> None:
 def equal_scales(limits: tuple[float, float, float, float]) -> bool:
     """Return whether both axes of a plane can have the same scale.
 
-    They can if the longer side of (left, right, bottom, top) is at most three times as long as the shorter side.
+    They can if the longer side of `limits` (left, right, bottom, top) is at most 3 times the shorter side.
     """
     left, right, bottom, top = limits
     return 1 / 3 <= (top - bottom) / (right - left) <= 3
@@ -168,9 +168,9 @@ def equal_scales(limits: tuple[float, float, float, float]) -> bool:
 def plane_axes(
     axes: Axes, limits: tuple[float, float, float, float], names: tuple[str, str] = ("$x_1$", "$x_2$")
 ) -> None:
-    """Make axes show the part (left, right, bottom, top) of the plane.
+    """Make axes show the part `limits` of the plane: left, right, bottom, top.
 
-    Both axes have the same scale if `equal_scales` is true for this part.
+    If `equal_scales` is true for `limits`, both axes have the same scale.
     """
     left, right, bottom, top = limits
     axes.set(xlim=(left, right), ylim=(bottom, top))

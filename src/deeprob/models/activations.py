@@ -1,4 +1,4 @@
-"""Activation functions, each with its derivative and a factor for the size of the initial weights."""
+"""Activation functions with their derivatives, and with factors for the size of the initial weights."""
 
 import math
 from collections.abc import Callable
@@ -30,12 +30,12 @@ class Activation:
     formula
         The formula that figures show beside the name.
     forward
-        The same function, composed of operations whose results do not depend on the position in a tensor (some of
-        torch's own functions round the last entries of a tensor differently). It may overwrite its argument.
+        The same function for training. It may overwrite its argument. It uses only operations that round every entry
+        of a tensor in the same way (some functions of torch round the last entries differently).
     backward
-        The derivative φ′ by the chain rule: takes g = ∂L/∂φ(z), z and φ(z), and returns ∂L/∂z = g·φ′(z).
+        The chain rule: a function of g = ∂L/∂φ(z), z and φ(z) that returns ∂L/∂z = g·φ′(z).
     keeps_inputs
-        Whether `backward` needs z. If not, `forward` may overwrite z, and `backward` gets φ(z) in its place.
+        Whether `backward` needs z. If not, `forward` may overwrite z, and `backward` gets φ(z) twice.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Activation:
 
 
 def identity(values: Tensor) -> Tensor:
-    """Return `values` unchanged. With this activation, all layers together are one linear function."""
+    """Return `values` unchanged. With this activation, a network computes a linear function."""
     return values
 
 
@@ -72,7 +72,7 @@ def sigmoid(z: Tensor) -> Tensor:
 
 
 def normal_cdf(z: Tensor) -> Tensor:
-    """Return Φ(z) = ½(1 + erf(z/√2)), the probability that a standard normal number is at most z."""
+    """Return Φ(z) = ½(1 + erf(z/√2)), the distribution function of the standard normal distribution."""
     return torch.erf(z * math.sqrt(0.5)).add_(1).mul_(0.5)
 
 
@@ -142,21 +142,21 @@ class ActivationFormula(Formula):
 class MaxoutFormula(Formula):
     """The maximum over the `pieces` numbers of each unit (see `maxout`).
 
-    The gradient of a unit goes to the number that is the maximum. If several numbers are equal to the maximum, each
-    gets the same share, as in torch.
+    The gradient of a unit goes to its largest number. If k numbers are the largest, each of them gets 1/k of the
+    gradient, as in torch.
     """
 
     def __init__(self, pieces: int) -> None:
         self.pieces = pieces
 
     def forward(self, inputs: Tensor, tensors: Tensors, training: bool, key: Tensor | None) -> tuple[Tensor, Any]:
-        """Return the maxima (…, B, H) of inputs (…, B, H·pieces)."""
+        """Return the maximum of each unit (…, B, H), for inputs (…, B, H·pieces)."""
         groups = inputs.view(*inputs.shape[:-1], -1, self.pieces)
         largest = groups.amax(-1)
         return largest, groups == largest[..., None]
 
     def backward(self, gradient: Tensor, saved: Tensor, tensors: Tensors, gradients: Tensors, wanted: bool) -> Tensor:
-        """Return the gradients of all numbers, (…, B, H·pieces)."""
+        """Return the gradient of L by the inputs, a tensor (…, B, H·pieces)."""
         return (saved * (gradient / saved.sum(-1))[..., None]).flatten(-2)
 
 

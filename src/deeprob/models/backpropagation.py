@@ -1,4 +1,4 @@
-"""The chain rule: the gradient of a model from the formulas of its steps, for one run or a stack of runs."""
+"""The chain rule: compute the gradient of a model from the formulas of its steps."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ Tensors = Mapping[str, Tensor]
 class Formula(ABC):
     """One step of a model's forward pass, and the formula of its derivative.
 
-    All tensors may have a leading dimension of runs R: inputs are (B, D) or (R, B, D), and each parameter has its own
-    shape or one more dimension in front. A run computes the same numbers with and without other runs beside it.
+    For R runs that train together, all tensors have one more dimension R in front. Example: inputs are (B, D) for one
+    run and (R, B, D) for R runs. The results of a run do not depend on the other runs.
     """
 
     @abstractmethod
@@ -26,20 +26,20 @@ class Formula(ABC):
         Parameters
         ----------
         inputs
-            The outputs of the step before. They may be overwritten, unless they belong to the data.
+            The outputs of the previous step. A step may overwrite them; the first step must not overwrite the data.
         tensors
             The parameters and buffers of the model.
         training
-            Whether to normalize over the batch and to update running means.
+            Whether batch norm normalizes over the batch and updates its running means.
         key
-            The key of the random numbers: 0-d or (R,). None: nothing is random.
+            The key of the random numbers: 0-d, or (R,) for R runs. None: dropout is off.
         """
 
     @abstractmethod
     def backward(
         self, gradient: Tensor, saved: Any, tensors: Tensors, gradients: Tensors, wanted: bool
     ) -> Tensor | None:
-        """Return the gradient of L by the inputs, and write the gradients by the step's parameters.
+        """Write the gradients of L by the parameters of this step, and return the gradient by the inputs.
 
         Parameters
         ----------
@@ -50,9 +50,9 @@ class Formula(ABC):
         tensors
             The parameters and buffers of the model.
         gradients
-            The gradients of L by the parameters, which are overwritten.
+            The tensors into which the gradients by the parameters are written.
         wanted
-            Whether the gradient by the inputs is needed. If not, None may be returned.
+            Whether the gradient by the inputs is needed. If not, the method may return None.
         """
 
 
@@ -86,9 +86,9 @@ class Backpropagation:
 
 
 def product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
-    """Return the matrix product, of two matrices or of the matrices of each run; with `out`, write it there.
+    """Return the product of two matrices, or of two matrices for each run. If `out` is given, the result is in `out`.
 
-    A run gets the same bits alone and in a stack, on a CPU with one thread (see `thin`).
+    On a CPU with one thread, a run gets the same bits alone and in a stack (see `thin`).
     """
     if left.dim() == 2:
         return torch.mm(left, right, out=out)
@@ -99,7 +99,7 @@ def product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def sum_plus_product(term: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Return `term` plus the matrix product, of two matrices or of the matrices of each run (see `product`)."""
+    """Return the sum of `term` and the matrix product of `left` and `right` (see `product`)."""
     if left.dim() == 2:
         return torch.addmm(term, left, right)
     if not thin(left, right):
@@ -109,11 +109,11 @@ def sum_plus_product(term: Tensor, left: Tensor, right: Tensor) -> Tensor:
 
 
 def thin(left: Tensor, right: Tensor) -> bool:
-    """Return whether one of M, K and N is 1 in products of matrices (R, M, K) and (R, K, N) on a CPU.
+    """Return whether M, K or N is 1 for matrices (R, M, K) and (R, K, N) on a CPU.
 
-    Then torch calls another function of MKL for R = 1, or for an output whose runs do not lie side by side, than for
-    R > 1. This function adds in another order. So the product of R = 1 is computed twice, as if there were two runs,
-    and in a tensor of its own.
+    For such matrices, torch calls one function of MKL if R > 1, and another if R = 1 or if the runs of `out` are not
+    adjacent in memory. The second function adds numbers in another order, so its results differ in the last bits. To
+    avoid it, the callers repeat the matrices of a single run twice, and write the product into a new tensor first.
     """
     _, rows, terms = left.shape
     return (rows == 1 or terms == 1 or right.shape[2] == 1) and left.is_cpu

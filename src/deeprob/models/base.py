@@ -1,4 +1,4 @@
-"""The base classes of models: the config that builds a model, and the model with its forward pass and stages."""
+"""The base classes of models and of their configs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -18,22 +18,21 @@ class ModelConfig:
     Attributes
     ----------
     has_formulas
-        Whether the model states its derivative as formulas (see `Model.formulas`). If not, autograd differentiates it.
+        Whether the model has formulas for its gradient (see `Model.formulas`). If not, autograd computes the gradient.
     """
 
     has_formulas: ClassVar[bool] = False
 
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "Model":
-        """Return a model with `inputs` input numbers and `outputs` scores; `rng` draws its weights.
+        """Return a model with `inputs` input numbers and `outputs` scores. The weights are drawn from `rng`.
 
-        Layers may also draw weights from torch's own CPU generator. The caller seeds this generator from the run's
-        seed.
+        Layers may also draw weights from torch's global CPU generator. The caller has set the seed of this generator.
         """
         raise AssertionError("a model defines build()")
 
     @property
     def compares_examples(self) -> bool:
-        """Whether training normalizes over the examples of a batch. Then batches need two examples or more."""
+        """Whether training normalizes over the examples of a batch. If so, a batch needs at least two examples."""
         return False
 
     def noise_sources(self) -> list[str]:
@@ -44,22 +43,21 @@ class ModelConfig:
 class Model(nn.Module, ABC):
     """A function from inputs to class scores."""
 
-    noisy = False  # whether training uses random numbers; the argument `key` of `forward` decides them
+    noisy = False  # whether training uses random numbers, which the argument `key` of `forward` selects
 
     @abstractmethod
     def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
         """Return scores (B, C) of inputs (B, …).
 
-        `key` selects the random numbers of one training step (see `deeprob.randomness`). Without `key`, nothing is
-        random.
+        `key` selects the random numbers of one update (see `deeprob.randomness`). If `key` is None, dropout is off.
         """
 
     @abstractmethod
     def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield the name and the output (B, H) of each step of the forward pass, without dropout.
 
-        ``linear 1`` is Wx + b of the first layer. ``relu 1`` is the result of the activation of that layer, and so on.
-        The last step is ``scores``.
+        Example: ``linear 1`` is Wx + b of the first layer, and ``relu 1`` is max(0, Wx + b). The last step is
+        ``scores``.
         """
 
     @property
@@ -70,6 +68,6 @@ class Model(nn.Module, ABC):
     def formulas(self) -> Sequence[Formula] | None:
         """Return the steps of the forward pass with the formulas of their derivatives (see `Backpropagation`).
 
-        None, the default: the model has no such formulas, and autograd computes its gradient.
+        Return None if the model has no such formulas. Then autograd computes the gradient.
         """
         return None

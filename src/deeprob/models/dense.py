@@ -9,8 +9,8 @@ from deeprob.models.backpropagation import Formula, Tensors, product, sum_plus_p
 def dense(inputs: int, outputs: int, deviation: float, rng: torch.Generator, bias: bool = True) -> nn.Linear:
     """Return a layer Wx + b.
 
-    W (outputs, inputs) is drawn from a normal distribution with standard deviation `deviation`. b is 0, or there is no
-    b if `bias` is False.
+    W (outputs, inputs) is drawn from a normal distribution with standard deviation `deviation`. b is 0. If `bias` is
+    False, the layer has no b.
     """
     layer = (FewOutputs if few_outputs(inputs, outputs) else Dense)(inputs, outputs, bias)
     with torch.no_grad():
@@ -21,15 +21,15 @@ def dense(inputs: int, outputs: int, deviation: float, rng: torch.Generator, bia
 
 
 def few_outputs(inputs: int, outputs: int) -> bool:
-    """Return whether (W·xᵀ + b)ᵀ is faster than x·Wᵀ + b: on a CPU, by a fifth to a third for these sizes."""
+    """Return whether (W·xᵀ + b)ᵀ is faster than x·Wᵀ + b. On a CPU, the gain is a fifth to a third."""
     return inputs >= 1024 and outputs <= 32
 
 
 class Dense(nn.Linear):
-    """A layer Wx + b whose initial numbers are undefined: torch would draw numbers that `dense` replaces."""
+    """A layer Wx + b whose initial numbers are undefined until `dense` sets them."""
 
     def reset_parameters(self) -> None:
-        """Draw nothing."""
+        """Do nothing, because `dense` draws the weights."""
 
 
 class FewOutputs(Dense):
@@ -63,7 +63,7 @@ class DenseFormula(Formula):
     def forward(
         self, inputs: Tensor, tensors: Tensors, training: bool, key: Tensor | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return y."""
+        """Return y, and x and W for `backward`."""
         weight, bias = tensors[self.weight], tensors.get(self.bias)
         if weight.dtype != inputs.dtype:
             weight, bias = weight.to(inputs.dtype), None if bias is None else bias.to(inputs.dtype)
@@ -76,7 +76,7 @@ class DenseFormula(Formula):
     def backward(
         self, gradient: Tensor, saved: tuple[Tensor, Tensor], tensors: Tensors, gradients: Tensors, wanted: bool
     ) -> Tensor | None:
-        """Write gᵀ·x and Σ_B g, and return g·W."""
+        """Write ∂L/∂W = gᵀ·x and ∂L/∂b = Σ_B g, and return ∂L/∂x = g·W."""
         inputs, weight = saved
         total = gradients[self.weight]
         if total.dtype == inputs.dtype:

@@ -8,10 +8,10 @@ from deeprob.models.backpropagation import Formula, Tensors
 
 
 class Dropout(nn.Module):
-    """Set random units to 0, and scale the others up so that the expected sum stays the same.
+    """Set random units to 0, and scale the other units up so that the expected sum stays the same.
 
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014 (inverted form). The
-    rate is a buffer, so that in a stack each run can have its own rate.
+    rate is a buffer, so the runs of a stack can have different rates.
     """
 
     rate: Tensor
@@ -22,12 +22,12 @@ class Dropout(nn.Module):
         self.register_buffer("rate", torch.tensor(steps / 65536), persistent=False)
 
     def forward(self, units: Tensor, key: Tensor) -> Tensor:
-        """Set each of `units` (B, H) to 0 with probability `rate`, divide the others by 1 − `rate`, and return all."""
+        """Set each of `units` (B, H) to 0 with probability `rate`, or divide it by 1 − `rate`; return all units."""
         return units * randomness.keep_mask(key, units.shape, self.rate) / (1 - self.rate)
 
 
 class DropoutFormula(Formula):
-    """y = x·s with a random scale s (B, H), which is 0 with probability p, and 1/(1 − p) otherwise.
+    """y = x·s with random scales s (B, H). A scale is 0 with probability p, and 1/(1 − p) with probability 1 − p.
 
     The derivative is ∂L/∂x = s·∂L/∂y.
 
@@ -36,7 +36,7 @@ class DropoutFormula(Formula):
     name
         The name of the module `Dropout` in the model.
     number
-        The number of the layer. Each layer draws from its own stream of random numbers.
+        The number of the layer. Different layers use different random numbers.
     """
 
     def __init__(self, name: str, number: int) -> None:
@@ -45,7 +45,7 @@ class DropoutFormula(Formula):
     def forward(
         self, inputs: Tensor, tensors: Tensors, training: bool, key: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Return y, or x if there is no key."""
+        """Return y and s. If there is no key, return x and None."""
         if key is None:
             return inputs, None
         rate = tensors[self.rate]
@@ -56,5 +56,5 @@ class DropoutFormula(Formula):
     def backward(
         self, gradient: Tensor, saved: Tensor | None, tensors: Tensors, gradients: Tensors, wanted: bool
     ) -> Tensor:
-        """Return s·g."""
+        """Return ∂L/∂x."""
         return gradient if saved is None else gradient * saved

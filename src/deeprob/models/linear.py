@@ -45,7 +45,7 @@ class Linear(Model):
         self.layer = dense(inputs, outputs, 1 / inputs, rng, bias)
 
     def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
-        """Return scores (B, C) of inputs (B, …), where each input has D numbers."""
+        """Return scores (B, C) of inputs (B, …) with D numbers per example."""
         scores: Tensor = self.layer(inputs.flatten(1))
         return scores
 

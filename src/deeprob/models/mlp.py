@@ -105,10 +105,9 @@ class MLPConfig(ModelConfig):
 class MLP(Model):
     """A fully-connected network. With two layers it is f(x) = W₂ φ(W₁x + b₁) + b₂.
 
-    Dropout follows the activation φ of each hidden layer. fan_in is the number of inputs of a layer. The initial
-    weights of hidden layers have standard deviation gain/√fan_in (see `Activation.gain`). The initial weights of the
-    last layer have standard deviation 1/fan_in. So initial scores are near 0 at any width (Yang et al., "Tensor
-    Programs V", 2021, table 3).
+    Dropout follows the activation φ of each hidden layer. If a layer has n inputs, the standard deviation of its
+    initial weights is gain/√n in a hidden layer (see `Activation.gain`), and 1/n in the last layer. So initial scores
+    are near 0 at any width (Yang et al., "Tensor Programs V", 2021, table 3).
 
     Parameters
     ----------
@@ -117,7 +116,7 @@ class MLP(Model):
     activation
         The activation φ of the hidden layers.
     dropout
-        The probability that a hidden unit is set to 0. Each training step draws other units for each example.
+        The probability that a hidden unit is set to 0. Each update draws new units for each example.
     rng
         The generator that draws the weights; biases start at 0.
     pieces
@@ -129,8 +128,7 @@ class MLP(Model):
     norm
         The normalization of Wx + b in each hidden layer, before the activation: a name in `NORMS`.
     scaled
-        Whether the weights have the standard deviations above. If False, all weights are drawn from the standard normal
-        distribution.
+        Whether the initial weights have the standard deviations above. If False, all standard deviations are 1.
     """
 
     def __init__(
@@ -163,7 +161,7 @@ class MLP(Model):
         self.noisy = dropout > 0 and len(sizes) > 2
 
     def forward(self, inputs: Tensor, key: Tensor | None = None) -> Tensor:
-        """Return scores (B, C) of inputs (B, …), each of D numbers. Without a `key` there is no dropout."""
+        """Return scores (B, C) of inputs (B, …) with D numbers per example. If `key` is None, dropout is off."""
         hidden = inputs.flatten(1)
         for depth in range(len(self.norms)):
             hidden = self._activations(self._sums(hidden, depth))
@@ -172,16 +170,16 @@ class MLP(Model):
         return self.output_activation.function(self.layers[-1](hidden))
 
     def _sums(self, hidden: Tensor, depth: int) -> Tensor:
-        """Return Wx + b of a hidden layer, normalized if the layer has a norm."""
+        """Return Wx + b of a hidden layer. If the layer has a norm, Wx + b is normalized."""
         sums: Tensor = self.norms[depth](self.layers[depth](hidden))
         return sums
 
     def _activations(self, sums: Tensor) -> Tensor:
-        """Return the activations of a hidden layer. `sums` is its Wx + b."""
+        """Return the activations of a hidden layer, given the result of `_sums`."""
         return self.activation.function(maxout(sums, self.pieces) if self.pieces > 1 else sums)
 
     def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield ``linear 1``, ``relu 1``, …, ``scores`` with their values.
+        """Yield the names and the outputs of ``linear 1``, ``relu 1``, …, ``scores``.
 
         If a hidden layer has a norm, its linear stage is the normalized Wx + b.
         """

@@ -12,8 +12,8 @@ from deeprob.models.backpropagation import Formula, Tensors
 class BatchNorm(nn.BatchNorm1d):
     """Normalize over the batch: (h − mean)/√(variance + ε)·γ + β (Ioffe & Szegedy, "Batch normalization", 2015).
 
-    Training uses the mean and the variance of the batch. Evaluation uses running means and variances. Training uses
-    them too if a batch has only one example, because one example has no variance.
+    Training uses the mean and the variance of the batch. Evaluation uses running means and running variances. A batch
+    of one example has no variance, so training uses the running values for it too.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -26,16 +26,16 @@ class BatchNorm(nn.BatchNorm1d):
 class NormFormula(Formula):
     """y = γ·n + β with normalized inputs n = (x − m)/√(v + ε).
 
-    With g = ∂L/∂y the derivatives are ∂L/∂γ = Σ_B g·n, ∂L/∂β = Σ_B g and ∂L/∂n = γ·g. If m and v are the mean and the
-    variance of x over some dimension, then ∂L/∂x = (q − mean(q) − n·mean(q·n))/√(v + ε) with q = ∂L/∂n and means over
-    the same dimension. If m and v are constants, then ∂L/∂x = q/√(v + ε).
+    With g = ∂L/∂y the derivatives are ∂L/∂γ = Σ_B g·n, ∂L/∂β = Σ_B g and q = ∂L/∂n = γ·g. If m and v are constants,
+    then ∂L/∂x = q/√(v + ε). If m and v are the mean and the variance of x over some dimension, then
+    ∂L/∂x = (q − mean(q) − n·mean(q·n))/√(v + ε), where mean(…) is over the same dimension.
 
     Parameters
     ----------
     name
         The name of the module in the model.
     eps
-        ε.
+        The number ε in the formula.
     """
 
     def __init__(self, name: str, eps: float) -> None:
@@ -76,8 +76,8 @@ class NormFormula(Formula):
 class BatchNormFormula(NormFormula):
     """`BatchNorm`: m and v are the mean and the variance of each unit over the batch (see `NormFormula`).
 
-    In training with more than one example, the running mean and variance move to those of the batch. Otherwise m and v
-    are the running ones, and constants.
+    In evaluation, and for a batch of one example, m and v are the running mean and the running variance instead. Then
+    m and v are constants.
     """
 
     def __init__(self, name: str, module: BatchNorm) -> None:
@@ -86,7 +86,7 @@ class BatchNormFormula(NormFormula):
         self.momentum = module.momentum
 
     def forward(self, inputs: Tensor, tensors: Tensors, training: bool, key: Tensor | None) -> tuple[Tensor, Any]:
-        """Return y, and update the running mean and variance in training."""
+        """Return y. In training, also update the running mean and the running variance."""
         mean, variance = tensors[f"{self.name}.running_mean"], tensors[f"{self.name}.running_var"]
         count = inputs.shape[-2]
         if training and count > 1:
@@ -123,7 +123,7 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 
 
 def norm_formulas(name: str, module: nn.Module) -> list[Formula]:
-    """Return the formulas of a module of `NORMS` with this name in the model: one, or none for ``none``."""
+    """Return a list with the formula of a norm layer, where `name` is its name in the model. Empty for ``none``."""
     if isinstance(module, BatchNorm):
         return [BatchNormFormula(name, module)]
     return [LayerNormFormula(name, module)] if isinstance(module, nn.LayerNorm) else []

@@ -42,7 +42,7 @@ class Loss(ABC):
 
     @abstractmethod
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return one loss for each example, (B,), from scores (B, C).
+        """Return the losses (B,) of examples with scores (B, C).
 
         The targets are class numbers (B,). A loss for regression also accepts lists of numbers (B, C).
         """
@@ -50,8 +50,8 @@ class Loss(ABC):
     def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the losses (…, B) and their derivatives ∂L_i/∂s (…, B, C), for scores (…, B, C).
 
-        The tensors may have a leading dimension of runs. Then the attributes in `numbers` may be columns (R, 1). A loss
-        without this method is differentiated by autograd.
+        For R runs, the first dimension is R, and the attributes in `numbers` may be columns (R, 1). If a loss does not
+        define this method, autograd computes the derivatives.
         """
         raise NotImplementedError
 
@@ -102,7 +102,7 @@ class CrossEntropy(Loss):
     def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return L_i and ∂L_i/∂s_j = p_j − t_j.
 
-        p = exp(s)/Σ exp(s) are the probabilities of softmax, and t is the target (one-hot, or smoothed).
+        p_j = exp(s_j)/Σ_k exp(s_k) is the softmax probability of class j. t is the target: one-hot, or smoothed.
         """
         logs = scores.log_softmax(-1)
         right = targets.unsqueeze(-1)
@@ -191,7 +191,7 @@ class Hinge(Loss):
 @register("loss", "one_vs_all_hinge")
 @dataclass(kw_only=True, slots=True)
 class OneVsAllHingeConfig(LossConfig):
-    """The sum of binary hinge losses, one for each class. Each separates its class from all others."""
+    """The sum of one binary hinge loss per class. A binary loss separates one class from all others."""
 
     def build(self) -> "OneVsAllHinge":
         """Return the loss."""
@@ -234,7 +234,7 @@ class SquaredError(Loss):
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return losses (B,).
 
-        Targets are lists of numbers (B, C), or class numbers (B,), which are converted to one-hot codes.
+        Targets are lists of numbers (B, C), or class numbers (B,). Class numbers are converted to one-hot codes.
         """
         wanted = targets if torch.is_floating_point(targets) else F.one_hot(targets, scores.shape[1])
         return (scores - wanted).square().sum(1)

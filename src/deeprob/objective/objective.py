@@ -22,8 +22,7 @@ class Parts(NamedTuple):
 class Objective:
     """L(W) as a pure function of scores, targets and parameters.
 
-    The caller computes the scores. A run that trains alone calls its model. Runs that train together (a stack) call
-    ``torch.func.functional_call`` under ``vmap``.
+    The caller computes the scores.
     """
 
     loss: Loss

@@ -52,16 +52,16 @@ class Regularizer(ABC):
         Parameters
         ----------
         weights
-            All weights of a run in one vector (P,), or those of R runs (R, P). Then the attributes in `numbers` may be
-            columns (R, 1).
+            All weights of one run (P,), or of R runs (R, P). For R runs, the attributes in `numbers` may be columns
+            (R, 1).
         gradient
             The gradient of L by these weights, changed in place.
 
         Returns
         -------
         Tensor or None
-            0-d or (R,); None if there is no regularization. A regularizer without this method is differentiated by
-            autograd.
+            λR(W): 0-d, or (R,) for R runs. None if there is no regularization. If a regularizer does not define this
+            method, autograd computes the gradient.
         """
         raise NotImplementedError
 
@@ -71,7 +71,7 @@ class Regularizer(ABC):
         return type(self).with_gradient is not Regularizer.with_gradient
 
     def shrink(self, weight: Tensor, lr: float | Tensor) -> Tensor:
-        """Return a weight matrix after the regularizer's separate step with learning rate `lr`.
+        """Return a weight matrix after the separate (proximal) step with learning rate `lr`.
 
         The base class returns the matrix unchanged.
         """
@@ -81,7 +81,7 @@ class Regularizer(ABC):
 @register("regularizer", "none")
 @dataclass(kw_only=True, slots=True)
 class NoneConfig(RegularizerConfig):
-    """No regularization: L(W) is the data loss alone."""
+    """No regularization: L(W) is equal to the data loss."""
 
     def build(self) -> "NoRegularizer":
         """Return the regularizer."""
@@ -95,7 +95,7 @@ class NoRegularizer(Regularizer):
         """Return None."""
 
     def with_gradient(self, weights: Tensor, gradient: Tensor) -> None:
-        """Return None, and leave the gradient as it is."""
+        """Return None. The gradient does not change."""
 
 
 @register("regularizer", "l2")
@@ -144,7 +144,7 @@ class L1Config(RegularizerConfig):
 
     @property
     def selects(self) -> bool:
-        """True: L1 makes weights exactly 0 if `proximal` is true, and nearly 0 otherwise."""
+        """True: L1 makes weights exactly 0 (with `proximal`) or nearly 0 (without)."""
         return True
 
 
@@ -179,7 +179,7 @@ class ElasticNetConfig(RegularizerConfig):
 
     @property
     def selects(self) -> bool:
-        """True: L1 makes weights exactly 0 if `proximal` is true, and nearly 0 otherwise."""
+        """True: L1 makes weights exactly 0 (with `proximal`) or nearly 0 (without)."""
         return True
 
 
@@ -195,9 +195,9 @@ class ElasticNet(Regularizer):
         λ₁ and λ₂.
     proximal
         Whether the L1 term acts in a separate step after each update instead of through the gradient. This proximal
-        step is W ← sign(W)·max(|W| − αλ₁, 0), where α is the learning rate of the update. For an adaptive optimizer, α
-        is the rate before the optimizer scales it for each weight (Beck & Teboulle, "A fast iterative
-        shrinkage-thresholding algorithm", 2009). The value of the loss does not depend on `proximal`.
+        step is W ← sign(W)·max(|W| − αλ₁, 0) with the scheduled learning rate α (Beck & Teboulle, "A fast iterative
+        shrinkage-thresholding algorithm", 2009). Adaptive optimizers use the same α for all weights in this step. The
+        value of the loss does not depend on `proximal`.
     """
 
     numbers = ("l1", "l2")
@@ -219,7 +219,7 @@ class ElasticNet(Regularizer):
         return torch.stack(costs).sum()
 
     def with_gradient(self, weights: Tensor, gradient: Tensor) -> Tensor | None:
-        """Return λ₁ Σ|W| + λ₂ ΣW², and add λ₁ sign(W) + 2λ₂W; if `proximal`, the first term adds nothing."""
+        """Return λ₁ Σ|W| + λ₂ ΣW², and add λ₁ sign(W) + 2λ₂W to `gradient`. If `proximal`, add only 2λ₂W."""
         cost: Tensor | None = None
         if isinstance(self.l2, Tensor) or self.l2 > 0:
             gradient.add_(weights * (2 * self.l2))

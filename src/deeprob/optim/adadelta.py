@@ -1,4 +1,4 @@
-"""Adadelta: RMSProp whose steps have the same units as the weights."""
+"""Adadelta: RMSProp with steps in the units of the weights."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +14,7 @@ from deeprob.optim.base import OptimizerConfig
 class AdadeltaConfig(OptimizerConfig):
     """Adadelta: each step is the gradient times √(running mean of squared steps / running mean of squared gradients).
 
-    s ← ρs + (1 − ρ)∇L², d = √(u + ε)/√(s + ε)·∇L, u ← ρu + (1 − ρ)d², w ← w − lr·d
+    s ← ρs + (1 − ρ)∇L², d = √(u + ε)/√(s + ε)·∇L, u ← ρu + (1 − ρ)d², w ← w − lr·d with ρ = `rho` and ε = `eps`
     (Zeiler, "Adadelta: an adaptive learning rate method", 2012).
 
     Attributes

@@ -1,4 +1,4 @@
-"""Adafactor: Adam with second moments for each row and each column instead of for each weight."""
+"""Adafactor: Adam that stores second moments of rows and columns instead of single weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "adafactor")
 @dataclass(kw_only=True, slots=True)
 class AdafactorConfig(OptimizerConfig):
-    """Adafactor: Adam without momentum, which stores one second moment for each row and each column of a matrix.
+    """Adafactor: Adam without momentum. It stores one second moment for each row and each column of a matrix.
 
-    In update t, β₂ is 1 − t^beta2_decay. A step whose root mean square exceeds `d` is scaled down to `d`. Then the step
-    is multiplied by the root mean square of the weights, or by `eps2` if that is larger, and by the smaller of `lr` and
-    1/√t (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018).
+    In update t, β₂ is 1 − t^beta2_decay. If the root mean square (rms) of a step exceeds `d`, the step is scaled down
+    to rms `d`. Then the step is multiplied by max(eps2, rms of the weights) and by min(lr, 1/√t) (Shazeer & Stern,
+    "Adafactor: adaptive learning rates with sublinear memory cost", 2018).
 
     Attributes
     ----------

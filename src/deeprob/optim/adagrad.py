@@ -14,8 +14,8 @@ from deeprob.optim.base import OptimizerConfig
 class AdagradConfig(OptimizerConfig):
     """AdaGrad: the gradient of each weight is divided by the root of the sum of its squared gradients so far.
 
-    s ← s + ∇L², w ← w − α/(1 + (t − 1)·lr_decay) · ∇L/(√s + ε), with α = `lr`. s only grows, so steps shrink
-    during the run (Duchi, Hazan & Singer, "Adaptive subgradient methods", 2011).
+    s ← s + ∇L², w ← w − α/(1 + (t − 1)·lr_decay) · ∇L/(√s + ε) in update t, with α = `lr` and ε = `eps`. s only grows,
+    so steps shrink during the run (Duchi, Hazan & Singer, "Adaptive subgradient methods", 2011).
 
     Attributes
     ----------

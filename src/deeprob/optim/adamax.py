@@ -13,9 +13,10 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "adamax")
 @dataclass(kw_only=True, slots=True)
 class AdamaxConfig(OptimizerConfig):
-    """Adamax: Adam with the infinity norm, so steps are divided by the largest recent gradient.
+    """Adamax: Adam with the infinity norm. Steps are divided by the largest recent gradient.
 
-    m ← β₁m + (1 − β₁)∇L, u ← max(β₂u, |∇L| + ε), w ← w − α/(1 − β₁ᵗ)·m/u (Kingma & Ba 2015, section 7.1).
+    m ← β₁m + (1 − β₁)∇L, u ← max(β₂u, |∇L| + ε), w ← w − α/(1 − β₁ᵗ)·m/u in update t, with α = `lr` and ε = `eps`
+    (Kingma & Ba 2015, section 7.1).
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adamax

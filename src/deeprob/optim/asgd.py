@@ -14,9 +14,9 @@ from deeprob.optim.base import OptimizerConfig
 class ASGDConfig(OptimizerConfig):
     """Averaged gradient descent (ASGD): gradient descent that also keeps an average of the weights.
 
-    η_t = lr/(1 + lambd·lr·t)^alpha, w ← (1 − lambd·η)w − η∇L. From update `t0` on, the state holds the average of w
-    (Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992). `lambd` shrinks every parameter,
-    as in torch; `weight_decay` shrinks only weight matrices.
+    w ← (1 − lambd·η)w − η∇L with η = lr/(1 + lambd·lr·t)^alpha after t updates. From update `t0` on, the optimizer
+    stores the average of w (Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992). `lambd`
+    shrinks every parameter, as in torch. `weight_decay` shrinks only weight matrices.
 
     Attributes
     ----------

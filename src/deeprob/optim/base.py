@@ -1,4 +1,4 @@
-"""The base class of optimizer configs, and parameter groups in which weight decay leaves out biases."""
+"""The base class of optimizer configs, and parameter groups for weight decay."""
 
 import dataclasses
 import functools
@@ -16,19 +16,19 @@ class OptimizerConfig:
 
     The fields of a config are the arguments of a class in torch.optim, with the same names and defaults.
 
-    A subclass names the torch class, or overrides `build`. Every parameter group of the built optimizer has an ``lr``,
-    which the schedule multiplies.
+    A subclass sets `torch_class` or overrides `build`. Every parameter group of the optimizer must have an ``lr``,
+    because the schedule multiplies it.
 
     Attributes
     ----------
     torch_class
         The class in torch.optim; not needed if `build` is overridden.
     pairs
-        The arguments of the torch class that are pairs of numbers. A config cannot hold tuples, so it has two fields
-        for each pair: ``{"betas": ("beta1", "beta2")}``.
+        The arguments of the torch class that are pairs of numbers. A config has two fields for each pair. Example:
+        ``{"betas": ("beta1", "beta2")}``.
     fused
-        Whether the torch class has the argument ``fused``: one kernel updates all tensors, on every device. It changes
-        only the speed, so it is not a field of the config.
+        Whether the torch class has the argument ``fused``. With it, one kernel updates all tensors. It changes only the
+        speed, so it is not a field of the config.
     lr
         The learning rate. Each step is multiplied by the learning rate, which the schedule changes during the run.
     weight_decay
@@ -70,7 +70,7 @@ class OptimizerConfig:
 
     @property
     def deterministic(self) -> bool:
-        """Whether the same W must always give the same L(W), as with full batches and without dropout."""
+        """Whether the optimizer needs an L(W) without randomness: full batches and no dropout."""
         return False
 
     @property
@@ -81,14 +81,14 @@ class OptimizerConfig:
 
 @functools.cache
 def without_compiler() -> None:
-    """Let torch's optimizers be built, saved and loaded without an import of ``torch._dynamo``.
+    """Prevent torch's optimizers from importing the compiler ``torch._dynamo``.
 
-    This import takes a second and 150 MB. Torch wraps the methods below so that ``torch.compile`` does not trace them.
-    At its first call, a wrapper imports the compiler, and gets from it a function that does the same as the method. It
-    keeps this function as the attribute ``__dynamo_disable`` of the method, and calls it from then on. Here the method
-    itself becomes this attribute. Only a compiled function that builds, saves or loads an optimizer would notice.
+    The import takes a second and 150 MB. Torch wraps the methods below so that ``torch.compile`` does not trace them.
+    A wrapper imports the compiler at its first call. But if the method has an attribute ``__dynamo_disable``, the
+    wrapper only calls this attribute. So the loop below sets the attribute to the method itself. The only difference is
+    inside functions that ``torch.compile`` has compiled.
 
-    If another version of torch has no such wrapper, or uses no such attribute, it imports what it needs.
+    Other versions of torch may lack the wrapper or the attribute. Then the compiler is imported as usual.
     """
     for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
         method = getattr(getattr(Optimizer, name, None), "__wrapped__", None)
@@ -97,7 +97,7 @@ def without_compiler() -> None:
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Return parameter groups in which `weight_decay` acts only on weight matrices."""
+    """Return two parameter groups: weight matrices with weight decay, and all others without it."""
     everything = list(parameters)
     groups = [
         {"params": [p for p in everything if p.dim() >= 2], "weight_decay": weight_decay},

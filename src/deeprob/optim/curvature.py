@@ -21,23 +21,23 @@ class Curvature:
     The columns of S and Y are the steps and the gradient changes, from old to new. R is the upper triangle of SᵀY, and
     D is the diagonal of SᵀY. γ is sᵀy/yᵀy of the newest pair.
 
-    The computation reads the memory on the device twice, and solves small systems of equations in double
-    precision. It never waits for the device (Byrd, Nocedal and Schnabel, "Representations of quasi-Newton matrices and
+    The computation reads S and Y twice, and solves small systems of equations in double precision. It never waits for
+    the device (Byrd, Nocedal and Schnabel, "Representations of quasi-Newton matrices and
     their use in limited memory methods", 1994, equation 3.1).
 
     Parameters
     ----------
     memory
-        The dict that holds all values; checkpoints save it. Row k mod m of ``steps`` and ``changes`` (m, n) holds pair
-        k. ``step_change`` and ``change_change`` (m, m) are SᵀY and YᵀY in double precision. ``pairs`` is the number of
-        pairs that were added since the memory was empty.
+        The dict that holds all values; checkpoints save it. ``steps`` and ``changes`` (m, n) hold the vectors s and y
+        of pair k in row k mod m. ``step_change`` and ``change_change`` (m, m) are SᵀY and YᵀY in double precision.
+        ``pairs`` is the number of pairs that were added since the memory was empty.
     """
 
     def __init__(self, memory: MutableMapping[str, Any]) -> None:
         self.memory = memory
 
     def allocate(self, size: int, like: Tensor) -> None:
-        """Allocate memory for `size` pairs of vectors like `like` (n,), unless it is allocated already."""
+        """Allocate memory for `size` pairs of vectors like `like` (n,). If there is memory already, do nothing."""
         if "steps" not in self.memory:
             for name in ("steps", "changes"):
                 self.memory[name] = like.new_zeros(size, like.numel())
@@ -50,14 +50,14 @@ class Curvature:
         return count
 
     def clear(self) -> None:
-        """Forget all pairs."""
+        """Remove all pairs."""
         self.memory["pairs"] = 0
 
     def add(self, step: Tensor, change: Tensor) -> bool:
-        """Store a pair of vectors (n,) if its curvature sᵀy is positive; return whether it was stored.
+        """Store the pair s = `step` (n,), y = `change` (n,) if sᵀy is positive. Return whether it was stored.
 
-        Because of rounding, the test is sᵀy > ε‖s‖‖y‖, where ε is the machine epsilon of the vectors' dtype. Without
-        this test H might not be positive definite.
+        Without this test, H might not be positive definite. Because of rounding, the test is sᵀy > ε‖s‖‖y‖, where ε is
+        the machine epsilon of the vectors' dtype.
         """
         s, y = step.double(), change.double()
         products = torch.stack([s.dot(y), y.dot(y), s.dot(s)])

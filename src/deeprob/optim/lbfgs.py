@@ -15,18 +15,20 @@ from deeprob.optim.quasi_newton import QuasiNewton
 @register("optimizer", "lbfgs")
 @dataclass(kw_only=True, slots=True)
 class LBFGSConfig(OptimizerConfig):
-    """L-BFGS: quasi-Newton steps with a strong-Wolfe line search (torch's default is no line search).
+    """L-BFGS: quasi-Newton steps with a line search for the strong Wolfe conditions.
 
     One update of the run consists of up to `max_iter` iterations. Each iteration may evaluate L(W) and its gradient
-    several times (Nocedal & Wright, "Numerical optimization", 2006, sections 7.2 and 3.5). The fields have the
-    same names as the arguments of torch's LBFGS. But the optimizer is `QuasiNewton`, and its tolerances are relative to
-    the loss. A run ends when the optimizer has converged.
+    several times. A run ends when the optimizer has converged (Nocedal & Wright, "Numerical optimization", 2006,
+    sections 7.2 and 3.5).
+
+    The fields have the names of the arguments of torch's LBFGS. There are two differences: torch's default is no line
+    search, and here the tolerances are relative to the loss (see `QuasiNewton`).
 
     Attributes
     ----------
     lr
-        The first step that a line search tries, as a multiple of the search direction. Without a line search, every
-        step.
+        The length of the first step that a line search tries, as a multiple of the search direction. Without a line
+        search, every step has this length.
     max_iter
         The largest number of iterations per update of the run.
     max_eval
@@ -55,12 +57,12 @@ class LBFGSConfig(OptimizerConfig):
 
     @property
     def deterministic(self) -> bool:
-        """True: L-BFGS uses differences of two gradients, and random gradients would make them meaningless."""
+        """True: L-BFGS uses differences of gradients. Randomness would make these differences meaningless."""
         return True
 
     @property
     def scheduled(self) -> bool:
-        """Whether the step length follows the schedule. With a line search it does not: the search finds the length."""
+        """Whether the step length follows the schedule. This is so only without a line search."""
         return self.line_search_fn is None
 
     def build(self, parameters: Iterable[nn.Parameter]) -> QuasiNewton:

@@ -1,4 +1,4 @@
-"""The loss L along a direction, as a function of the step."""
+"""The loss L along a direction, as a function of the step length."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,14 +29,14 @@ class Line:
         self._direction = torch.zeros_like(self._place)
 
     def __call__(self, step: float) -> Trial:
-        """Move the parameters to x + `step`·d, and evaluate L there."""
+        """Move the parameters to x + `step`·d, evaluate L there, and return the trial."""
         self.move(step)
         return self.evaluate(step)[0]
 
     def evaluate(self, step: float = 0.0) -> tuple[Trial, Any]:
-        """Evaluate L at the current parameters, which are x + `step`·d.
+        """Evaluate L at the current parameters, which must be x + `step`·d.
 
-        Return the trial, and the return value of the closure.
+        Return the trial, and the value that the closure returned.
         """
         self.evaluations += 1
         loss = self.closure()
@@ -48,9 +48,9 @@ class Line:
         return Trial(step, height, slope_there, largest, gradient), loss
 
     def aim(self, direction: Tensor, gradient: Tensor) -> tuple[float, float]:
-        """Start a new line at the current parameters, with the search direction `direction` (n,).
+        """Start a new line: x is the vector of the current parameters, and d is `direction` (n,).
 
-        Store the slope of L along the line. Return the 1-norm and the 2-norm of the direction.
+        Store φ'(0), the slope of L along the line. Return the 1-norm and the 2-norm of d.
         """
         self._direction, self.at = direction, 0.0
         self._place = self._current()
@@ -68,7 +68,7 @@ class Line:
                 parameter.copy_(part.view_as(parameter))
 
     def moved(self) -> Tensor:
-        """Return the difference (n,) of the parameters and x. It is t·d, up to rounding."""
+        """Return the current parameters minus x: a vector (n,) that is equal to t·d up to rounding."""
         return self._current() - self._place
 
     def _current(self) -> Tensor:

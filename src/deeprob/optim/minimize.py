@@ -10,14 +10,14 @@ from deeprob.optim.lbfgs import LBFGSConfig
 
 
 def minimize(loss: Callable[[], Tensor], parameters: Iterable[nn.Parameter], iterations: int) -> None:
-    """Minimize a smooth loss by moving `parameters` in place.
+    """Minimize a smooth loss with L-BFGS. The parameters change in place.
 
     Parameters
     ----------
     loss
-        Returns the loss as a 0-d tensor; the same parameters must always give the same loss.
+        Returns the loss as a 0-d tensor. It must not be random: equal parameters give equal losses.
     parameters
-        Parameters of any shapes. Parameters that need no gradient stay unchanged.
+        Parameters of any shapes. If a parameter gets no gradient, it stays unchanged.
     iterations
         The maximum number of L-BFGS iterations. If L-BFGS converges sooner, it stops.
     """

@@ -15,9 +15,8 @@ from deeprob.optim.base import OptimizerConfig
 class NAdamConfig(OptimizerConfig):
     """NAdam: Adam with Nesterov's momentum.
 
-    The step is −α·m̂/(√v̂ + ε), as in Adam. But m̂ combines the gradient with the running mean m, and m already
-    gets the factor μ_{t+1} of the next update, with μ_t = β₁(1 − ½·0.96^(t·momentum_decay)) (Dozat, "Incorporating
-    Nesterov momentum into Adam", 2016).
+    The step is −α·m̂/(√v̂ + ε), as in Adam. But here m̂ is (1 − μ_t)·∇L + μ_{t+1}·m with bias correction of both terms,
+    and μ_t = β₁(1 − ½·0.96^(t·momentum_decay)) (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
 
     Attributes
     ----------

@@ -14,8 +14,8 @@ from deeprob.optim.schedules import Schedule, SchedulerConfig
 class PlateauConfig(SchedulerConfig):
     """The learning rate drops by a factor whenever the loss has not fallen for some epochs.
 
-    The learning rate is multiplied by `gamma` when the loss has not fallen for more than `patience` epochs. The loss is
-    the validation loss, or the training loss if there is no validation split. It has fallen if it is less than
+    If the loss has not fallen for more than `patience` epochs, the learning rate is multiplied by `gamma`. The loss is
+    the validation loss, or the training loss if there is no validation split. It counts as fallen if it is less than
     (1 − `threshold`) times its lowest value so far. torch calls this schedule ReduceLROnPlateau; the defaults are
     torch's.
 
@@ -24,7 +24,7 @@ class PlateauConfig(SchedulerConfig):
     gamma
         The factor by which each drop multiplies the learning rate.
     patience
-        The number of epochs without a lower loss that the schedule waits for before the rate drops.
+        The number of epochs without a lower loss that change nothing. After one more such epoch the rate drops.
     threshold
         The smallest relative decrease that counts. With 0.01, the loss must fall more than 1 % below its lowest value.
     """
@@ -57,13 +57,13 @@ class Plateau(Schedule):
         self.drops, self.lowest, self.waited = 0, math.inf, 0
 
     def __call__(self, step: int) -> float:
-        """Return the factor for an update: γ^k after k drops, times the factor of the warm-up."""
+        """Return γ^k times the factor of the warm-up, where γ = `gamma` and k is the number of drops so far."""
         return self.factor(step) * self.gamma**self.drops
 
     def observe(self, loss: float) -> None:
-        """Take the loss of an epoch.
+        """Store the loss of an epoch.
 
-        If the loss has not fallen for more than `patience` epochs, lower the learning rate.
+        If the loss has not fallen for more than `patience` epochs, count a drop of the learning rate.
         """
         if loss < self.lowest * (1 - self.threshold):
             self.lowest, self.waited = loss, 0
@@ -73,7 +73,7 @@ class Plateau(Schedule):
             self.drops, self.waited = self.drops + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the number of drops, the lowest loss, and the number of epochs since the last drop or lower loss."""
+        """Return three numbers: drops, lowest loss, and epochs since the last drop or the last new lowest loss."""
         return {"drops": self.drops, "lowest": self.lowest, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -29,17 +29,18 @@ class QuasiNewton(torch.optim.LBFGS):
     """Limited-memory BFGS with the arguments of torch's LBFGS: each iteration is x ← x − tHg.
 
     x holds all parameters, g is the gradient, and t is the step. H is an estimate of the inverse Hessian, computed from
-    the last pairs of steps and gradient changes (`Curvature`). torch's own class has three problems. It may end in NaN.
-    Without a line search, it may also end after a step that is too long. Its tolerances are absolute, so in single
-    precision, or for a large L, rounding decides whether it stops. This class works as follows:
+    the last pairs of steps and gradient changes (`Curvature`). torch's own class has three problems. Parameters may
+    become NaN. Without a line search, it may stop after a step that is too long. Its tolerances are absolute. So in
+    single precision, or for a large L, rounding decides whether it stops. This class works as follows:
 
-    * While the memory is empty, each search first tries t = lr/‖g‖, as in SciPy.
-    * A step is accepted if L and its gradient are finite and the step meets both strong Wolfe conditions, or at least
-      the first condition (`wolfe_search`). A pair is stored if its curvature is positive (`Curvature.add`).
-    * If a search finds no such step, the memory is cleared and steepest descent is tried. If steepest descent
-      fails too, the parameters stay at the last accepted point, which is the best point up to rounding.
-    * Dot products are computed in double precision if a decision depends on them. Each evaluation waits for the
-      device once.
+    * If the memory is empty, a search first tries t = lr/‖g‖, as in SciPy.
+    * A search looks for a step that meets both strong Wolfe conditions. If it finds none, a step that meets the first
+      condition is enough (`wolfe_search`). L and its gradient must be finite after the step.
+    * The pair of the step is stored if its curvature is positive (`Curvature.add`).
+    * If a search finds no step, the memory is cleared and steepest descent is tried. If steepest descent also
+      fails, the parameters stay at the last accepted point. This is the best point, up to rounding.
+    * If a decision depends on a dot product, the dot product is computed in double precision.
+    * Each evaluation waits for the device once.
 
     Parameters
     ----------
@@ -48,8 +49,8 @@ class QuasiNewton(torch.optim.LBFGS):
     max_iter
         Maximum number of iterations per call of `step`.
     max_eval
-        Maximum number of evaluations per call of `step` (default: 5/4 of `max_iter`). A line search that has begun may
-        exceed this number.
+        Maximum number of evaluations per call of `step`. None: 5/4 of `max_iter`. The last line search may exceed this
+        number.
     tolerance_grad
         Stop when max|gᵢ| ≤ tolerance_grad·size. Here size = max(|L|, min(1, |L₀|)), and L₀ is the first value of L.
     tolerance_change
@@ -58,8 +59,8 @@ class QuasiNewton(torch.optim.LBFGS):
     history_size
         Maximum number of pairs in the memory.
     line_search_fn
-        ``strong_wolfe``, or None for steps of fixed length `lr`. The first fixed step is lr·min(1, 1/‖g‖₁), as in
-        torch. Fixed steps are shortened only if L is not finite.
+        ``strong_wolfe``, or None for fixed steps t = `lr`. While the memory is empty, the fixed step is
+        lr·min(1, 1/‖g‖₁), as in torch. A fixed step is shortened only if L or its gradient is not finite.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class QuasiNewton(torch.optim.LBFGS):
 
     @property
     def _memory(self) -> dict[str, Any]:
-        """The state, which torch keeps for the first parameter."""
+        """The state of the optimizer. torch stores it under the first parameter."""
         memory: dict[str, Any] = self.state[self._params[0]]
         return memory
 
@@ -143,7 +144,7 @@ class QuasiNewton(torch.optim.LBFGS):
         return first_loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load a state, and keep the precision of every tensor.
+        """Load a state without changing the precision of its tensors.
 
         torch's own method would convert the tensors to the precision of the parameters.
         """
@@ -170,8 +171,8 @@ class QuasiNewton(torch.optim.LBFGS):
     def _fall(self, line: Line, now: Trial, found: Trial) -> float:
         """Return the decrease of L from `now` to `found`.
 
-        With a line search, if the change of L is no larger than the rounding error, compute the decrease from the
-        slopes. Without a line search, return the absolute change of L.
+        Without a line search, return the absolute change of L. With a line search, if the change of L is within the
+        rounding error, compute the decrease from the slopes.
         """
         fall = now.value - found.value
         if self.param_groups[0]["line_search_fn"] is None:
@@ -185,7 +186,7 @@ class QuasiNewton(torch.optim.LBFGS):
         return ROUNDING * torch.finfo(self._params[0].dtype).eps * abs(now.value)
 
     def _size(self, now: Trial) -> float:
-        """Return max(|L|, min(1, |L₀|)), by which both tolerances are multiplied."""
+        """Return max(|L|, min(1, |L₀|)). Both tolerances are multiplied by this number."""
         first: float = abs(self._memory["first_loss"])
         return max(abs(now.value), min(1.0, first))
 

@@ -13,11 +13,11 @@ from deeprob.optim.base import OptimizerConfig
 @register("optimizer", "radam")
 @dataclass(kw_only=True, slots=True)
 class RAdamConfig(OptimizerConfig):
-    """RAdam: Adam whose first steps do not use the second moment, because it is not reliable yet.
+    """RAdam: Adam whose first steps do not use the second moment v̂.
 
-    At first v̂ is a mean of too few gradients to be reliable. Then the rule is w ← w − α·m̂. Afterwards the rule is
-    w ← w − α·r·m̂/√v̂, with a factor r that rises to 1 (Liu et al., "On the variance of the adaptive learning rate and
-    beyond", 2020).
+    At first, v̂ is a mean of too few squared gradients, so it is not reliable. In these updates the rule is w ← w − α·m̂.
+    Later the rule is w ← w − α·r·m̂/√v̂, with a factor r that rises to 1 (Liu et al., "On the variance of the adaptive
+    learning rate and beyond", 2020).
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.RAdam

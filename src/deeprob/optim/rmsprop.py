@@ -14,15 +14,15 @@ from deeprob.optim.base import OptimizerConfig
 class RMSpropConfig(OptimizerConfig):
     """RMSProp: AdaGrad with a running mean of squared gradients instead of their sum.
 
-    s ← αs + (1 − α)∇L² with α = `alpha`, w ← w − lr·∇L/(√s + ε). If `centered`, the variance of gradients replaces s
-    (Tieleman & Hinton, "Lecture 6.5: RMSProp", 2012; Graves, "Generating sequences", 2013).
+    s ← αs + (1 − α)∇L², w ← w − lr·∇L/(√s + ε) with α = `alpha` and ε = `eps`. If `centered`, the variance of gradients
+    replaces s (Tieleman & Hinton, "Lecture 6.5: RMSProp", 2012; Graves, "Generating sequences", 2013).
 
     Attributes
     ----------
     alpha
         The share of the running mean of squared gradients that is kept at each update.
     centered
-        Whether steps are divided by the standard deviation of gradients instead of their root mean square.
+        Whether the gradient is divided by the standard deviation of gradients instead of their root mean square.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.RMSprop

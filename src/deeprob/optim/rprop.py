@@ -15,9 +15,9 @@ from deeprob.optim.base import OptimizerConfig
 class RpropConfig(OptimizerConfig):
     """Rprop: each weight's step length grows while its gradient keeps its sign, and shrinks when the sign flips.
 
-    Step lengths start at `lr`. They are multiplied by `eta1` when the sign flips, and by `eta2` while the sign stays
-    the same. They remain between `step_size1` and `step_size2` (Riedmiller & Braun, "The RPROP algorithm", 1993). Rprop
-    is made for full batches: trainer.batch_size=full.
+    The step length starts at `lr`. It is multiplied by `eta1` when the sign flips, and by `eta2` when the sign stays.
+    The step length stays between `step_size1` and `step_size2` (Riedmiller & Braun, "The RPROP algorithm",
+    1993). Rprop is made for full batches: trainer.batch_size=full.
 
     Attributes
     ----------

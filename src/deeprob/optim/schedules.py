@@ -1,4 +1,4 @@
-"""Learning-rate schedules: for each update, a schedule returns the factor by which `lr` is multiplied."""
+"""Learning-rate schedules: a schedule returns a factor for each update, and `lr` is multiplied by this factor."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -9,10 +9,9 @@ from deeprob.config import number, register
 
 
 class Schedule:
-    """A function that takes the number of an update and returns the factor by which `lr` is multiplied in this update.
+    """A function from the number of an update (counted from 0) to a factor. The update multiplies `lr` by this factor.
 
-    Updates are counted from 0. Most schedules depend only on this number. A schedule that also depends on the run's
-    losses has a state.
+    Most schedules depend only on the number of the update. If a schedule also depends on the losses, it has a state.
 
     Parameters
     ----------
@@ -28,7 +27,7 @@ class Schedule:
         return self.factor(step)
 
     def observe(self, loss: float) -> None:
-        """Take the loss of an epoch: the validation loss, or the training loss if there is no validation split."""
+        """Store the loss of an epoch if the schedule needs it. Without a validation split, it is the training loss."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the schedule."""
@@ -45,20 +44,20 @@ class SchedulerConfig:
     Attributes
     ----------
     warmup
-        The share of the run, at its start, in which the learning rate rises linearly from 0.
+        The length of the warm-up, as a share of the run. In the warm-up, the learning rate rises linearly from 0.
     """
 
     warmup: float = number(0.0, minimum=0, below=1)
 
     @property
     def extendable(self) -> bool:
-        """Whether a run may become longer than planned. If factors depend on the planned length, it may not."""
+        """Whether a run may become longer than planned. This is so only if the factors do not depend on its length."""
         return False
 
     def factor(self, progress: float) -> float:
         """Return the factor at `progress`.
 
-        `progress` in [0, 1) is the share of the updates that are done. Updates of the warm-up do not count.
+        `progress` is in [0, 1): the number of past updates, divided by all updates. Neither includes the warm-up.
         """
         raise AssertionError("a schedule defines factor()")
 
@@ -107,14 +106,14 @@ class StepConfig(SchedulerConfig):
     gamma
         The factor by which each drop multiplies the learning rate.
     drops
-        The number of drops. They divide the run into drops + 1 equal parts.
+        The number of drops. The drops divide the run into drops + 1 equal parts.
     """
 
     gamma: float = number(0.1, above=0, maximum=1)
     drops: int = number(2, minimum=1)
 
     def factor(self, progress: float) -> float:
-        """Return γ^k, where k is the number of drops so far.
+        """Return γ^k, where γ = `gamma` and k is the number of drops so far.
 
         Example: if the run has two drops, the factor is γ after ⅓ of the run and γ² after ⅔.
         """

@@ -15,15 +15,16 @@ from deeprob.optim.base import OptimizerConfig
 class SGDConfig(OptimizerConfig):
     """Stochastic gradient descent (SGD), with momentum or Nesterov's momentum.
 
-    v ← ρv + (1 − dampening)·∇L (v = ∇L at first), w ← w − αv with α = `lr` and ρ = `momentum`. Nesterov's form uses
-    the step −α(∇L + ρv) (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
+    v ← ρv + (1 − dampening)·∇L, w ← w − αv with α = `lr` and ρ = `momentum`. In the first update v is ∇L. Nesterov's
+    form uses the step −α(∇L + ρv) (Sutskever et al., "On the importance of initialization and momentum in deep
+    learning", 2013).
 
     Attributes
     ----------
     dampening
         The share of each gradient that is not added to the momentum.
     nesterov
-        Whether to use Nesterov's momentum, which computes the gradient at the point to which the momentum leads.
+        Whether to use Nesterov's momentum. It computes the gradient at the point to which the momentum leads.
         Example: ``optimizer=sgd optimizer.momentum=0.9 optimizer.nesterov=true``.
     """
 

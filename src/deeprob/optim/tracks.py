@@ -1,6 +1,7 @@
 """The lecture's table "What each optimizer tracks", measured on the update rules.
 
-A single weight is updated with short made-up sequences of gradients. Its steps show which memory the optimizer has.
+A single weight is updated with short invented sequences of gradients. The steps of the weight show what the optimizer
+remembers.
 """
 
 import math
@@ -29,7 +30,7 @@ class Watched:
     memories
         The hyperparameters that set the length of the optimizer's memory.
     flags
-        The rule's other hyperparameters that differ from their defaults.
+        Further hyperparameters of the rule that differ from their defaults.
     """
 
     rule: str
@@ -54,7 +55,7 @@ FAMILY: Mapping[str, Watched] = {
     "AdamW": Watched("adamw", BETAS, {"weight_decay": 0.0}),  # weight decay would move a weight without a gradient
     "Adamax": Watched("adamax", BETAS),
 }
-"""Relatives of the lecture's optimizers, for which the same table makes sense."""
+"""Variants of the lecture's optimizers, for the same table."""
 
 
 class Tracks(NamedTuple):
@@ -67,7 +68,7 @@ class Tracks(NamedTuple):
 
 
 def tracks_table(optimizers: Mapping[str, Watched] = LECTURE) -> dict[str, Tracks]:
-    """Return one row of the table for each optimizer; the default is the six optimizers of the lecture."""
+    """Return the rows of the table by the names of the optimizers. The default is the lecture's six optimizers."""
     return {name: tracks(watched) for name, watched in optimizers.items()}
 
 
@@ -85,12 +86,13 @@ def table_text(optimizers: Mapping[str, Watched] = LECTURE) -> str:
 def tracks(watched: Watched) -> Tracks:
     """Return the row of the table for one optimizer.
 
-    The row has these columns, each with the test that decides it:
+    A test decides each column of the row:
 
-    - First moments: the weight still moves when the gradient is 0, because the optimizer remembers the gradient before.
-    - Second moments: the scale of the gradient does not change the step, because the scale is divided out.
-    - Leaky second moments: in addition, a large old gradient is forgotten after many small gradients.
-    - Bias correction: a longer memory changes the state after the first gradient, but not the step.
+    - First moments: after an update with gradient 1, an update with gradient 0 still moves the weight.
+    - Second moments: the first step is equally long for a gradient of 1 and a gradient of 1000.
+    - Leaky second moments: the second test is passed, and after many small gradients, the step no longer depends on a
+      large first gradient.
+    - Bias correction: a longer memory changes the state after the first update, but not the first step.
     """
     after_one, state = walk(watched, [1.0])
     second = nearly_equal(walk(watched, [LARGE])[0], after_one)
@@ -106,9 +108,9 @@ def tracks(watched: Watched) -> Tracks:
 
 
 def state_of(watched: Watched) -> list[str]:
-    """Return the names of the state tensors on which the next step of an optimizer depends.
+    """Return the names of the state tensors that change the next step of an optimizer.
 
-    Example: momentum depends on its running sum of gradients, ``momentum_buffer``.
+    Example: for SGD with momentum, this is the running sum of gradients, ``momentum_buffer``.
     """
     _, state = walk(watched, [1.0, 2.0])
 
@@ -122,7 +124,7 @@ def state_of(watched: Watched) -> list[str]:
 
 
 def walk(watched: Watched, gradients: Iterable[float], memory: float = MEMORY) -> tuple[float, State]:
-    """Update a weight with each gradient in turn; return the last step of the weight and the state after this step."""
+    """Make one update of a weight per gradient. Return the last step, and the state after the last update."""
     rule, hyper = RULES[watched.rule], hyper_with_memory(watched, memory)
     weight, moved = torch.zeros(1, 1, dtype=torch.float64), 0.0
     state = rule.init(weight, LR, **hyper)
@@ -134,7 +136,7 @@ def walk(watched: Watched, gradients: Iterable[float], memory: float = MEMORY) -
 
 
 def hyper_with_memory(watched: Watched, memory: float = MEMORY) -> dict[str, float]:
-    """Return an optimizer's hyperparameters, with `memory` as the value of each hyperparameter in `memories`."""
+    """Return the hyperparameters of an optimizer. Each hyperparameter in `memories` gets the value `memory`."""
     return {**dict.fromkeys(watched.memories, memory), **watched.flags}
 
 

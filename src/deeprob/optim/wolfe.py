@@ -1,4 +1,4 @@
-"""A line search for the strong Wolfe conditions, which also works where L changes less than its rounding error."""
+"""A line search for the strong Wolfe conditions. It also works where L changes less than its rounding error."""
 
 import dataclasses
 import math
@@ -9,8 +9,8 @@ from torch import Tensor
 
 DECREASE = 1e-4  # a step must lower L by at least this share of the decrease that the slope at 0 predicts
 CURVATURE = 0.9  # the absolute slope after a step may be at most this share of the slope before
-# If a bracket is narrower than this share of its high end, L has a kink in the bracket. Then a step that meets the
-# first condition is accepted.
+# If a bracket is narrower than this share of its high end, the search assumes that L has a kink in the bracket. Then it
+# accepts a step that meets the first condition.
 NARROW = 0.01
 SHRINK = 0.1  # factor that shortens a step after which L is not finite
 LIMIT = 25  # the number of evaluations per search
@@ -24,12 +24,14 @@ class Trial:
     ----------
     step
         The step t, in multiples of the direction.
-    value, slope
-        The value φ(t), which is L after the step, and the slope φ'(t).
+    value
+        φ(t): the value of L after the step.
+    slope
+        φ'(t): the slope of L along the direction after the step.
     largest
         The gradient's largest absolute entry.
     gradient
-        The gradient (n,), which the search returns unchanged.
+        The gradient (n,) after the step. The search does not use it.
     """
 
     step: float
@@ -45,16 +47,16 @@ class Trial:
 
 
 def wolfe_search(evaluate: Callable[[float], Trial], start: Trial, step: float, rounding: float) -> Trial | None:
-    """Find a step that meets both strong Wolfe conditions, or the best step that meets the first condition.
+    """Find a step that meets both strong Wolfe conditions.
 
-    The conditions are φ(t) ≤ φ(0) + c₁tφ'(0) and |φ'(t)| ≤ c₂|φ'(0)|, with c₁ = 10⁻⁴ and c₂ = 0.9. The
-    first condition is also met if |φ(t) − φ(0)| ≤ rounding. Then L changes by no more than its rounding error, and only
-    the slopes decide, as in Hager and Zhang ("A new conjugate gradient method with guaranteed descent and an efficient
+    The first condition is φ(t) ≤ φ(0) + c₁tφ'(0), the second is |φ'(t)| ≤ c₂|φ'(0)|, with c₁ = 10⁻⁴ and c₂ = 0.9. If
+    |φ(t) − φ(0)| ≤ rounding, the change of L is within its rounding error. Then only the second condition counts,
+    similar to Hager and Zhang ("A new conjugate gradient method with guaranteed descent and an efficient
     line search", 2005, equations 4.1 and 4.2).
 
-    The search keeps a bracket: an interval that contains a step which meets both conditions. At the low end of the
-    bracket, L still falls. At the high end, L is too high, rises, or is not finite. Cubic interpolation makes the
-    bracket smaller (Nocedal and Wright, "Numerical optimization", 2006, section 3.5).
+    The search narrows an interval of steps (a bracket), in which some step meets both conditions. At the low end of the
+    bracket, L still falls. At the high end, L is too high, rises, or is not finite. Cubic interpolation chooses the
+    next step in the bracket (Nocedal and Wright, "Numerical optimization", 2006, section 3.5).
 
     Parameters
     ----------
@@ -70,8 +72,9 @@ def wolfe_search(evaluate: Callable[[float], Trial], start: Trial, step: float, 
     Returns
     -------
     Trial or None
-        The first trial that meets both conditions. If none of `LIMIT` evaluations meets both, or if L has a kink in the
-        bracket, the trial with the lowest L that meets the first condition. If there is none, None.
+        The first trial that meets both conditions. The search may find no such trial in `LIMIT` evaluations, or L may
+        have a kink in the bracket. Then the result is the trial with the lowest L among those that meet the first
+        condition, or None if no trial meets it.
     """
     low, high, before = start, None, start
     best: Trial | None = None
@@ -104,9 +107,9 @@ def wolfe_search(evaluate: Callable[[float], Trial], start: Trial, step: float, 
 
 
 def finite_step(evaluate: Callable[[float], Trial], step: float) -> Trial | None:
-    """Evaluate L at a step, and at ten times shorter steps until L and its gradient are finite.
+    """Evaluate L after a step. While L or its gradient is not finite, divide the step by 10 and try again.
 
-    Return the finite trial. Return None if none of `LIMIT` trials is finite.
+    Return the first finite trial. If none of `LIMIT` trials is finite, return None.
     """
     for _ in range(LIMIT):
         trial = evaluate(step)
@@ -117,7 +120,7 @@ def finite_step(evaluate: Callable[[float], Trial], step: float) -> Trial | None
 
 
 def interpolated(low: Trial, high: Trial, rounding: float) -> float:
-    """Return the next step to try in a bracket. Its distance from both ends is at least a tenth of the width."""
+    """Return the next step to try in a bracket. It is not closer to an end than a tenth of the bracket's width."""
     width = high.step - low.step
     if not math.isfinite(high.value):
         return low.step + SHRINK * width
@@ -128,7 +131,7 @@ def interpolated(low: Trial, high: Trial, rounding: float) -> float:
 def extrapolated(before: Trial, low: Trial, rounding: float) -> float:
     """Return the next step to try beyond `low`, where L still falls.
 
-    It is 2.1 to 10 times as far from `before` as `low` is.
+    Its distance from `before` is 2.1 to 10 times the distance between `before` and `low`.
     """
     width = low.step - before.step
     step = minimum(before, low, rounding)
@@ -136,10 +139,10 @@ def extrapolated(before: Trial, low: Trial, rounding: float) -> float:
 
 
 def minimum(one: Trial, two: Trial, rounding: float) -> float:
-    """Return the step with the lowest value of the cubic polynomial that has the values and slopes of two trials.
+    """Fit a cubic polynomial to the values and slopes of two trials, and return the step at its minimum.
 
-    If the cubic has no minimum, return the middle of the two steps. If the values differ only by rounding, return the
-    step where a straight line through the two slopes is 0. The result is never NaN.
+    If the cubic polynomial has no minimum, return the middle of the two steps. If the values differ only by rounding,
+    return the step where a straight line through the two slopes is 0. The result is never NaN.
     """
     width = two.step - one.step
     if abs(two.value - one.value) <= rounding:

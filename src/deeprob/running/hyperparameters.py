@@ -14,11 +14,12 @@ def hyperparameters(config: RunConfig, batch_size: int) -> dict[str, bool | floa
 
     The HParams tab filters and sorts runs by these values:
 
-    - If a key accepts numbers, its value is a number. If the run has a word or null there, the key is left out. The
-      filters of the tab still show runs without a value.
-    - ``trainer.batch_size=full`` is an exception. It becomes the number `batch_size`, the examples per update.
-    - If a key accepts true and false, its value is a bool. If the run has null there, the key is left out.
-    - The value of every other key is text. If a key has different types in two options of a group, it is text too.
+    - If a key accepts numbers, its value is a number. The key is left out if the run has a word or null. A filter of
+      the tab also shows the runs without the key.
+    - Exception: ``trainer.batch_size=full`` becomes the number `batch_size`, the number of examples per update.
+    - If a key accepts true and false, its value is a bool. The key is left out if the run has null.
+    - If a key has different types in two options of a group, its value is text.
+    - The values of all other keys are text.
     """
     values = configs.flat(config)
     if not isinstance(values["trainer.batch_size"], int):
@@ -39,7 +40,7 @@ def hyperparameters(config: RunConfig, batch_size: int) -> dict[str, bool | floa
 
 
 def _kinds(cls: type, prefix: str) -> dict[str, set[type]]:
-    """Return a dictionary from dotted key to type (see `_kind`). Each type is in a set with one element."""
+    """Return, for the dotted key of each field, a set that contains only the type of the field (see `_kind`)."""
     return {f"{prefix}{f.name}": {_kind(f.type)} for f in dataclasses.fields(cls)}
 
 

@@ -34,7 +34,7 @@ def preflight(setup: Setup, directory: Path) -> None:
 
 
 def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
-    """Yield, for each check, its name, whether it passes, and a text with the measured value."""
+    """Run each check. Yield its name, its result (True if it passes), and a text with the measured value."""
     probe = directory / ".preflight"
     probe.write_bytes(bytes(1024))
     probe.unlink()
@@ -80,9 +80,9 @@ def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
 
 
 def few(train: Examples, classes: bool, inputs: int) -> Examples:
-    """Return at most 8 examples, and at most D + 1, so that even a linear model can fit them.
+    """Return a few examples that even a linear model can fit: at most 8, and at most `inputs` + 1.
 
-    D is `inputs`, the number of features. If there are classes, each example has a different class.
+    `inputs` is the number of features. If `classes` is True, each example has a different class.
     """
     count = min(len(train), inputs + 1, 8)
     order = randomness.permutation(randomness.key(0, "preflight", train.targets.device), len(train))

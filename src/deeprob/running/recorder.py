@@ -33,8 +33,8 @@ class Outcome:
     status
         The status for ``summary.json``.
     metrics
-        If training ended well, the metrics of the best checkpoint. Its weights are measured once more at the end. If
-        training did not end well, the metrics of the last whole epoch.
+        If training ended well, these are the metrics of the best checkpoint, measured again at the end. If training
+        did not end well, these are the metrics of the last whole epoch.
     seconds
         The training time, including checkpoints.
     error
@@ -79,7 +79,7 @@ def recording(
     constant = setup.identity()
     checkpoints = Checkpoints(files.checkpoints, setup.state, constant, best_is_last=setup.splits.val is None)
     lengths = checkpoints.restore(setup.steps, at) if files.resume else {}
-    files.clear(all=not lengths)  # a killed start may have left files, but no checkpoint
+    files.clear(all=not lengths)  # a process that was killed early may have left files
     with EventFile(files.path, lengths.get("events", 0)) as events:
         origin = provenance(command, setup.state.device, setup.config.seed)
         watch = Watch(setup, files.path, events, alone, interrupted)
@@ -148,7 +148,8 @@ class Recorder:
     def go_on(self, origin: dict[str, Any], metrics: int) -> None:
         """Prepare the files of a resumed run.
 
-        Add its new provenance `origin` to ``provenance.json``, and shorten ``metrics.csv`` to `metrics` bytes.
+        Add `origin`, the provenance of the resumed run, to ``provenance.json``. Shorten ``metrics.csv`` to `metrics`
+        bytes.
         """
         self._write_config()
         self.files.add_provenance(origin)
@@ -161,7 +162,7 @@ class Recorder:
             self.watch.look(0)
 
     def follow(self, records: Iterator[Record], interruption: Interruption, bar: console.Bar) -> Outcome:
-        """Write all records of a run that trains alone to its files, show a progress bar, and return the outcome."""
+        """Write all records of a run without a stack to its files, advance the bar, and return the outcome."""
         self.start()
         clock = time.perf_counter()
         try:
@@ -221,7 +222,7 @@ class Recorder:
         step, metrics = self.checkpoints.restore_best()
         try:
             final = self.setup.measure_all()
-        except Diverged as error:  # the best weights diverged; the last checkpoint is written already
+        except Diverged as error:  # the loss of the best checkpoint is not finite
             return Outcome("diverged", self._unfinished(), seconds, Diverged(error.quantity, step))
         self.events.scalars({name: value for name, value in final.items() if name.startswith("test/")}, step)
         self.events.best(final, step)
@@ -250,7 +251,7 @@ class Recorder:
         return self.metrics | self.state.metrics
 
     def close(self, outcome: Outcome) -> None:
-        """Write the end of the run to the event file."""
+        """Write the end of the run to the event file. If the run ended well, write its films first."""
         if outcome.error is None:
             self.watch.films()
         self.events.finished(completed=outcome.error is None)
@@ -286,9 +287,9 @@ class Recorder:
         self.checkpoints.write(self._synced_lengths())
 
     def _synced_lengths(self) -> dict[str, int]:
-        """Draw pending snapshots, sync ``metrics.csv`` and the event file, and return their lengths in bytes.
+        """Draw pending snapshots, sync ``metrics.csv`` and the event file, and return the lengths of both files.
 
-        The result also has the update of the newest snapshot.
+        The lengths are in bytes. The result also has the number of updates before the newest snapshot.
         """
         self.watch.catch_up()
         metrics, events = self.files.synced_metrics_length(), self.events.synced_length()

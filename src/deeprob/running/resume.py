@@ -1,4 +1,4 @@
-"""Resume a run: read its config, change the values that may change, and check its files."""
+"""Resume a run: read its config, apply the overrides to it, and check its files."""
 
 import dataclasses
 import shlex
@@ -37,9 +37,8 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
         The overrides for the resumed run. An override may name an option of a group, such as ``optimizer=adam``, only
         if the run has this option already.
     composed
-        The config that Hydra made from the overrides, without the config of the run. If the overrides choose an
-        experiment, `composed` is returned. Its values must then equal those of the run, except for keys that may
-        change.
+        The config that Hydra composed from the overrides. If the overrides choose an experiment, this config is
+        returned. Its values must equal the values of the run, except for the keys in `MAY_CHANGE`.
 
     Raises
     ------
@@ -78,7 +77,7 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
     assert isinstance(node, DictConfig)
     try:
         apply_values(values, node)
-    except Exception as error:  # whatever the exception, its cause is in the overrides
+    except Exception as error:  # every exception here is caused by the overrides
         raise explain(error, words) from error
     check_types(node, [str(override.input_line) for override in values])
     config = load(RunConfig, node).resolved()
@@ -122,7 +121,7 @@ def refuse_changes(base: RunConfig, config: RunConfig, directory: Path) -> None:
 
 
 def check_files(files: RunDirectory) -> None:
-    """Check the files of a run to resume, before anything is written there.
+    """Check the files of a run before it is resumed.
 
     Raises
     ------
@@ -130,7 +129,7 @@ def check_files(files: RunDirectory) -> None:
         In four cases. The message names the path.
 
         - A path is a link. Writing there would change a file elsewhere.
-        - A path is neither a file nor a folder, but a pipe, for example. Reading from a pipe might never end.
+        - A path is a pipe or a device. Reading from it might never end.
         - A path is a folder where a run has a file, or a file where a run has a folder.
         - ``summary.json`` or ``provenance.json`` does not have the content of a run.
     """
@@ -153,7 +152,7 @@ def check_files(files: RunDirectory) -> None:
 
 
 def learned_features(files: RunDirectory) -> dict[str, torch.Tensor] | None:
-    """Return the fitted features in the last checkpoint of a run to resume; None if there are none."""
+    """Return the fitted features from the newest checkpoint. If the run is not resumed or has none, return None."""
     last = files.checkpoints / "last.pt"
     if not files.resume or not exists(last):
         return None
@@ -169,7 +168,7 @@ def complete(summary: Mapping[str, Any], epochs: int) -> bool:
 
 
 def complete_summary(files: RunDirectory, epochs: int) -> dict[str, Any] | None:
-    """Return the summary of a run to resume; None if the run is not complete yet.
+    """Check the files of a run, and return its summary; None if the run is not complete.
 
     Raises
     ------

@@ -96,7 +96,7 @@ def run_or_go_on(
     Parameters
     ----------
     words
-        The overrides from which the config was made. A resumed run applies them to its own config.
+        The overrides from which the config was made. If a run is resumed, they are applied to the config of that run.
     config, directory, command, job, shared
         See `run`.
     """
@@ -107,7 +107,7 @@ def run_or_go_on(
 
 
 def run_setup(setup: Setup, files: RunDirectory, command: Sequence[str], job: str) -> dict[str, Any]:
-    """Check and train a run from its setup, write its files, and return its summary (see `run`)."""
+    """Train a run from its setup, and return its summary (see `run`). If the config says so, check the run first."""
     with threads(setup.threads):
         if setup.config.trainer.preflight:
             preflight(setup, files.path)
@@ -127,7 +127,7 @@ def run_setup(setup: Setup, files: RunDirectory, command: Sequence[str], job: st
 
 
 def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Outcome:
-    """Train a run that is not in a stack, with a progress bar, and return the outcome."""
+    """Train a run that is not in a stack, show a progress bar, and return the outcome."""
     setup = recorder.setup
     count = len(setup.splits.train)
     bar = console.Bar(

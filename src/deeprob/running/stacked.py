@@ -21,7 +21,7 @@ from deeprob.training.loop import Readings, train
 Ending = dict[str, Any] | BaseException
 """The content of a run's ``summary.json``, or the error that ended it."""
 OnProgress = Callable[[float, Sequence[Mapping[str, float]]], None]
-"""A function that takes the progress since its last call, and the newest metrics of each run.
+"""A function that shows progress. It takes the progress since the previous call, and the newest metrics of each run.
 
 Progress is counted in runs: 0.5 means half of the updates of one run.
 """
@@ -66,7 +66,7 @@ class StackedRuns:
         Raises
         ------
         Interrupted
-            If a signal came. The error is raised after every unfinished run has written a checkpoint and its summary.
+            If a signal came. The error is raised after every unfinished run has written a checkpoint and a summary.
         """
         try:
             with threads(self.setups[0].threads), Interruption() as interruption:
@@ -104,7 +104,7 @@ class StackedRuns:
                 self._open[place] = resources.pop_all(), recorder
 
     def _by_step(self) -> list[list[int]]:
-        """End the runs that stopped early, and return the indices of the others, grouped by their number of updates."""
+        """End the runs that stopped early. Group the others by number of updates, and return their indices."""
         steps: dict[int, list[int]] = {}
         for place, (_, recorder) in self._open.items():
             if recorder.stopped:
@@ -158,7 +158,7 @@ class StackedRuns:
             )
 
     def _take(self, place: int, record: Record | Diverged, seconds: float) -> None:
-        """Pass a record to the recorder of its run. If it is the last record of the run, end the run."""
+        """Pass a record to the recorder of a run. If the run has diverged or stopped early, end the run."""
         recorder = self._open[place][1]
         if isinstance(record, Diverged):
             self._end(place, recorder.diverged(record))
@@ -181,9 +181,9 @@ class StackedRuns:
         resources.close()
 
     def _not_on_disk(self, error: OSError) -> None:
-        """Make a sync error the ending of a run. The error names a file, and the run is the one that owns this file.
+        """Store a sync error as the ending of the run whose directory contains the file.
 
-        The error replaces an earlier ending of the run. If the file belongs to no run, the error is raised.
+        The error replaces an earlier ending of the run. If no run's directory contains the file, the error is raised.
         """
         for place, directory in enumerate(self.directories):
             if error.filename is not None and Path(error.filename).is_relative_to(directory):
@@ -193,7 +193,7 @@ class StackedRuns:
 
     @contextmanager
     def _failing(self, place: int) -> Iterator[None]:
-        """Make an error inside this context the ending of one run, so that the other runs go on."""
+        """Store an error inside this context as the ending of one run. The other runs go on."""
         try:
             with named_errors(self.directories[place]):
                 yield
@@ -202,10 +202,10 @@ class StackedRuns:
 
 
 def common_step(checkpoints: Sequence[Path]) -> int | None:
-    """Return the latest update of which all runs have a checkpoint; None if there is no such update.
+    """Return the number of the latest update for which all runs have a checkpoint; None if there is no such update.
 
-    Runs without any checkpoint are ignored. If a process is killed while it writes checkpoints, some runs have a new
-    checkpoint, but the other runs have only the previous one.
+    Runs without any checkpoint are ignored. The runs may have different checkpoints if the process was killed while it
+    wrote checkpoints.
     """
     found = [{int(content["step"]) for content in generations(path)} for path in checkpoints]
     common = set.intersection(*found) if (found := [steps for steps in found if steps]) else set()

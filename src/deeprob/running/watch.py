@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SHARE = 0.05  # while a run trains, drawing takes at most this share of the training time
 LOOKS = 5  # default number of snapshots of a run, without the snapshot at its start
 SAMPLE = 1024  # number of examples for the statistics of activations
-GRACE = 5.0  # after a signal, pictures are begun for this many seconds; a picture that has begun is finished
+GRACE = 5.0  # when this number of seconds has passed after a signal, no further picture is started
 DPI = 100
 FRAMES = 10  # number of frames of a film: TensorBoard keeps this many pictures per tag
 
@@ -39,10 +39,10 @@ class Watch:
     """Takes a snapshot of a run every few epochs, and draws it when there is time.
 
     - While a run trains, drawing takes at most the share `SHARE` of its time.
-    - The snapshots that are left are drawn just before the next checkpoint. So a run that is resumed from this
-      checkpoint has every picture exactly once.
-    - A run is short if it ends before there is time for a picture. It draws only the snapshot at its end, because six
-      pictures would take longer than its training. If ``trainer.figures_every`` is given, no run counts as short.
+    - The remaining snapshots are drawn just before the next checkpoint is written. So if the run is resumed from this
+      checkpoint, no picture is missing, and no picture is drawn twice.
+    - A run is short if it ends before there is time for a picture. Only the snapshot at its end is drawn, because six
+      pictures would take longer than the training. If ``trainer.figures_every`` is given, no run counts as short.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class Watch:
     alone
         True if the run is not a job of a sweep. Then the default figures are drawn if ``trainer.figures`` is null.
     interrupted
-        A function that returns whether the run must end soon. When it returns True, pictures are drawn for `GRACE`
-        seconds more, and the remaining pictures are left out.
+        A function that returns whether the run must end soon. After it has returned True, pictures are drawn for
+        `GRACE` more seconds. The remaining pictures are left out.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Watch:
             self._look()
 
     def look_at_end(self) -> None:
-        """Take a snapshot at the end of training, also if training ended early. A short run keeps only this one."""
+        """Take a snapshot at the end of training, even if training ended early. A short run has only this snapshot."""
         if self.looks and self.looked != self.setup.state.step:
             self._look()
         self._ended = True
@@ -104,9 +104,9 @@ class Watch:
             self._show(*self._pending.pop(0))
 
     def catch_up(self) -> None:
-        """Draw all pending snapshots, unless a short run has not ended yet.
+        """Draw all pending snapshots. If the run is short and has not ended yet, do nothing.
 
-        If the run must end, leave out those not begun within `GRACE` seconds.
+        If the run must end soon, drawing stops after `GRACE` seconds. The remaining snapshots are left out.
         """
         if not self._ended and self._short():
             return
@@ -117,7 +117,7 @@ class Watch:
             self._pending.clear()
 
     def films(self) -> None:
-        """Write the films among the requested figures to TensorBoard. Its step slider moves through their frames."""
+        """Write each requested film to TensorBoard as at most `FRAMES` pictures. Their steps are 0, 1, 2, …."""
         if not self.names:
             return
         run = snapshot(self.setup, self.directory)
@@ -129,7 +129,7 @@ class Watch:
                     self.events.image(f"figures/{name_of(figure)}_frames", png_of(pixels), step)
 
     def draw_ending(self, metrics: Mapping[str, Any]) -> None:
-        """Draw the figures of the finished run into its ``figures`` folder."""
+        """Draw the figures of the finished run, and save them in the ``figures`` folder of the run."""
         if self.looks:
             from deeprob.figures.base import tell_cut
 
@@ -145,7 +145,7 @@ class Watch:
         return suited(run, live=live) if self.names is None else named(self.names, run)
 
     def _short(self) -> bool:
-        """Return whether training has ended before there was time for a picture, or probably will."""
+        """Return whether the run is short (see `Watch`). Before its end, its training time is estimated."""
         if self._all or self._spent > 0:
             return False
         state = self.setup.state
@@ -153,7 +153,7 @@ class Watch:
         return self._longest > SHARE * expected
 
     def _late(self) -> bool:
-        """Return whether `GRACE` seconds have passed since this method first found that the run must end."""
+        """Return whether the time for drawing is over. It ends `GRACE` seconds after an interruption."""
         if self.interrupted():
             self._deadline = min(self._deadline, time.monotonic() + GRACE)
         return time.monotonic() > self._deadline
@@ -194,7 +194,7 @@ def png_of(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def snapshot(setup: Setup, directory: Path) -> Run:
-    """Return a copy of the run in its present state, on the CPU."""
+    """Copy the run in its current state to the CPU, and return the copy."""
     predictor = copy.deepcopy(setup.predictor).to(torch.device("cpu"), setup.config.trainer.dtype)
     predictor.model.eval()
     state, data = setup.state, (setup.raw, setup.splits)
@@ -248,7 +248,7 @@ def named(names: list[str], run: Run) -> "list[FigureConfig]":
 
 @contextmanager
 def never_mind(figure: "FigureConfig") -> Iterator[None]:
-    """Catch an error inside this context, and print a note that the figure could not be drawn. Raise any `OSError`."""
+    """If drawing fails inside this context, print a note and go on. Only an `OSError` is raised."""
     try:
         yield
     except Exception as error:

@@ -2,12 +2,12 @@
 
 METRIC is a column of the sweep's table, and KEY is a swept key. A claim has one of four forms:
 
-- ``METRIC rises with KEY`` or ``METRIC falls with KEY``: the values of KEY are taken in the order of the jobs. The
-  median of METRIC over the jobs with one value is strictly higher (or lower) than for the previous value.
+- ``METRIC rises with KEY`` or ``METRIC falls with KEY``: for each value of KEY, the median of METRIC over the jobs with
+  this value is computed. In the order of the jobs, each median is strictly higher (or lower) than the previous median.
 - ``METRIC of KEY=VALUE exceeds KEY=VALUE``: METRIC is higher in every job with the first value than in
   every job with the second value.
-- ``METRIC of KEY=VALUE equals KEY=VALUE``: the first job with one value is compared with the first job with
-  the other value, the second with the second, and so on. In each pair, METRIC agrees to six digits.
+- ``METRIC of KEY=VALUE equals KEY=VALUE``: the jobs with the first value and the jobs with the second value form pairs,
+  in the order of the jobs. In each pair, METRIC agrees to six digits.
 - ``METRIC >= NUMBER`` (or ``<=``, ``>``, ``<``): the median over all jobs satisfies this inequality. With ``for
   KEY=VALUE`` at the end, the median is taken over the jobs with this value.
 
@@ -49,7 +49,7 @@ class Finding(NamedTuple):
     holds
         See `Verdict`.
     measured
-        The numbers that were compared, each with a description.
+        A description and the value of each number that was compared.
     """
 
     claim: str
@@ -155,7 +155,7 @@ def keys_in(chosen: str) -> tuple[str, ...]:
 
 
 def _numbers(rows: Sequence[Row], metric: str, chosen: str | None) -> list[float]:
-    """Return the values of a metric in the rows that have it. If `chosen` is given, the rows must also satisfy it."""
+    """Return the values of a metric. If the condition `chosen` is given, use only the rows that satisfy it."""
     wanted = conditions(chosen) if chosen else {}
     return [row[metric] for row in rows if metric in row and all(_same(row.get(key), wanted[key]) for key in wanted)]
 

@@ -100,7 +100,7 @@ class Conclusion:
         directory
             The directory of the sweep.
         folders
-            The folder of each job, by its number.
+            The folders of all jobs, in the order of the job numbers.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class Conclusion:
 
     @staticmethod
     def draw(figure: "FigureConfig", runs: Mapping[str, Run], directory: Path) -> Path:
-        """Draw runs side by side into the folder ``figures`` of a sweep's directory, and return the path of the figure.
+        """Draw runs side by side, save the figure in the folder ``figures`` of `directory`, and return its path.
 
         Raises
         ------

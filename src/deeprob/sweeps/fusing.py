@@ -1,4 +1,7 @@
-"""Fuse jobs of a sweep: combine the scores of the best job for each value of a key. Each seed adds one row."""
+"""Fuse jobs of a sweep: choose the best job for each value of a key, and combine the scores of the chosen jobs.
+
+Each seed gives one row of the table.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +29,8 @@ class Fusing:
     Attributes
     ----------
     key
-        For each value of this key, the job with the best validation accuracy is fused. If there are no classes, the job
-        with the lowest validation loss is fused.
+        First, for each value of this key, the job with the highest validation accuracy is chosen. If there are no
+        classes, the job with the lowest validation loss is chosen. Then the chosen jobs are fused.
     device
         ``cpu``, ``cuda`` or ``auto``.
     """
@@ -65,7 +68,7 @@ class Fusing:
         numbers
             The numbers of the jobs that ended well.
         folders
-            The folder of each job, by its number.
+            The folders of all jobs, in the order of the job numbers.
 
         Yields
         ------

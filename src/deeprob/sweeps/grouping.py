@@ -16,18 +16,22 @@ from deeprob.sweeps.job import Job
 T = TypeVar("T")
 
 LARGEST = {"cpu": 256, "cuda": 4096}
-"""The largest number of runs in a stack, per device. In a larger stack each run takes longer.
+"""The largest number of runs in a stack, per device.
 
-The reason is that the tensors of a larger stack do not fit into the caches of the processor.
+In a larger stack each run takes longer, because the tensors do not fit into the caches of the processor.
 """
 UNKNOWN = 2**30
 """If the system does not report its free memory, a stack may use this many bytes."""
 LARGE_UPDATE = 5e7
-"""Floating-point operations per update. Above this number one run alone keeps the CPU as busy as a stack does.
+"""If an update has more floating-point operations than this, a stack is no faster than single runs on the CPU.
 
-Measured with one thread (docs/results.md): at 5e5 operations, a run alone takes 1.6 times as long as in a stack of two,
-and 5 times as long as in a stack of 16. At 7e6 it is 1.2 and about 2 times, at 3e7 1.1 and 1.2 times. At 6e7 a stack is
-no faster, and at 1e8 it is slower, because its tensors do not fit into the caches of the processor.
+Measured with one thread (docs/results.md): how many times faster a run is in a stack than as a single run.
+
+- 5e5 operations per update: 1.6 times in a stack of two, 5 times in a stack of 16
+- 7e6 operations: 1.2 times in a stack of two, about 2 times in a stack of 16
+- 3e7 operations: 1.1 times in a stack of two, 1.2 times in a stack of 16
+- 6e7 operations: no faster
+- 1e8 operations: slower, because the tensors of the stack do not fit into the caches of the processor
 """
 
 
@@ -107,9 +111,9 @@ def portions(members: Sequence[T], largest: int) -> list[Sequence[T]]:
 
 
 def grouped(jobs: Iterable[Job]) -> tuple[list[list[Job]], list[tuple[list[Job], str]]]:
-    """Return the groups of jobs that can train together, and the groups of those that cannot, each with its reason.
+    """Return two lists: groups of jobs that can train together, and groups of jobs that must train one by one.
 
-    The reason is empty if the user has asked for jobs that train one by one (``sweep.isolate=true``).
+    Each group of the second list comes with the reason. With ``sweep.isolate=true``, the reason is empty.
     """
     groups: dict[tuple[tuple[str, Any], ...], list[Job]] = {}
     alone: dict[str, list[Job]] = {}

@@ -22,8 +22,8 @@ def isolated(task: Callable[[], Any]) -> Any:
     DeeprobError
         If the child process ends without a result, because it was killed, ran out of memory, or exited.
     Interrupted
-        If this process gets a signal. The child process gets it too. The error is raised when the child process has
-        ended.
+        If this process gets a signal. The child process gets the signal too. The error is raised when the child process
+        has ended.
     """
     context = multiprocessing.get_context("fork")
     answers, answer = context.Pipe(duplex=False)

@@ -28,15 +28,15 @@ class Jobs(NamedTuple):
 
     @classmethod
     def of(cls, sweeper: BasicSweeper, arguments: Sequence[str]) -> "Jobs":
-        """Return the jobs from the arguments of a command, the sweeper's parameters, and ``sweep.variants``.
+        """Make the jobs from the arguments of a command, the sweeper's parameters, and ``sweep.variants``.
 
         If an argument and a parameter of the sweeper have the same key, the parameter is ignored.
 
         Raises
         ------
         UserError
-            If there is no job, if two jobs are equal, if an override cannot be parsed, or if an argument sets a key of
-            ``sweep.variants``.
+            If there is no job, if two jobs are equal, if an override cannot be parsed, or if an argument sets a key
+            that a variant sets too.
         """
         assert sweeper.config is not None
         assert sweeper.hydra_context is not None
@@ -79,7 +79,7 @@ def words_of(text: str) -> list[str]:
 
 
 def every_job(overrides: list[Override], text: str) -> list[list[str]]:
-    """Return every combination of the overrides' values. `text` is the part of error messages that names the overrides.
+    """Return every combination of the overrides' values. Error messages begin with `text`.
 
     Raises
     ------

@@ -28,7 +28,7 @@ def boundary(run: Run) -> dict[str, float]:
 
 @torch.no_grad()
 def probe(run: Run) -> dict[str, float]:
-    """Return the test accuracies of linear classifiers. Each is trained on the output of one stage of the model.
+    """For each stage of the model, train a linear classifier on the outputs of the stage. Return the test accuracies.
 
     The stages are called ``linear_1``, ``hidden_1``, …, ``scores``. The names do not depend on the activation.
 

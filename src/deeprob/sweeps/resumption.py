@@ -24,8 +24,8 @@ _FORMER = ("hydra.launcher.compile",)
 def words_of_sweep(directory: Path, more: Sequence[str] = ()) -> list[str] | None:
     """Return the overrides of the sweep in a directory; None if no job of a sweep has begun there.
 
-    The overrides are read from a job's ``provenance.json``. The overrides in `more` are added. If they choose a
-    launcher, the settings of the sweep's own launcher are left out.
+    The overrides are read from a job's ``provenance.json``. The overrides in `more` are added. If `more` chooses a
+    launcher, the earlier launcher of the sweep and its settings are left out.
 
     Raises
     ------

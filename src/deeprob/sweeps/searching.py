@@ -32,7 +32,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
     Raises
     ------
     UserError
-        If a setting does not allow a search. The error is raised before anything is written.
+        If a setting is not allowed in a search. The error is raised before anything is written.
     CheckFailed
         If jobs failed, diverged or were invalid. The message gives their numbers.
     """
@@ -69,7 +69,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
 
 @contextmanager
 def without_chatter() -> Iterator[None]:
-    """Suppress Hydra's and its sweepers' messages about jobs inside this context, because deeprob prints its own."""
+    """Inside this context, suppress the messages of Hydra and its sweepers about jobs. deeprob prints others."""
 
     def quiet_result(job: JobReturn) -> Any:
         if job.status is not JobStatus.COMPLETED:
@@ -128,7 +128,7 @@ def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:
 
 
 class Found:
-    """The jobs that a search has run so far, and the best of them.
+    """The jobs that a search has run so far, and the best job.
 
     Parameters
     ----------
@@ -163,11 +163,11 @@ class Found:
         return f"{len(self.failed)} of {len(self.ended)} jobs failed: {', '.join(map(str, self.failed))}"
 
     def raised(self, error: Exception) -> bool:
-        """Return whether an error is that of a failed job. A sweeper raises it again if too many jobs have failed."""
+        """Return whether an error comes from a failed job. A sweeper raises it again if too many jobs fail."""
         return self.table is not None and failure(error)["error"] in [self.table.rows[n]["error"] for n in self.failed]
 
     def exhausted(self, error: Exception) -> bool:
-        """Return whether the sweeper raised an error of its own because jobs of the search had failed."""
+        """Return whether the sweeper raised an error because too few jobs ended well. No job raised this error."""
         end_of_grid = "Study.stop" in str(error)  # Optuna's sweeper expects this error only after a job that ended well
         none_left = isinstance(error, ValueError) and self.best is None
         return bool(self.failed) and (end_of_grid or none_left)

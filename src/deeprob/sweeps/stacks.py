@@ -1,4 +1,4 @@
-"""Train jobs in stacks: jobs with the same structure train together, as many at once as fit into memory."""
+"""Train jobs in stacks. Jobs with the same structure train together, if the memory is large enough for the stack."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from deeprob.tracking.run_dir import RunDirectory
 
 @runtime_checkable
 class Stacking(Protocol):
-    """The interface of the launcher of stacks. The class itself is in `hydra_plugins`, where Hydra looks for it."""
+    """The interface of the launcher of stacks. The launcher is in `hydra_plugins`, where Hydra looks for launchers."""
 
     max_stack: int | str
     hydra_context: HydraContext | None
@@ -103,7 +103,7 @@ def returned(words: Sequence[str], directory: str, ending: Any) -> JobReturn:
 
 
 def hindrance_of_hydra(config: DictConfig) -> str:
-    """Return a setting of Hydra that acts on each job, so that jobs train one by one; empty if there is none."""
+    """Return the reason why Hydra's settings make jobs train one by one; empty if there is none."""
     hydra = config.hydra
     if hydra.output_subdir is not None:
         return f"hydra.output_subdir={hydra.output_subdir} stores Hydra's files of each job"
@@ -132,8 +132,7 @@ class Launch:
     def run(self) -> list[JobReturn]:
         """Train all jobs, and return the results in the order of the job numbers.
 
-        The group of the first job comes first. So if only the last keys differ within a group, such as ``seed``, jobs
-        end in the order of their numbers.
+        The groups are trained in the order of their first jobs.
         """
         assert self.launcher.config is not None
         together, alone = grouping.grouped(self.jobs)
@@ -150,7 +149,7 @@ class Launch:
         return [self.results[number] for number in sorted(self.results)]
 
     def _one_by_one(self, jobs: Sequence[Job], reason: str = "") -> None:
-        """Train jobs one by one. If there are several, print the reason, but each reason only once per sweep."""
+        """Train jobs one by one. If there are several jobs, print the reason, unless it was printed before."""
         if reason and len(jobs) > 1 and reason not in self.task.told:
             self.task.told.add(reason)
             console.note(f"{_named(jobs)}: trained one by one, because {reason}")
@@ -176,8 +175,7 @@ class Launch:
     def _fitting(self, sample: Setup, wanted: int | None) -> int:
         """Return the largest number of runs in a stack: `wanted`, or the number that fits into memory.
 
-        The number is not larger than the number of files that may be open. Each run keeps one file open, the lock of
-        its directory.
+        The number is not larger than the number of files that may be open, because each run keeps a lock file open.
         """
         fitting, allowed = wanted or grouping.fitting(sample), open_files()
         if fitting > allowed:
@@ -203,7 +201,7 @@ class Launch:
             self._stack(portion, f"{len(portion)} runs of {title}", again=True)
 
     def _build_all(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Setup]]:
-        """Return the jobs to train and their setups. End the jobs that are complete already or that have an error."""
+        """End the jobs that are complete already or invalid. Return the other jobs and their setups."""
         built = [(job, self._build(job)) for job in jobs]
         for job, ending in built:
             if not isinstance(ending, Setup):
@@ -277,8 +275,8 @@ class Launch:
 def best(metrics: Sequence[Mapping[str, Any]]) -> str:
     """Return a text with the best value of a metric over many runs.
 
-    The metric is the first of these that any run has: validation accuracy, validation loss, training accuracy, training
-    loss.
+    The metric is the first in this list that any run has: validation accuracy, validation loss, training accuracy,
+    training loss.
     """
     for name, of in (("val/accuracy", max), ("val/loss", min), ("train/accuracy", max), ("train/loss", min)):
         if values := [of_run[name] for of_run in metrics if name in of_run]:

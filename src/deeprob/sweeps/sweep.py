@@ -113,15 +113,15 @@ def planned(sweeper: BasicSweeper, arguments: Sequence[str]) -> tuple[list[Job],
 
 
 def config_hash(config: RunConfig) -> str:
-    """Return a hash of a run's config. It is the same for a run of an earlier version, which has no formulas."""
+    """Return a hash of a run's config, without ``trainer.gradient``. Runs of earlier versions do not have this key."""
     return digest(with_gradient(config, "auto"))
 
 
 def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
     """Yield each job that has a complete run in the directory, and the summary of this run.
 
-    The run is found by its config, because the job may have had another number when it ran. The yielded job has the
-    folder of the run.
+    The run is found by its config, because the numbers of the jobs may have changed. The yielded job has the folder of
+    the run.
     """
     done = {}
     for path in sorted(directory.glob("*/config.yaml")):
@@ -173,9 +173,11 @@ def launch(launcher: Launcher, task: SweepTask, jobs: Sequence[Job], table: Swee
 def take_stock(error: Exception, task: SweepTask, jobs: Sequence[Job], table: SweepTable) -> None:
     """Find out what happened to jobs after their launcher raised an error.
 
-    The outcomes of complete jobs are added to the table. If the launcher had several jobs and some of the others had
-    begun, these are marked, so that they are resumed one by one. Otherwise the first job that has not ended is marked
-    as failed.
+    First, the outcomes of complete jobs are added to the table. Then there are two cases:
+
+    - The launcher had several jobs, and some of them have begun but not ended. They are marked, to be resumed one by
+      one.
+    - In all other cases, the first job that has not ended is marked as failed.
     """
     for job in jobs:
         summary = RunDirectory(job.folder).read_json("summary")
@@ -193,13 +195,13 @@ def take_stock(error: Exception, task: SweepTask, jobs: Sequence[Job], table: Sw
 
 
 def cause(error: Exception) -> str:
-    """Return the cause of a launcher's error in one line. If a process of joblib ended, this is its exit code."""
+    """Return the cause of a launcher's error in one line. If a process of joblib ended, the line has its exit code."""
     codes = re.search(r"exit codes of the workers are \{(.*?)\}", str(error))
     return f"a process of the launcher ended by {codes[1]}" if codes else one_line(error)
 
 
 def shortfall(failed: Sequence[int], table: SweepTable, total: int) -> Iterator[str]:
-    """Yield a message that counts and lists the failed jobs, then the same for the skipped jobs."""
+    """Yield a message with the count and the numbers of the failed jobs, and another one for the skipped jobs."""
     kinds: dict[str, list[int]] = {"failed": [], "skipped": []}
     for number in failed:
         kinds["skipped" if table.rows[number]["status"] == Skipped.outcome else "failed"].append(number)

@@ -119,7 +119,7 @@ class SweepTable:
         return [number for number, row in enumerate(self.rows) if row["error"]]
 
     def write(self) -> None:
-        """Write ``summary.csv``: one row per job, then the added rows. Folders are relative to the file's folder."""
+        """Write ``summary.csv``: one row per job, then the added rows. Paths are relative to the file's folder."""
         metrics = [name for name in self._metrics if any(name in row for row in self.rows)]
         write_whole(self.path, self._text(self.rows, metrics, header=True))
 

@@ -31,7 +31,7 @@ class CutShort(DeeprobError):
 
 
 _interrupted: list[Interrupted] = []
-"""In a process of a launcher: the signal that interrupted a job. After it, the process starts no further job."""
+"""The errors of jobs that were interrupted in this process of a launcher. If there are any, no further job starts."""
 
 
 def searches(sweeper: DictConfig) -> bool:
@@ -51,7 +51,7 @@ class SweepTask:
     command
         The command that started the sweep.
     searching
-        Whether the sweeper searches, and so needs a number from each job.
+        Whether the sweeper searches for the best values. Then it needs a number from each job.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class SweepTask:
     going_on
         The numbers of the jobs to resume. They had begun in a process that was killed.
     told
-        The reasons that were printed why jobs do not train together.
+        The reasons for training jobs one by one that have been printed already.
     """
 
     def __init__(self, command: Sequence[str], searching: bool = False) -> None:
@@ -81,7 +81,7 @@ class SweepTask:
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state to send to another process, without `jobs`. That process composes its own job."""
+        """Return the state to send to another process, without `jobs`. The other process composes the jobs."""
         return {**self.__dict__, "jobs": {}}
 
     def __call__(self, config: DictConfig) -> Result:
@@ -90,8 +90,8 @@ class SweepTask:
         Raises
         ------
         DeeprobError
-            If the job fails. First a line with the error is printed. Unexpected errors of other types are raised too.
-            Before that, their trace is printed.
+            If the job fails. The error is printed before it is raised. If the job fails with an unexpected error of
+            another type, this error is printed with its trace and raised.
         """
         hydra = HydraConfig.get()
         words, folder = list(hydra.overrides.task), Path(hydra.runtime.output_dir)
@@ -134,7 +134,7 @@ class SweepTask:
     def check(self, config: TrainConfig) -> None:
         """Raise `Skipped` if no further job may start.
 
-        This is so after a signal and, with ``sweep.fail_fast=true``, after a failed job.
+        No further job may start after a signal. With ``sweep.fail_fast=true``, none may start after a failed job.
         """
         if _interrupted:
             raise Skipped(str(_interrupted[0]))

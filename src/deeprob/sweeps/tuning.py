@@ -1,6 +1,7 @@
-"""Tuning within a sweep, for a fair comparison of candidates: each is used with its best values of the tuned keys.
+"""Tuning within a sweep: for a fair comparison, choose the best values of the tuned keys for each candidate.
 
-Example: optimizers are compared, and each optimizer (a candidate) is used with its best learning rate (a tuned key).
+Example: the candidates are optimizers, and the learning rate is a tuned key. Then the best learning rate is chosen for
+each optimizer.
 """
 
 import math
@@ -20,12 +21,11 @@ class Choice(NamedTuple):
     kept
         The numbers of the jobs with the best values.
     excused
-        The numbers of jobs that diverged, if their candidate has other jobs that ended well. A tuned value of these
-        jobs, such as the learning rate, was too large. To find this out is a purpose of tuning, so these jobs do not
-        count as failed.
+        The numbers of the jobs that diverged but do not count as failed. Tuning also tries values that are too large,
+        for example a large learning rate. A job that diverged is excused if other jobs of its candidate ended well.
     remarks
-        One line for each best value that is the smallest or the largest of the values that were tried. A better value
-        may lie beyond it.
+        One line for each best value that is the smallest or the largest value that was tried. In this case, a better
+        value may exist outside the tried range.
     """
 
     kept: list[int]
@@ -82,7 +82,7 @@ class Tuning:
         return -mean if self.metric.endswith("accuracy") else mean
 
     def remarks(self, candidate: str, chosen: Sequence[str], tried: Sequence[Sequence[str]]) -> Iterator[str]:
-        """Yield a remark for each best value that is the smallest or the largest of the values that were tried."""
+        """Yield a remark for each best value that is the smallest or the largest value that was tried."""
         for place, key in enumerate(self.keys):
             numbers = sorted({float(value[place]) for value in tried if _is_number(value[place])})
             if len(numbers) > 1 and (best := float(chosen[place])) in (numbers[0], numbers[-1]):

@@ -48,7 +48,7 @@ def validate(context: HydraContext, sweep: DictConfig, number: int, words: Seque
             if "${hydra:" in str(unresolved(config.hydra.sweep, "subdir")):
                 HydraConfig.instance().set_config(config)  # takes milliseconds, so it is done only if it is needed
             subdirectory = str(config.hydra.sweep.subdir)
-        except Exception as error:  # whatever the exception, its cause is in the overrides
+        except Exception as error:  # every exception here is caused by the overrides
             raise explain(error, words) from error
         check_types(config, words)
         with open_dict(config):

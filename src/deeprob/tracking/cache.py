@@ -218,7 +218,7 @@ def _opened(whole: "np.memmap[tuple[int], np.dtype[np.uint8]]", key: str) -> dic
 
 
 def _bytes(tensor: Tensor) -> memoryview:
-    """Return the bytes of a tensor in memory."""
+    """Return the bytes of a tensor's values."""
     return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
 
 

@@ -157,7 +157,7 @@ def generations(path: Path) -> Iterator[dict[str, Any]]:
 def load_newest(path: Path) -> dict[str, Any]:
     """Return the content of the newest readable generation of a checkpoint.
 
-    If this is the previous generation, because the newest file is damaged or missing, print a note.
+    If the newest file is damaged or missing, print a note, and load the previous generation.
 
     Raises
     ------

@@ -65,7 +65,7 @@ class _Left(ProgressColumn):
 
 
 class _Lines(Progress):
-    """A progress bar, and the remark on a line of its own below it, so that both fit a terminal of 80 columns."""
+    """A progress bar, with the remark on the line below. So both fit a terminal of 80 columns."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield self.make_tasks_table(self.tasks)
@@ -86,13 +86,13 @@ class Bar:
     done
         The number of units that were done before this bar began.
     visible
-        If False, nothing is shown.
+        Whether anything is shown.
     lines
-        If False, nothing is shown if standard output is not a terminal.
+        Whether plain lines are printed when standard output is not a terminal.
     epochs
-        The number of epochs that `total` units are. If it is not 0, the number of the current epoch is shown.
+        The number of epochs in `total` units. The number of the current epoch is shown, unless `epochs` is 0.
     rarely
-        If True, plain lines are printed every 30 seconds, because they stand among other lines.
+        If True, plain lines are printed only every 30 seconds, because other output is printed between the lines.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class Bar:
 
 
 def track(counts: Iterable[int], total: int, what: str) -> Iterator[int]:
-    """Yield each count of finished units, and show it on a bar."""
+    """Add each count of finished units to a progress bar, then yield the count."""
     with Bar(total, what, "pictures") as bar:
         for count in counts:
             bar.advance(count)

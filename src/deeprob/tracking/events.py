@@ -44,12 +44,12 @@ tags, these groups would be figures and learning rates.
 BEST = [f"{split}/{measure}" for split in ("train", "val", "test") for measure in ("accuracy", "loss")]
 """Metrics of the best checkpoint. When a run has ended well, they are written with tags that begin ``curves-best/``.
 
-The HParams tab has one column per tag, in alphabetical order, and shows only the first five. Without these tags, it
-would show norms and learning rates. This tab sorts ``-`` before ``/``, so ``curves-best/`` comes before ``curves/``.
-The time series tab sorts ``/`` before ``-``, so the curves still come first there.
+The HParams tab has one column per tag, in alphabetical order, and shows only the first five. Without these tags, the
+tab would show norms and learning rates. It sorts ``-`` before ``/``, so ``curves-best/`` comes before ``curves/``. The
+time series tab sorts ``/`` before ``-``, so the curves still come first there.
 
 An experiment summary could set the order of the columns. But TensorBoard uses the summary of one run for all runs. Then
-it no longer finds the keys of the other runs, and the keys in which runs differ.
+TensorBoard does not find keys that only other runs have, and does not find the keys in which runs differ.
 """
 
 
@@ -160,7 +160,7 @@ class EventFile:
         self._write(Event(wall_time=time.time(), summary=Summary(value=[value])))
 
     def flush(self) -> None:
-        """Append the waiting events to the file. It is closed again, because a stack has thousands of event files."""
+        """Append the waiting events to the file, and close it. A stack has too many event files to keep them open."""
         if self._waiting and self._path.exists():  # a failed start may have removed the file
             with self._path.open("ab") as file:
                 file.write(self._waiting)

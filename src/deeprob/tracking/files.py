@@ -63,7 +63,7 @@ def also(path: Path, other: Path) -> None:
     except (AttributeError, OSError):  # the system or the disk has no hard links
         shutil.copyfile(path, temporary)
     temporary.replace(other)
-    temporary.unlink(missing_ok=True)  # if both are names of one file, the rename does nothing
+    temporary.unlink(missing_ok=True)  # the rename does nothing if both names belong to one file
 
 
 _waiting: ContextVar[set[Path] | None] = ContextVar("waiting", default=None)
@@ -80,7 +80,7 @@ def synced_together(failed: Callable[[OSError], None] | None = None) -> Iterator
     Parameters
     ----------
     failed
-        A function that is called with each sync error; the error names the file. If None, the first error is raised.
+        A function that is called with each sync error. If None, the first error is raised.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def _sync_errors(paths: Collection[Path]) -> list[OSError]:
 
 
 def sync(descriptor: int, path: Path) -> None:
-    """Sync an open file to the disk, at once or at the end of `synced_together`.
+    """Sync an open file to the disk, immediately or at the end of `synced_together`.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def sync(descriptor: int, path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync the list of names in a folder to the disk, at once or at the end of `synced_together`."""
+    """Sync the list of names in a folder to the disk, immediately or at the end of `synced_together`."""
     waiting = _waiting.get()
     if waiting is None:
         _sync_path(folder)

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from deeprob.errors import UserError
 
 LOCK, OWNER = ".lock", ".owner"
-"""The names of two files: one is locked, the other names the owner. On Windows a locked file cannot be read."""
+"""The names of the locked file, and of the file that names the owner. On Windows a locked file cannot be read."""
 ATTEMPTS = 100
 
 

@@ -37,7 +37,7 @@ ROWS_EVERY = 2.0
 
 
 def runs_below(folder: Path) -> list[Path]:
-    """Return the sorted directories of the runs in a folder, or in its folders."""
+    """Return the sorted directories of the runs in a folder and in its direct subfolders."""
     return sorted(path.parent for inside in ("*", "*/*") for path in folder.glob(f"{inside}/config.yaml"))
 
 
@@ -53,7 +53,7 @@ def named_errors(path: Path) -> Iterator[None]:
 
 
 class RunDirectory:
-    """The files of a run. A ``with`` block takes the ownership, because only one process at a time may write them.
+    """The files of a run. A ``with`` block owns the directory, so that no other process writes there.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class RunDirectory:
             yield summary
 
     def _started(self) -> Iterator[Path]:
-        """Yield the existing paths of files that a run writes when it starts."""
+        """Yield the existing files of a run, except for ``summary.json``."""
         for pattern in ("config.yaml", "metrics.csv", "provenance.json", "events.out.tfevents.*", "checkpoints/*.pt*"):
             yield from self.path.glob(pattern)
 

@@ -1,4 +1,4 @@
-"""Handle SIGINT and SIGTERM. The first signal ends a run after the current update, the second ends it at once."""
+"""Handle SIGINT and SIGTERM. The first signal ends a run after the current update, the second ends it immediately."""
 
 import signal
 import threading

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
-"""Matches the start of a formula, with any number of apostrophes before it. An apostrophe makes a formula text."""
+"""Matches the start of a formula after any number of apostrophes. After an apostrophe, a formula is only text."""
 
 
 def escaped(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Protect a command from faults of its standard streams, which may be closed, on a full disk, or without a reader."""
+"""Protect a command from errors of its standard streams: closed streams, full disks, and pipes without a reader."""
 
 import io
 import os
@@ -23,7 +23,7 @@ def guarded() -> Iterator[None]:
     Raises
     ------
     OSError
-        If standard output accepts no output. The error names standard output, so that nobody looks for a fault in the
+        If standard output accepts no output. The error names standard output, so that nobody looks for the cause in the
         files of a run. If the reader has closed the pipe, the error is a `BrokenPipeError`.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):

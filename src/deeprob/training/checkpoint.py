@@ -30,9 +30,9 @@ class Checkpoints:
     state
         The training state that is written.
     constant
-        Further values to write. They are the same in every checkpoint of the run.
+        Further values to write, which never change during the run.
     best_is_last
-        Whether the last state is also the best. This is so if the run has no validation split.
+        Whether the last state counts as the best state. True if the run has no validation split.
     """
 
     def __init__(self, directory: Path, state: TrainState, constant: Mapping[str, Any], best_is_last: bool) -> None:
@@ -51,8 +51,8 @@ class Checkpoints:
         steps
             The number of updates in the whole run.
         at
-            The number of updates after which the checkpoint was written. If there is no such checkpoint, or if `at` is
-            None, the newest checkpoint is loaded.
+            The checkpoint to load, by the number of updates before it. If there is no such checkpoint, the newest one
+            is loaded. None: the newest checkpoint.
 
         Returns
         -------
@@ -62,8 +62,8 @@ class Checkpoints:
         Raises
         ------
         UserError
-            If ``last.pt`` or ``best.pt`` belongs to another config or dataset, or if neither the file nor its previous
-            version can be read.
+            If a checkpoint belongs to another config or dataset, or if a file and its previous version are both
+            unreadable.
         """
         if not exists(self.last):
             return {}
@@ -88,19 +88,19 @@ class Checkpoints:
         return lengths
 
     def keep_best(self) -> None:
-        """Copy the current state, which is the best so far. The next `write` saves the copy to ``best.pt``."""
+        """Copy the current state as the best state. The next call of `write` saves the copy to ``best.pt``."""
         self._kept = copied(self.state.state_dict())
 
     def write(self, lengths: Mapping[str, int]) -> None:
         """Write the best state to ``best.pt``, and then the current state to ``last.pt``.
 
-        In this order, ``last.pt`` never refers to a missing ``best.pt``.
+        Because of this order, ``best.pt`` is never missing when ``last.pt`` needs it.
 
         Parameters
         ----------
         lengths
-            The lengths of the files to which the run appends, and the number of updates before the newest data for
-            figures were stored.
+            Three numbers. ``metrics`` and ``events`` are the lengths of the two files to which the run appends.
+            ``looked`` is the number of updates before the newest data for figures were stored.
         """
         self.write_best()
         save({**self.constant, "lengths": dict(lengths), **copied(self.state.state_dict())}, self._place(self.last))
@@ -111,13 +111,13 @@ class Checkpoints:
         self._written = time.monotonic()
 
     def write_best(self) -> None:
-        """Write the state that `keep_best` copied to ``best.pt``, unless it has been written already."""
+        """If `keep_best` has copied a state that is not saved yet, write it to ``best.pt``."""
         if self._kept is not None:
             save({**self.constant, **self._kept}, self._place(self.best))
         self._kept = None
 
     def due(self, minutes: float) -> bool:
-        """Return whether the last checkpoint is at least `minutes` old. Return False if `minutes` is 0."""
+        """Return whether the last checkpoint is at least `minutes` old. If `minutes` is 0, return False."""
         return minutes > 0 and time.monotonic() - self._written >= 60 * minutes
 
     def restore_best(self) -> tuple[int, dict[str, float]]:
@@ -144,7 +144,7 @@ class Checkpoints:
         return content
 
     def _place(self, path: Path) -> Path:
-        """Return the path of a checkpoint, after creating its folder if necessary."""
+        """Create the folder of `path` if it does not exist, and return `path`."""
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
         return path

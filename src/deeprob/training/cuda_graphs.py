@@ -1,4 +1,4 @@
-"""CUDA graphs: an update is captured once, and then replayed without the time that Python and the driver take."""
+"""CUDA graphs: record the operations of an update once, then replay them without the cost of Python and the driver."""
 
 from collections.abc import Callable
 
@@ -11,17 +11,17 @@ WARM_UP = 3
 
 
 class Graphs:
-    """A function of a batch that is replayed as a CUDA graph; one graph per shape of the batch.
+    """A function of a batch that is replayed as a CUDA graph. There is one graph for each shape of the inputs.
 
-    A graph repeats the same operations on the same addresses. So each batch is copied into the inputs of the graph, and
-    the function must change all other tensors in place.
+    A graph repeats the same operations on the same memory addresses. So each batch is copied into the inputs of the
+    graph. The function must change all other tensors in place.
 
     Parameters
     ----------
     function
-        The function.
+        The function to replay.
     capture
-        Records a function without arguments, and returns a function that replays it.
+        Records a function without arguments, and returns a function that replays it. None: `captured`.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Graphs:
         self._graphs: dict[torch.Size, tuple[Batch, Callable[[], None]]] = {}
 
     def __call__(self, batch: Batch) -> None:
-        """Call the function, or replay its graph."""
+        """Call the function in the first `WARM_UP` calls. Later, replay its graph."""
         shape = batch.inputs.shape
         self._calls[shape] = calls = self._calls.get(shape, 0) + 1
         if calls <= WARM_UP:
@@ -51,7 +51,7 @@ class Graphs:
 
 
 def captured(function: Callable[[], None]) -> Callable[[], None]:
-    """Record the CUDA operations of a function, and return a function that replays them. Recording runs nothing."""
+    """Record the CUDA operations of a function without running them, and return a function that replays them."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         function()

@@ -1,4 +1,4 @@
-"""The input of each update: the batches of all runs, which may be augmented, and keys for random numbers."""
+"""The batches of all runs for each update, and keys for random numbers. Augmentation may change the batches."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -12,11 +12,14 @@ from deeprob.data import Examples
 
 Augment = Callable[[Tensor, Tensor], Tensor]
 LIMIT = 2**26
-"""The largest size, in bytes, of the reordered inputs of an epoch that are kept instead of drawn batch by batch."""
+"""The largest size in bytes of all runs' inputs that are reordered once per epoch instead of batch by batch."""
 
 
 class Batch(NamedTuple):
-    """The batches of R runs: inputs (R, B, …), targets (R, B) or (R, B, K), and keys (R,) of random numbers, if any."""
+    """The batches of R runs: inputs (R, B, …) and targets (R, B) or (R, B, K).
+
+    `keys` (R,) select the random numbers of the models. None: the models draw no random numbers.
+    """
 
     inputs: Tensor
     targets: Tensor
@@ -24,7 +27,7 @@ class Batch(NamedTuple):
 
 
 class Draws:
-    """The batches and random numbers of R runs, computed from their seeds and the number of the update.
+    """The batches and random numbers of R runs, computed from the seed of each run and the number of the update.
 
     Parameters
     ----------
@@ -33,7 +36,7 @@ class Draws:
     batch_size
         The number of examples per batch.
     seeds
-        The seed of each run, which decides the order of the batches, the dropout masks and the random numbers of
+        The seed of each run. It decides the order of the examples, the dropout masks, and the random numbers of
         augmentation.
     noisy
         Whether the models draw random numbers.
@@ -61,7 +64,7 @@ class Draws:
         self.batch_size = min(batch_size, len(examples))
         self.per_epoch = -(-len(examples) // self.batch_size)
         words = torch.tensor(seeds, dtype=torch.int64, device=device)
-        different = sorted(set(seeds))  # runs of the same seed share an order
+        different = sorted(set(seeds))  # runs with the same seed have the same order of examples
         self._order_key = randomness.key(torch.tensor(different, dtype=torch.int64, device=device), "batches")
         self._places = torch.tensor([different.index(seed) for seed in seeds], device=device)
         self._dropout = randomness.key(words, "dropout") if noisy else None
@@ -93,7 +96,7 @@ class Draws:
         return Batch(inputs, drawn.targets, keys)
 
     def _begin(self, epoch: int) -> None:
-        """Compute the order of the examples in an epoch for each run (R, N); small splits are reordered at once."""
+        """Compute the order (R, N) of the examples in an epoch. If the split is small, also make all batches."""
         self._epoch = epoch
         if self.per_epoch == 1:
             self._order = torch.arange(len(self.examples), device=self._order_key.device).expand(self.runs, -1)

@@ -1,4 +1,4 @@
-"""∇L(W) over a batch for every run of a stack: by formulas, or by autograd for parts that have no formula."""
+"""∇L(W) over a batch for every run of a stack: by formulas, or by autograd."""
 
 import copy
 import functools
@@ -65,13 +65,13 @@ class Gradient(ABC):
     stack
         The runs.
     objective
-        The objective of all runs (see `stacked`); for `AutogradGradient`, that of the run.
+        The objective of all runs, made by `stacked`. `AutogradGradient` takes the objective of its only run instead.
     model
-        The model of one of the runs.
+        The model of any one run.
     features
         The module that prepares a batch for the model. None: batches are prepared already.
     chunk_size
-        The number of examples of a run that are in memory at once.
+        The largest number of examples of a run that are in memory together.
     bf16
         Whether to compute matrix products in bfloat16.
     halving
@@ -120,7 +120,7 @@ class Gradient(ABC):
 
     @abstractmethod
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the data losses (R, B) and the numbers of correct examples (R,) without noise.
+        """Return the data losses (R, B) and the numbers of correct examples (R,). Dropout is off.
 
         Inputs (B, …) and targets (B,) or (B, K) are the same for all runs.
         """
@@ -140,7 +140,7 @@ class Gradient(ABC):
         return Terms(torch.stack(losses).sum(0), count, regularization, torch.stack(correct).sum(0))
 
     def prepared(self, inputs: Tensor) -> Tensor:
-        """Return the inputs (R, B, …) of all runs after `features` has prepared them for the model."""
+        """Prepare the inputs (R, B, …) of all runs for the model with `features`, and return them."""
         if self.features is None:
             return inputs
         prepared: Tensor = self.features(inputs.flatten(0, 1))
@@ -173,14 +173,14 @@ class FormulaGradient(Gradient):
         return Terms(losses.sum(1), losses.shape[1], penalty, correct_in_stack(scores, batch.targets))
 
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the data losses (R, B) and the numbers of correct examples (R,) without noise."""
+        """Return the data losses (R, B) and the numbers of correct examples (R,). Dropout is off."""
         runs = len(self.stack)
         inputs, targets = inputs.expand(runs, *inputs.shape), targets.expand(runs, *targets.shape)
         scores, _ = self._scores(inputs, False, None)
         return self.objective.loss.with_slopes(scores, targets)[0], correct_in_stack(scores, targets)
 
     def _scores(self, inputs: Tensor, training: bool, keys: Tensor | None) -> tuple[Tensor, list[object]]:
-        """Return the scores (R, B, C) of prepared inputs (R, B, …), and what the chain keeps for its way back."""
+        """Return the scores (R, B, C) of prepared inputs (R, B, …), and the values that the backward pass needs."""
         if inputs.dim() > 3:
             inputs = inputs.flatten(2)
         scores, saved = self.backpropagation.forward(
@@ -190,7 +190,7 @@ class FormulaGradient(Gradient):
 
 
 class AutogradGradient(Gradient):
-    """The gradient by autograd, for a run alone: the module and the objective, as in any program of PyTorch."""
+    """The gradient by autograd for a single run, as in an ordinary PyTorch program."""
 
     def whole(self, batch: Batch, share: float = 1.0) -> Terms:
         """Return the terms of share·L(W), and write its gradient into the stack."""
@@ -207,7 +207,7 @@ class AutogradGradient(Gradient):
         return Terms(data_loss, 1, regularization, correct_count(scores.detach(), targets)[None])
 
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the data losses (1, B) and the number of correct examples (1,) without noise."""
+        """Return the data losses (1, B) and the number of correct examples (1,). Dropout is off."""
         training = self.model.training
         self.model.eval()
         scores = forward(self.model, inputs, None, self.bf16)
@@ -216,7 +216,7 @@ class AutogradGradient(Gradient):
 
 
 class VmapGradient(Gradient):
-    """The gradient by autograd under vmap, for a stack of runs whose parts have no formulas."""
+    """The gradient by autograd and ``vmap``, for a stack of several runs without formulas."""
 
     def whole(self, batch: Batch, share: float = 1.0) -> Terms:
         """Return the terms of share·L(W), and write its gradient into the stack."""
@@ -249,7 +249,7 @@ class VmapGradient(Gradient):
         return Terms(data_loss.detach() * share, 1, regularization.detach() * share, correct)
 
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the data losses (R, B) and the numbers of correct examples (R,) without noise."""
+        """Return the data losses (R, B) and the numbers of correct examples (R,). Dropout is off."""
 
         def of_run(
             parameters: dict[str, Tensor], buffers: dict[str, Tensor], numbers: dict[str, Tensor]
@@ -265,7 +265,7 @@ class VmapGradient(Gradient):
         return result
 
     def shrink(self, lr: Tensor) -> None:
-        """Make the proximal step of the regularizer with the learning rate of each run, (R, 1)."""
+        """Make the proximal step of the regularizer; `lr` (R, 1) holds the learning rate of each run."""
 
         def of_run(weight: Tensor, lr: Tensor, numbers: dict[str, Tensor]) -> Tensor:
             return with_numbers(self.objective, numbers).regularizer.shrink(weight, lr)
@@ -277,7 +277,7 @@ class VmapGradient(Gradient):
 
     @property
     def _numbers(self) -> dict[str, Tensor]:
-        """The numbers of the objective that differ between the runs, each (R,)."""
+        """The numbers of the objective that are tensors: one tensor (R,) for each name."""
         parts = self.objective.loss, self.objective.regularizer
         named = [(name, getattr(part, name)) for part in parts for name in part.numbers]
         return {name: value[:, 0] for name, value in named if isinstance(value, Tensor)}
@@ -294,9 +294,9 @@ class VmapGradient(Gradient):
 def stacked(objectives: Sequence[Objective], like: Tensor) -> Objective:
     """Return one objective for several runs. Its numbers are columns (R, 1) with the device and dtype of `like`.
 
-    Numbers that are 0 in all runs stay 0, so that their terms cost nothing. A run alone gets columns too: then its
-    numbers are rounded in the same way as in a stack. The regularizer ``none`` becomes an elastic net of strength 0 if
-    other runs have one.
+    A number that is 0 in all runs stays a plain 0, so its term costs no time. A single run also gets columns, so its
+    numbers are rounded in the same way as in a stack. If some runs have a regularizer and some have ``none``, then
+    ``none`` becomes an elastic net of strength 0.
     """
     losses = [objective.loss for objective in objectives]
     regularizers = [objective.regularizer for objective in objectives]
@@ -313,7 +313,7 @@ def stacked(objectives: Sequence[Objective], like: Tensor) -> Objective:
 
 
 def with_numbers(objective: Objective, numbers: Mapping[str, Tensor]) -> Objective:
-    """Return an objective with these numbers in the place of its own."""
+    """Return a copy of `objective` in which `numbers` replace the attributes with these names."""
     loss, regularizer = copy.copy(objective.loss), copy.copy(objective.regularizer)
     for part in (loss, regularizer):
         for name in numbers.keys() & set(part.numbers):
@@ -322,10 +322,7 @@ def with_numbers(objective: Objective, numbers: Mapping[str, Tensor]) -> Objecti
 
 
 def correct_in_stack(scores: Tensor, targets: Tensor) -> Tensor:
-    """Return the number of correct examples of each run (R,), given scores (R, B, C) and targets (R, B).
-
-    See `correct_count`.
-    """
+    """Return the numbers (R,) of correct examples, given scores (R, B, C) and targets (R, B); see `correct_count`."""
     if targets.is_floating_point():
         return scores.new_zeros(len(scores))
     return (scores.argmax(2) == targets).sum(1, dtype=scores.dtype)

@@ -1,4 +1,4 @@
-"""What the training loop is given: the objects of each run, and the settings that all runs share."""
+"""The arguments of the training loop: the objects of each run, and the settings that all runs share."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,15 @@ class Learner:
     Attributes
     ----------
     state
-        The training state, updated in place. It can be saved at any record. A run that loads it gets the same
-        results bit for bit as without the interruption. Its tensors become views of the stack's tensors.
+        The training state. The loop updates it in place, and its tensors become views of the stack's tensors. The
+        state can be saved at any record. A run that loads the saved state gets the same results, bit for bit, as a
+        run without interruption.
     objective
         The function that computes L(W).
     optimizer
         The config of the state's optimizer.
     seed
-        The seed, which decides the order of the batches, the dropout masks and the random numbers of augmentation.
+        The seed. It decides the order of the examples, the dropout masks, and the random numbers of augmentation.
     zeros
         Whether to measure the share of weights that are exactly 0.
     """
@@ -36,7 +37,9 @@ class Learner:
 
 @dataclass(frozen=True, kw_only=True)
 class LoopSettings:
-    """The settings of the training loop: its length, its batches, and the updates at which it yields records.
+    """The settings of the training loop: its length, its batches, and the updates after which it yields records.
+
+    A record with measurements is called a reading. An empty record lets the caller write a checkpoint.
 
     Attributes
     ----------
@@ -47,8 +50,8 @@ class LoopSettings:
     bf16
         Whether to compute matrix products in bfloat16. Parameters, loss and updates keep their precision.
     pause_every
-        The number of updates between two empty records; 0 for no empty records. If a reading is due at the same
-        update, only the record with the reading is yielded.
+        The number of updates between two empty records. 0: there are no empty records. If an empty record and a reading
+        are due after the same update, only the reading is yielded.
     augment
         The function that augments a batch of inputs. Its second argument is a key for random numbers. None: no
         augmentation.
@@ -72,7 +75,7 @@ class LoopSettings:
         return self.pause_every > 0 and step % self.pause_every == 0
 
     def next_record(self, step: int, per_epoch: int) -> int:
-        """Return the number of updates after which the next record is due, if `step` updates have been made."""
+        """Return the number of updates after which the next record is due. `step` updates have been made already."""
         step += 1
         while not (self.read_at(step, per_epoch) or self.paused_at(step)):
             step += 1

@@ -1,4 +1,4 @@
-"""The training loop: a generator that updates one or many runs, and yields their records at each reading."""
+"""The training loop: a generator that updates one or many runs, and yields their records between updates."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,12 +17,14 @@ from deeprob.training.ready import made_ready
 from deeprob.training.update import Update
 
 MEASURED_AT_ONCE = 256
-"""The least number of examples of a validation split that are measured at once."""
+"""The smallest size of a chunk of the validation split, unless `chunk_size` is smaller."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """The measurements that the loop yields between two updates.
+    """The measurements of a run that the loop yields between two updates.
+
+    A record with measurements is called a reading. A record without measurements is called empty.
 
     Attributes
     ----------
@@ -31,12 +33,12 @@ class Record:
     epoch
         The number of epochs that have begun. An epoch begins with its first update.
     metrics
-        Means over the updates since the last reading, by TensorBoard tag. Empty if there was no reading, because the
-        record was yielded for an interruption or a checkpoint.
+        Means over the updates since the last reading, by TensorBoard tag. Empty if no reading was due, but a checkpoint
+        or an interruption.
     examples
         The number of examples in the updates since the last reading.
     epoch_metrics
-        At the end of an epoch, the means over all updates of the epoch; else None.
+        The means over all updates of the epoch. None unless the epoch ends with this record.
     validation
         ``loss`` and ``accuracy`` of the validation split; None if the loop did not measure them.
     """
@@ -55,7 +57,7 @@ class Record:
 
 
 Readings = dict[int, Record | Diverged]
-"""The record of each run that still trains, or the error that ended it, by the run's place in the stack."""
+"""The record of each run that still trains, or the error that ended the run. The keys are the indices of the runs."""
 
 
 def epoch_of(step: int, per_epoch: int) -> int:
@@ -74,18 +76,22 @@ def train(
     interrupted: Callable[[], bool] = lambda: False,
     ended: Callable[[int], bool] = lambda run: False,
 ) -> Iterator[Readings]:
-    """Train runs from their common step to the end of the last epoch, or until the optimizer is finished.
+    """Train runs to the end of the last epoch, or until the optimizer is finished.
 
-    A run computes the same bits alone and in any stack (on a CPU with one thread). The loop does not wait for the
-    device between two records. If a number of a run was not finite, the run goes back to the state before the update
-    that failed, and the reading holds the error; the other runs go on.
+    All runs start with the same number of updates. On a CPU with one thread, a run computes the same bits alone and in
+    any stack. The loop does not wait for the device between two records.
+
+    If a number of a run is not finite, the run returns to the state before the update that failed. Then the loop yields
+    an error for this run, and continues with the other runs.
 
     Parameters
     ----------
     learners
         The runs. They share all other arguments of this function, and have the same kind of optimizer.
-    features, examples
-        The module that prepares a batch for the model, and the extracted training split on the model's device.
+    features
+        The module that prepares a batch for the model.
+    examples
+        The extracted training split on the model's device.
     settings
         The settings of the loop.
     validation
@@ -93,8 +99,8 @@ def train(
     interrupted
         The function that is called after each update. If it returns True, the loop yields a last record and ends.
     ended
-        The function that is called after each reading with the place of each run that still trains. If it returns
-        True, the run trains no further.
+        The function that is called after each record with the index of a run. If it returns True, the training of this
+        run ends. Runs that ended before are left out.
     """
     step = learners[0].state.step
     loop = Loop(learners, features, examples, settings)
@@ -122,7 +128,7 @@ def train(
 
 
 class Loop:
-    """Runs that are trained together now, with their batches, and copies of their tensors to go back to.
+    """Runs that train together, their batches, and copies of their tensors for runs that fail.
 
     Parameters
     ----------
@@ -155,16 +161,16 @@ class Loop:
 
     @property
     def finished(self) -> bool:
-        """Whether the optimizer of the only run has converged or cannot go on."""
+        """Whether the optimizer has converged or cannot go on. Always False for two runs or more."""
         return len(self.learners) == 1 and self.learners[0].state.finished
 
     def keep(self, step: int) -> None:
-        """Copy what updates change, at most every `log_every` updates, so that a failed run can go back to it."""
+        """Copy the tensors that updates change, if the last copy is too old or a schedule has changed since."""
         if self._guarded or step - self._kept >= self.settings.log_every or self._schedules() != self._kept_schedules:
             self._copy(step)
 
     def read(self, step: int, validation: Examples | None) -> Readings:
-        """Return the records of all runs after `step` updates; they are empty if no reading is due."""
+        """Return the records of all runs after `step` updates. If no reading is due, the records are empty."""
         stack = self.update.stack
         due = self.settings.read_at(step, self.per_epoch)
         stack.steps.fill_(step)
@@ -189,7 +195,7 @@ class Loop:
         return readings
 
     def measure(self, examples: Examples) -> list[dict[str, float]]:
-        """Return the metrics of a split for each run, as `deeprob.training.metrics.evaluate` does."""
+        """Return the metrics of a split for each run (see `deeprob.training.metrics.evaluate`)."""
         settings, sums = self.settings, self.update.stack.sums.new_zeros(2, len(self.learners))
         size = min(settings.chunk_size, max(settings.batch_size, MEASURED_AT_ONCE))  # the same for any stack
         for start in range(0, len(examples), size):
@@ -203,7 +209,7 @@ class Loop:
         ]
 
     def _count(self, step: int) -> None:
-        """Add the counts since the last reading to every run's state, and set its learning rate."""
+        """Add the counts since the last record to the state of each run, and store the last learning rate there."""
         seen = sum(self.draws.count(made) for made in range(self._read, step))
         stack, evaluations = self.update.stack, self.update.gradient.evaluations
         rates = [self.update.rates(step - 1)] * len(stack)
@@ -217,11 +223,11 @@ class Loop:
         self._read, self.update.gradient.evaluations = step, 0
 
     def _schedules(self) -> list[dict[str, object]]:
-        """Return the states of the runs' schedules, which may change at the end of an epoch."""
+        """Return the state of each run's schedule. It may change at the end of an epoch."""
         return [learner.state.schedule.state_dict() for learner in self.learners]
 
     def _copy(self, step: int) -> None:
-        """Copy what updates change, after `step` updates."""
+        """Copy the tensors that updates change; `step` updates have been made."""
         self._kept, self._kept_schedules = step, self._schedules()
         self._kept_evaluations = [learner.state.evaluations for learner in self.learners]
         if not self._guarded:
@@ -233,7 +239,7 @@ class Loop:
                 self._copies = [tensor.clone() for tensor in tensors]
 
     def _changing(self) -> Iterator[Tensor]:
-        """Yield every tensor that an update changes; each has one row per run."""
+        """Yield all tensors that an update changes. Each tensor has one row per run."""
         yield from self.update.stack.changing()
         if self.update.stack.rule is None:  # torch's optimizer of the only run keeps its own state
             (state,) = self.update.stack.states
@@ -241,9 +247,9 @@ class Loop:
                 yield from (value[None] for value in values.values() if isinstance(value, Tensor))
 
     def _failed(self, place: int, step: int) -> Diverged:
-        """Put a run back to the state before its first update that failed, and return the error that names the cause.
+        """Find the update that failed in a run, restore the state before this update, and return the error.
 
-        The run is trained again from its copy, alone and update by update.
+        To find the update, the run starts again from its copy and trains alone, with a check after each update.
         """
         learner = self.learners[place]
         state = learner.state
@@ -265,7 +271,7 @@ class Loop:
             if not (stack.sums.isfinite().all() and torch.linalg.vector_norm(stack.parameters).isfinite()):
                 break
             made += 1
-        made = min(made, step - 1)  # on several threads, rounding may differ alone: then the last update counts
+        made = min(made, step - 1)  # with several threads the run may not fail again: take the last update
         for tensor, copy in zip(own._changing(), own._copies, strict=False):
             tensor.copy_(copy)
         stack.steps.fill_(made)
@@ -273,11 +279,11 @@ class Loop:
         return own.diverged(made)
 
     def diverged(self, step: int) -> Diverged:
-        """Return the error of the only run, whose update `step` (counted from 0) fails in its present state."""
+        """Return the error for update `step` (counted from 0), which fails. The stack has one run."""
         return Diverged(self._cause(step), step + 1, *divmod(step, self.per_epoch))
 
     def _cause(self, step: int) -> str:
-        """Return the name of the first number that is NaN or infinite in update `step` of the only run."""
+        """Repeat update `step` in a stack of one run, and return the name of the first value that is not finite."""
         batch, stack = self.draws[step], self.update.stack
         if batch.inputs.is_floating_point() and not batch.inputs.isfinite().all():
             return "input"
@@ -295,7 +301,7 @@ class Loop:
 
 
 def reading(learner: Learner, per_epoch: int, norm: float) -> Record:
-    """Return the measurements of a run since the last reading, given the norm of its parameters."""
+    """Return the measurements of a run since the last reading. `norm` is the norm of its parameters."""
     state = learner.state
     metrics, count = state.meters.read()
     metrics["optim/lr"] = state.optimizer.param_groups[0]["lr"]

@@ -1,4 +1,4 @@
-"""Metrics: sums kept on the device during training, and the evaluation of a split."""
+"""Metrics: sums of measurements during training, and the evaluation of a split."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,15 +15,15 @@ SUMS = ("train/loss", "train/data_loss", "train/regularization", "train/accuracy
 class Meters:
     """Sums of measurements over the updates since the last call of `read`, and over the epoch.
 
-    The sums lie in a tensor (6,) float64 on the device, to which an update adds (see `Update.measure`). One entry per
-    name in `SUMS`; the last entry is 0, and was used by earlier versions. `read` fetches all sums at once.
+    The sums are a tensor (6,) of float64 on the device. Each update adds to this tensor (see `Update.measure`). The
+    first five entries belong to the names in `SUMS`. The last entry is always 0; only earlier versions used it.
 
     Parameters
     ----------
     device
         The model's device.
     accuracy
-        Whether the targets are classes, so that correct examples can be counted.
+        Whether to return the accuracy. It exists only if the targets are classes.
     """
 
     def __init__(self, device: torch.device, accuracy: bool = True) -> None:
@@ -39,12 +39,12 @@ class Meters:
         self._epoch_examples = self._epoch_updates = 0
 
     def count(self, examples: int, updates: int) -> None:
-        """Count examples and updates whose measurements were added to the sums by other code (see `share`)."""
+        """Increase the numbers of examples and updates. The sums are increased by `Update.measure`."""
         self._examples += examples
         self._updates += updates
 
     def share(self, sums: Tensor) -> None:
-        """Copy the sums into the tensor `sums` (6,) float64, and use this tensor from now on.
+        """Copy the sums into the tensor `sums` (6,) of float64, and use this tensor from now on.
 
         Other code may then add to the same tensor.
         """
@@ -52,7 +52,7 @@ class Meters:
         self._sums = sums
 
     def read(self) -> tuple[dict[str, float], int]:
-        """Return the means since the last reading, and the number of examples."""
+        """Return the means over the updates since the last call, and the number of examples in these updates."""
         sums = self._sums.tolist()[: len(SUMS)]
         sums[0] = sums[1] + sums[2]  # L(W) is the sum of its terms
         means = self._means(sums, self._examples, self._updates)
@@ -65,7 +65,7 @@ class Meters:
         return means, examples
 
     def read_epoch(self) -> dict[str, float]:
-        """Return the means over the epoch, which began with the last call of this method; set the epoch's sums to 0."""
+        """Return the means over the epoch, and begin a new epoch. Call `read` first."""
         means = self._means(self._epoch, self._epoch_examples, self._epoch_updates)
         self._epoch = [0.0] * len(SUMS)
         self._epoch_examples = self._epoch_updates = 0
@@ -100,7 +100,8 @@ class Meters:
 def correct_count(scores: Tensor, targets: Tensor) -> Tensor:
     """Return the number of correct examples (0-d), given scores (B, C) and target classes (B,).
 
-    An example is correct if its target class has the highest score. If targets are lists of numbers (B, C), return 0.
+    An example is correct if its target class has the highest score. For regression, targets are (B, C), and the result
+    is 0.
     """
     if targets.is_floating_point():
         return targets.new_zeros(())

@@ -1,4 +1,4 @@
-"""The features and the model of a run, which together compute scores from inputs."""
+"""The features and the model of a run. Together they compute scores from inputs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,16 +12,18 @@ from deeprob.models import Model
 
 @dataclass(frozen=True)
 class Predictor:
-    """The features and the model of a run, which compute scores from inputs.
+    """The features and the model of a run. Together they compute scores from inputs.
 
-    Features are extracted once per example. Then they are standardised in each batch, before the model gets them.
+    The features of each example are extracted once. Later, the features of each batch are standardised for the model.
 
     Attributes
     ----------
     input_shape
         The shape of one raw input.
-    outputs, classes
-        The number of scores per example, and the names of the classes. `classes` is empty for regression.
+    outputs
+        The number of scores per example.
+    classes
+        The names of the classes. Empty for regression.
     bf16
         Whether matrix products are computed in bfloat16.
     """
@@ -62,14 +64,14 @@ class Predictor:
         self.model.load_state_dict(content["model"])
 
     def chunk_size(self) -> int:
-        """Return how many examples fit in about 256 MB, together with their activations and gradients."""
+        """Return the number of examples that fit in about 256 MB with their activations and gradients."""
         weights = [p for p in self.model.parameters() if p.dim() >= 2]
         numbers = self.features.output_count + sum(weight.shape[0] for weight in weights)
         return max(1, 2**28 // (3 * numbers * weights[0].element_size()))
 
 
 def forward(model: Model, inputs: Tensor, key: Tensor | None, bf16: bool) -> Tensor:
-    """Return scores (B, C) in the dtype of the prepared inputs; with `bf16`, compute matrix products in bfloat16."""
+    """Return scores (B, C) in the dtype of the prepared inputs. `bf16`: matrix products are computed in bfloat16."""
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bf16):
         scores: Tensor = model(inputs, key)
     return scores.to(inputs.dtype)

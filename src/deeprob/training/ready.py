@@ -1,4 +1,4 @@
-"""Prepare the model's inputs once instead of at each evaluation, if they fit in memory."""
+"""If the training split fits in memory, prepare it for the model once instead of at each evaluation."""
 
 import torch
 
@@ -7,18 +7,20 @@ from deeprob.features import Features
 from deeprob.features.exact import narrows
 
 LIMIT, SMALL = 2**30, 2**26
-"""The largest size of prepared inputs, in bytes: where preparing saves much, and where it saves little."""
+"""The largest sizes of prepared inputs in bytes; `made_ready` explains which one counts."""
 
 
 @torch.no_grad()
 def made_ready(
     features: Features, examples: Examples, whole: bool, limit: int = LIMIT, small: int = SMALL
 ) -> tuple[Features | None, Examples]:
-    """Prepare the examples once, if they fit in memory; return None in the place of `features`, and the examples.
+    """Prepare the examples once if they are small enough. Then return None and the prepared examples.
+
+    If the examples are too large, return `features` and `examples` unchanged.
 
     Without this preparation, each evaluation would convert pictures from bytes to floats and standardise them. For a
     linear model, this takes longer than the matrix products. Tables of float64 would be standardised in float64 at each
-    evaluation. The preparation does not change the results of training: they are the same bit for bit.
+    evaluation. The results of training are the same bit for bit, with and without this preparation.
 
     Parameters
     ----------
@@ -27,10 +29,10 @@ def made_ready(
     whole
         Whether the whole split is one batch.
     limit
-        The largest size of the prepared inputs, in bytes, if the whole split is one batch or the inputs have a higher
-        precision than the model. Larger inputs are not prepared: the arguments are returned.
+        The largest size in bytes of the prepared inputs. It counts if the whole split is one batch, or if the inputs
+        have a higher precision than the model.
     small
-        The largest size of the prepared inputs in all other cases.
+        The largest size in bytes of the prepared inputs in all other cases.
     """
     dtype = features.like.dtype
     size = examples.inputs.numel() * dtype.itemsize

@@ -1,7 +1,7 @@
 """The parameters, gradients, buffers, optimizer states and sums of R runs in shared tensors, with one row per run.
 
-A run that trains alone is a stack of one. Every run keeps its own `TrainState`, whose tensors become views of its row.
-So a run can be measured and written to a checkpoint as if it trained alone.
+A run that trains alone is a stack of one run. Each run has a `TrainState`, and the tensors of this state are views of
+the run's row. So each run can be measured and saved as if it trained alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,44 +21,48 @@ WHOLE = "parameters"
 TILE = 2**18
 """The largest number of entries per run that an update rule updates at once."""
 STEP = "step"
-"""The entry of an optimizer's state in which torch counts the updates; SGD has none."""
+"""The entry in which torch's optimizers count updates. SGD has no such entry."""
 
 
 class Stack:
-    """R runs whose tensors have the same shapes.
+    """R runs with the same shapes of tensors.
 
     Parameters
     ----------
     states
-        The state of each run, all after the same update. Their tensors are replaced by views.
+        The state of each run. All runs have made the same number of updates. The tensors of the states are replaced by
+        views.
     configs
         The config of each run's optimizer. All optimizers are of one kind and have the same flags.
     rule
-        Whether the update rule of `deeprob.optim.rules` updates the parameters. If not, torch's optimizers of the
-        states do, and keep their own states.
+        Whether an update rule of `deeprob.optim.rules` updates the parameters. If not, torch's optimizer does.
 
     Attributes
     ----------
     shapes
         The shape of each parameter by name: first the weight matrices, then all others.
-    parameters, gradient
-        (R, P). Each row holds all parameters of one run, or ∇L(W) by them, in the order of `shapes`.
+    parameters
+        A tensor (R, P). A row holds all parameters of one run, in the order of `shapes`.
+    gradient
+        A tensor (R, P). A row holds ∇L(W) of one run, in the order of `shapes`.
     weights, weights_gradient
-        The part of `parameters` and of `gradient` that belongs to weight matrices, as views.
-    tensors, gradients
-        The parameters and buffers of the models by name, and the gradients by the parameter's name, each (R, …).
+        Views of `parameters` and `gradient` that contain only the weight matrices.
+    tensors
+        The parameters and buffers of the models by name, as tensors (R, …).
+    gradients
+        The gradients by parameter name, as tensors (R, …).
     buffers
-        The models' buffers by name, each (R, …).
+        The buffers of the models by name, as tensors (R, …).
     optimizer
-        The optimizer's states by block of parameters and then by name, each (R, …). The update rule treats a block as
-        one tensor. A block is a single parameter if the rule depends on the parameter's shape; else it is all
-        parameters of a run together.
+        The state of the optimizer for each block, as tensors (R, …) by name. A block is the tensor that the update rule
+        changes in one call. If the rule depends on the shape of parameters, each parameter is a block. If not, all
+        parameters of a run form one block.
     lr
-        The learning rate of each run before a schedule multiplies it: one number for all, or an array (R,).
+        The learning rate before the schedule multiplies it: one number for all runs, or an array (R,).
     hyper
-        The other numbers of the update rule: each one number for all runs, or an array (R,).
+        The other hyperparameters of the update rule: for each, one number for all runs, or an array (R,).
     sums
-        (R, 6) float64, see `Meters`.
+        A tensor (R, 6) of float64 with the sums of `Meters`.
     """
 
     def __init__(self, states: Sequence[TrainState], configs: Sequence[OptimizerConfig], *, rule: bool) -> None:
@@ -103,7 +107,7 @@ class Stack:
         return len(self.states)
 
     def named(self, flat: Tensor) -> dict[str, Tensor]:
-        """Split a tensor (…, P) into one tensor per parameter, by the parameter's name and in its shape."""
+        """Split a tensor (…, P) into tensors with the shapes of the parameters. The keys are the parameter names."""
         parts = torch.split(flat, [shape.numel() for shape in self.shapes.values()], -1)
         return {
             name: part.view(*flat.shape[:-1], *shape)
@@ -131,22 +135,22 @@ class Stack:
                 yield parameters[part], gradients[block][part], {name: values[part] for name, values in state.items()}
 
     def changing(self) -> Iterator[Tensor]:
-        """Yield every tensor that an update changes, except the sums: parameters, buffers and optimizer states."""
+        """Yield the tensors that an update changes, except the sums: parameters, buffers and optimizer states."""
         yield self.parameters
         yield from self.buffers.values()
         for state in self.optimizer.values():
             yield from state.values()
 
     def _first_lr(self) -> Number:
-        """Return the learning rate of each run's first update."""
+        """Return the learning rate in the first update: one number for all runs, or an array (R,)."""
         rates = np.broadcast_to(self.lr, len(self)).tolist()
         return shared([lr * state.schedule(0) for lr, state in zip(rates, self.states, strict=True)])
 
     def _entries_of(self, config: OptimizerConfig, like: Tensor) -> set[str]:
-        """Return the names of the entries that torch's optimizer would keep for this config alone.
+        """Return the names of the entries in the state of torch's optimizer for one config.
 
-        In a stack, the rule keeps the entries of all runs. Example: a run without momentum keeps no sum of gradients,
-        but its stack does if another run has momentum.
+        The state of the stack may have more entries. Example: only runs with momentum need a sum of gradients. But if
+        one run has momentum, the stack stores a sum for every run.
         """
         assert self.rule is not None
         entries = self.rule.init(like.detach().new_zeros(1, 1), 0.0, **hyper_of(config, like.dtype))
@@ -155,7 +159,7 @@ class Stack:
         return {*entries} if name_of(config) == "sgd" else {*entries, STEP}
 
     def _load_optimizers(self) -> None:
-        """Copy the states of the runs' own optimizers, if the runs have made updates."""
+        """Copy the states of torch's optimizers into the stack, for runs that have made updates."""
         for run, state in enumerate(self.states):
             if state.step:
                 for name, parameter in state.model.named_parameters():
@@ -165,7 +169,7 @@ class Stack:
                             view.copy_(value)
 
     def _row(self, run: int, name: str, key: str) -> Tensor | None:
-        """Return a view of the entry `key` of one parameter in one run; None if the update rule has no such entry."""
+        """Return a view of one entry of the optimizer's state. If the update rule has no such entry, return None."""
         if key == STEP:
             return self.steps[run]
         assert self.rule is not None
@@ -178,7 +182,7 @@ class Stack:
         return row[0] if row.numel() == 1 and self.parameters.shape[1] != 1 else self.named(row)[name]
 
     def _adopt(self) -> None:
-        """Replace the tensors of every run's state by views of its row."""
+        """Replace the tensors in the state of each run by views of the run's row."""
         for run, state in enumerate(self.states):
             for name, parameter in state.model.named_parameters():
                 parameter.data = self.tensors[name][run]
@@ -192,5 +196,5 @@ class Stack:
 
 
 def shared(values: Sequence[float]) -> Number:
-    """Return the common value of all runs, or an array (R,) of float64 if there are different values."""
+    """Return the value if it is the same for all runs; else return an array (R,) of float64."""
     return values[0] if len(set(values)) == 1 else np.array(values, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The training state of a run. A checkpoint stores this state, so that the run can be resumed."""
+"""The training state of a run, which checkpoints store."""
 
 import copy
 import math
@@ -24,9 +24,10 @@ class Best:
 
     Attributes
     ----------
-    value, loss
-        The metric and the validation loss of the best epoch. If two epochs have the same metric, the one with the lower
-        loss is better. Both are None before the first epoch.
+    value
+        The metric in the best epoch; None before the first epoch.
+    loss
+        The validation loss in the best epoch; None before the first epoch.
     epoch
         The number of the best epoch, counted from 1; 0 before the first epoch.
     """
@@ -38,8 +39,8 @@ class Best:
     def or_better(self, monitor: str, metrics: Mapping[str, float], epoch: int) -> "Best":
         """Compare this best epoch with a new epoch, and return the better of the two.
 
-        The metric `monitor` decides: a lower loss or a higher accuracy is better. If both epochs have the same metric,
-        the lower validation loss decides. If both losses are equal too, the result is this epoch.
+        The metric `monitor` decides: a lower loss or a higher accuracy is better. If the metrics are equal, the epoch
+        with the lower validation loss is better. If these losses are equal too, the earlier epoch is better.
         """
         value, loss = metrics[monitor], metrics["val/loss"]
         if self.value is None or self.loss is None:
@@ -104,7 +105,7 @@ class TrainState:
     ) -> "TrainState":
         """Return the state before the first update.
 
-        The learning rate of each parameter group is stored as ``initial_lr``. The schedule multiplies this value.
+        Each parameter group gets the entry ``initial_lr``: the learning rate before the schedule multiplies it.
         """
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
@@ -141,7 +142,7 @@ class TrainState:
         return self.best is not before
 
     def go_back(self, step: int, evaluations: int) -> None:
-        """Set `step` and `evaluations`, and clear the measurements."""
+        """Set `step` and `evaluations`, and clear the measurements. If `step` is 0, also reset the optimizer."""
         self.step, self.evaluations = step, evaluations
         self.meters.reset()
         if step == 0:
@@ -167,7 +168,7 @@ class TrainState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load a state that `state_dict` returned, but keep the optimizer's hyperparameters of the config.
+        """Load a state that `state_dict` returned. The hyperparameters of the optimizer do not change.
 
         Raises
         ------
@@ -212,10 +213,9 @@ class TrainState:
         self.optimizer_after_an_update()  # raises for anything else that is wrong with the state
 
     def optimizer_after_an_update(self) -> dict[int, dict[str, Any]]:
-        """Return the state that the optimizer would have after one more update; leave everything unchanged.
+        """Make an update, undo it, and return the state that the optimizer had after the update.
 
-        The method does an update in which the gradient of each parameter equals the parameter. Then it undoes the
-        update.
+        In this update, the gradient of each parameter equals the parameter.
         """
         parameters = list(self.model.parameters())
         weights, state = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()["state"]))

@@ -20,7 +20,7 @@ STEPS = 200
 
 @torch.no_grad()
 def gradient_norm(model: Model, objective: Objective, features: Features, examples: Examples, formulas: bool) -> float:
-    """Return the norm of ∇L(W) over some extracted examples; the model does not change."""
+    """Return the norm of ∇L(W) over extracted examples. The model does not change."""
     update, draws = trial(copy.deepcopy(model), objective, features, examples, formulas)
     update.gradient(draws[0])
     norm: float = torch.linalg.vector_norm(update.stack.gradient).item()
@@ -29,7 +29,7 @@ def gradient_norm(model: Model, objective: Objective, features: Features, exampl
 
 @torch.no_grad()
 def overfit(model: Model, loss: Loss, features: Features, examples: Examples, formulas: bool) -> tuple[float, float]:
-    """Train a copy of a model on a few extracted examples; return the data loss before and after training."""
+    """Train a copy of a model on extracted examples. Return the data loss before and after training."""
     objective = Objective(loss, NoneConfig().build())
     update, draws = trial(copy.deepcopy(model), objective, features, examples, formulas)
     before = update.gradient(draws[0]).data_loss.item()
@@ -40,7 +40,7 @@ def overfit(model: Model, loss: Loss, features: Features, examples: Examples, fo
 def trial(
     model: Model, objective: Objective, features: Features, examples: Examples, formulas: bool
 ) -> tuple[Update, Draws]:
-    """Return an update of a model by L-BFGS over all examples without noise, and its batches."""
+    """Return an L-BFGS update of a model, and the batches for it. Each batch holds all examples; dropout is off."""
     config = LBFGSConfig(max_iter=STEPS)
     state = TrainState.start(model, config.build(model.parameters()), Schedule(), examples.targets.device)
     settings = LoopSettings(

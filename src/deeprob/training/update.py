@@ -19,19 +19,21 @@ from deeprob.training.metrics import SUMS
 from deeprob.training.stack import Stack, shared
 
 PROXIMAL_LR = "proximal_lr"
-"""The name of the coefficient that holds the learning rate for the regularizer's proximal step."""
+"""The name of the coefficient with the learning rate of the proximal step."""
 
 
 class Update:
     """A function that updates all runs of a stack once, in place.
 
-    Update rules of `deeprob.optim.rules` need numbers that depend on the update, such as the scheduled learning rate.
-    They are computed for several updates at once (see `plan`), so that the device never waits for them.
+    An update rule needs numbers that depend on the update, such as the scheduled learning rate. `plan` computes these
+    numbers for several updates in advance, so that the device never waits for them.
 
     Parameters
     ----------
-    stack, gradient
-        The runs, and the function that computes their gradients.
+    stack
+        The runs.
+    gradient
+        The function that computes the gradients of the runs.
     """
 
     def __init__(self, stack: Stack, gradient: Gradient) -> None:
@@ -51,7 +53,7 @@ class Update:
     def of(
         cls, learners: Sequence[Learner], features: Features | None, settings: LoopSettings, *, whole: bool = False
     ) -> "Update":
-        """Return the update of runs, which become one stack.
+        """Combine runs into one stack, and return the update of this stack.
 
         Parameters
         ----------
@@ -60,7 +62,7 @@ class Update:
         features
             The module that prepares a batch for the model. None: batches are prepared already.
         whole
-            Whether each batch is the whole training split. Then chunks are halved when memory runs out.
+            Whether each batch is the whole training split. If so, a single run halves its chunks when memory runs out.
         """
         states, configs = [learner.state for learner in learners], [learner.optimizer for learner in learners]
         alone = len(learners) == 1
@@ -80,14 +82,14 @@ class Update:
         )
 
     def rates(self, step: int) -> Number:
-        """Return the learning rate of update `step` (counted from 0): one number for all runs, or an array (R,)."""
+        """Return the learning rate in update `step` (counted from 0): one number for all runs, or an array (R,)."""
         factors = {name: schedule(step) for name, schedule in self._schedules.items()}
         if len(factors) == 1:
             return self.stack.lr * next(iter(factors.values()))
         return self.stack.lr * shared([factors[id(state.schedule)] for state in self.stack.states])
 
     def plan(self, first: int, last: int) -> None:
-        """Compute the numbers of the updates from `first` up to, but not including, `last`."""
+        """Compute the numbers for the updates `first` to `last` − 1."""
         rule = self.stack.rule
         if rule is None:
             return
@@ -117,7 +119,7 @@ class Update:
             self._coefficients = {name: torch.empty_like(values[0]) for name, values in self._table.items()}
 
     def __call__(self, batch: Batch, step: int) -> None:
-        """Make update `step` (counted from 0, and planned) with the batches of all runs."""
+        """Make update `step` (counted from 0) with the batches of all runs. Call `plan` for this update first."""
         if self.stack.rule is None:
             self._by_torch(batch, step)
             return
@@ -134,7 +136,7 @@ class Update:
         self.gradient.evaluations = evaluations + 1  # a replayed graph calls no Python function
 
     def _compute(self, batch: Batch) -> None:
-        """Compute an update from its batch and its numbers; nothing here depends on values on the host."""
+        """Make an update. All numbers come from tensors on the device, so that a CUDA graph can replay this method."""
         self.measure(self.gradient(batch), batch.targets.shape[1])
         self._by_rule()
 
@@ -146,7 +148,7 @@ class Update:
         self._sums.add_(torch.cat([losses, regularization, terms.correct, norm]).view(4, -1))
 
     def _by_rule(self) -> None:
-        """Make a step of the update rule, then the proximal step of the regularizer if it has one."""
+        """Make a step of the update rule. If the regularizer has a proximal step, make it afterwards."""
         stack, c, rule = self.stack, self._coefficients, self.stack.rule
         assert rule is not None
         decay(stack.weights, stack.weights_gradient, c)
@@ -161,7 +163,7 @@ class Update:
             self.gradient.shrink(c[PROXIMAL_LR])
 
     def _by_torch(self, batch: Batch, step: int) -> None:
-        """Make an update with torch's optimizer of the only run, which may evaluate L(W) several times."""
+        """Make an update of a single run with torch's optimizer. The optimizer may evaluate L(W) several times."""
         (state,), measured = self.stack.states, False
         factor = state.schedule(step)
         for group in state.optimizer.param_groups:

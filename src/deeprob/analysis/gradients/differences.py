@@ -72,13 +72,13 @@ class SlopeCheck:
 
 @dataclass(frozen=True)
 class EntryCheck:
-    """The checks of the slopes of L along one entry of a tensor, or along all its entries at once.
+    """The checks of the slopes of L if one entry of a tensor moves, or if all entries move together.
 
     Attributes
     ----------
     tensor, place
-        The tensor's name, and the entry's index. If all entries were moved at once, each with a random sign, the index
-        is None.
+        The name of the tensor, and the index of the entry. If all entries move together, each with a random sign, the
+        index is None.
     scale
         The factor of the step h: max(1, |w|) for an entry w, 1 for all entries at once.
     autograd, formula
@@ -109,7 +109,7 @@ class EntryCheck:
 
     @property
     def worst(self) -> SlopeCheck:
-        """The check with the larger error; if only one slope is wrong, its check."""
+        """If only one slope is wrong, the check of this slope; else the check with the larger error."""
         return max(self.checks.values(), key=lambda check: (check.verdict == "wrong", check.error))
 
     @property
@@ -205,7 +205,7 @@ def loss_at(loss: Loss, point: Parameters) -> float:
 
 
 def points_around(point: Parameters, seed: int) -> Iterator[dict[str, Tensor]]:
-    """Yield random points near `point`. They differ from it in every entry.
+    """Yield random points near `point`. Every entry differs from `point`.
 
     If L has a kink at `point`, it has no kink at most of the new points.
     """
@@ -220,7 +220,7 @@ def points_around(point: Parameters, seed: int) -> Iterator[dict[str, Tensor]]:
 
 @dataclass(frozen=True)
 class Way:
-    """A direction in which a slope is checked: along one entry of a tensor, or along all its entries at once.
+    """A direction in which a slope is checked: one entry of a tensor moves, or all entries move together.
 
     Attributes
     ----------
@@ -264,8 +264,8 @@ class Way:
 def ways(stream: Tensor, name: str, count: int, entries: int | None) -> Iterator[Way]:
     """Yield the directions to check for a tensor with `count` entries.
 
-    If `entries` is smaller than `count`, yield a direction for each of `entries` random entries, then one for all
-    entries at once. Otherwise, yield a direction for every entry.
+    If `entries` is smaller than `count`, yield one direction for each of `entries` random entries, then one direction
+    in which all entries move. If not, yield one direction for every entry.
     """
     sampled = entries is not None and entries < count
     drawn = randomness.permutation(stream, count)[:entries].sort().values if sampled else torch.arange(count)

@@ -126,8 +126,8 @@ def examine(here: Ray, around: Iterable[Ray], step: float, tolerance: float) -> 
 def settled(here: Ray, first: Slopes, tolerance: float) -> tuple[Slopes, str]:
     """Return the differences that agree with the slope, and the verdict ``ok`` or ``kink``.
 
-    If no differences agree, return the differences with the smallest h, and the verdict ``wrong``. Where φ is smooth,
-    the gap between the left and right differences is proportional to h. Where it is not proportional, there is a kink.
+    If no differences agree, return the differences with the smallest h, and the verdict ``wrong``. If the gap between
+    the left and right differences is proportional to h, φ is smooth. If not, there is a kink.
     """
     agrees = here.error(first, tolerance) <= tolerance
     if agrees and first.gap <= BENT * max(abs(first.central), abs(here.slope), first.noise / tolerance):

@@ -26,13 +26,13 @@ class Violation(NamedTuple):
     line
         The number of the line, counted from 0.
     left, middle, right
-        The positions on the line of x₂, of the middle point t·x₁ + (1 − t)·x₂, and of x₁.
+        The positions of three points on the line: x₂, the middle point t·x₁ + (1 − t)·x₂, and x₁.
     ends
         f(x₂) and f(x₁).
     t
         The position of the middle point relative to x₂ (t = 0) and x₁ (t = 1).
     value, chord
-        The values at the middle point: of the function, f(t·x₁ + (1 − t)·x₂), and of the chord,
+        At the middle point, the value of the function is f(t·x₁ + (1 − t)·x₂). The value of the chord is
         t·f(x₁) + (1 − t)·f(x₂).
     excess
         (`value` − `chord`) / (the largest |f| on the line).

@@ -1,4 +1,4 @@
-"""Directions in weight space: random, scaled per unit, or from the weights of one model to those of another."""
+"""Directions in weight space: random, scaled per unit, or from the weights of one model to another model."""
 
 import math
 from collections.abc import Mapping

@@ -4,7 +4,7 @@ A slice holds the values of L at equally spaced points on a line in weight space
 its lowest value. Three numbers of a slice define its kind:
 
 - The height above a chord. A chord is the straight line between two points of the slice. The height is the largest
-  amount, over all chords, by which a value between the two points exceeds the chord. For a convex function, it is 0.
+  difference between a value and a chord below the value. For a convex function, the height is 0.
 - The number of minima. A minimum counts if L falls by at least 5 % of the range before it and rises by at least 5 %
   after it.
 - The travel: the sum of all rises and falls.

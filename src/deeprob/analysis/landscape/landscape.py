@@ -35,7 +35,7 @@ class Landscape:
     Attributes
     ----------
     model
-        The model in evaluation mode, so without dropout. Batch norm uses the model's running statistics for all W.
+        The model in evaluation mode: dropout is off. Batch norm uses the model's running statistics for all W.
     objective
         The data loss and the regularizer λR(W).
     examples
@@ -138,7 +138,7 @@ def chunks(count: int, size: int) -> Iterator[slice]:
 
 @dataclass(frozen=True)
 class Sums:
-    """A model without its first layer. Its inputs are the outputs of this layer, before the activation function.
+    """A model without its first layer. The inputs of this model are the outputs of the first linear layer.
 
     Attributes
     ----------
@@ -161,7 +161,7 @@ class Sums:
         return cls(name, copied)
 
     def products(self, inputs: Tensor, spanned: Mapping[str, Tensor]) -> Tensor:
-        """Return the first layer's outputs (1 + K, B, H) for inputs (B, …), with W₀ and each direction as weights."""
+        """Return the first layer's outputs (1 + K, B, H) for inputs (B, …): with the weights W₀, D₁, …, D_K."""
         weight, bias = spanned[f"{self.name}.weight"], spanned.get(f"{self.name}.bias")
         products = inputs.flatten(1) @ weight.transpose(1, 2)
         return products if bias is None else products + bias[:, None]

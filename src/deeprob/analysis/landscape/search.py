@@ -131,7 +131,7 @@ def keep(found: dict[str, Slice], seen: Slice) -> None:
     """Put a slice into `found` if it has a kind and is the clearest slice of this kind so far.
 
     The clearest convex-ish slice rises most from its minimum to its lower end, relative to its range. The clearest
-    non-convex slice has the largest height above a chord. For the other kinds, it has the largest travel.
+    non-convex slice has the largest height above a chord. The clearest slice of any other kind has the largest travel.
     """
 
     def clarity(one: Slice) -> float:

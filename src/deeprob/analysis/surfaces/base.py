@@ -53,7 +53,7 @@ class SurfaceConfig:
         return self.value(torch.tensor(self.minima()[0], dtype=torch.float64)).item()
 
     def steepness(self) -> float:
-        """Return the largest curvature of f, divided by its largest curvature with default parameters."""
+        """Return (largest curvature of f) / (largest curvature of f with default parameters)."""
         return 1.0
 
     def race(self) -> list[str]:

@@ -141,7 +141,7 @@ def first(reached: np.ndarray) -> int | None:
 def until_thousandth(path: Descent) -> int:
     """Return the number of updates until f is below a thousandth of its start value.
 
-    If f never falls that far, return the number of all updates.
+    If f never falls below this value, return the number of all updates.
     """
     at = first(path.losses < path.losses[0] / 1000)
     return path.updates if at is None else at
@@ -154,7 +154,7 @@ def crossed(path: Descent, bowl: BowlConfig) -> float:
 
 
 def uneven(path: Descent, bowl: BowlConfig) -> float:
-    """Return the ratio of two effective learning rates: along x, where the bowl is flat, to along y, where it is steep.
+    """Return (effective learning rate along x) / (effective learning rate along y). The bowl is flat along x.
 
     The effective learning rate is Σ|Δx|/Σ|∂f/∂x| along x, and Σ|Δy|/Σ|∂f/∂y| along y. The sums are over all updates.
     """

@@ -26,11 +26,11 @@ SAMPLE = 50_000
 @register("figure", "codebook")
 @dataclass(kw_only=True, slots=True)
 class CodebookConfig(FigureConfig):
-    """The words of a codebook that are used most, as small pictures. The first word is at the upper left.
+    """The most used words of a codebook, as small pictures. The first word is at the upper left.
 
     A word is a typical patch of pictures. The use of a word is the mean of its code over all patches of some random
-    pictures. If the features remove brightness and contrast from patches, 0 is mid-grey, and each word is drawn with
-    the highest contrast.
+    pictures. If the features remove brightness and contrast from patches, the value 0 is drawn as mid-grey, and each
+    word is drawn with the highest contrast.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class CodebookConfig(FigureConfig):
         return 1
 
     def _bank(self, run: Run, order: Tensor) -> Bank:
-        """Return a bank with the pictures of the words. `order` holds the numbers of the words in order."""
+        """Return a bank with the pictures of the words whose numbers are in `order`."""
         config, feature = bag_of(run)
         tiles = [Tile(patch) for patch in visible(config, feature)[order[: self.words]]]
         columns = min(20, math.ceil(math.sqrt(len(tiles) * 1.6)))
@@ -86,7 +86,7 @@ class CodebookConfig(FigureConfig):
 
 
 def needs_words(run: Run) -> str:
-    """Return the reason why the words of `run` cannot be drawn as pictures, or an empty text if they can."""
+    """Return the reason why the words of `run` cannot be drawn as pictures. If they can, return an empty text."""
     found = part_of(run, BagOfWordsConfig)
     if found is None:
         return "needs features=bag_of_words, alone, in concat or first in chain"
@@ -96,7 +96,7 @@ def needs_words(run: Run) -> str:
 
 
 def bag_of(run: Run) -> tuple[BagOfWordsConfig, BagOfWords]:
-    """Return the config of a run's bag of words, and the bag of words itself. The run must have one."""
+    """Return a run's bag of words and its config. The features of the run must contain a bag of words."""
     config, feature = the_part(run, BagOfWordsConfig)
     assert isinstance(feature, BagOfWords)
     return config, feature
@@ -121,8 +121,8 @@ def unwhitened(values: Tensor, whitening: Whitening) -> Tensor:
 def pixels_of(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
     """Return words as patches (K, C, side, side) in double precision.
 
-    The numbers are pixel values from 0 to 255. If the features remove brightness and contrast from patches, the numbers
-    can be negative, and 0 is the mean.
+    The numbers are pixel values from 0 to 255. If the features remove brightness and contrast from patches, 0 is the
+    mean of a patch, and the numbers can be negative.
     """
     return unwhitened(feature.words, feature.whitening).view(config.words, -1, config.patch, config.patch)
 
@@ -131,8 +131,9 @@ def visible(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
     """Return words as pictures (K, side, side, 3) in [0, 1].
 
     If the features remove contrast, each word is scaled: 0 becomes mid-grey, and the number of largest magnitude
-    becomes black or white. Weak words are scaled less and stay pale. A word is weak if its largest magnitude is less
-    than a quarter of a limit. The limit is the 95 % quantile of the largest magnitudes of all words.
+    becomes black or white. Weak words are scaled less and stay pale. To find the weak words, take the largest magnitude
+    of each word, and the 95 % quantile of these magnitudes. A word is weak if its magnitude is less than a quarter of
+    the quantile.
     """
     patches = pixels_of(config, feature)
     if config.contrast is None:
@@ -148,11 +149,9 @@ def visible(config: BagOfWordsConfig, feature: BagOfWords) -> Tensor:
 def hues(patches: Tensor) -> Tensor:
     """Return the hue (K,) of the mean color of each patch.
 
-    A hue is an angle in [0, 2π), and red is 0. Grey patches get infinity.
-
-    The angle is measured in a plane in which red, green and blue are a third of a turn apart. So negative numbers have
-    a hue too. A patch is grey if its mean red, green and blue differ by less than a quarter of the patch's largest
-    magnitude.
+    A hue is an angle in [0, 2π): red is 0, green is 2π/3, blue is 4π/3. Colors with negative numbers have a hue too.
+    A patch is grey if its mean red, green and blue differ by less than a quarter of the patch's largest magnitude. The
+    hue of a grey patch is infinite.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ All bins of saturation have the same hue.
 class ColorHistogramsConfig(ExamplesConfig):
     """Pictures, and beside each picture one histogram per channel: hue, saturation and value, or red, green and blue.
 
-    Each bar shows the share of the picture's pixels that are in one bin of the feature. A longer bar is a larger share.
+    Each bar belongs to one bin of the feature. Its length shows the share of the picture's pixels in this bin.
     The histogram of hues is a ring. It begins with red at the top and goes clockwise over green to blue.
     """
 
@@ -123,8 +123,8 @@ class ColorHistogramsConfig(ExamplesConfig):
 def picture_shares(feature: ColorHistogram, inputs: Tensor) -> Tensor:
     """Return the histograms (N, 3, bins) of whole pictures (N, 3, H, W), as shares of their pixels.
 
-    The feature may compute one joint histogram of the three channels. Then the histogram of a channel is the sum over
-    the other two channels.
+    If the feature computes one joint histogram of three channels, the histogram of a channel is the sum over the other
+    two channels.
     """
     described = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])
     rows, columns = feature.rows, feature.columns
@@ -153,7 +153,7 @@ def ring(axes: Axes, shares: np.ndarray, x: float, y: float, radius: float) -> N
 
 
 def bars(axes: Axes, shares: np.ndarray, name: str, left: float, top: float, width: float, height: float) -> None:
-    """Draw the histogram of a channel as bars in a rectangle of a sheet. The highest bar fills its height."""
+    """Draw the histogram of a channel as bars in a rectangle. The highest bar is as high as the rectangle."""
     count, wide = len(shares), width / len(shares)
     high = height * shares / shares.max()
     boxes = [Rectangle((left + k * wide, top + height - tall), wide, tall) for k, tall in enumerate(high.tolist())]

@@ -17,13 +17,13 @@ from deeprob.figures.style import FAINT, INK, PALETTE, picture_axes
 CHANNELS = {1: ("level",), 3: ("red", "green", "blue")}
 INKS = {"level": INK, "red": PALETTE[5], "green": PALETTE[2], "blue": PALETTE[0]}
 LINES = {"level": "-", "red": "-", "green": "--", "blue": ":"}
-"""The names of channels, and the color and style of each channel's line."""
+"""The names of the channels, the colors of their lines, and the styles of their lines."""
 
 BINS = 64
 """The number of bins of a histogram of the 256 levels."""
 
 EVEN = 25
-"""The height of each bar if all levels are equally frequent. The unit is that of the axis of shares, which is in %."""
+"""The height of each bar if all levels are equally frequent. The unit is % of the y axis."""
 
 
 @register("figure", "equalize")
@@ -31,7 +31,7 @@ EVEN = 25
 class EqualizeConfig(ExamplesConfig):
     """Pictures before and after histogram equalization. Each picture has a histogram of its levels.
 
-    Levels are pixel values from 0 to 255. A line shows, for each level, the share of pixels up to this level.
+    Levels are pixel values from 0 to 255. At each level, a line shows the share of pixels up to this level.
     The figure also works for a run whose features do not equalize pictures.
     """
 
@@ -81,8 +81,9 @@ def histogram_row_height(run: Run) -> float:
 def levels_of(axes: Axes, picture: Tensor) -> None:
     """Draw the levels of a picture: the histogram as bars, and the cumulative shares in % as lines.
 
-    The bars count all channels together. Each channel has its own line. If all levels are equally frequent, all bars
-    have the height `EVEN`, and the lines lie on the thin diagonal. Bars higher than 105 are cut off.
+    The bars count all channels together. There is one line per channel. If all levels are equally frequent, all bars
+    have the height `EVEN`, and the lines lie on the thin diagonal. The y axis ends at 105 %, and higher bars are cut
+    off.
     """
     channels = whole_levels(picture).flatten(1).numpy()
     counts, edges = np.histogram(channels, BINS, (0, 256))

@@ -44,9 +44,9 @@ class HogStrokesConfig(ExamplesConfig):
     """Pictures, and beside each picture the edges that the feature finds in it.
 
     Each cell has one stroke per direction. A stroke goes through the middle of the cell and lies along the edge, at a
-    right angle to the gradient. A longer and darker stroke is a stronger edge. If the feature normalizes blocks, the
-    strength is the mean over all blocks that contain the cell. If directions are signed (a whole turn), a stroke begins
-    in the middle of the cell. Seen from there, the lighter side of the edge is on the left.
+    right angle to the gradient. The stronger the edge, the longer and darker the stroke. If the feature normalizes
+    blocks, the strength is the mean over all blocks that contain the cell. If directions are signed (they cover a whole
+    turn), a stroke begins in the middle of the cell. Seen from the middle, the lighter side of the edge is on the left.
     """
 
     usual: ClassVar[bool] = True
@@ -97,7 +97,7 @@ def square_side(run: Run) -> float:
 
 
 def pairs_of(run: Run) -> int:
-    """Return the number of pairs of pictures per row. It is smaller if pictures have many cells."""
+    """Return the number of pairs of pictures per row. If pictures have many cells, the number is smaller."""
     _, hog = the_part(run, HogConfig)
     cells = max(hog.get_buffer("rows").shape[0], hog.get_buffer("columns").shape[0])
     return 3 if cells <= 8 else 2 if cells <= 16 else 1
@@ -151,9 +151,9 @@ def by_cell(described: Tensor, shape: tuple[int, ...], block: int) -> Tensor:
 def strokes(weights: Tensor, cell: int, *, signed: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return the strokes of a picture and their strengths, sorted by strength. The strongest stroke comes last.
 
-    For direction k of d, the angle of the gradient is (k + ½)/d of a whole turn if `signed`, else of half a turn.
-    Angles go from right to down. A stroke lies along the edge, so its angle is a quarter turn larger. The strongest
-    stroke is as long as a cell, or half as long as a cell if `signed`.
+    The gradient of direction k of d has the angle (k + ½)/d · 2π if `signed`, else (k + ½)/d · π. The angle 0 points to
+    the right, and π/2 points down. A stroke lies along the edge, so its angle is larger by π/2. The length of the
+    strongest stroke is the side of a cell, or half of it if `signed`.
 
     Parameters
     ----------
@@ -168,8 +168,8 @@ def strokes(weights: Tensor, cell: int, *, signed: bool) -> tuple[np.ndarray, np
     -------
     tuple of ndarray
         The coordinates (S, 2, 2) of the two ends of each stroke, and the strengths (S,) in (0, 1]. The strongest
-        stroke has strength 1. Coordinates are x and y in pixels from the picture's upper left corner. Directions of
-        weight 0 have no stroke.
+        stroke has strength 1. The coordinates are x and y in pixels, from the picture's upper left corner. If a
+        weight is 0, there is no stroke.
     """
     count, rows, columns = weights.shape
     turn = 2 * math.pi if signed else math.pi

@@ -1,4 +1,4 @@
-"""A palette learned from pictures: its colors with their shares, and pictures that have only these colors."""
+"""A palette learned from pictures: its colors, their shares of pixels, and pictures that have only these colors."""
 
 from dataclasses import dataclass
 
@@ -45,7 +45,7 @@ SIDE = (WIDTH / PAIRS - 0.06 - GAP) / 2
 @register("figure", "palette")
 @dataclass(kw_only=True, slots=True)
 class PaletteConfig(ExamplesConfig):
-    """The colors of a palette with their shares of pixels, and pictures before and after quantization.
+    """The colors of a palette, their shares of pixels, and pictures before and after quantization.
 
     Quantization replaces each pixel by the nearest color of the palette. The most used color comes first. The shares
     are measured on at most 500 random pictures of the split.
@@ -97,7 +97,7 @@ class PaletteConfig(ExamplesConfig):
             put(axes, as_rgb(after), boxed(picture.shape, left + SIDE + 0.06, top, SIDE))
 
     def _swatches(self, run: Run) -> float:
-        """Return the height of the part that shows the colors, above the pictures, in inches."""
+        """Return the height in inches of the colors above the pictures."""
         colors = min(MOST, len(the_part(run, ColorQuantizationConfig)[1].get_buffer("palette")))
         return 1.5 * LINE + -(-colors // SWATCHES) * (HIGH + LINE) + GAP
 
@@ -108,7 +108,7 @@ class PaletteConfig(ExamplesConfig):
 def used(feature: ColorQuantization, inputs: Tensor) -> Tensor:
     """Return the share (K,) of pixels for each color of the palette.
 
-    Each pixel of the pictures `inputs` (N, 3, H, W) counts for the color nearest to it. The sum of the shares is 1.
+    Each pixel of the pictures `inputs` (N, 3, H, W) counts for the nearest color. The sum of the shares is 1.
     """
     rows, columns = feature.rows, feature.columns
     described = torch.cat([feature.describe(pictures) for _, pictures in feature.prepared(inputs)])

@@ -1,7 +1,7 @@
 """The base of figures that show example pictures.
 
-Its functions choose examples, find a feature of a run, and draw on a sheet. A sheet is a drawing area whose unit is one
-inch.
+The functions choose examples, find a feature of a run, and draw on a sheet. A sheet is a drawing area whose coordinates
+are in inches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ class ExamplesConfig(FigureConfig):
     def chosen(self, run: Run) -> tuple[Examples, list[str]]:
         """Return the examples to show, on the CPU, and their titles.
 
-        A title is the class of the example. If the run has no classes, it is the number of the example.
+        The title of an example is its class. If the run has no classes, the title is the example's number.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class ExamplesConfig(FigureConfig):
 
 
 def in_turn(targets: Tensor, rng: torch.Generator) -> Tensor:
-    """Return the indices (N,) of all examples in a random order in which the classes alternate.
+    """Return the indices (N,) of all examples. The order is random, but the classes alternate.
 
     One example of each class comes first, then a second example of each class, and so on. Example: if `targets` are
     0, 0, 1, the classes in the new order are 0, 1, 0.
@@ -112,10 +112,9 @@ def needs_pictures(run: Run) -> str:
 
 
 def part_of(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures] | None:
-    """Find the first feature of a run whose config has the type `kind`. Return its config and the feature.
+    """Find the first feature of a run whose config has the type `kind`. Return the config and the feature.
 
-    The search includes all parts of a concat and the first part of a chain. If there is no such feature, the result is
-    None.
+    The search includes all parts of a concat and the first part of a chain. If there is no such feature, return None.
     """
     return _part_within(run.config.features, run.predictor.features, kind)
 
@@ -140,14 +139,14 @@ def _part_within(
 
 
 def the_part(run: Run, kind: type[Config]) -> tuple[Config, PictureFeatures]:
-    """Return the result of `part_of`. The run must have such a feature."""
+    """Return the result of `part_of`. The run must have a feature of this type."""
     found = part_of(run, kind)
     assert found is not None
     return found
 
 
 def of_whole(shares: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Compute the shares (B, K) of whole pictures from the shares of their regions.
+    """Return the shares (B, K) of B whole pictures, computed from the shares of R × C regions.
 
     Parameters
     ----------
@@ -170,7 +169,7 @@ def as_rgb(picture: Tensor) -> Tensor:
 
 
 def faded(pixels: Tensor, left: float) -> Tensor:
-    """Return a paler picture, to be a background. `left` is the share of the contrast that remains."""
+    """Return a paler picture for a background. The share `left` of the contrast remains."""
     return 1 - left * (1 - pixels)
 
 
@@ -198,7 +197,7 @@ def height_of(shape: Sequence[int], side: float) -> float:
 
 
 def row_height(run: Run, side: float) -> float:
-    """Return the height of a row of pictures in inches, with the titles above it and the gap below it.
+    """Return the height in inches of a row of pictures, the titles above the row and the gap below the row.
 
     `side` is the side of the square that contains a picture, in inches.
     """
@@ -212,7 +211,7 @@ def put(axes: Axes, pixels: Tensor, box: Box, **options: Any) -> AxesImage:
 
 
 def sheet(canvas: FigureBase, height: float, title: str, remark: str = "") -> Axes:
-    """Return the axes of a sheet, which is `WIDTH` inches wide and `height` inches high.
+    """Return the axes of a new sheet. It is `WIDTH` inches wide and `height` inches high.
 
     Coordinates are in inches, and y points down. The title is above the axes. The remark is the first line on the axes.
     """
@@ -226,6 +225,6 @@ def sheet(canvas: FigureBase, height: float, title: str, remark: str = "") -> Ax
 
 
 def caption(axes: Axes, x: float, y: float, text: str, *, faint: bool = False, middle: bool = False) -> None:
-    """Write a line of text with its lower edge at y. It begins at x, or it is centred on x if `middle`."""
+    """Write a line of text above y. The text begins at x. If `middle`, the text is centred on x."""
     ink, side = FAINT if faint else INK, "center" if middle else "left"
     axes.text(x, y, text, fontsize=8, color=ink, va="bottom", ha=side)

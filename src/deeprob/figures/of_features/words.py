@@ -1,4 +1,4 @@
-"""The words of a codebook that are most frequent in a picture, and where they occur in the picture."""
+"""The most frequent words of a codebook in a picture, and their places in the picture."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ PATCH = 0.4
 """The side of a word in inches."""
 
 CHUNK = 512
-"""The number of patches whose codes are in memory at once."""
+"""The number of patches whose codes are in memory at the same time."""
 
 FADED = 0.35
 """The share of a picture's contrast that remains under the heat map."""
@@ -44,8 +44,8 @@ FADED = 0.35
 class WordsConfig(ExamplesConfig):
     """Pictures with their most typical words, and the places of these words in the picture.
 
-    A word is a typical patch of pictures. For each word, the model sees a standardised number: how many standard
-    deviations the word's number in this picture lies above the mean of the training split. The words with the largest
+    A word is a typical patch of pictures. The bag of words computes one number per word, and the number is
+    standardised: 2 means two standard deviations above the mean of the training split. The words with the largest
     standardised numbers are shown. A frame marks the patch in which the code of the word is largest.
 
     Attributes
@@ -118,8 +118,8 @@ def pictured(patches: Tensor, word: int) -> Tensor:
 def firing(feature: BagOfWords, picture: Tensor) -> Tensor:
     """Return the standardised number of each word in a picture, averaged over the regions of the picture.
 
-    The picture (1, C, H, W) comes from `feature.prepared`. The result is (K,). If opposites count as words, the result
-    is (2K,), and word K + k is the opposite of word k.
+    The picture (1, C, H, W) comes from `feature.prepared`. The result has the shape (K,). If opposites count as words,
+    the shape is (2K,), and word K + k is the opposite of word k.
     """
     seen: Tensor = feature.standardize(feature.describe(picture))
     return seen.view(len(feature.regions), -1).mean(0).cpu()
@@ -149,22 +149,22 @@ def maps(feature: BagOfWords, picture: Tensor, words: Tensor) -> Tensor:
 
 
 def tinted(heat: Tensor) -> Tensor:
-    """Return codes (R, C) as an image (R, C, 4) of one color. Code 0 is transparent, and the largest code is opaque."""
+    """Return codes (R, C) as an image (R, C, 4) of one color. The code 0 is transparent, the largest code opaque."""
     color = torch.tensor(to_rgb(PALETTE[5])).expand(*heat.shape, 3)
     return torch.cat([color, (heat / heat.max().clamp(min=1e-12))[..., None].float()], 2)
 
 
 def heated(box: Box, heat: Tensor, patch: int, stride: int) -> Box:
-    """Return the box of an image of codes (R, C) that covers the picture in `box`.
+    """Return the box in which the codes `heat` (R, C) are drawn over the picture in `box`.
 
-    Each pixel of this image lies in the middle of the patch of its code.
+    Each code belongs to a patch. The pixel of a code lies in the middle of the patch.
     """
     pixel, start = stride * box.scale, (patch - stride) / 2 * box.scale
     return Box(box.left + start, box.top + start, heat.shape[1] * pixel, heat.shape[0] * pixel, pixel)
 
 
 def patch_frame(box: Box, heat: Tensor, patch: int, stride: int) -> Rectangle:
-    """Return the frame of the patch that has the largest code in `heat` (R, C). The picture is in `box`."""
+    """Return a frame around the patch with the largest code in `heat` (R, C). The picture is in `box`."""
     row, column = divmod(int(heat.argmax()), heat.shape[1])
     corner = box.left + column * stride * box.scale, box.top + row * stride * box.scale
     return Rectangle(

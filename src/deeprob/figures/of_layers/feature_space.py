@@ -42,9 +42,10 @@ class FeatureSpaceConfig(FigureConfig):
     """The points, a grid and the boundary of the input plane, before the network and after each part of a layer.
 
     A layer has two parts: the linear part and the activation. If a layer has two units, they are the axes of its panel.
-    If it has more, the axes are principal components. Above each panel is the training accuracy of a linear classifier
-    whose inputs are the values of all units of the layer. If the last hidden layer has two units, its panel shows the
-    straight boundary of the last layer. All other panels show the boundary of the input plane, moved by the layers.
+    If a layer has more units, the axes are principal components. A linear classifier is trained on the values of all
+    units of the layer, and its training accuracy is written above the panel. If the last hidden layer has two units,
+    its panel shows the straight boundary of the last layer. All other panels show the boundary of the input plane,
+    moved by the layers.
 
     Attributes
     ----------
@@ -56,7 +57,7 @@ class FeatureSpaceConfig(FigureConfig):
         The boundary is computed on a grid of points. This is the number of its points in each direction.
     stages
         The largest number of panels after the input. A linear part and an activation are two panels. If there are
-        more, the last ones are shown.
+        more panels, the last ones are shown.
     units
         The two units that are the axes of hidden layers with more than two units. The first unit is 1. If null, the
         axes are principal components. Example: ``figure=feature_space figure.units=[1,2]``.
@@ -99,7 +100,7 @@ class FeatureSpaceConfig(FigureConfig):
         legend(canvas, run, columns, f"left out after the input: {ends}" if left_out else "")
 
     def cut(self, run: Run) -> str:
-        """Return a text that says which stages are shown, or an empty text if limits leave nothing out."""
+        """Return a text that says which stages are shown, or an empty text if all are shown."""
         return cut_of_stages(run, caps.STAGES if self.stages > caps.STAGES else None)
 
     def columns(self, runs: Mapping[str, Run]) -> int:
@@ -153,7 +154,7 @@ def draw_stage(axes: Axes, stage: Stage, points: int, network: Scores | None = N
 
 
 def probe_text(train: Examples) -> str:
-    """Return a text with the accuracy of a linear classifier, or a text that says that there are too many data."""
+    """Return a text with the accuracy of a linear classifier. If there are too many data, the text says so."""
     classes = int(train.targets.max()) + 1
     if train.inputs.numel() * classes > caps.NUMBERS:
         return "no linear probe: too large"
@@ -168,10 +169,10 @@ def cloud(axes: Axes, points: Tensor, targets: Tensor) -> PathCollection:
 
 
 def scores_after(run: Run, stages: list[Stage], stage: Stage) -> Scores | None:
-    """Return a function from the units of `stage` to the scores. The function is the last layer.
+    """Return the last layer as a function from the units of `stage` to the scores.
 
-    The result is None if `stage` is not the input of the last layer, or if it does not have two units. In the plane of
-    these two units, the boundary (w_j − w_k)·h + b_j − b_k = 0 is a straight line.
+    If `stage` is not the input of the last layer, or does not have two units, return None. In the plane of two units h,
+    the boundary (w_j − w_k)·h + b_j − b_k = 0 is a straight line.
     """
     *_, layer = run.model.linear_layers
     before = stages[-2] if len(stages) > 1 else None
@@ -188,7 +189,7 @@ def scores_after(run: Run, stages: list[Stage], stage: Stage) -> Scores | None:
 
 
 def legend(canvas: FigureBase, run: Run, columns: int, remark: str = "") -> None:
-    """Draw the legend below `columns` columns of panels. If there is a remark, it stands above the legend."""
+    """Draw the legend below `columns` columns of panels. The remark stands above the legend."""
     marks = [Line2D([], [], color=INK, lw=1.3, label="boundary")] if len(run.classes) <= caps.CLASSES else []
     marks += [
         Line2D([], [], color=ink, lw=1.2, label=f"constant {shortened(name, LONGEST)}")
@@ -200,7 +201,7 @@ def legend(canvas: FigureBase, run: Run, columns: int, remark: str = "") -> None
 
 
 def class_marks(classes: Sequence[str]) -> list[Line2D]:
-    """Return legend entries: one colored point per class. With more than `NAMED` classes, there are no entries."""
+    """Return one legend entry per class. If there are more than `NAMED` classes, return no entries."""
     marks = [
         Line2D([], [], marker="o", ls="", ms=5, color=palette_color(place), label=shortened(name, LONGEST))
         for place, name in enumerate(classes)

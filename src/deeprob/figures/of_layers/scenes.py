@@ -1,6 +1,6 @@
 """The scenes of a film in which a network bends the plane, layer by layer.
 
-There is one scene per stage. It is rotated or mirrored to fit the scene before it. More scenes lie between the stages.
+There is one scene per stage, rotated or mirrored to fit the scene before. More scenes lie between the stages.
 """
 
 import itertools
@@ -29,8 +29,8 @@ class Scene:
     points
         The coordinates (n, 2) of all training points.
     upright, level
-        The coordinates (n, 2) of the grid lines on which x₁ is constant, and of those on which x₂ is constant. NaN
-        separates lines.
+        The coordinates (n, 2) of two kinds of grid lines: on upright lines, x₁ is constant; on level lines, x₂ is
+        constant. NaN separates lines.
     boundary
         The coordinates (n, 2) of the boundary. NaN separates lines.
     """
@@ -46,7 +46,7 @@ class Scene:
 def scenes_of(stages: Sequence[Stage]) -> list[Scene]:
     """Return one scene per stage.
 
-    The points of a scene fill [−1, 1]². They are rotated or mirrored to fit the scene before.
+    Each scene fills [−1, 1]², and is rotated or mirrored to fit the scene before.
     """
     scenes: list[Scene] = []
     for stage in stages:
@@ -69,10 +69,10 @@ def scenes_of(stages: Sequence[Stage]) -> list[Scene]:
 def alignment(points: Tensor, target: Tensor, by_unit: bool) -> Tensor:
     """Return the rotation or reflection R (2, 2) that moves `points` as close to `target` as possible.
 
-    The mean of `points` (N, 2) is 0. The mean of `target` (N, 2) is subtracted. R solves the orthogonal Procrustes
-    problem: points · R is closest to target for R = UVᵀ, where UΣVᵀ is the singular value decomposition of
-    pointsᵀ · target. If each coordinate is a unit (`by_unit`), R changes only the order and the signs of coordinates.
-    So each axis still shows one unit.
+    The mean of `points` (N, 2) must be 0. First, the mean of `target` (N, 2) is subtracted from `target`. Then the
+    orthogonal Procrustes problem is solved: if UΣVᵀ is the singular value decomposition of pointsᵀ · target, the
+    solution is R = UVᵀ. If each coordinate is a unit (`by_unit`), R changes only the order and the signs of
+    coordinates, so that each axis still shows one unit.
     """
     match = points.T @ (target - target.mean(0))
     if not by_unit:
@@ -97,11 +97,11 @@ def axis_labels(stage: Stage, turn: Tensor) -> tuple[str, str]:
 
 
 def played(scenes: Sequence[Scene], frames: int, hold: float, seconds: float) -> Iterator[tuple[Scene, float]]:
-    """Yield all scenes of a film, each with its duration in seconds.
+    """Yield all scenes of a film and their durations in seconds.
 
     The scene of a stage lasts `hold` seconds. Between two stages, there are `frames` scenes, and each lasts `seconds`.
-    Each point moves on a straight line from one stage to the next. At time t in [0, 1], it has covered the share
-    t²(3 − 2t) of the line. So it starts and stops slowly.
+    Each point moves on a straight line from one stage to the next. At time t in [0, 1], the point has covered the share
+    t²(3 − 2t) of the line. So the point starts and stops slowly.
     """
     yield scenes[0], hold
     for before, after in itertools.pairwise(scenes):

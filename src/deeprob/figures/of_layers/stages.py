@@ -30,7 +30,7 @@ SAMPLES = 400
 """The number of points per grid line. It is large enough to show sharp folds."""
 
 JUMP = 0.5
-"""The largest change of a feature from one point of a line to the next, in standard deviations.
+"""The largest change of a feature between neighbouring points of a line, in standard deviations.
 
 If the change is larger, the line has a gap.
 """
@@ -76,8 +76,8 @@ class Stage:
     points
         The projected training points (N, 2).
     grid
-        The projected grid lines (L, S, 2). On the first half of the lines, x₁ is constant. On the others, x₂ is
-        constant. NaN marks a gap in a line.
+        The projected grid lines (L, S, 2). On the first half of the lines, x₁ is constant. On the second half, x₂
+        is constant. NaN marks a gap in a line.
     boundary
         The projected pieces (m, 2) of the boundary. NaN marks a gap in a line.
     """
@@ -108,8 +108,8 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
     Returns
     -------
     list[Stage]
-        The input plane, the features if they change the inputs, and the stages of the model. If there are more than
-        `caps.CLASSES` classes, the stages have no boundary.
+        The input plane, then the features (only if they change the inputs), then the stages of the model. If there are
+        more than `caps.CLASSES` classes, the stages have no boundary.
 
     Raises
     ------
@@ -145,8 +145,8 @@ def stages_of(run: Run, lines: int, resolution: int, units: Sequence[int] | None
 def cut_of_stages(run: Run, most: int | None) -> str:
     """Return a text that says how many stages are shown, and whether boundaries are missing.
 
-    If nothing is left out, the text is empty. The last `most` stages after the input are shown. If `most` is None, all
-    stages are shown.
+    The last `most` stages after the input are shown. If `most` is None, all stages are shown. If nothing is left out,
+    the text is empty.
     """
     total = len(stage_names(run)) - 1
     most = total if most is None else most
@@ -163,7 +163,7 @@ def stage_names(run: Run) -> list[str]:
 def stage_outcomes(run: Run, pieces: Sequence[Tensor]) -> Iterator[tuple[str, list[Tensor]]]:
     """Yield the name of each stage, and the values of its H units at points of the input plane.
 
-    Each tensor (…, 2) of points in `pieces` gives a tensor (…, H) of values in double precision.
+    For each tensor (…, 2) of points in `pieces`, there is a tensor (…, H) of values in double precision.
     """
     raw = torch.cat([piece.reshape(-1, 2) for piece in pieces])
     model = run.model
@@ -216,7 +216,7 @@ def stack(places: Sequence[Tensor], targets: Tensor) -> None:
 def tears(line: Tensor) -> Tensor:
     """Return a mask (…, S) that is True at the first point after each jump of a line.
 
-    The lines (…, S, H) consist of S points with H standardised features.
+    The shape of `line` is (…, S, H): S points with H standardised features.
     """
     jumps = line.diff(dim=-2).abs().amax(-1) > JUMP
     return torch.cat([torch.zeros_like(jumps[..., :1]), jumps], dim=-1)
@@ -226,9 +226,11 @@ def project(name: str, train: Tensor, units: Sequence[int] | None = None) -> Pro
     """Return the projection of a stage to the plane. `train` holds the training points (N, H) after the stage.
 
     If the stage has one or two units, they are the coordinates. If a hidden layer has more units, the coordinates are
-    the two `units`, or the first two principal components if `units` is None. In each component, the weight of largest
-    magnitude is positive. If there are more than two scores, the coordinates are always principal components. First,
-    the mean of the scores of each point is subtracted, since this does not change the predicted class. So three scores
+    the two `units`. If `units` is None, they are the first two principal components. In each component, the weight of
+    largest magnitude is positive.
+
+    If there are more than two scores, the coordinates are always principal components. Before they are computed, the
+    mean score of each point is subtracted from its scores, which does not change the predicted class. So three scores
     fit into the plane exactly.
 
     Raises
@@ -269,7 +271,7 @@ def unit_labels(name: str, first: int, second: int, width: int) -> tuple[str, st
 def frame_of(points: Tensor, margin: float = 0.1) -> Limits:
     """Return the part of the plane to show around points (N, 2).
 
-    If all points are equal in one direction, this direction gets as much room as the other.
+    If all points have the same x, the frame is centred on this x and as wide as the extent of y. The same holds for y.
     """
     extent = points.amax(0) - points.amin(0)
     longest = extent.max().item() or 1.0

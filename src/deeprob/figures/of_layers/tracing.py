@@ -1,4 +1,4 @@
-"""Boundaries between classes as lines. They are found on a grid, and then moved to points of equal scores."""
+"""Find the boundaries between classes as lines: first on a grid, then exactly, at points of equal scores."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from deeprob.analysis.plane import Limits, boundary_fields, grid, margins, zero_lines
 
 HALVINGS = 12
-"""The number of times that bisection halves the interval between two grid points to find the boundary in it."""
+"""The number of bisections: each halves the interval between two grid points that contains the boundary."""
 
 NEAR = 1e-3
 """A boundary point is not moved if its distance to a grid point is at most this.
@@ -31,8 +31,8 @@ def trace(scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -
     -------
     list[Tensor]
         Lines (m, 2) of float64. At each point of a line, the two highest scores are equal. The point lies between two
-        neighbouring grid points. If there are more than two classes, each line occurs twice, once for each of its two
-        classes.
+        neighbouring grid points. If there are more than two classes, each line occurs twice: once for the class on each
+        side.
     """
     left, right, bottom, top = limits
     lines, winners = [], []
@@ -53,19 +53,18 @@ def sharpened(
 ) -> Tensor:
     """Move boundary points to the exact boundary, and return them.
 
-    The given points come from linear interpolation between grid points. It has an error where scores bend, and later
-    layers would magnify this error. Each point moves along the edge of the grid on which it lies, to the place where
-    the margin of its class is 0.
+    The given points come from linear interpolation between two neighbouring grid points. Where scores are not linear,
+    the points have an error, and later layers would magnify the error. Each point moves on the line between its two
+    grid points, to the place where two classes have the same score.
 
     Parameters
     ----------
     scores
         A function from points (N, 2) to scores (N, C).
     points, winners
-        The points (M, 2) on edges of the grid, and the class (M, 1) of each point. The margin of this class changes its
-        sign at the point.
+        The points (M, 2), and a class (M, 1) per point. On one side of the point, this class has the highest score.
     corner, step
-        The grid's first point (2,), and the distances (2,) between its columns and between its rows.
+        The first point (2,) of the grid, and the distances (2,) between columns and between rows of the grid.
 
     Returns
     -------

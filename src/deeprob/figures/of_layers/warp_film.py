@@ -46,9 +46,8 @@ EDGE = 1.12
 class WarpFilmConfig(FigureConfig):
     """A GIF of the plane from the input to the scores: the points, the grid and the boundary move stage by stage.
 
-    Each stage is drawn as in ``feature_space``. In addition, it is rotated or mirrored to fit the stage before, and
-    scaled to fill the frame. If runs are compared, a still picture of each run shows its stages side by
-    side.
+    Each stage is drawn as in ``feature_space``, then rotated or mirrored to fit the stage before, and scaled to fill
+    the frame. If runs are compared, there is no film: a still picture of each run shows the stages side by side.
 
     Attributes
     ----------
@@ -103,17 +102,17 @@ class WarpFilmConfig(FigureConfig):
         return [first, *others[-caps.STAGES :]]
 
     def _frames(self, run: Run) -> int:
-        """Return the number of pictures between two stages: `frames`, or fewer if the film has too many pixels."""
+        """Return the number of pictures between two stages: `frames`, or fewer to limit the film's pixels."""
         ways = min(len(stage_names(run)) - 1, caps.STAGES)
         return min(self.frames, int(caps.FILM / self.pixels**2 / ways))
 
     def cut(self, run: Run) -> str:
-        """Return a text that says which part of the film is shown, or an empty text if limits leave nothing out."""
+        """Return a text that says which part of the film is shown, or an empty text if all is shown."""
         frames = some_of(self._frames(run), self.frames, "pictures between two stages")
         return in_words(cut_of_stages(run, caps.STAGES), frames)
 
     def film(self, run: Run) -> Iterator[tuple[np.ndarray, float]]:
-        """Yield frames (pixels, pixels, 3) of uint8, each with its duration in seconds."""
+        """Yield frames (pixels, pixels, 3) of uint8 and their durations in seconds."""
         stages = self._stages(run)
         targets, scenes = stages[0].train.targets[: self.points], scenes_of(stages)
         with mpl.rc_context(STYLE):
@@ -146,7 +145,7 @@ class WarpFilmConfig(FigureConfig):
 
 
 def class_row(figure: Figure, classes: Sequence[str]) -> float:
-    """Draw the legend of classes at the bottom of a square figure. Return its height as a share of the figure's."""
+    """Draw the legend of classes at the bottom of a square figure. Return legend height / figure height."""
     marks = class_marks(classes)
     columns = max(1, min(len(marks), 5))
     figure.legend(handles=marks, loc="lower center", ncols=columns, fontsize=7, handletextpad=0)
@@ -176,7 +175,7 @@ class SceneScreen:
         self.cloud = cloud(axes, torch.zeros(self.shown, 2), targets)
 
     def show(self, scene: Scene) -> None:
-        """Show a scene instead of the scene before it."""
+        """Replace the scene on the axes by `scene`."""
         self.axes.set_title(scene.title)
         label_axes(self.axes, *scene.labels)
         self.upright.set_data(*scene.upright.T)

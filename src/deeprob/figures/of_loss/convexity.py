@@ -25,7 +25,7 @@ FUNCTIONS: Mapping[str, Callable[[Numbers], Numbers]] = {"x²": np.square, "cos 
 """The examples of the lecture: a convex function and a non-convex function."""
 
 REACHES = (0.3, 1.0, 3.0)
-"""The distances from the weights to the ends of a line. The unit is the norm of each row of weights."""
+"""The distances from the weights to the ends of a line, divided by the norm of each row of weights."""
 
 
 class Lines(NamedTuple):
@@ -41,14 +41,14 @@ class Lines(NamedTuple):
 class ConvexityConfig(FigureConfig):
     """The worst violation of the inequality of convex functions: f(t·x₁ + (1 − t)·x₂) ≤ t·f(x₁) + (1 − t)·f(x₂).
 
-    Without a run, the functions are x² and cos x. With a run, the function is the run's L(W) in float64, on lines
-    through the run's weights and through its initial weights.
+    Without a run, the functions are x² and cos x. With a run, the function is L(W) in float64. It is computed on lines
+    through the run's weights, and on lines through the initial weights.
 
     Attributes
     ----------
     lines
-        The number of random directions. In each direction, there are lines through the run's weights and lines
-        through its initial weights.
+        The number of random directions. In each direction, one line goes through the run's weights, and one line goes
+        through the initial weights.
     points
         The number of points of each line. The inequality is checked for every three points of a line.
     reach
@@ -110,9 +110,10 @@ class ConvexityConfig(FigureConfig):
         return shown
 
     def lines_of(self, run: Run) -> Lines:
-        """Return L on random lines through a run's weights and initial weights, and on the line between them.
+        """Return L on random lines and on the line from the initial weights to the run's weights.
 
-        If batch norm has running means, there are only the lines through the run's weights.
+        Random lines go through the run's weights and through the initial weights. If batch norm has running means,
+        only random lines through the run's weights are used.
         """
         ways = 1 if has_running_means(run) else 2
         count = self.examples if isinstance(self.examples, int) else enough(run, self.points * self.lines * 3 * ways)
@@ -137,7 +138,7 @@ class ConvexityConfig(FigureConfig):
 
 
 def marked(axes: Axes, violation: Violation) -> None:
-    """Draw the chord of a violation and the point above the chord. Write the inequality in numbers below the axes."""
+    """Draw the chord of a violation and the point above the chord. Below the axes, write the inequality in numbers."""
     t = violation.t
     axes.plot([violation.left, violation.right], violation.ends, "o--", color=PALETTE[5], lw=1.2, ms=5)
     axes.plot([violation.middle] * 2, [violation.chord, violation.value], color=PALETTE[5], lw=1.6)

@@ -17,10 +17,10 @@ SIZE = 6.4, 4.4
 
 
 class ErrorCurve(NamedTuple):
-    """The relative error of numeric gradients for each step. It is the median over some entries of the gradient.
+    """The relative errors of numeric gradients against autograd. Each error is a median over some entries.
 
-    `formula` is the relative error of the gradient by formulas, which has no step; None if there are no formulas. All
-    errors are those against autograd.
+    `central` and `one_sided` have one error per step. `formula` is the error of the gradient by formulas, or None if
+    there are no formulas.
     """
 
     steps: Sequence[float]
@@ -31,15 +31,15 @@ class ErrorCurve(NamedTuple):
 
 
 def error_curve(comparisons: Sequence[EntryCheck], steps: Sequence[float], most: int = 24) -> ErrorCurve | None:
-    """Return the errors of the central and the one-sided difference for each step; None if no entry is suitable.
+    """Return the errors of the central and one-sided differences. If no entry is suitable, return None.
 
     Parameters
     ----------
     comparisons
-        The checked entries of the gradient. An entry is suitable if its verdict is ok and if the rounding error at
-        the first step is less than 1 % of the entry.
+        The checked entries of the gradient. An entry is suitable if its verdict is ``ok`` and its rounding error at
+        the first step is less than 1 %.
     steps
-        The relative steps. The step h for an entry w is the relative step times max(1, |w|).
+        The relative steps. For a weight w, the step h is the relative step times max(1, |w|).
     most
         The largest number of entries in each median.
     """
@@ -65,14 +65,14 @@ def error_curve(comparisons: Sequence[EntryCheck], steps: Sequence[float], most:
 
 
 def gradient_errors(errors: ErrorCurve, step: float, tolerance: float) -> Figure:
-    """Return the figure of the errors of the central and the one-sided difference against h, on logarithmic axes.
+    """Return the figure of the errors against the step h. Both axes are logarithmic.
 
     A horizontal line shows the error of the gradient by formulas.
 
     Parameters
     ----------
     errors
-        The curves of the errors. An error of 0 is drawn as the rounding error of float64.
+        The errors. An error of 0 is drawn as the rounding error of float64.
     step, tolerance
         The step and the tolerance of the gradient check, drawn as thin lines.
     """
@@ -80,7 +80,7 @@ def gradient_errors(errors: ErrorCurve, step: float, tolerance: float) -> Figure
 
 
 def panel(canvas: FigureBase, errors: ErrorCurve, step: float, tolerance: float) -> None:
-    """Draw the error curves of the central and the one-sided difference, and the error of the formulas."""
+    """Draw the error curves of central and one-sided differences, and the error of the formulas."""
     axes = canvas.subplots()
     axes.set(xscale="log", yscale="log", ylabel="median relative error")
     axes.set_xlabel("step h (too small: rounding, divided by h; too large: curvature and kinks)")

@@ -24,20 +24,20 @@ from deeprob.tracking.device import threads
 class LossKindsConfig(FigureConfig):
     """One loss slice of each kind through a run's weights.
 
-    A loss slice is L(W) on a line through the weights. `deeprob.analysis.landscape.kinds` defines the kinds of shapes.
-    The direction of a line is random. If no random direction shows a kind, a direction is turned step by step until it
-    shows the kind.
+    A loss slice is L(W) on a line through the weights. `deeprob.analysis.landscape.kinds` defines the kinds. First,
+    random directions of the line are tried. If no random direction shows a kind, a direction is turned step by step
+    until it shows the kind.
 
     Attributes
     ----------
     directions
         The number of random directions that are tried.
     steps
-        The largest number of steps in which a direction is turned, for each missing kind.
+        The largest number of steps in which a direction is turned to find one kind.
     points
         The number of points of each slice.
     radius
-        The length of a slice on each side of the run, in units of the filter-normalised direction.
+        The length of a slice on each side of the run's weights, in units of the filter-normalised direction.
     examples
         The number of training examples over which L is averaged.
     seed

@@ -44,7 +44,7 @@ class Plane(NamedTuple):
     marks
         The coordinates of other points, by name.
     limits
-        The coordinates of the left, right, bottom and top edge of the part that is drawn.
+        The coordinates of the edges of the drawn part: left, right, bottom, top.
     """
 
     directions: tuple[Point, Point]
@@ -58,9 +58,9 @@ class Plane(NamedTuple):
 class LossPlaneConfig(LandscapeConfig):
     """L(W) = data loss + λR(W) on a plane through a run's weights, with lines of equal loss.
 
-    By default, two random directions span the plane. If `direction` is not ``random``, the first axis goes in that
-    direction. If one other run is given, the first axis goes to that run. In both cases, the second axis is a random
-    direction at a right angle to the first axis, with the same norm. If two other runs are given, the plane goes
+    By default, two random directions span the plane. If `direction` is not ``random``, the first axis has this
+    direction. If one other run is given, the first axis goes to the other run. In both cases, the second axis is a
+    random direction at a right angle to the first axis, with the same norm. If two other runs are given, the plane goes
     through all three runs.
 
     Attributes
@@ -128,7 +128,7 @@ class LossPlaneConfig(LandscapeConfig):
 
 
 def through_three(here: Point, second: Point, third: Point, over: float) -> Plane:
-    """Return the plane through three points. Its first axis goes from `here` to `second`. Its margin is `over`."""
+    """Return the plane through three points. The first axis goes from `here` to `second`. `over` is the margin."""
     first = difference(second, here)
     along, across = at_right_angle(difference(third, here), first)
     unit = norm_of(first) or 1.0
@@ -144,7 +144,7 @@ def through_three(here: Point, second: Point, third: Point, over: float) -> Plan
 def at_right_angle(direction: Point, first: Point) -> tuple[float, dict[str, Tensor]]:
     """Split `direction` into a part along `first` and a part at a right angle to `first`.
 
-    Return the coordinate of the first part, in units of `first`, and the second part.
+    Return the number a and the second part, where the first part is a · `first`.
     """
     along = inner(direction, first) / (inner(first, first) or 1.0)
     return along, {name: tensor - along * first[name] for name, tensor in direction.items()}
@@ -167,12 +167,12 @@ def contours(canvas: FigureBase, axes: Axes, x: Numbers, y: Numbers, values: Num
 
 
 def digits(numbers: Numbers) -> int:
-    """Return the number of significant digits that makes all numbers look different. It is at least 3."""
+    """Return how many significant digits are needed to make all numbers look different; at least 3."""
     return next((count for count in range(3, 16) if len({f"{x:.{count}g}" for x in numbers}) == len(numbers)), 16)
 
 
 def mark(axes: Axes, name: str, place: tuple[float, float], *, first: bool) -> None:
-    """Mark a point and write its name, so that the name is legible on dark and on pale backgrounds."""
+    """Mark a point and write its name. The name is legible on dark and on pale backgrounds."""
     axes.plot(*place, "o" if first else "s", color=INK, mec="white", ms=6, zorder=4)
     box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8}
     axes.annotate(name, place, (6, 6), textcoords="offset points", fontsize=8, color=INK, bbox=box, zorder=4)

@@ -49,13 +49,13 @@ class LandscapeConfig(FigureConfig):
         biases. ``gradient`` is the direction down the gradient, scaled to the norm of the run's weights. ``start`` is
         the direction to the run's initial weights.
     radius
-        The length of a line on each side of the run, in units of the direction. If a line connects two points, it is
-        longer by radius/4 at each end.
+        The length of a line on each side of the run's weights, in units of the direction. A line that connects two
+        points extends by radius/4 beyond each point.
     normalise
         The scaling of random directions. ``filter`` gives each row of a direction the norm of the same row of the
         run's weights (Li et al., 2018). ``none`` does not scale.
     examples
-        The number of examples over which L is averaged. ``auto`` takes at most 1,000, so that drawing takes about one
+        The number of examples over which L is averaged. ``auto`` uses at most 1,000, so that drawing takes about one
         second.
     split
         The split from which the examples are chosen.
@@ -90,7 +90,7 @@ class LossSliceConfig(LandscapeConfig):
     Attributes
     ----------
     other
-        The directory of another run of the same architecture. The line goes to the weights of that run. Example:
+        The directory of another run of the same architecture. The line goes to the weights of the other run. Example:
         ``figure=loss_slice figure.other=DIR``.
     directions
         The number of random lines.
@@ -163,9 +163,9 @@ class LossSliceConfig(LandscapeConfig):
 
 
 def no_line(run: Run, direction: str, others: list[str]) -> str:
-    """Return the reason why L cannot be drawn on a line from a run to its start or to other runs.
+    """Return the reason why L cannot be drawn on a line to the run's initial weights or to other runs.
 
-    The reason is empty if L can be drawn, or if no such line is needed.
+    If L can be drawn, or if no such line is needed, the reason is empty.
     """
     if (others or direction == "start") and has_running_means(run):
         return "cannot leave the run's weights with model.norm=batch, whose running means hold only there"

@@ -21,7 +21,7 @@ from deeprob.models import Model
 from deeprob.models.activations import ACTIVATIONS, MaxoutFormula
 
 SATURATED = 0.05
-"""A value is saturated if the derivative at it is less than this share of the function's largest derivative."""
+"""A value is saturated if its derivative is less than this share of the function's largest derivative."""
 
 
 @register("figure", "activation_statistics")
@@ -29,15 +29,15 @@ SATURATED = 0.05
 class ActivationStatisticsConfig(FigureConfig):
     """A histogram of each hidden layer's activations, with the shares of dead units and of saturated values.
 
-    A unit is dead if the derivative of its activation is 0 for all examples. A value is saturated if the derivative
-    there is less than 5 % of the largest derivative of the activation function.
+    A unit is dead if the derivative of its activation is 0 for all examples. A value is saturated if its derivative is
+    less than 5 % of the largest derivative of the activation function.
 
     Attributes
     ----------
     split
         The split from which the examples are taken.
     examples
-        The largest number of examples that are used. They are taken from the split at even distances.
+        The largest number of examples that are used. If the split is larger, every n-th example is used.
     bins
         The number of bars of a histogram.
     """
@@ -76,7 +76,7 @@ class ActivationStatisticsConfig(FigureConfig):
         return some_of(len(evenly(layers, caps.LAYERS)), layers, "hidden layers", "at even distances")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return the number of panels per row. It is smaller if a run has several hidden layers."""
+        """Return the number of panels per row. If a run has several hidden layers, the number is smaller."""
         return max(1, 3 // max(len(run.model.linear_layers) - 1 for run in runs.values()))
 
 
@@ -112,14 +112,14 @@ def activation_statistics(model: Model, inputs: Tensor) -> dict[str, dict[str, f
     """Return three shares in [0, 1] for each hidden layer. A key is the name of a layer, such as ``relu 1``.
 
     ``dead`` is the share of units that do not learn, since the derivative of their activation is 0 for all inputs.
-    Examples are ReLUs that are never positive, and pieces of a maxout unit that are never the largest. ``saturated`` is
-    the share of values at which the derivative is less than 5 % of its maximum. ``zero`` is the share of values that
-    are exactly 0.
+    Examples: a ReLU that is never positive, and a piece of a maxout unit that is never the largest piece. ``saturated``
+    is the share of values whose derivative is less than 5 % of the largest derivative of the activation function.
+    ``zero`` is the share of values that are exactly 0.
 
     Parameters
     ----------
     model
-        The model. For a linear model, which has no hidden layer, the result is an empty dict.
+        The model. A linear model has no hidden layer, so the result is an empty dict.
     inputs
         The features (N, …) that are the inputs of the model.
     """
@@ -138,9 +138,9 @@ def hidden_layers(model: Model, inputs: Tensor) -> Iterator[Layer]:
 
 
 def slopes(name: str, sums: Tensor, activations: Tensor) -> Tensor:
-    """Return the derivatives of `activations` by `sums`, given the name of the activation function.
+    """Return the derivatives of `activations` with respect to `sums`. `name` is the activation function.
 
-    Formulas are used where there is one: autograd would import a library, which takes longer than the whole picture.
+    If there is a formula, it is used. Autograd would import a library, which takes longer than drawing the figure.
     """
     ones = torch.ones_like(activations)
     if name in ACTIVATIONS:
@@ -162,7 +162,7 @@ def steepest(name: str) -> float:
 
 
 def layer_title(layer: Layer) -> str:
-    """Return a title with the name and the width of a layer, and the shares that fit its activation function."""
+    """Return a title: the name and width of a layer, and the shares that are useful for its activation."""
     name, shares = layer.name.split()[0], {key: f"{100 * share:.1f} %" for key, share in layer.shares().items()}
     if name == "relu":
         found = f"dead units: {shares['dead']}\nzeros (not drawn): {shares['zero']}"

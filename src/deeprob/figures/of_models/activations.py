@@ -83,8 +83,8 @@ def derivative(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 def draw_function(axes: Axes, function: Callable[[Tensor], Tensor], reach: float, samples: int = 800) -> None:
     """Draw a function and its derivative, and write the name of each curve at its right end.
 
-    Where the derivative jumps, its curve has a gap. Most jumps are at 0. If the number of `samples` is even, no sample
-    is at 0.
+    Where the derivative jumps, its curve has a gap. Most jumps are at x = 0. If the number of `samples` is divisible by
+    2, no sample is at x = 0.
     """
     x = torch.linspace(-reach, reach, samples, dtype=torch.float64)
     slope = derivative(function, x)

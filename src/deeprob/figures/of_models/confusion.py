@@ -20,7 +20,7 @@ from deeprob.figures.caps import some_of
 from deeprob.figures.style import INK, LETTER, SEQUENTIAL, breadth, palette_color, shortened
 
 NUMBERED, NAMED = 20, 40
-"""The largest number of classes for which cells have numbers, and the largest for which rows have names."""
+"""Cells have numbers if there are at most `NUMBERED` classes. Rows have names if there are at most `NAMED` classes."""
 
 LONGEST = 24
 """The largest number of letters of a class name that are shown."""
@@ -32,7 +32,7 @@ SHADE = PowerNorm(0.6, vmin=0, vmax=100)
 @register("figure", "confusion")
 @dataclass(kw_only=True, slots=True)
 class ConfusionConfig(FigureConfig):
-    """The confusion matrix with one row per true class and one column per predicted class, and each class's accuracy.
+    """The confusion matrix, with one row per true class, one column per predicted class, and the accuracy per class.
 
     Each cell is a share of the examples of its row, in %.
 
@@ -92,22 +92,23 @@ def needs_classes(run: Run) -> str:
 
 
 def shown_count(run: Run) -> int:
-    """Return the number of classes that are shown: all, or `NUMBERED` if there are too many for one matrix."""
+    """Return the number of classes that are shown: all classes, or `NUMBERED` if all do not fit."""
     return len(run.classes) if len(run.classes) <= caps.CLASSES else min(NUMBERED, caps.CLASSES)
 
 
 def most_confused(predicted: Tensor, targets: Tensor, classes_count: int, most: int) -> Tensor:
-    """Return the classes (K,) that are confused most often, in ascending order. There are at most `most`.
+    """Return the numbers (K,) of the classes that are confused most often, in ascending order.
 
-    The pair of classes that is confused most often is chosen first, then the next pair, and so on. Example: there are
-    the classes 0, 1 and 2, and the only mistake is a 2 that is predicted as 1. If `most` is 2, the result is 1 and 2.
+    First, the two classes with the most mistakes between them are chosen, then the next two classes, and so on.
+    Example: there are the classes 0, 1 and 2, and the only mistake is a 2 that is predicted as 1. If `most` is 2, the
+    result is 1 and 2.
 
     Parameters
     ----------
     predicted, targets
         Predicted and true classes (N,).
     classes_count, most
-        The number of classes, and the largest number of classes that are returned.
+        The number of all classes, and the largest number K of returned classes.
     """
     if most >= classes_count:
         return torch.arange(classes_count)
@@ -144,9 +145,9 @@ def confusion_matrix(predicted: Tensor, targets: Tensor, places: Tensor) -> Tens
 
 
 def shares(counts: Tensor, totals: Tensor) -> Tensor:
-    """Divide each row of counts (K, K) by its total. Return the shares in %, in float64.
+    """Divide row i of `counts` (K, K) by ``totals[i]``, and return the shares in % as float64.
 
-    `totals` (K,) holds the number of examples per class. If a class has no examples, its row is 0.
+    `totals` (K,) holds the number of examples per class. If a class has no examples, all shares of its row are 0.
     """
     return 100 * counts.double() / totals[:, None].clamp(min=1)
 
@@ -182,7 +183,7 @@ def matrix(axes: Axes, counts: Tensor, classes: Sequence[str], examples: Tensor)
 
 
 def accuracy_bars(axes: Axes, counts: Tensor, examples: Tensor) -> None:
-    """Draw the accuracy of each class as a bar to the right of its row. The parameters are those of `matrix`."""
+    """Draw the accuracy of each class as a bar to the right of its row. The parameters are as in `matrix`."""
     classes = len(counts)
     side = matrix_side(classes)
     accuracies = shares(counts, examples).diagonal().tolist()
@@ -222,7 +223,7 @@ def shown_names(classes: Sequence[str]) -> list[str]:
 
 
 def is_slanted(names: Sequence[str]) -> bool:
-    """Return whether names are slanted, since they are wider than the columns above them."""
+    """Return whether names are slanted. They are if they are wider than the columns."""
     return max(map(breadth, names), default=0) * LETTER > 0.9 * matrix_side(len(names)) / max(1, len(names))
 
 

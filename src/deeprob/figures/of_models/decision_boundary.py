@@ -27,7 +27,7 @@ PART = 4096  # points of the grid that go through the model together; all of the
 @register("figure", "decision_boundary")
 @dataclass(kw_only=True, slots=True)
 class DecisionBoundaryConfig(FigureConfig):
-    """The class regions in the plane of raw inputs. Boundaries and data points are drawn on top.
+    """The regions of the predicted classes in the plane of raw inputs, with boundaries and data points.
 
     The color of a region is stronger where the model is more confident.
 
@@ -56,7 +56,7 @@ class DecisionBoundaryConfig(FigureConfig):
         return dataclasses.replace(self, resolution=min(self.resolution, 120), points=min(self.points, 300))
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return the width and the height of the panel in inches. They fit the proportions of the plane."""
+        """Return the width and the height of the panel in inches, in the proportions of the plane."""
         left, right, bottom, top = limits = limits_of(run.examples("train").inputs)
         height = min(max((top - bottom) / (right - left), 0.4), 1.4) if equal_scales(limits) else 1.0
         return 4.2, 0.9 + 3.3 * height
@@ -85,9 +85,9 @@ def needs_classes_of_the_plane(run: Run) -> str:
 def draw_regions(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits, resolution: int) -> None:
     """Draw the regions of classes and the boundaries between them.
 
-    A region has the color of its class. The color is stronger where the model is more confident. It is palest where all
-    classes are equally likely. If there are more than `caps.CLASSES` classes, boundaries are dark points of the grid
-    instead of lines.
+    A region has the color of its class. The color is stronger where the model is more confident, and palest where all
+    classes are equally likely. If there are more than `caps.CLASSES` classes, boundaries are drawn as dark points of
+    the grid instead of lines.
 
     Parameters
     ----------
@@ -123,8 +123,8 @@ def draw_regions(axes: Axes, scores: Callable[[Tensor], Tensor], limits: Limits,
 def edges(winner: Tensor) -> Tensor:
     """Return a mask (R, R) that is True at boundaries between classes.
 
-    `winner` (R, R) holds the class of each point of a grid. The mask is True at a point if the neighbour to the right
-    or above has another class.
+    `winner` (R, R) holds the class of each point of a grid. The mask is True at a point if its right or upper neighbour
+    has another class.
     """
     found = torch.zeros_like(winner, dtype=torch.bool)
     found[:, :-1] |= winner[:, :-1] != winner[:, 1:]
@@ -147,18 +147,18 @@ def scatter(axes: Axes, examples: Examples, most: int = 600) -> None:
 
 
 def evenly_spaced(examples: Examples, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the inputs and targets of up to `most` examples, taken at even distances."""
+    """Return the inputs and targets of every n-th example. They are at most `most` examples."""
     chosen = examples[places_of(len(examples), most).to(examples.targets.device)]
     return chosen.inputs.cpu().numpy(), chosen.targets.cpu().numpy()
 
 
 def places_of(count: int, most: int) -> Tensor:
-    """Return up to `most` of the indices 0 … count − 1, at even distances from 0 on."""
+    """Return the indices 0, n, 2n, … below `count`. They are at most `most` indices."""
     return torch.arange(count)[:: max(1, -(-count // most))] if most else torch.arange(0)
 
 
 def points_shown(count: int, most: int) -> str:
-    """Return a text such as ``600 of 3,000 points``; empty if `scatter` draws all points, or none."""
+    """Return a text such as ``600 of 3,000 points``. If all points or no points are drawn, the text is empty."""
     return some_of(len(places_of(count, most)), count, "points") if most else ""
 
 

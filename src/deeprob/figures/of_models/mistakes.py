@@ -33,8 +33,8 @@ class MistakesConfig(FigureConfig):
     """The worst mistakes: the predicted class has a much larger probability than the right class.
 
     Mistakes are sorted by the difference of these two probabilities. If inputs are points of the plane, a ring marks
-    each mistake. Otherwise, each mistake has a card with its probabilities. The card shows the picture if inputs are
-    pictures, else the number of the example.
+    each mistake. If inputs are pictures, each mistake has a card with the picture and the probabilities. All other
+    inputs have cards with the number of the example and the probabilities.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class MistakesConfig(FigureConfig):
         return needs_classes(run)
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return the width and the height in inches. They have room for the largest possible number of mistakes."""
+        """Return the width and the height in inches, with room for the largest possible number of mistakes."""
         if is_plane(run):
             return 4.8, 4.7
         picture = is_pictures(run)
@@ -78,17 +78,17 @@ class MistakesConfig(FigureConfig):
             axes.set_title(remark, loc="right", fontsize=8, fontweight="normal", color=FAINT)
 
     def cut(self, run: Run) -> str:
-        """Return a text with the largest number of mistakes that fit, or an empty text if `count` mistakes fit."""
+        """Return a text with the number of mistakes that fit. If `count` mistakes fit, the text is empty."""
         return some_of(self._most(run), self.count, "mistakes", "at most")
 
     def _most(self, run: Run) -> int:
-        """Return the largest number of mistakes that are shown: `count`, or fewer if fewer cards fit."""
+        """Return the largest number of mistakes that can be shown: `count`, or fewer if fewer cards fit."""
         picture = is_pictures(run)
         room = columns_of(picture) * rows_within(card_height(picture), 2 * HEAD)
         return self.count if is_plane(run) else min(self.count, room)
 
     def draw(self, run: Run | None) -> Figure:
-        """Return the figure of one run. If the run has few mistakes, the figure is less high."""
+        """Return the figure of one run. Its height depends on the number of mistakes."""
         figure = FigureConfig.draw(self, run)
         if run is not None and not is_plane(run):
             below = figure.get_figheight() - self.size(run)[1]
@@ -96,7 +96,7 @@ class MistakesConfig(FigureConfig):
         return figure
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return the number of panels per row: 4 planes, or 1 panel of cards, which takes the whole width."""
+        """Return the number of panels per row: 4 if panels show the plane, 1 if panels show cards."""
         return 4 if is_plane(next(iter(runs.values()))) else 1
 
 
@@ -123,8 +123,8 @@ def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        The indices (M,) of the M mistakes, as int64. They are sorted by a difference: the probability of the predicted
-        class minus the probability of the right class. The largest difference comes first.
+        The indices (M,) of the M mistakes, as int64. They are sorted by the probability of the predicted class minus
+        the probability of the right class. The largest difference comes first.
     """
     places = (scores.argmax(1) != targets).nonzero().squeeze(1)
     leads = [lead(scores[some], targets[some]) for some in torch.split(places, max(1, caps.NUMBERS // scores.shape[1]))]
@@ -132,7 +132,7 @@ def mistakes(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 def lead(scores: Tensor, targets: Tensor) -> Tensor:
-    """Return the differences (n,): the largest probability minus the probability of the right class."""
+    """Return (largest probability) − (probability of the right class) for each example (n,)."""
     probabilities = scores.double().softmax(1)
     return probabilities.amax(1) - probabilities.gather(1, targets[:, None]).squeeze(1)
 
@@ -158,7 +158,7 @@ def columns_of(picture: bool) -> int:
 
 
 def card_height(picture: bool) -> float:
-    """Return the height of a card in inches, with the gap below it.
+    """Return the height in inches of a card and the gap below the card.
 
     A card has one line of text, then a picture or another line, and then `TOP` bars.
     """
@@ -219,7 +219,7 @@ def line(axes: Axes, sides: tuple[float, float], top: float, name: str, probabil
 
 
 def show(axes: Axes, picture: Tensor, left: float, top: float, side: float) -> None:
-    """Draw a picture (3, H, W) in the middle of a square. Its longer side is the side of the square."""
+    """Draw a picture (3, H, W) in a square. The longer side of the picture is as long as the square."""
     height, width = (size * side / max(picture.shape[1:]) for size in picture.shape[1:])
     left, top = left + (side - width) / 2, top + (side - height) / 2
     axes.imshow(picture.permute(1, 2, 0).numpy(), extent=(left, left + width, top + height, top))

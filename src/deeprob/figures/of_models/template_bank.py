@@ -1,4 +1,4 @@
-"""Functions that make banks of templates, if inputs are pictures. They choose units, sort them and write captions.
+"""Make banks of templates for runs whose inputs are pictures: choose units, sort them and write captions.
 
 A template is a vector of weights, drawn as a picture. A unit feeds a class if it raises the class's score.
 """
@@ -28,7 +28,7 @@ def bank_of_classes(v: Tensor, names: Sequence[str]) -> Bank:
 def overview(v: Tensor, weights: Tensor, names: Sequence[str], most: int | None, two_layers: bool) -> Bank:
     """Return a bank with one row per class. Each row shows the units that feed the class most.
 
-    If the network has two layers, each row begins with the sum of all templates, weighted by W₂.
+    If the network has two layers, each row begins with the sum of all templates. The sum is weighted by W₂.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def overview(v: Tensor, weights: Tensor, names: Sequence[str], most: int | None,
     most
         The largest number of units per class. If None, a row has about `ROW` pictures of units.
     two_layers
-        Whether the network has two layers, so that `weights` is W₂. If not, rows have no sum.
+        Whether the network has two layers. If it has, `weights` is W₂. If not, rows have no sum.
     """
     order = weights.argsort(dim=1, descending=True, stable=True)[:, : most or max(1, ROW // v.shape[1])]
     rows = [[Tile(picture(v[unit])) for unit in row] for row in order.tolist()]
@@ -58,8 +58,8 @@ def bank_of_units(
 ) -> Bank:
     """Return a bank of the units that feed the class `cls` most. The strongest unit comes first.
 
-    If `cls` is None, the strength of a unit is its strength for the class that it feeds most. `most` is the largest
-    number of units in the bank. If None, the bank has about `MOST` pictures. The other parameters are those of
+    If `cls` is None, the strength of a unit is the largest of its strengths for all classes. `most` is the largest
+    number of units in the bank. If `most` is None, the bank has about `MOST` pictures. The other parameters are as in
     `overview`.
     """
     strongest, fed = weights.max(0)

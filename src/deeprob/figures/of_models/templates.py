@@ -1,4 +1,4 @@
-"""Templates: the inputs to which each class, or each unit of the first layer, responds most."""
+"""Templates: the weights of each class, or of each unit of the first layer, drawn like an input."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from deeprob.figures.of_models.units import first_layer, mean_derivatives
 from deeprob.figures.style import DIVERGING, FAINT, INK, LETTER, breadth, palette_color, plane_axes, shortened
 
 LINES, NAMED = 24, 32
-"""The default number of units on the plane, and of rows in a table. Up to `NAMED` rows and columns have names."""
+"""The default number of units on the plane and of rows in a table. At most `NAMED` rows and columns have names."""
 
 WRITTEN = 12
 """The largest number of columns for which the cells of a table also show the weights as numbers."""
@@ -42,10 +42,12 @@ class TemplatesConfig(FigureConfig):
 
     A template is the weights w of a class or a unit. If inputs are pictures, templates are pictures, and a weight of 0
     is mid-grey. Weights are divided by the standard deviation of the pixels, since the model sees standardised pixels.
-    If inputs are points of the plane, templates are arrows, with the lines wᵀx + b = 0. Otherwise, templates are the
-    rows of a table, with the column names of the data. In a network, the units that feed a class most come first. If
-    the network has two layers, a unit feeds a class by its weight in W₂. In deeper networks, it feeds a class by a
-    derivative: how fast the class's score grows with the unit's activation, as a mean over training examples.
+    If inputs are points of the plane, templates are arrows, with the lines wᵀx + b = 0. For all other inputs, templates
+    are the rows of a table, with the column names of the data.
+
+    In a network, the units that feed a class most come first. If the network has two layers, the strength with which a
+    unit feeds a class is its weight in W₂. In deeper networks, the strength is the derivative of the class's score with
+    respect to the unit's activation, as a mean over training examples.
 
     Attributes
     ----------
@@ -78,7 +80,7 @@ class TemplatesConfig(FigureConfig):
     def watched(self, run: Run) -> bool:
         """Return whether the figure is drawn by default while the run trains.
 
-        If inputs are points of the plane, it is not, since the figure ``decision_boundary`` shows more.
+        If inputs are points of the plane, the answer is no, since the figure ``decision_boundary`` shows more.
         """
         return self.live and run.predictor.input_shape != (2,)
 
@@ -123,19 +125,19 @@ class TemplatesConfig(FigureConfig):
         return bank_of_units(v, feeds(run, scores), names, cls, self._most(run), two_layers)
 
     def _scores(self, run: Run) -> list[int]:
-        """Return the indices of the scores that are shown or that sort the units.
+        """Return the indices of the scores that are shown, or by which the units are sorted.
 
-        They are the class `cls`, or the first scores if `cls` is null.
+        If `cls` is null, return the first scores. If not, return the score of the class `cls`.
         """
         cls = place_of(run, self.cls)
         return list(range(min(len(score_names(run)), caps.CLASSES))) if cls is None else [cls]
 
     def _most(self, run: Run) -> int | None:
-        """Return the option `units`, but not more than the limit of a figure. If the option is null, return None."""
+        """Return the option `units`, limited to the number of units that a figure can show. null gives None."""
         return None if self.units is None else min(self.units, max(1, caps.UNITS // pieces_of(run)))
 
     def cut(self, run: Run) -> str:
-        """Return a text that says which part of a run is shown, or an empty text if limits leave nothing out."""
+        """Return a text that says which part of a run is shown, or an empty text if all is shown."""
         total, shown = len(score_names(run)), len(self._scores(run))
         what = "classes" if run.classes else "outputs"
         classes = some_of(shown, total, what, "the first") if self.cls is None else ""
@@ -189,7 +191,7 @@ class TemplatesConfig(FigureConfig):
         return w[units].flatten(0, 1), [f"unit {unit + 1}" for unit in units.tolist() for _ in range(w.shape[1])]
 
     def _columns(self, run: Run) -> dict[int, str]:
-        """Return the names of the columns with the largest weights, by number. There are at most `NAMED` names."""
+        """Return the names of the `NAMED` columns with the largest weights, by column number."""
         names, (rows, _) = columns_of_table(run), self._rows(run)
         largest = rows.abs().amax(0).argsort(descending=True, stable=True)[:NAMED].sort().values
         return {place: shortened(names[place], 24) for place in largest.tolist()} if names else {}
@@ -252,7 +254,7 @@ def place_of(run: Run, name: str | None) -> int | None:
 
 
 def pieces_of(run: Run) -> int:
-    """Return the number of pieces of each unit in a run's first layer. Only maxout units have more than one."""
+    """Return the number of pieces per unit in a run's first layer. Only maxout units have several pieces."""
     return getattr(run.model, "pieces", 1)
 
 

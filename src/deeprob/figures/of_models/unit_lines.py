@@ -13,9 +13,10 @@ from deeprob.figures.style import equal_scales
 def draw_units(axes: Axes, v: Tensor, c: Tensor, strengths: Tensor, colors: Sequence[str], limits: Limits) -> None:
     """Draw the line vᵀx + c = 0 of each piece of each unit, with an arrow along v.
 
-    Arrows start on a circle around the middle, since many lines cross in the middle. The longest arrow is an eighth of
-    the diagonal. If there are many units, lines are thinner and fainter. Only the 16 strongest units have arrows.
-    If the axes have different scales, v is rescaled, so that arrows are drawn at right angles to their lines.
+    Arrows start on a circle around the middle, since many lines cross in the middle. The length of the longest arrow is
+    an eighth of the diagonal of the panel. If there are many units, lines are thinner and fainter. Only the 16
+    strongest units have arrows. If the axes have different scales, v is rescaled, so that each arrow is at a right
+    angle to its line.
 
     Parameters
     ----------

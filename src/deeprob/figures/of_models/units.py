@@ -25,8 +25,8 @@ def first_layer(model: Model, standardize: Standardize | None = None) -> tuple[T
     Returns
     -------
     Tensor, Tensor
-        v (U, P, D) and c (U, P) in double precision, for U units of P pieces each. In a linear model, a unit is a
-        class. Only maxout units have more than one piece.
+        v (U, P, D) and c (U, P) in double precision, for U units with P pieces. In a linear model, a unit is a class.
+        Only maxout units have more than one piece.
     """
     layer = model.linear_layers[0]
     v = layer.weight.detach().double().cpu()
@@ -55,7 +55,7 @@ def first_layer(model: Model, standardize: Standardize | None = None) -> tuple[T
 
 @torch.enable_grad()
 def differentiable_stages(model: Model, inputs: Tensor) -> list[tuple[str, Tensor]]:
-    """Return the stages of a model in evaluation mode for inputs (N, …). Derivatives can be computed from them."""
+    """Return the stages of a model in evaluation mode for inputs (N, …). Autograd can differentiate the stages."""
     training = model.training
     model.eval()
     stages = list(model.stages(inputs.detach().requires_grad_()))
@@ -79,6 +79,6 @@ def mean_derivatives(model: Model, inputs: Tensor, scores: Sequence[int]) -> Ten
 def recombined(v: Tensor, weights: Tensor) -> Tensor:
     """Return the sums (C, …) of templates (U, P, …), weighted by the second layer's `weights` (C, U).
 
-    Each unit counts as if it were active. If a unit has several pieces, the mean of their templates counts.
+    All units count, as if all were active. If a unit has several pieces, the mean of their templates is used.
     """
     return (weights @ v.mean(1).flatten(1)).view(-1, *v.shape[2:])

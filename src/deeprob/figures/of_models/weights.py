@@ -29,9 +29,10 @@ class WeightsConfig(FigureConfig):
     Attributes
     ----------
     bins
-        The number of bars of a histogram. If it is even, one bar is added, so that the middle bar lies around 0.
+        The number of bars of a histogram. If the number is divisible by 2, one bar is added, so that the middle bar
+        lies around 0.
     reach
-        The largest weight on the x axis, for each layer. If null, it is the largest magnitude of the layer's weights.
+        The largest weight on the x axis, for each layer. null means the largest magnitude of the layer's weights.
         Example: ``figure=weights figure.reach=[1,2]``.
     """
 
@@ -61,7 +62,7 @@ class WeightsConfig(FigureConfig):
         panels[0].set_ylabel("number of weights")
 
     def columns(self, runs: Mapping[str, Run]) -> int:
-        """Return the number of panels per row. It is smaller if a run has many layers."""
+        """Return the number of panels per row. If a run has many layers, the number is smaller."""
         return max(1, 3 // max(len(run.model.linear_layers) for run in runs.values()))
 
     def cut(self, run: Run) -> str:
@@ -70,7 +71,7 @@ class WeightsConfig(FigureConfig):
         return some_of(len(evenly(layers, caps.LAYERS)), layers, "layers", "at even distances")
 
     def compare(self, runs: Mapping[str, Run]) -> Figure:
-        """Return the figure of several runs. The axes of the same layer have the same range in all runs."""
+        """Return the figure of several runs. For each layer, the axes of all runs have the same range."""
         together = self
         if self.reach is None:
             layers = zip_longest(*(map(largest, matrices(run)) for run in runs.values()), fillvalue=0.0)
@@ -89,7 +90,7 @@ def largest(weight: Tensor) -> float:
 
 
 def weights_title(weight: Tensor, number: int) -> str:
-    """Return a title with the number and the size of a layer, the sums of |W| and W², and the shares near 0."""
+    """Return a title: the number and size of a layer, the sums of |W| and W², and the shares near 0."""
     rows, columns = weight.shape
     magnitudes = weight.abs()
     zero = (magnitudes == 0).double().mean().item()

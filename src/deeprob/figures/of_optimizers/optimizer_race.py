@@ -29,11 +29,11 @@ COURSES = ("epoch", "seconds", "evaluations")
 @register("figure", "optimizer_race")
 @dataclass(kw_only=True, slots=True)
 class OptimizerRaceConfig(FigureConfig):
-    """Training loss and accuracy on unseen examples against epochs, seconds and evaluations, side by side.
+    """Training loss and validation accuracy against epochs, seconds and evaluations, side by side.
 
     The order of the runs can differ between the three x axes. For example, one epoch of L-BFGS is one update, but the
-    update needs many evaluations of the full batch. If the network is small, most seconds are spent in the training
-    loop itself. Runs that differ only in seeds share one curve with a band of one standard deviation.
+    update needs many evaluations of the full batch. If the network is small, the training loop itself takes most of the
+    time. Runs that differ only in seeds share one curve with a band of one standard deviation.
     """
 
     on_request: ClassVar[bool] = True
@@ -69,7 +69,7 @@ class OptimizerRaceConfig(FigureConfig):
         )
 
     def race(self, canvas: FigureBase, groups: Mapping[str, Sequence[Run]]) -> None:
-        """Draw the curves of groups of runs, with one row of panels per metric and one column per x axis."""
+        """Draw the curves of groups of runs. There is one row of panels per metric, and one column per x axis."""
         rows = rows_of([run for runs in groups.values() for run in runs])
         grid = canvas.subplots(len(rows), len(COURSES), squeeze=False, sharex="col", sharey="row")
         for line, name in zip(grid, rows, strict=True):
@@ -85,10 +85,10 @@ class OptimizerRaceConfig(FigureConfig):
 
 
 def rows_of(runs: Sequence[Run]) -> list[str]:
-    """Return the metrics that are drawn. Each has one row of panels.
+    """Return the metrics that are drawn. There is one row of panels per metric.
 
-    The first metric is the training loss. The second is validation accuracy if all runs measured it, else validation
-    loss, else training accuracy. If no run measured these, there is no second metric.
+    The first metric is the training loss. The second metric is validation accuracy, or validation loss, or training
+    accuracy: the first of these that all runs measured. If there is none, only the training loss is drawn.
     """
     common = set.intersection(*map(measured_columns, runs))
     unseen = [name for name in ("val/accuracy", "val/loss", "train/accuracy") if name in common]

@@ -17,7 +17,7 @@ AXES = "updates", "evaluations of f and its gradient", "milliseconds"
 
 
 def path_curves(races: Sequence[Race]) -> Figure:
-    """Return the figure of f minus its minimum against updates, evaluations and time. Each race has one row of axes."""
+    """Return the figure of f − min f against updates, evaluations and time. There is one row of axes per race."""
     width, height = 9.6, 2.9 if len(races) == 1 else 2.1
     names = labels(races)
     across = legend_columns(names, width)

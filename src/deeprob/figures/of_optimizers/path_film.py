@@ -32,10 +32,10 @@ def save_film(races: Sequence[Race], path: Path) -> None:
 
 
 def film(races: Sequence[Race], frames: int = FRAMES) -> Iterator[tuple[np.ndarray, float]]:
-    """Yield frames (H, W, 3) of uint8, each with its duration in seconds.
+    """Yield frames (H, W, 3) of uint8 and their durations in seconds.
 
-    A frame shows all optimizers of a race after the same number of evaluations. In frame k of K, this number is (k/K)²
-    times the largest number. So the film is slow at the start, where the paths change most.
+    A frame shows all optimizers of a race after the same number of evaluations. In frame k of K, the number is (k/K)²
+    times the number in the last frame. So the film is slow at the start, where the paths change most.
     """
     every: list[Axes] = []
     figure = drawn(size(races), lambda canvas: every.extend(grounds(canvas, races, filled=False)))
@@ -72,9 +72,9 @@ class RaceScreen:
         self.count.set_bbox({"fc": "white", "ec": "none", "pad": 2.0})
 
     def show(self, share: float, renderer: Any) -> None:
-        """Show all paths after the same number of evaluations.
+        """Show all paths after the same number n of evaluations.
 
-        This number is `share` times the largest number of evaluations of a path. `share` is in [0, 1].
+        The longest path has N evaluations, and n = `share` · N. `share` is in [0, 1].
         """
         evaluations = round(share * max(int(descent.evaluations[-1]) for descent in self.race.descents))
         for trail, descent in zip(self.trails, self.race.descents, strict=True):
@@ -88,6 +88,6 @@ class RaceScreen:
 def reached(counts: np.ndarray, evaluations: int) -> int:
     """Return the number of updates that are complete after `evaluations` evaluations.
 
-    `counts` (n + 1,) holds the number of evaluations after each update. It begins with 0 and ascends.
+    `counts` (n + 1,) holds the number of evaluations after each update, in ascending order from 0.
     """
     return int(np.searchsorted(counts, evaluations, side="right")) - 1

@@ -22,7 +22,7 @@ GREYS = LinearSegmentedColormap.from_list("deeprob-greys", ["#ffffff", "#dedede"
 CONTOUR = "#c6c6c6"
 
 FAR = 1e6
-"""The largest absolute coordinate of a drawn path. Paths that diverge are clipped to it, outside the panel."""
+"""The largest absolute coordinate of a drawn path. Diverging paths are clipped there, which is outside the panel."""
 
 MARKS: dict[str, dict[str, Any]] = {
     "start": {"linestyle": "", "marker": "o", "ms": 7, "mfc": "white", "mec": INK, "mew": 1.4, "zorder": 6},
@@ -35,7 +35,7 @@ MARKS: dict[str, dict[str, Any]] = {
 def paths(races: Sequence[Race]) -> Figure:
     """Return the figure of the paths on the contours of the surface. Several races are drawn side by side.
 
-    An optimizer has the same position in each race, and therefore the same color.
+    All races have the same optimizers in the same order. So an optimizer has the same color in all panels.
     """
 
     def draw(canvas: FigureBase) -> None:
@@ -92,8 +92,8 @@ def panel_axes(canvas: FigureBase, count: int) -> list[Axes]:
 def labels(races: Sequence[Race]) -> list[str]:
     """Return the labels of the optimizers.
 
-    A label is the text of an optimizer, such as ``sgd lr=0.01``. If the texts differ between races, the label leaves
-    out the learning rate. The label also names the surfaces on which the optimizer diverged.
+    A label is the text of an optimizer, such as ``sgd lr=0.01``. If the texts differ between races, the label is the
+    text without the learning rate. The label also names the surfaces on which the optimizer diverged.
     """
     words = [[descent.racer.words for descent in race.descents] for race in races]
     alike = all(others == words[0] for others in words)
@@ -117,7 +117,7 @@ def entries(names: Sequence[str]) -> list[Line2D]:
 
 
 def stroke(number: int) -> dict[str, Any]:
-    """Return the color and dashes of the line of optimizer `number`. If the color repeats, the line is dashed."""
+    """Return the color and dashes for optimizer `number`. If an earlier line has this color, the line is dashed."""
     return {"color": palette_color(number), "linestyle": "-" if number < len(PALETTE) else (0, (4, 1.5))}
 
 
@@ -176,7 +176,7 @@ class Trail:
         (self.end,) = axes.plot([], [], **MARKS["end"] | {"mfc": palette_color(number), "zorder": 5})
 
     def show(self, descent: Descent, updates: int) -> None:
-        """Show the path up to the update number `updates`, instead of the part that was shown before."""
+        """Show the path from the start up to the update number `updates`."""
         points = descent.points[: updates + 1].clip(-FAR, FAR)
         self.line.set_data(*points.T)
         self.end.set_data(*points[-1:].T)

@@ -53,7 +53,7 @@ LINES: dict[str, tuple[str, Any]] = {
     "train/data_loss": ("train, without λR(W)", (0, (1, 1))),
     "train/regularization": ("train, λR(W) alone", (0, (6, 1.5, 1, 1.5))),
 }
-"""The name and the dashes of the line of each metric. A metric that is not listed has those of `TRAIN`."""
+"""The name and the dashes of each metric's line. Metrics that are not listed have the dashes of `TRAIN`."""
 
 
 @register("figure", "learning_curves")
@@ -62,8 +62,8 @@ class LearningCurvesConfig(FigureConfig):
     """Loss and accuracy on the training and the validation split over the epochs, with a mark at the best epoch.
 
     Runs that differ only in seeds share one curve, which shows their mean. Around the curve lies a band of one standard
-    deviation (of the sample). The band ends after the last epoch that at least two of these runs have. If there are
-    many curves, only the best are shown.
+    deviation (of the sample). The band ends where fewer than two of the runs go on. If there are many curves, only the
+    best are shown.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ class LearningCurvesConfig(FigureConfig):
         return panels
 
     def draw_groups(self, canvas: FigureBase, groups: Mapping[str, Sequence[Run]], columns: int) -> None:
-        """Draw the curves of groups of runs, with one panel per quantity, and draw the legends."""
+        """Draw the curves of groups of runs and the legends. There is one panel per quantity."""
         everything = [run for runs in groups.values() for run in runs]
         panels, x = self.panels(everything), self.x or usual_x(everything)
         columns = min(columns, len(panels))
@@ -151,7 +151,7 @@ class LearningCurvesConfig(FigureConfig):
 def usual_x(runs: Sequence[Run]) -> str:
     """Return the default x axis: ``epoch`` or ``evaluations``.
 
-    It is ``evaluations`` if an epoch of some run is not one pass over the data. An example is L-BFGS.
+    If an epoch of some run is not one pass over the data, as with L-BFGS, it is ``evaluations``.
     """
     tables = [read_metrics(run.directory / "metrics.csv") for run in runs]
     known = all(np.isfinite(passes(table)).all() for table in tables)
@@ -159,10 +159,10 @@ def usual_x(runs: Sequence[Run]) -> str:
 
 
 def groups_shown(runs: Mapping[str, Run], most: int) -> dict[str, list[Run]]:
-    """Return the runs of each curve, for at most `most` curves. Runs that differ only in seeds share a curve.
+    """Return the runs of each curve, in the order of `runs`. Runs that differ only in seeds share a curve.
 
-    The curves are in the order of `runs`. If there are more than `most` curves, the best are kept. These are the curves
-    whose runs have the lowest mean rank in `best_first`.
+    If there are more than `most` curves, only the best are kept: `best_first` ranks all runs, and the curves whose runs
+    have the lowest mean ranks are the best.
     """
     groups, ranks = group_by_seed(list(runs)), {title: rank for rank, title in enumerate(best_first(runs))}
     kept = sorted(groups, key=lambda name: fmean(ranks[title] for title in groups[name]))[:most]
@@ -182,7 +182,7 @@ def cut_of_curves(runs: Mapping[str, Run], most: int) -> str:
 
 
 def size_of(panels: int, labels: Sequence[str], columns: int) -> tuple[float, float]:
-    """Return the width and height, in inches, of a figure with `panels` panels and with group labels below them."""
+    """Return the width and height in inches of a figure with `panels` panels. `labels` are written below."""
     columns = min(columns, panels)
     width = 4.15 * columns if columns > 1 else 5.0
     rows = -(-len(labels) // legend_columns(labels, width)) if any(labels) else 0
@@ -190,7 +190,7 @@ def size_of(panels: int, labels: Sequence[str], columns: int) -> tuple[float, fl
 
 
 def draw_curves(axes: Axes, runs: Sequence[Run], metrics: Sequence[str], x: str, ink: Any) -> None:
-    """Draw means and bands of metrics over runs that differ only in seeds. For a single run, mark the best epoch."""
+    """Draw the mean and the band of each metric over the runs. If there is only one run, mark its best epoch."""
     tables = [read_metrics(run.directory / "metrics.csv") for run in runs]
     tables = [{**table, x: AXES[x][1](table)} for table in tables]
     for name in metrics:

@@ -1,4 +1,4 @@
-"""Read the metrics of each epoch from ``metrics.csv``, and average them over runs that differ in seeds."""
+"""Read the metrics of each epoch from ``metrics.csv``, and average the metrics of several runs."""
 
 import csv
 import io
@@ -44,16 +44,16 @@ def read_metrics(path: Path) -> Table:
 
 
 def passes(table: Table) -> Floats:
-    """Return the number of evaluations of L(W) and its gradient until the end of each epoch, in passes over the data.
+    """Return the number of evaluations of L(W) and its gradient up to the end of each epoch.
 
-    One pass is an evaluation on the whole training split. An evaluation on a mini-batch is a fraction of a pass: the
-    size of the batch divided by the size of the training split.
+    The unit is a pass: one evaluation on the whole training split. An evaluation on a mini-batch counts as (size of the
+    batch) / (size of the training split).
     """
     return table.get("optim/evaluations", np.full(len(table["epoch"]), np.nan)) * table["epoch"] / table["step"]
 
 
 def row_numbers(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> list[float]:
-    """Return the numbers of a row. An empty cell gives NaN, but the cells of epoch and step must not be empty."""
+    """Return the numbers of a row. An empty cell gives NaN. The cells of epoch and step must not be empty."""
     if len(row) != len(names):
         raise UserError(f"{path}: line {line} has {len(row)} cells, not {len(names)}; {EXPECTED}")
     values = []
@@ -77,12 +77,12 @@ class Curve(NamedTuple):
     Attributes
     ----------
     x
-        Positions (E,) on the x axis, for the epochs of the longest run. Each is a mean over all runs that have the
-        epoch.
+        Positions (E,) on the x axis, where E is the number of epochs of the longest run. A position is the mean over
+        all runs that have this epoch.
     mean
-        Means (E,) over the runs with a finite value. If no run has one, the mean is NaN.
+        Means (E,) over the runs with a finite value. If no run has a finite value, the mean is NaN.
     deviation
-        Standard deviations (E,) of the sample. If fewer than two runs have a value, the deviation is NaN.
+        Standard deviations (E,) of the sample. If fewer than two runs have a finite value, the deviation is NaN.
     """
 
     x: Floats
@@ -91,7 +91,7 @@ class Curve(NamedTuple):
 
 
 def metric_curve(tables: Sequence[Table], name: str, x: str = "epoch") -> Curve:
-    """Return the curve of a metric over several runs. Point k is the mean over all runs that have an epoch k.
+    """Return the curve of a metric over several runs. Point k is the mean over all runs that have epoch k.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def metric_curve(tables: Sequence[Table], name: str, x: str = "epoch") -> Curve:
 
 
 def over_runs(tables: Sequence[Table], name: str) -> tuple[Floats, Floats]:
-    """Return the mean and standard deviation (E,) of a column at each epoch, over the runs with a finite value."""
+    """Return the mean (E,) and standard deviation (E,) of a column at each epoch, without infinite values and NaN."""
     values = np.full((len(tables), max(len(table["epoch"]) for table in tables)), np.nan)
     for row, table in zip(values, tables, strict=True):
         if name in table:

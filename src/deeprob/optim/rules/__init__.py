@@ -1,10 +1,10 @@
 """Update rules as formulas that change parameters and states in place, for one run or a stack of runs.
 
-Each rule is a `Rule` of three functions: the state before the first update, the numbers that update t needs, and the
-update itself in plain tensor operations. Parameters are (R, P), one row per run; only Adafactor depends on the
-parameter's shape. Numeric hyperparameters are floats, or arrays (R,) with one number per run. Flags are bools, and all
-runs of a stack have the same flags. The state is a dict, whose keys are torch's names. Every rule gives the same steps
-as torch.optim, and a run has the same bits in any stack. `step` makes one whole update:
+Each `Rule` consists of three functions. The first returns the state before the first update. The second returns the
+numbers that update t needs. The third makes the update with tensor operations. Parameters are (R, P) with one row per
+run. Only Adafactor depends on the shape of a parameter. Hyperparameters are floats, or arrays (R,) with one number per
+run. Flags are bools, and all runs of a stack have the same flags. The keys of the state are torch's names. Every rule
+makes the same steps as torch.optim, and a run has the same bits in any stack. `step` makes one whole update:
 
 >>> w, g = torch.ones(2, 3), torch.ones(2, 3)  # two runs with three weights each
 >>> step(RULES["sgd"], w, g, {}, 1, np.array([0.1, 0.2]))
@@ -12,9 +12,9 @@ as torch.optim, and a run has the same bits in any stack. `step` makes one whole
 tensor([[0.9000, 0.9000, 0.9000],
         [0.8000, 0.8000, 0.8000]])
 
-In the formulas w is the parameter, and ∇L or g is its gradient (with weight decay, if weight decay is part of the
-gradient, see `decay`). α is the learning rate `lr`, and t is the number of the update, counted from 1. Squares, roots
-and quotients are computed for each entry.
+In the formulas, w is the parameter, and ∇L or g is its gradient. The gradient may include weight decay (see `decay`). α
+is the learning rate `lr`, and t is the number of the update, counted from 1. Squares, roots and quotients are computed
+for each entry.
 """
 
 import dataclasses
@@ -50,7 +50,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 
 
 def hyper_of(config: OptimizerConfig, dtype: torch.dtype = torch.float32) -> dict[str, float | bool]:
-    """Return a config's fields, except `lr`, as the hyperparameters of its rule.
+    """Return the hyperparameters of a rule: all fields of `config` except `lr`.
 
     A field that is null (Adafactor's `eps1`) becomes the machine epsilon of `dtype`.
     """

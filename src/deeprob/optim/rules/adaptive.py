@@ -1,4 +1,4 @@
-"""Rules that compute a separate learning rate for each weight from the size or the sign of its gradients."""
+"""Rules with a separate learning rate for each weight, computed from the size or the sign of its gradients."""
 
 import math
 from collections.abc import Mapping
@@ -24,15 +24,15 @@ def adagrad_coefficients(
     initial_accumulator_value: Number = 0.0,
     eps: Number = 1e-10,
 ) -> dict[str, Number]:
-    """Return α of update t and ε."""
+    """Return ε = `eps`, and the learning rate α in update t."""
     return {"rate": lr / (1 + (t - 1) * lr_decay), "eps": eps, **decaying(lr, weight_decay)}
 
 
 def adagrad(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Make steps smaller for weights with large gradients: s ← s + ∇L², w ← w − α·∇L/(√s + ε).
 
-    ε = `eps`, α = lr/(1 + (t − 1)·lr_decay) in update t. `weight_decay` λ adds λw to the gradient. s only grows, so
-    steps only shrink (Duchi, Hazan & Singer, "Adaptive subgradient methods", 2011).
+    In update t, α is lr/(1 + (t − 1)·lr_decay). ε is `eps`. `weight_decay` λ adds λw to the gradient. s only grows, so
+    steps shrink during the run (Duchi, Hazan & Singer, "Adaptive subgradient methods", 2011).
 
     Examples
     --------
@@ -54,7 +54,7 @@ ADAGRAD = Rule(init_adagrad, adagrad_coefficients, adagrad)
 def init_rmsprop(
     parameter: Tensor, lr: Number, *, momentum: Number = 0.0, centered: bool = False, **hyper: Number
 ) -> State:
-    """Return s = 0; if a run has momentum, also return v = 0; if `centered`, also return a mean gradient of 0."""
+    """Return s = 0. If a run has momentum, add v = 0. If `centered`, add the mean gradient a = 0."""
     names = (("momentum_buffer",) if some(momentum) else ()) + (("grad_avg",) if centered else ())
     return zeros(parameter, "square_avg", *names)
 
@@ -69,7 +69,7 @@ def rmsprop_coefficients(
     momentum: Number = 0.0,
     centered: bool = False,
 ) -> dict[str, Number]:
-    """Return 1 − ρ, ε and the learning rate, and μ if a run has momentum."""
+    """Return 1 − ρ, ε and `lr`. If a run has momentum, also return μ. `rmsprop` explains the symbols."""
     c = {"one_minus_alpha": 1 - alpha, "eps": eps, "rate": lr, **decaying(lr, weight_decay)}
     return {**c, "momentum": momentum} if some(momentum) else c
 
@@ -77,8 +77,8 @@ def rmsprop_coefficients(
 def rmsprop(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Leaky AdaGrad: s ← ρs + (1 − ρ)∇L², v ← μv + ∇L/(√s + ε), w ← w − lr·v.
 
-    ρ = `alpha`, ε = `eps`, μ = `momentum`. `weight_decay` λ adds λw to the gradient. If `centered`, the square of the
-    mean gradient a ← ρa + (1 − ρ)∇L is subtracted from s, so the result is the variance
+    ρ is `alpha`, ε is `eps` and μ is `momentum`. `weight_decay` λ adds λw to the gradient. If `centered`, the variance
+    s − a² replaces s under the root, with the mean gradient a ← ρa + (1 − ρ)∇L
     (Tieleman & Hinton, "Lecture 6.5: RMSProp", 2012; Graves, "Generating sequences", 2013).
 
     Examples
@@ -117,7 +117,7 @@ def adadelta_coefficients(
     eps: Number = 1e-6,
     weight_decay: Number = 0.0,
 ) -> dict[str, Number]:
-    """Return 1 − ρ, ε and the learning rate."""
+    """Return 1 − ρ with ρ = `rho`, ε = `eps`, and `lr`."""
     return {"one_minus_rho": 1 - rho, "eps": eps, "rate": lr, **decaying(lr, weight_decay)}
 
 
@@ -139,9 +139,9 @@ ADADELTA = Rule(init_adadelta, adadelta_coefficients, adadelta)
 
 
 def init_adafactor(parameter: Tensor, lr: Number, **hyper: Number) -> State:
-    """Return second moments of 0.
+    """Return second moments that are all 0.
 
-    A matrix (R, H, D) has second moments of its rows (R, H, 1) and of its columns (R, 1, D). A vector has one second
+    A matrix (R, H, D) has second moments (R, H, 1) of its rows and (R, 1, D) of its columns. A vector has one second
     moment for each entry.
     """
     if is_matrix(parameter):
@@ -159,7 +159,7 @@ def adafactor_coefficients(
     d: Number = 1.0,
     weight_decay: Number = 0.0,
 ) -> dict[str, Number]:
-    """Return 1 − β, min(lr, 1/√t), ε₁, ε₂ and d; with weight decay also the factor that undoes the shrinking."""
+    """Return 1 − β, min(lr, 1/√t), ε₁, ε₂ and d (see `adafactor`). With weight decay λ, add 1/|1 − lr·λ|."""
     c = {
         "one_minus_beta": power(t, beta2_decay),
         "rate": np.minimum(lr, 1 / math.sqrt(t)),
@@ -174,14 +174,16 @@ def adafactor_coefficients(
 
 
 def adafactor(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
-    """Adam without momentum; the second moments of a matrix come from one number per row and one per column.
+    """Adam without momentum. A matrix has one second moment per row and one per column.
 
-    r ← βr + (1 − β)·(mean of ∇L² along each row), c likewise along each column, v = r·c/mean(r), x = ∇L/max(√v, ε₁),
-    w ← (1 − lr·λ)w − α·x/max(1, rms(x)/d), where α = max(ε₂, rms(w))·min(lr, 1/√t), β = 1 − t^beta2_decay and rms is
-    the root of the mean square. For a vector the rule is v ← βv + (1 − β)∇L². ε₁ = `eps1`, ε₂ = `eps2`, λ =
-    `weight_decay` (Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018).
+    For a matrix: r ← βr + (1 − β)·(mean of ∇L² in each row), c ← βc + (1 − β)·(mean of ∇L² in each column), and
+    v = r·c/mean(r). For a vector: v ← βv + (1 − β)∇L². Then w ← (1 − lr·λ)w − α·x/max(1, rms(x)/d) with
+    x = ∇L/max(√v, ε₁), α = max(ε₂, rms(w))·min(lr, 1/√t) and β = 1 − t^beta2_decay. rms is the root of the mean square.
+    ε₁ is `eps1`, ε₂ is `eps2` and λ is `weight_decay` (Shazeer & Stern, "Adafactor: adaptive learning rates with
+    sublinear memory cost", 2018).
 
-    rms(w) is that of w before weight decay. A matrix comes in with (1 − lr·λ)w, so its rms is divided by |1 − lr·λ|.
+    rms(w) in α means w before weight decay. But when a matrix is passed to this function, the caller has multiplied it
+    by 1 − lr·λ already. So rms(w) of a matrix is divided by |1 − lr·λ|.
     """
     square = gradient * gradient
     if is_matrix(parameter):
@@ -201,7 +203,10 @@ def adafactor(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str,
 
 
 def rms(values: Tensor) -> Tensor:
-    """Return the root of the mean square of each run, (R, 1) or (R, 1, 1). Example: the result is 5 for (1, −7)."""
+    """Return the root of the mean square of each run. Example: 5 for (1, −7).
+
+    The result is (R, 1) for values (R, K), and (R, 1, 1) for values (R, H, D).
+    """
     return (values * values).mean(tuple(range(1, values.dim())), keepdim=True).sqrt_()
 
 
@@ -222,16 +227,16 @@ def rprop_coefficients(
     step_size1: Number = 1e-6,
     step_size2: Number = 50.0,
 ) -> dict[str, Number]:
-    """Return the hyperparameters."""
+    """Return the four hyperparameters unchanged."""
     return {"eta1": eta1, "eta2": eta2, "step_size1": step_size1, "step_size2": step_size2}
 
 
 def rprop(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Use only the signs of gradients: w ← w − Δ·sign(∇L), with a step length Δ for each weight.
 
-    Δ is multiplied by `eta2` if the gradient keeps its sign, and by `eta1` if the sign flips. Δ stays between
-    `step_size1` and `step_size2`. In an update where the sign flips, the weight does not move. `lr` is only the initial
-    Δ (Riedmiller & Braun, "The RPROP algorithm", 1993).
+    If the gradient keeps its sign, Δ is multiplied by `eta2`. If the sign flips, Δ is multiplied by `eta1`, and the
+    weight does not move in this update. Δ stays between `step_size1` and `step_size2`. `lr` is the initial Δ
+    (Riedmiller & Braun, "The RPROP algorithm", 1993).
 
     Examples
     --------

@@ -1,9 +1,8 @@
-"""The class of an update rule, one whole update, and functions that several rules share.
+"""The class of update rules, a function that makes one update, and functions that several rules share.
 
-The bits of a run do not depend on the other runs of its stack, on the CPU with one thread. So rules use only kernels
-whose result for an entry does not depend on the place of the entry (+ − × ÷ √, lerp, addcmul, addcdiv, max, min, clamp,
-where), and means within one run. Coefficients are tensors even if all runs share them, and powers are computed on the
-host.
+On a CPU with one thread, the bits of a run must not depend on the other runs of its stack. So rules use only kernels
+that round every entry of a tensor in the same way (+ − × ÷ √, lerp, addcmul, addcdiv, max, min, clamp, where), and
+means within one run. Coefficients are tensors, even if all runs share them. Powers are computed without tensors.
 """
 
 import math
@@ -19,36 +18,37 @@ Number = float | npt.NDArray[np.float64]
 """One number that all runs share, or an array (R,) with one number per run."""
 
 State = dict[str, Tensor]
-"""The tensors that an optimizer keeps per parameter, under torch's names. `step` is not one of them."""
+"""The tensors that an optimizer keeps for a parameter. The keys are torch's names; torch's entry `step` is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An optimizer as three functions, for R runs at once; a run alone is R = 1.
+    """An optimizer, as three functions for R runs. A run that trains alone is a stack with R = 1.
 
-    Parameters are (R, P): one row per run. If the rule is `shaped`, vectors are (R, K) and matrices are (R, H, D).
+    Parameters are (R, P) with one row per run. If the rule is `shaped`, vectors are (R, K) and matrices are (R, H, D).
 
     Attributes
     ----------
     init
-        ``init(parameter, lr, **hyper)`` returns the state before the first update; `lr` is the learning rate of the
+        ``init(parameter, lr, **hyper)`` returns the state before the first update. `lr` is the learning rate in the
         first update.
     coefficients
         ``coefficients(t, lr, **hyper)`` returns all numbers that update number t (1, 2, …) needs, computed in float64
-        without tensors. `lr` and the hyperparameters are numbers of all runs or of each run; flags are bools.
+        without tensors. `lr` and each hyperparameter is a float, or an array (R,). Flags are bools.
     update
         ``update(parameter, gradient, state, c)`` changes `parameter` and `state` in place, and may overwrite
-        `gradient`. `c` holds the coefficients as tensors, see `columns`. Weight decay is not part of it, see `decay`.
+        `gradient`. `c` holds the coefficients as tensors (see `columns`). The caller applies weight decay before the
+        update (see `decay`).
     flags
-        Names of the hyperparameters that are bools. They choose the formula; all other hyperparameters are numbers in
+        Names of the hyperparameters that are bools. They choose the formula. All other hyperparameters are numbers in
         the formula. All runs of a stack have the same flags.
     shaped
         Whether the update depends on the shape of the parameter. If not, several parameters may be updated as one
         vector.
     wide
-        Names of coefficients that `update` takes in float64 for any precision of the parameter. They are multiplied
-        with states of one number per run (NAdam's ∏μ, ASGD's η and μ), which torch computes in float64 and keeps in
-        the default precision.
+        Names of coefficients that `update` takes in float64, whatever the precision of the parameter is. They are
+        combined with states of one number per run: NAdam's ∏μ, and ASGD's η and μ. torch computes these numbers in
+        float64 and stores them in the default precision.
     """
 
     init: Callable[..., State]
@@ -62,9 +62,9 @@ class Rule:
 def step(
     rule: Rule, parameter: Tensor, gradient: Tensor, state: State, t: int, lr: Number, **hyper: Number | bool
 ) -> None:
-    """Make update number t in place, with weight decay on the whole parameter; `gradient` may be overwritten.
+    """Make update number t in place, with weight decay. `gradient` may be overwritten.
 
-    Only matrices have weight decay if the rule is shaped.
+    Weight decay acts on the whole parameter. But if the rule is `shaped`, weight decay leaves out vectors.
     """
     c = columns(rule.coefficients(t, lr, **hyper), parameter, rule.wide)
     if not rule.shaped or is_matrix(parameter):
@@ -75,8 +75,8 @@ def step(
 def columns(coefficients: Mapping[str, Number], like: Tensor, wide: Collection[str] = ()) -> dict[str, Tensor]:
     """Return the coefficients as tensors that broadcast with `like`, which is (R, P) or (R, H, D).
 
-    Each tensor is (R, 1) or (R, 1, 1), with 1 in place of R for a number that all runs share. The dtype is that of
-    `like`; coefficients named in `wide` are float64.
+    Each tensor is (R, 1) or (R, 1, 1). If all runs share a number, its tensor is (1, 1) or (1, 1, 1). Coefficients
+    named in `wide` are float64. All others have the dtype of `like`.
     """
     return {
         name: column(number, like, torch.float64 if name in wide else like.dtype)
@@ -93,18 +93,18 @@ def column(number: Number, like: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def decaying(lr: Number, weight_decay: Number, decoupled: bool = False) -> dict[str, Number]:
-    """Return the coefficient that `decay` needs for weight decay λ; none if λ is 0 for all runs."""
+    """Return the coefficient that `decay` needs. Empty if `weight_decay` is 0 in all runs."""
     if not some(weight_decay):
         return {}
     return {"shrink": 1 - lr * weight_decay} if decoupled else {"weight_decay": weight_decay}
 
 
 def decay(weights: Tensor, gradient: Tensor, c: Mapping[str, Tensor]) -> None:
-    """Apply weight decay λ in place: ∇L ← ∇L + λw, or w ← (1 − αλ)w if it is decoupled from the gradient.
+    """Apply weight decay λ in place: ∇L ← ∇L + λw, or w ← (1 − αλ)w if it is decoupled.
 
-    The caller calls it before the update, with the entries of weight matrices only. Biases and norm parameters have no
-    weight decay (see `deeprob.optim.base.decay_groups`). For w = 2, ∇L = 1, λ = 0.5 and α = 0.1 the results (w, ∇L) are
-    (2, 2), or (1.9, 1) if decoupled.
+    Call this function before the update, and only with the entries of weight matrices. Biases and norm parameters have
+    no weight decay (see `deeprob.optim.base.decay_groups`). Example: for w = 2, ∇L = 1, λ = 0.5 and α = 0.1 the results
+    are w = 2 and ∇L = 2. With decoupled weight decay they are w = 1.9 and ∇L = 1.
     """
     if "weight_decay" in c:
         gradient.addcmul_(weights, c["weight_decay"])
@@ -113,7 +113,7 @@ def decay(weights: Tensor, gradient: Tensor, c: Mapping[str, Tensor]) -> None:
 
 
 def some(number: Number) -> bool:
-    """Return whether a number is not 0, in at least one run."""
+    """Return whether a number is not 0 in at least one run."""
     return bool(number.any()) if isinstance(number, np.ndarray) else number != 0
 
 
@@ -123,14 +123,14 @@ def power(base: Number, exponent: Number) -> Number:
 
 
 def root(number: Number) -> Number:
-    """Return the square root, which is correctly rounded everywhere."""
+    """Return the square root of each number. IEEE arithmetic always rounds it correctly."""
     return np.sqrt(number) if isinstance(number, np.ndarray) else math.sqrt(number)
 
 
 def each(function: Callable[..., float], *numbers: Number) -> Number:
-    """Return a function of floats, run by run.
+    """Call a function of floats for each run separately, and return the results.
 
-    Powers need this: those of numpy may be rounded in another way in the middle of an array than at its end.
+    Powers need this: numpy may round the power of a number differently at different positions in an array.
     """
     if not any(isinstance(number, np.ndarray) for number in numbers):
         return function(*numbers)
@@ -139,20 +139,20 @@ def each(function: Callable[..., float], *numbers: Number) -> Number:
 
 
 def zeros(parameter: Tensor, *names: str) -> State:
-    """Return a state of tensors like `parameter`, all 0."""
+    """Return a state in which each entry is a tensor of zeros like `parameter`."""
     return {name: torch.zeros_like(parameter) for name in names}
 
 
 def filled(number: Number, like: Tensor) -> Tensor:
-    """Return a tensor like `like` with `number` everywhere, or with one number per run."""
+    """Return a tensor like `like` in which all entries of a run are the run's number."""
     return torch.zeros_like(like) + column(number, like, like.dtype)
 
 
 def scalar(number: Number, parameter: Tensor) -> Tensor:
-    """Return a state of one number per run: (R, 1), in the precision in which torch keeps it."""
+    """Return one number per run as a tensor (R, 1). The dtype is torch's default dtype, as in torch.optim."""
     return filled(number, parameter.new_zeros((len(parameter), 1), dtype=torch.get_default_dtype()))
 
 
 def is_matrix(parameter: Tensor) -> bool:
-    """Return whether a parameter of a shaped rule is a matrix: (R, H, D)."""
+    """Return whether a parameter (R, …) of a shaped rule is a matrix (R, H, D)."""
     return parameter.dim() > 2

@@ -9,7 +9,7 @@ from deeprob.optim.rules.base import Number, Rule, State, decaying, power, scala
 
 
 def init_sgd(parameter: Tensor, lr: Number, *, momentum: Number = 0.0, **hyper: Number | bool) -> State:
-    """Return v = 0; nothing if no run has momentum."""
+    """Return v = 0. If no run has momentum, return an empty state."""
     return zeros(parameter, "momentum_buffer") if some(momentum) else {}
 
 
@@ -22,7 +22,10 @@ def sgd_coefficients(
     weight_decay: Number = 0.0,
     nesterov: bool = False,
 ) -> dict[str, Number]:
-    """Return α, and if a run has momentum ρ and 1 − d; runs without momentum and first updates have no dampening d."""
+    """Return α = `lr`. If a run has momentum, also return ρ = `momentum` and 1 − d with d = `dampening`.
+
+    In the first update, and in runs without momentum, d is 0.
+    """
     c = {"rate": lr, **decaying(lr, weight_decay)}
     if some(momentum):
         c["momentum"] = momentum
@@ -35,12 +38,12 @@ def sgd_coefficients(
 def sgd(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Gradient descent with momentum: v ← ρv + ∇L, w ← w − αv.
 
-    α = `lr`, ρ = `momentum`; without momentum v is ∇L. `weight_decay` λ adds λw to the gradient. With
-    momentum, `dampening` d changes the formula to v ← ρv + (1 − d)∇L from the second update on.
+    α is `lr` and ρ is `momentum`. Without momentum, v is ∇L. `weight_decay` λ adds λw to the gradient. With `dampening`
+    d and momentum, the formula is v ← ρv + (1 − d)∇L from the second update on.
 
-    With `nesterov` the step is −α(∇L + ρv), where v is the new v. So the step looks one update ahead. This is the rule
-    v ← ρv − α∇L(w + ρv), w ← w + v, rewritten for the point w + ρv at which the gradient is taken
-    (Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013).
+    With `nesterov`, the step is −α(∇L + ρv) with the new v. The original rule is v ← ρv − α∇L(w + ρv), w ← w + v. It
+    takes the gradient at the point w + ρv. Here this point is called w (Sutskever et al., "On the importance of
+    initialization and momentum in deep learning", 2013).
 
     Examples
     --------
@@ -63,7 +66,7 @@ SGD = Rule(init_sgd, sgd_coefficients, sgd, flags=("nesterov",))
 
 
 def init_asgd(parameter: Tensor, lr: Number, **hyper: Number) -> State:
-    """Return η = `lr`, μ = 1, and an average w̄ = 0 that the first update replaces."""
+    """Return η = `lr`, μ = 1 and w̄ = 0. The first update replaces w̄."""
     return {"eta": scalar(lr, parameter), "mu": scalar(1.0, parameter), **zeros(parameter, "ax")}
 
 
@@ -76,7 +79,7 @@ def asgd_coefficients(
     t0: Number = 1e6,
     weight_decay: Number = 0.0,
 ) -> dict[str, Number]:
-    """Return η and μ after update t, and lambd."""
+    """Return `lambd`, and the values of η and μ after update t."""
     eta = lr / power(1 + lambd * lr * t, alpha)
     return {"next_eta": eta, "next_mu": 1 / np.maximum(1, t - t0), "lambd": lambd, **decaying(lr, weight_decay)}
 
@@ -84,10 +87,10 @@ def asgd_coefficients(
 def asgd(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Gradient descent that averages w: w ← (1 − lambd·η)w − η∇L, w̄ ← w̄ + μ(w − w̄).
 
-    After update t, η = lr/(1 + lambd·lr·t)^alpha and μ = 1/max(1, t − t0). Up to update `t0` the average ``ax`` is w
-    itself. Afterwards ``ax`` is the mean of w over the later updates (Polyak & Juditsky, "Acceleration of stochastic
-    approximation by averaging", 1992; Bottou's form of η). As in torch, an update uses the η that the previous update
-    computed. `weight_decay` λ adds λw to the gradient.
+    After update t, η is lr/(1 + lambd·lr·t)^alpha and μ is 1/max(1, t − t0). As in torch, the next update uses these
+    values. Up to update `t0`, the average w̄ (``ax``) is equal to w. Afterwards w̄ is the mean of w over the updates
+    after `t0` (Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992; Bottou's form of η).
+    `weight_decay` λ adds λw to the gradient.
     """
     dtype, eta, mu = parameter.dtype, state["eta"], state["mu"]
     parameter.mul_((1 - c["lambd"] * eta).to(dtype))  # w ← (1 − lambd·η)w

@@ -10,7 +10,7 @@ from deeprob.optim.rules.base import Number, Rule, State, decaying, each, power,
 
 
 def init_adam(parameter: Tensor, lr: Number, *, amsgrad: bool = False, **hyper: Number | bool) -> State:
-    """Return m = 0 and v = 0; if `amsgrad`, also return 0 as the largest v so far."""
+    """Return m = 0 and v = 0. If `amsgrad`, add 0 as the largest v so far."""
     return zeros(parameter, "exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if amsgrad else ()))
 
 
@@ -26,10 +26,10 @@ def adam_coefficients(
     decoupled_weight_decay: bool = False,
     bias_correction: bool = True,
 ) -> dict[str, Number]:
-    """Return the numbers of w ← w − m/(a√v + b), which is the step α·m̂/(√v̂ + ε) with bias correction moved out.
+    """Return the numbers for w ← w − m/(a√v + b), which equals Adam's rule w ← w − α·m̂/(√v̂ + ε).
 
-    With c = √(1 − β₂ᵗ), √v̂ is √v/c. So a = 1/r and b = εc/r, where r = αc/(1 − β₁ᵗ). If α is 0, a is 0 and b is
-    infinite: then w does not move.
+    With c = √(1 − β₂ᵗ), √v̂ is √v/c. So a is 1/r and b is εc/r, where r = αc/(1 − β₁ᵗ). If α is 0, then a is 0 and b is
+    infinite, and w does not change.
     """
     correction1 = 1 - power(beta1, t) if bias_correction else 1.0
     correction2 = root(1 - power(beta2, t)) if bias_correction else 1.0
@@ -47,10 +47,10 @@ def adam(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tens
     """RMSProp with momentum and bias correction: w ← w − α·m̂/(√v̂ + ε).
 
     The means m ← β₁m + (1 − β₁)∇L and v ← β₂v + (1 − β₂)∇L² start at 0, so they are too small at first. Bias correction
-    by m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ) makes up for this. Without `bias_correction` the rule is "almost Adam",
-    with m̂ = m and v̂ = v (Kingma & Ba, "Adam: a method for stochastic optimization", 2015). `weight_decay` λ adds λw to
-    the gradient, or shrinks w if decoupled (see `adamw_coefficients`). `amsgrad` uses the largest v so far in place of
-    v (Reddi, Kale & Kumar, "On the convergence of Adam and beyond", 2018).
+    makes them larger: m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ). Without `bias_correction`, m̂ is m and v̂ is v; this rule is
+    called "almost Adam" (Kingma & Ba, "Adam: a method for stochastic optimization", 2015). `weight_decay` λ adds λw to
+    the gradient. Decoupled weight decay shrinks w instead (see `adamw_coefficients`). `amsgrad` replaces v by the
+    largest v so far (Reddi, Kale & Kumar, "On the convergence of Adam and beyond", 2018).
 
     Examples
     --------
@@ -72,12 +72,12 @@ def adam(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tens
 
 
 def mean(gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> Tensor:
-    """Update and return the mean of gradients, m ← β₁m + (1 − β₁)∇L."""
+    """Update the mean of gradients, m ← β₁m + (1 − β₁)∇L, and return it."""
     return state["exp_avg"].lerp_(gradient, c["one_minus_beta1"])
 
 
 def mean_square(gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> Tensor:
-    """Update and return the mean of squared gradients, v ← β₂v + (1 − β₂)∇L²; the gradient becomes its square."""
+    """Update the mean of squared gradients, v ← β₂v + (1 − β₂)∇L², and return it. `gradient` is squared in place."""
     return state["exp_avg_sq"].lerp_(gradient.mul_(gradient), c["one_minus_beta2"])
 
 
@@ -96,8 +96,8 @@ def adamw_coefficients(
 ) -> dict[str, Number]:
     """Adam with decoupled weight decay λ: w ← (1 − αλ)w, then Adam's step.
 
-    In Adam, λw is part of the gradient, so λw is divided by √v̂ too. Here every weight shrinks by the same share
-    (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019). The coefficients are Adam's.
+    In Adam, λw is part of the gradient, so it is also divided by √v̂. Here every weight shrinks by the same share
+    (Loshchilov & Hutter, "Decoupled weight decay regularization", 2019). Return the coefficients of `adam` for this.
 
     Examples
     --------
@@ -115,7 +115,7 @@ ADAMW = Rule(init_adam, adamw_coefficients, adam, flags=("amsgrad",))
 
 
 def init_nadam(parameter: Tensor, lr: Number, **hyper: Number | bool) -> State:
-    """Return m = 0, v = 0, and 1 as the product of all μ so far."""
+    """Return m = 0, v = 0, and the product μ₁⋯μₜ, which is 1 for t = 0."""
     return init_adam(parameter, lr) | {"mu_product": scalar(1.0, parameter)}
 
 
@@ -130,7 +130,7 @@ def nadam_coefficients(
     momentum_decay: Number = 4e-3,
     decoupled_weight_decay: bool = False,
 ) -> dict[str, Number]:
-    """Return Adam's coefficients and μₜ, μₜ₊₁; the rate has only the bias correction of v."""
+    """Return the numbers for the rule of `nadam`. Both rates include the bias correction of v, but not of m."""
     correction2 = root(1 - power(beta2, t))
     mu, next_mu = (beta1 * (1 - 0.5 * power(0.96, time * momentum_decay)) for time in (t, t + 1))
     return {
@@ -146,9 +146,9 @@ def nadam_coefficients(
 
 
 def nadam(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
-    """Adam with Nesterov's momentum: w ← w − α·m̂/(√v̂ + ε) with an m̂ that looks one update ahead.
+    """Adam with Nesterov's momentum: w ← w − α·m̂/(√v̂ + ε), where m and v̂ are computed as in Adam.
 
-    m̂ = μₜ₊₁·m/(1 − μ₁⋯μₜ₊₁) + (1 − μₜ)·∇L/(1 − μ₁⋯μₜ) with μₜ = β₁(1 − ½·0.96^(t·momentum_decay)); m and v̂ are Adam's
+    m̂ = μₜ₊₁·m/(1 − μ₁⋯μₜ₊₁) + (1 − μₜ)·∇L/(1 − μ₁⋯μₜ) with μₜ = β₁(1 − ½·0.96^(t·momentum_decay))
     (Dozat, "Incorporating Nesterov momentum into Adam", 2016).
     """
     m = mean(gradient, state, c)
@@ -181,9 +181,9 @@ def radam_coefficients(
     weight_decay: Number = 0.0,
     decoupled_weight_decay: bool = False,
 ) -> dict[str, Number]:
-    """Return the numbers of w ← w − rate·m/(a√v + b).
+    """Return the numbers for the rule w ← w − rate·m/(a√v + b), with a as ``reliable`` and b as ``offset``.
 
-    a is 1 and b is ε; while v̂ is unreliable, a is 0 and b is 1.
+    While v̂ is unreliable (see `radam`), a is 0 and b is 1. Later, a is 1 and b is ε.
     """
     rectification = each(rectified, t, beta2)
     reliable = (rectification != 0) * 1.0
@@ -199,7 +199,7 @@ def radam_coefficients(
 
 
 def rectified(t: int, beta2: float) -> float:
-    """Return r, or 0 while v̂ is unreliable."""
+    """Return the factor r of `radam`; return 0 while v̂ is unreliable."""
     rho = 2 / (1 - beta2) - 1
     rho_t = rho - 2 * t * beta2**t / (1 - beta2**t)
     if rho_t <= 5:
@@ -210,9 +210,9 @@ def rectified(t: int, beta2: float) -> float:
 def radam(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Adam with rectified variance: w ← w − α·r·m̂/√v̂, or w ← w − α·m̂ while v̂ is unreliable.
 
-    v̂ averages about ρₜ = ρ − 2tβ₂ᵗ/(1 − β₂ᵗ) squared gradients. ρₜ rises to ρ = 2/(1 − β₂) − 1. v̂ is used if ρₜ > 5,
-    and r = √((ρₜ − 4)(ρₜ − 2)ρ / ((ρ − 4)(ρ − 2)ρₜ)) rises to 1. As in torch, √v̂ is (√v + ε)/√(1 − β₂ᵗ) (Liu et al.,
-    "On the variance of the adaptive learning rate and beyond", 2020).
+    v̂ is a mean of about ρₜ = ρ − 2tβ₂ᵗ/(1 − β₂ᵗ) squared gradients. ρₜ rises to ρ = 2/(1 − β₂) − 1. While ρₜ ≤ 5, v̂ is
+    unreliable. Later, r = √((ρₜ − 4)(ρₜ − 2)ρ / ((ρ − 4)(ρ − 2)ρₜ)) rises to 1. As in torch, √v̂ is (√v + ε)/√(1 − β₂ᵗ)
+    (Liu et al., "On the variance of the adaptive learning rate and beyond", 2020).
     """
     m = mean(gradient, state, c)
     v = mean_square(gradient, state, c)
@@ -237,7 +237,7 @@ def adamax_coefficients(
     eps: Number = 1e-8,
     weight_decay: Number = 0.0,
 ) -> dict[str, Number]:
-    """Return 1 − β₁, β₂, ε and α/(1 − β₁ᵗ)."""
+    """Return 1 − β₁, β₂, ε and α/(1 − β₁ᵗ), where α is `lr`."""
     return {
         "one_minus_beta1": 1 - beta1,
         "beta2": beta2,
@@ -250,7 +250,7 @@ def adamax_coefficients(
 def adamax(parameter: Tensor, gradient: Tensor, state: State, c: Mapping[str, Tensor]) -> None:
     """Adam with the infinity norm: w ← w − α·m̂/u with u ← max(β₂u, |∇L| + ε).
 
-    m̂ is Adam's. `weight_decay` λ adds λw to the gradient (Kingma & Ba 2015, section 7.1).
+    m̂ is computed as in Adam. `weight_decay` λ adds λw to the gradient (Kingma & Ba 2015, section 7.1).
     """
     m = mean(gradient, state, c)
     u = state["exp_inf"].mul_(c["beta2"])
