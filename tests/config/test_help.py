@@ -161,8 +161,8 @@ patience may be one of these:
 
   trainer.patience    The number of epochs without a better validation metric after which the run
                       stops. Accepts a whole number at least 0.
-  scheduler.patience  The number of epochs without a lower loss that the schedule waits for before
-                      the rate drops. Accepts a whole number at least 0.
+  scheduler.patience  The number of epochs without a lower loss that change nothing. Accepts a whole
+                      number at least 0.
 """,
     "model=linear": """\
 Options of model (choose with model=NAME; * is chosen):

@@ -527,3 +527,15 @@ def test_adafactors_rate_falls_with_the_root_of_the_update_once_it_is_below_lr()
         optimizer.step()
         step(RULES["adafactor"], ours, gradient[None].clone(), state, t, 0.6, **hyper)
         torch.testing.assert_close(ours[0], parameter.detach(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_a_rate_of_nearly_0_moves_nothing_also_where_all_gradients_were_0(name, dtype):
+    for lr in (0.0, 1e-300, np.array([0.0, 1e-300])):
+        place, gradient = torch.ones(2, 3, dtype=dtype), torch.tensor([[0.0, 1e-20, 5.0]] * 2, dtype=dtype)
+        state = RULES[name].init(place, lr)
+        for t in (1, 2):
+            step(RULES[name], place, gradient.clone(), state, t, lr, weight_decay=0.0)
+        assert torch.equal(place, torch.ones(2, 3, dtype=dtype))
+        assert state["exp_avg"].isfinite().all()

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from deeprob.optim.rules.base import Number, Rule, State, decaying, each, power, root, scalar, zeros
 
+LEAST_RATE = 1e-37
+"""The least rate of Adam that moves a weight. The inverse of a smaller rate would be infinite in float32."""
+
 
 def init_adam(parameter: Tensor, lr: Number, *, amsgrad: bool = False, **hyper: Number | bool) -> State:
     """Return m = 0 and v = 0. If `amsgrad`, add 0 as the largest v so far."""
@@ -28,8 +31,8 @@ def adam_coefficients(
 ) -> dict[str, Number]:
     """Return the numbers for w ← w − m/(a√v + b), which equals Adam's rule w ← w − α·m̂/(√v̂ + ε).
 
-    With c = √(1 − β₂ᵗ), √v̂ is √v/c. So a is 1/r and b is εc/r, where r = αc/(1 − β₁ᵗ). If α is 0, then a is 0 and b is
-    infinite, and w does not change.
+    With c = √(1 − β₂ᵗ), √v̂ is √v/c. So a is 1/r and b is εc/r, where r = αc/(1 − β₁ᵗ). If r is below `LEAST_RATE`, then
+    a is 0 and b is infinite, and w does not change.
     """
     correction1 = 1 - power(beta1, t) if bias_correction else 1.0
     correction2 = root(1 - power(beta2, t)) if bias_correction else 1.0
@@ -37,8 +40,8 @@ def adam_coefficients(
     return {
         "one_minus_beta1": 1 - beta1,
         "one_minus_beta2": 1 - beta2,
-        "a": each(lambda r: 1 / r if r else 0.0, rate),
-        "b": each(lambda r, e: e / r if r else math.inf, rate, eps * correction2),
+        "a": each(lambda r: 1 / r if r > LEAST_RATE else 0.0, rate),
+        "b": each(lambda r, e: e / r if r > LEAST_RATE else math.inf, rate, eps * correction2),
         **decaying(lr, weight_decay, decoupled_weight_decay),
     }
 
