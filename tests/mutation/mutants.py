@@ -29,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -64,6 +64,7 @@ ROOMS = (
         ("objective", "test_fields.py", "training/test_gradient.py", "training/test_update.py"),
     ),
     Room("models", ("models/*.py",), ("models", "test_fields.py")),
+    Room("training", ("training/*.py",), ("training",)),
     Room("randomness", ("randomness.py",), ("test_randomness.py",)),
     Room("grouping", ("sweeps/grouping.py",), ("sweeps/test_grouping.py",)),
     Room(
@@ -154,12 +155,12 @@ def places(path: Path) -> list[list[tuple[str, int]]]:
     return [found[place] for place in sorted(found)]
 
 
-def sample(count: int, seed: int) -> Iterator[Mutant]:
-    """Yield `count` mutants, or as many as there are."""
+def sample(count: int, seed: int, rooms: Collection[str] = ()) -> Iterator[Mutant]:
+    """Yield `count` mutants, or as many as there are, of the rooms with these names or of all."""
     rng = random.Random(seed)
     taken: dict[Path, Room] = {}
     for room in ROOMS:
-        for pattern in room.sources:
+        for pattern in room.sources if not rooms or room.name in rooms else ():
             for path in sorted((ROOT / "src/deeprob").glob(pattern)):
                 taken.setdefault(path, room)
     everything = [(path, place) for path in sorted(taken) for place in places(path)]
@@ -283,9 +284,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=400, help="mutants in the sample")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--rooms", nargs="+", choices=[room.name for room in ROOMS], default=[])
     parser.add_argument("--only", type=int, nargs="+", help="numbers of mutants in the sample")
     words = parser.parse_args()
-    chosen = dict(enumerate(sample(words.count, words.seed)))
+    chosen = dict(enumerate(sample(words.count, words.seed, words.rooms)))
     numbers = list(chosen) if words.only is None else words.only
     for name in LIBRARIES:
         importlib.import_module(name)

@@ -202,3 +202,25 @@ def test_the_command_that_resumes_names_the_directory(capsys, tmp_path, monkeypa
     *_, word = shlex.split(capsys.readouterr().out)
     (override,) = parse([word])
     assert (override.key_or_group, override.value()) == ("resume", name)
+
+
+def test_a_run_older_than_the_formulas_goes_on_with_autograd_to_the_bit(deeprob, small):
+    words = (*small, "scheduler=constant", "trainer.gradient=autograd")
+    assert deeprob(*words, "trainer.epochs=4", "hydra.run.dir=whole").status == 0
+    assert deeprob(*words, "trainer.epochs=2", "hydra.run.dir=old").status == 0
+    config = Path("old/config.yaml")
+    config.write_text(config.read_text().replace("  gradient: autograd\n", ""))
+    assert "gradient" not in config.read_text()
+    assert deeprob("resume=old", "trainer.epochs=4").err == ""
+    assert "  gradient: autograd\n" in config.read_text()
+    assert same_weights("whole", "old")
+    assert deeprob(*small, "scheduler=constant", "trainer.epochs=4", "hydra.run.dir=formulas").status == 0
+    assert not same_weights("whole", "formulas")
+
+
+def test_another_way_to_compute_gradients_is_told_on_resuming(deeprob, small):
+    assert deeprob(*small, "scheduler=constant", "hydra.run.dir=run").status == 0
+    resumed = deeprob("resume=run", "trainer.epochs=5", "trainer.gradient=autograd")
+    assert resumed.status == 0
+    assert resumed.err.startswith("note: trainer.gradient=autograd (was formulas): from here on, numbers are rounded")
+    assert "  gradient: autograd\n" in Path("run/config.yaml").read_text()

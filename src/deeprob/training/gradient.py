@@ -36,12 +36,15 @@ class Terms(NamedTuple):
         λR(W), (R,); None if there is no regularization.
     correct
         The number of correct examples, (R,).
+    total
+        L(W) as autograd added its terms, (R,). None: L(W) is the sum of the two terms above.
     """
 
     losses: Tensor
     examples: int
     regularization: Tensor | None
     correct: Tensor
+    total: Tensor | None = None
 
     @property
     def data_loss(self) -> Tensor:
@@ -51,6 +54,8 @@ class Terms(NamedTuple):
     @property
     def loss(self) -> Tensor:
         """L(W), (R,)."""
+        if self.total is not None:
+            return self.total
         return self.data_loss if self.regularization is None else self.data_loss + self.regularization
 
 
@@ -134,10 +139,11 @@ class Gradient(ABC):
             sums.append(self.whole(chunk, share=chunk.targets.shape[1] / count))
             total += self.stack.gradient
         self.stack.gradient.copy_(total)
-        losses, counts, regularizations, correct = zip(*sums, strict=True)
-        regularization = None if regularizations[0] is None else torch.stack(regularizations).sum(0)
-        count = sum(counts) if self.sums_losses else 1
-        return Terms(torch.stack(losses).sum(0), count, regularization, torch.stack(correct).sum(0))
+        losses, counts, *others = zip(*sums, strict=True)
+        regularization, correct, whole = (None if of[0] is None else torch.stack(of).sum(0) for of in others)
+        assert correct is not None
+        examples = sum(counts) if self.sums_losses else 1
+        return Terms(torch.stack(losses).sum(0), examples, regularization, correct, whole)
 
     def prepared(self, inputs: Tensor) -> Tensor:
         """Prepare the inputs (R, B, …) of all runs for the model with `features`, and return them."""
@@ -203,8 +209,8 @@ class AutogradGradient(Gradient):
             if share != 1.0:
                 parts = type(parts)(*(term * share for term in parts))
             torch.autograd.backward(parts.loss)
-        data_loss, regularization = (term.detach()[None] for term in parts[1:])
-        return Terms(data_loss, 1, regularization, correct_count(scores.detach(), targets)[None])
+        total, data_loss, regularization = (term.detach()[None] for term in parts)
+        return Terms(data_loss, 1, regularization, correct_count(scores.detach(), targets)[None], total)
 
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the data losses (1, B) and the number of correct examples (1,). Dropout is off."""
