@@ -69,13 +69,13 @@ class CheckFailed(DeeprobError):
 
 
 class Skipped(DeeprobError):
-    """A job of a sweep that was not started."""
+    """A sweep did not start this job."""
 
     outcome = "skipped"
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal interrupted the command. A run writes a checkpoint first. A sweep ends, too."""
+    """A signal interrupted the command. A run first writes a checkpoint. A sweep starts no further jobs."""
 
     outcome = "interrupted"
 
@@ -109,9 +109,9 @@ def one_line(error: BaseException) -> str:
 
 
 def did_you_mean(word: str, options: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
-    """Return ``did you mean X?``, where X is the option closest to `word`.
+    """Return ``did you mean X?``, where X is the option most similar to `word`.
 
-    If no option is close, return a list of all options.
+    If no option is similar, the text lists all options.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def did_you_mean(word: str, options: Iterable[str], synonyms: Mapping[str, str] 
     options
         The words that are accepted.
     synonyms
-        A mapping from names in other frameworks to options here. If no option corresponds to a name, its value is an
+        A dictionary from names in other frameworks to options here. If a name has no counterpart here, its value is an
         empty text.
     """
     known = list(options)
@@ -133,7 +133,7 @@ def did_you_mean(word: str, options: Iterable[str], synonyms: Mapping[str, str] 
 
 
 def first_few(words: Sequence[str], most: int = 5) -> str:
-    """Return the first `most` words as a list, and the number of the others: ``a, b and 3 more``."""
+    """Return a text with the first `most` words and the number of the other words: ``a, b and 3 more``."""
     others = len(words) - most
     return ", ".join(words[:most]) + (f" and {others} more" if others > 0 else "")
 
@@ -156,7 +156,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def memory_errors(batch_size: int | None = None, advice: str = "") -> Iterator[None]:
     """Raise a `UserError` if memory runs out inside this context.
 
-    The message contains `advice`. The default advice names settings to lower, and the present `batch_size`.
+    The message contains `advice`. If it is empty, the message names settings to lower, and the present `batch_size`.
     """
     try:
         yield

@@ -2,11 +2,11 @@
 
 The name is the purpose of the numbers, such as "dropout". The numbers for one name are called a stream. There is no
 generator whose state changes from draw to draw. A checkpoint therefore stores no such state. A change to one stream
-does not change the other streams. A run draws the same numbers, whether it is trained alone or together with others.
+does not change the other streams. Training a run together with other runs does not change its numbers.
 
-The numbers are those of SplitMix64 (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014). They
-are computed from a counter with operations on int64 tensors. These give the same bits on every device and under
-``torch.vmap``.
+The algorithm is SplitMix64 (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014). It computes
+the numbers from a counter with operations on int64 tensors. These operations give the same bits on every device and
+under ``torch.vmap``.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ def key(seed: int | Tensor, name: str, device: torch.device | None = None) -> Te
     name
         The purpose of the numbers, such as ``"dropout"``.
     device
-        The device of the key. None is the CPU for an integer, and the device of `seed` for a tensor.
+        The device of the key. None means the CPU if `seed` is an integer, and the device of `seed` if it is a tensor.
 
     Returns
     -------
@@ -65,13 +65,13 @@ def fold(stream: Tensor, number: int) -> Tensor:
 
 
 def bits(stream: Tensor, count: int) -> Tensor:
-    """Return `count` distinct 64-bit words (…, count) of each stream (…), as an int64 tensor."""
+    """Return `count` 64-bit words of each `stream` (…), as int64 (…, count). The words of one stream all differ."""
     counter = torch.arange(1, count + 1, device=stream.device)
     return _mix(counter * _GOLDEN + stream[..., None])
 
 
 def permutation(stream: Tensor, count: int) -> Tensor:
-    """Return the numbers of ``range(count)`` in random order for each stream (…), as an int64 tensor (…, count)."""
+    """Return a random order of ``range(count)`` for each `stream` (…), as an int64 tensor (…, count)."""
     words = bits(stream, count)
     if words.is_cpu:  # NumPy sorts about four times as fast; all words differ, so there is one order
         return torch.from_numpy(np.argsort(words.numpy(), axis=-1))
@@ -79,7 +79,7 @@ def permutation(stream: Tensor, count: int) -> Tensor:
 
 
 def keep_mask(stream: Tensor, shape: torch.Size, rate: Tensor) -> Tensor:
-    """Return a boolean mask whose entries are independent and False with probability `rate`.
+    """Return a boolean mask. Each entry is drawn independently, and is False with probability `rate`.
 
     Each 64-bit word gives four entries of 16 bits, so `rate` is rounded to a multiple of 1/65536.
 
@@ -90,7 +90,7 @@ def keep_mask(stream: Tensor, shape: torch.Size, rate: Tensor) -> Tensor:
     shape
         The shape of one stream's mask.
     rate
-        The probability of each stream (…).
+        The probability of False for each stream (…).
 
     Returns
     -------

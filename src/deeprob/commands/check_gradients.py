@@ -1,4 +1,4 @@
-"""``deeprob-check-gradients``: compares gradients by differences, by autograd and by formulas, and their times."""
+"""``deeprob-check-gradients``: compares three gradients of the loss: by differences, by autograd and by formulas."""
 
 import dataclasses
 import math
@@ -109,7 +109,7 @@ def first_batch(setup: Setup) -> Batch:
 def loss_over(batch: Batch, setup: Setup, objective: Objective) -> Loss:
     """Return the loss L(W) over a batch as a function of the parameters W.
 
-    The function always uses the same dropout mask.
+    All calls of the function use the same dropout mask.
     """
     model = without_running_means(setup.predictor.model)
     inputs, targets = batch.inputs[0], batch.targets[0]
@@ -123,9 +123,9 @@ def loss_over(batch: Batch, setup: Setup, objective: Objective) -> Loss:
 
 
 class ByFormulas:
-    """∇L(W) over a batch by the formulas that training uses, as a function of the parameters W.
+    """A function that computes the gradient ∇L(W) over a batch with the formulas that training uses.
 
-    The parameters of the setup's model become views of tensors that each call overwrites.
+    A call overwrites the parameters of the setup's model.
     """
 
     def __init__(self, batch: Batch, setup: Setup) -> None:
@@ -138,17 +138,17 @@ class ByFormulas:
         )
 
     def __call__(self, parameters: Parameters) -> dict[str, Tensor]:
-        """Return the gradient by the names of the parameters."""
+        """Return the gradient at `parameters`, as a dictionary from the name of each parameter."""
         for name, values in parameters.items():
             self._stack.tensors[name][0].copy_(values)
-        for name, values in self._buffers.items():  # the call before moved the running means of batch norm
+        for name, values in self._buffers.items():  # the previous call changed the running means of batch norm
             self._stack.buffers[name].copy_(values)
         self.evaluate()
         return {name: self._stack.gradients[name][0].clone() for name in parameters}
 
     @torch.no_grad()
     def evaluate(self) -> None:
-        """Compute the gradient at the parameters of the last call again."""
+        """Compute the gradient again, at the parameters of the last call."""
         self._gradient.whole(self._batch)
 
 
@@ -161,7 +161,7 @@ def without_running_means(model: Model) -> Model:
 
 
 def differentiable(objective: Objective) -> Objective:
-    """Return the objective without its L1 term if a proximal step handles this term, else the objective itself."""
+    """Return the objective. If a proximal step handles its L1 term, leave this term out."""
     regularizer = objective.regularizer
     if isinstance(regularizer, ElasticNet) and regularizer.proximal:
         note("regularizer.proximal=true: λ₁Σ|W| is left out, because a proximal step handles it, not the gradient")
@@ -192,7 +192,7 @@ class Timed:
 
 
 def report(setup: Setup, check: CheckConfig) -> list[EntryCheck]:
-    """Do the work of `check_gradients`, and return the comparison of each entry."""
+    """Check the gradient, print and draw the result, and return the comparison of each entry."""
     parameters = {name: tensor.detach().clone() for name, tensor in setup.state.parameters.items()}
     batch = first_batch(setup)
     loss = loss_over(batch, setup, setup.objective)
@@ -236,7 +236,7 @@ def report(setup: Setup, check: CheckConfig) -> list[EntryCheck]:
 
 
 def print_meanings(found: Sequence[EntryCheck], check: CheckConfig, noise: float, step: float) -> None:
-    """Print what the columns of the table mean, the worst entry, and an entry at a kink.
+    """Print the meanings of the table's columns, the worst entry, and an entry at a kink.
 
     `noise` is the rounding error of a central difference with step `step`.
     """
@@ -255,7 +255,7 @@ def print_meanings(found: Sequence[EntryCheck], check: CheckConfig, noise: float
 
 
 def tabulated(comparisons: Iterable[EntryCheck], parameters: Parameters) -> list[EntryCheck]:
-    """Print one row per tensor, as soon as the tensor has been compared. Return all comparisons."""
+    """Print one row after the comparison of each tensor. Return all comparisons."""
     found = []
     header = ("tensor", "shape", "entries", "autograd", "formula", "apart", "one-sided", "kinks", "verdict")
     shapes = {name: "×".join(map(str, tensor.shape)) for name, tensor in parameters.items()}
@@ -287,13 +287,13 @@ def tabulated(comparisons: Iterable[EntryCheck], parameters: Parameters) -> list
 
 
 def largest_error(errors: Iterable[float]) -> str:
-    """Return the largest of some errors as text; an empty text if there are none."""
+    """Return the largest error as text; an empty text if there are no errors."""
     known = list(errors)
     return f"{max(known):.1e}" if known else ""
 
 
 def wrong_counts(found: Iterable[EntryCheck]) -> dict[str, int]:
-    """Return the number of wrong slopes of each gradient, by its name."""
+    """Return a dictionary from the name of a gradient to the number of slopes that are wrong in this gradient."""
     counts = {"autograd": 0, "formula": 0}
     for comparison in found:
         for name, check in comparison.checks.items():
@@ -302,16 +302,16 @@ def wrong_counts(found: Iterable[EntryCheck]) -> dict[str, int]:
 
 
 def worst_of(found: Iterable[EntryCheck]) -> EntryCheck | None:
-    """Return the comparison with the largest error, or None.
+    """Return the comparison with the largest error; None if there is no comparison.
 
-    If there are wrong entries, only these are considered. Entries at a kink of the loss are never considered.
+    A wrong entry comes before all correct entries. Entries at a kink of the loss are left out.
     """
     sound = [comparison for comparison in found if comparison.verdict != "kink"]
     return max(sound, key=lambda comparison: (comparison.verdict == "wrong", comparison.error), default=None)
 
 
 def numbers(comparison: EntryCheck) -> str:
-    """Return a text with the slope by each gradient, and the largest relative error."""
+    """Return a text with the slope that each method gives, and the largest relative error."""
     slopes = {name: check.analytic for name, check in comparison.checks.items()}
     named = [f"{name} {slope:.9g}" for name, slope in {"numeric": comparison.worst.numeric, **slopes}.items()]
     return f"{', '.join(named)}, relative error {comparison.error:.1e}"
@@ -336,7 +336,7 @@ def duration(value: float) -> str:
 
 
 def note_sweep(config: DictConfig) -> None:
-    """Print a note if the experiment is a sweep, because the check takes one run: the base of the experiment."""
+    """If the experiment is a sweep, print a note that only one run is checked: the base of the experiment."""
     typed = [word.partition("=")[0] for word in typed_words(config, "task")]
     params = {key: values for key, values in (config.hydra.sweeper.params or {}).items() if key not in typed}
     words = [f"{key}={values}" for key, values in params.items() if not is_seed(key)]

@@ -30,8 +30,8 @@ class Command:
         The function that does the command's work. Its arguments are the application, the composed config, and all
         words of the command line, from the program's name on.
     instead
-        A function that is called before `action`. Its arguments are the application, the parsed arguments, and all
-        words of the command line. If it returns True, it has done the command's work, and `action` is not called.
+        A function that is called before `action`. If it returns True, `action` is not called. Its arguments are the
+        application, the parsed arguments, and all words of the command line.
     one
         The key that takes one directory. A directory typed without a key becomes the value of this key. Empty if there
         is no such key.
@@ -47,7 +47,7 @@ class Command:
     several: str = ""
 
     def overrides(self, words: Sequence[str]) -> list[str]:
-        """Return the words as overrides: directories become the value of a key, as in ``DIR`` → ``run=DIR``."""
+        """Replace directories by an override, as in ``DIR`` → ``run=DIR``. Return all overrides."""
         places = [word for word in words if self.one and is_directory(word)]
         rest = [word for word in words if word not in places]
         if len(places) == 1:
@@ -79,6 +79,6 @@ class Command:
 def is_directory(word: str) -> bool:
     """Return whether a word is a directory and not an override.
 
-    A word is a directory if it neither contains ``=`` nor starts with ``~``, or if a directory with this name exists.
+    A word is an override if it contains ``=`` or starts with ``~``, unless a directory with this name exists.
     """
     return ("=" not in word and not word.startswith("~")) or Path(word).is_dir()

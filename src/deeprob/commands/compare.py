@@ -102,7 +102,7 @@ def compare(config: CompareConfig) -> Comparison:
 
 
 def unfinished(folder: Path, runs: Sequence[PastRun]) -> bool:
-    """Return whether a folder has an unfinished sweep that no process is running.
+    """Return whether a folder contains an unfinished sweep and none of `runs` is running.
 
     Parameters
     ----------

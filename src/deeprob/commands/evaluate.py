@@ -81,7 +81,7 @@ def _evaluate_fusion(config: EvaluateConfig) -> dict[str, float]:
 
 
 def _which_checkpoint(run: Run, name: str) -> str:
-    """Return the name in brackets, after a space; empty without a validation split, where the best is the last."""
+    """Return ``" (NAME)"``, where NAME is the checkpoint's name; empty if there is no validation split."""
     return f" ({name})" if run.data().val is not None else ""
 
 

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
     Parameters
     ----------
     argv
-        The words after the command's name. None takes the words of the command line.
+        The words after the command's name. None means the words of the command line.
     command
         The name of the command, such as ``train``. Its file in this folder and its primary config have this name.
     """
@@ -65,7 +65,7 @@ def _status(command: str, words: list[str]) -> int:
 def terminable() -> Iterator[None]:
     """Raise `Interrupted` when a signal such as SIGTERM arrives, so that the command cleans up before it ends.
 
-    A library may catch this exception and then raise another error. `Interrupted` then replaces that error.
+    If a library catches `Interrupted` and raises another error, `Interrupted` replaces this error.
     """
     received: list[int] = []
 
@@ -135,10 +135,9 @@ def _fail(line: str, status: int) -> int:
 def _imported(name: str) -> "Command":
     """Import a command, which imports torch, and return its definition.
 
-    The import makes several hundred thousand objects, which live as long as the process. The garbage collector would
-    visit all of them again and again: during the import, while the command runs, and when the process ends. So the
-    collector pauses during the import, and then leaves these objects out. If torch is there already, as in a notebook,
-    nothing changes.
+    The import makes several hundred thousand objects that live until the process ends. The garbage collector would
+    check these objects again and again. It is therefore turned off during the import, and ignores these objects
+    afterwards. If torch is already imported, as in a notebook, the garbage collector is not changed.
     """
     first = "torch" not in sys.modules and gc.isenabled()
     if first:

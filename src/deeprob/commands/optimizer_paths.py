@@ -27,7 +27,7 @@ HEADER = "optimizer", "f − minimum", "distance", "updates", "evaluations", "ti
 @register("surface", "all")
 @dataclass(kw_only=True, slots=True)
 class AllConfig(SurfaceConfig):
-    """All surfaces, each with its default parameters."""
+    """All surfaces with their default parameters."""
 
 
 @register("", "optimizer_paths")
@@ -46,17 +46,16 @@ class OptimizerPathsConfig:
     steps
         The largest number of updates of each optimizer. null takes the default number of the surface.
     evaluations
-        The number of evaluations of f and its gradient after which an optimizer stops. The update that is running is
-        finished first. null takes the same number as `steps`.
+        The number of evaluations of f and its gradient after which an optimizer stops. The present update is finished
+        first. null takes the number of `steps`.
     noise
-        The standard deviation of noise that is added to each coordinate of each gradient, like the noise of
-        mini-batches.
+        The standard deviation of the noise in each coordinate of a gradient. The noise imitates mini-batches.
     seed
         The seed of the noise.
     film
         Whether to save a film of the paths.
     remarks
-        Whether to check the lecture's remarks about the surface. Each remark is checked with settings of its own.
+        Whether to check the lecture's remarks about the surface. The checks use fixed settings.
     """
 
     surface: SurfaceConfig = MISSING
@@ -83,7 +82,7 @@ class OptimizerPathsConfig:
     def racers(self, surface: SurfaceConfig) -> list[Racer]:
         """Return the optimizers for a surface.
 
-        Some optimizers need gradients without noise. If there is noise, those among the lecture's are left out.
+        If the user chose no optimizers and there is noise, the optimizers that need exact gradients are left out.
         """
         if self.optimizers is not None:
             return racers_of(self.optimizers, self.noise)
@@ -123,7 +122,7 @@ def optimizer_paths(config: OptimizerPathsConfig) -> list[Race]:
 
 
 def report(config: OptimizerPathsConfig) -> list[Race]:
-    """Do the work of `optimizer_paths`, and return one race per surface: all optimizers from the same start."""
+    """Run the optimizers, print and draw the results, and check the remarks. Return one race per surface."""
     entered = [(surface, config.start_on(surface), config.racers(surface)) for surface in config.surfaces]
     races = []
     for surface, start, racers in entered:
@@ -140,7 +139,7 @@ def report(config: OptimizerPathsConfig) -> list[Race]:
 def timed(config: OptimizerPathsConfig, surface: SurfaceConfig, racer: Racer, start: Point) -> Descent:
     """Run an optimizer on a surface, and return its path and times.
 
-    Before the measured run, two updates are made, because torch's first call is slow.
+    The first call of torch is slow. Two updates are therefore made before the measured run.
     """
     steps = config.steps or surface.steps
     descend(surface, racer, start, steps=2)

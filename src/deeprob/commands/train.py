@@ -1,6 +1,7 @@
 """``deeprob-train``: trains one run or a sweep, or resumes one.
 
-``--help``, shell completion and an invalid word need no training. So what trains is imported where it is called.
+``--help`` and shell completion need no training. The modules for training are therefore imported inside the functions
+that use them.
 """
 
 import argparse
@@ -58,12 +59,12 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
 
 
 def go_on(application: Application, arguments: argparse.Namespace, command: list[str]) -> bool:
-    """If the words contain ``resume=DIR``, resume the run or the sweep in DIR. Return whether they contain it.
+    """Resume the run or the sweep in DIR if there is a word ``resume=DIR``. Return whether there is such a word.
 
     Raises
     ------
     UserError
-        If there are several directories, the directory has no run, or a word does not fit the run's config.
+        If `resume` has several directories, if the directory has no run, or if a word does not fit the run's config.
     """
     resume = _resume_word(arguments.overrides)
     if resume is None:

@@ -20,7 +20,7 @@ from deeprob.tracking.console import note
 @register("figure", "all")
 @dataclass(kw_only=True, slots=True)
 class AllConfig(FigureConfig):
-    """All figures that suit the run, each with its default settings."""
+    """All figures that suit the run, with their default settings."""
 
     of_run: ClassVar[bool] = False
 
@@ -33,8 +33,8 @@ class VisualizeConfig:
     Attributes
     ----------
     run
-        The directory of a run, or a folder with several runs, such as a sweep's. Several runs are drawn side by
-        side. Example: ``run=DIR``.
+        The directory of a run, or a folder with several runs, such as a sweep's folder. Several runs are drawn
+        side by side. Example: ``run=DIR``.
     checkpoint
         The checkpoint that is loaded. ``best`` is the checkpoint with the best result on the validation split. ``last``
         is the last checkpoint.
@@ -85,7 +85,7 @@ def draw(figures: list[FigureConfig], runs: Mapping[str, Run], folder: Path, *, 
 
 
 def runs_in(directory: Path, checkpoint: str = "best") -> dict[str, Run]:
-    """Return the run in a directory, or else the finished runs in its subfolders, as a dictionary title → run.
+    """Return a dictionary title → run. It contains the run in a directory, or the finished runs in its subfolders.
 
     Raises
     ------

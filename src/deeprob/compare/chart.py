@@ -46,7 +46,7 @@ class Axis(NamedTuple):
 def linear_ticks(low: float, high: float, most: int) -> list[float]:
     """Return at most `most` round values in [low, high].
 
-    They are the multiples of a step. The step is 1, 2 or 5 times a power of ten, and as small as possible.
+    Example: 0, 20, 40, 60. The distance between neighbors is 1, 2 or 5 times a power of ten, and as small as possible.
     """
     power = math.floor(math.log10((high - low) / most))
     for step in (factor * 10.0**exponent for exponent in (power, power + 1) for factor in (1, 2, 5)):
@@ -57,7 +57,7 @@ def linear_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return the powers of ten in [low, high]. If there are more than six, return every second, third, … power."""
+    """Return powers of ten in [low, high]: all if there are at most six, else every second, third, … power."""
     powers = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
     return [10.0**power for power in powers[:: -(-len(powers) // 6) or 1]]
 
@@ -65,9 +65,9 @@ def log_ticks(low: float, high: float) -> list[float]:
 def value_axis(curves: Sequence[Sequence[Point]], share: bool) -> Axis:
     """Return the y axis of a metric.
 
-    `share` says whether the metric is a share in [0, 1], such as an accuracy. The axis of a share ends near 1 at most.
-    The axis of another metric is logarithmic if all means are positive and the largest is at least 100 times the
-    smallest.
+    `share` is True for a metric in [0, 1], such as an accuracy. Its axis ends at about 1 or below.
+    For any other metric, the axis is logarithmic if all means are positive and the largest mean is at least 100 times
+    the smallest mean.
     """
     means = [point.mean for curve in curves for point in curve]
     low, high = min(means), max(means)
@@ -82,7 +82,7 @@ def value_axis(curves: Sequence[Sequence[Point]], share: bool) -> Axis:
 
 
 def chart(metric: str, curves: Sequence[Sequence[Point]], names: Sequence[str]) -> str:
-    """Return the SVG of a metric over the epochs, with a numbered curve per group of runs; empty without points.
+    """Return the SVG of a metric over the epochs, with one numbered curve per group of runs; empty without points.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def chart(metric: str, curves: Sequence[Sequence[Point]], names: Sequence[str]) 
     curves
         The points of each group's curve. A curve may have no points.
     names
-        The groups' names. A name is shown when the mouse is over the group's curve.
+        The groups' names. The name of a group appears when the mouse is over its curve.
     """
     drawn = [curve for curve in curves if curve]
     if not drawn:
@@ -121,7 +121,7 @@ def chart(metric: str, curves: Sequence[Sequence[Point]], names: Sequence[str]) 
 
 
 def _curve(curve: Sequence[Point], x: Axis, y: Axis) -> str:
-    """Return the SVG of a curve: a line through the means, and a band of one standard deviation around the line."""
+    """Return the SVG of a curve: a line through the means, and a band of ± one standard deviation."""
     if len(curve) == 1:
         return f'<path class="line" d="M{x.place(curve[0].epoch):.1f} {y.place(curve[0].mean):.1f}h0.1" />'
     places = [x.place(point.epoch) for point in curve]
@@ -136,8 +136,8 @@ def _curve(curve: Sequence[Point], x: Axis, y: Axis) -> str:
 def moved_apart(places: dict[int, float], low: float, high: float) -> dict[int, float]:
     """Move the numbers at the ends of curves apart, so that they do not overlap.
 
-    `places` maps each number to its position, and the result maps each number to its new position. The order of the
-    numbers does not change. The new positions lie in [low, high] if there is enough room.
+    `places` contains the position of each number, in units of the SVG. The result contains the new positions. The
+    order of the numbers does not change. If there is enough room, the new positions lie in [low, high].
     """
     order = sorted(places, key=lambda number: places[number])
     moved: dict[int, float] = {}

@@ -32,7 +32,7 @@ def word_of(value: Any) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    """Double the backslashes in a match. If a quote follows them, put one more backslash before the quote."""
+    """Double the backslashes in a match. If the match ends in a quote, put one more backslash before the quote."""
     slashes, quote = match.groups()
     return slashes * 2 + (f"\\{quote}" if quote else "")
 
@@ -49,7 +49,7 @@ def _reads_as(text: str) -> bool:
 
 
 def value_of(word: str) -> Any:
-    """Return the value of a cell in a sweep's table. The cell is written as in a Hydra override, such as ``[1,2]``."""
+    """Return the value of a cell in a sweep's table. The syntax is that of a Hydra override, such as ``[1,2]``."""
     for kind in (int, float):  # nearly all cells are numbers, and Hydra needs a millisecond to read one
         try:
             return kind(word)
@@ -65,7 +65,7 @@ def value_of(word: str) -> Any:
 def shortest(config: RunConfig, keep: Collection[str] = ()) -> list[str]:
     """Return the shortest command that gives the config of a run, as words after ``deeprob-train``.
 
-    The command always sets the keys in `keep`. It sets another key only if the config would be different without it.
+    The command always sets the keys in `keep`. Any other key is left out if the config is the same without it.
 
     Raises
     ------

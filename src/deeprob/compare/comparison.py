@@ -43,13 +43,13 @@ class Comparison:
     effects
         The effects of the keys on the metric `sort`.
     rest
-        The shares of the variance of `sort` that these effects do not explain; None if they are unknown.
+        The shares of the variance of `sort` that `effects` do not explain; None if these shares are unknown.
     heat_map
-        The heat map of two keys; None if there is none.
+        The heat map of two keys; None if no two keys are suitable.
     other_maps
         The heat maps of other pairs of keys.
     curves
-        The epochs of the runs in the best groups, in the order of `groups`.
+        The metrics of every epoch of the runs in the best groups, in the order of `groups`.
     command
         The command that repeats the best run of the best group; empty if it cannot be determined.
     """
@@ -74,12 +74,12 @@ class Comparison:
 
     @property
     def preliminary(self) -> bool:
-        """Whether no run has ended well yet. If so, the means are over the latest values of the runs."""
+        """Whether no run has ended well yet. In this case, the means are over the latest values of the runs."""
         return not any(run.finished for run in self.runs)
 
     @property
     def rivals(self) -> int:
-        """The number of other groups whose confidence interval overlaps the interval of the best group."""
+        """The number of other groups whose confidence interval overlaps the confidence interval of the best."""
         found = [group.estimate(self.sort) for group in self.groups]
         first = found[0]
         if first is None or first.margin is None:
@@ -94,8 +94,8 @@ class Comparison:
 def gather(folder: Path | None, directories: Sequence[Path]) -> tuple[list[PastRun], list[str]]:
     """Return the runs to compare, and the keys that sweeps varied.
 
-    The runs are those below `folder` at any depth. If `folder` is None, they are the runs in `directories`. The keys
-    are read from the tables of sweeps (``summary.csv``) below `folder`.
+    The runs lie below `folder`, at any depth. If `folder` is None, the runs in `directories` are read instead. The keys
+    come from the tables of sweeps (``summary.csv``) below `folder`.
 
     Raises
     ------

@@ -15,7 +15,7 @@ MOST_POINTS = 400
 class Point(NamedTuple):
     """A point of a learning curve: the mean and the standard deviation of a metric over runs at an epoch.
 
-    The standard deviation is that of a sample, with the divisor n − 1. For a single run it is 0.
+    The standard deviation of n runs has the divisor n − 1. For a single run, the standard deviation is 0.
     """
 
     epoch: float
@@ -33,9 +33,10 @@ def histories(group: Group) -> Histories:
 
 
 def mean_curve(runs: Histories, metric: str) -> list[Point]:
-    """Return the learning curve of a metric, with one point per epoch and at most about `MOST_POINTS` points.
+    """Return the learning curve of a metric, with one point per epoch.
 
-    The mean at an epoch is over the runs that have the metric at this epoch.
+    The mean at an epoch is over the runs that have the metric at this epoch. If there are more than `MOST_POINTS`
+    epochs, the curve contains only every second, third, … epoch.
     """
     values: dict[float, list[float]] = {}
     for rows in runs:
@@ -53,8 +54,8 @@ def mean_curve(runs: Histories, metric: str) -> list[Point]:
 def panels(runs: Sequence[Histories], sort: str) -> list[str]:
     """Return the metrics to draw, at most three.
 
-    They are the accuracy and the loss on the validation split. If no run has one of them, the same metric on the
-    training split is drawn instead. The ranking metric `sort` comes first if the last epoch of some run has it.
+    The first metric is the ranking metric `sort`, if the last epoch of some run has it. Then come val/accuracy and
+    val/loss. If no run has one of these two, it is replaced by the metric on the training split.
     """
     there = {name for group in runs for rows in group for row in rows[-1:] for name in row}
     pairs = [(f"val/{measure}", f"train/{measure}") for measure in ("accuracy", "loss")]

@@ -20,8 +20,8 @@ class Level(NamedTuple):
     word
         The value, as it is typed in a command.
     mean
-        The marginal mean: the mean of the metric over all runs with this value. The other keys may have any values.
-        None if no run has the metric.
+        The marginal mean: the mean of the metric over all runs with this value, whatever their other keys are. None if
+        no run has the metric.
     number
         The number of runs in the mean.
     lost
@@ -45,7 +45,7 @@ class Effect(NamedTuple):
         η² in [0, 1]: the share of the variance between runs that the key explains. None if fewer than
         two values of the key have runs with the metric.
     levels
-        The values of the key with their means. If all values are numbers, they are in ascending order.
+        The values of the key and the mean for each value. Numbers are in ascending order.
     """
 
     key: str
@@ -56,14 +56,14 @@ class Effect(NamedTuple):
 class Rest(NamedTuple):
     """The shares of the variance that no main effect explains.
 
-    They are known only if every combination of values occurs, and all combinations have the same number of runs.
+    They are known only if every combination of values occurs with the same number of runs.
 
     Attributes
     ----------
     together
         The share of the variance that interactions between keys explain.
     seeds
-        The share of the variance that lies between the seeds of a group.
+        The share of the variance between runs that differ only in seeds.
     """
 
     together: float
@@ -95,7 +95,7 @@ class HeatMap(NamedTuple):
 def effects(groups: Sequence[Group], metric: str) -> list[Effect]:
     """Return the main effects of the keys in which groups differ, from the largest to the smallest.
 
-    If only some groups have a key, its effect is computed from these groups.
+    The effect of a key is computed from the groups that have the key.
     """
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     found = []
@@ -109,7 +109,7 @@ def effects(groups: Sequence[Group], metric: str) -> list[Effect]:
 
 
 def level(word: str, groups: Sequence[Group], metric: str) -> Level:
-    """Return the mean of a metric over all counted runs of `groups`, as the `Level` of the value `word`."""
+    """Return the `Level` of the value `word`. Its mean is over all runs of `groups` that count in means."""
     numbers = [number for group in groups for number in group.numbers(metric)]
     return Level(word, statistics.fmean(numbers) if numbers else None, len(numbers), sum(g.lost for g in groups))
 
@@ -140,7 +140,7 @@ def rest(groups: Sequence[Group], metric: str, found: Sequence[Effect]) -> Rest 
 
 
 def heat_map(groups: Sequence[Group], metric: str, rows: str, columns: str) -> HeatMap:
-    """Return the heat map of a metric over two keys. A cell is the mean over all runs with its two values."""
+    """Return the heat map of a metric. Each cell is the mean over the runs with one value of each key."""
     pairs: dict[tuple[str, str], list[Group]] = {}
     for group in groups:
         if rows in group.values and columns in group.values:
@@ -151,8 +151,8 @@ def heat_map(groups: Sequence[Group], metric: str, rows: str, columns: str) -> H
 
 
 MOST_WORDS, MOST_KEYS = 30, 4
-"""Limits of the default heat maps. A key with more than `MOST_WORDS` values gets no heat map. Of the other keys, the
-`MOST_KEYS` with the largest effects get heat maps."""
+"""Limits of the default heat maps. A key with more than `MOST_WORDS` values gets no heat map. Among the other keys,
+only the `MOST_KEYS` keys with the largest effects get heat maps."""
 
 
 def chosen_map(
@@ -173,7 +173,7 @@ def chosen_map(
     asked
         The two keys that the user gave, or None.
     config
-        All keys of one run with their values. They are used in the message of an error about a key in `asked`.
+        All keys of one run with their values. An error message about a key in `asked` uses them.
 
     Raises
     ------
@@ -198,7 +198,7 @@ def chosen_map(
 
 
 def other_maps(groups: Sequence[Group], metric: str, found: Sequence[Effect], first: HeatMap) -> list[HeatMap]:
-    """Return heat maps of the keys with large effects: one for each pair, except the pair in `first`."""
+    """Return one heat map for each pair of keys with large effects. The pair in `first` is left out."""
     keys = [effect.key for effect in found if len(effect.levels) <= MOST_WORDS][:MOST_KEYS]
     pairs = [pair for pair in itertools.combinations(keys, 2) if set(pair) != {first.rows, first.columns}]
     return [heat for pair in pairs if (heat := heat_map(groups, metric, *pair)).cells]

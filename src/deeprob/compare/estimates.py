@@ -17,7 +17,7 @@ class Estimate(NamedTuple):
     mean
         The mean of the sample.
     margin
-        Half the width of the confidence interval. None for a single run, which has no interval.
+        Half the width of the confidence interval. None for a single run.
     number
         The number of runs.
     """
@@ -49,11 +49,10 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 @functools.cache
 def student_t(degrees: int, level: float = LEVEL) -> float:
-    """Return the number t such that Student's t-distribution has the probability `level` in [−t, t].
+    """Return the number t for which the interval [−t, t] of Student's t-distribution has the probability `level`.
 
-    ν is the number of degrees of freedom, `degrees`. The probability has a closed form in the angle θ = atan(t/√ν)
-    (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4). Bisection finds the angle for which
-    this probability is `level`.
+    ν is `degrees`, the degrees of freedom, and θ is the angle atan(t/√ν). A formula gives the probability for θ
+    (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4). Bisection finds the right θ.
     """
     low, high = 0.0, math.pi / 2
     for _ in range(60):
@@ -63,9 +62,9 @@ def student_t(degrees: int, level: float = LEVEL) -> float:
 
 
 def _within(angle: float, degrees: int) -> float:
-    """Return the probability of [−t, t] in Student's t-distribution, where t = √ν·tan(angle).
+    """Return the probability of the interval [−t, t] in Student's t-distribution.
 
-    ν is the number of degrees of freedom, `degrees`.
+    t is √ν·tan(`angle`), and ν is `degrees`, the degrees of freedom.
     """
     sine, cosine = math.sin(angle), math.cos(angle)
     odd = degrees % 2

@@ -19,8 +19,8 @@ class Group:
     Attributes
     ----------
     values
-        A dictionary from each swept key to its value in this group, as it is typed in a command. Keys that the runs of
-        the group do not have are left out.
+        A dictionary from each swept key to its value in this group, as the value is typed in a command. Keys that the
+        runs do not have are left out.
     runs
         All runs of the group, with any status.
     counted
@@ -32,7 +32,7 @@ class Group:
     counted: Sequence[PastRun]
 
     def numbers(self, metric: str) -> list[float]:
-        """Return the values of a metric in the runs that count in means and have the metric."""
+        """Return the values of a metric, one for each run that counts in means and has the metric."""
         return [run.metrics[metric] for run in self.counted if metric in run.metrics]
 
     def estimate(self, metric: str) -> Estimate | None:
@@ -68,7 +68,7 @@ def outcomes(statuses: Iterable[str]) -> str:
 def group_runs(runs: Sequence[PastRun], keys: Sequence[str]) -> list[Group]:
     """Return the groups of runs that differ only in seeds.
 
-    Only runs that ended well count in means. If no run has ended well, all runs count that have neither diverged nor
+    Only runs that ended well count in means. If no run has ended well, all runs count except those that diverged or
     failed.
     """
     counting = [run for run in runs if run.finished] or [run for run in runs if not run.lost]
@@ -115,15 +115,15 @@ def all_metrics(groups: Sequence[Group]) -> list[str]:
 def usual_sort(metrics: Collection[str]) -> str | None:
     """Return the default ranking metric.
 
-    It is val/accuracy. If the runs do not have this metric, it is the first that they have of test/accuracy,
-    train/accuracy, val/loss, test/loss and train/loss, or else any metric. None if there are no metrics.
+    The result is the first of these names that is in `metrics`: val/accuracy, test/accuracy, train/accuracy, val/loss,
+    test/loss, train/loss. If none is in `metrics`, the result is any metric, or None if `metrics` is empty.
     """
     wanted = [f"{split}/{measure}" for measure in ("accuracy", "loss") for split in ("val", "test", "train")]
     return next((name for name in wanted if name in metrics), next(iter(metrics), None))
 
 
 def usual_columns(metrics: Collection[str], sort: str) -> list[str]:
-    """Return the metrics to show: the ranking metric, and the accuracies (or else the losses) of all splits."""
+    """Return the metrics to show: `sort`, and the accuracy of each split. Without accuracies, losses are shown."""
     measure = "accuracy" if any(name.endswith("/accuracy") for name in metrics) else "loss"
     wanted = [f"{split}/{measure}" for split in ("train", "val", "test")]
     return [*([sort] if sort not in wanted else []), *(name for name in wanted if name in metrics)]

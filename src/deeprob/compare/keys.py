@@ -19,16 +19,16 @@ def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
 
     The keys in `named` come first. The others follow in the order of the config. A key is left out in three cases:
 
-    - The key does not influence metrics.
-    - The runs differ in the option of the key's group, and every run has the default value of the key in its option.
-    - The value of the key replaces ``auto``, and the chosen options of other groups determine this value.
+    - The key does not influence any metric.
+    - The runs differ in the option of the key's group, and in every run the key has the default value of the option.
+    - The value was ``auto``, and the chosen options of other groups determine the value that replaced ``auto``.
 
     Parameters
     ----------
     runs
-        The runs. A key that only some runs have is returned if it differs among these runs.
+        The runs. If only some runs have a key, only these runs are compared.
     named
-        The keys that sweeps varied. A key in `named` is left out only if the runs do not differ in it.
+        The keys that sweeps varied. They are left out only if the runs do not differ in them.
     """
     seen: dict[str, set[str]] = {}
     for run in runs:
@@ -49,7 +49,7 @@ def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
 
 
 def _is_default(run: PastRun, group: str, key: str) -> bool:
-    """Return whether a run has the default value of `key`, which its option in `group` sets, or no such key."""
+    """Return whether `key` has the default value of the run's option of `group`. True if the run lacks the key."""
     if key not in run.values:
         return True
     fields = getattr(options(group).get(run.values.get(group, "")), "__dataclass_fields__", {})

@@ -50,7 +50,7 @@ def group_name(group: Group, keys: Collection[str]) -> str:
 
 
 def differing(groups: Sequence[Group]) -> list[str]:
-    """Return the keys in which groups differ. If they differ in no key, return all keys."""
+    """Return the keys in which groups differ. If there are no such keys, return all keys."""
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     return [key for key in keys if len({group.values.get(key) for group in groups}) > 1] or keys
 
@@ -196,9 +196,9 @@ def _estimated(metric: str, found: Estimate | None) -> str:
 
 
 def _parts(metric: str, found: Estimate | None) -> tuple[str, str]:
-    """Return two texts, for a mean and its interval: ``90.00`` and ``± 1.23 %``.
+    """Return a text for the mean and a text for its interval: ``90.00`` and ``± 1.23 %``.
 
-    If there is no interval, the second text is empty: ``90.00 %`` and an empty text.
+    If there is no interval, the second text is empty, and the first text has the unit: ``90.00 %``.
     """
     text = estimated(metric, found)
     number, _, margin = text.partition(" ")
@@ -206,7 +206,7 @@ def _parts(metric: str, found: Estimate | None) -> tuple[str, str]:
 
 
 def _lines(group: Group, metric: str) -> Iterator[str]:
-    """Yield one line per run: folder name, status unless it is ``completed``, error if there is one, and metric."""
+    """Yield one line per run: folder name, status (``completed`` is left out), error (if any) and metric."""
     for run in group.runs:
         place = run.directory.name if run.directory is not None else "no directory"
         ending = [] if run.status == "completed" else [run.status]

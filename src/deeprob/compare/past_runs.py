@@ -21,7 +21,8 @@ from deeprob.tracking.run_dir import RunDirectory
 
 FINISHED = ("completed", "stopped", "fused")
 LOST = ("diverged", "failed")
-"""The statuses of runs that ended well, and of runs that ended badly. `deeprob.sweeps.fusing` writes ``fused``."""
+"""The statuses of runs that ended well, and the statuses of runs that ended badly. `deeprob.sweeps.fusing` writes
+``fused``."""
 
 _SECTIONS = re.compile(r"^(?=\w)", re.MULTILINE)
 _ALIAS = re.compile(r"(?:^|[\s,:\[{-])\*\w", re.MULTILINE)
@@ -41,10 +42,11 @@ class PastRun:
         A dictionary from each dotted key of the run's config to its value. The value of a group is the name of the
         chosen option.
     status
-        The status in ``summary.json``. Without this file, it is ``running``, ``unfinished`` or the status in a sweep's
-        table.
+        The status in ``summary.json``. If the file is missing, the status is ``running``, ``unfinished``, or the status
+        in a sweep's table.
     metrics
-        The final metrics, or the metrics of the last epoch so far. Only finite values are kept.
+        The final metrics. For an unfinished run, the metrics of the last finished epoch. Values that are not finite are
+        left out.
     error
         The reason why the run failed; empty if it did not fail.
     """
@@ -118,8 +120,7 @@ def read_run(directory: Path) -> PastRun:
 def values_in(text: str) -> dict[str, Any]:
     """Return a dictionary from dotted key to value for the text of a ``config.yaml``.
 
-    The result is the same as that of `deeprob.config.flat`. This function is faster, because it does not build the
-    config.
+    The result equals the result of `deeprob.config.flat`. This function is faster: it does not build the config.
 
     Raises
     ------
@@ -173,7 +174,7 @@ def last_metrics(directory: Path) -> dict[str, float]:
 
 
 def epochs(path: Path) -> Iterator[dict[str, float]]:
-    """Yield each complete row of a ``metrics.csv`` as a dictionary from column to number, without empty cells.
+    """Yield each complete row of a ``metrics.csv`` as a dictionary from column to number. Empty cells are left out.
 
     If the file cannot be read, no row is yielded.
     """
@@ -181,7 +182,7 @@ def epochs(path: Path) -> Iterator[dict[str, float]]:
         text = read_text(path)
     except (OSError, ValueError):
         return
-    whole = text[: text.rfind("\n") + 1]  # a running run may have written half a row
+    whole = text[: text.rfind("\n") + 1]  # an unfinished run may have written half a row
     try:
         for row in csv.DictReader(whole.splitlines()):
             yield {name: float(cell) for name, cell in row.items() if cell}

@@ -1,4 +1,4 @@
-"""Ranges of numbers. After a random search, nearly every run has another number, so ranges are compared instead."""
+"""Ranges of numbers. In a random search, nearly every run has a different value, so ranges are compared."""
 
 import dataclasses
 import itertools
@@ -21,9 +21,9 @@ def range_start(word: str) -> float:
 def in_ranges(groups: Sequence[Group]) -> list[Group]:
     """Replace numbers by ranges of numbers in the values of groups.
 
-    The values of a key are replaced if all are numbers, if there are more than `MANY`, and if most of them occur in one
-    run only. All ranges of a key contain about equally many values. Example: each of the learning rates 1e-5, 2e-5, …,
-    12e-5 occurs in one run. They become ``1e-5 to 3e-5``, ``4e-5 to 6e-5`` and so on.
+    Example: each of the learning rates 1e-5, 2e-5, …, 12e-5 occurs in one run. They become ``1e-5 to 3e-5``,
+    ``4e-5 to 6e-5`` and so on. A key is changed if it has more than `MANY` values, all values are numbers, and most
+    values occur in one run only. All ranges contain about the same number of values.
     """
     keys = dict.fromkeys(key for group in groups for key in group.values)
     ranges = {key: _ranges([group for group in groups if key in group.values], key) for key in keys}
@@ -34,7 +34,7 @@ def in_ranges(groups: Sequence[Group]) -> list[Group]:
 
 
 def _ranges(groups: Sequence[Group], key: str) -> dict[str, str]:
-    """Return a dictionary from each value of a key to its range; empty if the values are not replaced."""
+    """Return a dictionary from value to range for a key; empty if the values are not replaced."""
     try:
         numbers = sorted({float(group.values[key]) for group in groups})
     except ValueError:

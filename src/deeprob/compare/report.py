@@ -52,7 +52,7 @@ def heading(comparison: Comparison) -> str:
 
 
 def doubt(comparison: Comparison) -> str:
-    """Return a note about other groups that may be as good as the best group; empty if there are none."""
+    """Return a note about groups that may also be the best; empty if there are no such groups."""
     if not comparison.rivals:
         return ""
     other = "the interval of 1 other group overlaps" if comparison.rivals == 1 else ""
@@ -102,7 +102,7 @@ def share(value: float | None) -> str:
 
 
 def first_and_last(items: Sequence[T], most: int, between: T) -> Sequence[T]:
-    """Return the items. If there are more than `most`, replace the items in the middle by `between`."""
+    """Return the items. If there are more than `most` items, replace those in the middle by `between`."""
     return items if len(items) <= most else [*items[: most - most // 2], between, *items[-(most // 2) :]]
 
 

@@ -1,4 +1,4 @@
-"""Read the table ``summary.csv`` of a sweep. It contains metrics and jobs that are in no run's directory."""
+"""Read the table ``summary.csv`` of a sweep. It contains metrics and jobs that the run directories lack."""
 
 import csv
 import io
@@ -25,7 +25,8 @@ UNKNOWN = "unfinished"
 def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
     """Return the swept keys and the rows of the table of the sweep in `folder`.
 
-    In the file, the directories are relative to `folder`. In the returned rows, their paths start with `folder`.
+    In the file, the paths of directories are relative to `folder`. In the returned rows, these paths start with
+    `folder`.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def read_table(folder: Path) -> tuple[list[str], Sequence[Row]]:
 
 
 def add_table(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -> list[PastRun]:
-    """Add the facts in a sweep's table to the runs of the sweep. Return the jobs that have no directory.
+    """Complete the runs of a sweep with the facts in its table. Return the jobs that have no directory.
 
     Parameters
     ----------
@@ -107,13 +108,12 @@ def _values(row: Row, keys: Sequence[str]) -> dict[str, Any]:
 def _joined(runs: Sequence[PastRun], keys: Sequence[str], rows: Sequence[Row]) -> dict[int, PastRun]:
     """Return a dictionary from the number of each job to the run of the job. Jobs without a run are left out.
 
-    The run of a job is found in three steps:
+    The run of a job is found in three steps. Each step handles only the jobs and the runs that are left:
 
-    1. It is the run in the directory that the row of the job names.
-    2. Otherwise it is the run with the values of the row, among the runs that are not yet found.
-    3. Otherwise, if the table has no column for directories, it is the run whose folder name starts with the number of
-       the job. Only old tables have no such column. This step finds runs whose config has other values than the row,
-       such as an absolute path instead of a relative one.
+    1. Take the run in the directory that the row of the job names.
+    2. Take the run that has the values in the row.
+    3. Old tables have no column for directories. In this case, take the run whose folder name starts with the number of
+       the job. This step finds runs whose config differs from the row: a path may be absolute instead of relative.
     """
     by_directory = {os.path.normpath(run.directory): run for run in runs if run.directory is not None}
     joined = {number: run for number, row in enumerate(rows) if (run := by_directory.get(row.get("directory", "")))}
@@ -142,15 +142,15 @@ def _without(runs: Iterable[PastRun], others: Iterable[PastRun]) -> list[PastRun
 def _may_be(run: PastRun, given: Mapping[str, Any]) -> bool:
     """Return whether a run may belong to a job with the values `given`.
 
-    Every number in `given` must be equal to the value in the run. Other values may differ.
+    The run must have all numbers in `given`. Values that are not numbers may differ.
     """
     return not any(isinstance(value, int | float) and run.values.get(key) != value for key, value in given.items())
 
 
 def _meanings(joined: Mapping[int, PastRun], keys: Sequence[str], rows: Sequence[Row]) -> dict[tuple[str, str], Any]:
-    """Return a dictionary from (key, text of a cell) to the value of the key in the configs of the runs.
+    """Return a dictionary from a key and a text in the table to the value of the key in the run's config.
 
-    A text is left out if runs with this text have different values.
+    If runs with the same text have different values, the text is left out.
     """
     found: dict[tuple[str, str], list[Any]] = {}
     for number, run in joined.items():
@@ -161,7 +161,7 @@ def _meanings(joined: Mapping[int, PastRun], keys: Sequence[str], rows: Sequence
 
 
 class _Index:
-    """Finds runs by their values. It is fast, because it builds a dictionary for each set of keys at the first use."""
+    """Finds runs by their values. The first search with a set of keys builds a dictionary for later searches."""
 
     def __init__(self, runs: Sequence[PastRun]) -> None:
         self.runs = runs
@@ -179,7 +179,7 @@ class _Index:
     def find(self, given: Mapping[str, Any], number: int) -> PastRun | None:
         """Return the run with the values `given`; None if there is no such run.
 
-        If there are several, return the run whose folder name starts with `number`.
+        If there are several such runs, return the run whose folder name starts with `number`.
         """
         runs = self.matching(given)
         if len(runs) < 2:
@@ -187,7 +187,7 @@ class _Index:
         return next((run for run in runs if _job_number(run) == number), None)
 
     def sibling(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all values of a run with the values `given`; empty if there is no such run. Its seeds may differ."""
+        """Return all values of a run that has the values `given`; empty if there is no such run. Seeds may differ."""
         others = self.matching({key: value for key, value in given.items() if not is_seed(key)})
         return dict(others[0].values) if others else {}
 

@@ -19,7 +19,7 @@ EVEN = 0.179
 
 
 def heat_maps(maps: Sequence[HeatMap], metric: str) -> str:
-    """Return the HTML of heat maps of a metric. If there are several, a menu selects which one is shown."""
+    """Return the HTML of heat maps of a metric. If there are several maps, a menu selects the map to show."""
     tables = [
         f'<div class="map"{" hidden" * (place > 0)}>{_heat_table(heat, metric)}</div>'
         for place, heat in enumerate(maps)

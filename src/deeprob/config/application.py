@@ -1,8 +1,8 @@
-"""Composing configs and running jobs with Hydra, but without Hydra's decorator ``hydra.main``.
+"""Compose configs and run jobs with Hydra, but without Hydra's decorator ``hydra.main``.
 
-The decorator writes files and prints errors before a config is valid, and ends the process. This module does neither.
+The decorator writes files before it checks the config, prints errors, and ends the process. This module does not.
 
-This module uses private parts of Hydra 1.3; ``tests/config/test_application.py`` lists them.
+This module uses private parts of Hydra 1.3. ``tests/config/test_application.py`` lists these parts.
 """
 
 import argparse
@@ -81,8 +81,8 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.A
 def _topics(argv: Sequence[str], words: Sequence[str]) -> list[str]:
     """Return the names that ``--help`` explains.
 
-    They are the words without ``=``. If there are none, they are the keys of the words after ``--help``:
-    ``--help seed=1`` → ``seed``.
+    Example: ``--help model`` → ``model``. If there are only words with ``=``, the keys of the words after ``--help``
+    are explained: ``--help seed=1`` → ``seed``.
     """
     topics = [word for word in words if _is_topic(word)]
     if not topics:
@@ -162,8 +162,8 @@ class Application:
         Raises
         ------
         UserError
-            If an override is invalid. The message names the override. If an override chooses a file of the folder in
-            ``--config-dir``, and this file alone is the cause, the message names the file.
+            If an override is invalid. The message names the override. If the cause is a file in the folder that
+            ``--config-dir`` gives, the message names this file.
         """
         try:
             return self._composed(words, multirun=multirun, check=check)
@@ -174,13 +174,13 @@ class Application:
             raise
 
     def _own_files(self, words: Sequence[str]) -> Iterator[tuple[str, Path]]:
-        """Yield the overrides that choose a file of the folder in ``--config-dir``, each with its file."""
+        """Yield each override that chooses a file in the folder of ``--config-dir``, and the path of this file."""
         folders = [Path(one.path) for one in self._repository.get_sources() if one.provider == "command-line"]
         files = [file for folder in folders for file in folder.glob("*/*.yaml")]
         yield from ((word, file) for file in files if (word := f"{file.parent.name}={file.stem}") in words)
 
     def _error_of(self, word: str, *, multirun: bool, check: bool) -> str:
-        """Return the error of an override alone; empty if the override is valid."""
+        """Return the error when only this override is given; empty if the override is valid."""
         try:
             self._composed([word], multirun=multirun, check=check)
         except UserError as error:
@@ -290,7 +290,7 @@ def without_hydra(config: DictConfig) -> DictConfig:
 def typed_words(config: DictConfig, kind: str) -> list[str]:
     """Return the overrides that the user typed. Interpolations (``${…}``) stay as they were typed.
 
-    If `kind` is ``hydra``, return the overrides of Hydra's own settings. If it is ``task``, return all others.
+    `kind` is ``hydra`` for the overrides of Hydra's settings, and ``task`` for all other overrides.
     """
     words = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
     assert isinstance(words, list)
@@ -327,15 +327,15 @@ def own_directory(config: DictConfig, kind: str, *, resume: bool = False) -> Ite
 
 @contextmanager
 def claimed(wanted: Path, *, numbered: bool, resume: bool = False) -> Iterator[Path]:
-    """Make a directory and its parents. At the end of this context, remove those of the new folders that are empty.
+    """Make a directory and its parents. At the end of this context, remove the new folders that are empty.
 
-    If the directory exists and `numbered` is True, make ``NAME-2``, ``NAME-3``, … instead. If the directory exists and
-    `numbered` is False, use the directory.
+    If the directory exists already, `numbered` decides: True makes ``NAME-2``, ``NAME-3``, … instead, and False uses
+    the existing directory.
 
     Raises
     ------
     UserError
-        If an existing directory that is to be used contains files, and `resume` is False.
+        If the existing directory contains files and `resume` is False.
     """
     made: list[Path] = []
     try:

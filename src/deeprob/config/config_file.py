@@ -60,7 +60,7 @@ _LARGEST = 2**18  # largest size of a config file, in bytes
 class _PlainLoader(yaml.SafeLoader):
     """A YAML loader that rejects aliases and interpolations. `to_yaml` writes neither.
 
-    A few aliases can expand to millions of values.
+    A small file with aliases can expand to millions of values.
     """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:

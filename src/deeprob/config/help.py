@@ -25,10 +25,10 @@ from deeprob.errors import UserError
 WIDTH = 100
 _NAMES = 24
 _VALUES = 16
-"""The largest widths of the columns of names and values, in characters. A longer entry gets its own line."""
+"""The largest widths of the columns of names and values, in characters. A longer entry gets a separate line."""
 
 MANY = 30
-"""If a command has more keys than this, ``--help`` alone lists only those of `MOST_USED`."""
+"""If a command has more keys than this number, ``--help`` without a name lists only the keys in `MOST_USED`."""
 
 MOST_USED = (
     "seed", "resume", "dataset.root", "dataset.val_fraction", "model.layers", "model.width", "model.activation",
@@ -137,9 +137,9 @@ class Manual:
 
     @cached_property
     def others(self) -> list[Key]:
-        """The keys of options that are not chosen. Keys that the composed config has are left out.
+        """The keys of options that are not chosen. Keys of the composed config are left out.
 
-        A key that several such options have occurs several times.
+        If several of these options have a key, the key occurs several times.
         """
         chosen = {key.name for key in self.keys}
         return [
@@ -180,9 +180,7 @@ class Manual:
         """Return the help page of a group, a section, an option or a key.
 
         `topic` is a full name, or the last part of a full name, such as ``lr`` for ``optimizer.lr``. If several names
-        end in `topic`, return a list of them.
-
-        The page ``all`` is the command's whole help.
+        end in `topic`, return a list of these names. For ``all``, return the command's whole help.
 
         Raises
         ------
@@ -307,8 +305,8 @@ class Manual:
     def command_for(self, key: Key) -> str:
         """Return an example of a command that sets a key; empty if there is no example.
 
-        If the docstring of the key has an example, it is used. Otherwise, the command sets an accepted value that
-        differs from the present value.
+        The example comes from the docstring of the key. If the docstring has no example, the command sets an accepted
+        value that differs from the present value.
         """
         template = str(self.config.hydra.help.template)
         words = example(key.cls, key.field) or (f"{key.name}={_another_value(key)}" if key.accepts else "")
@@ -346,7 +344,7 @@ def _keys(node: DictConfig, values: dict[Any, Any], prefix: str = "") -> Iterato
 
 
 def written(value: Any, *, inside: bool = False) -> str:
-    """Return a value as it is typed in an override. A text `inside` a list or a dictionary is quoted if necessary."""
+    """Return a value as it is typed in an override. If it is `inside` a list or a dictionary, texts may get quotes."""
     if isinstance(value, list):
         return f"[{','.join(written(item, inside=True) for item in value)}]"
     if isinstance(value, dict):
@@ -392,7 +390,7 @@ def _comment(file: Path | None) -> str:
 def _paragraphs(file: Path | None) -> Iterator[tuple[str, str]]:
     """Yield the label and the text of each paragraph ``Label: text`` in the comment at the top of a config file.
 
-    A sentence that starts with ``Takes`` is yielded on its own, with the label ``Time``.
+    A sentence that starts with ``Takes`` is a separate paragraph with the label ``Time``.
     """
     for paragraph in re.split(r"\n(?=\S)", _comment(file)):
         label, _, text = paragraph.partition(": ")

@@ -1,6 +1,6 @@
 """A faster loader of configs, and other parts of Hydra that sweeps use.
 
-This module uses private parts of Hydra. So do `deeprob.config.application` and the two plugins, and no other module.
+Only this module, `deeprob.config.application` and the two plugins use private parts of Hydra.
 ``tests/config/test_application.py`` lists these parts.
 """
 
@@ -31,7 +31,7 @@ from deeprob.errors import UserError
 __all__ = ["BasicLauncher", "BasicSweeper", "CachingLoader", "apply_values", "combinations", "readable", "unresolved"]
 
 OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", replace=True)
-"""Let ``${pad:7}`` in a config stand for 007. The folders of jobs have such numbers, so that they sort by number."""
+"""Make ``${pad:7}`` in a config mean 007. The names of job folders contain such numbers, so they sort by number."""
 
 
 def apply_values(overrides: Sequence[Override], config: DictConfig) -> None:
@@ -40,7 +40,7 @@ def apply_values(overrides: Sequence[Override], config: DictConfig) -> None:
 
 
 def _as_list(override: Override, config: DictConfig) -> Override:
-    """Return ``key=[a]`` for the override ``key=a`` if the key takes a list, else the override itself."""
+    """Return the override. If its key takes a list, replace ``key=a`` by ``key=[a]``."""
     value, (parent, _, name) = override._value, override.key_or_group.rpartition(".")
     single = isinstance(value, str | int | float | QuotedString) and not isinstance(value, bool)
     if override.is_hydra_override() or not single or "${" in str(value):
@@ -51,14 +51,14 @@ def _as_list(override: Override, config: DictConfig) -> Override:
 
 
 def combinations(overrides: list[Override]) -> list[list[str]]:
-    """Return every combination of the values of some overrides, as one list of words per job.
+    """Return one list of words per job of a sweep: every combination of the values of `overrides`.
 
     Example: ``a=1,2 b=3`` → ``[["a=1", "b=3"], ["a=2", "b=3"]]``.
 
     Raises
     ------
     HydraException
-        If a sweep cannot use a value of this kind.
+        If an override has a kind of value that sweeps do not support.
     """
     return [list(job) for job in BasicSweeper.split_arguments(overrides, None)[0]]
 
@@ -79,7 +79,7 @@ def copies_of(config: DictConfig) -> Callable[[], DictConfig]:
 
 
 def readable(words: list[str]) -> str:
-    """Return overrides as text for the name of a folder: at most 100 letters, digits and signs ``.=,-_``."""
+    """Return a folder name made from overrides: at most 100 characters; only letters, digits and ``.=,-_``."""
     return re.sub(r"[^\w.=,-]+", "_", ",".join(words), flags=re.ASCII)[:100]
 
 
@@ -87,9 +87,9 @@ class CachingLoader(ConfigLoaderImpl):
     """Hydra's loader, with a cache of composed configs.
 
     Hydra composes a config in about 90 ms. It spends most of this time on finding and merging files. The files depend
-    only on the options that are chosen. This class therefore merges the files once for each set of chosen options. For
-    each job, it copies the result and sets the other values with Hydra's own method. Configs and errors are the same as
-    with Hydra's loader.
+    only on the chosen options. This class therefore merges the files once for each set of chosen options. For each job,
+    it copies the merged config and sets the other values with Hydra's method. Hydra's loader gives the same configs and
+    errors.
     """
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
@@ -128,8 +128,8 @@ class CachingLoader(ConfigLoaderImpl):
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """Return the config of one job of a sweep.
 
-        It contains the directory of the sweep, and a name of the job. The name lists the overrides that differ between
-        jobs.
+        The config contains the directory of the sweep and the name of the job. The name lists the overrides that differ
+        between jobs.
         """
         config = super().load_sweep_config(master_config, sweep_overrides)
         words = OmegaConf.to_container(master_config.hydra.overrides.task, resolve=False)
@@ -174,7 +174,7 @@ class CachingLoader(ConfigLoaderImpl):
             raise ConfigCompositionException(f"Error merging override {override.input_line}") from error
 
     def _is_value(self, override: Override) -> bool:
-        """Return whether an override sets a value, and neither chooses an option nor changes the ``hydra`` section."""
+        """Return whether an override sets a value. False if it chooses an option or changes the ``hydra`` section."""
         if override.is_hydra_override() or override.package is not None:
             return False
         try:

@@ -26,7 +26,7 @@ def _entries(cls: type) -> Mapping[str, str]:
 def meaning(cls: type | None, name: str) -> str:
     """Return the meaning of a field, without the example; empty if no docstring explains the field.
 
-    The meaning is in the docstring of the class, or else in that of a base class.
+    The docstring of the class is searched first, then the docstrings of its base classes.
     """
     return _EXAMPLE.sub("", _entry(cls, name))
 

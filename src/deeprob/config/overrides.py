@@ -36,7 +36,7 @@ MERGING = "Error merging override "
 
 
 def parse(words: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
-    """Parse ``key=value`` words. A loader is necessary only for ``glob(…)``, which stands for all matching options.
+    """Parse ``key=value`` words. Only ``glob(…)``, which means all matching options, needs the `loader`.
 
     Raises
     ------
@@ -108,16 +108,16 @@ def check_types(node: DictConfig, words: Sequence[str]) -> None:
 def _is_choice(value: Any) -> bool:
     """Return whether a group accepts a value.
 
-    It accepts the name of an option, several names in a sweep, or a dictionary with values of the chosen option.
+    A group accepts an option's name, a dictionary with values of the chosen option, and in a sweep several names.
     """
     plain = isinstance(value, str) and re.fullmatch(r"[\w.-]+(?<!\.yaml)", value)
     return bool(plain) or isinstance(value, dict | Sweep)
 
 
 def _resolved(field: BooleanNode, value: Any) -> Any:
-    """If a value is an interpolation, return what it stands for. Return any other value unchanged.
+    """Return a value. If it is an interpolation (``${…}``), resolve it.
 
-    The result is not converted to the type of the field. It is True if the interpolation cannot be resolved.
+    The result is not converted to the type of the field. If the interpolation cannot be resolved, the result is True.
     """
     if "${" not in str(value):
         return value
@@ -130,7 +130,7 @@ def _resolved(field: BooleanNode, value: Any) -> Any:
 def explain(error: Exception, words: Sequence[str], part: str = "") -> UserError:
     """Return a `UserError` with a message of one line for an exception of Hydra.
 
-    The message names the word or the key that caused the exception. If both are unknown, it names `part`, which is a
+    The message names the word or the key that caused the exception. If both are unknown, the message names `part`, a
     part of the config.
     """
     has_cause = str(error).startswith(MERGING) or isinstance(error.__cause__, OmegaConfBaseException)
@@ -163,9 +163,9 @@ def explain(error: Exception, words: Sequence[str], part: str = "") -> UserError
 
 @contextmanager
 def explained(words: Sequence[str], *others: type[Exception], part: str = "") -> Iterator[None]:
-    """Replace exceptions of Hydra and OmegaConf by a `UserError` with a message of one line (see `explain`).
+    """Replace exceptions of Hydra and OmegaConf by a `UserError` (see `explain`).
 
-    If there are `words` or a `part`, exceptions of the types `others` are also replaced.
+    Exceptions of the types `others` are replaced too, if `words` or `part` is given.
     """
     known = others if words or part else ()
     kinds: tuple[type[Exception], ...] = (HydraException, OmegaConfBaseException, *known)
@@ -200,8 +200,8 @@ def _blamed(error: Exception, key: str, words: Sequence[str]) -> Iterator[str]:
 def _first_line(error: object) -> str:
     """Return the first line of a message.
 
-    If the first line ends in a colon, the second line is added. For an `InstantiationException`, all lines are returned
-    except the line ``full_key``.
+    If the first line ends in a colon, add the second line. For an `InstantiationException`, return all lines except the
+    line ``full_key``.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     if isinstance(error, InstantiationException):
@@ -230,7 +230,7 @@ def _wrong_option(word: str, group: str) -> UserError:
 def _only_expected(key: str) -> str:
     """Return a text that says which values a key such as ``optimizer.lr`` accepts.
 
-    The text is empty if different options of the group accept different values.
+    If the options of the group accept different values, the text is empty.
     """
     group, _, rest = key.partition(".")
     accepted = {expected(cls, rest.partition(".")[0]) for cls in options(group).values()} - {""}
@@ -256,8 +256,8 @@ def _unknown_key(key: str, parent: DictConfig) -> UserError:
 def _meant(name: str, group: str, root: DictConfig) -> list[str]:
     """Return the keys that the user may have meant by `name`.
 
-    They are the keys that end in `name`, and the keys that have this name in another framework. Keys in `group` are
-    preferred.
+    The result contains the keys that end in `name`, and the keys that another framework calls `name`. Keys in `group`
+    are preferred.
     """
     groups = [str(part) for part in root if options(str(part))]
     chosen = [*_paths(root), *(["hydra.run.dir"] if "trainer" in root else [])]

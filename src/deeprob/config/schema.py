@@ -7,8 +7,9 @@ An option of a group is a dataclass next to the class that it builds::
     class SGDConfig(OptimizerConfig):
         lr: float = number(1e-3, above=0)
 
-In the config of a command, the field that holds the chosen option has the name of the group. `load` turns a composed
-config into these dataclasses; `deeprob.config.config_file` writes them to a run's ``config.yaml`` and reads them back.
+The config of a command has a field for each group, with the name of the group. The field holds the chosen option.
+`load` turns a composed config into these dataclasses. `deeprob.config.config_file` writes them to a run's
+``config.yaml`` and reads them back.
 """
 
 import dataclasses
@@ -76,7 +77,7 @@ def owners(group: str, name: str) -> list[str]:
 
 
 def name_of(config: object) -> str:
-    """Return the name of the option to which `config` belongs, such as ``sgd``; its class's name if there is none."""
+    """Return the name of a config's option, such as ``sgd``. If it has none, return its class name."""
     names = (name for group in _OPTIONS.values() for name, cls in group.items() if cls is type(config))
     return next(names, type(config).__name__)
 
@@ -86,7 +87,7 @@ def name_of(config: object) -> str:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The values that a field accepts: `holds` tests a value, and `expected` describes the values in words."""
+    """The values that a field accepts. `holds` tests a value. `expected` describes the accepted values in words."""
 
     holds: Callable[[Any], bool]
     expected: str
@@ -116,8 +117,8 @@ def number(
 ) -> Any:
     """Declare a field for a finite number within bounds, or a list of such numbers if `listed`.
 
-    The field also accepts the `words`, and null if `optional`. If `whole` is True, the number must be a whole number.
-    None stands for True unless `default` is a float. Whole numbers must fit into 64 bits.
+    The field also accepts the `words`, and null if `optional`. `whole` says whether the number must be a whole number;
+    None means True, unless `default` is a float. Whole numbers must fit into 64 bits.
     """
 
     def holds(value: Any) -> bool:
@@ -172,7 +173,7 @@ def expected(cls: type | None, name: str) -> str:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Return whether a value has exactly the type of a field. True is not a number, and 2.0 is not a whole number."""
+    """Return whether a value has exactly the type `hint`. True is not a number, and 2.0 is not a whole number."""
     if hint is Any:
         return True
     if isinstance(hint, UnionType):

@@ -109,7 +109,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
         "hist": "color_histogram", "colour_histogram": "color_histogram", "zca": "whiten", "whitening": "whiten",
     },
 }  # fmt: skip
-"""Group → name in other frameworks → the option here; an empty text where no option corresponds."""
+"""Group → name in other frameworks → the option here; an empty text if there is no such option here."""
 
 _ACTIVATIONS = {
     "swish": "silu", "none": "identity", "linear": "identity", "logistic": "sigmoid", "rectifier": "relu",
@@ -127,4 +127,4 @@ VALUES: Mapping[str, Mapping[str, str]] = {
     "trainer.batch_size": {"all": "full", "max": "full"},
     "features.standardize": {"true": "feature", "false": "none"},
 }  # fmt: skip
-"""Key → name in other frameworks → the value here; an empty text where no value corresponds."""
+"""Key → name in other frameworks → the value here; an empty text if there is no such value here."""
