@@ -50,9 +50,9 @@ class Tuning:
     metric: str
 
     def best(self, rows: Sequence[Mapping[str, Any]], swept: Sequence[str]) -> Choice:
-        """Choose, for each candidate, the rows of a sweep's table with the best values of the tuned keys.
+        """Choose rows of a sweep's table: for each candidate, the rows in which the tuned keys have their best values.
 
-        Only values whose jobs all ended well are considered.
+        A value is considered only if all its jobs ended well.
         """
         candidates: dict[tuple[str, ...], dict[tuple[str, ...], list[int]]] = {}
         for number, row in enumerate(rows):

@@ -222,7 +222,7 @@ class AutogradGradient(Gradient):
 
 
 class VmapGradient(Gradient):
-    """The gradient by autograd and ``vmap``, for a stack of several runs without formulas."""
+    """The gradient of several runs by autograd and ``vmap``. It is used if a part of the runs has no formula."""
 
     def whole(self, batch: Batch, share: float = 1.0) -> Terms:
         """Return the terms of share·L(W), and write its gradient into the stack."""

@@ -124,10 +124,10 @@ def examine(here: Ray, around: Iterable[Ray], step: float, tolerance: float) -> 
 
 
 def settled(here: Ray, first: Slopes, tolerance: float) -> tuple[Slopes, str]:
-    """Return the differences that agree with the slope, and the verdict ``ok`` or ``kink``.
+    """Compare the slope with numeric differences, and return the best differences and a verdict.
 
-    If no differences agree, return the differences with the smallest h, and the verdict ``wrong``. If the gap between
-    the left and right differences is proportional to h, φ is smooth. If not, there is a kink.
+    The verdict is ``wrong`` if no differences agree with the slope. If some agree, it is ``ok`` where φ is smooth, and
+    ``kink`` where φ has a kink. Where φ is smooth, the gap between the left and right difference is proportional to h.
     """
     agrees = here.error(first, tolerance) <= tolerance
     if agrees and first.gap <= BENT * max(abs(first.central), abs(here.slope), first.noise / tolerance):

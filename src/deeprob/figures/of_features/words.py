@@ -46,7 +46,7 @@ class WordsConfig(ExamplesConfig):
 
     A word is a typical patch of pictures. The bag of words computes one number per word, and the number is
     standardised: 2 means two standard deviations above the mean of the training split. The words with the largest
-    standardised numbers are shown. A frame marks the patch in which the code of the word is largest.
+    standardised numbers are shown. A frame marks the patch that is most similar to the word.
 
     Attributes
     ----------

@@ -41,7 +41,7 @@ def error_curve(comparisons: Sequence[EntryCheck], steps: Sequence[float], most:
     steps
         The relative steps. For a weight w, the step h is the relative step times max(1, |w|).
     most
-        The largest number of entries in each median.
+        Each point of the curve is a median over entries of the gradient: over at most this number of entries.
     """
     clear = [
         found

@@ -23,9 +23,10 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An optimizer, as three functions for R runs. A run that trains alone is a stack with R = 1.
+    """An optimizer, as three functions that update R runs together. For a single run, R is 1.
 
-    Parameters are (R, P) with one row per run. If the rule is `shaped`, vectors are (R, K) and matrices are (R, H, D).
+    The parameters of all runs are one tensor (R, P) with one row per run. If the rule is `shaped`, each parameter has a
+    tensor of its own: (R, K) for a vector, (R, H, D) for a matrix.
 
     Attributes
     ----------
@@ -46,9 +47,8 @@ class Rule:
         Whether the update depends on the shape of the parameter. If not, several parameters may be updated as one
         vector.
     wide
-        Names of coefficients that `update` takes in float64, whatever the precision of the parameter is. They are
-        combined with states of one number per run: NAdam's ∏μ, and ASGD's η and μ. torch computes these numbers in
-        float64 and stores them in the default precision.
+        Names of coefficients that `update` takes in float64, also if the parameters are float32. NAdam multiplies such
+        a coefficient by its state ∏μ, ASGD by its states η and μ. torch computes these states in float64.
     """
 
     init: Callable[..., State]
