@@ -37,7 +37,7 @@ torture: $(READY) ## kill, damage, fill and fuzz, in full (about 10 minutes)
 fuzz: $(READY) ## draw commands, data, runs and signals at random, check what must always hold: make fuzz ARGS="--minutes 60"
 	OMP_NUM_THREADS=1 $(BIN)/python tests/torture/fuzzer.py $(ARGS)
 
-mutants: $(READY) ## change objective, optim, models, randomness, grouping in 400 places, list what no test notices: make mutants ARGS="--count 100"
+mutants: $(READY) ## change objective, optim, models, training, randomness, grouping in 400 places, list what no test notices: make mutants ARGS="--count 100"
 	$(BIN)/python -m pip install --quiet --editable '.[test,mutation]'
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/mutants.py $(ARGS)
 

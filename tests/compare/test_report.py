@@ -65,7 +65,8 @@ def test_everything_is_told(grid, capsys):
     assert "0.1: 66.33 % (1 lost)" in out  # of 0.63, 0.69 and 0.67
     assert "The runs are not a full grid" in out
     assert "test/accuracy by optimizer.lr (down) and model.width (across)" in out
-    assert "best       test/accuracy 88.00 −12.71 +12.00 % (95 % confidence interval); the intervals of 2 other" in out
+    assert "best       model.width=8 optimizer.lr=0.3: test/accuracy 88.00 −12.71 +12.00 % (95 % confidence" in out
+    assert " interval); not decided: the intervals of 2 other groups overlap its own\n" in out
     assert "again      deeprob-train model.width=8 optimizer.lr=0.3 seed=0\n" in out
 
 
@@ -79,7 +80,7 @@ def test_a_full_grid_has_rows_for_what_is_left(grid, capsys):
 def test_doubt_only_where_intervals_overlap(grid):
     for run in grid:
         run.metrics[METRIC] += 1000 * run.values["optimizer.lr"]
-    assert doubt(compare_runs("grid", grid)) == "; the interval of 1 other group overlaps its own"
+    assert doubt(compare_runs("grid", grid)) == "; not decided: the interval of 1 other group overlaps its own"
     assert doubt(compare_runs("grid", grid[1::2])) == ""  # one seed each: nothing is known
 
 

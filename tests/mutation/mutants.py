@@ -264,9 +264,9 @@ def survivors(mutants: list[Mutant], copies: list[Path]) -> Iterator[int]:
             copy = free.pop()
             (copy / mutant.path).write_text(mutant.text)
             process, receiver = start(copy, mutant.room, mutant.path, times[mutant.room])
-            running[process.sentinel] = process, receiver, copy, number
-        for sentinel in wait(list(running)):
-            process, receiver, copy, number = running.pop(sentinel)
+            running[receiver] = process, copy, number
+        for receiver in wait(list(running)):  # a process with many tests ends only when its result is received
+            process, copy, number = running.pop(receiver)
             status, _ = result(receiver)
             process.join()
             if status not in UNDERSTOOD and process.exitcode != -signal.SIGPROF:

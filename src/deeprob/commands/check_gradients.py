@@ -246,6 +246,7 @@ def print_meanings(found: Sequence[EntryCheck], check: CheckConfig, noise: float
     print("           one-sided: autograd against n = (L(w + h) − L(w)) / h")
     if any(comparison.formula is not None for comparison in found):
         print("           apart: formula against autograd, without n")
+    print(f"verdict    ok if the errors of autograd and formula are at most {check.tolerance:.0e}; not of one-sided")
     print(f"floor      rounding of L changes n by at most {noise:.1e} = {check.tolerance:.0e}·{floor}")
     worst = worst_of(found)
     if worst is not None:

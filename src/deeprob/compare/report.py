@@ -32,7 +32,9 @@ def print_report(comparison: Comparison, top: int) -> None:
         _print_heat_map(comparison.heat_map, comparison.sort)
     found = comparison.best.estimate(comparison.sort)
     meaning = f" ({INTERVAL})" if found is not None and found.margin is not None else ""
-    print(f"\nbest       {comparison.sort} {estimated(comparison.sort, found)}{meaning}{doubt(comparison)}")
+    named = " ".join(f"{key}={word}" for key, word in comparison.best.values.items())
+    value = f"{comparison.sort} {estimated(comparison.sort, found)}{meaning}{doubt(comparison)}"
+    print(f"\nbest       {named}{': ' * bool(named)}{value}")
     if comparison.command:
         print(f"again      {shlex.join(comparison.command)}")
 
@@ -56,7 +58,8 @@ def doubt(comparison: Comparison) -> str:
     if not comparison.rivals:
         return ""
     other = "the interval of 1 other group overlaps" if comparison.rivals == 1 else ""
-    return f"; {other or f'the intervals of {comparison.rivals} other groups overlap'} its own"
+    overlap = other or f"the intervals of {comparison.rivals} other groups overlap"
+    return f"; not decided: {overlap} its own"
 
 
 def estimated(metric: str, found: Estimate | None) -> str:
