@@ -110,7 +110,7 @@ class Update:
             else:
                 for step_row, value in zip(row, of_name, strict=True):
                     step_row[:] = value
-        exact = torch.from_numpy(table)[..., None].to(like.device, non_blocking=True)
+        exact = torch.from_numpy(table)[..., None].to(like.device)
         self._first, rounded = first, exact.to(like.dtype)
         self._table = {
             name: (exact if name in rule.wide else rounded)[place].unbind() for place, name in enumerate(names)
