@@ -373,3 +373,15 @@ def test_a_run_that_cannot_write_any_more_fails_alone(deeprob, words, monkeypatc
     for place in (0, 2):
         assert_alike(folders("s")[place], folders("without")[place], 0)
     assert not list(folders("s")[1].glob(".*"))
+
+
+def test_one_output_of_many_inputs_has_the_bits_of_the_run_alone(deeprob):
+    data = ("dataset=random_regression", "dataset.examples=33", "dataset.inputs=1300", "dataset.outputs=1")
+    words = (*data, "loss=squared_error", "model.layers=1", "trainer.batch_size=16", "trainer.epochs=3")
+    assert deeprob("-m", *words, "optimizer.lr=0.01,0.1", "seed=0,3", STACKED, "hydra.sweep.dir=s").status == 0
+    for number, (lr, seed) in enumerate(((0.01, 0), (0.01, 3), (0.1, 0), (0.1, 3))):
+        alone = Path(f"alone{number}")
+        settings = (f"optimizer.lr={lr}", f"seed={seed}", "trainer.figures=[]", f"hydra.run.dir={alone}")
+        assert deeprob(*words, *settings).status == 0
+        one, other = (last(directory)["model"] for directory in (alone, folders("s")[number]))
+        assert all(torch.equal(one[name], other[name]) for name in one)

@@ -86,34 +86,40 @@ class Backpropagation:
 
 
 def product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
-    """Return the product of two matrices, or of two matrices for each run. If `out` is given, the result is in `out`.
+    """Return the matrix product, of two matrices or of the matrices of each run; with `out`, write it there.
 
-    On a CPU with one thread, a run gets the same bits alone and in a stack (see `thin`).
+    A run gets the same bits alone and in a stack, on a CPU with one thread (see `thin`).
     """
     if left.dim() == 2:
         return torch.mm(left, right, out=out)
     if not thin(left, right):
         return torch.bmm(left, right, out=out)
-    result = torch.bmm(*(matrices.expand(max(2, len(left)), -1, -1) for matrices in (left, right)))[: len(left)]
-    return result if out is None else out.copy_(result)
+    return thin_product(left, right) if out is None else out.copy_(thin_product(left, right))
 
 
 def sum_plus_product(term: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Return the sum of `term` and the matrix product of `left` and `right` (see `product`)."""
+    """Return `term` plus the matrix product, of two matrices or of the matrices of each run (see `product`)."""
     if left.dim() == 2:
         return torch.addmm(term, left, right)
     if not thin(left, right):
         return torch.baddbmm(term, left, right)
-    parts = (matrices.expand(max(2, len(left)), -1, -1) for matrices in (term, left, right))
-    return torch.baddbmm(*parts)[: len(left)]
+    return term + thin_product(left, right)
 
 
 def thin(left: Tensor, right: Tensor) -> bool:
-    """Return whether M, K or N is 1 for matrices (R, M, K) and (R, K, N) on a CPU.
+    """Return whether one of M, K and N is 1 in products of matrices (R, M, K) and (R, K, N) on a CPU.
 
-    For such matrices, torch calls one function of MKL if R > 1, and another if R = 1 or if the runs of `out` are not
-    adjacent in memory. The second function adds numbers in another order, so its results differ in the last bits. To
-    avoid it, the callers repeat the matrices of a single run twice, and write the product into a new tensor first.
+    For such products torch calls functions of MKL that add in an order that depends on R, and on the addresses of the
+    matrices. Then a run would not have the same bits in all stacks.
     """
     _, rows, terms = left.shape
     return (rows == 1 or terms == 1 or right.shape[2] == 1) and left.is_cpu
+
+
+def thin_product(left: Tensor, right: Tensor) -> Tensor:
+    """Return the product of matrices (R, M, K) and (R, K, N), where M, K or N is 1, as sums of products of entries."""
+    if left.shape[2] == 1:
+        return left * right
+    products = (left * right.mT).contiguous()  # (R, M, K) if N is 1, else (R, N, K)
+    sums = products.sum(-1)
+    return sums.unsqueeze(-1) if right.shape[2] == 1 else sums.unsqueeze(-2)
