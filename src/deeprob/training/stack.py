@@ -110,7 +110,7 @@ class Stack:
         """Split a tensor (…, P) into tensors with the shapes of the parameters. The keys are the parameter names."""
         parts = torch.split(flat, [shape.numel() for shape in self.shapes.values()], -1)
         return {
-            name: part.view(*flat.shape[:-1], *shape)
+            name: part.view(flat.shape[:-1] + shape)
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
 
