@@ -312,10 +312,10 @@ def test_products_in_bfloat16_are_near_and_not_the_same(gradient_of, spec, singl
 class Scaled(Model):
     """A user's model that has no formulas: s·(Wx + b)."""
 
-    def __init__(self, inputs, outputs):
+    def __init__(self, inputs, outputs, shape=(1,)):
         super().__init__()
         self.layer = nn.Linear(inputs, outputs).double()
-        self.scale = nn.Parameter(torch.ones(1, dtype=torch.float64))
+        self.scale = nn.Parameter(torch.full(shape, 1.5, dtype=torch.float64))
 
     def forward(self, inputs, key=None):
         return self.scale * self.layer(inputs)
@@ -344,7 +344,30 @@ def test_a_user_s_model_trains_alone_and_in_a_stack(bench):
         assert records[-1].metrics == pytest.approx(mine[-1].metrics, rel=1e-10)
         for name, parameter in other.state.parameters.items():
             torch.testing.assert_close(one.state.parameters[name], parameter, rtol=1e-10, atol=1e-12)
-    assert stack[0].state.parameters["scale"].item() != 1
+    assert stack[0].state.parameters["scale"].item() != 1.5
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_a_parameter_of_no_dimension_in_a_stack_is_updated_as_alone(bench, name):
+    def learners():
+        for run, lr in enumerate((0.01, 0.05, 0.02)):
+            torch.manual_seed(run)
+            numbers = {"momentum": 0.5} if name in ("sgd", "rmsprop") else {}
+            model, config = Scaled(4, 3, shape=()), options("optimizer")[name](lr=lr, **numbers)
+            state = TrainState.start(model, config.build(model.parameters()), Schedule(), torch.device("cpu"))
+            yield Learner(state, objectives(L2Config(strength=0.01))[0], config, run)
+
+    stack, alone = list(learners()), list(learners())
+    bench.together(stack, formulas=False)
+    for one, other in zip(stack, alone, strict=True):
+        bench.alone(other, formulas=False)
+        for parameter in ("scale", "layer.weight"):
+            mine, its = (learner.state.parameters[parameter] for learner in (other, one))
+            torch.testing.assert_close(its, mine, rtol=1e-9, atol=1e-11)
+        kept, states = (learner.state.optimizer.state_dict()["state"] for learner in (other, one))
+        assert {place: set(entries) for place, entries in kept.items()} == {p: set(e) for p, e in states.items() if e}
+        for place, entries in kept.items():
+            assert all(torch.as_tensor(value).shape == states[place][key].shape for key, value in entries.items())
 
 
 # ---------------------------------------------------------------- over many updates

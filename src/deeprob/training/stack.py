@@ -115,8 +115,10 @@ class Stack:
         }
 
     def blocks(self, flat: Tensor) -> dict[str, Tensor]:
-        """Split a tensor (…, P) into the blocks of the update rule."""
-        return self.named(flat) if self.rule is not None and self.rule.shaped else {WHOLE: flat}
+        """Split a tensor (R, P) into the blocks of the update rule. A number per run is a vector (R, 1)."""
+        if self.rule is None or not self.rule.shaped:
+            return {WHOLE: flat}
+        return {name: part if part.dim() > 1 else part[:, None] for name, part in self.named(flat).items()}
 
     def tiles(self) -> Iterator[tuple[Tensor, Tensor, State]]:
         """Yield parameters, gradients and optimizer states, as views, in parts that an update rule updates in turn.
@@ -178,7 +180,7 @@ class Stack:
             return None
         row = block[key][run]
         if self.rule.shaped:
-            return row
+            return row if self.shapes[name] else row[0]
         return row[0] if row.numel() == 1 and self.parameters.shape[1] != 1 else self.named(row)[name]
 
     def _adopt(self) -> None:
