@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from torch import nn
 
 from deeprob.assembly.config import RunConfig
+from deeprob.assembly.prepare import Shared
 from deeprob.assembly.setup import ALL_THREADS, Setup, initial_model
 from deeprob.data import SpiralsConfig
 from deeprob.errors import UserError
@@ -123,6 +124,14 @@ class TorchsOwn(Model):
 class TorchsOwnConfig(ModelConfig):
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> TorchsOwn:
         return TorchsOwn(inputs, outputs)
+
+
+def test_the_note_on_missing_formulas_is_printed_once_for_runs_that_share(capsys):
+    shared = Shared()
+    for seed in range(3):
+        Setup.build(config(model=TorchsOwnConfig(), seed=seed).resolved(), shared)
+    line = "note: model=TorchsOwnConfig: no formula for the derivative, so autograd computes the gradients\n"
+    assert capsys.readouterr().err == line
 
 
 def test_weights_that_torch_draws_are_those_of_the_seed():

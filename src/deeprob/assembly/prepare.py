@@ -12,6 +12,7 @@ from deeprob.data import DatasetConfig, Examples, Splits
 from deeprob.features import Features, FeaturesConfig, extraction
 from deeprob.tracking.cache import fingerprint
 from deeprob.tracking.checkpoint_file import alike
+from deeprob.tracking.console import note
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,14 @@ class Shared:
 
     def __init__(self, limit: int = 4) -> None:
         self._kept: dict[str, Prepared] = {}
+        self._notes: set[str] = set()
         self._limit = limit
+
+    def note_once(self, line: str) -> None:
+        """Print a note, unless another run has printed it."""
+        if line not in self._notes:
+            self._notes.add(line)
+            note(line)
 
     def prepare(
         self,

@@ -18,7 +18,6 @@ from deeprob.features import Features
 from deeprob.models import Model
 from deeprob.objective import Objective, weights
 from deeprob.optim import Schedule
-from deeprob.tracking.console import note
 from deeprob.tracking.device import resolve_device
 from deeprob.training import Predictor, Record, TrainState, evaluate, train
 from deeprob.training.learner import Learner, LoopSettings
@@ -82,11 +81,11 @@ class Setup:
             If the dataset cannot be read, if it cannot be split as the config says, or if the model has batch norm and
             there is only one training example.
         """
-        trainer = config.trainer
-        if lacking := config.lacking_formulas():
-            note(f"{' and '.join(lacking)}: no formula for the derivative, so autograd computes the gradients")
+        trainer, shared = config.trainer, shared or Shared()
+        if lacking := " and ".join(config.lacking_formulas()):
+            shared.note_once(f"{lacking}: no formula for the derivative, so autograd computes the gradients")
         device = resolve_device(trainer.device)
-        prepared = (shared or Shared()).prepare(config.dataset, config.features, device, trainer.dtype, learned)
+        prepared = shared.prepare(config.dataset, config.features, device, trainer.dtype, learned)
         splits = prepared.splits
         if config.model.compares_examples and len(splits.train) == 1:
             raise UserError(f"dataset: 1 training example, but {LONE_EXAMPLE}; give more, or set model.norm=layer")
