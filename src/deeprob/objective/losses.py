@@ -53,7 +53,7 @@ class Loss(ABC):
         For R runs, the first dimension is R, and the attributes in `numbers` may be columns (R, 1). If a loss does not
         define this method, autograd computes the derivatives.
         """
-        raise NotImplementedError
+        raise AssertionError("a loss with a formula defines with_slopes()")
 
     @property
     def has_formula(self) -> bool:

@@ -63,7 +63,7 @@ class Regularizer(ABC):
             λR(W): 0-d, or (R,) for R runs. None if there is no regularization. If a regularizer does not define this
             method, autograd computes the gradient.
         """
-        raise NotImplementedError
+        raise AssertionError("a regularizer with a formula defines with_gradient()")
 
     @property
     def has_formula(self) -> bool:

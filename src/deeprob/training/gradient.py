@@ -37,7 +37,7 @@ class Terms(NamedTuple):
     correct
         The number of correct examples, (R,).
     total
-        L(W) as autograd added its terms, (R,). None: L(W) is the sum of the two terms above.
+        L(W) as autograd added its terms, (R,). None with formulas: L(W) is the sum of the two terms above.
     """
 
     losses: Tensor
@@ -83,8 +83,6 @@ class Gradient(ABC):
         Whether to halve `chunk_size` when memory runs out.
     """
 
-    sums_losses = False  # whether the terms hold the sum of the losses instead of their mean
-
     def __init__(
         self,
         stack: Stack,
@@ -120,7 +118,7 @@ class Gradient(ABC):
     def whole(self, batch: Batch, share: float = 1.0) -> Terms:
         """Return the terms of share·L(W) over a batch that fits in memory, and write its gradient into the stack.
 
-        If the terms hold the sum of the losses, `share` does not change this sum.
+        With formulas, the terms hold the sum of the losses, which `share` does not change.
         """
 
     @abstractmethod
@@ -142,7 +140,7 @@ class Gradient(ABC):
         losses, counts, *others = zip(*sums, strict=True)
         regularization, correct, whole = (None if of[0] is None else torch.stack(of).sum(0) for of in others)
         assert correct is not None
-        examples = sum(counts) if self.sums_losses else 1
+        examples = sum(counts) if whole is None else 1
         return Terms(torch.stack(losses).sum(0), examples, regularization, correct, whole)
 
     def prepared(self, inputs: Tensor) -> Tensor:
@@ -155,8 +153,6 @@ class Gradient(ABC):
 
 class FormulaGradient(Gradient):
     """The gradient as a chain of formulas (see `Backpropagation`)."""
-
-    sums_losses = True
 
     @functools.cached_property
     def backpropagation(self) -> Backpropagation:
@@ -247,12 +243,14 @@ class VmapGradient(Gradient):
             loss, data_loss, regularization, correct, buffers = stacked_run(
                 parameters, stack.buffers, self._numbers, self.prepared(batch.inputs), batch.targets, batch.keys
             )
-            gradients = torch.autograd.grad(loss.sum() * share, list(parameters.values()))
+            loss = loss * share
+            gradients = torch.autograd.grad(loss.sum(), list(parameters.values()))
         for name, values in zip(parameters, gradients, strict=True):
             stack.gradients[name].copy_(values)
         for name, values in buffers.items():
             stack.buffers[name].copy_(values)
-        return Terms(data_loss.detach() * share, 1, regularization.detach() * share, correct)
+        data_loss, regularization = data_loss.detach() * share, regularization.detach() * share
+        return Terms(data_loss, 1, regularization, correct, loss.detach())
 
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the data losses (R, B) and the numbers of correct examples (R,). Dropout is off."""
