@@ -1,7 +1,7 @@
 """The launcher that trains jobs in stacks. Hydra finds it in this package. `deeprob.sweeps.stacks` does the work."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
@@ -17,15 +17,32 @@ class StackLauncher(BasicLauncher):
     max_stack
         The largest number of runs in a stack. With ``auto``, this number depends on the memory and the speed of the
         device. The jobs train one by one if a stack would not be faster.
+    workers
+        The number of workers that train at the same time. 1: this process trains. -1: one worker per core. -2: one
+        worker per core but one. With ``auto``, there are as many workers as repay the time of their start.
+    engine
+        Where workers run: ``processes`` of this machine, a ``ray`` cluster, or SLURM through ``submitit``.
+    cluster
+        The address of the Ray cluster, or the cluster of submitit (``slurm`` or ``local``). ``auto`` finds one.
+    resources
+        The resources that each worker asks for, under the engine's own names.
     """
 
-    def __init__(self, max_stack: int | str = "auto") -> None:
+    def __init__(
+        self,
+        max_stack: int | str = "auto",
+        workers: int | str = "auto",
+        engine: str = "processes",
+        cluster: str = "auto",
+        resources: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
-        self.max_stack = max_stack
+        self.max_stack, self.workers = max_stack, workers
+        self.engine, self.cluster, self.resources = engine, cluster, dict(resources or {})
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run jobs, and return their results in the order of the jobs."""
-        from deeprob.sweeps.stacks import launch
+        from deeprob.sweeps.launching import launch
 
         return launch(self, job_overrides, initial_job_idx)
 
@@ -41,6 +58,10 @@ class StackLauncherConfig:
 
     _target_: str = "hydra_plugins.deeprob_launcher.StackLauncher"
     max_stack: Any = "auto"
+    workers: Any = "auto"
+    engine: str = "processes"
+    cluster: str = "auto"
+    resources: dict[str, Any] = field(default_factory=dict)
 
 
 for name in ("auto", "vectorized"):  # auto is the default; vectorized is its former name

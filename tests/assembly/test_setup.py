@@ -11,7 +11,7 @@ from torch import nn
 
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.prepare import Shared
-from deeprob.assembly.setup import ALL_THREADS, Setup, initial_model
+from deeprob.assembly.setup import Setup, initial_model
 from deeprob.data import SpiralsConfig
 from deeprob.errors import UserError
 from deeprob.features import RawConfig
@@ -59,7 +59,7 @@ def test_small_networks_take_one_thread():
         return Setup.build(config(**changes))
 
     assert built().threads == 1
-    assert built(model=MLPConfig(width=2000)).threads == ALL_THREADS
+    assert built(model=MLPConfig(width=2000)).threads == torch.get_num_threads()
     assert built(trainer=TrainerConfig(threads=3, device="cpu")).threads == 3
 
 

@@ -31,7 +31,6 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from deeprob.assembly.config import RunConfig
-from deeprob.assembly.setup import ALL_THREADS
 from deeprob.data import Examples, ImageFolderConfig
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig, MLPConfig
@@ -41,6 +40,7 @@ from deeprob.running.run import run
 from deeprob.training import TrainerConfig
 
 BATCH = 128
+ALL_THREADS = torch.get_num_threads()
 TRANSFORM = transforms.Compose(
     [transforms.ToTensor(), transforms.Normalize((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))]
 )

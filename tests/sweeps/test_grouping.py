@@ -33,7 +33,7 @@ def plan():
 @pytest.fixture
 def together(plan):
     """From the words of some jobs to the numbers of those that train together."""
-    return lambda *jobs: numbers(grouped(jobs_of([plan(*job.split()) for job in jobs]))[0])
+    return lambda *jobs: numbers(group.jobs for group in grouped(jobs_of([plan(*job.split()) for job in jobs])))
 
 
 def jobs_of(plans: Sequence[TrainConfig], first: int = 0) -> list[Job]:
@@ -123,9 +123,9 @@ def test_an_optimizer_without_a_rule_trains_alone(plan, monkeypatch):
 def test_jobs_alone_come_with_their_reason(plan):
     plans = [plan(*words.split()) for words in ("seed=0", "optimizer=lbfgs", "seed=1", "optimizer=lbfgs seed=1")]
     together, alone = grouped(jobs_of(plans, 10))
-    assert numbers(together) == [[10, 12]]
-    ((jobs, reason),) = alone
-    assert (numbers([jobs]), reason) == ([[11, 13]], "optimizer=lbfgs does its own line searches")
+    assert (numbers([together.jobs]), together.together, together.reason) == ([[10, 12]], True, "")
+    reason = "optimizer=lbfgs does its own line searches"
+    assert (numbers([alone.jobs]), alone.together, alone.reason) == ([[11, 13]], False, reason)
 
 
 @pytest.mark.parametrize(

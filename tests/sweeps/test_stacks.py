@@ -19,7 +19,8 @@ from deeprob.optim.base import OptimizerConfig
 from deeprob.running.stacked import StackedRuns
 from deeprob.sweeps import grouping
 from deeprob.sweeps import stacks as launcher
-from deeprob.sweeps.stacks import best, check_settings
+from deeprob.sweeps.launching import check_settings
+from deeprob.sweeps.stacks import best_now
 from deeprob.tracking import checkpoint_file
 from deeprob.training.update import Update
 from hydra_plugins.deeprob_launcher import StackLauncher
@@ -370,9 +371,11 @@ def test_hydras_basic_sweeper_works_with_stacks(deeprob, small, stacks):
 
 
 def test_the_best_so_far_is_that_of_the_whole_sweep():
-    assert best([]) == ""
-    assert best([{"train/accuracy": 0.5, "train/loss": 1.0}, {"train/loss": 0.25}]) == "best now: train/accuracy 0.5"
-    assert best([{"val/loss": 3.0}, {"val/loss": 0.5, "train/accuracy": 1.0}]) == "best now: val/loss 0.5"
+    assert best_now([]) == ""
+    assert (
+        best_now([{"train/accuracy": 0.5, "train/loss": 1.0}, {"train/loss": 0.25}]) == "best now: train/accuracy 0.5"
+    )
+    assert best_now([{"val/loss": 3.0}, {"val/loss": 0.5, "train/accuracy": 1.0}]) == "best now: val/loss 0.5"
 
 
 def test_the_display_counts_shapes_and_stacks_and_keeps_the_best(deeprob, small, monkeypatch):

@@ -26,7 +26,6 @@ from deeprob.training.metrics import regularized
 
 # If an update has fewer floating-point operations than this, a second CPU thread makes it slower (docs/results.md).
 SMALL_UPDATE = 1e7
-ALL_THREADS = torch.get_num_threads()
 
 
 def build_predictor(
@@ -135,10 +134,13 @@ class Setup:
 
     @property
     def threads(self) -> int:
-        """The number of CPU threads for training this run, with or without a stack."""
+        """The number of CPU threads for training this run, with or without a stack.
+
+        With ``trainer.threads=auto`` a large update uses all threads that this process has now.
+        """
         if isinstance(self.config.trainer.threads, int):
             return self.config.trainer.threads
-        return 1 if self.operations < SMALL_UPDATE else ALL_THREADS
+        return 1 if self.operations < SMALL_UPDATE else torch.get_num_threads()
 
     @property
     def parameters(self) -> int:

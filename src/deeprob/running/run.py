@@ -90,6 +90,7 @@ def run_or_go_on(
     command: Sequence[str],
     job: str = "",
     shared: Shared | None = None,
+    attempt: int = 0,
 ) -> dict[str, Any]:
     """Train a run. If ``resume=auto`` and a run has begun in the directory, resume this run instead.
 

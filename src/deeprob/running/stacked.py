@@ -52,6 +52,7 @@ class StackedRuns:
     directories: Sequence[Path]
     command: Sequence[str]
     resume: bool = False
+    attempt: int = 0
     endings: dict[int, Ending] = field(default_factory=dict)
     _open: dict[int, tuple[ExitStack, Recorder]] = field(default_factory=dict)
 

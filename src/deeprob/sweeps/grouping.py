@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -110,17 +111,46 @@ def portions(members: Sequence[T], largest: int) -> list[Sequence[T]]:
     return [members[start:end] for start, end in itertools.pairwise(edges)]
 
 
-def grouped(jobs: Iterable[Job]) -> tuple[list[list[Job]], list[tuple[list[Job], str]]]:
-    """Return two lists: groups of jobs that can train together, and groups of jobs that must train one by one.
+@dataclass(frozen=True)
+class Group:
+    """Jobs that train in the same way.
 
-    Each group of the second list comes with the reason. With ``sweep.isolate=true``, the reason is empty.
+    Attributes
+    ----------
+    jobs
+        The jobs.
+    together
+        Whether the jobs can train together in a stack.
+    reason
+        The reason why they cannot. Empty if they can, or if the user has asked for separate jobs.
     """
-    groups: dict[tuple[tuple[str, Any], ...], list[Job]] = {}
+
+    jobs: Sequence[Job]
+    together: bool = True
+    reason: str = ""
+
+
+def grouped(jobs: Iterable[Job]) -> list[Group]:
+    """Group jobs that can train together, and jobs that train one by one for the same reason.
+
+    The groups have the order of their first jobs.
+    """
+    together: dict[tuple[tuple[str, Any], ...], list[Job]] = {}
     alone: dict[str, list[Job]] = {}
     for job in jobs:
         reason = hindrance(job.config)
         if reason or job.config.sweep.isolate:
             alone.setdefault(reason, []).append(job)
         else:
-            groups.setdefault(structure(job.config.run.resolved()), []).append(job)
-    return list(groups.values()), [(jobs, reason) for reason, jobs in alone.items()]
+            together.setdefault(structure(job.config.run.resolved()), []).append(job)
+    groups = [Group(of_one, len(of_one) > 1) for of_one in together.values()]
+    groups += [Group(of_one, False, reason) for reason, of_one in alone.items()]
+    return sorted(groups, key=lambda group: group.jobs[0].number)
+
+
+def named(jobs: Sequence[Job]) -> str:
+    """Return ``job 3``, or ``jobs 0, 1, 2 and 5 more``."""
+    if len(jobs) == 1:
+        return f"job {jobs[0].number}"
+    more = len(jobs) - 3
+    return f"jobs {', '.join(str(job.number) for job in jobs[:3])}" + (f" and {more} more" if more > 0 else "")

@@ -41,7 +41,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
     swept = list(dict.fromkeys([*(config.hydra.sweeper.get("params") or {}), *searched]))
     plan: TrainConfig = application.load(config, words)
     check(config, swept, plan)
-    with own_directory(config, "sweep") as directory, Ownership(directory):
+    with own_directory(config, "sweep") as directory, Ownership(directory), task:
         found = Found(swept, plan.sweep.columns, directory / "summary.csv")
         task.on_end, task.plan = found.take, plan
         try:

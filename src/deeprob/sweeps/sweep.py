@@ -1,7 +1,6 @@
 """Run a sweep: validate all jobs, launch them, and write ``summary.csv``."""
 
 import dataclasses
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -16,16 +15,17 @@ from deeprob.assembly.config import RunConfig
 from deeprob.config import digest, read
 from deeprob.config.application import own_directory
 from deeprob.config.loader import BasicLauncher, BasicSweeper
-from deeprob.errors import CheckFailed, DeeprobError, Interrupted, Skipped, UserError, one_line
+from deeprob.errors import CheckFailed, DeeprobError, Interrupted, Skipped, UserError
 from deeprob.running.resume import begun, complete, with_gradient
 from deeprob.sweeps.conclusion import Conclusion
 from deeprob.sweeps.job import Job, failure, outcome
 from deeprob.sweeps.jobs import Jobs
+from deeprob.sweeps.launching import Stacking, check_settings
 from deeprob.sweeps.resumption import print_sweep
-from deeprob.sweeps.stacks import Stacking, check_settings
 from deeprob.sweeps.table import SweepTable
 from deeprob.sweeps.task import SweepTask
 from deeprob.sweeps.validation import validate
+from deeprob.sweeps.workers import cause
 from deeprob.tracking import console
 from deeprob.tracking.ownership import Ownership
 from deeprob.tracking.run_dir import RunDirectory
@@ -63,7 +63,7 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
     first = jobs[0].config
     conclusion = Conclusion.of(first.sweep, first.run)
     resume = sweeper.config.get("resume") == "auto"
-    with own_directory(sweeper.config, "sweep", resume=resume) as directory, Ownership(directory):
+    with own_directory(sweeper.config, "sweep", resume=resume) as directory, Ownership(directory), task:
         jobs = [dataclasses.replace(job, folder=directory / job.folder) for job in jobs]
         table = SweepTable(
             jobs, swept, [job.config.run for job in jobs], first.sweep.columns, directory / "summary.csv"
@@ -192,12 +192,6 @@ def take_stock(error: Exception, task: SweepTask, jobs: Sequence[Job], table: Sw
         task.going_on.discard(open_jobs[0].number)
         print(f"error: job {open_jobs[0].number}: {cause(error)}", file=sys.stderr)
         table.take(open_jobs[0], failure(DeeprobError(cause(error))))
-
-
-def cause(error: Exception) -> str:
-    """Return the cause of a launcher's error in one line. If a process of joblib ended, the line has its exit code."""
-    codes = re.search(r"exit codes of the workers are \{(.*?)\}", str(error))
-    return f"a process of the launcher ended by {codes[1]}" if codes else one_line(error)
 
 
 def shortfall(failed: Sequence[int], table: SweepTable, total: int) -> Iterator[str]:

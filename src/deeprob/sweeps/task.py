@@ -5,8 +5,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -39,12 +40,18 @@ def searches(sweeper: DictConfig) -> bool:
     return "direction" in sweeper
 
 
+def _never() -> bool:
+    return False
+
+
 def _nothing(job: Job, outcome: Mapping[str, Any]) -> None:
     pass
 
 
 class SweepTask:
     """The function that runs one job of a sweep. All jobs share the loaded data and the computed features.
+
+    A ``with`` block ends the workers of the sweep. If the block ends with an error, the workers are killed.
 
     Parameters
     ----------
@@ -66,7 +73,17 @@ class SweepTask:
     going_on
         The numbers of the jobs to resume. They had begun in a process that was killed.
     told
-        The reasons for training jobs one by one that have been printed already.
+        The notes that have been printed already. Each note is printed once per sweep.
+    engine, exchange
+        The engine that runs the workers of the sweep, if there are any, and the folder for the files that they and the
+        sweep exchange.
+    resources
+        The contexts that end with the sweep: its workers and their folder.
+    stopped
+        The function that returns whether no further job may start, because a signal came.
+    in_worker
+        Whether this process is a worker of the sweep. Then the worker is the separate process of a job with
+        ``sweep.isolate=true``.
     """
 
     def __init__(self, command: Sequence[str], searching: bool = False) -> None:
@@ -78,14 +95,25 @@ class SweepTask:
         self.failed: list[int] = []
         self.going_on: set[int] = set()
         self.told: set[str] = set()
+        self.in_worker = False
+        self.stopped: Callable[[], bool] = _never
+        self.resources = ExitStack()
+        self.engine: Any = None
+        self.exchange = Path()
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to send to another process, without `jobs`. The other process composes the jobs."""
-        return {**self.__dict__, "jobs": {}}
+        return {**self.__dict__, "jobs": {}, "resources": None}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.resources.__exit__(*error)
 
     def __call__(self, config: DictConfig) -> Result:
-        """Run a job, and return its summary.
+        """Run a job with the config that Hydra composed, and return its summary.
 
         Raises
         ------
@@ -103,13 +131,30 @@ class SweepTask:
         job = Job(hydra.job.num, words, plan, folder)
         if job.number in self.going_on:
             job = dataclasses.replace(job, config=dataclasses.replace(job.config, resume="auto"))
+        return self.run(job)
+
+    def run(self, job: Job, attempt: int = 0) -> Result:
+        """Run a job, and return its summary.
+
+        Parameters
+        ----------
+        job
+            The job.
+        attempt
+            The number of times that the job was given to a worker before.
+
+        Raises
+        ------
+        DeeprobError
+            See `__call__`.
+        """
         try:
             self.check(job.config)
-            name = f"job {job.number}"
-            if job.config.sweep.isolate:
-                summary = isolated(lambda: run_or_go_on(job.config, folder, words, self.command, name))
+            name, words = f"job {job.number}", job.words
+            if job.config.sweep.isolate and not self.in_worker:
+                summary = isolated(lambda: run_or_go_on(job.config, job.folder, words, self.command, name))
             else:
-                summary = run_or_go_on(job.config, folder, words, self.command, name, self.shared)
+                summary = run_or_go_on(job.config, job.folder, words, self.command, name, self.shared, attempt)
             result = Result(summary, job.config.run, needed=self.searching)
         except Interrupted as error:
             if os.getpid() == self._process:
@@ -131,6 +176,12 @@ class SweepTask:
         else:
             self.end(Job(number, list(words), self.plan, folder), error)
 
+    def note_once(self, line: str) -> None:
+        """Print a note, unless it was printed before."""
+        if line not in self.told:
+            self.told.add(line)
+            console.note(line)
+
     def check(self, config: TrainConfig) -> None:
         """Raise `Skipped` if no further job may start.
 
@@ -138,6 +189,8 @@ class SweepTask:
         """
         if _interrupted:
             raise Skipped(str(_interrupted[0]))
+        if self.stopped():
+            raise Skipped("the sweep was interrupted")
         if self.failed and config.sweep.fail_fast:
             raise Skipped(f"job {self.failed[0]} failed, and sweep.fail_fast=true")
 
@@ -145,8 +198,12 @@ class SweepTask:
         """End a job. `ending` is its summary or its error. An error is printed. Then `on_end` is called."""
         if isinstance(ending, Exception | SystemExit) and not isinstance(ending, Skipped):
             self._fail(job.number, ending)
+        self.tell(job, outcome(ending))
+
+    def tell(self, job: Job, outcome: Mapping[str, Any]) -> None:
+        """Call `on_end`."""
         try:
-            self.on_end(job, outcome(ending))
+            self.on_end(job, outcome)
         except OSError as error:  # a row that cannot be printed does not make its job fail
             console.note(f"job {job.number}: {one_line(error)}")
         except Exception:

@@ -3,7 +3,7 @@
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from deeprob.errors import Interrupted
 
@@ -11,8 +11,18 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasatt
 """The signals that ask a process to end, if the system has them."""
 
 
+def received() -> bool:
+    """Return whether a signal came inside a block of `Interruption` that has not ended yet."""
+    return any(interruption() for interruption in Interruption.open)
+
+
 class Interruption:
-    """Stores the number of the first signal inside a ``with`` block. The second signal raises `Interrupted`."""
+    """Stores the number of the first signal inside a ``with`` block. The second signal raises `Interrupted`.
+
+    Blocks may be nested. A signal that came in one of them has come in all of them.
+    """
+
+    open: ClassVar[list["Interruption"]] = []
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -26,11 +36,18 @@ class Interruption:
         if threading.current_thread() is threading.main_thread():  # Python allows handlers only in the main thread
             for number in ENDING:
                 self._before[number] = signal.signal(number, self._handle)
+            if self.open:
+                self.number = self.open[-1].number
+            self.open.append(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self in self.open:
+            self.open.remove(self)
+            if self.open and self.number is not None:
+                self.open[-1].number = self.number
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:

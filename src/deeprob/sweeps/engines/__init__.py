@@ -1,0 +1,78 @@
+"""The engines that run portions of a sweep on workers: processes of this machine, a Ray cluster, or SLURM.
+
+An engine takes portions with `submit`. It returns a `Task` for each, and the task says whether it has ended. Workers
+and the sweep share a file system. The engines differ only in where a worker runs.
+"""
+
+import importlib
+import importlib.util
+from typing import Any, Protocol
+
+from deeprob.errors import UserError
+from deeprob.sweeps.portion import Outcomes, Portion
+
+ENGINES = ("processes", "ray", "submitit")
+PACKAGES = {"processes": "loky", "ray": "ray", "submitit": "submitit"}
+"""The package that each engine imports."""
+EXTRAS = {"processes": "loky", "ray": "'deeprob[ray]'", "submitit": "'deeprob[slurm]'"}
+"""The words with which pip installs the package of each engine."""
+
+
+class Task(Protocol):
+    """A portion that an engine has taken."""
+
+    def done(self) -> bool:
+        """Return whether the portion has ended or is lost."""
+
+    def result(self) -> Outcomes:
+        """Return the outcomes of the portion's jobs. Any error means that the portion is lost."""
+
+    def cancel(self) -> None:
+        """Withdraw the portion if no worker has begun it. If this is not possible, do nothing."""
+
+
+class Engine(Protocol):
+    """Runs portions on workers. A ``with`` block ends the workers. If the block ends with an error, it kills them."""
+
+    def submit(self, portion: Portion) -> Task:
+        """Hand a portion to a worker, or let it wait for one."""
+
+    def __enter__(self) -> "Engine": ...
+
+    def __exit__(self, *error: Any) -> None: ...
+
+
+def check_engine(name: str) -> None:
+    """Raise a `UserError` if the package of an engine is not installed."""
+    if importlib.util.find_spec(PACKAGES[name]) is None:
+        raise UserError(f"hydra.launcher.engine={name} needs {PACKAGES[name]}: pip install {EXTRAS[name]}")
+
+
+def cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    import loky
+
+    count: int = loky.cpu_count()
+    return count
+
+
+def start(name: str, workers: int, cluster: str, resources: dict[str, Any], folder: Any) -> Engine:
+    """Start an engine.
+
+    Parameters
+    ----------
+    name
+        The name of the engine, one of `ENGINES`.
+    workers
+        The number of workers.
+    cluster
+        The cluster: the address of a Ray cluster, or the name of a cluster for submitit. ``auto`` finds one, or uses
+        this machine.
+    resources
+        The resources that each worker asks for, under the engine's own names.
+    folder
+        The folder for files of the engine.
+    """
+    module = importlib.import_module(f"deeprob.sweeps.engines.on_{name}")
+    engine: Engine = module.start(workers, cluster, resources, folder)
+    return engine
