@@ -13,17 +13,14 @@ import torch
 from hydra.core.config_store import ConfigStore
 
 from deeprob.config import options, register
-from deeprob.errors import UserError
 from deeprob.optim import SGDConfig
 from deeprob.optim.base import OptimizerConfig
 from deeprob.running.stacked import StackedRuns
 from deeprob.sweeps import grouping
 from deeprob.sweeps import stacks as launcher
-from deeprob.sweeps.launching import check_settings
 from deeprob.sweeps.stacks import best_now
 from deeprob.tracking import checkpoint_file
 from deeprob.training.update import Update
-from hydra_plugins.deeprob_launcher import StackLauncher
 
 STACKED = "hydra/launcher=auto"
 
@@ -239,12 +236,6 @@ def test_what_is_not_valid_is_one_line_before_anything_starts(deeprob, small, st
     assert err.count("\n") == 1
     assert list(Path.cwd().iterdir()) == []
     assert stacks == []
-
-
-@pytest.mark.parametrize("max_stack", [True, 1.5, None])
-def test_settings_of_other_types_are_refused(max_stack):
-    with pytest.raises(UserError, match=r"hydra\.launcher\."):
-        check_settings(StackLauncher(max_stack))
 
 
 def test_the_same_directory_twice_is_refused(deeprob, small):
