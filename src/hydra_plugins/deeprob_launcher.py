@@ -7,6 +7,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
+from omegaconf import OmegaConf
 
 
 class StackLauncher(BasicLauncher):
@@ -64,5 +65,7 @@ class StackLauncherConfig:
     resources: dict[str, Any] = field(default_factory=dict)
 
 
+node = OmegaConf.structured(StackLauncherConfig)
+OmegaConf.set_struct(node.resources, False)  # any name can be set: hydra.launcher.resources.num_gpus=1
 for name in ("auto", "vectorized"):  # auto is the default; vectorized is its former name
-    ConfigStore.instance().store(group="hydra/launcher", name=name, node=StackLauncherConfig, provider="deeprob")
+    ConfigStore.instance().store(group="hydra/launcher", name=name, node=node, provider="deeprob")

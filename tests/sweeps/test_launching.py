@@ -74,12 +74,25 @@ REFUSED = {
     "engine=threads": "expected processes, ray or submitit",
     "max_stack=0": "expected a whole number at least 1, or auto",
 }
+INCOMPLETE = {
+    "cluster=local": "cluster: only engine=ray and engine=submitit have it; set hydra.launcher.engine",
+    "resources.num_gpus=1": "resources: only engine=ray and engine=submitit have it; set hydra.launcher.engine",
+    "engine=submitit": "workers=auto: engine=submitit needs the number of workers",
+    "engine=submitit hydra.launcher.workers=-1": "workers=-1: engine=submitit needs the number of workers",
+}
 
 
 @pytest.mark.parametrize("word", REFUSED)
 def test_invalid_settings_are_one_line_before_anything_starts(deeprob, small, word):
     status, out, err = deeprob("-m", *small, "seed=0,1", f"hydra.launcher.{word}", "hydra.sweep.dir=s")
     assert (status, out, err) == (2, "", f"error: hydra.launcher.{word}: {REFUSED[word]}\n")
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize("words", INCOMPLETE)
+def test_settings_that_do_not_fit_the_engine_are_one_line_before_anything_starts(deeprob, small, words):
+    status, out, err = deeprob("-m", *small, "seed=0,1", *f"hydra.launcher.{words}".split(), "hydra.sweep.dir=s")
+    assert (status, out, err) == (2, "", f"error: hydra.launcher.{INCOMPLETE[words]}\n")
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -191,15 +204,6 @@ def test_how_many_workers(monkeypatch, workers, cores, expected):
 def test_on_a_gpu_auto_means_one_process():
     assert number_of_workers(StackLauncher(), groups(10_000), [Cost(1.0, None, True, on_gpu=True)]) == 1
     assert number_of_workers(StackLauncher(workers=2), groups(10_000), [Cost(1.0, None, True, on_gpu=True)]) == 2
-
-
-@pytest.mark.parametrize("workers", ["auto", -1])
-def test_clusters_need_the_number_of_workers(workers):
-    with pytest.raises(
-        UserError, match=f"hydra.launcher.workers={workers}: give the number of workers for engine=submitit"
-    ):
-        number_of_workers(StackLauncher(workers=workers, engine="submitit"), groups(2), [Cost(1.0, None, True)])
-    assert number_of_workers(StackLauncher(workers=8, engine="submitit"), groups(2), [Cost(1.0, None, True)]) == 2
 
 
 def test_when_nothing_needs_to_be_measured(monkeypatch):

@@ -62,6 +62,12 @@ def check_settings(launcher: Stacking) -> None:
     if launcher.engine not in ENGINES:
         raise UserError(f"{key}.engine={launcher.engine}: expected {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
     check_engine(launcher.engine)
+    if launcher.engine == "processes":
+        for name, value, default in (("cluster", launcher.cluster, "auto"), ("resources", launcher.resources, {})):
+            if value != default:
+                raise UserError(f"{key}.{name}: only engine=ray and engine=submitit have it; set {key}.engine")
+    elif isinstance(launcher.workers, str) or launcher.workers < 1:
+        raise UserError(f"{key}.workers={launcher.workers}: engine={launcher.engine} needs the number of workers")
 
 
 def launch(launcher: Stacking, words: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
@@ -139,20 +145,8 @@ def may_have_workers(launcher: Stacking, groups: Sequence[grouping.Group]) -> bo
 
 
 def number_of_workers(launcher: Stacking, groups: Sequence[grouping.Group], costs: Sequence[Cost]) -> int:
-    """Return the number of workers that the launcher starts.
-
-    Raises
-    ------
-    UserError
-        If the number must be given.
-    """
+    """Return the number of workers that the launcher starts."""
     jobs, workers = sum(len(group.jobs) for group in groups), launcher.workers
-    if launcher.engine != "processes":
-        if isinstance(workers, str) or workers < 1:
-            raise UserError(
-                f"hydra.launcher.workers={workers}: give the number of workers for engine={launcher.engine}"
-            )
-        return min(workers, jobs)
     if isinstance(workers, str):
         if any(cost.on_gpu for cost in costs):  # several processes on one GPU are no faster
             return 1

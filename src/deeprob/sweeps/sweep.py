@@ -157,6 +157,8 @@ def launch(launcher: Launcher, task: SweepTask, jobs: Sequence[Job], table: Swee
         try:
             with nullcontext() if alone else Interruption() as interruption:
                 ended = launcher.launch([list(jobs[number].words) for number in batch], initial_job_idx=first)
+        except UserError:
+            raise
         except Exception as error:
             take_stock(error, task, [jobs[number] for number in batch], table)
             continue

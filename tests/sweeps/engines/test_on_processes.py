@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from deeprob.errors import UserError
 from deeprob.sweeps.engines import on_processes
 from deeprob.sweeps.engines.on_processes import Processes, start
 from deeprob.sweeps.workers import cause
@@ -58,12 +57,6 @@ def test_an_error_kills_the_workers(monkeypatch):
     assert not Path(f"/proc/{process}").exists()
 
 
-def test_processes_start_only_when_they_are_needed():
-    with Processes(64) as engine:
+def test_processes_start_only_when_they_are_needed(tmp_path):
+    with start(64, "auto", {}, tmp_path) as engine:
         assert engine._executors == [None] * 64
-
-
-@pytest.mark.parametrize(("cluster", "resources"), [("local", {}), ("auto", {"num_gpus": 1})])
-def test_settings_of_clusters_are_refused(tmp_path, cluster, resources):
-    with pytest.raises(UserError, match=r"hydra\.launcher\.cluster and hydra\.launcher\.resources"):
-        start(2, cluster, resources, tmp_path)

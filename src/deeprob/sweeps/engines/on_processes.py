@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from loky.process_executor import ProcessPoolExecutor
 
-from deeprob.errors import UserError
 from deeprob.sweeps.portion import Outcomes, Portion, work
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -18,15 +17,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 
 
 def start(workers: int, cluster: str, resources: dict[str, Any], folder: Path) -> "Processes":
-    """Start the engine.
-
-    Raises
-    ------
-    UserError
-        If there are settings that only a cluster has.
-    """
-    if cluster != "auto" or resources:
-        raise UserError("hydra.launcher.cluster and hydra.launcher.resources are settings of engine=ray and submitit")
+    """Start the engine. It needs no cluster, no resources and no folder."""
     return Processes(workers)
 
 
