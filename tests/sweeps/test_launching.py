@@ -133,7 +133,7 @@ def test_jobs_of_every_kind_become_portions(deeprob, small, here):
     words = tuple(word for word in words if word != "model.width=8")
     result = deeprob(*words)
     assert (result.status, result.err) == (0, "")
-    assert sorted(here.portions) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert sorted(here.portions) == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert here.started == [("processes", 2, "auto", {}), "ended"]
     assert [row["status"] for row in table()] == ["completed"] * 8
 
@@ -187,7 +187,7 @@ def test_data_and_features_are_prepared_once(deeprob, small, here, monkeypatch):
     monkeypatch.setattr(SpiralsConfig, "load", lambda config: loads.append(1) or original(config))
     result = deeprob("-m", *small, "features=polar", "seed=range(8)", "hydra.launcher.workers=2", "hydra.sweep.dir=s")
     assert (result.status, result.err) == (0, "")
-    assert len(here.portions) == 4
+    assert len(here.portions) == 2
     assert loads == [1]
 
 

@@ -29,10 +29,11 @@ def sizes(portions) -> list[int]:
         (1024, 256, 2, [256] * 4),
         (1024, 256, 3, [170, 171, 171, 170, 171, 171]),
         (1024, 100, 2, [93, 93, 93, 93, 93, 93, 93, 93, 93, 93, 94]),
-        (8, 256, 2, [2, 2, 2, 2]),
-        (3, 256, 2, [1, 1, 1]),
-        (5, None, 2, [1, 1, 1, 1, 1]),
-        (40, None, 2, [10, 10, 10, 10]),
+        (8, 256, 2, [4, 4]),
+        (3, 256, 2, [1, 2]),
+        (40, None, 2, [20, 20]),
+        (100, None, 2, [25] * 4),
+        (100, 10, 2, [10] * 10),
     ],
 )
 def test_a_worker_has_two_portions_or_more_that_are_no_larger_than_a_stack(count, largest, workers, expected):
@@ -43,10 +44,20 @@ def test_a_worker_has_two_portions_or_more_that_are_no_larger_than_a_stack(count
 
 def test_portions_of_several_groups_take_the_same_time_and_the_longest_come_first():
     quick, slow = Cost(1.0, 256, True), Cost(10.0, 256, True)
-    portions = portioned([group(100), group(10, 100)], [quick, slow], 2)  # 200 s in all: 50 s a portion
-    assert [(len(jobs), cost is slow) for jobs, cost in portions] == [(50, False), (50, False), (5, True), (5, True)]
+    portions = portioned([group(400), group(40, 400)], [quick, slow], 2)  # 800 s in all: 200 s a portion
+    assert [(len(jobs), cost is slow) for jobs, cost in portions] == [
+        (200, False),
+        (200, False),
+        (20, True),
+        (20, True),
+    ]
     portions = portioned([group(1), group(3, 1)], [quick, slow], 2)
-    assert [cost.seconds * len(jobs) for jobs, cost in portions] == [10, 10, 10, 1]
+    assert [cost.seconds * len(jobs) for jobs, cost in portions] == [20, 10, 1]
+
+
+def test_few_jobs_form_one_stack_for_each_worker():
+    portions = portioned([group(8), group(8, 8), group(8, 16), group(8, 24)], [Cost(1.0, 256, True)] * 4, 2)
+    assert sizes(portions) == [8, 8, 8, 8]
 
 
 def test_stacks_of_all_workers_fit_into_memory_at_the_same_time():

@@ -13,6 +13,8 @@ from deeprob.sweeps.stacks import Stacks
 
 PORTIONS = 2
 """The number of portions per worker, if memory allows. With two, a worker that ends early has something left to do."""
+EFFICIENT = 32
+"""In a stack of fewer runs each run takes longer. A worker gets one such stack instead of two smaller ones."""
 BUNDLE = 1.0
 """Short jobs that cannot be stacked are bundled until a portion takes about this many seconds."""
 REPAY = 10.0
@@ -106,6 +108,8 @@ def portioned(
     portions: list[tuple[Sequence[Job], Cost]] = []
     for group, cost in zip(groups, costs, strict=True):
         size = max(1, round(share / cost.seconds))
+        if cost.together:
+            size = max(size, min(EFFICIENT, round(PORTIONS * share / cost.seconds)))
         if cost.largest is not None:
             size = min(size, cost.largest)
         if cost.together and cost.memory:
