@@ -173,6 +173,7 @@ def commands(runs: int, alone: int) -> None:
             "regularizer.strength=0,1e-5,1e-4,1e-3",
             f"seed=range({runs // 16})",
             "hydra/launcher=auto",
+            "hydra.launcher.workers=1",
         )
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
         single = "hydra/launcher=basic"
