@@ -447,7 +447,7 @@ status = main(sys.argv[2:])
 imported = [name for name in sys.argv[1].split() if name in sys.modules]
 print(status, gc.isenabled(), gc.get_freeze_count() > 100_000, *imported)
 """
-UNUSED = "scipy sklearn pandas torchvision IPython tensorflow optuna ray submitit matplotlib pyparsing deeprob.figures"
+UNUSED = "scipy sklearn pandas torchvision IPython tensorflow optuna loky ray submitit matplotlib pyparsing deeprob.figures"
 BEFORE_A_RUN = f"{UNUSED} tensorboard google.protobuf torch._dynamo sympy deeprob.running.run deeprob.sweeps"
 
 
@@ -458,8 +458,9 @@ BEFORE_A_RUN = f"{UNUSED} tensorboard google.protobuf torch._dynamo sympy deepro
         (2, BEFORE_A_RUN, ["modle=mlp"]),
         (2, BEFORE_A_RUN, ["optimizer.lr=fast"]),
         (0, UNUSED, ["trainer.figures=[]", "trainer.epochs=1", "dataset.points_per_class=9"]),
+        (0, UNUSED, ["-m", "seed=0,1", "trainer.epochs=1", "dataset.points_per_class=9"]),
     ],
-    ids=["help", "wrong key", "wrong value", "run without pictures"],
+    ids=["help", "wrong key", "wrong value", "run without pictures", "short sweep"],
 )
 def test_a_command_imports_only_what_it_needs(tmp_path, status, unused, words):
     """Each of these modules costs 30 ms to a second. What torch makes is left out of garbage collections."""

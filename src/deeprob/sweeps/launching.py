@@ -150,7 +150,8 @@ def number_of_workers(launcher: Stacking, groups: Sequence[grouping.Group], cost
     if isinstance(workers, str):
         if any(cost.on_gpu for cost in costs):  # several processes on one GPU are no faster
             return 1
-        return min(jobs, affordable(groups, costs, cores(), grouping.free_memory(CPU)))
+        count = affordable(groups, costs, min(jobs, os.cpu_count() or 1), grouping.free_memory(CPU))
+        return count if count == 1 else min(count, cores())
     return min(jobs, workers if workers > 0 else max(1, cores() + 1 + workers))
 
 
