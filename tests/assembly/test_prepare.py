@@ -1,12 +1,13 @@
 from dataclasses import dataclass
 
+import pytest
 import torch
 
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.prepare import Shared, prepare
 from deeprob.assembly.setup import Setup
-from deeprob.data import DatasetConfig, Examples, SpiralsConfig, Splits
-from deeprob.features import PolarConfig, RawConfig
+from deeprob.data import DatasetConfig, Examples, RandomRegressionConfig, SpiralsConfig, Splits
+from deeprob.features import PcaConfig, PolarConfig, RawConfig
 from deeprob.models import LinearConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig
 from deeprob.optim import AdamWConfig, CosineConfig
@@ -87,3 +88,58 @@ def test_a_sweep_loads_its_dataset_once(deeprob, small, monkeypatch):
     monkeypatch.setattr(SpiralsConfig, "load", lambda self: loads.append(1) or original(self))
     assert deeprob("-m", *small, "seed=0,1,2", "optimizer.lr=1e-3,1e-2").status == 0
     assert len(loads) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("dataset", "features"),
+    [
+        (SpiralsConfig(points_per_class=20), RawConfig()),
+        (SpiralsConfig(points_per_class=20, val_fraction=0.2), PolarConfig()),
+        (SpiralsConfig(points_per_class=20, val_fraction=0.2), PcaConfig(components=1)),
+        (RandomRegressionConfig(), RawConfig()),
+    ],
+    ids=["raw", "computed", "fitted", "regression"],
+)
+def test_another_process_gets_what_this_one_has_prepared(tmp_path, monkeypatch, dataset, features, dtype):
+    arguments = (dataset, features, CPU, dtype)
+    here = Shared()
+    prepared = here.prepare(*arguments)
+    here.write(tmp_path)
+    monkeypatch.setattr("deeprob.assembly.prepare.prepare", None)  # nothing is prepared again
+    other = Shared(folder=tmp_path).prepare(*arguments)
+    assert other.seconds == prepared.seconds
+    for name in ("raw", "splits"):
+        one, two = getattr(prepared, name), getattr(other, name)
+        assert (one.classes, one.columns, one.target_columns) == (two.classes, two.columns, two.target_columns)
+        assert (one.val is None) == (two.val is None)
+        for split in ("train", "val", "test"):
+            if getattr(one, split) is not None:
+                for part in ("inputs", "targets"):
+                    mine, theirs = (getattr(getattr(splits, split), part) for splits in (one, two))
+                    assert mine.dtype == theirs.dtype
+                    assert torch.equal(mine, theirs)
+    inputs = prepared.splits.test.inputs
+    assert torch.equal(prepared.features(inputs), other.features(inputs))
+    assert other.fingerprint == prepared.fingerprint
+
+
+def test_what_another_process_has_not_prepared_is_prepared_here(tmp_path):
+    here = Shared()
+    here.prepare(SpiralsConfig(points_per_class=20), RawConfig(), CPU, torch.float32)
+    here.write(tmp_path)
+    other = Shared(folder=tmp_path).prepare(SpiralsConfig(points_per_class=30), RawConfig(), CPU, torch.float32)
+    assert len(other.raw.train) == 90
+
+
+def test_a_damaged_file_of_another_process_is_no_harm(tmp_path, capsys):
+    here, arguments = Shared(), (SpiralsConfig(points_per_class=20), RawConfig(), CPU, torch.float32)
+    prepared = here.prepare(*arguments)
+    here.write(tmp_path)
+    (file,) = tmp_path.glob("*.tensors")
+    file.write_bytes(file.read_bytes()[:-100])
+    other = Shared(folder=tmp_path).prepare(*arguments)
+    assert torch.equal(other.raw.train.inputs, prepared.raw.train.inputs)
+    assert (
+        capsys.readouterr().err == f"note: {file}: damaged, or not a file of deeprob; its content is computed again\n"
+    )

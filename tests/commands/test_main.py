@@ -447,7 +447,9 @@ status = main(sys.argv[2:])
 imported = [name for name in sys.argv[1].split() if name in sys.modules]
 print(status, gc.isenabled(), gc.get_freeze_count() > 100_000, *imported)
 """
-UNUSED = "scipy sklearn pandas torchvision IPython tensorflow optuna loky ray submitit matplotlib pyparsing deeprob.figures"
+UNUSED = (
+    "scipy sklearn pandas torchvision IPython tensorflow optuna loky ray submitit matplotlib pyparsing deeprob.figures"
+)
 BEFORE_A_RUN = f"{UNUSED} tensorboard google.protobuf torch._dynamo sympy deeprob.running.run deeprob.sweeps"
 
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from deeprob.errors import Interrupted
-from deeprob.tracking.signals import Interruption
+from deeprob.tracking.signals import Interruption, received
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -34,3 +34,19 @@ def test_a_thread_goes_without_handlers():
     thread.start()
     thread.join()
     assert seen == [(False, True)]
+
+
+def test_a_signal_in_a_nested_block_has_come_in_all_of_them():
+    with Interruption() as outer:
+        with Interruption() as inner:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert inner.number == signal.SIGTERM
+        assert outer.number == signal.SIGTERM
+        assert received()
+        with Interruption() as later:
+            assert later.number == signal.SIGTERM
+            with pytest.raises(Interrupted):
+                os.kill(os.getpid(), signal.SIGTERM)
+    assert not received()
+    with Interruption() as fresh:
+        assert not fresh()
