@@ -2,7 +2,16 @@ import signal
 
 import pytest
 
-from deeprob.errors import CheckFailed, DeeprobError, Diverged, Interrupted, UserError, did_you_mean, first_few
+from deeprob.errors import (
+    CheckFailed,
+    DeeprobError,
+    Diverged,
+    Interrupted,
+    Superseded,
+    UserError,
+    did_you_mean,
+    first_few,
+)
 
 
 @pytest.mark.parametrize(
@@ -11,6 +20,7 @@ from deeprob.errors import CheckFailed, DeeprobError, Diverged, Interrupted, Use
         (UserError("seed=-1: expected …"), 2, "failed"),
         (Diverged("loss", 7), 3, "diverged"),
         (CheckFailed("1 of 3 jobs failed"), 4, "failed"),
+        (Superseded("run now belongs to process 12 on host"), 4, "failed"),
     ],
 )
 def test_each_end_has_its_status_and_its_word(error, status, outcome):

@@ -10,7 +10,7 @@ import torch
 
 from deeprob import load_run
 from deeprob.assembly.setup import Setup
-from deeprob.errors import Diverged
+from deeprob.errors import Diverged, Superseded
 from deeprob.running import recorder as module
 from deeprob.running.recorder import Recorder, recording
 from deeprob.tracking import checkpoint_file
@@ -115,3 +115,47 @@ def test_a_diverged_run_keeps_its_last_finite_state(setup, tmp_path, finite):
         outcome = recorder.diverged(Diverged("data loss", 5, 1, 1))
         assert (outcome.status, outcome.error.step) == ("diverged", 5)
     assert checkpoint_file.load(files.checkpoints / "last.pt")["step"] == (4 if finite else 0)
+
+
+WRITES = {
+    "a record": lambda recorder: recorder.take(advanced(recorder, 6), 0.1),
+    "a checkpoint": lambda recorder: recorder.end(signal=15),
+    "the end": lambda recorder: recorder.end(None),
+    "the summary": lambda recorder: recorder.summarize(module.Outcome("completed", {}, 1.0)),
+    "divergence": lambda recorder: recorder.diverged(Diverged("data loss", 5, 1, 1)),
+    "divergence of the validation loss": lambda recorder: recorder.diverged(Diverged("val/loss", 3)),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_run_that_was_taken_over_writes_nothing_more(setup, tmp_path, write, finished):
+    def content() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+
+    files, session = begun(setup, tmp_path / "run")
+    newer = RunDirectory(tmp_path / "run", resume=True, attempt=1)
+    with files, session as recorder:
+        recorder.start()
+        recorder.take(advanced(recorder, 3), 0.1)
+        recorder.files.append_metrics({"epoch": 2})  # waits to be written
+        recorder.events.scalars({"train/loss": 1.0}, 6)
+        newer.__enter__()
+        if finished:
+            newer.__exit__(None, None, None)
+        before = content()
+        with pytest.raises(Superseded, match="now belongs to"):
+            write(recorder)
+    assert content() == before
+    newer.__exit__(None, None, None)
+
+
+def test_a_run_that_was_taken_over_writes_nothing_when_it_ends_before_it_notices(setup, tmp_path):
+    files, session = begun(setup, tmp_path / "run")
+    with files, session as recorder:
+        recorder.files.append_metrics({"epoch": 1})
+        recorder.files.append_metrics({"epoch": 2})  # waits to be written
+        recorder.events.scalars({"train/loss": 1.0}, 6)
+        with RunDirectory(tmp_path / "run", resume=True, attempt=1):
+            sizes = {path: path.stat().st_size for path in (tmp_path / "run").glob("[!.]*")}
+    assert {path: path.stat().st_size for path in (tmp_path / "run").glob("[!.]*")} == sizes

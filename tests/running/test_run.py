@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,8 @@ from deeprob import config as configs
 from deeprob import load_run
 from deeprob.assembly.config import RunConfig
 from deeprob.data import CSVConfig
+from deeprob.errors import Superseded
+from deeprob.running.run import run
 from deeprob.tracking import checkpoint_file
 from deeprob.tracking.events import FIRST
 from deeprob.tracking.signals import Interruption
@@ -444,3 +448,48 @@ def test_a_run_leaves_no_file_open(deeprob, small):
     before = descriptors()
     deeprob(*small)
     assert descriptors() == before
+
+
+def test_an_older_attempt_stops_while_a_newer_one_trains_and_changes_nothing(one_run, monkeypatch):
+    config = load_run(one_run).config
+    config.trainer.checkpoint_steps = 2
+    run(config, Path("whole"), job="job 0")
+    begun, ended, updates = threading.Event(), threading.Event(), Counter()
+    words = {"config": config, "directory": Path("shared"), "job": "job 0"}
+    newer = threading.Thread(target=run, kwargs={**words, "resume": True, "attempt": 1})
+
+    def count(interruption: Interruption) -> bool:
+        """Let the newer attempt train 2 updates after 5 of the older one, and the rest when the older one has ended."""
+        thread = threading.current_thread()
+        updates[thread] += 1
+        if thread is newer and updates[thread] == 2:
+            begun.set()
+            assert ended.wait(60)
+        elif thread is not newer and updates[thread] == 5:
+            newer.start()
+            assert begun.wait(60)
+        return False
+
+    monkeypatch.setattr(Interruption, "__call__", count)
+    try:
+        with pytest.raises(Superseded, match=r"^shared now belongs to process \d+ on .+, attempt 1; this older"):
+            run(**words)
+        assert updates[threading.current_thread()] < 8
+        assert not Path("shared/summary.json").exists()
+    finally:
+        ended.set()
+        newer.join()
+
+    def timeless(values: dict) -> dict:
+        return {key: value for key, value in values.items() if key != "seconds" and not key.startswith("time/")}
+
+    def losses(directory: Path) -> list:
+        return [(point.step, point.value) for point in events(directory).Scalars("train/loss")]
+
+    one, other = Path("shared"), Path("whole")
+    assert list(map(timeless, rows(one))) == list(map(timeless, rows(other)))
+    assert timeless(summary(one)) == timeless(summary(other))
+    assert losses(one) == losses(other)
+    weights = [checkpoint_file.load(directory / "checkpoints/last.pt")["model"] for directory in (one, other)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert not list(one.glob(".*"))

@@ -1,6 +1,7 @@
 """Runs of a stack: each leaves the files that it would have left alone, stops when it would, and goes on."""
 
 import csv
+import dataclasses
 import errno
 import json
 import os
@@ -15,8 +16,10 @@ from torch.utils._pytree import tree_leaves
 
 from deeprob import load_run
 from deeprob.assembly.config import VARY
+from deeprob.assembly.setup import Setup
+from deeprob.errors import Superseded
 from deeprob.running import stacked as stacked_run
-from deeprob.running.stacked import common_step
+from deeprob.running.stacked import StackedRuns, common_step
 from deeprob.tracking import checkpoint_file
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
@@ -373,6 +376,30 @@ def test_a_run_that_cannot_write_any_more_fails_alone(deeprob, words, monkeypatc
     for place in (0, 2):
         assert_alike(folders("s")[place], folders("without")[place], 0)
     assert not list(folders("s")[1].glob(".*"))
+
+
+@pytest.mark.parametrize("taken", [(0, 1, 2), (1,)], ids=["all", "one"])
+def test_a_newer_attempt_takes_over_runs_and_the_others_of_the_stack_go_on(one_run, taken):
+    config = load_run(one_run).config
+
+    def runs(places: tuple[int, ...], folder: str, **words) -> StackedRuns:
+        setups = [Setup.build(dataclasses.replace(config, seed=place)) for place in places]
+        return StackedRuns(setups, [Path(f"{folder}/{place}") for place in places], ["deeprob-train"], **words)
+
+    def take_over(done: float, metrics: object) -> None:
+        if not newer.endings:
+            newer.train(lambda done, metrics: None)
+
+    config.trainer.checkpoint_epochs = 1
+    everything = (0, 1, 2)
+    runs(everything, "whole").train(lambda done, metrics: None)
+    older, newer = runs(everything, "shared"), runs(taken, "shared", resume=True, attempt=1)
+    older.train(take_over)
+    for place in everything:
+        assert_alike(Path(f"shared/{place}"), Path(f"whole/{place}"), 0)
+        assert isinstance(older.endings[place], Superseded) == (place in taken)
+    assert [ending["status"] for ending in newer.endings.values()] == ["completed"] * len(taken)
+    assert not list(Path("shared").glob("*/.*"))
 
 
 def test_one_output_of_many_inputs_has_the_bits_of_the_run_alone(deeprob):

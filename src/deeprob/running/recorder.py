@@ -89,11 +89,17 @@ def recording(
             recorder.go_on(origin, lengths["metrics"])
         else:
             recorder.begin(origin, first)
-        yield recorder
+        try:
+            yield recorder
+        finally:
+            if files.superseded:
+                events.discard()
 
 
 class Recorder:
     """Writes the files of a run: its records during training, and its summary at the end.
+
+    If a newer attempt has taken over the directory, nothing is written, and `Superseded` is raised.
 
     Parameters
     ----------
@@ -191,6 +197,7 @@ class Recorder:
         Diverged
             If the loss on the validation split is not finite.
         """
+        self.files.check_owner()
         state = self.state
         self._busy += seconds
         state.metrics |= {EVALUATIONS: state.evaluations, SECONDS: state.metrics.get(SECONDS, 0.0) + seconds}
@@ -243,6 +250,7 @@ class Recorder:
             self._write_checkpoint()
         else:
             self.watch.catch_up()
+            self.files.check_owner()
             self.checkpoints.write_best()
         return Outcome("diverged", self._unfinished(), self.state.seconds, error)
 
@@ -277,6 +285,7 @@ class Recorder:
             "device": device_name(state.device),
             **outcome.metrics,
         }
+        self.files.check_owner()
         self.files.write_json("summary", summary)
         return summary
 
@@ -292,6 +301,7 @@ class Recorder:
         The lengths are in bytes. The result also has the number of updates before the newest snapshot.
         """
         self.watch.catch_up()
+        self.files.check_owner()
         metrics, events = self.files.synced_metrics_length(), self.events.synced_length()
         return {"metrics": metrics, "events": events, "looked": self.watch.looked}
 

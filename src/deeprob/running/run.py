@@ -29,6 +29,7 @@ def run(
     job: str = "",
     shared: Shared | None = None,
     resume: bool = False,
+    attempt: int = 0,
 ) -> dict[str, Any]:
     """Train a run, and write the files in its directory.
 
@@ -48,6 +49,8 @@ def run(
     resume
         Whether to resume from the newest checkpoint in the directory, if there is one. If the run is complete, it is
         not trained again.
+    attempt
+        See `deeprob.tracking.ownership.Ownership`. If a newer attempt takes over the directory, this run stops.
 
     Returns
     -------
@@ -61,8 +64,10 @@ def run(
         If the config or the directory is invalid. The error is raised before anything is written.
     Diverged, Interrupted
         If training ends early. The error is raised after ``summary.json`` is written.
+    Superseded
+        If a newer attempt has taken over the directory. Nothing more is written there.
     """
-    files = RunDirectory(directory, resume)
+    files = RunDirectory(directory, resume, attempt)
     summary = complete_summary(files, config.trainer.epochs) if resume else None
     if summary is None:
         resolved = config.resolved()
@@ -98,13 +103,13 @@ def run_or_go_on(
     ----------
     words
         The overrides from which the config was made. If a run is resumed, they are applied to the config of that run.
-    config, directory, command, job, shared
+    config, directory, command, job, shared, attempt
         See `run`.
     """
     resume, plan = config.resume == "auto", config.run
     if resume and begun(directory):
         plan = resumed(directory, words, plan)
-    return run(plan, directory, command, job, shared, resume)
+    return run(plan, directory, command, job, shared, resume, attempt)
 
 
 def run_setup(setup: Setup, files: RunDirectory, command: Sequence[str], job: str) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class StackedRuns:
         The command that started the sweep.
     resume
         Whether to resume runs whose directories have files already.
+    attempt
+        See `deeprob.tracking.ownership.Ownership`.
 
     Attributes
     ----------
@@ -96,7 +98,7 @@ class StackedRuns:
         )
         for place, (setup, directory) in enumerate(zip(self.setups, self.directories, strict=True)):
             with self._failing(place), ExitStack() as resources:
-                files = RunDirectory(directory, self.resume)
+                files = RunDirectory(directory, self.resume, self.attempt)
                 resources.enter_context(files)
                 recorder = resources.enter_context(
                     recording(setup, files, self.command, alone=False, first=False, at=at, interrupted=interruption)

@@ -166,6 +166,10 @@ class EventFile:
                 file.write(self._waiting)
             self._waiting.clear()
 
+    def discard(self) -> None:
+        """Forget the waiting events."""
+        self._waiting.clear()
+
     def synced_length(self) -> int:
         """Write everything to the disk, and return the file's length in bytes."""
         self.flush()

@@ -61,6 +61,8 @@ class RunDirectory:
         The directory; it is made if it is missing.
     resume
         Whether the directory may hold files of the run already.
+    attempt
+        See `Ownership`.
 
     Raises
     ------
@@ -69,10 +71,10 @@ class RunDirectory:
         `resume` is False.
     """
 
-    def __init__(self, path: Path, resume: bool = False) -> None:
+    def __init__(self, path: Path, resume: bool = False, attempt: int = 0) -> None:
         self.path = path
         self.resume = resume
-        self._ownership = Ownership(path)
+        self._ownership = Ownership(path, attempt)
         self._rows: list[Mapping[str, float]] = []
         self._written = 0.0
 
@@ -84,8 +86,18 @@ class RunDirectory:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.write_rows()
+        if not self.superseded:
+            self.write_rows()
         self._ownership.give_up()
+
+    @property
+    def superseded(self) -> bool:
+        """Whether a newer attempt has taken over the directory. Then this process must not write there."""
+        return bool(self._ownership.successor())
+
+    def check_owner(self) -> None:
+        """Raise `Superseded` if a newer attempt has taken over the directory."""
+        self._ownership.check()
 
     @property
     def config(self) -> Path:
