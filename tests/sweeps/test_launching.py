@@ -18,6 +18,7 @@ from deeprob.sweeps.launching import check_settings, may_have_workers, number_of
 from deeprob.sweeps.portion import Portion, work
 from deeprob.sweeps.portioning import Cost
 from deeprob.tracking import checkpoint_file
+from deeprob.tracking.ownership import Ownership
 from hydra_plugins.deeprob_launcher import StackLauncher
 
 
@@ -35,6 +36,7 @@ class Here:
     def __init__(self) -> None:
         self.started: list[tuple] = []
         self.portions: list[list[int]] = []
+        self.attempts: list[int] = []
 
     def start(self, *arguments) -> "Here":
         self.started.append(arguments[:-1])
@@ -42,6 +44,7 @@ class Here:
 
     def submit(self, portion: Portion) -> Done:
         self.portions.append([job.number for job in portion.jobs])
+        self.attempts.append(portion.attempt)
         return Done(work(replace(portion, parent=0)))
 
     def __enter__(self) -> "Here":
@@ -150,6 +153,15 @@ def test_a_failed_job_fails_alone_and_the_table_has_its_row(deeprob, small, here
         f"error: job 1: {table()[1]['error']}",
         "error: 1 of 4 jobs failed: 1",
     ]
+
+
+def test_workers_take_over_from_those_of_a_sweep_that_was_killed(deeprob, small, here):
+    words = ("-m", *small, "seed=range(2)", "hydra.launcher.workers=2", "hydra.sweep.dir=s", "resume=auto")
+    Path("s/001_seed=1").mkdir(parents=True)
+    Path("s/001_seed=1/.owner").write_text("process 12 on elsewhere, attempt 4")
+    with Ownership(Path("s/000_seed=0"), attempt=2):
+        assert deeprob(*words).status == 0
+    assert here.attempts == [3, 5]
 
 
 def test_a_finished_sweep_starts_no_workers(deeprob, small, here):

@@ -81,7 +81,7 @@ def test_the_next_attempt_resumes(portion, monkeypatch):
         outcomes = work(portion)
     assert {outcome["status"] for outcome in outcomes.values()} == {"interrupted"}
     again = portion.again({5: {}})
-    assert ([job.number for job in again.jobs], again.attempt) == ([4, 6], 1)
+    assert ([job.number for job in again.jobs], again.lost, again.attempt) == ([4, 6], 1, 1)
     assert again.report != portion.report
     assert {number: outcome["status"] for number, outcome in work(again).items()} == dict.fromkeys((4, 6), "completed")
     fresh = tuple(replace(job, folder=Path("fresh", str(job.number))) for job in portion.jobs)

@@ -137,7 +137,7 @@ def test_no_worker_has_two_portions(portions):
 
 def test_a_lost_portion_goes_on_with_another_worker(portions, capsys):
     def worker(portion):
-        if portion.attempt == 0:
+        if portion.lost == 0:
             report(portion, {"job": 1, "outcome": completed(1)})
             raise Lost("killed")
         return all_well(portion)
@@ -145,7 +145,7 @@ def test_a_lost_portion_goes_on_with_another_worker(portions, capsys):
     engine = Engine(worker)
     _, told = train(engine, portions(3), count=1)
     assert sorted(told) == [(0, "completed"), (1, "completed"), (2, "completed")]
-    assert [([job.number for job in portion.jobs], portion.attempt) for portion in engine.portions] == [
+    assert [([job.number for job in portion.jobs], portion.lost) for portion in engine.portions] == [
         ([0, 1, 2], 0), ([0, 2], 1),
     ]  # fmt: skip
     assert capsys.readouterr().err == (
@@ -172,7 +172,7 @@ def test_after_three_lost_workers_the_jobs_have_failed_with_the_last_cause(porti
 
 def test_a_run_that_was_complete_when_its_worker_was_lost_is_not_done_again(portions):
     def worker(portion):
-        if portion.attempt == 0:
+        if portion.lost == 0:
             folder = portion.jobs[0].folder
             folder.mkdir(parents=True)
             (folder / "summary.json").write_text(json.dumps({"status": "completed", "epochs": 3, "test/loss": 0.5}))
@@ -200,7 +200,7 @@ def test_an_isolated_job_whose_worker_is_lost_has_failed_at_once(portions):
 
 def test_a_worker_that_was_interrupted_but_not_by_the_sweep_is_a_lost_one(portions, capsys):
     def worker(portion):
-        if portion.attempt == 0:
+        if portion.lost == 0:
             return {job.number: {"status": "interrupted", "error": ""} for job in portion.jobs}
         return all_well(portion)
 

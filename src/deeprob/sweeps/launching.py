@@ -26,6 +26,7 @@ from deeprob.sweeps.task import SweepTask
 from deeprob.sweeps.validation import validate
 from deeprob.sweeps.workers import Workers
 from deeprob.tracking import console
+from deeprob.tracking.ownership import Owner
 
 FOLDER = ".workers"
 """The folder in the directory of a sweep with the files that the sweep and its workers exchange."""
@@ -179,10 +180,20 @@ def on_workers(
             searching=task.searching,
             folder=task.exchange,
             parent=os.getpid() if local else 0,
+            attempt=attempt_at(jobs),
         )
         for jobs, cost in portioned(groups, costs, count, grouping.free_memory(CPU) if local else math.inf)
     ]
     return Workers(task, task.engine, count, task.exchange).train(portions)
+
+
+def attempt_at(jobs: Sequence[Job]) -> int:
+    """Return an attempt that may take over the directories of jobs from workers of an earlier sweep.
+
+    If this earlier sweep was killed, its workers may still run on other machines.
+    """
+    owners = [owner for job in jobs if (owner := Owner.of(job.folder)) is not None]
+    return max((owner.attempt + 1 for owner in owners), default=0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,8 +64,11 @@ class Portion:
         is killed.
     directory
         The working directory of the sweep. Relative paths start there.
+    lost
+        The number of workers that were lost with these jobs. If it is not 0, the runs are resumed.
     attempt
-        The number of times that these jobs were given to a worker before. If it is not 0, their runs are resumed.
+        The attempt with which the worker owns the directories of its runs (see `deeprob.tracking.ownership`). It is
+        larger than that of each worker that had them before.
     """
 
     jobs: tuple[Job, ...]
@@ -76,16 +79,18 @@ class Portion:
     folder: Path
     parent: int
     directory: str = field(default_factory=os.getcwd)
+    lost: int = 0
     attempt: int = 0
 
     @property
     def report(self) -> Path:
         """The file to which the worker appends its progress."""
-        return self.folder / f"jobs-from-{self.jobs[0].number}-{self.attempt}.jsonl"
+        return self.folder / f"jobs-from-{self.jobs[0].number}-{self.lost}.jsonl"
 
     def again(self, ended: Mapping[int, Any]) -> "Portion":
         """Return the next attempt: the jobs that have not ended, to be resumed."""
-        return replace(self, jobs=tuple(job for job in self.jobs if job.number not in ended), attempt=self.attempt + 1)
+        left = tuple(job for job in self.jobs if job.number not in ended)
+        return replace(self, jobs=left, lost=self.lost + 1, attempt=self.attempt + 1)
 
 
 def work(portion: Portion) -> Outcomes:
@@ -121,7 +126,7 @@ def work(portion: Portion) -> Outcomes:
             task, lambda job: run_alone(task, job, portion.attempt), portion.largest, progress, portion.attempt
         )
         jobs = portion.jobs
-        if portion.attempt:
+        if portion.lost:
             jobs = tuple(replace(job, config=replace(job.config, resume="auto")) for job in jobs)
         try:
             stacks.train(Group(jobs, portion.together), "")

@@ -46,7 +46,7 @@ class Stacks:
     progress
         A function that returns a context with the progress of a stack. Its argument is the title of the stack.
     attempt
-        The number of times that these jobs were given to a worker before.
+        The attempt with which this process owns the directories of its runs (see `deeprob.tracking.ownership`).
 
     Attributes
     ----------

@@ -141,7 +141,7 @@ class SweepTask:
         job
             The job.
         attempt
-            The number of times that the job was given to a worker before.
+            The attempt with which this process owns the directory of the run (see `deeprob.tracking.ownership`).
 
         Raises
         ------

@@ -185,15 +185,15 @@ class Workers:
         left = portion.again(running.ended)
         if not left.jobs:
             return []
-        last = left.attempt >= (1 if left.jobs[0].config.sweep.isolate else ATTEMPTS)
+        last = left.lost >= (1 if left.jobs[0].config.sweep.isolate else ATTEMPTS)
         if not last:
             self._print(
                 f"note: the worker of {grouping.named(left.jobs)} was lost ({lost}); going on with another one, "
-                f"attempt {left.attempt + 1} of {ATTEMPTS}"
+                f"attempt {left.lost + 1} of {ATTEMPTS}"
             )
             return [left]
         for job in left.jobs:
-            times = f" (attempt {ATTEMPTS} of {ATTEMPTS})" if left.attempt > 1 else ""
+            times = f" (attempt {ATTEMPTS} of {ATTEMPTS})" if left.lost > 1 else ""
             error = DeeprobError(f"its worker was lost: {lost}{times}")
             print(f"error: job {job.number}: {one_line(error)}", file=sys.stderr)
             self._end_as(job, outcome(error))
