@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deeprob.assembly.config import SweepConfig
-from deeprob.errors import Diverged, Skipped, UserError
+from deeprob.errors import Diverged, Skipped, Superseded, UserError
 from deeprob.sweeps.job import Job
 from deeprob.sweeps.task import SweepTask
 
@@ -101,3 +101,12 @@ def test_a_job_that_is_not_valid_has_failed_whoever_asks(capsys):
         "error: job 1: seed=x: expected a whole number",
         "error: job 2: seed=y: expected a whole number",
     ]
+
+
+def test_a_worker_whose_job_was_taken_over_starts_no_other(capsys):
+    task, plan = SweepTask([]), Plan(fail_fast=False)
+    task.check(plan)
+    task.end(job(3), Superseded("s/3 now belongs to process 12 on host, attempt 2; this older attempt stops"))
+    with pytest.raises(Skipped):
+        task.check(plan)
+    assert "this older attempt stops" in capsys.readouterr().err

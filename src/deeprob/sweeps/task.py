@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from deeprob.assembly.config import TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.config import load
-from deeprob.errors import DeeprobError, Interrupted, Skipped, UserError, one_line
+from deeprob.errors import DeeprobError, Interrupted, Skipped, Superseded, UserError, one_line
 from deeprob.running.run import run_or_go_on
 from deeprob.sweeps.isolation import isolated
 from deeprob.sweeps.job import Job, Result, outcome
@@ -42,6 +42,10 @@ def searches(sweeper: DictConfig) -> bool:
 
 def _never() -> bool:
     return False
+
+
+def _always() -> bool:
+    return True
 
 
 def _nothing(job: Job, outcome: Mapping[str, Any]) -> None:
@@ -80,7 +84,7 @@ class SweepTask:
     resources
         The contexts that end with the sweep: its workers and their folder.
     stopped
-        The function that returns whether no further job may start, because a signal came.
+        The function that returns whether no further job may start here.
     in_worker
         Whether this process is a worker of the sweep. Then the worker is the separate process of a job with
         ``sweep.isolate=true``.
@@ -190,7 +194,7 @@ class SweepTask:
         if _interrupted:
             raise Skipped(str(_interrupted[0]))
         if self.stopped():
-            raise Skipped("the sweep was interrupted")
+            raise Skipped("the sweep was interrupted, or another worker has this job")
         if self.failed and config.sweep.fail_fast:
             raise Skipped(f"job {self.failed[0]} failed, and sweep.fail_fast=true")
 
@@ -198,6 +202,8 @@ class SweepTask:
         """End a job. `ending` is its summary or its error. An error is printed. Then `on_end` is called."""
         if isinstance(ending, Exception | SystemExit) and not isinstance(ending, Skipped):
             self._fail(job.number, ending)
+        if isinstance(ending, Superseded):  # another worker has the jobs of this one
+            self.stopped = _always
         self.tell(job, outcome(ending))
 
     def tell(self, job: Job, outcome: Mapping[str, Any]) -> None:
