@@ -25,7 +25,7 @@ from deeprob.sweeps.resumption import print_sweep
 from deeprob.sweeps.stacks import Stacking, check_settings
 from deeprob.sweeps.table import SweepTable
 from deeprob.sweeps.task import SweepTask
-from deeprob.sweeps.validation import validate
+from deeprob.sweeps.validation import Validation
 from deeprob.tracking import console
 from deeprob.tracking.ownership import Ownership
 from deeprob.tracking.run_dir import RunDirectory
@@ -100,7 +100,8 @@ def planned(sweeper: BasicSweeper, arguments: Sequence[str]) -> tuple[list[Job],
     assert sweeper.config is not None
     assert sweeper.hydra_context is not None
     overrides, swept = Jobs.of(sweeper, arguments)
-    jobs = [validate(sweeper.hydra_context, sweeper.config, number, words) for number, words in enumerate(overrides)]
+    validation = Validation(sweeper.hydra_context, sweeper.config)
+    jobs = [validation.job(number, words) for number, words in enumerate(overrides)]
     taken: set[Path] = set()
     for job in jobs:
         if job.folder in taken or job.folder == Path() or ".." in job.folder.parts:
