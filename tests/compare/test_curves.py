@@ -4,6 +4,7 @@ import statistics
 
 import pytest
 
+from deeprob.compare import curves
 from deeprob.compare.curves import MOST_POINTS, histories, mean_curve, panels
 from deeprob.compare.groups import group_runs
 from deeprob.compare.past_runs import PastRun, read_run
@@ -42,6 +43,13 @@ def test_what_is_worth_drawing():
     assert panels([every], "params/norm") == ["params/norm", "val/accuracy", "val/loss"]
     assert panels([run("train/loss")], "test/loss") == ["train/loss"]
     assert panels([[[]], []], "test/loss") == []
+
+
+def test_only_some_runs_of_a_large_group_are_read(make_run, monkeypatch):
+    monkeypatch.setattr(curves, "MOST_RUNS", 2)
+    runs = [read_run(make_run(f"{seed}", {"seed": seed}, 0.5, curve=(seed / 4,))) for seed in range(5)]
+    (group,) = group_runs(runs, ["seed"])
+    assert [rows[0]["train/accuracy"] for rows in histories(group)] == [0.0, 0.75]  # every third run
 
 
 def test_epochs_are_read_of_the_runs_that_count(make_run):

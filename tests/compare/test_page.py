@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from deeprob.compare import curves
 from deeprob.compare.comparison import Comparison, compare_runs, gather
 from deeprob.compare.page import page
 
@@ -136,6 +137,13 @@ def test_curves_are_named_by_what_differs_between_the_best(make_run):
     assert "The best 6 of 10 groups by test/accuracy" in names
     assert "model.width=10" in names
     assert "optimizer.lr" not in names
+
+
+@pytest.mark.parametrize(("most", "remark"), [(3, "mean over seeds"), (2, "mean over 2 seeds")])
+def test_it_says_over_how_many_seeds_the_curves_of_a_large_group_are(make_run, monkeypatch, most, remark):
+    monkeypatch.setattr(curves, "MOST_RUNS", most)
+    folders = [make_run(f"{seed}", {"seed": seed}, 0.5, curve=(0.3, 0.4)) for seed in range(3)]
+    assert f"{remark} at each epoch" in page(compare_runs("three", gather(None, folders)[0]))
 
 
 def test_an_interval_of_shares_ends_at_all_of_them(comparison):

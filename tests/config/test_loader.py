@@ -84,6 +84,7 @@ def test_readable_names():
     assert readable(["optimizer.lr=0.001", "seed=2"]) == "optimizer.lr=0.001,seed=2"
     assert readable(["dataset.root=/a/../ü b", "x='y'"]) == "dataset.root=_a_.._b,x=_y_"
     assert len(readable(["x" * 500])) == 100
+    assert readable(["a=1", "ab=2", "c=3"], {"a", "c"}) == "ab=2"
 
 
 def test_copies_of_a_config_whose_class_only_a_function_knows():

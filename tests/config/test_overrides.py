@@ -1,10 +1,9 @@
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
-from omegaconf import OmegaConf
 
-from deeprob.config.overrides import check_types, explain, override_of, parse
+from deeprob.config.overrides import override_of, parse
 from deeprob.errors import UserError
-from deeprob.optim import AdamWConfig
 
 
 def test_parse_returns_hydras_overrides():
@@ -21,25 +20,16 @@ def test_what_cannot_be_read_is_named(word):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["2", "yes", "on", "'true'", "null", "1.0"])
-def test_true_and_false_are_the_only_booleans(value):
-    config = OmegaConf.create({"optimizer": OmegaConf.structured(AdamWConfig)})
-    check_types(config, ["optimizer.amsgrad=true", "optimizer.lr=3", "nothing.there=2"])
-    with pytest.raises(UserError, match="expected true or false"):
-        check_types(config, [f"optimizer.amsgrad={value}"])
+WHOLE = "0 7 -1 -0 00 1_0 +1 123456789012345678 99999999999999999999"
+REAL = "1.0 -0.5 -0.0 1. .5 1e5 1E-05 1.5e+3 0e1 1e400 1e-400 inf nan"
+OTHERS = "x 1x [1] 1,2"
 
 
-def test_an_error_that_names_nothing_still_gives_one_line():
-    line = str(explain(RuntimeError("first\nsecond"), ["a.b=1", "c=2"]))
-    assert line == "a.b=1 c=2: first"
-    assert str(explain(RuntimeError(), ["a.b=1"])) == "a.b=1: RuntimeError"
-
-
-def test_a_word_is_read_once():
-    override = override_of("optimizer.lr=1e-3")
-    assert (override.key_or_group, override.value()) == ("optimizer.lr", 1e-3)
-    assert override_of("optimizer.lr=1e-3") is override
-    assert override_of("optimizer.lr=1e-4").value() == 1e-4
+@pytest.mark.parametrize("value", f"{WHOLE} {REAL} {OTHERS}".split())
+@pytest.mark.parametrize("key", ["seed", "optimizer.lr", "_a.b9", "inf.x", "e1", "null", "+a", "a/b", "a@b"])
+def test_an_override_is_what_hydra_reads(key, value):
+    (expected,) = OverridesParser.create().parse_overrides([word := f"{key}={value}"])
+    assert repr(override_of(word)) == repr(expected)
 
 
 def test_what_cannot_be_read_is_refused_each_time():

@@ -196,6 +196,29 @@ def test_the_bounds_are_checked_before_contradictions():
     assert complaint(wheel__spokes=1, wheel__gaps=[1, 2]).startswith("wheel.spokes=1: expected")
 
 
+def test_changed_copies_only_what_changes():
+    cart = schema.load(CartConfig, composed())
+    other = schema.changed(cart, {"wheel.size": 0.25, "wheel.spokes": 4, "color": "blue"})
+    assert (other.wheel.size, other.wheel.spokes, other.color) == (0.25, 4, "blue")
+    assert (cart.wheel.size, cart.wheel.spokes, cart.color) == (0.5, 8, "red")
+    assert schema.changed(cart, {"color": "blue"}).wheel is cart.wheel
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"wheel.size": 2.0}, "wheel.size=2.0: expected a number in (0, 1]"),
+        ({"wheel.size": 1}, "wheel.size=1: expected a number in (0, 1]"),
+        ({"color": "green"}, "color=green: expected one of red, blue"),
+        ({"wheel.gaps": [1, 2]}, "wheel.gaps: 2 gaps between 8 spokes"),
+    ],
+)
+def test_changed_values_are_validated(values, line):
+    with pytest.raises(UserError) as caught:
+        schema.changed(schema.load(CartConfig, composed()), values)
+    assert str(caught.value) == line
+
+
 @pytest.mark.parametrize(
     ("cls", "name", "words"),
     [

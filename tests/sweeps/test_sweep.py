@@ -15,6 +15,7 @@ import torch
 
 from deeprob import load_run
 from deeprob.commands.main import main
+from deeprob.config import config_file
 from deeprob.running.recorder import Recorder
 from deeprob.tracking import checkpoint_file
 
@@ -201,6 +202,25 @@ def test_rows_name_the_folders_of_their_jobs(deeprob, small):
     assert deeprob("-m", "seed=3,1", *small, "hydra.sweep.dir=t").status == 0
     assert deeprob("-m", "seed=1,2", *small, "hydra.sweep.dir=t", "resume=auto").status == 0
     assert [row["directory"] for row in table("t")] == ["001_seed=1", "001_seed=2"]  # the first ran as another number
+
+
+def test_only_configs_of_earlier_versions_are_composed_to_find_the_jobs_that_are_done(deeprob, small, monkeypatch):
+    words = ("-m", *small, "seed=0,1,2", "hydra.sweep.dir=s", "trainer.figures=[]")
+    assert deeprob(*words).status == 0
+    config = Path("s/001_seed=1/config.yaml")
+    config.write_text(config.read_text().replace("  gradient: formulas\n", ""))
+    assert "gradient" not in config.read_text()
+    slowly = []
+
+    def read(kind, path):
+        slowly.append(path)
+        return config_file.read(kind, path)
+
+    monkeypatch.setattr(sys.modules["deeprob.sweeps.sweep"], "read", read)
+    before = table("s")
+    assert deeprob(*words, "resume=auto").status == 0
+    assert slowly == [config]
+    assert table("s") == before
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "summary.json", "metrics.csv"])

@@ -115,6 +115,10 @@ def gather(folder: Path | None, directories: Sequence[Path]) -> tuple[list[PastR
         where = "runs"
     runs = read_all(directories)
     named: dict[str, None] = {}
+    inside: dict[Path, list[PastRun]] = {}
+    for run in runs if tables else ():
+        for parent in run.directory.parents if run.directory is not None else ():
+            inside.setdefault(parent, []).append(run)
     for table in tables:
         try:
             keys, rows = sweep_tables.read_table(table)
@@ -122,8 +126,7 @@ def gather(folder: Path | None, directories: Sequence[Path]) -> tuple[list[PastR
             note(f"{error}; left out")
             continue
         named |= dict.fromkeys(keys)
-        own = [run for run in runs if run.directory is not None and run.directory.is_relative_to(table)]
-        runs += sweep_tables.add_table(own, keys, rows)
+        runs += sweep_tables.add_table(inside.get(table, ()), keys, rows)
     if not runs:
         raise UserError(f"{where}: no run there (no config.yaml in it or below)")
     if len(runs) == 1:

@@ -11,6 +11,9 @@ from deeprob.compare.past_runs import epochs
 MOST_POINTS = 400
 """The largest number of points of a curve. From longer curves, only every second, third, … point is drawn."""
 
+MOST_RUNS = 200
+"""The largest number of runs in a curve. From a larger group, only every second, third, … run is read."""
+
 
 class Point(NamedTuple):
     """A point of a learning curve: the mean and the standard deviation of a metric over runs at an epoch.
@@ -28,8 +31,10 @@ Histories = Sequence[Sequence[Mapping[str, float]]]
 
 
 def histories(group: Group) -> Histories:
-    """Return the rows of ``metrics.csv`` for each run in `group.counted`."""
-    return [list(epochs(run.directory / "metrics.csv")) for run in group.counted if run.directory is not None]
+    """Return the rows of ``metrics.csv`` for each run in `group.counted`, but for at most `MOST_RUNS` of them."""
+    places = [run.directory for run in group.counted if run.directory is not None]
+    step = -(-len(places) // MOST_RUNS) or 1
+    return [list(epochs(place / "metrics.csv")) for place in places[::step]]
 
 
 def mean_curve(runs: Histories, metric: str) -> list[Point]:

@@ -100,7 +100,10 @@ def effects(groups: Sequence[Group], metric: str) -> list[Effect]:
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     found = []
     for key in keys:
-        by_word = {word: [group for group in groups if group.values.get(key) == word] for word in words(groups, key)}
+        by_word: dict[str, list[Group]] = {word: [] for word in words(groups, key)}
+        for group in groups:
+            if key in group.values:
+                by_word[group.values[key]].append(group)
         levels = [level(word, same, metric) for word, same in by_word.items()]
         if sum(level.number + level.lost > 0 for level in levels) > 1:
             numbers = [[number for group in same for number in group.numbers(metric)] for same in by_word.values()]

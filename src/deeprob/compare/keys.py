@@ -1,6 +1,7 @@
 """The keys in which runs differ."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from deeprob.assembly.config import MAY_CHANGE
 from deeprob.compare.command_words import word_of
@@ -31,9 +32,12 @@ def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
         The keys that sweeps varied. They are left out only if the runs do not differ in them.
     """
     seen: dict[str, set[str]] = {}
+    last: dict[str, Any] = {}  # runs share the sections of configs that are equal, so most values are the same object
     for run in runs:
         for key, value in run.values.items():
-            seen.setdefault(key, set()).add(word_of(value))
+            if key not in last or last[key] is not value:
+                last[key] = value
+                seen.setdefault(key, set()).add(word_of(value))
     differing = [key for key, words in seen.items() if len(words) > 1]
     groups = [key for key in differing if options(key)]
 

@@ -135,7 +135,9 @@ def _curves_section(comparison: Comparison) -> str:
         f'<li class="k{n}"><b>{n + 1}</b><span class="word">{escape(name)}</span></li>' for n, name in enumerate(names)
     ]
     count = f"The best {len(shown)} of {len(comparison.groups)} groups by {comparison.sort}"
-    remark = f"{count}: mean over seeds at each epoch; the band is one standard deviation to either side."
+    most = max(map(len, comparison.curves))
+    seeds = f"{most} seeds" if any(len(group.counted) > most for group in shown) else "seeds"
+    remark = f"{count}: mean over {seeds} at each epoch; the band is one standard deviation to either side."
     content = f'<div class="charts">{"".join(charts)}</div><ol class="legend">{"".join(legend)}</ol>'
     return _section("Learning curves", remark, content, "wide")
 

@@ -5,6 +5,7 @@ import functools
 import math
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from deeprob.errors import UserError
 from deeprob.tracking.console import note
 from deeprob.tracking.files import read_text
 from deeprob.tracking.ownership import owned
-from deeprob.tracking.run_dir import RunDirectory
+from deeprob.tracking.run_dir import read_json
 
 FINISHED = ("completed", "stopped", "fused")
 LOST = ("diverged", "failed")
@@ -107,7 +108,7 @@ def read_run(directory: Path) -> PastRun:
         if path.stat().st_size > _LARGEST:
             raise UserError(f"{path}: larger than any config of a run")
         values = values_in(read_text(path))
-        summary = RunDirectory(directory).read_json("summary")
+        summary = read_json(directory, "summary")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected the config.yaml of a run") from error
     except (yaml.YAMLError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -127,26 +128,40 @@ def values_in(text: str) -> dict[str, Any]:
     yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError
         If `deeprob.config.to_yaml` did not write the text.
     """
-    content: dict[str, Any] = {}
-    for section in _SECTIONS.split(text):
-        content |= _config_section(section)
-    entries = [entry for entry in content.pop("defaults") if isinstance(entry, dict)]
-    choices = {key.removeprefix("override "): str(name) for entry in entries for key, name in entry.items()}
+    sections = _SECTIONS.split(text)
+    starts = [place for place, section in enumerate(sections) if section.startswith("defaults:")]
+    choices = _choices(sections.pop(starts[0]))
     values: dict[str, Any] = {}
-    for name, value in content.items():
-        if name in choices:
-            values |= {name: choices[name], **{f"{name}.{key}": inner for key, inner in value.items()}}
+    for section in sections:
+        values |= _values(section, choices)
+    return values
+
+
+@functools.lru_cache(maxsize=2**14)
+def _choices(section: str) -> tuple[tuple[str, str], ...]:
+    """Return the groups and their chosen options in the section ``defaults`` of a config."""
+    entries = [entry for entry in _config_section(section)["defaults"] if isinstance(entry, dict)]
+    return tuple((key.removeprefix("override "), str(name)) for entry in entries for key, name in entry.items())
+
+
+@functools.lru_cache(maxsize=2**14)
+def _values(section: str, choices: tuple[tuple[str, str], ...]) -> Mapping[str, Any]:
+    """Return a dictionary from dotted key to value for a top-level section of a config.
+
+    The cache saves time and memory, because the runs of a sweep have many sections in common.
+    """
+    chosen = dict(choices)
+    values: dict[str, Any] = {}
+    for name, value in _config_section(section).items():
+        if name in chosen:
+            values |= {name: chosen[name], **{sys.intern(f"{name}.{key}"): inner for key, inner in value.items()}}
         else:
             values[name] = value
     return values
 
 
-@functools.lru_cache(maxsize=2**14)
 def _config_section(text: str) -> Mapping[str, Any]:
-    """Return the values of a top-level section of a config.
-
-    The cache saves time, because the runs of a sweep have many sections in common.
-    """
+    """Return the values of a top-level section of a config, as they are in the file."""
     if _ALIAS.search(text):
         raise ValueError("an alias, which `save` never writes; a few can expand to millions of values")
     content = yaml.load(text, _Loader)

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import pickle
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +78,13 @@ def copies_of(config: DictConfig) -> Callable[[], DictConfig]:
         return functools.partial(copy.deepcopy, config)
 
 
-def readable(words: list[str]) -> str:
-    """Return a folder name made from overrides: at most 100 characters; only letters, digits and ``.=,-_``."""
-    return re.sub(r"[^\w.=,-]+", "_", ",".join(words), flags=re.ASCII)[:100]
+def readable(words: Sequence[str], constant: Collection[str] = ()) -> str:
+    """Return a folder name made from overrides: at most 100 characters; only letters, digits and ``.=,-_``.
+
+    The keys in `constant` are left out.
+    """
+    kept = [word for word in words if word.partition("=")[0] not in constant]
+    return re.sub(r"[^\w.=,-]+", "_", ",".join(kept), flags=re.ASCII)[:100]
 
 
 class CachingLoader(ConfigLoaderImpl):
@@ -108,14 +112,14 @@ class CachingLoader(ConfigLoaderImpl):
         parsed = [override_of(word) for word in overrides]
         if validate_sweep_overrides:
             self.validate_sweep_overrides_legal(parsed, run_mode, from_shell)
-        structural = [str(override.input_line) for override in parsed if not self._is_value(override)]
+        structural = [str(override.input_line) for override in parsed if not self.is_value(override)]
         key = (config_name, run_mode, tuple(structural))
         if key not in self._composed:
             composed = super().load_configuration(config_name, structural, run_mode, from_shell, False)
             self._composed[key] = copies_of(composed)
         config = self._composed[key]()
         for override in parsed:
-            if self._is_value(override) and not override.is_sweep_override():
+            if self.is_value(override) and not override.is_sweep_override():
                 self._apply(override, config)
         task = [override for override in parsed if not override.is_hydra_override()]
         config.hydra.overrides.task = [override.input_line for override in task]
@@ -132,14 +136,16 @@ class CachingLoader(ConfigLoaderImpl):
         between jobs.
         """
         config = super().load_sweep_config(master_config, sweep_overrides)
+        config.hydra.job.override_dirname = readable(sweep_overrides, self.constant_keys(master_config))
+        config.hydra.sweep.dir = unresolved(master_config.hydra.sweep, "dir")
+        return config
+
+    def constant_keys(self, master_config: DictConfig) -> set[str]:
+        """Return the keys with a single value in the command of a sweep. The names of jobs leave these keys out."""
         words = OmegaConf.to_container(master_config.hydra.overrides.task, resolve=False)
         assert isinstance(words, list)
         given = [override_of(word, self) for word in words]
-        constant = {override.get_key_element() for override in given if not override.is_sweep_override()}
-        swept = [word for word in sweep_overrides if word.partition("=")[0] not in constant]
-        config.hydra.job.override_dirname = readable(swept)
-        config.hydra.sweep.dir = unresolved(master_config.hydra.sweep, "dir")
-        return config
+        return {override.get_key_element() for override in given if not override.is_sweep_override()}
 
     def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
         """Return the content of a config file.
@@ -173,7 +179,7 @@ class CachingLoader(ConfigLoaderImpl):
         except Exception as error:  # a Python error does not name the override; Hydra's errors do
             raise ConfigCompositionException(f"Error merging override {override.input_line}") from error
 
-    def _is_value(self, override: Override) -> bool:
+    def is_value(self, override: Override) -> bool:
         """Return whether an override sets a value. False if it chooses an option or changes the ``hydra`` section."""
         if override.is_hydra_override() or override.package is not None:
             return False

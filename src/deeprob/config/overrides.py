@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, RangeSweep, Sweep
+from hydra.core.override_parser.types import Override, OverrideType, RangeSweep, Sweep, ValueType
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -301,11 +301,20 @@ def _wrong_value(cause: ValidationError, word: str) -> UserError:
     return UserError(f"{word}: expected {accepted}" if accepted else f"{word}: {_first_line(cause)}")
 
 
+_NUMBER = re.compile(
+    r"(?P<key>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)="
+    r"(?P<value>-?(?:0|[1-9]\d{0,17})(?P<fraction>\.\d{1,40}(?:e[+-]?\d{1,3})?|e[+-]?\d{1,3})?)",
+    re.ASCII | re.IGNORECASE,
+)
+"""An override that sets a key to a plain number."""
+
+
 @functools.lru_cache(maxsize=4096)
 def override_of(word: str, loader: ConfigLoader | None = None) -> Override:
     """Parse an override, and cache the result.
 
-    Hydra needs a millisecond to parse an override, and the jobs of a sweep have many overrides in common.
+    Hydra needs a millisecond to parse an override. A sweep can have thousands of overrides that set a key to a number,
+    so these are parsed here.
 
     Parameters
     ----------
@@ -319,5 +328,8 @@ def override_of(word: str, loader: ConfigLoader | None = None) -> Override:
     OverrideParseException
         If the word cannot be read.
     """
+    if (match := _NUMBER.fullmatch(word)) is not None:
+        number = float(match["value"]) if match["fraction"] else int(match["value"])
+        return Override(OverrideType.CHANGE, match["key"], ValueType.ELEMENT, number, None, word, loader)
     (override,) = OverridesParser.create(loader).parse_overrides([word])
     return override

@@ -1,8 +1,9 @@
 """Run a sweep: validate all jobs, launch them, and write ``summary.csv``."""
 
 import dataclasses
+import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import TaskFunction
 
 from deeprob.assembly.config import RunConfig
-from deeprob.config import digest, read
+from deeprob.compare.past_runs import read_run
+from deeprob.config import flat, read
 from deeprob.config.application import own_directory
 from deeprob.config.loader import BasicLauncher, BasicSweeper
 from deeprob.errors import CheckFailed, DeeprobError, Interrupted, Skipped, UserError
-from deeprob.running.resume import begun, complete, with_gradient
+from deeprob.running.resume import begun, complete
 from deeprob.sweeps.conclusion import Conclusion
 from deeprob.sweeps.job import Job, failure, outcome
 from deeprob.sweeps.jobs import Jobs
@@ -24,11 +26,11 @@ from deeprob.sweeps.launching import Stacking, check_settings
 from deeprob.sweeps.resumption import print_sweep
 from deeprob.sweeps.table import SweepTable
 from deeprob.sweeps.task import SweepTask
-from deeprob.sweeps.validation import validate
+from deeprob.sweeps.validation import Validation
 from deeprob.sweeps.workers import cause
 from deeprob.tracking import console
 from deeprob.tracking.ownership import Ownership
-from deeprob.tracking.run_dir import RunDirectory
+from deeprob.tracking.run_dir import RunDirectory, read_json
 from deeprob.tracking.signals import Interruption
 
 UNFINISHED = ("", "interrupted", "not started")
@@ -100,7 +102,8 @@ def planned(sweeper: BasicSweeper, arguments: Sequence[str]) -> tuple[list[Job],
     assert sweeper.config is not None
     assert sweeper.hydra_context is not None
     overrides, swept = Jobs.of(sweeper, arguments)
-    jobs = [validate(sweeper.hydra_context, sweeper.config, number, words) for number, words in enumerate(overrides)]
+    validation = Validation(sweeper.hydra_context, sweeper.config)
+    jobs = [validation.job(number, words) for number, words in enumerate(overrides)]
     taken: set[Path] = set()
     for job in jobs:
         if job.folder in taken or job.folder == Path() or ".." in job.folder.parts:
@@ -112,9 +115,10 @@ def planned(sweeper: BasicSweeper, arguments: Sequence[str]) -> tuple[list[Job],
     return jobs, swept
 
 
-def config_hash(config: RunConfig) -> str:
-    """Return a hash of a run's config, without ``trainer.gradient``. Runs of earlier versions do not have this key."""
-    return digest(with_gradient(config, "auto"))
+def config_hash(values: Mapping[str, Any]) -> bytes:
+    """Return a hash of a run's values, without ``trainer.gradient``. Runs of earlier versions do not have this key."""
+    kept = {**values, "trainer.gradient": "auto"}
+    return hashlib.sha256(repr(sorted(kept.items())).encode("utf-8", "surrogatepass")).digest()
 
 
 def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
@@ -123,18 +127,24 @@ def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[s
     The run is found by its config, because the numbers of the jobs may have changed. The yielded job has the folder of
     the run.
     """
-    done = {}
+    values = [flat(job.config.run.resolved()) for job in jobs]
+    keys = {frozenset(of_job) for of_job in values}
+    identities = [config_hash(of_job) for of_job in values]
+    wanted, done = set(identities), {}
     for path in sorted(directory.glob("*/config.yaml")):
         try:
-            config = read(RunConfig, path)
+            found = read_run(path.parent).values
+            if frozenset(found) not in keys:  # a run of an earlier version lacks new keys, which then have defaults
+                found = flat(read(RunConfig, path))
         except UserError:
             continue  # the job runs again, and then reports the error
-        summary = RunDirectory(path.parent).read_json("summary")
-        if complete(summary, config.trainer.epochs):
-            done[config_hash(config)] = path.parent, summary
-    for job in jobs:
-        if (found := done.get(config_hash(job.config.run.resolved()))) is not None:
-            folder, summary = found
+        if (which := config_hash(found)) in wanted:
+            summary = read_json(path.parent, "summary")
+            if complete(summary, found["trainer.epochs"]):
+                done[which] = path.parent, summary
+    for job, which in zip(jobs, identities, strict=True):
+        if which in done:
+            folder, summary = done[which]
             yield dataclasses.replace(job, folder=folder), summary
 
 

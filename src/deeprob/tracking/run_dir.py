@@ -52,6 +52,18 @@ def named_errors(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def read_json(directory: Path, name: str) -> dict[str, Any]:
+    """Return the content of ``provenance.json`` or ``summary.json`` in the directory of a run.
+
+    If the file is missing or damaged, return an empty dictionary.
+    """
+    try:
+        content = json.loads(read_text(directory / f"{name}.json"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 class RunDirectory:
     """The files of a run. A ``with`` block owns the directory, so that no other process writes there.
 
@@ -120,11 +132,7 @@ class RunDirectory:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Return the content that `write_json` wrote. If the file is missing or damaged, return an empty dictionary."""
-        try:
-            content = json.loads(read_text(self.path / f"{name}.json"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return read_json(self.path, name)
 
     def add_provenance(self, content: Mapping[str, Any]) -> None:
         """Add the provenance of a resumed run to the list ``resumed`` in ``provenance.json``."""
