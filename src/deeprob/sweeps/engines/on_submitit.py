@@ -70,7 +70,8 @@ def check_cluster(cluster: str, resources: Mapping[str, Any]) -> None:
         if name in ONE_TASK:
             raise UserError(f"{KEY}.{name}: each worker is one task; set hydra.launcher.workers")
         if name not in known:
-            raise UserError(f"{KEY}.{name}: no such resource; {did_you_mean(name, known, {name: f'slurm_{name}'})}")
+            meant = {name: f"slurm_{name}"} if f"slurm_{name}" in known else None
+            raise UserError(f"{KEY}.{name}: no such resource; {did_you_mean(name, known, meant)}")
         kind = types.get(name)
         if kind and type(value) is not kind and not (kind is float and type(value) is int):
             raise UserError(f"{KEY}.{name}={value}: expected {WORDS[kind]}")
