@@ -6,6 +6,7 @@ and the sweep share a file system. The engines differ only in where a worker run
 
 import importlib
 import importlib.util
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from deeprob.errors import UserError
@@ -42,10 +43,19 @@ class Engine(Protocol):
     def __exit__(self, *error: Any) -> None: ...
 
 
-def check_engine(name: str) -> None:
-    """Raise a `UserError` if the package of an engine is not installed."""
+def check_engine(name: str, cluster: str = "auto", resources: Mapping[str, Any] | None = None) -> None:
+    """Raise a `UserError` if the package of an engine is not installed, or if its cluster or resources are invalid.
+
+    An engine can check these settings with a function `check_cluster`.
+    """
     if importlib.util.find_spec(PACKAGES[name]) is None:
         raise UserError(f"hydra.launcher.engine={name} needs {PACKAGES[name]}: pip install {EXTRAS[name]}")
+    if name != "processes" and (check := getattr(_module(name), "check_cluster", None)) is not None:
+        check(cluster, resources or {})
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"deeprob.sweeps.engines.on_{name}")
 
 
 def cores() -> int:
@@ -73,6 +83,5 @@ def start(name: str, workers: int, cluster: str, resources: dict[str, Any], fold
     folder
         The folder for files of the engine.
     """
-    module = importlib.import_module(f"deeprob.sweeps.engines.on_{name}")
-    engine: Engine = module.start(workers, cluster, resources, folder)
+    engine: Engine = _module(name).start(workers, cluster, resources, folder)
     return engine
