@@ -6,9 +6,10 @@ and the sweep share a file system. The engines differ only in where a worker run
 
 import importlib
 import importlib.util
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from deeprob.errors import UserError
+from deeprob.errors import CheckFailed, Interrupted, UserError
 from deeprob.sweeps.portion import Outcomes, Portion
 
 ENGINES = ("processes", "ray", "submitit")
@@ -16,6 +17,8 @@ PACKAGES = {"processes": "loky", "ray": "ray", "submitit": "submitit"}
 """The package that each engine imports."""
 EXTRAS = {"processes": "loky", "ray": "'deeprob[ray]'", "submitit": "'deeprob[slurm]'"}
 """The words with which pip installs the package of each engine."""
+SIZED = ("processes", "ray")
+"""The engines with ``workers=auto``: they know how many workers have room."""
 
 
 class Task(Protocol):
@@ -42,10 +45,36 @@ class Engine(Protocol):
     def __exit__(self, *error: Any) -> None: ...
 
 
-def check_engine(name: str) -> None:
-    """Raise a `UserError` if the package of an engine is not installed."""
+class EngineLost(Interrupted):
+    """The engine is lost with all its workers. The sweep ends as after a signal, and can be resumed."""
+
+    def __init__(self, message: str) -> None:
+        KeyboardInterrupt.__init__(self, message)
+        self.status = CheckFailed.status
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EngineLost, self.args
+
+
+def check_engine(name: str, cluster: str = "auto", resources: Mapping[str, Any] | None = None) -> None:
+    """Raise a `UserError` if the package of an engine is not installed, or if its cluster or resources are invalid.
+
+    An engine can check these settings with a function `check_cluster`.
+    """
     if importlib.util.find_spec(PACKAGES[name]) is None:
         raise UserError(f"hydra.launcher.engine={name} needs {PACKAGES[name]}: pip install {EXTRAS[name]}")
+    if name != "processes" and (check := getattr(_module(name), "check_cluster", None)) is not None:
+        check(cluster, resources or {})
+
+
+def capacity(name: str, cluster: str, resources: Mapping[str, Any]) -> int:
+    """Return how many workers fit into a cluster at the same time. The engine is one of `SIZED`."""
+    count: int = _module(name).capacity(cluster, resources)
+    return count
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"deeprob.sweeps.engines.on_{name}")
 
 
 def cores() -> int:
@@ -73,6 +102,5 @@ def start(name: str, workers: int, cluster: str, resources: dict[str, Any], fold
     folder
         The folder for files of the engine.
     """
-    module = importlib.import_module(f"deeprob.sweeps.engines.on_{name}")
-    engine: Engine = module.start(workers, cluster, resources, folder)
+    engine: Engine = _module(name).start(workers, cluster, resources, folder)
     return engine
