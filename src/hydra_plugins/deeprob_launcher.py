@@ -39,7 +39,9 @@ class StackLauncher(BasicLauncher):
     ) -> None:
         super().__init__()
         self.max_stack, self.workers = max_stack, workers
-        self.engine, self.cluster, self.resources = engine, cluster, dict(resources or {})
+        self.engine, self.cluster = engine, cluster
+        plain: Any = OmegaConf.to_container(OmegaConf.create(dict(resources or {})))
+        self.resources: dict[str, Any] = plain
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run jobs, and return their results in the order of the jobs."""

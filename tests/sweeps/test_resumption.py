@@ -54,6 +54,24 @@ def test_launchers_and_names_are_repeated(begun):
     assert words_of_sweep(said(begun, command)) == words
 
 
+@pytest.mark.parametrize(
+    "word", ["hydra.launcher.resources={num_gpus: 1, num_cpus:2}", "hydra.launcher.resources.num_gpus=0.5"]
+)
+def test_amounts_of_resources_are_repeated(begun, word):
+    command = shlex.join(["deeprob-train", "-m", "seed=0,1", "hydra/launcher=on_ray", word])
+    assert words_of_sweep(said(begun, command)) == ["seed=0,1", "hydra/launcher=on_ray", word]
+
+
+def test_an_address_of_a_cluster_is_not_taken_from_a_file_but_given_again(begun):
+    words = ["seed=0,1", "hydra/launcher=on_ray", "hydra.launcher.cluster=head:6379"]
+    with pytest.raises(UserError) as caught:
+        words_of_sweep(said(begun, shlex.join(["deeprob-train", "-m", *words])))
+    line = f"resume={begun}: add hydra.launcher.cluster=head:6379, which deeprob does not take from a file"
+    assert str(caught.value) == line
+    other = "hydra.launcher.cluster=other:6379"
+    assert words_of_sweep(begun, [other]) == [*words[:2], other]
+
+
 def test_another_launcher_replaces_that_of_the_sweep(begun):
     words = ["seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.launcher.compile=true"]
     command = shlex.join(["deeprob-train", "-m", *words, "hydra.sweep.dir=elsewhere"])

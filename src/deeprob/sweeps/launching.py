@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from deeprob.errors import UserError
 from deeprob.sweeps import grouping
-from deeprob.sweeps.engines import ENGINES, check_engine, cores, start
+from deeprob.sweeps.engines import ENGINES, SIZED, capacity, check_engine, cores, start
 from deeprob.sweeps.job import Job
 from deeprob.sweeps.portion import DATA, Portion
 from deeprob.sweeps.portioning import Cost, affordable, costs, portioned
@@ -62,13 +62,13 @@ def check_settings(launcher: Stacking) -> None:
         )
     if launcher.engine not in ENGINES:
         raise UserError(f"{key}.engine={launcher.engine}: expected {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
-    check_engine(launcher.engine)
     if launcher.engine == "processes":
         for name, value, default in (("cluster", launcher.cluster, "auto"), ("resources", launcher.resources, {})):
             if value != default:
                 raise UserError(f"{key}.{name}: only engine=ray and engine=submitit have it; set {key}.engine")
-    elif isinstance(launcher.workers, str) or launcher.workers < 1:
+    elif (launcher.engine not in SIZED) if isinstance(launcher.workers, str) else launcher.workers < 1:
         raise UserError(f"{key}.workers={launcher.workers}: engine={launcher.engine} needs the number of workers")
+    check_engine(launcher.engine, launcher.cluster, launcher.resources)
 
 
 def launch(launcher: Stacking, words: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
@@ -148,6 +148,8 @@ def may_have_workers(launcher: Stacking, groups: Sequence[grouping.Group]) -> bo
 def number_of_workers(launcher: Stacking, groups: Sequence[grouping.Group], costs: Sequence[Cost]) -> int:
     """Return the number of workers that the launcher starts."""
     jobs, workers = sum(len(group.jobs) for group in groups), launcher.workers
+    if isinstance(workers, str) and launcher.engine != "processes":
+        workers = capacity(launcher.engine, launcher.cluster, launcher.resources)
     if isinstance(workers, str):
         if any(cost.on_gpu for cost in costs):  # several processes on one GPU are no faster
             return 1

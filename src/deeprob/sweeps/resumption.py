@@ -12,10 +12,13 @@ from deeprob.running.resume import print_resume
 from deeprob.tracking import console
 from deeprob.tracking.run_dir import RunDirectory
 
-_HARMLESS = re.compile(r"hydra/launcher=\w+|hydra\.launcher\.[a-z]\w*=[\w.+-]+|hydra\.sweep\.subdir=[^$]+")
+_HARMLESS = re.compile(
+    r"hydra/launcher=\w+|hydra\.launcher\.[a-z]\w*=[\w.+-]+|hydra\.sweep\.subdir=[^$]+"
+    r"|hydra\.launcher\.resources(\.\w+=[\d.]+|=\{(\w+: ?[\d.]+,? ?)*\})"
+)
 """The overrides of Hydra's own keys that are safe to repeat: a launcher, its settings, and the names of folders.
 
-Other overrides of Hydra could call any function.
+Other overrides of Hydra could call any function. So could the cluster at an address that a stranger has written.
 """
 _FORMER = ("hydra.launcher.compile",)
 """Settings that earlier versions had. They never changed a result."""
@@ -25,7 +28,8 @@ def words_of_sweep(directory: Path, more: Sequence[str] = ()) -> list[str] | Non
     """Return the overrides of the sweep in a directory; None if no job of a sweep has begun there.
 
     The overrides are read from a job's ``provenance.json``. The overrides in `more` are added. If `more` chooses a
-    launcher, the earlier launcher of the sweep and its settings are left out.
+    launcher, the earlier launcher of the sweep and its settings are left out. If `more` sets one of these settings,
+    only its earlier value is left out.
 
     Raises
     ------
@@ -39,7 +43,7 @@ def words_of_sweep(directory: Path, more: Sequence[str] = ()) -> list[str] | Non
     command = next((command for command in commands if isinstance(command, str)), None)
     if command is None:
         return None
-    other_launcher = any(override.key_or_group == "hydra/launcher" for override in parse(more))
+    given = {override.key_or_group for override in parse(more)}
     by_hand = f"resume={directory}: type the sweep's command again, with hydra.sweep.dir={directory} resume=auto"
     try:
         arguments, _ = parse_arguments(shlex.split(command)[1:])
@@ -53,7 +57,8 @@ def words_of_sweep(directory: Path, more: Sequence[str] = ()) -> list[str] | Non
         word
         for override, word in parsed
         if override.key_or_group not in ("resume", "hydra.sweep.dir", *_FORMER)
-        and not (other_launcher and re.match(r"hydra[/.]launcher\b", override.key_or_group))
+        and not ("hydra/launcher" in given and re.match(r"hydra[/.]launcher\b", override.key_or_group))
+        and not (override.key_or_group in given and override.key_or_group.startswith("hydra.launcher."))
     ]
     asked = {"--config-dir": arguments.config_dir, "--config-name": arguments.config_name}
     refused = [f"{flag} {value}" for flag, value in asked.items() if value is not None]
@@ -62,6 +67,8 @@ def words_of_sweep(directory: Path, more: Sequence[str] = ()) -> list[str] | Non
         for override, word in parsed
         if word in kept and ("${" in word or (override.is_hydra_override() and not _HARMLESS.fullmatch(word)))
     ]
+    if refused and refused[0].startswith("hydra.launcher.cluster="):
+        raise UserError(f"resume={directory}: add {refused[0]}, which deeprob does not take from a file")
     if refused:
         raise UserError(f"{by_hand} (it has {refused[0]}, which deeprob does not take from a file)")
     return [*kept, *more]

@@ -9,7 +9,7 @@ import importlib.util
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from deeprob.errors import UserError
+from deeprob.errors import CheckFailed, Interrupted, UserError
 from deeprob.sweeps.portion import Outcomes, Portion
 
 ENGINES = ("processes", "ray", "submitit")
@@ -17,6 +17,8 @@ PACKAGES = {"processes": "loky", "ray": "ray", "submitit": "submitit"}
 """The package that each engine imports."""
 EXTRAS = {"processes": "loky", "ray": "'deeprob[ray]'", "submitit": "'deeprob[slurm]'"}
 """The words with which pip installs the package of each engine."""
+SIZED = ("processes", "ray")
+"""The engines with ``workers=auto``: they know how many workers have room."""
 
 
 class Task(Protocol):
@@ -43,6 +45,17 @@ class Engine(Protocol):
     def __exit__(self, *error: Any) -> None: ...
 
 
+class EngineLost(Interrupted):
+    """The engine is lost with all its workers. The sweep ends as after a signal, and can be resumed."""
+
+    def __init__(self, message: str) -> None:
+        KeyboardInterrupt.__init__(self, message)
+        self.status = CheckFailed.status
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EngineLost, self.args
+
+
 def check_engine(name: str, cluster: str = "auto", resources: Mapping[str, Any] | None = None) -> None:
     """Raise a `UserError` if the package of an engine is not installed, or if its cluster or resources are invalid.
 
@@ -52,6 +65,12 @@ def check_engine(name: str, cluster: str = "auto", resources: Mapping[str, Any] 
         raise UserError(f"hydra.launcher.engine={name} needs {PACKAGES[name]}: pip install {EXTRAS[name]}")
     if name != "processes" and (check := getattr(_module(name), "check_cluster", None)) is not None:
         check(cluster, resources or {})
+
+
+def capacity(name: str, cluster: str, resources: Mapping[str, Any]) -> int:
+    """Return how many workers fit into a cluster at the same time. The engine is one of `SIZED`."""
+    count: int = _module(name).capacity(cluster, resources)
+    return count
 
 
 def _module(name: str) -> Any:
