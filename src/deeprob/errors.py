@@ -4,7 +4,7 @@
 - 1: deeprob has a bug.
 - 2: The user made a mistake.
 - 3: Training diverged.
-- 4: A check failed, or a job of a sweep failed.
+- 4: A check failed, a job of a sweep failed, or another process of the run ended.
 - 130: SIGINT (Ctrl-C) interrupted the command.
 - 141: The command writes into a pipe, and the program at the other end of the pipe has ended.
 - 143: SIGTERM interrupted the command.
@@ -64,6 +64,12 @@ class Diverged(DeeprobError):
 
 class CheckFailed(DeeprobError):
     """A check did not hold, or a job of a sweep failed."""
+
+    status = 4
+
+
+class PeerEnded(DeeprobError):
+    """Another process that trains the same network has ended."""
 
     status = 4
 

@@ -12,14 +12,29 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasatt
 
 
 class Interruption:
-    """Stores the number of the first signal inside a ``with`` block. The second signal raises `Interrupted`."""
+    """Stores the number of the first signal inside a ``with`` block. The second signal raises `Interrupted`.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    shared
+        Whether other code sets `number`, when all processes that train together must stop (see `Ranks.gathered`).
+
+    Attributes
+    ----------
+    received
+        The number of the first signal that came; None if no signal came.
+    number
+        The number of the signal that ends the run; None if the run goes on.
+    """
+
+    def __init__(self, *, shared: bool = False) -> None:
+        self.received: int | None = None
         self.number: int | None = None
+        self.shared = shared
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
-        """Return whether a signal came."""
+        """Return whether a signal ends the run."""
         return self.number is not None
 
     def __enter__(self) -> Self:
@@ -33,6 +48,8 @@ class Interruption:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.number is not None:
+        if self.received is not None:
             raise Interrupted(number)
-        self.number = number
+        self.received = number
+        if not self.shared:
+            self.number = number
