@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import sys
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -109,6 +112,44 @@ def finished_run(tmp_path_factory) -> Path:
 def one_run(finished_run, deeprob) -> Path:
     """The directory of a copy of `finished_run`: ``run`` in the current folder."""
     return Path(shutil.copytree(finished_run, "run")).resolve()
+
+
+@pytest.fixture
+def on_ranks(tmp_path) -> Callable[..., list[Result]]:
+    """Call a function of the rank in several processes, which have the environment that torchrun gives them.
+
+    The function returns the exit status. The processes are copies of this one: new ones would import everything again.
+    """
+
+    def call(count: int, work: Callable[[int], int]) -> list[Result]:
+        store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # as torchrun does
+        files = [[tmp_path / f"{name}-{rank}" for name in ("out", "err")] for rank in range(count)]
+        children = [os.fork() or _as_rank(rank, count, store.port, files[rank], work) for rank in range(count)]
+        statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        texts = [[path.read_text() for path in pair] for pair in files]
+        return [Result(status, *pair) for status, pair in zip(statuses, texts, strict=True)]
+
+    return call
+
+
+def _as_rank(rank: int, count: int, port: int, files: list[Path], work: Callable[[int], int]) -> None:
+    status = 99
+    try:
+        place = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": count}
+        agent = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": True}
+        for name, value in {**place, **agent}.items():
+            os.environ[name] = str(value)
+        torch.set_num_threads(1)
+        for number, path in enumerate(files, 1):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+        status = work(rank)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 CHOICES = {

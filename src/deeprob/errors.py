@@ -4,7 +4,7 @@
 - 1: deeprob has a bug.
 - 2: The user made a mistake.
 - 3: Training diverged.
-- 4: A check failed, a job of a sweep failed, or a newer attempt took over the run.
+- 4: A check failed, a job of a sweep failed, a newer attempt took over the run, or another process of the run ended.
 - 130: SIGINT (Ctrl-C) interrupted the command.
 - 141: The command writes into a pipe, and the program at the other end of the pipe has ended.
 - 143: SIGTERM interrupted the command.
@@ -70,6 +70,12 @@ class CheckFailed(DeeprobError):
 
 class Superseded(DeeprobError):
     """A newer attempt of a run has taken over its directory. The older attempt stops, and writes nothing more."""
+
+    status = 4
+
+
+class PeerEnded(DeeprobError):
+    """Another process that trains the same network has ended."""
 
     status = 4
 

@@ -1,8 +1,9 @@
 """Build all parts of a run from its config, and connect them."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,11 +19,14 @@ from deeprob.features import Features
 from deeprob.models import Model
 from deeprob.objective import Objective, weights
 from deeprob.optim import Schedule
+from deeprob.tracking.cache import fingerprint
+from deeprob.tracking.console import note
 from deeprob.tracking.device import resolve_device
 from deeprob.training import Predictor, Record, TrainState, evaluate, train
 from deeprob.training.learner import Learner, LoopSettings
 from deeprob.training.loop import share_of_zeros
 from deeprob.training.metrics import regularized
+from deeprob.training.ranks import Ranks
 
 # If an update has fewer floating-point operations than this, a second CPU thread makes it slower (docs/results.md).
 SMALL_UPDATE = 1e7
@@ -54,6 +58,8 @@ class Setup:
     batch_size, chunk_size, steps
         The number of examples per update, the number of examples that go through the model together, and the number of
         updates in the whole run.
+    ranks
+        The processes that train the run together.
     """
 
     config: RunConfig
@@ -64,26 +70,36 @@ class Setup:
     batch_size: int
     chunk_size: int
     steps: int
+    ranks: Ranks = field(default_factory=Ranks)
 
     @classmethod
     def build(
-        cls, config: RunConfig, shared: Shared | None = None, learned: Mapping[str, Tensor] | None = None
+        cls,
+        config: RunConfig,
+        shared: Shared | None = None,
+        learned: Mapping[str, Tensor] | None = None,
+        ranks: Ranks | None = None,
     ) -> "Setup":
         """Load the dataset, fit the features and build the model of a config.
 
         `shared` keeps datasets and features that other runs use too. If `learned` is given, it has the fitted features
         of a checkpoint. These are reused.
 
+        `ranks` are the processes that train the run together. If there are several, the config of the setup has the
+        number of examples that each process computes at once, in place of ``trainer.chunk_size=auto``.
+
         Raises
         ------
         UserError
-            If the dataset cannot be read, if it cannot be split as the config says, or if the model has batch norm and
-            there is only one training example.
+            If the dataset cannot be read, if it cannot be split as the config says, if the model has batch norm and
+            there is only one training example, or if several processes cannot train the run together.
         """
-        trainer, shared = config.trainer, shared or Shared()
+        trainer, shared, ranks = config.trainer, shared or Shared(), ranks or Ranks()
         if lacking := " and ".join(config.lacking_formulas()):
             shared.note_once(f"{lacking}: no formula for the derivative, so autograd computes the gradients")
         device = resolve_device(trainer.device)
+        if ranks.count > 1:
+            check_ranks(config, ranks, device)
         prepared = shared.prepare(config.dataset, config.features, device, trainer.dtype, learned)
         splits = prepared.splits
         if config.model.compares_examples and len(splits.train) == 1:
@@ -93,6 +109,16 @@ class Setup:
         batch_size = (
             min(trainer.batch_size, len(splits.train)) if isinstance(trainer.batch_size, int) else len(splits.train)
         )
+        chunk_size = trainer.chunk_size if isinstance(trainer.chunk_size, int) else predictor.chunk_size()
+        if ranks.count > 1:
+            if trainer.chunk_size == "auto":
+                chunk_size = ranks.chunk_size(batch_size, chunk_size)
+                config = dataclasses.replace(config, trainer=dataclasses.replace(trainer, chunk_size=chunk_size))
+            if (chunks := -(-batch_size // chunk_size)) < ranks.count:
+                note(
+                    f"trainer.chunk_size={chunk_size}: only {chunks} of {ranks.count} processes "
+                    f"{'has' if chunks == 1 else 'have'} work, because an update has {batch_size} examples"
+                )
         steps = trainer.epochs * -(-len(splits.train) // batch_size)
         state = TrainState.start(
             predictor.model,
@@ -108,8 +134,9 @@ class Setup:
             objective=Objective(config.loss.build(), config.regularizer.build()),
             state=state,
             batch_size=batch_size,
-            chunk_size=trainer.chunk_size if isinstance(trainer.chunk_size, int) else predictor.chunk_size(),
+            chunk_size=chunk_size,
             steps=steps,
+            ranks=ranks,
         )
 
     @property
@@ -140,7 +167,7 @@ class Setup:
         """
         if isinstance(self.config.trainer.threads, int):
             return self.config.trainer.threads
-        return 1 if self.operations < SMALL_UPDATE else torch.get_num_threads()
+        return 1 if self.operations < SMALL_UPDATE or self.ranks.count > 1 else torch.get_num_threads()
 
     @property
     def parameters(self) -> int:
@@ -151,6 +178,30 @@ class Setup:
     def epochs_done(self) -> int:
         """The number of complete epochs of training so far."""
         return self.state.step * self.config.trainer.epochs // self.steps
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the last ``trainer.patience`` epochs brought no improvement, so that the run stops early."""
+        return 0 < self.config.trainer.patience <= self.epochs_done - self.state.improved.epoch
+
+    def agree(self) -> None:
+        """Wait until all processes have come this far.
+
+        Raises
+        ------
+        UserError
+            If the processes do not have the same config, inputs, number of updates and weights.
+        """
+        if self.ranks.count > 1:
+            parameters = torch.cat([values.detach().flatten() for values in self.state.parameters.values()])
+            self.ranks.agree(
+                {
+                    "config": configs.digest(self.config),
+                    "inputs": self.prepared.fingerprint,
+                    "updates": self.state.step,
+                    "weights": fingerprint(parameters),
+                }
+            )
 
     def identity(self) -> dict[str, Any]:
         """Return the values that identify the run's data and features."""
@@ -183,6 +234,7 @@ class Setup:
             bf16=self.predictor.bf16,
             pause_every=trainer.checkpoint_steps,
             augment=self.config.dataset.augmentation(),
+            ranks=self.ranks,
         )
 
     def train(self, interrupted: Callable[[], bool]) -> Iterator[Record]:
@@ -224,6 +276,29 @@ class Setup:
             raise Diverged(f"{'loss on' if all(inputs) else 'input of'} the {name} split", self.state.step)
         return {f"{name}/{measure}": value for measure, value in measured.items()}
 
+    def end_epoch(self, record: Record) -> tuple[dict[str, float], bool]:
+        """Pass the metrics of an epoch to the schedule and to early stopping.
+
+        Returns
+        -------
+        dict, bool
+            The metrics of the training split and the validation split, and whether this is the best epoch so far.
+
+        Raises
+        ------
+        Diverged
+            If the loss of the validation split is not finite.
+        """
+        assert record.epoch_metrics is not None
+        state, trainer, val = self.state, self.config.trainer, self.splits.val
+        if val is None:
+            state.schedule.observe(record.epoch_metrics["train/loss"])
+            return record.epoch_metrics, False
+        validation = self.measure("val", val, record.validation)
+        state.schedule.observe(validation["val/loss"])
+        best = state.observe(trainer.monitor, trainer.patience_monitor, validation, record.epoch)
+        return record.epoch_metrics | validation, best
+
     def measure_all(self) -> dict[str, float]:
         """Return the metrics of the current weights.
 
@@ -245,3 +320,17 @@ class Setup:
         if self.learner.zeros:
             metrics["params/zeros"] = share_of_zeros(weights(self.state.parameters).values())
         return metrics
+
+
+def check_ranks(config: RunConfig, ranks: Ranks, device: torch.device) -> None:
+    """Raise a `UserError` if several processes cannot train a run together on this device."""
+    if config.model.compares_examples:
+        raise UserError(
+            "model.norm=batch: batch norm compares all examples of a batch, but each process has only some of them; "
+            "set model.norm=layer, or train with one process"
+        )
+    if device.type == "cuda" and torch.cuda.device_count() < ranks.local_count:
+        raise UserError(
+            f"trainer.device={config.trainer.device}: {ranks.local_count} processes, but {torch.cuda.device_count()} "
+            "CUDA devices; start one process for each device, or set trainer.device=cpu"
+        )

@@ -33,6 +33,7 @@ from deeprob.tracking.console import LiveTable, note
 from deeprob.tracking.device import threads
 from deeprob.training.draws import Batch, Draws
 from deeprob.training.gradient import FormulaGradient, stacked
+from deeprob.training.ranks import Ranks
 from deeprob.training.stack import Stack
 
 PICTURE = Path("outputs/figures/gradient_check.png")
@@ -350,11 +351,11 @@ def note_sweep(config: DictConfig) -> None:
         )
 
 
-def check_one(application: Application, config: DictConfig, command: list[str]) -> None:
+def check_one(application: Application, config: DictConfig, command: list[str], ranks: Ranks) -> None:
     """Check the gradient of a composed config (see `check_gradients`)."""
     if config.hydra.mode != RunMode.MULTIRUN:
         note_sweep(config)
-    Command.once(CheckGradientsConfig, check_gradients).action(application, config, command)
+    Command.once(CheckGradientsConfig, check_gradients).action(application, config, command, ranks)
 
 
 COMMAND = Command(CheckGradientsConfig, check_one)

@@ -12,9 +12,10 @@ from omegaconf import DictConfig
 from deeprob.compare.command_words import word_of
 from deeprob.config.application import Application, typed_words
 from deeprob.errors import UserError
+from deeprob.training.ranks import Ranks
 
 
-def _never(application: Application, arguments: argparse.Namespace, command: list[str]) -> bool:
+def _never(application: Application, arguments: argparse.Namespace, command: list[str], ranks: Ranks) -> bool:
     return False
 
 
@@ -27,24 +28,27 @@ class Command:
     schema
         The dataclass of the command's config.
     action
-        The function that does the command's work. Its arguments are the application, the composed config, and all
-        words of the command line, from the program's name on.
+        The function that does the command's work. Its arguments are the application, the composed config, all words of
+        the command line, from the program's name on, and the processes that run the command together.
     instead
         A function that is called before `action`. If it returns True, `action` is not called. Its arguments are the
-        application, the parsed arguments, and all words of the command line.
+        application, the parsed arguments, all words of the command line, and the processes.
     one
         The key that takes one directory. A directory typed without a key becomes the value of this key. Empty if there
         is no such key.
     several
         The key that takes a list of directories. Several directories typed without a key become the value of this key.
         Empty if there is no such key.
+    parallel
+        Whether several processes can run the command together.
     """
 
     schema: type[Any]
-    action: Callable[[Application, DictConfig, list[str]], None]
-    instead: Callable[[Application, argparse.Namespace, list[str]], bool] = _never
+    action: Callable[[Application, DictConfig, list[str], Ranks], None]
+    instead: Callable[[Application, argparse.Namespace, list[str], Ranks], bool] = _never
     one: str = ""
     several: str = ""
+    parallel: bool = False
 
     def overrides(self, words: Sequence[str]) -> list[str]:
         """Replace directories by an override, as in ``DIR`` → ``run=DIR``. Return all overrides."""
@@ -68,7 +72,7 @@ class Command:
             See `Command`.
         """
 
-        def act(application: Application, config: DictConfig, command: list[str]) -> None:
+        def act(application: Application, config: DictConfig, command: list[str], ranks: Ranks) -> None:
             if config.hydra.mode == RunMode.MULTIRUN:
                 raise UserError(f"-m: {command[0]} has no sweeps; call it once for each run")
             action(application.load(config, typed_words(config, "task")))

@@ -22,6 +22,7 @@ from deeprob.tracking.streams import PIPE_CLOSED, guarded
 
 if TYPE_CHECKING:
     from deeprob.commands.command import Command
+    from deeprob.training.ranks import Ranks
 
 
 def main(argv: Sequence[str] | None = None, command: str = "train") -> int:
@@ -151,14 +152,27 @@ def _imported(name: str) -> "Command":
     return command
 
 
-def _check_processes() -> None:
-    """Raise a `UserError` if a launcher such as torchrun has started several processes."""
-    size = os.environ.get("WORLD_SIZE", "")
-    if size not in ("", "1"):
-        raise UserError(
-            f"WORLD_SIZE={size}: several processes are not supported, as each would do the same; start one "
-            "(without torchrun, or with --nproc-per-node=1), or unset WORLD_SIZE"
-        )
+@contextmanager
+def _processes(parallel: bool) -> "Iterator[Ranks]":
+    """Join the processes that torchrun has started with this one. Without torchrun, this process is the only one.
+
+    Raises
+    ------
+    UserError
+        If there are several processes, and `parallel` is False.
+    """
+    from deeprob.training.ranks import Ranks, joined_processes
+
+    if os.environ.get("WORLD_SIZE", "") in ("", "1"):
+        yield Ranks()
+        return
+    with joined_processes() as ranks:
+        if not parallel:
+            raise UserError(
+                f"WORLD_SIZE={ranks.count}: several processes can only train one run together; start this command "
+                "without torchrun"
+            )
+        yield ranks
 
 
 def _run(name: str, words: list[str]) -> None:
@@ -188,6 +202,7 @@ def _run(name: str, words: list[str]) -> None:
             application.compose(overrides, multirun=False, check=False)
             hydra.show_cfg(application.config_name, overrides, arguments.cfg, arguments.package, arguments.resolve)
         else:
-            _check_processes()
-            if not command.instead(application, arguments, typed):
-                command.action(application, application.compose(overrides, multirun=arguments.multirun), typed)
+            with _processes(command.parallel and not arguments.multirun) as ranks:
+                if not command.instead(application, arguments, typed, ranks):
+                    config = application.compose(overrides, multirun=arguments.multirun)
+                    command.action(application, config, typed, ranks)

@@ -19,20 +19,23 @@ from deeprob.assembly.config import TrainConfig
 from deeprob.commands.command import Command
 from deeprob.compare.command_words import word_of
 from deeprob.config import load
-from deeprob.config.application import Application
+from deeprob.config.application import Application, typed_words
 from deeprob.config.loader import unresolved
 from deeprob.config.overrides import explained, parse
 from deeprob.errors import CheckFailed, UserError, first_few
 from deeprob.tracking.run_dir import runs_below
+from deeprob.training.ranks import Ranks
 
 
-def train_or_sweep(application: Application, config: DictConfig, command: list[str]) -> None:
-    """Train one run, or with ``-m`` all jobs of a sweep.
+def train_or_sweep(application: Application, config: DictConfig, command: list[str], ranks: Ranks) -> None:
+    """Train one run, or with ``-m`` all jobs of a sweep. Several processes train one run together.
 
     Raises
     ------
     CheckFailed
         If jobs of the sweep failed. The message gives their numbers.
+    UserError
+        If there are several processes, and this is a sweep.
     """
     from deeprob.running.run import run_or_go_on
     from deeprob.sweeps import SweepTask, search, searches
@@ -41,12 +44,20 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
     kind = "sweep" if sweeping else "run"
     if config.get("resume") == "auto" and "${now:" in str(unresolved(config.hydra[kind], "dir")):
         raise UserError(f"resume=auto: which {kind}? add hydra.{kind}.dir=DIR, or give resume=DIR")
+    if sweeping and ranks.count > 1:
+        raise UserError(f"WORLD_SIZE={ranks.count}: a sweep runs in one process; start it without torchrun")
+    if ranks.rank:  # rank 0 chooses the directory, and makes it
+        words = typed_words(config, "task")
+        directory = Path(ranks.exchange(None)[0])
+        run_or_go_on(application.load(config, words), directory, words, command, ranks=ranks)
+        return
     if not sweeping:
 
         def task(job: DictConfig) -> dict[str, Any]:
             hydra = HydraConfig.get()
             directory, words = Path(hydra.runtime.output_dir), list(hydra.overrides.task)
-            return run_or_go_on(load(TrainConfig, job), directory, words, command)
+            ranks.exchange(str(directory))
+            return run_or_go_on(load(TrainConfig, job), directory, words, command, ranks=ranks)
 
         application.run(config, task)
         return
@@ -58,7 +69,7 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
         raise CheckFailed(f"{len(failed)} of {len(jobs)} jobs failed: {', '.join(map(str, failed))}")
 
 
-def go_on(application: Application, arguments: argparse.Namespace, command: list[str]) -> bool:
+def go_on(application: Application, arguments: argparse.Namespace, command: list[str], ranks: Ranks) -> bool:
     """Resume the run or the sweep in DIR if there is a word ``resume=DIR``. Return whether there is such a word.
 
     Raises
@@ -81,7 +92,7 @@ def go_on(application: Application, arguments: argparse.Namespace, command: list
         words = [*words, f"hydra.sweep.dir={word_of(str(directory))}", "resume=auto"]
         with explained(words):
             config = application.compose(words, multirun=True)
-            train_or_sweep(application, config, [command[0], "-m", *words])
+            train_or_sweep(application, config, [command[0], "-m", *words], ranks)
         return True
     if not begun(directory) and (found := runs_below(directory)):
         words = [shlex.quote(f"resume={word_of(str(path))}") for path in found]
@@ -93,7 +104,7 @@ def go_on(application: Application, arguments: argparse.Namespace, command: list
     if beside := [word for word in arguments.overrides if word.lstrip("+").startswith("sweep.")]:
         application.compose(beside, multirun=False)  # checks the words, although a single run does not use them
     plan = resumed(directory, arguments.overrides)
-    run(plan, directory.resolve(), command, resume=True)
+    run(plan, directory.resolve(), command, resume=True, ranks=ranks)
     return True
 
 
@@ -103,4 +114,4 @@ def _resume_word(words: list[str]) -> Override | None:
     return given[-1] if given and given[-1].value() not in ("auto", None) else None
 
 
-COMMAND = Command(TrainConfig, train_or_sweep, instead=go_on)
+COMMAND = Command(TrainConfig, train_or_sweep, instead=go_on, parallel=True)

@@ -76,9 +76,7 @@ def recording(
     interrupted
         A function that returns whether the run must end soon.
     """
-    constant = setup.identity()
-    checkpoints = Checkpoints(files.checkpoints, setup.state, constant, best_is_last=setup.splits.val is None)
-    lengths = checkpoints.restore(setup.steps, at) if files.resume else {}
+    checkpoints, lengths = restored(setup, files, at)
     files.clear(all=not lengths)  # a process that was killed early may have left files
     with EventFile(files.path, lengths.get("events", 0)) as events:
         origin = provenance(command, setup.state.device, setup.config.seed)
@@ -94,6 +92,20 @@ def recording(
         finally:
             if files.superseded:
                 events.discard()
+
+
+def restored(setup: Setup, files: RunDirectory, at: int | None = None) -> tuple[Checkpoints, dict[str, int]]:
+    """Load the checkpoint of a run that is resumed, and wait until all processes have loaded the same.
+
+    Returns
+    -------
+    Checkpoints, dict
+        The checkpoints of the run, and what `Checkpoints.restore` returns. Empty if the run is not resumed.
+    """
+    checkpoints = Checkpoints(files.checkpoints, setup.state, setup.identity(), best_is_last=setup.splits.val is None)
+    lengths = checkpoints.restore(setup.steps, at) if files.resume else {}
+    setup.agree()
+    return checkpoints, lengths
 
 
 class Recorder:
@@ -125,7 +137,7 @@ class Recorder:
         self.setup, self.state = setup, setup.state
         self.files, self.events, self.watch, self.checkpoints = files, events, watch, checkpoints
         self.metrics = dict(setup.state.metrics)
-        self.stopped = self._out_of_patience()
+        self.stopped = setup.out_of_patience
         self._busy = 0.0  # seconds of updates in this epoch
 
     def begin(self, origin: dict[str, Any], checkpoint: bool) -> None:
@@ -205,7 +217,7 @@ class Recorder:
             self.events.scalars(record.metrics | {RATE: record.examples / seconds}, record.step)
             self.metrics |= record.metrics
         if record.epoch_metrics is not None:
-            self._end_of_epoch(record, record.epoch_metrics)
+            self._end_of_epoch(record)
         self.events.flush()
         if not self.stopped:
             minutes = self.setup.config.trainer.checkpoint_minutes
@@ -305,22 +317,18 @@ class Recorder:
         metrics, events = self.files.synced_metrics_length(), self.events.synced_length()
         return {"metrics": metrics, "events": events, "looked": self.watch.looked}
 
-    def _end_of_epoch(self, record: Record, measured: dict[str, float]) -> None:
-        splits, state, trainer = self.setup.splits, self.state, self.setup.config.trainer
-        metrics = measured | {RATE: len(splits.train) / self._busy}
+    def _end_of_epoch(self, record: Record) -> None:
+        state = self.state
+        metrics, best = self.setup.end_epoch(record)
+        self.events.scalars({name: value for name, value in metrics.items() if name.startswith("val/")}, record.step)
+        state.metrics |= metrics | {RATE: len(self.setup.splits.train) / self._busy}
         self._busy = 0.0
-        if splits.val is not None:
-            validation = self.setup.measure("val", splits.val, record.validation)
-            self.events.scalars(validation, record.step)
-            metrics |= validation
-        state.metrics |= metrics
         self.metrics |= state.metrics
-        state.schedule.observe(metrics["train/loss" if splits.val is None else "val/loss"])
-        if splits.val is not None and state.observe(trainer.monitor, trainer.patience_monitor, metrics, record.epoch):
+        if best:
             self.checkpoints.keep_best()
         self.files.append_metrics({"epoch": record.epoch, "step": record.step, **state.metrics})
         self.watch.look(record.epoch)
-        self.stopped = self._out_of_patience()
+        self.stopped = self.setup.out_of_patience
 
     def _checkpoint_asked(self, record: Record) -> bool:
         """Return whether the config requires a checkpoint after this record."""
@@ -328,6 +336,3 @@ class Recorder:
         steps, epochs = trainer.checkpoint_steps, trainer.checkpoint_epochs
         by_epoch = epochs > 0 and record.epoch_metrics is not None and record.epoch % epochs == 0
         return by_epoch or (steps > 0 and record.step % steps == 0)
-
-    def _out_of_patience(self) -> bool:
-        return 0 < self.setup.config.trainer.patience <= self.setup.epochs_done - self.state.improved.epoch

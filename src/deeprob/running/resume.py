@@ -55,9 +55,7 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
         base = with_gradient(base, "autograd")
     base = base.resolved()
     if composed is not None and any(word.startswith("experiment=") for word in words):
-        if composed.trainer.gradient == "auto":
-            composed = with_gradient(composed, base.trainer.gradient)
-        composed = composed.resolved()
+        composed = decided_like(base, composed).resolved()
         refuse_changes(base, composed, directory)
         return composed
     values = []
@@ -93,6 +91,16 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
 def with_gradient(config: RunConfig, gradient: str) -> RunConfig:
     """Return a config with another value of ``trainer.gradient``."""
     return dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, gradient=gradient))
+
+
+def decided_like(base: RunConfig, config: RunConfig) -> RunConfig:
+    """Return `config`, in which the values of `base` replace each ``auto`` that a run decides when it begins.
+
+    Several processes decide ``trainer.chunk_size``. With one process it stays ``auto``.
+    """
+    trainer = config.trainer
+    decided = {key: getattr(base.trainer, key) for key in ("gradient", "chunk_size") if getattr(trainer, key) == "auto"}
+    return dataclasses.replace(config, trainer=dataclasses.replace(trainer, **decided))
 
 
 def options_of(config: RunConfig) -> list[str]:

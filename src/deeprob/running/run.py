@@ -8,6 +8,7 @@ from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.assembly.setup import Setup
 from deeprob.errors import Diverged, Interrupted, memory_errors
+from deeprob.running.follower import follow
 from deeprob.running.preflight import preflight
 from deeprob.running.recorder import Outcome, Recorder, recording
 from deeprob.running.resume import begun, complete_summary, learned_features, print_resume, resumed
@@ -17,6 +18,7 @@ from deeprob.tracking.device import threads
 from deeprob.tracking.run_dir import RunDirectory, named_errors
 from deeprob.tracking.signals import Interruption
 from deeprob.training import TrainerConfig
+from deeprob.training.ranks import Ranks
 
 CHECKED = "checked"
 """The status of a run that was only checked, not trained."""
@@ -30,6 +32,7 @@ def run(
     shared: Shared | None = None,
     resume: bool = False,
     attempt: int = 0,
+    ranks: Ranks | None = None,
 ) -> dict[str, Any]:
     """Train a run, and write the files in its directory.
 
@@ -51,12 +54,14 @@ def run(
         not trained again.
     attempt
         See `deeprob.tracking.ownership.Ownership`. If a newer attempt takes over the directory, this run stops.
+    ranks
+        The processes that train the run together. None: this process trains without others. Only rank 0 writes files.
 
     Returns
     -------
     dict
         The content of ``summary.json``. With ``trainer.preflight=only`` no file is written, and the dictionary has the
-        status `CHECKED`.
+        status `CHECKED`. In a process that is not rank 0, the dictionary is empty.
 
     Raises
     ------
@@ -70,9 +75,12 @@ def run(
     files = RunDirectory(directory, resume, attempt)
     summary = complete_summary(files, config.trainer.epochs) if resume else None
     if summary is None:
-        resolved = config.resolved()
         with memory_errors():
-            setup = Setup.build(resolved, shared, learned_features(files))
+            setup = build_setup(config.resolved(), shared, files, ranks or Ranks())
+        if setup.ranks.rank:
+            if setup.config.trainer.preflight != "only":
+                follow(setup, files)
+            return {}
         check_figures(setup, directory)
         with named_errors(directory), files:
             try:
@@ -96,6 +104,7 @@ def run_or_go_on(
     job: str = "",
     shared: Shared | None = None,
     attempt: int = 0,
+    ranks: Ranks | None = None,
 ) -> dict[str, Any]:
     """Train a run. If ``resume=auto`` and a run has begun in the directory, resume this run instead.
 
@@ -103,13 +112,23 @@ def run_or_go_on(
     ----------
     words
         The overrides from which the config was made. If a run is resumed, they are applied to the config of that run.
-    config, directory, command, job, shared, attempt
+    config, directory, command, job, shared, attempt, ranks
         See `run`.
     """
     resume, plan = config.resume == "auto", config.run
     if resume and begun(directory):
         plan = resumed(directory, words, plan)
-    return run(plan, directory, command, job, shared, resume, attempt)
+    return run(plan, directory, command, job, shared, resume, attempt, ranks)
+
+
+def build_setup(config: RunConfig, shared: Shared | None, files: RunDirectory, ranks: Ranks) -> Setup:
+    """Build the parts of a run. On each machine, one process is first, so that the others find its caches."""
+    if ranks.local:
+        ranks.exchange(None)
+    setup = Setup.build(config, shared, learned_features(files), ranks)
+    if not ranks.local:
+        ranks.exchange(None)
+    return setup
 
 
 def run_setup(setup: Setup, files: RunDirectory, command: Sequence[str], job: str) -> dict[str, Any]:
@@ -119,16 +138,19 @@ def run_setup(setup: Setup, files: RunDirectory, command: Sequence[str], job: st
             preflight(setup, files.path)
         if setup.config.trainer.preflight == "only":
             return {"status": CHECKED}
-        with (
-            Interruption() as interruption,
-            recording(setup, files, command, alone=not job, interrupted=interruption) as recorder,
-        ):
-            outcome = train_alone(recorder, interruption, job)
-            recorder.close(outcome)
+        with Interruption(shared=setup.ranks.count > 1) as interruption:
+            setup.ranks.interruption = interruption
+            with recording(
+                setup, files, command, alone=not job, interrupted=lambda: interruption.received is not None
+            ) as recorder:
+                outcome = train_alone(recorder, interruption, job)
+                recorder.close(outcome)
         summary = recorder.summarize(outcome)
+        if outcome.error is None:
+            recorder.watch.draw_ending(summary)
+        setup.ranks.exchange(None)  # the others wait: when one process fails, torchrun ends all
         if outcome.error is not None:
             raise outcome.error
-        recorder.watch.draw_ending(summary)
     return summary
 
 

@@ -13,23 +13,39 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasatt
 
 def received() -> bool:
     """Return whether a signal came inside a block of `Interruption` that has not ended yet."""
-    return any(interruption() for interruption in Interruption.open)
+    return any(interruption.received is not None for interruption in Interruption.open)
 
 
 class Interruption:
     """Stores the number of the first signal inside a ``with`` block. The second signal raises `Interrupted`.
 
     Blocks may be nested. A signal that came in one of them has come in all of them.
+
+    Parameters
+    ----------
+    shared
+        Whether other code sets `number`, when all processes that train together must stop (see `Ranks.gathered`).
+
+    Attributes
+    ----------
+    received
+        The number of the first signal that came; None if no signal came.
+    number
+        The number of the signal that ends the run; None if the run goes on.
+    open
+        The blocks that have not ended, from the outermost to the innermost.
     """
 
     open: ClassVar[list["Interruption"]] = []
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
+        self.received: int | None = None
         self.number: int | None = None
+        self.shared = shared
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
-        """Return whether a signal came."""
+        """Return whether a signal ends the run."""
         return self.number is not None
 
     def __enter__(self) -> Self:
@@ -37,7 +53,7 @@ class Interruption:
             for number in ENDING:
                 self._before[number] = signal.signal(number, self._handle)
             if self.open:
-                self.number = self.open[-1].number
+                self.received, self.number = self.open[-1].received, self.open[-1].number
             self.open.append(self)
         return self
 
@@ -46,10 +62,12 @@ class Interruption:
             signal.signal(number, handler)
         if self in self.open:
             self.open.remove(self)
-            if self.open and self.number is not None:
-                self.open[-1].number = self.number
+            if self.open:
+                self.open[-1].received, self.open[-1].number = self.received, self.number
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.number is not None:
+        if self.received is not None:
             raise Interrupted(number)
-        self.number = number
+        self.received = number
+        if not self.shared:
+            self.number = number

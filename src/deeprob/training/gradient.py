@@ -21,6 +21,7 @@ from deeprob.tracking.console import note
 from deeprob.training.draws import Batch
 from deeprob.training.metrics import correct_count
 from deeprob.training.predictor import forward
+from deeprob.training.ranks import Ranks, Sum
 from deeprob.training.stack import Stack
 
 
@@ -46,6 +47,16 @@ class Terms(NamedTuple):
     correct: Tensor
     total: Tensor | None = None
 
+    def like(self, losses: Tensor, regularization: Tensor, correct: Tensor, total: Tensor) -> "Terms":
+        """Return terms with other numbers (0-d). They have the same dtypes, and None in the same places."""
+        return Terms(
+            losses[None].to(self.losses),
+            self.examples,
+            None if self.regularization is None else regularization[None].to(self.regularization),
+            correct[None].to(self.correct),
+            None if self.total is None else total[None].to(self.total),
+        )
+
     @property
     def data_loss(self) -> Tensor:
         """The mean loss of the examples, (R,)."""
@@ -63,7 +74,9 @@ class Gradient(ABC):
     """A function that computes L(W) and its gradient over a batch, and writes the gradient into the stack.
 
     A batch of more than `chunk_size` examples is split into chunks. If chunk k has n_k of the N examples, the loss of
-    the whole batch is L(W) = Σ_k (n_k/N)·L_k(W).
+    the whole batch is L(W) = Σ_k (n_k/N)·L_k(W). If several processes train the run, they compute the chunks at the
+    same time: rank 0 computes the first chunk, rank 1 the second, and so on. Then every process has the same sum, and
+    its bits are those of one process with the same chunks.
 
     Parameters
     ----------
@@ -81,6 +94,8 @@ class Gradient(ABC):
         Whether to compute matrix products in bfloat16.
     halving
         Whether to halve `chunk_size` when memory runs out.
+    ranks
+        The processes that train the run together. None: this process trains without others.
     """
 
     def __init__(
@@ -93,9 +108,11 @@ class Gradient(ABC):
         *,
         bf16: bool = False,
         halving: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
         self.stack, self.objective, self.model, self.features = stack, objective, model, features
         self.chunk_size, self.bf16, self.halving = chunk_size, bf16, halving
+        self.ranks = ranks or Ranks()
         self.evaluations = 0
 
     def __call__(self, batch: Batch) -> Terms:
@@ -104,7 +121,8 @@ class Gradient(ABC):
         while True:
             count = batch.targets.shape[1]
             try:
-                return self.whole(batch) if count <= self.chunk_size else self._in_chunks(batch, count)
+                alone = count <= self.chunk_size and self.ranks.count == 1
+                return self.whole(batch) if alone else self._in_chunks(batch, count)
             except Exception as error:
                 chunk = min(self.chunk_size, count)
                 if not self.halving or chunk == 1 or not is_out_of_memory(error):
@@ -128,20 +146,60 @@ class Gradient(ABC):
         Inputs (B, …) and targets (B,) or (B, K) are the same for all runs.
         """
 
+    @functools.cached_property
+    def _total(self) -> Sum:
+        """The sum of the gradients of all chunks."""
+        return Sum(self.ranks, self.stack.gradient)
+
     def _in_chunks(self, batch: Batch, count: int) -> Terms:
-        total, sums = torch.zeros_like(self.stack.gradient), []
-        for start in range(0, count, self.chunk_size):
-            part = slice(start, start + self.chunk_size)
-            keys = None if batch.keys is None else randomness.fold(batch.keys, start)
-            chunk = Batch(batch.inputs[:, part], batch.targets[:, part], keys)
-            sums.append(self.whole(chunk, share=chunk.targets.shape[1] / count))
-            total += self.stack.gradient
-        self.stack.gradient.copy_(total)
-        losses, counts, *others = zip(*sums, strict=True)
+        ranks, size = self.ranks, self.chunk_size
+        sums: list[Terms] = []
+        self._total.clear()
+        for first in range(0, count, size * ranks.count):
+            starts = range(first, count, size)[: ranks.count]
+            # a process without a chunk repeats the last example; its result is left out
+            own = starts[ranks.rank] if ranks.rank < len(starts) else count - 1
+            sums += self._of_all(batch, own, count)[: len(starts)]
+            self._total.add(len(starts))
+        self._total.spread()
+        losses, _, *others = zip(*sums, strict=True)
         regularization, correct, whole = (None if of[0] is None else torch.stack(of).sum(0) for of in others)
         assert correct is not None
-        examples = sum(counts) if whole is None else 1
-        return Terms(torch.stack(losses).sum(0), examples, regularization, correct, whole)
+        return Terms(torch.stack(losses).sum(0), count if whole is None else 1, regularization, correct, whole)
+
+    def _chunk(self, batch: Batch, start: int, count: int) -> Terms:
+        """Return the terms of the chunk that begins at example `start`, and write its gradient into the stack."""
+        part = slice(start, start + self.chunk_size)
+        keys = batch.keys
+        if keys is not None and count > self.chunk_size:
+            keys = randomness.fold(keys, start)
+        chunk = Batch(batch.inputs[:, part], batch.targets[:, part], keys)
+        return self.whole(chunk, share=chunk.targets.shape[1] / count)
+
+    def _of_all(self, batch: Batch, start: int, count: int) -> list[Terms]:
+        """Compute the chunk of this process, and return the terms of all processes' chunks, in the order of ranks.
+
+        Raises
+        ------
+        MemoryError
+            If chunks can be halved, and memory ran out in any process. The error is raised in all processes.
+        """
+        if self.ranks.count == 1:
+            return [self._chunk(batch, start, count)]
+        numbers, mine = self.stack.gradient.new_zeros(5, dtype=torch.float64), None
+        try:
+            mine = self._chunk(batch, start, count)
+        except Exception as error:
+            if not self.halving or not is_out_of_memory(error):
+                raise
+            numbers[4] = 1
+        else:
+            tensors = mine.losses, mine.regularization, mine.correct, mine.total
+            numbers[:4] = torch.cat([numbers[:1] if tensor is None else tensor.double() for tensor in tensors])
+        rows = self.ranks.gathered(numbers)
+        if mine is None or rows[:, 4].any():
+            raise MemoryError("not enough memory in one of the processes")
+        return [mine.like(*row[:4]) for row in rows]
 
     def prepared(self, inputs: Tensor) -> Tensor:
         """Prepare the inputs (R, B, …) of all runs for the model with `features`, and return them."""

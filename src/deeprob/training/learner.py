@@ -1,10 +1,11 @@
 """The arguments of the training loop: the objects of each run, and the settings that all runs share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deeprob.objective import Objective
 from deeprob.optim import OptimizerConfig
 from deeprob.training.draws import Augment
+from deeprob.training.ranks import Ranks
 from deeprob.training.state import TrainState
 
 
@@ -55,6 +56,8 @@ class LoopSettings:
     augment
         The function that augments a batch of inputs. Its second argument is a key for random numbers. None: no
         augmentation.
+    ranks
+        The processes that train the run together. A stack of several runs trains in one process.
     """
 
     epochs: int
@@ -65,6 +68,7 @@ class LoopSettings:
     bf16: bool = False
     pause_every: int = 0
     augment: Augment | None = None
+    ranks: Ranks = field(default_factory=Ranks)
 
     def read_at(self, step: int, per_epoch: int) -> bool:
         """Return whether a reading is due after `step` updates."""

@@ -46,7 +46,8 @@ class Update:
         self._table: dict[str, tuple[Tensor, ...]] = {}
         self._coefficients: dict[str, Tensor] = {}
         self._tiles = list(stack.tiles())
-        self._graphs = Graphs(self._compute) if like.is_cuda and isinstance(gradient, FormulaGradient) else None
+        graphs = like.is_cuda and isinstance(gradient, FormulaGradient) and gradient.ranks.count == 1
+        self._graphs = Graphs(self._compute) if graphs else None
         self._proximal = bool(getattr(gradient.objective.regularizer, "proximal", False))
 
     @classmethod
@@ -77,7 +78,14 @@ class Update:
         return cls(
             stack,
             gradient(
-                stack, objective, model, features, settings.chunk_size, bf16=settings.bf16, halving=whole and alone
+                stack,
+                objective,
+                model,
+                features,
+                settings.chunk_size,
+                bf16=settings.bf16,
+                halving=whole and alone,
+                ranks=settings.ranks,
             ),
         )
 
