@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -139,6 +140,7 @@ def test_jobs_have_their_resources_and_give_results_or_the_cause_of_their_loss(s
     environment = fake_slurm.read("100", "environment")
     assert "SLURM_CPU_BIND" not in environment
     assert "OMP_NUM_THREADS=1\n" in environment
+    assert f"PYTHONPATH={Path(sys.path[0]).resolve()}" in environment
     assert (os.environ["OMP_NUM_THREADS"], "SLURM_CPU_BIND" in os.environ) == ("7", True)
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
@@ -174,7 +176,8 @@ def test_while_slurm_does_not_answer_no_job_is_lost(monkeypatch, tmp_path):
     silence = SimpleNamespace(returncode=1, stdout="", stderr="slurm_load_jobs error: Socket timed out")
     monkeypatch.setattr(on_submitit, "_call", lambda *words: silence)
     monkeypatch.setattr(on_submitit, "GRACE", 0.0)
-    assert on_submitit.Queue(tmp_path).ended(SimpleNamespace(job_id="1")) == ""
+    queue, job = on_submitit.Queue(tmp_path), SimpleNamespace(job_id="1")
+    assert [queue.ended(job), queue.ended(job)] == ["", ""]
 
 
 def test_only_jobs_that_wait_are_withdrawn_and_an_error_kills_the_others(slurm, by_value, monkeypatch, tmp_path):
@@ -255,6 +258,7 @@ def test_the_worker_saves_at_sigusr2_and_leaves_sigint_to_the_sweep(monkeypatch)
 
 # The tests below train.
 
+GUIDE = Path(__file__).parents[3] / "docs/guide/slurm.md"
 TRAIN = ("trainer.epochs=30", "dataset.points_per_class=300", "dataset.test_points_per_class=100")
 SWEEP = ("-m", "seed=range(12)", "hydra.launcher.max_stack=3", *TRAIN, "hydra.sweep.dir=s")
 SWEEP += ("hydra.launcher.engine=submitit", "hydra.launcher.workers=2")
@@ -365,3 +369,28 @@ def test_a_signal_saves_all_runs_and_the_sweep_goes_on(undisturbed, deeprob, tmp
     assert list(Path("s").glob("*/checkpoints/last.pt"))
     assert deeprob("resume=s").status == 0
     assert_as_undisturbed(undisturbed, 12)
+
+
+COMMANDS = re.findall(
+    r"^deeprob-train (.*)$",
+    "\n".join(re.findall(r"^```sh\n(.*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE)).replace("\\\n", ""),
+    re.MULTILINE,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_commands_of_the_guide(slurm, deeprob, line):
+    result = deeprob(*shlex.split(line), "trainer.epochs=1", "hydra.sweep.dir=s")
+    assert (result.status, result.err) == (0, "")
+    if "cluster=local" in line:
+        assert list(slurm.iterdir()) == []
+    else:
+        assert len(list(slurm.iterdir())) >= 8
+        script = fake_slurm.read("100", "script")
+        assert "#SBATCH --gpus-per-node=1\n" in script
+        assert ("#SBATCH --partition=gpu\n" in script) == ("partition" in line)
+
+
+def test_the_guide_has_commands():
+    assert len(COMMANDS) == 3

@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -355,7 +356,7 @@ def work_in_job(portion: Portion) -> tuple[Outcomes, str]:
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    """Set the environment of a new job: one thread, and nothing from a SLURM job in which the sweep itself may run.
+    """Set the environment of a new job: one thread, the sweep's modules, and nothing from a job that the sweep runs in.
 
     SIGINT is blocked inside this context and in processes that start here: Ctrl-C must not reach those of submitit.
     """
@@ -363,7 +364,7 @@ def _environment() -> Iterator[None]:
     for name in before:
         if name.startswith("SLURM_") and name != "SLURM_CONF":
             del os.environ[name]
-    os.environ.update(ONE_THREAD)
+    os.environ.update(ONE_THREAD, PYTHONPATH=os.pathsep.join(str(Path(folder).resolve()) for folder in sys.path))
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
