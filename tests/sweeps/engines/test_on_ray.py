@@ -329,7 +329,7 @@ def assert_same(folder: Path, reference: Path) -> None:
 def lost(err: str) -> list[str]:
     """The causes of the losses that a sweep has told."""
     first, *others = err.splitlines()
-    assert first.startswith("note: hydra.launcher.engine=ray: 2 workers on the cluster at ")
+    assert first.startswith("note: hydra.launcher.engine=ray: 2 workers on the Ray cluster at ")
     return [line.partition(" was lost (")[2].partition(")")[0] for line in others]
 
 
@@ -406,6 +406,7 @@ def test_a_second_signal_kills_at_once(cluster, tmp_path):
 @pytest.mark.slow
 def test_a_lost_head_is_one_line_and_the_sweep_goes_on_elsewhere(undisturbed, tmp_path):
     cluster = nodes()
+    address = cluster.address
     try:
         sweep = begin(tmp_path / "s", *on_cluster(cluster), "hydra.launcher.workers=1", "trainer.epochs=2000")
         while not workers(tmp_path / "s"):
@@ -416,5 +417,5 @@ def test_a_lost_head_is_one_line_and_the_sweep_goes_on_elsewhere(undisturbed, tm
     finally:
         cluster.shutdown()
     assert sweep.returncode == 4, out + err
-    assert err.splitlines()[-1] == f"error: the head of the Ray cluster at {cluster.address} is lost"
+    assert err.splitlines()[-1] == f"error: the head of the Ray cluster at {address} is lost"
     assert "go on      deeprob-train resume=s" in out
