@@ -44,7 +44,7 @@ def validate(context: HydraContext, sweep: DictConfig, number: int, words: Seque
         try:
             config = context.config_loader.load_sweep_config(sweep, list(words))
             with open_dict(config):
-                config.hydra.job.num = config.hydra.job.id = number
+                config.hydra.job.num, config.hydra.job.id = number, str(number)
             if "${hydra:" in str(unresolved(config.hydra.sweep, "subdir")):
                 HydraConfig.instance().set_config(config)  # takes milliseconds, so it is done only if it is needed
             subdirectory = str(config.hydra.sweep.subdir)
