@@ -4,8 +4,9 @@ import inspect
 from pathlib import Path
 
 import pytest
+from hydra._internal import config_loader_impl
 from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
@@ -29,11 +30,12 @@ def test_internals_of_hydra_are_as_they_were():
     assert parameters(Hydra.create_main_hydra2) == ["task_name", "config_search_path"]
     assert parameters(Hydra.compose_config)[1:4] == ["config_name", "overrides", "run_mode"]
     assert "validate_sweep_overrides" in parameters(Hydra.compose_config)
-    assert parameters(Hydra.show_cfg)[1:] == ["config_name", "overrides", "cfg_type", "package", "resolve"]
+    assert parameters(Hydra.show_cfg)[1:6] == ["config_name", "overrides", "cfg_type", "package", "resolve"]
     assert parameters(Hydra.shell_completion)[1:] == ["config_name", "overrides"]
-    assert parameters(Hydra.hydra_help)[1:] == ["config_name", "args_parser", "args"]
+    assert parameters(Hydra.hydra_help)[1:4] == ["config_name", "args_parser", "args"]
     assert parameters(Hydra.show_info)[1:4] == ["info", "config_name", "overrides"]
-    assert parameters(ConfigLoaderImpl.load_sweep_config)[1:] == ["master_config", "sweep_overrides"]
+    composing = ["config_name", "overrides", "run_mode", "from_shell", "validate_sweep_overrides"]
+    assert parameters(ConfigLoaderImpl.load_configuration)[1:6] == composing
     assert parameters(ConfigLoaderImpl._load_single_config) == ["self", "default", "repo"]
     assert {"config", "path"} <= set(ConfigResult.__dataclass_fields__)
     assert "config_path" in ResultDefault.__dataclass_fields__
@@ -44,7 +46,8 @@ def test_internals_of_hydra_are_as_they_were():
     assert parameters(BasicLauncher.launch)[1:] == ["job_overrides", "initial_job_idx"]
     assert parameters(ConfigLoaderImpl._apply_overrides_to_config) == ["overrides", "cfg"]
     assert parameters(ConfigLoaderImpl.validate_sweep_overrides_legal) == ["overrides", "run_mode", "from_shell"]
-    assert parameters(get_overrides_dirname) == ["overrides", "exclude_keys", "item_sep", "kv_sep"]
+    if (naming := getattr(config_loader_impl, "get_overrides_dirname", None)) is not None:  # not in Hydra 1.4
+        assert parameters(naming) == ["overrides", "exclude_keys", "item_sep", "kv_sep"]
     assert {"on_run_start", "on_run_end", "on_multirun_start", "on_multirun_end"} <= set(dir(Callbacks))
     assert "_return_value" in JobReturn.__dataclass_fields__
     assert {"overrides", "multirun", "cfg", "info", "shell_completion", "config_dir", "config_name"} <= set(
@@ -149,6 +152,15 @@ def test_a_mistake_in_a_file_of_ones_own_comes_with_the_file(deeprob, tmp_path, 
     status, out, err = deeprob("--config-dir", str(tmp_path / "configs"), "experiment=own", *words)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"error: {file}: {line}")
+
+
+def test_a_group_that_comes_after_a_file_of_ones_own_is_not_called_unknown(deeprob, tmp_path):
+    file = tmp_path / "configs" / "features" / "own.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("defaults: [raw, {override /model@_global_.model: linear}]\n")
+    status, _, err = deeprob("--config-dir", str(tmp_path / "configs"), "features=own")
+    assert status == 2
+    assert err.startswith(f"error: {file}: In 'features/own': ")
 
 
 def test_a_mistake_beside_a_file_of_ones_own_does_not(deeprob, tmp_path):

@@ -130,8 +130,12 @@ def test_a_job_that_cannot_be_composed_ends_the_search_of_a_launcher_that_compos
 def test_values_that_the_sweeper_cannot_order_are_named(deeprob, small):
     words = (*WORDS, *small, VALIDATED, HIGHEST, "hydra/sweeper/sampler=grid", "model.layers=choice(2,two)")
     result = deeprob(*words)
-    assert (result.status, result.err.count("Traceback")) == (2, 0)
-    assert "model.layers=choice(2,two)" in result.err.splitlines()[-1]
+    assert result.err.count("Traceback") == 0
+    if result.status == 2:  # Optuna 2 orders the values
+        assert "model.layers=choice(2,two)" in result.err.splitlines()[-1]
+    else:  # Optuna 5 does not, so the wrong value reaches its job
+        assert result.status == 4
+        assert "model.layers=two: expected a whole number" in result.err
 
 
 @pytest.mark.parametrize(
@@ -148,7 +152,7 @@ def test_values_that_the_sweeper_cannot_order_are_named(deeprob, small):
         (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: expected a whole number at least 1"),
         (["hydra.sweeper.n_jobs=0"], "hydra.sweeper.n_jobs=0: expected a whole number at least 1"),
         (["hydra.sweeper.max_failure_rate=2"], "hydra.sweeper.max_failure_rate=2.0: expected a number from 0 to 1"),
-        ([VALIDATED, HIGHEST, "optimizer.weight_decay=interval(1.0,0.1)"], "`low` value must be smaller than or equal"),
+        ([VALIDATED, HIGHEST, "optimizer.weight_decay=interval(1.0,0.1)"], "(low=1.0, high=0.1)"),
         ([VALIDATED, HIGHEST, "resume=auto"], "resume=auto: a search cannot be resumed"),
         ([VALIDATED, HIGHEST, "sweep.measures=[probe]"], "sweep.measures: cannot be used in a search"),
     ],

@@ -2,7 +2,7 @@
 
 The decorator writes files before it checks the config, prints errors, and ends the process. This module does not.
 
-This module uses private parts of Hydra 1.3. ``tests/config/test_application.py`` lists these parts.
+This module uses private parts of Hydra 1.3 and 1.4. ``tests/config/test_application.py`` lists these parts.
 """
 
 import argparse
@@ -125,7 +125,8 @@ def started(config_dir: str | None) -> Iterator[Hydra]:
     handlers, level = list(root.handlers), root.level
     before, before_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     GlobalHydra.instance().clear()
-    version.setbase("1.3")
+    if hasattr(version, "base_at_least"):  # Hydra 1.4 has no behavior of former versions to choose from
+        version.setbase("1.3")
     try:
         hydra = Hydra.create_main_hydra2("deeprob", search_path)
         hydra.config_loader = CachingLoader(search_path)

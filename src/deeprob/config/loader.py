@@ -7,13 +7,15 @@ Only this module, `deeprob.config.application` and the two plugins use private p
 import copy
 import dataclasses
 import functools
+import inspect
 import pickle
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal import config_loader_impl
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import IConfigRepository
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -30,7 +32,10 @@ from deeprob.errors import UserError
 
 __all__ = ["BasicLauncher", "BasicSweeper", "CachingLoader", "apply_values", "combinations", "readable", "unresolved"]
 
-OmegaConf.register_new_resolver("pad", lambda number: f"{int(number):03}", replace=True)
+_renamed = "replace" in inspect.signature(OmegaConf.register_resolver).parameters  # OmegaConf 2.4 renames the function
+getattr(OmegaConf, "register_resolver" if _renamed else "register_new_resolver")(
+    "pad", lambda number: f"{int(number):03}", replace=True
+)
 """Make ``${pad:7}`` in a config mean 007. The names of job folders contain such numbers, so they sort by number."""
 
 
@@ -123,10 +128,11 @@ class CachingLoader(ConfigLoaderImpl):
                 self._apply(override, config)
         task = [override for override in parsed if not override.is_hydra_override()]
         config.hydra.overrides.task = [override.input_line for override in task]
-        naming = config.hydra.job.config.override_dirname
-        config.hydra.job.override_dirname = get_overrides_dirname(
-            overrides=task, kv_sep=naming.kv_sep, item_sep=naming.item_sep, exclude_keys=naming.exclude_keys
-        )
+        if hasattr(config_loader_impl, "get_overrides_dirname"):  # from Hydra 1.4 on, the value is an interpolation
+            naming = config.hydra.job.config.override_dirname
+            config.hydra.job.override_dirname = config_loader_impl.get_overrides_dirname(
+                overrides=task, kv_sep=naming.kv_sep, item_sep=naming.item_sep, exclude_keys=naming.exclude_keys
+            )
         return config
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
@@ -135,7 +141,10 @@ class CachingLoader(ConfigLoaderImpl):
         The config contains the directory of the sweep and the name of the job. The name lists the overrides that differ
         between jobs.
         """
-        config = super().load_sweep_config(master_config, sweep_overrides)
+        hydra = OmegaConf.to_container(master_config.hydra.overrides.hydra)
+        assert isinstance(hydra, list)
+        config = self.load_configuration(master_config.hydra.job.config_name, [*hydra, *sweep_overrides], RunMode.RUN)
+        OmegaConf.copy_cache(from_config=master_config, to_config=config)  # all jobs get the same ${now:}
         config.hydra.job.override_dirname = readable(sweep_overrides, self.constant_keys(master_config))
         config.hydra.sweep.dir = unresolved(master_config.hydra.sweep, "dir")
         return config

@@ -74,7 +74,8 @@ def _unreadable(error: OverrideParseException, word: str) -> UserError:
     if word.endswith((",", "=")) or any(word.count(one) > word.count(other) for one, other in ("[]", "{}", "()")):
         reason = "the value does not end; write it without spaces, or quote the whole word"
         return UserError(f"{word}: cannot be read as key=value ({reason})")
-    reason, place = str(error), f"LexerNoViableAltException: {word}\n"
+    reason = str(error).removeprefix(f"Error when parsing index: 0, string: {word} out of {[word]}.\n")  # Hydra 1.4
+    place = f"LexerNoViableAltException: {word}\n"
     if reason.startswith(place):  # the next line of the message marks the wrong letter with ^
         mark = reason.index("^", len(place)) - len(place) - place.index(word)
         reason = f"at {word[mark : mark + 20]}"
@@ -143,8 +144,9 @@ def explain(error: Exception, words: Sequence[str], part: str = "") -> UserError
         return _missing_option(error, words)
     if "Key 'experiment' not in 'TrainConfig'" in str(error):
         return UserError("experiment: its file needs `# @package _global_` as the first line; add that")
-    if match := re.search(r"Could not override '(.+?)'\.\s*No match in the defaults list", str(error)):
-        return UserError(f"{match[1]}: no group of this command; see --help")
+    unmatched = r"Could not override '(.+?)'\.\s*No match in the defaults list|No earlier Group Default for '(\w+)'"
+    if (match := re.search(unmatched, str(error))) and not options(match[2]):
+        return UserError(f"{match[1] or match[2]}: no group of this command; see --help")
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
         return _unknown_key(key, cause.parent_node)
     if isinstance(cause, ValidationError):

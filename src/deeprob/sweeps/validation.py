@@ -114,7 +114,7 @@ def compose_job(context: HydraContext, sweep: DictConfig, number: int, words: Se
         try:
             config = context.config_loader.load_sweep_config(sweep, list(words))
             with open_dict(config):
-                config.hydra.job.num = config.hydra.job.id = number
+                config.hydra.job.num, config.hydra.job.id = number, str(number)
             folder = str(unresolved(config.hydra.sweep, "subdir"))
             if "${hydra:" in folder:
                 HydraConfig.instance().set_config(config)  # takes milliseconds, so it is done only if it is needed
