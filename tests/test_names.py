@@ -11,6 +11,8 @@ SOURCE = Path(deeprob.__file__).parent
 
 DEFINED_TWICE = {
     "AllConfig": "the option `all` of the groups figure and surface, each beside its command",
+    "capacity": "of the chosen engine of workers, and of Ray",
+    "check_cluster": "of Ray, and of submitit",
     "check_gradients": "the console command in main.py, and what it does in a file of its own",
     "compare": "the console command, and what it does",
     "draw": "of two commands: pictures of runs, and of paths on surfaces",
@@ -20,7 +22,8 @@ DEFINED_TWICE = {
     "optimizer_paths": "the console command, and what it does",
     "read": "config.read takes a config.yaml back, and claims.read what an experiment claims",
     "report": "prints what one command, or one run, has to say at its end",
-    "train": "the console command, and the loop that trains",
+    "start": "of the chosen engine of workers, and of each engine",
+    "train": "the console command, the launcher's work, and the loop that trains",
     "visualize": "the console command, and what it does",
 }
 """Public functions and classes that two modules define, and why they may."""

@@ -12,7 +12,7 @@ from deeprob.data import SpiralsConfig
 from deeprob.errors import UserError
 from deeprob.sweeps import launching
 from deeprob.sweeps.engines import check_engine
-from deeprob.sweeps.grouping import Group
+from deeprob.sweeps.grouping import JobGroup
 from deeprob.sweeps.job import Job
 from deeprob.sweeps.launching import check_settings, may_have_workers, number_of_workers
 from deeprob.sweeps.portion import Portion, work
@@ -61,8 +61,8 @@ def here(monkeypatch) -> Here:
     return engine
 
 
-def groups(count: int, *, together: bool = True) -> list[Group]:
-    return [Group([Job(number, [], None, Path()) for number in range(count)], together)]
+def groups(count: int, *, together: bool = True) -> list[JobGroup]:
+    return [JobGroup([Job(number, [], None, Path()) for number in range(count)], together)]
 
 
 def table(directory: str = "s") -> list[dict]:

@@ -8,15 +8,15 @@ import pytest
 from deeprob.assembly.config import TrainConfig
 from deeprob.assembly.setup import Setup
 from deeprob.config.application import Application, started
-from deeprob.sweeps.grouping import Group, grouped, memory
+from deeprob.sweeps.grouping import JobGroup, grouped, memory
 from deeprob.sweeps.job import Job
-from deeprob.sweeps.portioning import RATE, RUN, STACKED_UPDATE, UPDATE, Cost, affordable, costs, portioned, seconds
+from deeprob.sweeps.portioning import RATE, RUN, STACKED_UPDATE, UPDATE, Cost, affordable, costs, portioned, run_seconds
 from deeprob.sweeps.stacks import Stacks, run_alone
 from deeprob.sweeps.task import SweepTask
 
 
-def group(count: int, first: int = 0, *, together: bool = True) -> Group:
-    return Group([Job(number, [], None, Path()) for number in range(first, first + count)], together)
+def group(count: int, first: int = 0, *, together: bool = True) -> JobGroup:
+    return JobGroup([Job(number, [], None, Path()) for number in range(first, first + count)], together)
 
 
 def sizes(portions) -> list[int]:
@@ -108,11 +108,11 @@ def test_the_time_of_a_run_is_that_of_its_updates(jobs):
     setup = Setup.build(job.config.run.resolved())
     parameters = 2 * 8 + 8 + 8 * 8 + 8 + 8 * 3 + 3
     operations = 6 * 100 * parameters
-    assert seconds(setup, together=True) == pytest.approx(RUN + 9 * (STACKED_UPDATE + operations / RATE))
-    assert seconds(setup, together=False) == pytest.approx(RUN + 9 * (UPDATE + operations / RATE))
+    assert run_seconds(setup, together=True) == pytest.approx(RUN + 9 * (STACKED_UPDATE + operations / RATE))
+    assert run_seconds(setup, together=False) == pytest.approx(RUN + 9 * (UPDATE + operations / RATE))
     (job,) = jobs("optimizer=lbfgs optimizer.max_iter=7 trainer.epochs=3 model.width=8")
     setup = Setup.build(job.config.run.resolved())
-    assert seconds(setup, together=False) == pytest.approx(RUN + 3 * 7 * (UPDATE + setup.operations / RATE))
+    assert run_seconds(setup, together=False) == pytest.approx(RUN + 3 * 7 * (UPDATE + setup.operations / RATE))
 
 
 def test_each_group_has_the_cost_of_its_first_valid_run(jobs, capsys):

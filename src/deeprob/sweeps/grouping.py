@@ -1,4 +1,4 @@
-"""Group the jobs of a sweep that can train together as a stack, and choose the size of the stacks."""
+"""JobGroup the jobs of a sweep that can train together as a stack, and choose the size of the stacks."""
 
 import itertools
 import os
@@ -112,7 +112,7 @@ def portions(members: Sequence[T], largest: int) -> list[Sequence[T]]:
 
 
 @dataclass(frozen=True)
-class Group:
+class JobGroup:
     """Jobs that train in the same way.
 
     Attributes
@@ -130,8 +130,8 @@ class Group:
     reason: str = ""
 
 
-def grouped(jobs: Iterable[Job]) -> list[Group]:
-    """Group jobs that can train together, and jobs that train one by one for the same reason.
+def grouped(jobs: Iterable[Job]) -> list[JobGroup]:
+    """JobGroup jobs that can train together, and jobs that train one by one for the same reason.
 
     The groups have the order of their first jobs.
     """
@@ -143,12 +143,12 @@ def grouped(jobs: Iterable[Job]) -> list[Group]:
             alone.setdefault(reason, []).append(job)
         else:
             together.setdefault(structure(job.config.run.resolved()), []).append(job)
-    groups = [Group(of_one, len(of_one) > 1) for of_one in together.values()]
-    groups += [Group(of_one, False, reason) for reason, of_one in alone.items()]
+    groups = [JobGroup(of_one, len(of_one) > 1) for of_one in together.values()]
+    groups += [JobGroup(of_one, False, reason) for reason, of_one in alone.items()]
     return sorted(groups, key=lambda group: group.jobs[0].number)
 
 
-def named(jobs: Sequence[Job]) -> str:
+def named_jobs(jobs: Sequence[Job]) -> str:
     """Return ``job 3``, or ``jobs 0, 1, 2 and 5 more``."""
     if len(jobs) == 1:
         return f"job {jobs[0].number}"

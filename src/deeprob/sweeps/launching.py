@@ -118,7 +118,7 @@ def train(launcher: Stacking, task: SweepTask, jobs: Sequence[Job]) -> dict[int,
 
     if reason := hindrance_of_hydra(launcher.config):
         stacks = Stacks(task, lambda job: launcher.alone(job.words, job.number), largest, progress)
-        groups = [grouping.Group(jobs, False, reason)] if jobs else []
+        groups = [grouping.JobGroup(jobs, False, reason)] if jobs else []
         if launcher.workers != "auto":
             task.note_once(f"hydra.launcher.workers={launcher.workers}: not used, because {reason}")
     else:
@@ -137,7 +137,7 @@ def train(launcher: Stacking, task: SweepTask, jobs: Sequence[Job]) -> dict[int,
     return stacks.results
 
 
-def may_have_workers(launcher: Stacking, groups: Sequence[grouping.Group]) -> bool:
+def may_have_workers(launcher: Stacking, groups: Sequence[grouping.JobGroup]) -> bool:
     """Return whether jobs may train on workers. If so, their costs decide."""
     if not groups or launcher.workers == 1:
         return bool(groups) and launcher.engine != "processes"
@@ -145,7 +145,7 @@ def may_have_workers(launcher: Stacking, groups: Sequence[grouping.Group]) -> bo
     return launcher.engine != "processes" or (several and (launcher.workers != "auto" or (os.cpu_count() or 1) > 1))
 
 
-def number_of_workers(launcher: Stacking, groups: Sequence[grouping.Group], costs: Sequence[Cost]) -> int:
+def number_of_workers(launcher: Stacking, groups: Sequence[grouping.JobGroup], costs: Sequence[Cost]) -> int:
     """Return the number of workers that the launcher starts."""
     jobs, workers = sum(len(group.jobs) for group in groups), launcher.workers
     if isinstance(workers, str) and launcher.engine != "processes":
@@ -159,7 +159,7 @@ def number_of_workers(launcher: Stacking, groups: Sequence[grouping.Group], cost
 
 
 def on_workers(
-    launcher: Stacking, task: SweepTask, count: int, groups: Sequence[grouping.Group], costs: Sequence[Cost]
+    launcher: Stacking, task: SweepTask, count: int, groups: Sequence[grouping.JobGroup], costs: Sequence[Cost]
 ) -> dict[int, JobReturn]:
     """Train jobs on workers, and return their results by job number."""
     local = launcher.engine == "processes"

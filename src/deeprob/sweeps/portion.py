@@ -23,7 +23,7 @@ import torch
 
 from deeprob.assembly.prepare import Shared
 from deeprob.errors import Interrupted, Skipped
-from deeprob.sweeps.grouping import Group
+from deeprob.sweeps.grouping import JobGroup
 from deeprob.sweeps.job import Job
 from deeprob.sweeps.stacks import Metrics, Stacks, best, run_alone
 from deeprob.sweeps.task import SweepTask
@@ -129,7 +129,7 @@ def work(portion: Portion) -> Outcomes:
         if portion.lost:
             jobs = tuple(replace(job, config=replace(job.config, resume="auto")) for job in jobs)
         try:
-            stacks.train(Group(jobs, portion.together), "")
+            stacks.train(JobGroup(jobs, portion.together), "")
         except Interrupted:
             pass
         except Exception:  # a bug in deeprob; its trace goes to the report

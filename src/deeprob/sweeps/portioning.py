@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deeprob.assembly.setup import Setup
 from deeprob.sweeps import grouping
-from deeprob.sweeps.grouping import Group
+from deeprob.sweeps.grouping import JobGroup
 from deeprob.sweeps.job import Job
 from deeprob.sweeps.stacks import Stacks
 
@@ -54,14 +54,14 @@ class Cost:
     on_gpu: bool = False
 
 
-def seconds(setup: Setup, *, together: bool) -> float:
+def run_seconds(setup: Setup, *, together: bool) -> float:
     """Return the estimated time of one run with one thread, in a stack or alone."""
     evaluations = getattr(setup.config.optimizer, "max_iter", 1)  # L-BFGS evaluates L(W) several times per update
     update = (STACKED_UPDATE if together else UPDATE) + setup.operations / RATE
     return RUN + setup.steps * evaluations * update
 
 
-def costs(groups: Sequence[Group], stacks: Stacks) -> list[Cost]:
+def costs(groups: Sequence[JobGroup], stacks: Stacks) -> list[Cost]:
     """Return the cost of each group, estimated from its first run that is neither complete nor invalid.
 
     If no run can be built here, for example because only the workers have a GPU, all groups cost the same.
@@ -73,7 +73,7 @@ def costs(groups: Sequence[Group], stacks: Stacks) -> list[Cost]:
     return [other if cost is None else cost for cost, other in zip(found, others, strict=True)]
 
 
-def _cost(group: Group, stacks: Stacks) -> Cost | None:
+def _cost(group: JobGroup, stacks: Stacks) -> Cost | None:
     sample = stacks.sample(group.jobs)
     if sample is None:
         return None
@@ -82,7 +82,7 @@ def _cost(group: Group, stacks: Stacks) -> Cost | None:
         reason = grouping.hindrance_of_size(sample)
     together = group.together and not reason
     stacks.note_alone(group.jobs, reason)
-    time, on_gpu = seconds(sample, together=together), sample.state.device.type == "cuda"
+    time, on_gpu = run_seconds(sample, together=together), sample.state.device.type == "cuda"
     memory = 0.0 if on_gpu else grouping.memory(sample)
     if together:
         return Cost(time, stacks.largest or grouping.fitting(sample), together, memory, on_gpu)
@@ -90,7 +90,7 @@ def _cost(group: Group, stacks: Stacks) -> Cost | None:
     return Cost(time, 1 if isolated else max(1, int(BUNDLE / time)), together, memory, on_gpu)
 
 
-def affordable(groups: Sequence[Group], costs: Sequence[Cost], cores: int, memory: float) -> int:
+def affordable(groups: Sequence[JobGroup], costs: Sequence[Cost], cores: int, memory: float) -> int:
     """Return the number of workers that repay their start, at most `cores` and as many as fit into `memory` bytes."""
     total = sum(len(group.jobs) * cost.seconds for group, cost in zip(groups, costs, strict=True))
     largest = max(cost.memory for cost in costs)
@@ -98,7 +98,7 @@ def affordable(groups: Sequence[Group], costs: Sequence[Cost], cores: int, memor
 
 
 def portioned(
-    groups: Sequence[Group], costs: Sequence[Cost], workers: int, memory: float = math.inf
+    groups: Sequence[JobGroup], costs: Sequence[Cost], workers: int, memory: float = math.inf
 ) -> list[tuple[Sequence[Job], Cost]]:
     """Split groups into portions of about the same time, and return the jobs and the cost of each portion.
 

@@ -13,7 +13,7 @@ from deeprob.running.resume import begun, complete_summary, learned_features, re
 from deeprob.running.stacked import Ending, StackedRuns
 from deeprob.running.watch import check_figures
 from deeprob.sweeps import grouping
-from deeprob.sweeps.grouping import Group
+from deeprob.sweeps.grouping import JobGroup
 from deeprob.sweeps.job import Job, Result
 from deeprob.sweeps.task import SweepTask
 from deeprob.tracking import console
@@ -62,7 +62,7 @@ class Stacks:
     results: dict[int, JobReturn] = field(default_factory=dict)
     _built: dict[int, Setup] = field(default_factory=dict)
 
-    def train(self, group: Group, title: str) -> None:
+    def train(self, group: JobGroup, title: str) -> None:
         """Train all jobs of a group. The progress shows `title`."""
         if not group.together:
             self._one_by_one(group.jobs, group.reason)
@@ -94,7 +94,7 @@ class Stacks:
         """If there are several jobs, print why they do not train together, unless this was printed before."""
         if reason and len(jobs) > 1 and reason not in self.task.told:
             self.task.told.add(reason)  # without the numbers of the jobs, which differ
-            console.note(f"{grouping.named(jobs)}: trained one by one, because {reason}")
+            console.note(f"{grouping.named_jobs(jobs)}: trained one by one, because {reason}")
 
     def _one_by_one(self, jobs: Sequence[Job], reason: str = "") -> None:
         self.note_alone(jobs, reason)

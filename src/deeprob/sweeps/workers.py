@@ -188,7 +188,7 @@ class Workers:
         last = left.lost >= (1 if left.jobs[0].config.sweep.isolate else ATTEMPTS)
         if not last:
             self._print(
-                f"note: the worker of {grouping.named(left.jobs)} was lost ({lost}); going on with another one, "
+                f"note: the worker of {grouping.named_jobs(left.jobs)} was lost ({lost}); going on with another one, "
                 f"attempt {left.lost + 1} of {ATTEMPTS}"
             )
             return [left]

@@ -111,7 +111,7 @@ def test_a_cluster_of_this_machine_has_a_worker_per_core(monkeypatch):
     ids=lambda value: type(value).__name__,
 )
 def test_causes(error, line):
-    assert on_ray.cause(error) == line
+    assert on_ray.cause_in_ray(error) == line
 
 
 class FakeRay:

@@ -149,7 +149,7 @@ class RayTask:
         try:
             outcomes: Outcomes = ray.get(self._reference)
         except exceptions.RayError as error:
-            raise DeeprobError(cause(error)) from error
+            raise DeeprobError(cause_in_ray(error)) from error
         return outcomes
 
     def cancel(self) -> None:
@@ -188,7 +188,7 @@ class Head:
         self._looked = time.monotonic()
 
 
-def cause(error: exceptions.RayError) -> str:
+def cause_in_ray(error: exceptions.RayError) -> str:
     """Return the reason why Ray lost a portion, in a few words."""
     for kind, reason in CAUSES:
         if isinstance(error, kind):
