@@ -17,6 +17,7 @@ import deeprob as package
 from deeprob import config as configs
 from deeprob import load_run
 from deeprob.assembly.config import RunConfig
+from deeprob.commands.main import main
 from deeprob.config.loader import BasicSweeper
 from deeprob.config.overrides import parse
 from deeprob.optim.tracks import table_text
@@ -34,6 +35,7 @@ TABLE_OF_EXPERIMENTS = re.findall(
     r"\| `deeprob-train experiment=(\w+)` \| (.+) \|$", (ROOT / "docs/guide/experiments.md").read_text(), re.MULTILINE
 )
 MISTAKES = re.findall(r"^\$ deeprob-train (.*)\n(error: .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+TORCHRUN = re.compile(r"torchrun --nproc-per-node=(\d) (?:scripts/train.py|--no-python deeprob-train) (.*)")
 RUN, SWEEP = "outputs/spirals-mlp-adamw/2026-01-31_12-00-00", "outputs/sweeps/2026-01-31_12-00-00"
 
 
@@ -73,7 +75,16 @@ def test_every_command_was_found():
     assert len(RUNS) >= 30
     assert len(SWEEPS) >= 9
     assert len(MISTAKES) == 2
-    known = ("deeprob-", "make ", "tensorboard ", "$ deeprob-train", "error: ", "python3 -m venv", ".venv/bin/")
+    known = (
+        "deeprob-",
+        "make ",
+        "torchrun ",
+        "tensorboard ",
+        "$ deeprob-train",
+        "error: ",
+        "python3 -m venv",
+        ".venv/bin/",
+    )
     assert [line for line in LINES if not line.startswith(known)] == []
 
 
@@ -97,6 +108,14 @@ def test_a_run_has_the_values_of_its_words(deeprob, own, line):
             value = "chain"  # of two features, under a name of its own
         assert values[key] == ([value] if isinstance(values[key], list) and not isinstance(value, list) else value), key
     assert f"again      deeprob-evaluate {directory}" in result.out
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("torchrun ")])
+def test_several_processes_train_a_run(deeprob, own, on_ranks, line):
+    count, words = TORCHRUN.fullmatch(line).groups()
+    results = on_ranks(int(count), lambda rank: main([*words_of(words, own), "trainer.epochs=1"]))
+    assert [(result.status, result.err) for result in results] == [(0, "")] * int(count)
+    assert len(re.findall("^run        ", "".join(result.out for result in results), re.MULTILINE)) == 1
 
 
 @pytest.mark.filterwarnings("ignore:::optuna", "ignore:::hydra_plugins")

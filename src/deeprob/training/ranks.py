@@ -4,7 +4,7 @@ torchrun starts the processes and gives each a number, its rank, in environment 
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,8 +17,10 @@ from torch import Tensor
 from deeprob.errors import DeeprobError, PeerEnded, UserError
 from deeprob.tracking.signals import Interruption
 
-PATIENCE = timedelta(days=1)
+PATIENCE = timedelta(hours=6)
 """The longest time that a process waits for the others, for example while rank 0 computes features or draws."""
+TILE = 2**18
+"""The number of entries that are added at once, so that they stay in the cache."""
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -108,34 +110,41 @@ class Sum:
     def __init__(self, ranks: Ranks, vector: Tensor) -> None:
         self.ranks, self.vector = ranks, vector
         self._slices = [vector] if ranks.count == 1 else list(vector.view(-1).tensor_split(ranks.count))
-        self._sum = torch.zeros_like(self._slices[ranks.rank])
-        self._received = self._sum.new_empty(ranks.count, self._sum.numel() if ranks.count > 1 else 0)
+        own = self._slices[ranks.rank]
+        self._received = [own if rank == ranks.rank else torch.empty_like(own) for rank in range(ranks.count)]
+        self._sum, self._empty = torch.zeros_like(own), True
 
     def clear(self) -> None:
         """Set the sum to 0."""
-        self._sum.zero_()
+        self._empty = True
 
     def add(self, count: int) -> None:
         """Add the vectors of the first `count` processes. The other processes call this method too."""
-        if self.ranks.count == 1:
-            self._sum += self.vector
-            return
-        sizes, own = [len(part) for part in self._slices], [len(self._sum)] * self.ranks.count
-        with connected():
-            torch.distributed.all_to_all_single(self._received.view(-1), self.vector.view(-1), own, sizes)
-        for part in self._received[:count]:
-            self._sum += part
+        self._swap(self._slices, self._received)
+        for total, *parts in zip(
+            *(torch.split(row, TILE) for row in (self._sum, *self._received[:count])), strict=True
+        ):
+            if self._empty:
+                total.zero_()
+            for part in parts:
+                total.add_(part)
+        self._empty = False
 
     def spread(self) -> None:
         """Write the sum into the vector of every process."""
-        self._slices[self.ranks.rank].copy_(self._sum)
-        if self.ranks.count == 1:
-            return
-        with connected():
-            sent = [torch.distributed.broadcast(part, rank, async_op=True) for rank, part in enumerate(self._slices)]
-            for work in sent:
-                assert work is not None
-                work.wait()
+        own = self._slices[self.ranks.rank].copy_(self._sum)
+        self._swap([own] * self.ranks.count, self._slices)
+
+    def _swap(self, sent: Sequence[Tensor], received: Sequence[Tensor]) -> None:
+        """Send one tensor to each other process, and receive one from each."""
+        dist, operations = torch.distributed, []
+        for rank in set(range(self.ranks.count)) - {self.ranks.rank}:
+            pairs = (dist.isend, sent[rank]), (dist.irecv, received[rank])
+            operations += [dist.P2POp(operation, tensor, rank) for operation, tensor in pairs if tensor.numel()]
+        if operations:
+            with connected():
+                for work in dist.batch_isend_irecv(operations):
+                    work.wait()
 
 
 @contextmanager
@@ -159,12 +168,15 @@ def joined_processes() -> Iterator[Ranks]:
     UserError
         If the environment variables of torchrun are missing or wrong.
     """
+    from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
     dist = torch.distributed
     ranks = _from_environment()
     try:
         store, rank, count = next(rendezvous("env://"))
+        # after a restart, the store still has the addresses of the processes that ended
+        store = PrefixStore(f"start-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
         device = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(device, store=store, rank=rank, world_size=count, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:

@@ -27,7 +27,7 @@ class TrainerConfig:
     chunk_size
         The number of examples of a batch that are in memory at once (a chunk). Gradients are summed over the chunks, so
         an update still uses the whole batch. But dropout draws other masks, and batch norm normalizes over a chunk.
-        ``auto`` takes a number that needs about 256 MB.
+        ``auto`` takes a number that needs about 256 MB, or one that gives all processes of torchrun the same work.
     device
         The device that computes. ``auto`` takes CUDA if there is a CUDA device.
     precision
@@ -36,7 +36,8 @@ class TrainerConfig:
         The way to compute gradients. ``formulas`` uses the derivative of each part, written as a formula. ``autograd``
         uses PyTorch's automatic differentiation. ``auto`` takes formulas if all parts of the run have them.
     threads
-        The number of CPU threads. ``auto`` takes one for small networks, which are slower with more threads.
+        The number of CPU threads. ``auto`` takes one for small networks, which are slower with more threads, and for
+        each of several processes.
     log_every
         The number of updates between two points of a training curve. The end of each epoch is always a point.
     checkpoint_minutes
