@@ -68,6 +68,11 @@ def answer(portion):
     return {portion: {"status": "completed"}}, ""
 
 
+def unfinished(number: str) -> SimpleNamespace:
+    """A job of submitit that has no result."""
+    return SimpleNamespace(job_id=number, paths=SimpleNamespace(result_pickle=Path("none")))
+
+
 @pytest.fixture
 def by_value(monkeypatch):
     """Send functions of this file as they are. Then a worker neither imports this file nor torch."""
@@ -132,6 +137,7 @@ def test_jobs_have_their_resources_and_give_results_or_the_cause_of_their_loss(s
             with pytest.raises(DeeprobError) as caught:
                 task.result()
             assert str(caught.value) == line
+        assert all(task.done() for task in tasks)  # though the result was taken
     script = fake_slurm.read("100", "script").splitlines()
     for flag in (
         "cpus-per-task=1", "gpus-per-node=1", "job-name=deeprob", "nodes=1", "no-requeue", "partition=gpu", "time=90",
@@ -145,7 +151,8 @@ def test_jobs_have_their_resources_and_give_results_or_the_cause_of_their_loss(s
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
-def test_slurms_state_and_exit_code_are_in_the_line(slurm, tmp_path):
+def test_slurms_state_and_exit_code_are_in_the_line(slurm, monkeypatch, tmp_path):
+    monkeypatch.setattr(on_submitit, "LOOK", 1000.0)
     queue = on_submitit.Queue(tmp_path)
     endings = {
         "OUT_OF_MEMORY": ("0:125", "OUT_OF_MEMORY, signal 125"),
@@ -158,15 +165,15 @@ def test_slurms_state_and_exit_code_are_in_the_line(slurm, tmp_path):
         (slurm / state).mkdir()
         fake_slurm.write(state, "state", state)
         fake_slurm.write(state, "exit", exit_code)
-        queue.ended(SimpleNamespace(job_id=state))
+        queue.ended(unfinished(state))
     queue.look()
     for state, (_, words) in endings.items():
-        assert queue.ended(SimpleNamespace(job_id=state)) == (f"SLURM job {state}: {words}" if words else "")
+        assert queue.ended(unfinished(state)) == (f"SLURM job {state}: {words}" if words else "")
 
 
 def test_a_completed_job_and_one_that_slurm_has_forgotten_get_time_for_their_results(slurm, monkeypatch, tmp_path):
     queue = on_submitit.Queue(tmp_path)
-    job = SimpleNamespace(job_id="forgotten")
+    job = unfinished("forgotten")
     assert queue.ended(job) == ""
     monkeypatch.setattr(on_submitit, "GRACE", 0.0)
     assert queue.ended(job) == "SLURM job forgotten: COMPLETED"
@@ -176,7 +183,7 @@ def test_while_slurm_does_not_answer_no_job_is_lost(monkeypatch, tmp_path):
     silence = SimpleNamespace(returncode=1, stdout="", stderr="slurm_load_jobs error: Socket timed out")
     monkeypatch.setattr(on_submitit, "_call", lambda *words: silence)
     monkeypatch.setattr(on_submitit, "GRACE", 0.0)
-    queue, job = on_submitit.Queue(tmp_path), SimpleNamespace(job_id="1")
+    queue, job = on_submitit.Queue(tmp_path), unfinished("1")
     assert [queue.ended(job), queue.ended(job)] == ["", ""]
 
 
@@ -366,7 +373,10 @@ def test_a_signal_saves_all_runs_and_the_sweep_goes_on(undisturbed, deeprob, tmp
         assert sweep.wait(60) == status, (tmp_path / "log").read_text()
     assert not any(Path("/proc", str(process)).exists() for process in processes)
     assert not Path("s/.workers").exists()
-    assert list(Path("s").glob("*/checkpoints/last.pt"))
+    begun = [path.parent for path in Path("s").glob("*/config.yaml")]
+    statuses = [json.loads((run / "summary.json").read_text())["status"] for run in begun]
+    assert "interrupted" in statuses
+    assert set(statuses) <= {"interrupted", "completed"}
     assert deeprob("resume=s").status == 0
     assert_as_undisturbed(undisturbed, 12)
 

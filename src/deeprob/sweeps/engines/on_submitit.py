@@ -164,7 +164,9 @@ class Queue:
         self._looked = -LOOK
 
     def ended(self, job: Any) -> str:
-        """Return SLURM's state of a job that has ended, with its exit code or signal."""
+        """Return SLURM's state of a job that has ended, with its exit code or signal, or that the job has a result."""
+        if job.paths.result_pickle.exists():
+            return "it has a result"
         self._states.setdefault(job.job_id, "PENDING")
         if time.monotonic() > self._looked + LOOK:
             self.look()
@@ -284,14 +286,13 @@ class Submitted:
         self._sent, self._withdrawn, self._ending = time.monotonic(), False, ""
 
     def done(self) -> bool:
-        """Return whether the job has a result, or ended without one."""
+        """Return whether the job has ended, or has a result."""
         if self.job is None:
             if not self._withdrawn and time.monotonic() > self._sent + LOOK:
                 self.job, self._sent = self.engine.send(self.portion), time.monotonic()
             return self._withdrawn
-        if not self.job.paths.result_pickle.exists() and not self._ending:
-            self._ending = self.engine.cluster.ended(self.job)
-        return bool(self._ending) or self.job.paths.result_pickle.exists()
+        self._ending = self._ending or self.engine.cluster.ended(self.job)
+        return bool(self._ending)
 
     def result(self) -> Outcomes:
         """Return the outcomes of the portion's jobs.
