@@ -4,10 +4,12 @@ import csv
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from deeprob.assembly.config import SweepConfig
 from deeprob.data import SpiralsConfig
 from deeprob.errors import UserError
 from deeprob.sweeps import launching
@@ -61,8 +63,9 @@ def here(monkeypatch) -> Here:
     return engine
 
 
-def groups(count: int, *, together: bool = True) -> list[JobGroup]:
-    return [JobGroup([Job(number, [], None, Path()) for number in range(count)], together)]
+def groups(count: int, *, isolate: bool = False) -> list[JobGroup]:
+    plan = SimpleNamespace(sweep=SweepConfig(isolate=isolate))
+    return [JobGroup([Job(number, [], plan, Path()) for number in range(count)])]
 
 
 def table(directory: str = "s") -> list[dict]:
@@ -226,5 +229,9 @@ def test_when_nothing_needs_to_be_measured(monkeypatch):
     assert may_have_workers(StackLauncher(workers=1, engine="ray"), groups(1))
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     assert may_have_workers(StackLauncher(), groups(2))
+    assert not may_have_workers(
+        StackLauncher(), groups(2, isolate=True)
+    )  # a fork after a computation would wait forever
+    assert may_have_workers(StackLauncher(workers=2), groups(2, isolate=True))
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     assert not may_have_workers(StackLauncher(), groups(2))

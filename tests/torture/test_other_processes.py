@@ -67,7 +67,7 @@ def rows(folder: Path) -> list[tuple[str, str, str]]:
 def test_a_killed_process_is_named_and_the_jobs_that_had_begun_go_on(joblib, tmp_path):
     process = joblib("seed=0,1,2", dying="always 1")
     _, err = process.communicate(timeout=300)
-    reason = "a process of the launcher ended by SIGKILL(-9)"
+    reason = "a process ended by SIGKILL(-9)"
     assert process.returncode == 4, err
     assert rows(tmp_path) == [("0", "completed", ""), ("1", "failed", reason), ("2", "completed", "")]
     assert f"error: job 1: {reason}\n" in err

@@ -58,7 +58,7 @@ def isolated(task: Callable[[], Any]) -> Any:
 def _work(task: Callable[[], Any], answer: Connection) -> None:
     try:
         answer.send((task(), None))
-    except (DeeprobError, Interrupted) as error:
+    except (DeeprobError, Interrupted, OSError) as error:
         answer.send((None, error))
     except Exception as error:  # a bug in deeprob; its trace cannot be sent to the other process
         traceback.print_exc()

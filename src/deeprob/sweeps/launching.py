@@ -138,11 +138,19 @@ def train(launcher: Stacking, task: SweepTask, jobs: Sequence[Job]) -> dict[int,
 
 
 def may_have_workers(launcher: Stacking, groups: Sequence[grouping.JobGroup]) -> bool:
-    """Return whether jobs may train on workers. If so, their costs decide."""
-    if not groups or launcher.workers == 1:
-        return bool(groups) and launcher.engine != "processes"
-    several = sum(len(group.jobs) for group in groups) > 1
-    return launcher.engine != "processes" or (several and (launcher.workers != "auto" or (os.cpu_count() or 1) > 1))
+    """Return whether jobs may train on workers. If so, their costs decide.
+
+    With ``sweep.isolate=true``, this process starts a fork for each job. Then it must not compute before, so the costs
+    are not estimated.
+    """
+    if not groups or launcher.engine != "processes":
+        return bool(groups)
+    if launcher.workers == "auto":
+        isolated = any(group.jobs[0].config.sweep.isolate for group in groups)
+        possible = not isolated and (os.cpu_count() or 1) > 1
+    else:
+        possible = launcher.workers != 1
+    return possible and sum(len(group.jobs) for group in groups) > 1
 
 
 def number_of_workers(launcher: Stacking, groups: Sequence[grouping.JobGroup], costs: Sequence[Cost]) -> int:
