@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -224,6 +225,18 @@ def test_ray_gets_its_settings_and_deeprob_keeps_its_signals(monkeypatch):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("memory", "waits"), [(1e9, ""), (2e9, "CPU: 1, memory: 2e+09")])
+def test_a_note_says_where_workers_are_and_that_none_can_start(monkeypatch, capsys, memory, waits):
+    monkeypatch.setattr(on_ray, "_connected", lambda cluster, cpus: nullcontext("head:1"))
+    monkeypatch.setattr(on_ray, "_nodes", lambda: NODES)
+    monkeypatch.setattr("ray.get_runtime_context", lambda: type("", (), {"gcs_address": "head:1"}))
+    with on_ray.start(3, "head:1", {"memory": memory}, None):
+        pass
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first == "note: hydra.launcher.engine=ray: 3 workers on the Ray cluster at head:1"
+    assert others == [f"note: no node of the Ray cluster has {waits}: the sweep waits until one has"] * bool(waits)
+
+
 def test_a_connection_that_fails_is_one_line(monkeypatch, port):
     def init(address, **settings):
         raise RuntimeError("no raylet\nhere")
@@ -235,13 +248,7 @@ def test_a_connection_that_fails_is_one_line(monkeypatch, port):
 
 # Whole sweeps on a cluster of two nodes with one CPU each.
 
-PROGRAM = [
-    sys.executable,
-    "-W",
-    "error",
-    "-c",
-    "import sys; from deeprob.commands.main import train; sys.exit(train())",
-]
+PROGRAM = [sys.executable, "-W", "error", str(Path(__file__).parents[3] / "scripts/train.py")]
 JOBS = 40
 WORDS = [
     "-m", f"seed=range({JOBS})", "trainer.epochs=40", "hydra.launcher.max_stack=10", "trainer.progress=false",
