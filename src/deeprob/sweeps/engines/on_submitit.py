@@ -50,7 +50,7 @@ LOOK = 10.0
 GRACE = 15.0
 """The number of seconds until the file of a completed job must be visible here, on a shared file system."""
 KILL = 5.0
-"""The number of seconds that killed processes of this machine get to end."""
+"""The number of seconds that killed jobs get to end. A job that takes longer ends after the sweep."""
 
 logging.getLogger("submitit").setLevel(logging.CRITICAL)
 
@@ -139,13 +139,10 @@ class Machine:
         """Do nothing, because there is no queue."""
 
     def kill(self, jobs: Sequence[Any]) -> None:
-        """Send SIGTERM to the processes, which send it to the workers, and wait for their ends."""
+        """Send SIGTERM to the processes, which send it to the workers."""
         for job in jobs:
             with suppress(ProcessLookupError):
                 os.kill(int(job.job_id), signal.SIGTERM)
-        end = time.monotonic() + KILL
-        while time.monotonic() < end and not all(job.done() for job in jobs):
-            time.sleep(0.05)
 
 
 class Queue:
@@ -204,6 +201,7 @@ class Queue:
     def kill(self, jobs: Sequence[Any]) -> None:
         """End jobs."""
         _call("scancel", *(job.job_id for job in jobs))
+        self._looked = -LOOK
 
 
 def _call(*words: str) -> subprocess.CompletedProcess[str]:
@@ -260,8 +258,11 @@ class Submissions:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if jobs := [task.job for task in self._tasks if task.job is not None and not task.done()]:
-            self.cluster.kill(jobs)
+        if left := [task for task in self._tasks if task.job is not None and not task.done()]:
+            self.cluster.kill([task.job for task in left])
+            end = time.monotonic() + KILL
+            while time.monotonic() < end and not all(task.done() for task in left):
+                time.sleep(0.05)
 
 
 class Submitted:
