@@ -111,7 +111,8 @@ class OnRay:
         with ExitStack() as ending:
             address = ending.enter_context(_connected(self._cluster, math.ceil(self._workers * self._wanted["CPU"])))
             where = f"the Ray cluster at {address}" if address else "a new Ray cluster on this machine"
-            console.note(f"hydra.launcher.engine=ray: {self._workers} workers on {where}")
+            plural = "s" if self._workers > 1 else ""
+            console.note(f"hydra.launcher.engine=ray: {self._workers} worker{plural} on {where}")
             if not any(_fitting(node, self._wanted) for node in _nodes()):
                 console.note(f"no node of the Ray cluster has {_named(self._wanted)}: the sweep waits until one has")
             self._head = Head(ray.get_runtime_context().gcs_address)
