@@ -72,6 +72,13 @@ def test_an_address_of_a_cluster_is_not_taken_from_a_file_but_given_again(begun)
     assert words_of_sweep(begun, [other]) == [*words[:2], other]
 
 
+def test_another_engine_has_not_the_cluster_of_the_first(begun):
+    words = ["seed=0,1", "hydra.launcher.engine=submitit", "hydra.launcher.cluster=local", "hydra.launcher.workers=2"]
+    command = shlex.join(["deeprob-train", "-m", *words, "hydra.launcher.resources.timeout_min=5"])
+    other = "hydra.launcher.engine=processes"
+    assert words_of_sweep(said(begun, command), [other]) == ["seed=0,1", "hydra.launcher.workers=2", other]
+
+
 def test_another_launcher_replaces_that_of_the_sweep(begun):
     words = ["seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.launcher.compile=true"]
     command = shlex.join(["deeprob-train", "-m", *words, "hydra.sweep.dir=elsewhere"])

@@ -209,6 +209,20 @@ def test_a_worker_that_was_interrupted_but_not_by_the_sweep_is_a_lost_one(portio
     assert "was lost (it was interrupted); going on with another one, attempt 2 of 3" in capsys.readouterr().err
 
 
+def test_a_worker_that_trained_and_saved_does_not_count_as_lost(portions):
+    def worker(portion):
+        if portion.attempt < 5:
+            report(portion, {"done": 0.1, "best": {}})
+            return {job.number: {"status": "interrupted", "error": ""} for job in portion.jobs}
+        return all_well(portion)
+
+    engine = Engine(worker)
+    _, told = train(engine, portions(2), count=1)
+    assert told == [(0, "completed"), (1, "completed")]
+    assert [portion.lost for portion in engine.portions] == [0] * 6
+    assert {job.config.resume for portion in engine.portions[1:] for job in portion.jobs} == {"auto"}
+
+
 def test_errors_and_divergence_come_as_outcomes(portions, capsys):
     def worker(portion):
         report(portion, {"text": "error: job 1: diverged: at once"})

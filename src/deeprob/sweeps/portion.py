@@ -65,7 +65,7 @@ class Portion:
     directory
         The working directory of the sweep. Relative paths start there.
     lost
-        The number of workers that were lost with these jobs. If it is not 0, the runs are resumed.
+        The number of workers that were lost with these jobs.
     attempt
         The attempt with which the worker owns the directories of its runs (see `deeprob.tracking.ownership`). It is
         larger than that of each worker that had them before.
@@ -85,12 +85,13 @@ class Portion:
     @property
     def report(self) -> Path:
         """The file to which the worker appends its progress."""
-        return self.folder / f"jobs-from-{self.jobs[0].number}-{self.lost}.jsonl"
+        return self.folder / f"jobs-from-{self.jobs[0].number}-{self.attempt}.jsonl"
 
-    def again(self, ended: Mapping[int, Any]) -> "Portion":
-        """Return the next attempt: the jobs that have not ended, to be resumed."""
-        left = tuple(job for job in self.jobs if job.number not in ended)
-        return replace(self, jobs=left, lost=self.lost + 1, attempt=self.attempt + 1)
+    def again(self, ended: Mapping[int, Any], *, lost: bool = True) -> "Portion":
+        """Return the next attempt: the jobs that have not ended, to be resumed. `lost`: whether a worker was lost."""
+        left = [job for job in self.jobs if job.number not in ended]
+        resumed = tuple(replace(job, config=replace(job.config, resume="auto")) for job in left)
+        return replace(self, jobs=resumed, lost=self.lost + lost, attempt=self.attempt + 1)
 
 
 def work(portion: Portion) -> Outcomes:
@@ -125,11 +126,8 @@ def work(portion: Portion) -> Outcomes:
         stacks = Stacks(
             task, lambda job: run_alone(task, job, portion.attempt), portion.largest, progress, portion.attempt
         )
-        jobs = portion.jobs
-        if portion.lost:
-            jobs = tuple(replace(job, config=replace(job.config, resume="auto")) for job in jobs)
         try:
-            stacks.train(JobGroup(jobs, portion.together), "")
+            stacks.train(JobGroup(portion.jobs, portion.together), "")
         except Interrupted:
             pass
         except Exception:  # a bug in deeprob; its trace goes to the report

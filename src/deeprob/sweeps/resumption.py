@@ -20,6 +20,8 @@ _HARMLESS = re.compile(
 
 Other overrides of Hydra could call any function. So could the cluster at an address that a stranger has written.
 """
+_OF_ENGINE = re.compile(r"hydra\.launcher\.(cluster|resources)\b")
+"""The settings of a launcher that only its engine knows."""
 _FORMER = ("hydra.launcher.compile",)
 """Settings that earlier versions had. They never changed a result."""
 
@@ -59,6 +61,7 @@ def words_of_sweep(directory: Path, more: Sequence[str] = ()) -> list[str] | Non
         if override.key_or_group not in ("resume", "hydra.sweep.dir", *_FORMER)
         and not ("hydra/launcher" in given and re.match(r"hydra[/.]launcher\b", override.key_or_group))
         and not (override.key_or_group in given and override.key_or_group.startswith("hydra.launcher."))
+        and not ("hydra.launcher.engine" in given and _OF_ENGINE.match(override.key_or_group))
     ]
     asked = {"--config-dir": arguments.config_dir, "--config-name": arguments.config_name}
     refused = [f"{flag} {value}" for flag, value in asked.items() if value is not None]

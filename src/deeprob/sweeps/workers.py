@@ -1,7 +1,8 @@
 """Train the jobs of a sweep on workers: hand out portions, and take in what the workers report.
 
 Only the sweep writes the table. A worker writes the directories of its runs, and its report. If a worker is lost, its
-portion goes to another worker, which resumes the runs. A portion is given to `ATTEMPTS` workers at most.
+portion goes to another worker, which resumes the runs. After `ATTEMPTS` lost workers, its jobs have failed. A worker
+that was interrupted, but has trained and saved its runs, does not count.
 """
 
 import dataclasses
@@ -28,7 +29,7 @@ from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
 
 ATTEMPTS = 3
-"""The number of workers that a portion is given to. If all are lost, the jobs of the portion have failed."""
+"""The number of lost workers after which the jobs of a portion have failed."""
 POLL = 0.05
 """The number of seconds between two looks at the workers."""
 
@@ -53,6 +54,8 @@ class Running:
         The number of trained runs, in fractions.
     best
         The best metric of the portion's runs.
+    saved
+        Whether the worker was interrupted, and has saved its runs.
     """
 
     portion: Portion
@@ -60,6 +63,7 @@ class Running:
     ended: Outcomes = dataclasses.field(default_factory=dict)
     done: float = 0.0
     best: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    saved: bool = False
     _read: int = 0
 
     def news(self) -> Iterator[dict[str, Any]]:
@@ -170,7 +174,10 @@ class Workers:
 
     def _take_outcome(self, running: Running, number: int, ended: Mapping[str, Any], stopping: bool) -> None:
         """Take in the outcome of a job, unless it is known already, or the worker was interrupted but not the sweep."""
-        if number in running.ended or (ended["status"] == Interrupted.outcome and not stopping):
+        if ended["status"] == Interrupted.outcome and not stopping:
+            running.saved = True
+            return
+        if number in running.ended:
             return
         running.ended[number] = dict(ended)
         self._end_as(next(job for job in running.portion.jobs if job.number == number), ended)
@@ -182,15 +189,15 @@ class Workers:
             summary = RunDirectory(job.folder).read_json("summary")
             if job.number not in running.ended and complete(summary, job.config.trainer.epochs):
                 self._take_outcome(running, job.number, outcome(summary), stopping=False)
-        left = portion.again(running.ended)
+        went_on = running.saved and running.done > 0  # such as a worker whose time on a cluster runs out
+        left = portion.again(running.ended, lost=not went_on)
         if not left.jobs:
             return []
         last = left.lost >= (1 if left.jobs[0].config.sweep.isolate else ATTEMPTS)
         if not last:
-            self._print(
-                f"note: the worker of {grouping.named_jobs(left.jobs)} was lost ({lost}); going on with another one, "
-                f"attempt {left.lost + 1} of {ATTEMPTS}"
-            )
+            number = "" if went_on else f", attempt {left.lost + 1} of {ATTEMPTS}"
+            named = grouping.named_jobs(left.jobs)
+            self._print(f"note: the worker of {named} was lost ({lost}); going on with another one{number}")
             return [left]
         for job in left.jobs:
             times = f" (attempt {ATTEMPTS} of {ATTEMPTS})" if left.lost > 1 else ""
