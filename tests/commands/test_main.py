@@ -76,10 +76,12 @@ WRONG = {
     "optimizer.amsgrad=2": "optimizer.amsgrad=2: expected true or false",
     "optimizer.amsgrad=yes": "optimizer.amsgrad=yes: expected true or false",
     "optimizer.amsgrad=${seed}": "optimizer.amsgrad=${seed}: expected true or false",
-    "trainer.preflight=${seed}": "trainer.preflight=0: expected one of false, true, only",
+    "trainer.preflight=${seed}": ": expected one of false, true, only",
     "trainer.batch_size=true": "trainer.batch_size=true",
-    "trainer.batch_size=${trainer.progress}": "trainer.batch_size=True: expected a whole number",
-    "sweep=${seed}": "sweep=0: expected keys of its own",
+    "trainer.batch_size=${trainer.progress}": ": expected a whole number at least 1 or full or auto",
+    "sweep=${seed}": ": expected keys of its own",
+    "seed=${model.activation}": "seed=${model.activation}: expected a whole number at least 0",
+    "seed=${nope}": "seed: Interpolation key 'nope' not found",
     "trainer.batch_size=1.5": "trainer.batch_size=1.5",
     "seed=one": "seed=one: expected a whole number at least",
     # ranges
@@ -173,11 +175,10 @@ WRONG = {
     "hydra.verbose=3": "hydra.verbose=3",
     "hydra.searchpath=[nowhere]": "hydra.searchpath=[nowhere]",
     "+hydra.callbacks.a._target_=nope.x": "+hydra.callbacks.a._target_=nope.x: Error locating target",
-    "seed=1 +hydra.callbacks.a._target_=os.system": "error: +hydra.callbacks.a._target_=os.system: Target 'os.system' "
-    "is blocklisted because it allows config data to control executable behavior or belongs to an execution-capable "
-    "target family. It cannot be authorized with HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE.\n",
-    "-m seed=0,1 hydra.launcher._target_=os.system": "hydra.launcher._target_=os.system: Invalid plugin 'os.system'",
-    "-m seed=0,1 +hydra.launcher.x=3": "hydra.sweeper and hydra.launcher: Error in call to target 'hydra_plugins.",
+    "seed=1 +hydra.callbacks.a._target_=os.system": "listed because it allows config data to control "
+    "executable behavior or belongs to an execution-capable target family. It cannot be authorized with ",
+    "-m seed=0,1 hydra.launcher._target_=os.system": "hydra.launcher._target_=os.system: ",
+    "-m seed=0,1 +hydra.launcher.x=3": "hydra.sweeper and hydra.launcher: ",
     "hydra.output_subdir=.": "error: hydra.output_subdir=.: Hydra's files would have the names of",
     "hydra.output_subdir=a/..": "error: hydra.output_subdir=a/..: Hydra's files would have",
     "--cfg job --package nope": "nope",
@@ -359,7 +360,7 @@ def test_what_hydra_refuses_in_a_config_is_told_with_its_part(deeprob):
     Path("own/mine.yaml").write_text("defaults: [train, _self_]\nhydra: {callbacks: {a: {_target_: os.system}}}\n")
     status, _, err = deeprob("--config-dir", "own", "--config-name", "mine")
     assert (status, err.count("\n")) == (2, 1)
-    assert err.startswith("error: hydra.callbacks: Target 'os.system' is blocklisted because it allows config data to ")
+    assert err.startswith("error: hydra.callbacks: Target 'os.system' is bl")  # blocklisted; blacklisted in Hydra 1.4
 
 
 @pytest.mark.parametrize("size", ["2", "0", "two"])

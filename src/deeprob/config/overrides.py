@@ -22,6 +22,7 @@ from omegaconf import AnyNode, BooleanNode, Container, DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
+    InterpolationValidationError,
     OmegaConfBaseException,
     ValidationError,
 )
@@ -90,8 +91,8 @@ def check_types(node: DictConfig, words: Sequence[str]) -> None:
     Raises
     ------
     UserError
-        If a boolean key gets a value such as ``2`` or ``yes``, or a group gets a file or a list. The message names the
-        key.
+        If a boolean key gets a value such as ``2`` or ``yes``, a group gets a file or a list, or an interpolation has
+        the wrong type. The message names the key.
     """
     for override in parse(words):
         key, value = override.key_or_group, override.value()
@@ -104,6 +105,14 @@ def check_types(node: DictConfig, words: Sequence[str]) -> None:
             given = _resolved(field, value)
             if not isinstance(given, bool) and not (given is None and field._is_optional()):
                 raise UserError(f"{override.input_line}: expected true or false")
+        if isinstance(holder, DictConfig) and "${" in str(value):
+            try:
+                holder.get(name)
+            except InterpolationValidationError as error:
+                accepted = expected(OmegaConf.get_type(holder), name) or "keys of its own"
+                raise UserError(f"{override.input_line}: expected {accepted}") from error
+            except OmegaConfBaseException:
+                pass  # interpolations that cannot be resolved are reported later
 
 
 def _is_choice(value: Any) -> bool:
