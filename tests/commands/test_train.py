@@ -149,3 +149,9 @@ def test_a_run_that_cannot_go_on_is_named(deeprob, words, line):
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"error: {line}")
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_single_run_tells_that_it_has_no_launcher(deeprob, small):
+    result = deeprob(*small, "hydra.launcher.workers=2", "hydra/launcher=laptop", "hydra.run.dir=r")
+    lines = [line.removeprefix("note: ").partition(": ")[0] for line in result.err.splitlines()]
+    assert (result.status, sorted(lines)) == (0, ["hydra.launcher.workers=2", "hydra/launcher=laptop"])

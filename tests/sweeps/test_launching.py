@@ -80,11 +80,12 @@ REFUSED = {
     "engine=threads": "expected processes, ray or submitit",
     "max_stack=0": "expected a whole number at least 1, or auto",
 }
+NUMBER = "workers: engine=submitit needs the number of workers; set hydra.launcher.workers=N"
 INCOMPLETE = {
     "cluster=local": "cluster: only engine=ray and engine=submitit have it; set hydra.launcher.engine",
     "resources.num_gpus=1": "resources: only engine=ray and engine=submitit have it; set hydra.launcher.engine",
-    "engine=submitit": "workers=auto: engine=submitit needs the number of workers",
-    "engine=submitit hydra.launcher.workers=-1": "workers=-1: engine=submitit needs the number of workers",
+    "engine=submitit": NUMBER,
+    "engine=submitit hydra.launcher.workers=-1": NUMBER,
 }
 
 
@@ -165,6 +166,14 @@ def test_workers_take_over_from_those_of_a_sweep_that_was_killed(deeprob, small,
     with Ownership(Path("s/000_seed=0"), attempt=2):
         assert deeprob(*words).status == 0
     assert here.attempts == [3, 5]
+
+
+def test_workers_that_nobody_asked_for_are_told(deeprob, small, here, monkeypatch):
+    monkeypatch.setattr(launching, "number_of_workers", lambda *_: 2)
+    result = deeprob("-m", *small, "seed=range(2)", "hydra.sweep.dir=s")
+    line = "hydra.launcher.workers=auto: 2 worker processes (1 trains in this process)"
+    assert result.err == f"note: {line}\n"
+    assert here.started[0] == ("processes", 2, "auto", {})
 
 
 def test_a_finished_sweep_starts_no_workers(deeprob, small, here):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deeprob.errors import UserError
-from deeprob.sweeps.resumption import words_of_sweep
+from deeprob.sweeps.resumption import print_sweep, words_of_sweep
 
 
 @pytest.fixture
@@ -115,3 +115,8 @@ def test_a_folder_of_runs_is_no_sweep(deeprob, begun, tmp_path):
     result = deeprob('resume="a sweep"')
     begins = 'error: resume="a sweep": no run, but a folder of runs; choose from '
     assert (result.status, result.err.startswith(begins)) == (2, True)
+
+
+def test_a_sweep_of_which_no_job_has_begun_names_no_command(tmp_path, capsys):
+    print_sweep(tmp_path, finished=False)
+    assert capsys.readouterr().out == f"\nsweep      {tmp_path}\n"

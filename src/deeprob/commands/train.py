@@ -5,6 +5,7 @@ that use them.
 """
 
 import argparse
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
     """
     from deeprob.running.run import run_or_go_on
     from deeprob.sweeps import SweepTask, search, searches
+    from deeprob.tracking.console import note
 
     sweeping = config.hydra.mode == RunMode.MULTIRUN
     kind = "sweep" if sweeping else "run"
@@ -52,6 +54,9 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
         run_or_go_on(application.load(config, words), directory, words, command, ranks=ranks)
         return
     if not sweeping:
+        for word in typed_words(config, "hydra"):
+            if re.match(r"\W*hydra[./]launcher\b", word):
+                note(f"{word}: has no effect on a single run; only sweeps (-m) have a launcher")
 
         def task(job: DictConfig) -> dict[str, Any]:
             hydra = HydraConfig.get()

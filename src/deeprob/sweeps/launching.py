@@ -67,7 +67,7 @@ def check_settings(launcher: Stacking) -> None:
             if value != default:
                 raise UserError(f"{key}.{name}: only engine=ray and engine=submitit have it; set {key}.engine")
     elif (launcher.engine not in SIZED) if isinstance(launcher.workers, str) else launcher.workers < 1:
-        raise UserError(f"{key}.workers={launcher.workers}: engine={launcher.engine} needs the number of workers")
+        raise UserError(f"{key}.workers: engine={launcher.engine} needs the number of workers; set {key}.workers=N")
     check_engine(launcher.engine, launcher.cluster, launcher.resources)
 
 
@@ -128,6 +128,8 @@ def train(launcher: Stacking, task: SweepTask, jobs: Sequence[Job]) -> dict[int,
             found = costs(groups, stacks)
             count = number_of_workers(launcher, groups, found)
             if count > 1 or launcher.engine != "processes":
+                if launcher.engine == "processes" and launcher.workers == "auto":
+                    task.note_once(f"hydra.launcher.workers=auto: {count} worker processes (1 trains in this process)")
                 stacks.release()
                 return on_workers(launcher, task, count, groups, found)
     shapes, shape = sum(group.together for group in groups), 0

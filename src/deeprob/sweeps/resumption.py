@@ -80,9 +80,11 @@ def words_of_sweep(directory: Path, more: Sequence[str] = ()) -> list[str] | Non
 def print_sweep(directory: Path, *, finished: bool) -> None:
     """Print the directory of a sweep, and the command that compares its runs.
 
-    If the sweep is not finished, also print the command that resumes it.
+    If the sweep is not finished, also print the command that resumes it. If no job has begun, print only the directory.
     """
     print(f"\nsweep      {console.near(directory)}")
+    if not any(directory.glob("*/config.yaml")):  # no job has begun
+        return
     if not finished:
         print_resume(directory)
     print(f"compare    deeprob-compare {console.typed(directory)}")
