@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from concurrent.futures import wait
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,17 @@ def test_an_error_kills_the_workers(monkeypatch):
 def test_processes_start_only_when_they_are_needed(tmp_path):
     with start(64, "auto", {}, tmp_path) as engine:
         assert engine._executors == [None] * 64
+
+
+def test_a_start_of_python_s_tracker_does_not_unblock_interrupts(monkeypatch):
+    def blocked() -> bool:
+        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resource_tracker._resource_tracker, "_fd", None)  # as before its first start
+        patch.setattr(resource_tracker._resource_tracker, "_pid", None)
+        with on_processes._without_interrupts():
+            resource_tracker.ensure_running()
+            assert blocked()
+        resource_tracker._resource_tracker._stop()
+    assert not blocked()
