@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import socket
 import sys
 import traceback
 from collections import defaultdict
@@ -122,10 +123,16 @@ def on_ranks(tmp_path) -> Callable[..., list[Result]]:
     """
 
     def call(count: int, work: Callable[[int], int]) -> list[Result]:
-        store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # as torchrun does
+        listening = socket.create_server(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
         files = [[tmp_path / f"{name}-{rank}" for name in ("out", "err")] for rank in range(count)]
-        children = [os.fork() or _as_rank(rank, count, store.port, files[rank], work) for rank in range(count)]
+        children = [os.fork() or _as_rank(rank, count, port, files[rank], work) for rank in range(count)]
+        # torchrun has this store too; its thread starts after the copies are made, so they hold none of its locks
+        store = torch.distributed.TCPStore(
+            "127.0.0.1", port, is_master=True, wait_for_workers=False, master_listen_fd=listening.detach()
+        )
         statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        del store
         texts = [[path.read_text() for path in pair] for pair in files]
         return [Result(status, *pair) for status, pair in zip(statuses, texts, strict=True)]
 
