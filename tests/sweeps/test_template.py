@@ -91,7 +91,7 @@ def test_every_job_and_every_error_is_that_of_composing_the_job(sweep, composed)
     context, config = sweep("seed=0,1")
     fast = Validation(context, config)
     valid = invalid = 0
-    for number, words in enumerate(drawn(250)):
+    for number, words in enumerate(drawn(120)):
         before = result(lambda number=number, words=words: fast.job(number, words))
         assert before == result(lambda number=number, words=words: validate(context, config, number, words)), words
         invalid += before.startswith("error: ")

@@ -202,7 +202,7 @@ def test_a_sweep_killed_in_the_middle_ends_as_if_each_run_had_trained_alone(nurs
     for job, run in zip(jobs, expected, strict=True):
         assert differences(run, numbers(tmp_path / "alone", f"s/{job}")) == [], job
     kills = 0
-    for trial in range(wanted := times(4, 40)):
+    for trial in range(wanted := times(2, 40)):
         folder = tmp_path / f"trial{trial}"
         for _ in range(2):
             at: dict[str, Any] = {"kill": rng.uniform(0.2, 0.9) * whole["seconds"]}
