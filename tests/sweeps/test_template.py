@@ -91,14 +91,14 @@ def test_every_job_and_every_error_is_that_of_composing_the_job(sweep, composed)
     context, config = sweep("seed=0,1")
     fast = Validation(context, config)
     valid = invalid = 0
-    for number, words in enumerate(drawn(120)):
+    for number, words in enumerate(drawn(250)):
         before = result(lambda number=number, words=words: fast.job(number, words))
         assert before == result(lambda number=number, words=words: validate(context, config, number, words)), words
         invalid += before.startswith("error: ")
         valid += not before.startswith("error: ")
     made = 2 * (valid + invalid) - len(composed)  # `validate` has composed each job
-    assert min(valid, invalid) > 30, (valid, invalid)
-    assert made > 10
+    assert min(valid, invalid) > 60, (valid, invalid)
+    assert made > 20
 
 
 @pytest.mark.parametrize(
