@@ -25,6 +25,7 @@ class TwoPoints(DatasetConfig):
         test = Examples(torch.tensor([[100.0, 100.0]]), torch.tensor([2]))
         if self.regression_targets:
             train, test = (Examples(part.inputs, part.targets[:, None].double()) for part in (train, test))
+            return Splits(train, None, test, ())
         return Splits(train, None, test, ("a", "b", "c"))
 
 
@@ -43,6 +44,18 @@ def test_floats_take_the_runs_precision_and_classes_stay():
     assert prepared.splits.train.targets.dtype == torch.int64
     numbers = prepare(TwoPoints(regression_targets=True), RawConfig(), CPU, torch.float32)
     assert numbers.splits.test.targets.dtype == torch.float32
+
+
+def test_targets_are_standardised_over_the_training_split():
+    config = TwoPoints(regression_targets=True, standardize_targets=True)
+    prepared = prepare(config, RawConfig(), CPU, torch.float32)
+    assert prepared.splits.train.targets.tolist() == [[-1.0], [1.0]]
+    assert prepared.splits.test.targets.tolist() == [[3.0]]
+    assert prepared.splits.test.targets.dtype == torch.float32
+    assert prepared.raw.test.targets.tolist() == [[2.0]]
+    classes = prepare(TwoPoints(standardize_targets=True), RawConfig(), CPU, torch.float32)
+    assert classes.target_scale is None
+    assert classes.splits.test.targets.tolist() == [2]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -98,8 +111,9 @@ def test_a_sweep_loads_its_dataset_once(deeprob, small, monkeypatch):
         (SpiralsConfig(points_per_class=20, val_fraction=0.2), PolarConfig()),
         (SpiralsConfig(points_per_class=20, val_fraction=0.2), PcaConfig(components=1)),
         (RandomRegressionConfig(), RawConfig()),
+        (RandomRegressionConfig(standardize_targets=True), RawConfig()),
     ],
-    ids=["raw", "computed", "fitted", "regression"],
+    ids=["raw", "computed", "fitted", "regression", "standardised"],
 )
 def test_another_process_gets_what_this_one_has_prepared(tmp_path, monkeypatch, dataset, features, dtype):
     arguments = (dataset, features, CPU, dtype)
@@ -122,6 +136,10 @@ def test_another_process_gets_what_this_one_has_prepared(tmp_path, monkeypatch, 
     inputs = prepared.splits.test.inputs
     assert torch.equal(prepared.features(inputs), other.features(inputs))
     assert other.fingerprint == prepared.fingerprint
+    assert (other.target_scale is None) == (prepared.target_scale is None) == (not dataset.standardize_targets)
+    if prepared.target_scale is not None:
+        targets = prepared.splits.test.targets
+        assert torch.equal(other.target_scale.restored(targets), prepared.target_scale.restored(targets))
 
 
 def test_what_another_process_has_not_prepared_is_prepared_here(tmp_path):

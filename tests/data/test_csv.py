@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -190,3 +191,51 @@ def test_a_line_is_found_from_the_command_line(deeprob):
     again = deeprob("run=run", command="evaluate")
     assert again.status == 0
     assert "accuracy" not in again.out
+
+
+def table_of_two_targets(path, scale, shift):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 3))
+    y = np.stack([x @ [1.0, -2.0, 0.5], np.tanh(x[:, 0])], 1) + 0.3 * rng.normal(size=(80, 2))
+    rows = np.concatenate([x, y * scale + shift], 1)
+    lines = [",".join(map(repr, row)) for row in rows.tolist()]
+    Path(path).write_text("\n".join(["a,b,c,y,z", *lines]) + "\n")
+
+
+def test_targets_are_trained_standardised_and_predicted_in_their_own_units(deeprob):
+    from deeprob import load_run
+
+    words = ("dataset=csv", "dataset.task=regression", "dataset.targets=[y,z]", "loss=squared_error", "model=linear")
+    words += ("optimizer=lbfgs", "trainer.epochs=50", "trainer.figures=[]")
+    table_of_two_targets("small.csv", 1.0, 0.0)
+    table_of_two_targets("large.csv", 1e6, 1e9)
+    for name in ("small", "large"):
+        assert deeprob(*words, f"dataset.root={name}.csv", f"hydra.run.dir={name}").status == 0
+    small, large = load_run("small"), load_run("large")
+    assert large.metrics["test/loss"] == pytest.approx(small.metrics["test/loss"], rel=1e-5)
+    test = small.data().test
+    predicted = small(test.inputs)
+    assert predicted.dtype == torch.float64
+    torch.testing.assert_close((large(test.inputs) - 1e9) / 1e6, predicted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(small.scores("test"), predicted)
+    deviation = small.data().train.targets.std(0, correction=0)
+    loss = (((predicted - test.targets) / deviation) ** 2).sum(1).mean().item()
+    assert loss == pytest.approx(small.metrics["test/loss"], rel=1e-5)
+    assert small.evaluate("test") == {"loss": small.metrics["test/loss"]}
+    design = torch.cat([small.data().train.inputs, torch.ones(64, 1)], 1).double()
+    solution = torch.linalg.lstsq(design, small.data().train.targets).solution
+    expected = torch.cat([test.inputs, torch.ones(16, 1)], 1).double() @ solution
+    torch.testing.assert_close(predicted, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_standardised_targets_can_be_turned_off(deeprob):
+    from deeprob import load_run
+
+    table_of_two_targets("small.csv", 1.0, 5.0)
+    words = ("dataset=csv", "dataset.root=small.csv", "dataset.task=regression", "dataset.inputs=[a,b,c]")
+    more = ("dataset.standardize_targets=false", "loss=squared_error", "model=linear", "trainer.epochs=1")
+    assert deeprob(*words, *more, "trainer.figures=[]", "hydra.run.dir=run").status == 0
+    run = load_run("run")
+    assert run.predictor.target_scale is None
+    assert run(run.data().test.inputs).dtype == torch.float32
+    assert run.metrics["test/loss"] > 10  # predictions near 0, targets near 5

@@ -217,3 +217,14 @@ def test_what_a_feature_computed_is_constant_but_for_rounding():
     feature = Computed((1,), "feature")
     feature.fit(torch.full((2, 1), 1e4))
     assert feature.standardize.deviation.item() == 1
+
+
+def test_restored_values_are_the_values_before():
+    values = torch.tensor([[1e9 + 1.0, 5.0], [1e9 + 4.0, 5.0]], dtype=torch.float64)
+    scale = Standardize((2,), "feature")
+    scale.fit(values)
+    assert scale(values).tolist() == [[-1.0, 0.0], [1.0, 0.0]]
+    assert scale.restored(scale(values)).tolist() == values.tolist()
+    assert scale.restored(torch.tensor([[0.5, 2.0]])).tolist() == [[1e9 + 3.25, 7.0]]
+    unscaled = Standardize((2,), "none")
+    assert unscaled.restored(values) is values

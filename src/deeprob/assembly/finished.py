@@ -17,7 +17,7 @@ from deeprob.assembly.inputs import Inputs, as_tensor
 from deeprob.assembly.setup import build_predictor
 from deeprob.data import Examples, Splits
 from deeprob.errors import UserError, first_few, memory_errors
-from deeprob.features import extraction
+from deeprob.features import Standardize, extraction
 from deeprob.models import Model
 from deeprob.tracking import checkpoint_file
 from deeprob.tracking.cache import fingerprint
@@ -148,15 +148,28 @@ class Run:
     def __call__(self, inputs: Inputs) -> Tensor:
         """Return scores (N, C) of raw inputs (N, …), where C is the number of classes or of predicted numbers.
 
+        Predicted numbers are in the units of the dataset. If targets were standardised, they are float64.
+
         Raises
         ------
         UserError
             See `features`.
         """
-        return self.predictor.scores(self._extract(inputs))
+        return self.predictor.predicted(self._extract(inputs))
+
+    def in_training_units(self, numbers: Tensor) -> Tensor:
+        """Return targets or predictions (N, C), given in the units of the dataset, in the units trained.
+
+        Class numbers (N,) stay unchanged.
+        """
+        scale = self.predictor.target_scale
+        if scale is None:
+            return numbers
+        standardized: Tensor = scale(numbers.to(self._device).double())
+        return standardized
 
     def evaluate(self, split: str = "test") -> dict[str, float]:
-        """Return the ``loss`` of a split, and the ``accuracy`` if there are classes.
+        """Return the ``loss`` of a split in the units trained, and the ``accuracy`` if there are classes.
 
         For the training split, the loss is L(W), and its two terms are returned too (see
         `deeprob.training.metrics.regularized`).
@@ -173,7 +186,7 @@ class Run:
 
     @torch.no_grad()
     def scores(self, split: str = "test") -> Tensor:
-        """Return the scores (N, C) of a split.
+        """Return the scores (N, C) of a split. Predicted numbers are in the units of the dataset.
 
         Raises
         ------
@@ -181,7 +194,7 @@ class Run:
             If the run has no such split.
         """
         chunks = torch.split(self._extracted(split).inputs, self._chunk)
-        return torch.cat([self.predictor.scores(chunk) for chunk in chunks])
+        return torch.cat([self.predictor.predicted(chunk) for chunk in chunks])
 
     def _extract(self, inputs: Inputs) -> Tensor:
         """Return the extracted features of raw inputs (N, …), on the device."""
@@ -189,14 +202,15 @@ class Run:
         return self.predictor.features.extract(raw).to(self._device)
 
     def _extracted(self, split: str, places: Tensor | slice = slice(None)) -> Examples:
-        """Return the examples of a split at `places`, with extracted features as inputs, on the device."""
+        """Return the examples of a split at `places`, on the device: extracted features, and targets as trained."""
         examples = self.examples(split)
         known: Examples | None = None if self.extracted is None else getattr(self.extracted, split)
         chosen = examples if known is None else known
         chosen = chosen[places if isinstance(places, slice) else places.to(chosen.targets.device)]
         if known is None:
             inputs = extraction.extract(self.predictor.features, chosen.inputs)
-            chosen = Examples(inputs, chosen.targets).for_batches(self.predictor.features.like.dtype)
+            targets = self.in_training_units(chosen.targets)
+            chosen = Examples(inputs, targets).for_batches(self.predictor.features.like.dtype)
         return chosen.to(self._device)
 
     @property
@@ -248,12 +262,15 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
         if len(shape) > MOST_DIMENSIONS:
             raise ValueError("inputs with too many dimensions")
         with NoLargerThan([*content["features"].values(), *content["model"].values()]):
-            predictor = build_predictor(config, config.features.make(tuple(shape)), shape, outputs, classes)
+            scale = Standardize((outputs,), "feature") if "targets" in content else None
+            predictor = build_predictor(config, config.features.make(tuple(shape)), shape, outputs, classes, scale)
         predictor.to(torch.device("cpu"), config.trainer.dtype)
         content["features"] = predictor.features.widened(content["features"])
         for name, part in (("features", predictor.features), ("model", predictor.model)):
             if not alike(content[name], part.state_dict()):
                 raise ValueError(f"{name} of another run")
+        if scale is not None and not alike(content["targets"], scale.state_dict()):
+            raise ValueError("targets of another run")
         predictor.load_state_dict(content)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{path}: does not belong to {directory / 'config.yaml'}") from error

@@ -272,8 +272,16 @@ def fuse_runs(runs: Sequence[Run], split: str, how: str) -> list[Row]:
     fitting = how == "weights" or (bool(first.classes) and not all(logits))
     settings = [{k: v for k, v in configs.flat(run.config).items() if k.startswith("dataset")} for run in runs]
     check_same(names, [run.data() for run in runs], settings, [split, *["val"] * fitting])
+    unit = first.in_training_units  # losses are comparable only in one unit
     parts = [
-        Part(name, configs.name_of(run.config.features), run.scores(split), run.scores("val") if fitting else None, own)
+        Part(
+            name,
+            configs.name_of(run.config.features),
+            unit(run.scores(split)),
+            unit(run.scores("val")) if fitting else None,
+            own,
+        )
         for name, run, own in zip(names, runs, logits, strict=True)
     ]
-    return fuse(parts, first.examples(split).targets, first.examples("val").targets if fitting else None, how)
+    held_out = unit(first.examples("val").targets) if fitting else None
+    return fuse(parts, unit(first.examples(split).targets), held_out, how)

@@ -23,7 +23,7 @@ def landscape_of(run: Run, split: str, examples: int, seed: int, dtype: torch.dt
     """
     raw = run.examples(split)
     order = randomness.permutation(randomness.key(seed, "landscape/examples"), len(raw))[:examples]
-    seen, targets = run.features_of(split, order), raw.targets[order.to(raw.targets.device)]
+    seen, targets = run.features_of(split, order), run.in_training_units(raw.targets[order.to(raw.targets.device)])
     dtype = dtype or seen.dtype
     objective = Objective(run.config.loss.build(), run.config.regularizer.build())
     return Landscape(run.model, objective, Examples(seen, targets.to(seen.device))).to(dtype)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deeprob.data import DatasetConfig, Examples, Splits
 from deeprob.errors import one_line
-from deeprob.features import Features, FeaturesConfig, extraction
+from deeprob.features import Features, FeaturesConfig, Standardize, extraction
 from deeprob.tracking.cache import Cache, Damaged, fingerprint
 from deeprob.tracking.checkpoint_file import alike
 from deeprob.tracking.console import note
@@ -32,15 +32,18 @@ class Prepared:
     features
         The features. They are fitted on the training split only, and are on the device.
     splits
-        The extracted features of every split, on the device.
+        The extracted features of every split, on the device. Targets that are numbers are in the units trained.
     seconds
         The time for fitting and extraction.
+    target_scale
+        The standardisation of the targets, on the device. None if targets are not standardised.
     """
 
     raw: Splits
     features: Features
     splits: Splits
     seconds: float
+    target_scale: Standardize | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -60,6 +63,8 @@ class Prepared:
             "seconds": torch.tensor(self.seconds, dtype=torch.float64),
             **{f"state.{name}": value for name, value in self.features.state_dict().items()},
         }
+        if self.target_scale is not None:
+            tensors |= {f"targets.{name}": value for name, value in self.target_scale.state_dict().items()}
         for name in _SPLITS:
             raw, extracted = getattr(self.raw, name), getattr(self.splits, name)
             if raw is not None:
@@ -74,20 +79,42 @@ class Prepared:
     ) -> "Prepared":
         """Return the object whose content is `tensors`. `features` is the config of its features."""
         classes, columns, target_columns = json.loads(tensors["words"].numpy().tobytes())
-        given: dict[str, Examples | None] = {}
-        extracted: dict[str, Examples | None] = {}
-        for name in _SPLITS:
-            given[name] = extracted[name] = None
-            if (inputs := tensors.get(f"{name}.inputs")) is not None:
-                targets = tensors[f"{name}.targets"]
-                given[name] = Examples(inputs, targets)
-                prepared = Examples(tensors.get(f"{name}.features", inputs), targets)
-                extracted[name] = prepared.for_batches(dtype).to(device)
-        raw = Splits(**given, classes=tuple(classes), columns=tuple(columns), target_columns=tuple(target_columns))  # type: ignore[arg-type]
+        train, val, test = (
+            Examples(tensors[f"{name}.inputs"], tensors[f"{name}.targets"]) if f"{name}.inputs" in tensors else None
+            for name in _SPLITS
+        )
+        assert train is not None
+        assert test is not None
+        raw = Splits(train, val, test, tuple(classes), tuple(columns), tuple(target_columns))
         fitted = features.make(tuple(raw.train.inputs.shape[1:])).to(device, dtype)
-        state = {name.removeprefix("state."): value for name, value in tensors.items() if name.startswith("state.")}
-        fitted.load_state_dict(state)
-        return cls(raw, fitted, Splits(**extracted, classes=raw.classes), tensors["seconds"].item())  # type: ignore[arg-type]
+        fitted.load_state_dict(_below("state.", tensors))
+        scale = None
+        if numbers := _below("targets.", tensors):
+            scale = Standardize(tuple(numbers["mean"].shape), "feature").to(dtype=dtype)
+            scale.load_state_dict(numbers)
+
+        def extracted(name: str, examples: Examples) -> Examples:
+            inputs = tensors.get(f"{name}.features", examples.inputs)
+            return for_training(Examples(inputs, examples.targets), scale, dtype).to(device)
+
+        splits = Splits(
+            extracted("train", train),
+            None if val is None else extracted("val", val),
+            extracted("test", test),
+            raw.classes,
+        )
+        return cls(raw, fitted, splits, tensors["seconds"].item(), None if scale is None else scale.to(device))
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with `prefix`, under the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def for_training(examples: Examples, scale: Standardize | None, dtype: torch.dtype) -> Examples:
+    """Return examples for batches of type `dtype`. If `scale` is given, it standardises the targets."""
+    targets = examples.targets if scale is None else scale(examples.targets.double())
+    return Examples(examples.inputs, targets).for_batches(dtype)
 
 
 def prepare(
@@ -111,10 +138,16 @@ def prepare(
     raw = dataset.load()
     began = time.perf_counter()
     fitted = features.make(tuple(raw.train.inputs.shape[1:])).to(device, dtype)
+    scale = None
+    if dataset.standardize_targets and not raw.classes:
+        scale = Standardize(tuple(raw.train.targets.shape[1:]), "feature").to(dtype=dtype)
+        scale.fit(raw.train.targets.double())
+
+    def ready(inputs: Tensor, targets: Tensor) -> Examples:
+        return for_training(Examples(inputs, targets), scale, dtype).to(device)
 
     def extracted(examples: Examples) -> Examples:
-        inputs = extraction.extract(fitted, examples.inputs)
-        return Examples(inputs, examples.targets).for_batches(dtype).to(device)
+        return ready(extraction.extract(fitted, examples.inputs), examples.targets)
 
     state = None if learned is None else fitted.widened(learned)
     if state is None or not alike(state, fitted.state_dict()):
@@ -122,10 +155,11 @@ def prepare(
     else:
         fitted.load_state_dict(state)
         train_inputs = extraction.extract(fitted, raw.train.inputs)
-    train = Examples(train_inputs, raw.train.targets).for_batches(dtype).to(device)
+    train = ready(train_inputs, raw.train.targets)
     val = None if raw.val is None else extracted(raw.val)
     splits = Splits(train, val, extracted(raw.test), raw.classes)
-    return Prepared(raw, fitted, splits, time.perf_counter() - began)
+    scale = None if scale is None else scale.to(device)
+    return Prepared(raw, fitted, splits, time.perf_counter() - began, scale)
 
 
 class Shared:

@@ -15,7 +15,7 @@ from deeprob.assembly.config import LONE_EXAMPLE, RunConfig
 from deeprob.assembly.prepare import Prepared, Shared
 from deeprob.data import Examples, Splits
 from deeprob.errors import Diverged, UserError
-from deeprob.features import Features
+from deeprob.features import Features, Standardize
 from deeprob.models import Model
 from deeprob.objective import Objective, weights
 from deeprob.optim import Schedule
@@ -33,12 +33,17 @@ SMALL_UPDATE = 1e7
 
 
 def build_predictor(
-    config: RunConfig, features: Features, input_shape: Sequence[int], outputs: int, classes: Sequence[str]
+    config: RunConfig,
+    features: Features,
+    input_shape: Sequence[int],
+    outputs: int,
+    classes: Sequence[str],
+    target_scale: Standardize | None = None,
 ) -> Predictor:
-    """Return a predictor: the features, and a model with its initial weights."""
+    """Return a predictor: the features, a model with its initial weights, and the scale of the targets."""
     model = initial_model(config, features.output_count, outputs)
     bf16 = config.trainer.precision == "bf16"
-    return Predictor(features, model, tuple(input_shape), outputs, tuple(classes), bf16)
+    return Predictor(features, model, tuple(input_shape), outputs, tuple(classes), bf16, target_scale)
 
 
 def initial_model(config: RunConfig, inputs: int, outputs: int) -> Model:
@@ -104,7 +109,14 @@ class Setup:
         splits = prepared.splits
         if config.model.compares_examples and len(splits.train) == 1:
             raise UserError(f"dataset: 1 training example, but {LONE_EXAMPLE}; give more, or set model.norm=layer")
-        predictor = build_predictor(config, prepared.features, prepared.input_shape, splits.outputs, splits.classes)
+        predictor = build_predictor(
+            config,
+            prepared.features,
+            prepared.input_shape,
+            splits.outputs,
+            splits.classes,
+            prepared.target_scale,
+        )
         predictor.to(device, trainer.dtype)
         batch_size = (
             min(trainer.batch_size, len(splits.train)) if isinstance(trainer.batch_size, int) else len(splits.train)

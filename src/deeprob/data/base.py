@@ -30,6 +30,9 @@ class DatasetConfig:
     seed
         The seed of generated points and of random splits. It is separate from the run's ``seed``, so runs with
         different seeds have the same examples.
+    standardize_targets
+        Whether numbers to predict are trained with mean 0 and deviation 1. Mean and standard deviation are those of the
+        training split. Losses are then in the units trained, and all other results in the units of the dataset.
     """
 
     batch_size_hint: ClassVar[int] = 128
@@ -37,6 +40,7 @@ class DatasetConfig:
     limit: int | None = number(None, minimum=1, optional=True)
     val_fraction: float = number(0.0, minimum=0, below=1)
     seed: int = number(0, minimum=0)
+    standardize_targets: bool = False
 
     @property
     def regression(self) -> bool:

@@ -53,6 +53,7 @@ class CSVConfig(DatasetConfig):
     header: bool | None = None
     delimiter: str = choice("auto", among=("auto", *DELIMITERS))
     test_fraction: float = number(0.2, above=0, below=1)
+    standardize_targets: bool = True
 
     @property
     def regression(self) -> bool:

@@ -154,6 +154,10 @@ class Standardize(Exact):
             centred = values.to(near.dtype).sub_(near)
         return torch.addcdiv(self.rest, centred, self.scale, out=centred)
 
+    def restored(self, values: Tensor) -> Tensor:
+        """Return the values (B, …) before standardisation, as float64. If `per` is ``none``, return `values`."""
+        return values if self.per == "none" else values.double() * self.deviation + self.mean
+
 
 class Features(nn.Module, ABC):
     """The base class of features, which compute the model's inputs from raw inputs.

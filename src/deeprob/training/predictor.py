@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deeprob.features import Features
+from deeprob.features import Features, Standardize
 from deeprob.models import Model
 
 
@@ -26,6 +26,9 @@ class Predictor:
         The names of the classes. Empty for regression.
     bf16
         Whether matrix products are computed in bfloat16.
+    target_scale
+        The standardisation of the targets. Scores have the units of standardised targets. None if targets are not
+        standardised.
     """
 
     features: Features
@@ -34,11 +37,14 @@ class Predictor:
     outputs: int
     classes: tuple[str, ...]
     bf16: bool = False
+    target_scale: Standardize | None = None
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Predictor":
         """Move the features and the model to a device and a dtype, in place."""
         self.features.to(device, dtype)
         self.model.to(device, dtype)
+        if self.target_scale is not None:
+            self.target_scale.to(device, dtype)
         return self
 
     def scores(self, extracted: Tensor) -> Tensor:
@@ -49,18 +55,27 @@ class Predictor:
         self.model.train(training)
         return scores
 
+    def predicted(self, extracted: Tensor) -> Tensor:
+        """Return the scores (B, C) of extracted inputs (B, …). Predicted numbers are in the units of the dataset."""
+        scores = self.scores(extracted)
+        return scores if self.target_scale is None else self.target_scale.restored(scores)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the values that a checkpoint holds in addition to the training state."""
+        scale = {} if self.target_scale is None else {"targets": self.target_scale.state_dict()}
         return {
             "input_shape": list(self.input_shape),
             "outputs": self.outputs,
             "classes": list(self.classes),
             "features": self.features.state_dict(),
+            **scale,
         }
 
     def load_state_dict(self, content: dict[str, Any]) -> None:
-        """Load the states of the features and of the model from the content of a checkpoint."""
+        """Load the states of the features, the target scale and the model from the content of a checkpoint."""
         self.features.load_state_dict(content["features"])
+        if self.target_scale is not None:
+            self.target_scale.load_state_dict(content["targets"])
         self.model.load_state_dict(content["model"])
 
     def chunk_size(self) -> int:
