@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from deeprob.features import ChainConfig, ConcatConfig, PcaConfig, PolarConfig, RawConfig, WhitenConfig
+from deeprob.features import (
+    ChainConfig,
+    ConcatConfig,
+    PcaConfig,
+    PiecewiseLinearConfig,
+    PolarConfig,
+    RawConfig,
+    WhitenConfig,
+)
 from deeprob.features.exact import centred, narrows
 from deeprob.features.whitening import Whitening
 
@@ -60,6 +68,7 @@ FEATURES = [
     ConcatConfig(parts=["raw", {"name": "pca", "components": 1}]),
     ChainConfig(parts=["raw", "whiten"]),
     ChainConfig(parts=["whiten", "polar"]),
+    PiecewiseLinearConfig(bins=7),
 ]
 
 

@@ -9,8 +9,10 @@ from deeprob.features.concat import ConcatConfig
 from deeprob.features.fisher_vector import FisherVectorConfig
 from deeprob.features.hog import HogConfig
 from deeprob.features.pca import PcaConfig
+from deeprob.features.piecewise_linear import PiecewiseLinearConfig
 from deeprob.features.pixels import PixelsConfig
 from deeprob.features.polar import PolarConfig
+from deeprob.features.quantile import QuantileConfig
 from deeprob.features.raw import RawConfig
 from deeprob.features.whiten import WhitenConfig
 
@@ -25,8 +27,10 @@ __all__ = [
     "FisherVectorConfig",
     "HogConfig",
     "PcaConfig",
+    "PiecewiseLinearConfig",
     "PixelsConfig",
     "PolarConfig",
+    "QuantileConfig",
     "RawConfig",
     "Standardize",
     "WhitenConfig",
