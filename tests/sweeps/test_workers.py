@@ -94,9 +94,11 @@ def portions(plan, tmp_path):
     return make
 
 
-def train(engine: Engine, portions: list[Portion], count: int = 2, searching: bool = False):
+def train(
+    engine: Engine, portions: list[Portion], count: int = 2, searching: bool = False, task: SweepTask | None = None
+):
     """Train portions. Return the results, and what the table was told: the number and the status of each job."""
-    task, told = SweepTask(["deeprob-train"], searching), []
+    task, told = task or SweepTask(["deeprob-train"], searching), []
     task.on_end = lambda job, outcome: told.append((job.number, outcome["status"]))
     results = Workers(task, engine, count, portions[0].folder).train(portions)
     return {number: results[number]._return_value for number in sorted(results)}, told
@@ -260,8 +262,11 @@ def test_a_note_of_several_workers_is_printed_once_and_other_texts_each_time(por
         report(portion, {"text": "note: the same"}, {"text": "a trace\nin two lines"})
         return all_well(portion)
 
-    train(Engine(worker), portions(1, 1))
+    task = SweepTask(["deeprob-train"])
+    train(Engine(worker), portions(1, 1), task=task)
     assert capsys.readouterr().err == "note: the same\na trace\nin two lines\na trace\nin two lines\n"
+    task.shared.note_once("the same")  # the sweep itself has the same remark
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -120,7 +120,7 @@ def train(launcher: Stacking, task: SweepTask, jobs: Sequence[Job]) -> dict[int,
         stacks = Stacks(task, lambda job: launcher.alone(job.words, job.number), largest, progress)
         groups = [grouping.JobGroup(jobs, False, reason)] if jobs else []
         if launcher.workers != "auto":
-            task.note_once(f"hydra.launcher.workers={launcher.workers}: not used, because {reason}")
+            task.shared.note_once(f"hydra.launcher.workers={launcher.workers}: not used, because {reason}")
     else:
         stacks = Stacks(task, lambda job: run_alone(task, job), largest, progress)
         groups = grouping.grouped(jobs)
@@ -129,7 +129,9 @@ def train(launcher: Stacking, task: SweepTask, jobs: Sequence[Job]) -> dict[int,
             count = number_of_workers(launcher, groups, found)
             if count > 1 or launcher.engine != "processes":
                 if launcher.engine == "processes" and launcher.workers == "auto":
-                    task.note_once(f"hydra.launcher.workers=auto: {count} worker processes (1 trains in this process)")
+                    task.shared.note_once(
+                        f"hydra.launcher.workers=auto: {count} worker processes (1 trains in this process)"
+                    )
                 stacks.release()
                 return on_workers(launcher, task, count, groups, found)
     shapes, shape = sum(group.together for group in groups), 0

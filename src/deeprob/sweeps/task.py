@@ -77,7 +77,7 @@ class SweepTask:
     going_on
         The numbers of the jobs to resume. They had begun in a process that was killed.
     told
-        The notes that have been printed already. Each note is printed once per sweep.
+        The reasons why jobs train one by one that have been printed already. Each is printed once per sweep.
     engine, exchange
         The engine that runs the workers of the sweep, if there are any, and the folder for the files that they and the
         sweep exchange.
@@ -179,12 +179,6 @@ class SweepTask:
             self._fail(number, error)
         else:
             self.end(Job(number, list(words), self.plan, folder), error)
-
-    def note_once(self, line: str) -> None:
-        """Print a note, unless it was printed before."""
-        if line not in self.told:
-            self.told.add(line)
-            console.note(line)
 
     def check(self, config: TrainConfig) -> None:
         """Raise `Skipped` if no further job may start.

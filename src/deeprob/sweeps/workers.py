@@ -229,8 +229,9 @@ class Workers:
     def _print(self, text: str) -> None:
         """Print the text of a worker. Notes are printed only once."""
         for line in text.splitlines():
-            if not line.startswith("note: ") or line not in self.task.told:
-                self.task.told.add(line)
+            if line.startswith("note: "):
+                self.task.shared.note_once(line.removeprefix("note: "))
+            else:
                 print(line, file=sys.stderr)
 
     def _show(self, bar: console.Bar) -> None:
