@@ -94,11 +94,9 @@ def portions(plan, tmp_path):
     return make
 
 
-def train(
-    engine: Engine, portions: list[Portion], count: int = 2, searching: bool = False, task: SweepTask | None = None
-):
+def train(engine: Engine, portions: list[Portion], count: int = 2, task: SweepTask | None = None):
     """Train portions. Return the results, and what the table was told: the number and the status of each job."""
-    task, told = task or SweepTask(["deeprob-train"], searching), []
+    task, told = task or SweepTask(["deeprob-train"]), []
     task.on_end = lambda job, outcome: told.append((job.number, outcome["status"]))
     results = Workers(task, engine, count, portions[0].folder).train(portions)
     return {number: results[number]._return_value for number in sorted(results)}, told
@@ -306,11 +304,14 @@ def test_a_second_signal_ends_at_once(portions):
         train(Engine(worker), portions(1))
 
 
-def test_a_search_without_its_metric_is_an_error_of_the_job(portions):
+def test_a_search_without_its_metric_is_an_error_of_the_job(portions, capsys):
     outcomes = {0: {name: value for name, value in completed(0).items() if name != "val/accuracy"}, 1: completed(1)}
-    results, told = train(Engine(lambda portion: outcomes), portions(2), searching=True)
+    task = SweepTask(["deeprob-train"], searching=True)
+    results, told = train(Engine(lambda portion: outcomes), portions(2), task=task)
     assert dict(told) == {0: "failed", 1: "completed"}
     assert str(results[0]) == "a search needs val/accuracy; set dataset.val_fraction=0.1, say"
+    assert task.failed == [0]
+    assert capsys.readouterr().err == f"error: job 0: {results[0]}\n"
     assert float(results[1]) == 0.01
 
 

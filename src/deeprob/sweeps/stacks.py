@@ -8,13 +8,13 @@ from typing import Any, Protocol
 from hydra.core.utils import JobReturn, JobStatus
 
 from deeprob.assembly.setup import Setup
-from deeprob.errors import UserError, is_out_of_memory, memory_errors
+from deeprob.errors import is_out_of_memory, memory_errors
 from deeprob.running.resume import begun, complete_summary, learned_features, resumed
 from deeprob.running.stacked import Ending, StackedRuns
 from deeprob.running.watch import check_figures
 from deeprob.sweeps import grouping
 from deeprob.sweeps.grouping import JobGroup
-from deeprob.sweeps.job import Job, Result
+from deeprob.sweeps.job import Job
 from deeprob.sweeps.task import SweepTask
 from deeprob.tracking import console
 from deeprob.tracking.files import open_files
@@ -191,10 +191,7 @@ class Stacks:
     def _end(self, job: Job, ending: Ending) -> None:
         """Store the result of a job, and end the job."""
         if isinstance(ending, dict):
-            try:
-                ending = Result(ending, job.config.run, needed=self.task.searching)
-            except UserError as error:
-                ending = error
+            ending = self.task.result(job, ending)
         self.results[job.number] = returned(job.words, str(job.folder), ending)
         self.task.end(job, ending)
 

@@ -173,6 +173,13 @@ class SweepTask:
         self.end(job, result)
         return result
 
+    def result(self, job: Job, summary: Mapping[str, Any]) -> Result | UserError:
+        """Return the result of a job with this summary, or an error if it lacks the metric that a search needs."""
+        try:
+            return Result(summary, job.config.run, needed=self.searching)
+        except UserError as error:
+            return error
+
     def refuse(self, number: int, words: Sequence[str], folder: Path, error: BaseException) -> None:
         """Mark a job as failed because its config is invalid. This is used if jobs are not validated beforehand."""
         if self.plan is None:

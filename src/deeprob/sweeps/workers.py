@@ -16,6 +16,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 
+from deeprob.compare.past_runs import FINISHED
 from deeprob.errors import DeeprobError, Interrupted, Skipped, UserError, one_line
 from deeprob.running.resume import complete
 from deeprob.sweeps import grouping
@@ -208,23 +209,17 @@ class Workers:
 
     def _end_as(self, job: Job, ended: Mapping[str, Any]) -> None:
         """End a job with the outcome that a worker has reported. The worker has printed the error, if any."""
-        ending: Any
-        if ended["status"] in ("completed", "stopped"):
-            summary = {name: value for name, value in ended.items() if name != "error"}
-            try:
-                ending = Result(summary, job.config.run, needed=self.task.searching)
-            except UserError as error:
-                ending = error
-        else:
-            ending = Ended(ended)
-            if ended["status"] != Interrupted.outcome:
-                self.task.failed.append(job.number)
-        self.results[job.number] = returned(job.words, str(job.folder), ending)
-        self.task.tell(job, outcome(ending))
+        if ended["status"] in FINISHED:
+            self._end(job, self.task.result(job, {name: value for name, value in ended.items() if name != "error"}))
+            return
+        if ended["status"] != Interrupted.outcome:
+            self.task.failed.append(job.number)
+        self.results[job.number] = returned(job.words, str(job.folder), Ended(ended))
+        self.task.tell(job, outcome(Ended(ended)))
 
-    def _end(self, job: Job, error: Skipped) -> None:
-        self.results[job.number] = returned(job.words, str(job.folder), error)
-        self.task.end(job, error)
+    def _end(self, job: Job, ending: Result | UserError | Skipped) -> None:
+        self.results[job.number] = returned(job.words, str(job.folder), ending)
+        self.task.end(job, ending)
 
     def _print(self, text: str) -> None:
         """Print the text of a worker. Notes are printed only once."""
