@@ -47,7 +47,9 @@ def weights(folder: str) -> torch.Tensor:
 
 
 def test_a_worker_trains_a_stack_and_reports_each_end(portion, capsys):
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # as engines start it
     outcomes = work(portion)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     assert {number: outcome["status"] for number, outcome in outcomes.items()} == dict.fromkeys((4, 5, 6), "completed")
     for number, outcome in outcomes.items():
         summary = json.loads(Path("s", str(number - 4), "summary.json").read_text())

@@ -98,8 +98,10 @@ def work(portion: Portion) -> Outcomes:
     """Train a portion on a worker, and return the outcomes of the jobs that have ended.
 
     The worker uses one thread, unless ``trainer.threads`` gives a number. It prints nothing: what it would print on
-    standard error goes to its report.
+    standard error goes to its report. Engines may start a worker with SIGINT blocked.
     """
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if Path(portion.directory).is_dir():
         os.chdir(portion.directory)
     torch.set_num_threads(1)

@@ -77,7 +77,7 @@ def test_a_start_of_python_s_tracker_does_not_unblock_interrupts(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(resource_tracker._resource_tracker, "_fd", None)  # as before its first start
         patch.setattr(resource_tracker._resource_tracker, "_pid", None)
-        with on_processes._without_interrupts():
+        with on_processes.without_interrupts():
             resource_tracker.ensure_running()
             assert blocked()
         resource_tracker._resource_tracker._stop()

@@ -47,7 +47,7 @@ class Processes:
             self._executors[place] = ProcessPoolExecutor(1, initializer=_leave_group, env=ONE_THREAD)
         executor = self._executors[place]
         assert executor is not None
-        with _without_interrupts():
+        with without_interrupts():
             future: Future[Outcomes] = executor.submit(work, portion)
         self._futures[place] = future
         return future
@@ -76,8 +76,8 @@ def _leave_group() -> None:
 
 
 @contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Block SIGINT inside this context. A process that starts here blocks SIGINT too, until `_leave_group`."""
+def without_interrupts() -> Iterator[None]:
+    """Block SIGINT inside this context. A process that starts here blocks SIGINT too, until it unblocks it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

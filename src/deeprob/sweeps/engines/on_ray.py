@@ -277,16 +277,9 @@ def _remote(resources: Mapping[str, Any]) -> Any:
         if RESOURCES[name] is float and (type(amount) not in (int, float) or amount < 0):
             raise UserError(f"{key}.{name}={amount}: expected a number, at least 0")
     try:
-        return ray.remote(max_retries=0, **resources)(_work)
+        return ray.remote(max_retries=0, **resources)(work)
     except (TypeError, ValueError) as error:
         raise UserError(f"{key}: {one_line(error)}") from error
-
-
-def _work(portion: Portion) -> Outcomes:
-    """Train a portion on a worker, which Ray starts with SIGINT blocked."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    return work(portion)
 
 
 def _wanted(resources: Mapping[str, Any]) -> dict[str, float]:

@@ -26,7 +26,7 @@ from omegaconf import OmegaConf
 from submitit.core.utils import pickle_load
 
 from deeprob.errors import DeeprobError, UserError, did_you_mean, one_line
-from deeprob.sweeps.engines.on_processes import ONE_THREAD
+from deeprob.sweeps.engines.on_processes import ONE_THREAD, without_interrupts
 from deeprob.sweeps.portion import Outcomes, Portion, work
 from deeprob.tracking import console, signals
 
@@ -206,9 +206,7 @@ class Queue:
 
 def _call(*words: str) -> subprocess.CompletedProcess[str]:
     """Call a command of SLURM. Ctrl-C does not reach it."""
-    return subprocess.run(
-        words, capture_output=True, text=True, check=False, start_new_session=True
-    )  # so Ctrl-C ends none
+    return subprocess.run(words, capture_output=True, text=True, check=False, start_new_session=True)
 
 
 class Submissions:
@@ -243,7 +241,8 @@ class Submissions:
     def send(self, portion: Portion) -> Any:
         """Submit a portion, and return submitit's job, or None if the cluster refuses it. See `submit`."""
         try:
-            with _environment(), redirect_stderr(io.StringIO()):
+            # Ctrl-C must not reach the processes of submitit
+            with without_interrupts(), _environment(), redirect_stderr(io.StringIO()):
                 return self.executor.submit(work_in_job, portion)
         except RuntimeError as error:
             reason = "; ".join(line.removeprefix("sbatch: error: ") for line in str(error).splitlines() if line)
@@ -341,7 +340,6 @@ def work_in_job(portion: Portion) -> tuple[Outcomes, str]:
     comes only from a terminal, if the worker runs on this machine. It is left to the sweep.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if os.environ.get("SUBMITIT_EXECUTOR") == "local":
         os.setpgid(0, 0)
     reason = ""
@@ -358,19 +356,14 @@ def work_in_job(portion: Portion) -> tuple[Outcomes, str]:
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    """Set the environment of a new job: one thread, the sweep's modules, and nothing from a job that the sweep runs in.
-
-    SIGINT is blocked inside this context and in processes that start here: Ctrl-C must not reach those of submitit.
-    """
+    """Set the environment of a new job: one thread, the modules of the sweep, and nothing of a job that it runs in."""
     before = dict(os.environ)
     for name in before:
         if name.startswith("SLURM_") and name != "SLURM_CONF":
             del os.environ[name]
     os.environ.update(ONE_THREAD, PYTHONPATH=os.pathsep.join(str(Path(folder).resolve()) for folder in sys.path))
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.environ.clear()
         os.environ.update(before)
