@@ -150,6 +150,17 @@ def test_what_another_process_has_not_prepared_is_prepared_here(tmp_path):
     assert len(other.raw.train) == 90
 
 
+def test_each_result_is_written_once(tmp_path):
+    here = Shared()
+    for points in (20, 30):
+        here.prepare(SpiralsConfig(points_per_class=points), RawConfig(), CPU, torch.float32)
+        here.write(tmp_path)
+        files = {file: file.stat().st_ino for file in tmp_path.glob("*.tensors")}
+        here.write(tmp_path)
+        assert {file: file.stat().st_ino for file in tmp_path.glob("*.tensors")} == files
+    assert len(files) == 2
+
+
 def test_a_damaged_file_of_another_process_is_no_harm(tmp_path, capsys):
     here, arguments = Shared(), (SpiralsConfig(points_per_class=20), RawConfig(), CPU, torch.float32)
     prepared = here.prepare(*arguments)

@@ -208,9 +208,11 @@ class Shared:
         return self._kept[key]
 
     def write(self, folder: Path) -> None:
-        """Write all results to a folder, from which `Shared` in other processes reads them."""
+        """Write all results to a folder, from which `Shared` in other processes reads them. Existing files are kept."""
+        cache = Cache(folder)
         for key, prepared in self._kept.items():
-            Cache(folder).put(_hash(key), prepared.tensors())
+            if not cache.path(_hash(key)).exists():
+                cache.put(_hash(key), prepared.tensors())
 
     def _read(self, key: str, features: FeaturesConfig, device: torch.device, dtype: torch.dtype) -> Prepared | None:
         """Return the result that another process has written for the same arguments; None if there is none."""
