@@ -17,6 +17,7 @@ from deeprob.sweeps.job import Job, Result
 from deeprob.sweeps.portion import STOP, Outcomes, Portion
 from deeprob.sweeps.task import SweepTask
 from deeprob.sweeps.workers import Ended, Running, Workers, cause
+from deeprob.tracking import console
 
 
 class Lost(Exception):
@@ -337,6 +338,20 @@ def test_the_display_counts_what_all_workers_have_done(portions, monkeypatch):
     engine.submit = submit
     train(engine, portions(2, 2))
     assert shown[0] == (1.0, "best now: val/accuracy 0.5")
+
+
+@pytest.mark.parametrize(("count", "title"), [(1, "1 worker"), (2, "2 workers")])
+def test_the_display_names_the_number_of_workers(portions, monkeypatch, count, title):
+    titles = []
+    original = console.Bar.__init__
+
+    def init(bar, total, text, *others, **settings):
+        titles.append(text)
+        original(bar, total, text, *others, **settings)
+
+    monkeypatch.setattr(console.Bar, "__init__", init)
+    train(Engine(all_well), portions(1), count)
+    assert titles == [title]
 
 
 def test_a_line_that_is_being_written_waits(portions):

@@ -82,23 +82,9 @@ class Validation:
 
 
 def validate(context: HydraContext, sweep: DictConfig, number: int, words: Sequence[str]) -> Job:
-    """Compose and check one job's config without running it.
+    """Return a job, with its number and its overrides, after its config was composed and checked (see `Validation`).
 
-    Parameters
-    ----------
-    context
-        The context of Hydra.
-    sweep
-        The config of the sweep.
-    number
-        The number of the job.
-    words
-        The overrides of the job.
-
-    Returns
-    -------
-    Job
-        The job. Its folder is relative to the directory of the sweep.
+    The folder of the job is relative to the directory of the sweep.
 
     Raises
     ------

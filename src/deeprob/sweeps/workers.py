@@ -113,9 +113,10 @@ class Workers:
         waiting = list(portions)
         total = sum(len(portion.jobs) for portion in portions)
         visible = portions[0].jobs[0].config.trainer.progress
+        title = f"{self.count} worker{'s' if self.count > 1 else ''}"
         with (
             Interruption() as interruption,
-            console.Bar(total, f"{self.count} workers", "runs", visible=visible, rarely=True) as bar,
+            console.Bar(total, title, "runs", visible=visible, rarely=True) as bar,
         ):
             stopping = False
             while waiting or self._running:

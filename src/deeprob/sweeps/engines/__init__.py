@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from deeprob.errors import CheckFailed, Interrupted, UserError
 from deeprob.sweeps.portion import Outcomes, Portion
 
-ENGINES = ("processes", "ray", "submitit")
 PACKAGES = {"processes": "loky", "ray": "ray", "submitit": "submitit"}
 """The package that each engine imports."""
+ENGINES = tuple(PACKAGES)
 EXTRAS = {"processes": "loky", "ray": "'deeprob[ray]'", "submitit": "'deeprob[slurm]'"}
 """The words with which pip installs the package of each engine."""
 SIZED = ("processes", "ray")
