@@ -22,6 +22,11 @@ def test_by_hand():
     assert found == [[-1, 0], [0, 0], [0.5, 0], [1, 0], [1, 0.5], [1, 1], [1, 2]]
 
 
+def test_edges_are_the_nearest_training_values():
+    """The quantiles ⅓ and ⅔ lie at places 5/3 and 10/3 of the sorted values, so the edges are 0, 2, 3 and 5."""
+    assert encoded([5.0, 4.0, 3.0, 2.0, 1.0, 0.0], [1.0, 2.0, 4.0], bins=3) == [[0.5, 0, 0], [1, 0, 0], [1, 1, 0.5]]
+
+
 def test_equal_edges_give_zeros():
     """The edges are 0, 0, 0, 2 and 4."""
     found = encoded([0.0, 0.0, 0.0, 2.0, 4.0], [-2.0, 0.0, 1.0, 4.0, 6.0], bins=4)

@@ -50,7 +50,7 @@ def test_against_scikit_learn(distribution, quantiles):
 
 def test_columns_become_normal_and_go_through_a_checkpoint():
     table = torch.from_numpy(TABLE)
-    fitted = QuantileConfig().build((3,))
+    fitted = QuantileConfig().build((3,)).to(dtype=torch.float32)
     expected = fitted(fitted.fit(table))
     assert expected.dtype == torch.float32
     assert len(expected[:, 2].unique()) == 9
