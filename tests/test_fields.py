@@ -10,6 +10,7 @@ from deeprob.models.activations import ACTIVATIONS
 
 ANY = "a number that is finite"
 POSITIVE = "a number greater than 0"
+WEIGHTS = "none, balanced, or a list of numbers greater than 0, one per class, as in [1,5]"
 NOT_NEGATIVE = "a number at least 0"
 SHARE = "a number in [0, 1)"
 SHARE_OR_1 = "a number in [0, 1]"
@@ -97,11 +98,13 @@ FIELDS = {
         "step": {"warmup": SHARE, "gamma": BETWEEN_OR_1, "drops": COUNT},
     },
     "loss": {
-        "cross_entropy": {"label_smoothing": SHARE},
-        "hinge": {"margin": POSITIVE},
-        "squared_hinge": {"margin": POSITIVE},
-        "one_vs_all_hinge": {},
-        "squared_error": {},
+        "cross_entropy": {"class_weights": WEIGHTS, "label_smoothing": SHARE},
+        "focal": {"class_weights": WEIGHTS, "gamma": NOT_NEGATIVE},
+        "hinge": {"class_weights": WEIGHTS, "margin": POSITIVE},
+        "squared_hinge": {"class_weights": WEIGHTS, "margin": POSITIVE},
+        "one_vs_all_hinge": {"class_weights": WEIGHTS},
+        "squared_error": {"class_weights": WEIGHTS},
+        "huber": {"delta": POSITIVE},
     },
     "regularizer": {
         "none": {},
@@ -135,11 +138,13 @@ DEFAULTS = {
     "one_cycle": {"warmup": 0, "peak": 0.3, "start": 1 / 25, "final": 1 / 25 / 1e4},  # torch's div factors: 25 and 1e4
     "plateau": {"warmup": 0, "gamma": 0.1, "patience": 10, "threshold": 1e-4},  # torch's
     "step": {"warmup": 0, "gamma": 0.1, "drops": 2},
-    "cross_entropy": {"label_smoothing": 0},
-    "hinge": {"margin": 1},
-    "squared_hinge": {"margin": 1},
-    "one_vs_all_hinge": {},
-    "squared_error": {},
+    "cross_entropy": {"class_weights": "none", "label_smoothing": 0},
+    "focal": {"class_weights": "none", "gamma": 2},
+    "hinge": {"class_weights": "none", "margin": 1},
+    "squared_hinge": {"class_weights": "none", "margin": 1},
+    "one_vs_all_hinge": {"class_weights": "none"},
+    "squared_error": {"class_weights": "none"},
+    "huber": {"delta": 1},
     "none": {},
     "l1": {"strength": 1e-3, "proximal": False},
     "l2": {"strength": 1e-3},

@@ -69,6 +69,10 @@ def test_resolving_leaves_the_config_as_it_was():
         ({"dataset": ImageFolderConfig(root="x", flip=True), "features": HogConfig()}, "features=hog are computed onc"),
         ({"dataset": RandomRegressionConfig()}, "loss=cross_entropy needs classes"),
         (
+            {"dataset": RandomRegressionConfig(), "loss": SquaredErrorConfig(class_weights="balanced")},
+            "loss.class_weights needs classes, and the targets are numbers: leave it out",
+        ),
+        (
             {
                 "dataset": RandomRegressionConfig(),
                 "loss": SquaredErrorConfig(),
@@ -144,7 +148,8 @@ def test_seeds():
 def test_the_keys_named_are_keys_of_a_run():
     known = set(flat(config())) | {f.name for f in dataclasses.fields(RunConfig)}
     assert set(MAY_CHANGE) <= known
-    assert known | {"loss.label_smoothing", "loss.margin"} >= VARY
+    numbers = {"loss.delta", "loss.gamma", "loss.label_smoothing", "loss.margin"}
+    assert known | numbers >= VARY
 
 
 @pytest.mark.parametrize("key", ["batch_size", "chunk_size"])

@@ -23,6 +23,20 @@ def test_evaluate_gives_the_test_metrics_back(one_run):
     assert run.evaluate("val") == {"loss": run.metrics["val/loss"], "accuracy": run.metrics["val/accuracy"]}
 
 
+def test_class_weights_count_in_the_loss_of_every_split(deeprob, small):
+    words = ("dataset.val_fraction=0.2", "dataset.limit=80", "loss.class_weights=[1,5,2]", "hydra.run.dir=run")
+    assert deeprob(*small, *words).status == 0
+    run = load_run("run")
+    counts = torch.bincount(run.data().train.targets).double()
+    weights = torch.tensor([1.0, 5, 2], dtype=torch.float64)
+    weights *= counts.sum() / (weights @ counts)
+    for split in ("train", "val", "test"):
+        measured, targets = run.evaluate(split), run.examples(split).targets
+        losses = torch.nn.functional.cross_entropy(run.scores(split), targets, reduction="none")
+        assert measured["loss"] == pytest.approx((losses * weights[targets]).mean().item(), rel=1e-5)
+        assert run.metrics[f"{split}/loss"] == measured["loss"]
+
+
 def test_scores_of_raw_inputs(one_run):
     run = load_run(one_run)
     data = run.data()

@@ -19,7 +19,7 @@ def _one_thread():
 
 
 def test_the_runs_own_loss(deeprob, small):
-    words = ("regularizer=l2", "regularizer.strength=0.01", "trainer.precision=float64")
+    words = ("regularizer=l2", "regularizer.strength=0.01", "trainer.precision=float64", "loss.class_weights=[1,5,2]")
     assert deeprob(*small, *words, "hydra.run.dir=run").status == 0
     run = load_run("run")
     landscape = landscape_of(run, "train", 1000, 0)

@@ -16,7 +16,7 @@ from deeprob.data import SpiralsConfig
 from deeprob.errors import UserError
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig, MLPConfig, Model, ModelConfig
-from deeprob.objective import CrossEntropyConfig, L2Config, NoneConfig
+from deeprob.objective import CrossEntropyConfig, HingeConfig, L2Config, NoneConfig
 from deeprob.optim import AdamWConfig, ConstantConfig, CosineConfig, LBFGSConfig
 from deeprob.training import TrainerConfig
 
@@ -61,6 +61,20 @@ def test_small_networks_take_one_thread():
     assert built().threads == 1
     assert built(model=MLPConfig(width=2000)).threads == torch.get_num_threads()
     assert built(trainer=TrainerConfig(threads=3, device="cpu")).threads == 3
+
+
+def test_class_weights_have_the_mean_1_over_the_training_split():
+    dataset = SpiralsConfig(points_per_class=20, test_points_per_class=5, limit=50, val_fraction=0.1)
+    built = Setup.build(config(dataset=dataset, loss=HingeConfig(class_weights=[1, 5, 2.5])))
+    weights, targets = built.objective.loss.class_weights, built.splits.train.targets
+    assert weights[targets].mean().item() == pytest.approx(1, rel=1e-12)
+    torch.testing.assert_close(weights / weights[0], torch.tensor([1, 5, 2.5], dtype=torch.float64))
+
+
+def test_class_weights_need_one_number_per_class():
+    line = r"loss.class_weights=\[1,5\]: expected one number for each of the 3 classes arm 0, arm 1, arm 2$"
+    with pytest.raises(UserError, match=line):
+        Setup.build(config(loss=CrossEntropyConfig(class_weights=[1, 5])))
 
 
 def test_initial_loss_is_ln_c():

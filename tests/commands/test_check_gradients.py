@@ -34,6 +34,9 @@ CONFIGS = [
     "loss=hinge regularizer=l1",
     "loss=one_vs_all_hinge regularizer=elastic_net model.activation=tanh",
     "loss=squared_error model=linear regularizer=l1",
+    "loss=focal loss.gamma=0.5 loss.class_weights=[1,4,2]",
+    "loss=cross_entropy loss.class_weights=balanced dataset.limit=40",
+    "dataset=random_regression loss=huber loss.delta=0.5 model.width=5",
     "dataset=random_regression loss=squared_error model.layers=2 model.width=5",
 ]
 

@@ -71,7 +71,7 @@ def slopes(cls):
         values, slopes = original(*arguments)
         return values, slopes * FACTOR
 
-    return spoil(cls, "with_slopes", change)
+    return spoil(cls, "losses_and_slopes", change)
 
 
 def penalty(original, self, weights, gradient):
@@ -153,7 +153,9 @@ def cases():
         ("hinge", losses.Hinge),
         ("squared_hinge", losses.Hinge),
         ("one_vs_all_hinge", losses.OneVsAllHinge),
+        ("focal", losses.Focal),
         ("squared_error", losses.SquaredError),
+        ("huber", losses.Huber),
     ):
         yield name, f"loss={name}", slopes(cls), LAYERS
     for name in ("l1", "l2", "elastic_net"):

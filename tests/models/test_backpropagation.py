@@ -16,7 +16,9 @@ from deeprob.models.norms import NORMS
 from deeprob.objective import (
     CrossEntropyConfig,
     ElasticNetConfig,
+    FocalConfig,
     HingeConfig,
+    HuberConfig,
     L1Config,
     L2Config,
     NoneConfig,
@@ -34,6 +36,8 @@ LOSSES = {
     "squared_hinge": SquaredHingeConfig(margin=1.5),
     "one_vs_all_hinge": OneVsAllHingeConfig(),
     "squared_error": SquaredErrorConfig(),
+    "focal": FocalConfig(gamma=1.5, class_weights=[1, 2, 3, 4, 5]),
+    "huber": HuberConfig(delta=0.3),
 }
 REGULARIZERS = {
     "none": NoneConfig(),
@@ -117,7 +121,7 @@ def test_the_formulas_of_every_model_agree_with_autograd(name, config, training)
     inputs, targets = example(model)
     key = randomness.key(3, "dropout") if model.noisy and training else None
     for loss, regularizer in itertools.product(LOSSES.values(), REGULARIZERS.values()):
-        objective = Objective(loss.build(), regularizer.build())
+        objective = Objective(loss.build(torch.bincount(targets, minlength=OUTPUTS)), regularizer.build())
         arguments = model, objective, inputs, targets, key
         assert_equal(by_formulas(*arguments), by_autograd(*arguments))
 

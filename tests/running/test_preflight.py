@@ -23,6 +23,8 @@ NAMES = (
         ("dataset=xor", "model=linear"),
         ("model.norm=batch", "model.dropout=0.5", "loss=squared_hinge"),
         ("dataset=random_regression", "loss=squared_error"),
+        ("dataset=random_regression", "loss=huber"),
+        ("loss=focal", "loss.class_weights=[1,100,1]"),
         ("optimizer=lbfgs", "trainer.precision=float64", "dataset.val_fraction=0.2"),
     ],
 )
@@ -52,6 +54,24 @@ def test_a_check_that_fails_is_named_and_nothing_is_trained(deeprob, words, name
     assert name in err
     assert any(line.startswith(f"FAIL  {name}") for line in out.splitlines())
     assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "formula"),
+    [
+        ((), "ln 3 = 1.0986"),
+        (("loss=focal", "loss.gamma=3"), "(1 − 1/3)^3 · ln 3 = 0.3255"),
+        # 300 examples per class: the weights are 0.5, 2 and 0.5, and the whole split has the mean weight 1
+        (("loss.class_weights=[1,4,1]", "trainer.batch_size=full"), "mean weight · ln 3 = 1.0986"),
+        # the only example of the batch has the first class, which has the weight 3/(1 + 0.01 + 0.01)
+        (("loss.class_weights=[1,0.01,0.01]", "trainer.batch_size=1"), "mean weight · ln 3 = 3.2312"),
+    ],
+)
+def test_the_initial_loss_is_compared_with_that_of_equal_scores(deeprob, words, formula):
+    result = deeprob("trainer.preflight=only", "dataset.points_per_class=300", *words)
+    (line,) = (line for line in result.out.splitlines() if "initial loss" in line)
+    assert line.startswith("ok  "), line
+    assert line.endswith(f", {formula}")
 
 
 def test_a_class_without_an_example_is_named(deeprob, pictures):

@@ -71,7 +71,8 @@ class Bench:
         classes = not self.examples.targets.is_floating_point()
         optimizer, schedule = spec.optimizer.build(model.parameters()), spec.scheduler.build(self.steps)
         state = TrainState.start(model, optimizer, schedule, CPU, accuracy=classes)
-        objective = Objective(spec.loss.build(), spec.regularizer.build())
+        counts = torch.bincount(self.examples.targets) if classes else None
+        objective = Objective(spec.loss.build(counts), spec.regularizer.build())
         return Learner(state, objective, spec.optimizer, spec.seed, spec.regularizer.selects)
 
     def learners(self, specs: Sequence[Spec]) -> list[Learner]:

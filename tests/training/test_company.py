@@ -17,7 +17,9 @@ from deeprob.models.activations import ACTIVATIONS
 from deeprob.objective import (
     CrossEntropyConfig,
     ElasticNetConfig,
+    FocalConfig,
     HingeConfig,
+    HuberConfig,
     L1Config,
     L2Config,
     NoneConfig,
@@ -49,6 +51,9 @@ LOSSES = {
     "squared_hinge": [SquaredHingeConfig(margin=m) for m in (0.5, 1.0, 2.0)],
     "one_vs_all_hinge": [OneVsAllHingeConfig()] * 3,
     "squared_error": [SquaredErrorConfig()] * 3,
+    "huber": [HuberConfig(delta=d) for d in (0.1, 0.3, 1.0)],
+    "focal": [FocalConfig(gamma=g) for g in (0.0, 0.5, 2.0)],
+    "class weights": [CrossEntropyConfig(class_weights=w) for w in ("none", "balanced", [1, 5, 2.5])],
 }
 REGULARIZERS = {
     "l1": [L1Config(strength=s) for s in (0.01, 0.02, 0.1)],

@@ -14,7 +14,9 @@ from deeprob.models import LinearConfig, Model
 from deeprob.objective import (
     CrossEntropyConfig,
     ElasticNetConfig,
+    FocalConfig,
     HingeConfig,
+    HuberConfig,
     L1Config,
     L2Config,
     NoneConfig,
@@ -49,6 +51,10 @@ LOSSES = {
     "squared_hinge": SquaredHingeConfig(margin=2.0),
     "one_vs_all_hinge": OneVsAllHingeConfig(),
     "squared_error": SquaredErrorConfig(),
+    "focal": FocalConfig(gamma=1.5),
+    "huber": HuberConfig(delta=0.3),
+    "weighted": CrossEntropyConfig(class_weights=[1, 5, 2.5]),
+    "weighted focal": FocalConfig(class_weights="balanced"),
 }
 REGULARIZERS = {
     "none": NoneConfig(),
@@ -109,6 +115,17 @@ def test_without_regularizers_there_is_none():
     objective = stacked(objectives(NoneConfig(), NoneConfig()), LIKE)
     assert isinstance(objective.regularizer, NoRegularizer)
     assert numbers(objective) == {"label_smoothing": 0.0}
+
+
+def test_runs_without_class_weights_get_ones():
+    counts = torch.tensor([3, 1])
+    losses = [CrossEntropyConfig(), CrossEntropyConfig(class_weights="balanced")]
+    runs = [Objective(loss.build(counts), NoneConfig().build()) for loss in losses]
+    weights = stacked(runs, LIKE.float()).loss.class_weights
+    assert weights.dtype == torch.float32
+    torch.testing.assert_close(weights, torch.tensor([[[1.0, 1.0]], [[2 / 3, 2.0]]]))
+    assert stacked(runs[:1], LIKE).loss.class_weights is None
+    assert runs[0].loss.class_weights is None
 
 
 def test_the_objectives_of_the_runs_stay_as_they_are():
@@ -204,6 +221,21 @@ def test_each_run_of_a_stack_has_its_own_numbers_and_noise(gradient_of, spec, ki
             torch.testing.assert_close(gradient.stack.buffers[name][run], buffer[0])
 
 
+@pytest.mark.parametrize("kind", ["formulas", "vmap"])
+def test_each_run_of_a_stack_has_its_own_class_weights(gradient_of, spec, kind):
+    weights, gammas = ("none", "balanced", [1.0, 5.0, 2.5]), (0.0, 0.5, 3.0)
+    losses = [FocalConfig(gamma=g, class_weights=w) for g, w in zip(gammas, weights, strict=True)]
+    gradient, batch = gradient_of(kind, spec.three(loss=losses))
+    terms = gradient(batch)
+    data_losses, _ = gradient.losses(batch.inputs[0], batch.targets[0])
+    for run, loss in enumerate(losses):
+        alone, _ = gradient_of("autograd", [spec.but(seed=run, loss=loss)])
+        of_alone = alone(Batch(batch.inputs[:1], batch.targets[:1], None))
+        torch.testing.assert_close(terms.loss[run], of_alone.loss[0])
+        torch.testing.assert_close(gradient.stack.gradient[run], alone.stack.gradient[0], rtol=1e-11, atol=1e-13)
+        torch.testing.assert_close(data_losses[run], alone.losses(batch.inputs[0], batch.targets[0])[0][0])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_gradient_is_written_not_added(gradient_of, spec, kind):
     gradient, batch = gradient_of(kind, [spec.but(regularizer=L2Config(strength=0.1))])
@@ -217,7 +249,8 @@ def test_a_gradient_is_written_not_added(gradient_of, spec, kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [1, 4, 8])
 def test_chunks_give_the_gradient_of_the_whole_batch(gradient_of, spec, kind, size):
-    specs = [spec.but(regularizer=L2Config(strength=0.1), model={"norm": "layer"})]
+    loss = CrossEntropyConfig(class_weights="balanced")
+    specs = [spec.but(regularizer=L2Config(strength=0.1), model={"norm": "layer"}, loss=loss)]
     (whole, batch), (chunked, _) = gradient_of(kind, specs), gradient_of(kind, specs, chunk_size=size)
     counts, evaluate = [], chunked.whole
     chunked.whole = lambda part, share: (counts.append(part.targets.shape[1]), evaluate(part, share))[1]

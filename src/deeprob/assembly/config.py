@@ -58,6 +58,8 @@ class RunConfig:
         if self.trainer.gradient == "formulas" and (lacking := self.lacking_formulas()):
             yield f"trainer.gradient=formulas: no formula for the derivative of {' and '.join(lacking)}; set autograd"
         if self.dataset.regression:
+            if self.loss.weighted:
+                yield "loss.class_weights needs classes, and the targets are numbers: leave it out"
             if not self.loss.regression:
                 name = configs.name_of(self.loss)
                 yield f"loss={name} needs classes, and the targets are numbers: set loss=squared_error"
@@ -226,6 +228,9 @@ VARY = frozenset(
     {
         "seed",
         "model.dropout",
+        "loss.class_weights",
+        "loss.delta",
+        "loss.gamma",
         "loss.label_smoothing",
         "loss.margin",
         "regularizer",

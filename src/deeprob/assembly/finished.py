@@ -14,7 +14,7 @@ from deeprob import config as configs
 from deeprob.assembly.allocation import NoLargerThan
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.inputs import Inputs, as_tensor
-from deeprob.assembly.setup import build_predictor
+from deeprob.assembly.setup import build_loss, build_predictor
 from deeprob.data import Examples, Splits
 from deeprob.errors import UserError, first_few, memory_errors
 from deeprob.features import Standardize, extraction
@@ -179,7 +179,8 @@ class Run:
         UserError
             If the run has no such split.
         """
-        measured = evaluate(self.predictor.scores, self._extracted(split), self.config.loss.build(), self._chunk)
+        loss = build_loss(self.config.loss, self.data())
+        measured = evaluate(self.predictor.scores, self._extracted(split), loss, self._chunk)
         if split != "train":
             return measured
         return regularized(measured, self.config.regularizer.build(), dict(self.model.named_parameters()))

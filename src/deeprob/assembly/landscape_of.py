@@ -10,7 +10,7 @@ from deeprob import randomness
 from deeprob.analysis.landscape.directions import Point
 from deeprob.analysis.landscape.landscape import Landscape
 from deeprob.assembly.finished import Run
-from deeprob.assembly.setup import initial_model
+from deeprob.assembly.setup import build_loss, initial_model
 from deeprob.data import Examples
 from deeprob.objective import Objective
 
@@ -25,7 +25,7 @@ def landscape_of(run: Run, split: str, examples: int, seed: int, dtype: torch.dt
     order = randomness.permutation(randomness.key(seed, "landscape/examples"), len(raw))[:examples]
     seen, targets = run.features_of(split, order), run.in_training_units(raw.targets[order.to(raw.targets.device)])
     dtype = dtype or seen.dtype
-    objective = Objective(run.config.loss.build(), run.config.regularizer.build())
+    objective = Objective(build_loss(run.config.loss, run.data()), run.config.regularizer.build())
     return Landscape(run.model, objective, Examples(seen, targets.to(seen.device))).to(dtype)
 
 

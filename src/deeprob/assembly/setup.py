@@ -14,10 +14,10 @@ from deeprob import randomness
 from deeprob.assembly.config import LONE_EXAMPLE, RunConfig
 from deeprob.assembly.prepare import Prepared, Shared
 from deeprob.data import Examples, Splits
-from deeprob.errors import Diverged, UserError
+from deeprob.errors import Diverged, UserError, first_few
 from deeprob.features import Features, Standardize
 from deeprob.models import Model
-from deeprob.objective import Objective, weights
+from deeprob.objective import Loss, LossConfig, Objective, weights
 from deeprob.optim import Schedule
 from deeprob.tracking.cache import fingerprint
 from deeprob.tracking.console import note
@@ -50,6 +50,25 @@ def initial_model(config: RunConfig, inputs: int, outputs: int) -> Model:
     """Return a run's model with its initial weights. The random numbers for the weights depend only on the seed."""
     with randomness.seeded(config.seed, "layers"):
         return config.model.build(inputs, outputs, randomness.generator(config.seed, "weights"))
+
+
+def build_loss(config: LossConfig, splits: Splits) -> Loss:
+    """Return the loss of a config. The training split decides the scale of its class weights.
+
+    Raises
+    ------
+    UserError
+        If ``loss.class_weights`` is a list that does not have one number per class.
+    """
+    if not config.weighted:
+        return config.build()
+    given = getattr(config, "class_weights", None)
+    if isinstance(given, list) and len(given) != len(splits.classes):
+        raise UserError(
+            f"loss.class_weights={str(given).replace(' ', '')}: expected one number for each of the "
+            f"{len(splits.classes)} classes {first_few(splits.classes)}"
+        )
+    return config.build(torch.bincount(splits.train.targets, minlength=len(splits.classes)))
 
 
 @dataclass(frozen=True)
@@ -96,8 +115,9 @@ class Setup:
         Raises
         ------
         UserError
-            If the dataset cannot be read, if it cannot be split as the config says, if the model has batch norm and
-            there is only one training example, or if several processes cannot train the run together.
+            If the dataset cannot be read, if it cannot be split as the config says, if ``loss.class_weights`` does not
+            have one number per class, if the model has batch norm and there is only one training example, or if several
+            processes cannot train the run together.
         """
         trainer, shared, ranks = config.trainer, shared or Shared(), ranks or Ranks()
         if lacking := " and ".join(config.lacking_formulas()):
@@ -143,7 +163,7 @@ class Setup:
             config=config,
             predictor=predictor,
             prepared=prepared,
-            objective=Objective(config.loss.build(), config.regularizer.build()),
+            objective=Objective(build_loss(config.loss, splits), config.regularizer.build()),
             state=state,
             batch_size=batch_size,
             chunk_size=chunk_size,

@@ -81,7 +81,8 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
         "mse": "squared_error", "l2": "squared_error", "mean_squared_error": "squared_error", "rmse": "squared_error",
         "ce": "cross_entropy", "nll": "cross_entropy", "xent": "cross_entropy", "softmax": "cross_entropy",
         "log_loss": "cross_entropy", "logistic": "cross_entropy", "bce": "cross_entropy", "svm": "hinge",
-        "multi_margin": "hinge", "mae": "", "l1": "", "huber": "",
+        "multi_margin": "hinge", "mae": "", "l1": "",
+        "focal_loss": "focal", "smooth_l1": "huber",
     },
     "scheduler": {
         "none": "constant", "off": "constant", "fixed": "constant", "multistep": "step", "step_lr": "step",

@@ -1,8 +1,11 @@
 """The objective L(W) = data loss + λR(W), its losses and its regularizers."""
 
 from deeprob.objective.losses import (
+    ClassLossConfig,
     CrossEntropyConfig,
+    FocalConfig,
     HingeConfig,
+    HuberConfig,
     Loss,
     LossConfig,
     OneVsAllHingeConfig,
@@ -20,9 +23,12 @@ from deeprob.objective.regularizers import (
 )
 
 __all__ = [
+    "ClassLossConfig",
     "CrossEntropyConfig",
     "ElasticNetConfig",
+    "FocalConfig",
     "HingeConfig",
+    "HuberConfig",
     "L1Config",
     "L2Config",
     "Loss",

@@ -1,14 +1,15 @@
 """Data losses: the loss of one example, L_i(f(x_i, W), y_i)."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from deeprob.config import number, register
+from deeprob.objective.class_weights import ACCEPTED, scaled_to_mean_1
 
 
 @dataclass(kw_only=True, slots=True)
@@ -23,9 +24,51 @@ class LossConfig:
 
     regression: ClassVar[bool] = False
 
-    def build(self) -> "Loss":
-        """Return the loss."""
-        raise AssertionError("a loss defines build()")
+    def make(self) -> "Loss":
+        """Return the loss without class weights."""
+        raise AssertionError("a loss defines make()")
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the classes have weights."""
+        return False
+
+    def build(self, counts: Tensor | None = None) -> "Loss":
+        """Return the loss.
+
+        `counts` (C,) has the number of training examples per class, which scales the class weights. None: the loss
+        has no class weights.
+        """
+        return self.make()
+
+
+@dataclass(kw_only=True, slots=True)
+class ClassLossConfig(LossConfig):
+    """Base class of the configs of losses for classes.
+
+    Attributes
+    ----------
+    class_weights
+        The weight of each class: the loss of an example is multiplied by the weight of its class. ``balanced`` weights
+        a class by 1 / (its number of training examples), so that rare classes count as much as frequent classes. A
+        list has one number per class, in the order of the classes. All weights are scaled such that their mean over
+        the training examples is 1. The losses of the validation split and of the test split have the same weights.
+        Example: ``loss.class_weights=balanced``.
+    """
+
+    class_weights: Any = field(default="none", metadata={"accepted": ACCEPTED})
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the classes have weights."""
+        return bool(self.class_weights != "none")
+
+    def build(self, counts: Tensor | None = None) -> "Loss":
+        """Return the loss (see `LossConfig.build`)."""
+        loss = self.make()
+        if self.weighted and counts is not None:
+            loss.class_weights = scaled_to_mean_1(self.class_weights, counts)
+        return loss
 
 
 class Loss(ABC):
@@ -36,34 +79,59 @@ class Loss(ABC):
     numbers
         The names of the attributes that are numbers. When several runs train together as one stack, such an attribute
         may be a tensor with one number per run.
+    class_weights
+        The weights w (C,) of the classes: the loss of an example of class y is w_y·L_i. For a stack of R runs the shape
+        is (R, 1, C). None: all weights are 1.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
+    class_weights: Tensor | None = None
 
-    @abstractmethod
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return the losses (B,) of examples with scores (B, C).
 
         The targets are class numbers (B,). A loss for regression also accepts lists of numbers (B, C).
         """
+        losses = self.losses(scores, targets)
+        return losses if self.class_weights is None else losses * self._weights_of(targets, losses)
 
     def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the losses (…, B) and their derivatives ∂L_i/∂s (…, B, C), for scores (…, B, C).
+        """Return the losses (…, B) and their derivatives by the scores (…, B, C), for scores (…, B, C).
 
-        For R runs, the first dimension is R, and the attributes in `numbers` may be columns (R, 1). If a loss does not
-        define this method, autograd computes the derivatives.
+        For R runs, the first dimension is R, and the attributes in `numbers` may be columns (R, 1).
         """
-        raise AssertionError("a loss with a formula defines with_slopes()")
+        losses, slopes = self.losses_and_slopes(scores, targets)
+        if self.class_weights is None:
+            return losses, slopes
+        weights = self._weights_of(targets, losses)
+        return losses * weights, slopes * weights.unsqueeze(-1)
+
+    @abstractmethod
+    def losses(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return the losses L_i (B,) without class weights (see `__call__`)."""
+
+    def losses_and_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the losses L_i (…, B) and ∂L_i/∂s (…, B, C) without class weights (see `with_slopes`).
+
+        If a loss does not define this method, autograd computes the derivatives.
+        """
+        raise AssertionError("a loss with a formula defines losses_and_slopes()")
 
     @property
     def has_formula(self) -> bool:
-        """Whether the loss defines `with_slopes`."""
-        return type(self).with_slopes is not Loss.with_slopes
+        """Whether the loss defines `losses_and_slopes`."""
+        return type(self).losses_and_slopes is not Loss.losses_and_slopes
+
+    def _weights_of(self, targets: Tensor, like: Tensor) -> Tensor:
+        """Return the weights (…, B) of examples of the classes `targets` (…, B), with the dtype of `like`."""
+        assert self.class_weights is not None
+        weights = self.class_weights.to(like)
+        return weights.expand(*targets.shape, weights.shape[-1]).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
 
 
 @register("loss", "cross_entropy")
 @dataclass(kw_only=True, slots=True)
-class CrossEntropyConfig(LossConfig):
+class CrossEntropyConfig(ClassLossConfig):
     """Cross-entropy: softmax and negative log-likelihood.
 
     Attributes
@@ -74,8 +142,8 @@ class CrossEntropyConfig(LossConfig):
 
     label_smoothing: float = number(0.0, minimum=0, below=1)
 
-    def build(self) -> "CrossEntropy":
-        """Return the loss."""
+    def make(self) -> "CrossEntropy":
+        """Return the loss without class weights."""
         return CrossEntropy(self.label_smoothing)
 
 
@@ -91,7 +159,7 @@ class CrossEntropy(Loss):
     def __init__(self, label_smoothing: float | Tensor = 0.0) -> None:
         self.label_smoothing = label_smoothing
 
-    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+    def losses(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return losses (B,)."""
         if isinstance(self.label_smoothing, Tensor):  # torch's own function does not accept a tensor
             logs = scores.log_softmax(1)
@@ -99,7 +167,7 @@ class CrossEntropy(Loss):
             return (self.label_smoothing - 1) * right - self.label_smoothing * logs.mean(1)
         return F.cross_entropy(scores, targets, reduction="none", label_smoothing=self.label_smoothing)
 
-    def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def losses_and_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return L_i and ∂L_i/∂s_j = p_j − t_j.
 
         p_j = exp(s_j)/Σ_k exp(s_k) is the softmax probability of class j. t is the target: one-hot, or smoothed.
@@ -117,9 +185,71 @@ class CrossEntropy(Loss):
         return losses, slopes.scatter_add_(-1, right, scores.new_zeros(right.shape) + (share - 1))
 
 
+@register("loss", "focal")
+@dataclass(kw_only=True, slots=True)
+class FocalConfig(ClassLossConfig):
+    """The focal loss: cross-entropy that counts an example less if its class is predicted with high probability.
+
+    Attributes
+    ----------
+    gamma
+        The exponent γ. The larger it is, the less do examples count that are predicted well already. 0 is
+        cross-entropy.
+    """
+
+    gamma: float = number(2.0, minimum=0)
+
+    def make(self) -> "Focal":
+        """Return the loss without class weights."""
+        return Focal(self.gamma)
+
+
+class Focal(Loss):
+    """L_i = −(1 − p_y)^γ ln p_y, where p_y is the softmax probability of the right class.
+
+    From Lin et al., "Focal loss for dense object detection", 2017. If all C scores are equal, L_i is
+    (1 − 1/C)^γ ln C.
+    """
+
+    numbers = ("gamma",)
+
+    def __init__(self, gamma: float | Tensor) -> None:
+        self.gamma = gamma
+
+    def losses(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return losses (B,)."""
+        _, wrong, surprise = self._terms(scores, targets)
+        return wrong**self.gamma * surprise
+
+    def losses_and_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return L_i and its derivatives.
+
+        With q = 1 − p_y and a = q^γ·(1 − γ·p_y·ln p_y / q), the derivatives are ∂L_i/∂s_j = a·p_j for the other
+        classes j, and ∂L_i/∂s_y = −a·q. If γ is 0, a is 1, and these are the derivatives of cross-entropy.
+        """
+        others, wrong, surprise = self._terms(scores, targets)
+        factor = wrong**self.gamma
+        slope = factor * (1 + self.gamma * ((1 - wrong) * surprise / wrong))
+        slopes = others.scatter(-1, targets.unsqueeze(-1), -wrong.unsqueeze(-1)).mul_(slope.unsqueeze(-1))
+        return factor * surprise, slopes
+
+    @staticmethod
+    def _terms(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the probabilities p_j (…, B, C) with 0 in place of p_y, their sum q = 1 − p_y, and −ln p_y (…, B).
+
+        If p_y is near 1, q is small. Then q is exact as a sum, and −ln p_y is exact as −ln(1 − q). q is never 0, so
+        that q can be a divisor.
+        """
+        logs, right = scores.log_softmax(-1), targets.unsqueeze(-1)
+        others = logs.exp().scatter(-1, right, 0.0)
+        wrong = others.sum(-1).clamp(min=torch.finfo(scores.dtype).tiny, max=1)
+        near = -torch.log1p(-wrong.clamp(max=0.5))
+        return others, wrong, torch.where(wrong < 0.5, near, -logs.gather(-1, right).squeeze(-1))
+
+
 @register("loss", "hinge")
 @dataclass(kw_only=True, slots=True)
-class HingeConfig(LossConfig):
+class HingeConfig(ClassLossConfig):
     """The hinge loss of a multi-class support vector machine.
 
     Attributes
@@ -130,14 +260,14 @@ class HingeConfig(LossConfig):
 
     margin: float = number(1.0, above=0)
 
-    def build(self) -> "Hinge":
-        """Return the loss."""
+    def make(self) -> "Hinge":
+        """Return the loss without class weights."""
         return Hinge(self.margin, power=1)
 
 
 @register("loss", "squared_hinge")
 @dataclass(kw_only=True, slots=True)
-class SquaredHingeConfig(LossConfig):
+class SquaredHingeConfig(ClassLossConfig):
     """The squared hinge loss of a multi-class support vector machine, which is smooth.
 
     Attributes
@@ -148,8 +278,8 @@ class SquaredHingeConfig(LossConfig):
 
     margin: float = number(1.0, above=0)
 
-    def build(self) -> "Hinge":
-        """Return the loss."""
+    def make(self) -> "Hinge":
+        """Return the loss without class weights."""
         return Hinge(self.margin, power=2)
 
 
@@ -166,13 +296,13 @@ class Hinge(Loss):
         self.margin = margin
         self.power = power
 
-    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+    def losses(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return losses (B,)."""
         right = targets[:, None]
         violations = (scores - scores.gather(1, right) + self.margin).clamp(min=0) ** self.power
         return violations.scatter(1, right, 0.0).sum(1)
 
-    def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def losses_and_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return L_i and its derivatives.
 
         With violations v_j = max(0, s_j − s_y + Δ) the derivatives are ∂L_i/∂s_j = p·v_j^(p−1) where v_j > 0, and
@@ -190,23 +320,23 @@ class Hinge(Loss):
 
 @register("loss", "one_vs_all_hinge")
 @dataclass(kw_only=True, slots=True)
-class OneVsAllHingeConfig(LossConfig):
+class OneVsAllHingeConfig(ClassLossConfig):
     """The sum of one binary hinge loss per class. A binary loss separates one class from all others."""
 
-    def build(self) -> "OneVsAllHinge":
-        """Return the loss."""
+    def make(self) -> "OneVsAllHinge":
+        """Return the loss without class weights."""
         return OneVsAllHinge()
 
 
 class OneVsAllHinge(Loss):
     """L_i = Σ_j max(0, 1 − t_j s_j) with t_j = 1 for the right class and −1 for the others."""
 
-    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+    def losses(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return losses (B,)."""
         signs = 2 * F.one_hot(targets, scores.shape[1]).to(scores.dtype) - 1
         return (1 - signs * scores).clamp(min=0).sum(1)
 
-    def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def losses_and_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return L_i and ∂L_i/∂s_j = −t_j where t_j·s_j < 1, else 0."""
         signs = torch.full_like(scores, -1).scatter_(-1, targets.unsqueeze(-1), 1.0)
         violations = (1 - signs * scores).clamp_(min=0)
@@ -215,7 +345,7 @@ class OneVsAllHinge(Loss):
 
 @register("loss", "squared_error")
 @dataclass(kw_only=True, slots=True)
-class SquaredErrorConfig(LossConfig):
+class SquaredErrorConfig(ClassLossConfig):
     """The squared distance between the scores and the target.
 
     The target is a list of numbers, or the one-hot code of a class.
@@ -223,25 +353,74 @@ class SquaredErrorConfig(LossConfig):
 
     regression: ClassVar[bool] = True
 
-    def build(self) -> "SquaredError":
-        """Return the loss."""
+    def make(self) -> "SquaredError":
+        """Return the loss without class weights."""
         return SquaredError()
 
 
 class SquaredError(Loss):
     """L_i = Σ_j (s_j − y_j)², summed over all outputs j."""
 
-    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+    def losses(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return losses (B,).
 
         Targets are lists of numbers (B, C), or class numbers (B,). Class numbers are converted to one-hot codes.
         """
-        wanted = targets if torch.is_floating_point(targets) else F.one_hot(targets, scores.shape[1])
-        return (scores - wanted).square().sum(1)
+        return (scores - wanted(scores, targets)).square().sum(1)
 
-    def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def losses_and_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return L_i and ∂L_i/∂s_j = 2(s_j − y_j)."""
-        if not torch.is_floating_point(targets):
-            targets = torch.zeros_like(scores).scatter_(-1, targets.unsqueeze(-1), 1.0)
-        distance = scores - targets
+        distance = scores - wanted(scores, targets)
         return (distance * distance).sum(-1), 2 * distance
+
+
+@register("loss", "huber")
+@dataclass(kw_only=True, slots=True)
+class HuberConfig(LossConfig):
+    """The Huber loss: quadratic for small errors, linear for large errors. Outliers count less than in squared_error.
+
+    The target is a list of numbers, or the one-hot code of a class.
+
+    Attributes
+    ----------
+    delta
+        The size δ of an error from which on the loss is linear.
+    """
+
+    regression: ClassVar[bool] = True
+
+    delta: float = number(1.0, above=0)
+
+    def make(self) -> "Huber":
+        """Return the loss."""
+        return Huber(self.delta)
+
+
+class Huber(Loss):
+    """L_i = Σ_j h(s_j − y_j), summed over all outputs j, with h(e) = ½e² if |e| ≤ δ, else δ(|e| − ½δ) (Huber, 1964).
+
+    While all errors are at most δ, L_i is half of the squared error.
+    """
+
+    numbers = ("delta",)
+
+    def __init__(self, delta: float | Tensor) -> None:
+        self.delta = delta
+
+    def losses(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return losses (B,). Targets are as in `SquaredError`."""
+        return self.losses_and_slopes(scores, targets)[0]
+
+    def losses_and_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return L_i and ∂L_i/∂s_j = max(−δ, min(δ, s_j − y_j))."""
+        error = scores - wanted(scores, targets)
+        delta: Any = self.delta.unsqueeze(-1) if isinstance(self.delta, Tensor) else self.delta
+        slopes = error.clamp(-delta, delta)
+        return (slopes * (error - 0.5 * slopes)).sum(-1), slopes
+
+
+def wanted(scores: Tensor, targets: Tensor) -> Tensor:
+    """Return the wanted scores (…, B, C): the targets (…, B, C), or the one-hot codes of classes (…, B)."""
+    if torch.is_floating_point(targets):
+        return targets
+    return torch.zeros_like(scores).scatter(-1, targets.unsqueeze(-1), 1.0)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from deeprob import config as configs
 from deeprob import randomness
 from deeprob.assembly.setup import Setup
 from deeprob.data import Examples
 from deeprob.errors import CheckFailed
+from deeprob.objective import CrossEntropyConfig, FocalConfig
 from deeprob.tracking.device import device_name
 from deeprob.training import evaluate
 from deeprob.training.trial import gradient_norm, overfit
@@ -64,9 +64,9 @@ def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
     )
 
     loss = evaluate(setup.predictor.scores, sample, setup.objective.loss, len(sample))["loss"]
-    if configs.name_of(setup.config.loss) == "cross_entropy":
-        chance = math.log(splits.outputs)
-        yield "initial loss", abs(loss - chance) < 0.25 * chance, f"{loss:.4f}, ln {splits.outputs} = {chance:.4f}"
+    if isinstance(setup.config.loss, CrossEntropyConfig | FocalConfig):
+        chance = setup.objective.loss(torch.zeros_like(scores), sample.targets).mean().item()
+        yield "initial loss", abs(loss - chance) < 0.25 * chance, f"{loss:.4f}, {formula(setup)} = {chance:.4f}"
     else:
         yield "initial loss", math.isfinite(loss), f"{loss:.4g}"
     norm = gradient_norm(state.model, setup.objective, features, sample, setup.formulas)
@@ -77,6 +77,14 @@ def checks(setup: Setup, directory: Path) -> Iterator[tuple[str, bool, str]]:
         after < 0.1 * before,
         f"{len(handful)} examples: data loss {before:.4g} → {after:.4g}",
     )
+
+
+def formula(setup: Setup) -> str:
+    """Return the formula of the loss of examples whose C scores are equal: the text ``ln C`` for cross-entropy."""
+    loss, outputs = setup.config.loss, setup.splits.outputs
+    weight = "mean weight · " if loss.weighted else ""
+    easy = f"(1 − 1/{outputs})^{loss.gamma:g} · " if isinstance(loss, FocalConfig) else ""
+    return f"{weight}{easy}ln {outputs}"
 
 
 def few(train: Examples, classes: bool, inputs: int) -> Examples:

@@ -339,9 +339,10 @@ class VmapGradient(Gradient):
 
     @property
     def _numbers(self) -> dict[str, Tensor]:
-        """The numbers of the objective that are tensors: one tensor (R,) for each name."""
-        parts = self.objective.loss, self.objective.regularizer
-        named = [(name, getattr(part, name)) for part in parts for name in part.numbers]
+        """The numbers of the objective that are tensors: one tensor (R,) for each name, (R, C) for class weights."""
+        loss, regularizer = self.objective.loss, self.objective.regularizer
+        named = [(name, getattr(part, name)) for part in (loss, regularizer) for name in part.numbers]
+        named.append(("class_weights", loss.class_weights))
         return {name: value[:, 0] for name, value in named if isinstance(value, Tensor)}
 
     def _scores(
@@ -356,9 +357,10 @@ class VmapGradient(Gradient):
 def stacked(objectives: Sequence[Objective], like: Tensor) -> Objective:
     """Return one objective for several runs. Its numbers are columns (R, 1) with the device and dtype of `like`.
 
-    A number that is 0 in all runs stays a plain 0, so its term costs no time. A single run also gets columns, so its
-    numbers are rounded in the same way as in a stack. If some runs have a regularizer and some have ``none``, then
-    ``none`` becomes an elastic net of strength 0.
+    Class weights get the shape (R, 1, C), with ones for runs that have no class weights. A number that is 0 in all runs
+    stays a plain 0, so its term costs no time. A single run also gets columns, so its numbers are rounded in the same
+    way as in a stack. If some runs have a regularizer and some have ``none``, then ``none`` becomes an elastic net of
+    strength 0.
     """
     losses = [objective.loss for objective in objectives]
     regularizers = [objective.regularizer for objective in objectives]
@@ -371,14 +373,19 @@ def stacked(objectives: Sequence[Objective], like: Tensor) -> Objective:
             values = [getattr(part, name) for part in parts]
             if any(values):
                 numbers[name] = torch.tensor(values, dtype=torch.float64).to(like)[:, None]
+    given = [loss.class_weights for loss in losses if loss.class_weights is not None]
+    if given:
+        ones = torch.ones_like(given[0])
+        rows = [ones if loss.class_weights is None else loss.class_weights for loss in losses]
+        numbers["class_weights"] = torch.stack(rows).to(like)[:, None]
     return with_numbers(Objective(losses[0], regularizers[0]), numbers)
 
 
 def with_numbers(objective: Objective, numbers: Mapping[str, Tensor]) -> Objective:
     """Return a copy of `objective` in which `numbers` replace the attributes with these names."""
     loss, regularizer = copy.copy(objective.loss), copy.copy(objective.regularizer)
-    for part in (loss, regularizer):
-        for name in numbers.keys() & set(part.numbers):
+    for part, names in ((loss, (*loss.numbers, "class_weights")), (regularizer, regularizer.numbers)):
+        for name in numbers.keys() & set(names):
             setattr(part, name, numbers[name])
     return Objective(loss, regularizer)
 
