@@ -17,7 +17,12 @@ from deeprob.figures.of_models.activation_statistics import ActivationStatistics
 from deeprob.figures.of_models.activations import ActivationsConfig
 from deeprob.figures.of_models.confusion import ConfusionConfig
 from deeprob.figures.of_models.decision_boundary import DecisionBoundaryConfig
+from deeprob.figures.of_models.importance import ImportanceConfig
 from deeprob.figures.of_models.mistakes import MistakesConfig
+from deeprob.figures.of_models.predicted_against_true import PredictedAgainstTrueConfig
+from deeprob.figures.of_models.reliability import ReliabilityConfig
+from deeprob.figures.of_models.residuals import ResidualsConfig
+from deeprob.figures.of_models.roc import ROCConfig
 from deeprob.figures.of_models.templates import TemplatesConfig
 from deeprob.figures.of_models.weights import WeightsConfig
 from deeprob.figures.of_optimizers.optimizer_race import OptimizerRaceConfig
@@ -35,6 +40,7 @@ __all__ = [
     "FeatureSpaceConfig",
     "FigureConfig",
     "HogStrokesConfig",
+    "ImportanceConfig",
     "LearningCurvesConfig",
     "LossKindsConfig",
     "LossPlaneConfig",
@@ -42,6 +48,10 @@ __all__ = [
     "MistakesConfig",
     "OptimizerRaceConfig",
     "PaletteConfig",
+    "PredictedAgainstTrueConfig",
+    "ROCConfig",
+    "ReliabilityConfig",
+    "ResidualsConfig",
     "TemplatesConfig",
     "WarpFilmConfig",
     "WeightsConfig",
