@@ -242,7 +242,7 @@ class Focal(Loss):
         """
         logs, right = scores.log_softmax(-1), targets.unsqueeze(-1)
         others = logs.exp().scatter(-1, right, 0.0)
-        wrong = others.sum(-1).clamp(min=torch.finfo(scores.dtype).tiny, max=1)
+        wrong = others.sum(-1).clamp(min=torch.finfo(scores.dtype).tiny)
         near = -torch.log1p(-wrong.clamp(max=0.5))
         return others, wrong, torch.where(wrong < 0.5, near, -logs.gather(-1, right).squeeze(-1))
 
