@@ -15,7 +15,7 @@ from deeprob.assembly.allocation import NoLargerThan
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.inputs import Inputs, as_tensor
 from deeprob.assembly.setup import build_loss, build_predictor
-from deeprob.data import Examples, Splits
+from deeprob.data import Encoding, Examples, Splits
 from deeprob.errors import UserError, first_few, memory_errors
 from deeprob.features import Standardize, extraction
 from deeprob.models import Model
@@ -69,6 +69,11 @@ class Run:
     def classes(self) -> tuple[str, ...]:
         """The names of the classes."""
         return self.predictor.classes
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """What the columns of a table became; None if the dataset is not a table."""
+        return self.predictor.encoding
 
     @property
     def frame(self) -> tuple[int, tuple[str, ...], tuple[int, ...]]:
@@ -264,7 +269,10 @@ def load_run(directory: str | Path, checkpoint_name: str = "best", device: str =
             raise ValueError("inputs with too many dimensions")
         with NoLargerThan([*content["features"].values(), *content["model"].values()]):
             scale = Standardize((outputs,), "feature") if "targets" in content else None
-            predictor = build_predictor(config, config.features.make(tuple(shape)), shape, outputs, classes, scale)
+            table = content.get("encoding")  # only of runs on tables, and not of earlier versions
+            encoding = None if table is None else Encoding.from_json(table)
+            raw = config.features.make(tuple(shape))
+            predictor = build_predictor(config, raw, shape, outputs, classes, scale, encoding)
         predictor.to(torch.device("cpu"), config.trainer.dtype)
         content["features"] = predictor.features.widened(content["features"])
         for name, part in (("features", predictor.features), ("model", predictor.model)):

@@ -4,15 +4,15 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from deeprob.data import DatasetConfig, Examples, Splits
-from deeprob.errors import one_line
+from deeprob.data import DatasetConfig, Encoding, Examples, Splits
+from deeprob.errors import one_line, printable
 from deeprob.features import Features, FeaturesConfig, Standardize, extraction
 from deeprob.tracking.cache import Cache, Damaged, fingerprint
 from deeprob.tracking.checkpoint_file import alike
@@ -57,7 +57,8 @@ class Prepared:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all content as named tensors, from which `of` makes an equal object."""
-        words = [self.raw.classes, self.raw.columns, self.raw.target_columns]
+        encoding = None if self.raw.encoding is None else self.raw.encoding.to_json()
+        words = [self.raw.classes, self.raw.columns, self.raw.target_columns, encoding]
         tensors = {
             "words": torch.frombuffer(bytearray(json.dumps(words).encode()), dtype=torch.uint8),
             "seconds": torch.tensor(self.seconds, dtype=torch.float64),
@@ -78,14 +79,15 @@ class Prepared:
         cls, tensors: Mapping[str, Tensor], features: FeaturesConfig, device: torch.device, dtype: torch.dtype
     ) -> "Prepared":
         """Return the object whose content is `tensors`. `features` is the config of its features."""
-        classes, columns, target_columns = json.loads(tensors["words"].numpy().tobytes())
+        classes, columns, target_columns, encoding = json.loads(tensors["words"].numpy().tobytes())
         train, val, test = (
             Examples(tensors[f"{name}.inputs"], tensors[f"{name}.targets"]) if f"{name}.inputs" in tensors else None
             for name in _SPLITS
         )
         assert train is not None
         assert test is not None
-        raw = Splits(train, val, test, tuple(classes), tuple(columns), tuple(target_columns))
+        encoding = None if encoding is None else Encoding.from_json(encoding)
+        raw = Splits(train, val, test, tuple(classes), tuple(columns), tuple(target_columns), encoding)
         fitted = features.make(tuple(raw.train.inputs.shape[1:])).to(device, dtype)
         fitted.load_state_dict(_below("state.", tensors))
         scale = None
@@ -205,7 +207,14 @@ class Shared:
             self._kept[key] = self._read(key, features, device, dtype) or prepare(
                 dataset, features, device, dtype, learned
             )
+            self._tell(self._kept[key].raw.told)
         return self._kept[key]
+
+    def _tell(self, lines: Sequence[str]) -> None:
+        """Print lines about a dataset, unless another run has printed lines with the same first line."""
+        if lines and lines[0] not in self._notes:
+            self._notes.add(lines[0])
+            note("\n  ".join(map(printable, lines)))
 
     def write(self, folder: Path) -> None:
         """Write all results to a folder, from which `Shared` in other processes reads them. Existing files are kept."""

@@ -13,7 +13,7 @@ from deeprob import config as configs
 from deeprob import randomness
 from deeprob.assembly.config import LONE_EXAMPLE, RunConfig
 from deeprob.assembly.prepare import Prepared, Shared
-from deeprob.data import Examples, Splits
+from deeprob.data import Encoding, Examples, Splits
 from deeprob.errors import Diverged, UserError, first_few
 from deeprob.features import Features, Standardize
 from deeprob.models import Model
@@ -39,11 +39,12 @@ def build_predictor(
     outputs: int,
     classes: Sequence[str],
     target_scale: Standardize | None = None,
+    encoding: Encoding | None = None,
 ) -> Predictor:
     """Return a predictor: the features, a model with its initial weights, and the scale of the targets."""
     model = initial_model(config, features.output_count, outputs)
     bf16 = config.trainer.precision == "bf16"
-    return Predictor(features, model, tuple(input_shape), outputs, tuple(classes), bf16, target_scale)
+    return Predictor(features, model, tuple(input_shape), outputs, tuple(classes), bf16, target_scale, encoding)
 
 
 def initial_model(config: RunConfig, inputs: int, outputs: int) -> Model:
@@ -136,6 +137,7 @@ class Setup:
             splits.outputs,
             splits.classes,
             prepared.target_scale,
+            prepared.raw.encoding,
         )
         predictor.to(device, trainer.dtype)
         batch_size = (

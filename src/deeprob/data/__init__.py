@@ -5,6 +5,7 @@ from deeprob.data.chevrons import ChevronsConfig
 from deeprob.data.cifar10 import CIFAR10Config
 from deeprob.data.circles import CirclesConfig
 from deeprob.data.csv import CSVConfig
+from deeprob.data.encoding import Encoding
 from deeprob.data.examples import Examples, Splits
 from deeprob.data.gaussians import GaussiansConfig
 from deeprob.data.image_folder import ImageFolderConfig
@@ -19,6 +20,7 @@ __all__ = [
     "ChevronsConfig",
     "CirclesConfig",
     "DatasetConfig",
+    "Encoding",
     "Examples",
     "GaussiansConfig",
     "ImageFolderConfig",

@@ -1,33 +1,39 @@
-"""The user's own table: a CSV file, in which some columns are inputs and other columns are targets."""
+"""The user's own table: some columns are inputs, and other columns are targets."""
 
-import csv
-import io
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+import dataclasses
+import os
+from dataclasses import dataclass
+from typing import Any, Self
 
+import numpy as np
 import torch
 from omegaconf import MISSING
-from torch import Tensor
 
 from deeprob.config import choice, number, register, some_words
+from deeprob.data import encoding
 from deeprob.data.base import DatasetConfig, place
+from deeprob.data.dialect import COMMENTS, DECIMALS, DELIMITERS, Asked
+from deeprob.data.encoding import CategoryInput, Encoding, NumberInput, checked, words_about
 from deeprob.data.examples import Examples, Splits
-from deeprob.errors import UserError, did_you_mean
-
-DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " "}
+from deeprob.data.table import Table
+from deeprob.data.table_file import read_table_file
+from deeprob.data.tabular import Roles, categories_among, check_numbers, choose, labels, numbers_to_predict
+from deeprob.errors import UserError, first_few
 
 
 @register("dataset", "csv")
 @dataclass(kw_only=True, slots=True)
 class CSVConfig(DatasetConfig):
-    """Your own table, a CSV file: some columns are predicted from the others.
+    """Your own table, a file in CSV, Parquet or NPZ: some columns are predicted from the others.
 
     Attributes
     ----------
     root
-        The file of the table, in UTF-8. Example: ``dataset=csv dataset.root=TABLE.csv``.
+        The file of the table. Its format is Parquet if the name ends in ``.parquet``, NPZ (arrays of NumPy) if it ends
+        in ``.npz``, and text otherwise. Example: ``dataset=csv dataset.root=TABLE.csv``.
+    test, val
+        Further files with the same columns, for the test split and the validation split. null draws the splits from
+        `root`. Example: ``dataset.test=TEST.csv``.
     task
         The kind of prediction. ``classification`` predicts one column of labels. ``regression`` predicts columns of
         numbers.
@@ -37,21 +43,47 @@ class CSVConfig(DatasetConfig):
     inputs
         The columns from which the targets are predicted. They are given like `targets`. null takes all other columns.
         Example: ``dataset.inputs=[length,width]``.
+    drop
+        The columns that are not used. Example: ``dataset.drop=[id,date]``.
+    categorical
+        The columns of numbers that are categories, such as codes. Columns of texts are categories anyway. Each category
+        has one input for each level in the training split: 1 where the row has this level, and else 0. Two or more rare
+        levels (fewer than 10 training rows, and less than 1 %) share an input ``other``, with levels that occur in
+        other splits only. null or ``auto`` lists no column. Example: ``dataset.categorical=[zip_code]``.
+    missing
+        What becomes of missing cells (empty, ``NA``, ``nan``, ``null``, ``?``, …) in inputs. ``error`` stops. ``mean``
+        takes the mean of the training split, and ``indicator`` also adds an input that is 1 where a number is missing.
+        With both, a missing category is a level of its own.
     header
-        Whether the first line holds the names of the columns. With null, it holds them if no cell of the line is a
-        number.
+        Whether the first line holds the names of the columns. null finds it out.
     delimiter
-        The character between cells. ``auto`` takes the character that is most frequent in the first line.
+        The sign between cells. ``auto`` takes the sign under which all lines have the same number of cells. ``space``
+        stands for runs of blanks.
+    decimal
+        The decimal sign: ``point``, ``comma``, or ``auto`` to find it out.
+    comment
+        The sign that begins comment lines: ``hash`` (#), ``percent`` (%), ``none``, or ``auto`` to find out whether
+        there are any with #.
+    encoding
+        The encoding of the text, such as ``cp1252``. ``auto`` takes UTF-8, or what a byte-order mark says.
     test_fraction
-        The share of the rows that is drawn at random as the test split.
+        The share of the rows that is drawn at random as the test split. It is not used with `test`.
     """
 
     root: str = MISSING
+    test: str | None = None
+    val: str | None = None
     task: str = choice("classification", among=("classification", "regression"))
     targets: list[str] | None = some_words()
     inputs: list[str] | None = some_words()
+    drop: list[str] | None = some_words()
+    categorical: list[str] | None = some_words()
+    missing: str = choice("error", among=("error", "mean", "indicator"))
     header: bool | None = None
     delimiter: str = choice("auto", among=("auto", *DELIMITERS))
+    decimal: str = choice("auto", among=("auto", *DECIMALS))
+    comment: str = choice("auto", among=("auto", *COMMENTS))
+    encoding: str = "auto"
     test_fraction: float = number(0.2, above=0, below=1)
     standardize_targets: bool = True
 
@@ -60,185 +92,189 @@ class CSVConfig(DatasetConfig):
         """Whether the targets are numbers instead of classes."""
         return self.task == "regression"
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether there is a validation split: either drawn at random, or given as a file."""
+        return self.val_fraction > 0 or self.val is not None
+
+    def resolved(self) -> Self:
+        """Return the config with absolute paths."""
+        paths = {name: getattr(self, name) for name in ("root", "test", "val")}
+        changes: dict[str, Any] = {
+            name: os.path.realpath(place(path)) for name, path in paths.items() if path is not None
+        }
+        return dataclasses.replace(self, **changes)
+
     def load(self) -> Splits:
         """Read the table, and draw its splits.
 
         Raises
         ------
         UserError
-            If the file or a column cannot be used. The message names the file, and the line and column of the error.
+            If a file or a column cannot be used. The message names the file, and the line and column of the error.
         """
-        table = read_csv(place(self.root), self.delimiter, self.header)
-        targets = [table.column("targets", name) for name in self.targets or table.names[-1:]]
-        others = [name for place, name in enumerate(table.names) if place not in targets]
-        inputs = [table.column("inputs", name) for name in self.inputs or others]
-        if not inputs:
-            raise UserError(f"dataset.targets: no column of {table.path} is left to predict from")
-        if both := set(targets) & set(inputs):
-            raise UserError(f"dataset.inputs: {table.names[min(both)]} is a target; a column is one or the other")
-        numbers = table.numbers(inputs)
-        columns = table.header_of(inputs)
-        if self.regression:
-            splits = self.hold_out(Examples(numbers, table.numbers(targets)), self.test_fraction, ())
-            return replace(splits, columns=columns, target_columns=table.header_of(targets))
-        if len(targets) > 1:
+        if self.val is not None and self.val_fraction:
+            raise UserError(
+                f"dataset.val_fraction={self.val_fraction}: dataset.val={self.val} is the validation split already; "
+                "set one of them"
+            )
+        asked = Asked(
+            DELIMITERS.get(self.delimiter),
+            DECIMALS.get(self.decimal),
+            COMMENTS.get(self.comment),
+            self.header,
+            None if self.encoding == "auto" else self.encoding,
+        )
+        train = read_table_file(place(self.root), asked, "root")
+        test = None if self.test is None else read_table_file(place(self.test), asked, "test")
+        val = None if self.val is None else read_table_file(place(self.val), asked, "val")
+        return self.split(train, test, val)
+
+    def split(self, table: Table, test: Table | None = None, val: Table | None = None) -> Splits:
+        """Choose the columns of a table, draw its splits, and encode them.
+
+        The encoding is fitted on the training rows. Tables of arrays and data frames come from
+        `deeprob.data.frames.table_of`.
+
+        Parameters
+        ----------
+        table
+            The table.
+        test, val
+            Tables with the same columns, for the test split and the validation split. None draws the test split from
+            `table`, and a validation split if `val_fraction` is not 0.
+
+        Raises
+        ------
+        UserError
+            If a column or a cell cannot be used.
+        """
+        if len(table) < 2:
+            raise UserError(f"{table.source}: {len(table)} row(s) of data; it needs two or more")
+        if len(table.names) < 2:
+            raise UserError(
+                f"{table.source}: only one column; a table needs two or more (dataset.delimiter sets the sign between "
+                "them)"
+            )
+        roles = choose(table, self.targets, self.inputs, self.drop)
+        categories = categories_among(table, roles.inputs, self.categorical)
+        if not self.regression and len(roles.targets) > 1:
             raise UserError(
                 "dataset.targets: classes are given by one column; to predict numbers, set dataset.task=regression"
             )
-        labels, classes = table.labels(targets[0])
-        return replace(self.hold_out(Examples(numbers, labels), self.test_fraction, classes), columns=columns)
+        self._check(table, roles, categories)
+        everything, classes = self._examples(table, roles, None)
+        parts: dict[str, tuple[Table, Examples]] = {}
+        for name, other in (("test", test), ("val", val)):
+            if other is not None:
+                _check_same(table, other, roles)
+                self._check(other, roles, categories)
+                parts[name] = other, self._examples(other, roles, classes)[0]
+        held = None if val is None else parts["val"][1]
+        if test is None:
+            drawn = self.hold_out(everything, self.test_fraction, classes)
+            drawn = drawn if held is None else dataclasses.replace(drawn, val=held)
+        else:
+            drawn = self.finish(everything, parts["test"][1], classes, held)
+        return self._encoded(drawn, table, {name: part[0] for name, part in parts.items()}, roles, categories)
 
+    def _check(self, table: Table, roles: Roles, categories: frozenset[str]) -> None:
+        """Raise a `UserError` if a cell of an input cannot be used."""
+        for name in roles.inputs:
+            column: NumberInput | CategoryInput = NumberInput(name, 0, 1, fill=True)
+            if name in categories:
+                column = CategoryInput(name, (), ())
+            found = checked(table, column)
+            if self.missing == "error" and name in categories and (empty := np.flatnonzero(found.missing)).size:
+                raise encoding.missing_fault(table, int(empty[0]), name)
+        numbers = [name for name in roles.inputs if name not in categories]
+        check_numbers(table, numbers, missing=self.missing != "error")
 
-@dataclass(frozen=True)
-class Table:
-    """The cells of a CSV file.
+    def _examples(
+        self, table: Table, roles: Roles, classes: tuple[str, ...] | None
+    ) -> tuple[Examples, tuple[str, ...]]:
+        """Return examples whose inputs are the numbers of their rows, and the names of the classes."""
+        rows = torch.arange(len(table))
+        if self.regression:
+            return Examples(rows, numbers_to_predict(table, roles.targets)), ()
+        targets, classes = labels(table, roles.targets[0], classes)
+        return Examples(rows, targets), classes
 
-    Attributes
-    ----------
-    path
-        The file.
-    names
-        The names of the columns. If the file has no header, they are ``0``, ``1``, ….
-    rows
-        The cells of each row, without leading and trailing spaces.
-    lines
-        The line number in the file at which each row ends. A cell in quotes can contain line breaks, so a row can have
-        several lines.
-    header
-        Whether the first row of the file holds the names of the columns.
-    """
-
-    path: Path
-    names: tuple[str, ...]
-    rows: list[list[str]]
-    lines: list[int]
-    header: bool
-
-    def column(self, key: str, name: str) -> int:
-        """Return the position of the column `name`; an error message names the config key `key`."""
-        if name not in self.names:
-            raise UserError(f"dataset.{key}: {self.path} has no column {name}; {did_you_mean(name, self.names)}")
-        return self.names.index(name)
-
-    def header_of(self, columns: Sequence[int]) -> tuple[str, ...]:
-        """Return the names of the columns at positions `columns`, or an empty tuple if the file has no header."""
-        return tuple(self.names[column] for column in columns) if self.header else ()
-
-    def numbers(self, columns: Sequence[int]) -> Tensor:
-        """Return the numbers (N, K) in the K columns at positions `columns`, as float64.
-
-        Raises
-        ------
-        UserError
-            If a cell is not a number, or its number is not finite as float32.
-        """
-        values = torch.tensor([[_number(row[column]) for column in columns] for row in self.rows], dtype=torch.float64)
-        wrong = (~values.float().isfinite()).nonzero()
-        if len(wrong):
-            row, column = wrong[0].tolist()
-            cell = self.rows[row][columns[column]]
-            raise UserError(
-                f"{self.path}, line {self.lines[row]}, column {self.names[columns[column]]}: "
-                f"{cell[:40]!r} is not a finite number; correct it, or leave the row or the column out"
-            )
-        return values
-
-    def labels(self, column: int) -> tuple[Tensor, tuple[str, ...]]:
-        """Return the class number of each row (N,), and the sorted names of the classes.
-
-        If all names are numbers, they are sorted by value: ``9`` comes before ``10``.
-
-        Raises
-        ------
-        UserError
-            If a cell is empty, if there is only one class, or if there are too many classes.
-        """
-        cells = [row[column] for row in self.rows]
-        for cell, line in zip(cells, self.lines, strict=True):
-            if not cell:
-                raise UserError(f"{self.path}, line {line}, column {self.names[column]}: empty; expected a class")
-        names = set(cells)
-        numeric = all(math.isfinite(_number(name)) for name in names)
-        classes = tuple(sorted(names, key=lambda name: (_number(name) if numeric else 0.0, name)))
-        if len(classes) < 2:
-            raise UserError(f"{self.path}: column {self.names[column]} has one class only, {classes[0]}")
-        if len(classes) > max(2, len(cells) // 2):
-            raise UserError(
-                f"{self.path}: column {self.names[column]} has {len(classes)} different values in {len(cells)} rows, "
-                "too many for classes; name another column in dataset.targets, or set dataset.task=regression"
-            )
-        places = {name: place for place, name in enumerate(classes)}
-        return torch.tensor([places[cell] for cell in cells]), classes
-
-
-def read_csv(path: Path, delimiter: str, header: bool | None) -> Table:
-    """Read a CSV file.
-
-    Parameters
-    ----------
-    path
-        The file.
-    delimiter, header
-        See `CSVConfig`.
-
-    Raises
-    ------
-    UserError
-        If the file is not a table with at least two columns and two rows.
-    """
-    rows, lines = _rows(path, delimiter)
-    if not rows:
-        raise UserError(f"{path}: empty; expected a table")
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(rows[0]):
-            raise UserError(f"{path}, line {line}: {len(row)} cells, but line {lines[0]} has {len(rows[0])}")
-    if len(rows[0]) < 2:
-        raise UserError(
-            f"{path}: only one column; a table needs two or more (dataset.delimiter sets the sign between them)"
+    def _encoded(
+        self, drawn: Splits, table: Table, others: dict[str, Table], roles: Roles, categories: frozenset[str]
+    ) -> Splits:
+        """Return splits with encoded inputs in place of the numbers of rows."""
+        parts = {name: getattr(drawn, name) for name in ("train", "val", "test")}
+        rows = {
+            name: (others.get(name, table), part.inputs.numpy()) for name, part in parts.items() if part is not None
+        }
+        elsewhere = [rows[name] for name in rows if name != "train"]
+        fitted = encoding.fit(table, roles.inputs, categories, self.missing, rows["train"][1], elsewhere)
+        counts = torch.cat([part.targets for part in parts.values() if part is not None]) if drawn.classes else None
+        made = Encoding(
+            fitted,
+            roles.targets,
+            drawn.classes,
+            () if counts is None else tuple(counts.bincount(minlength=len(drawn.classes)).tolist()),
+            roles.left_out,
         )
-    named = all(math.isnan(_number(cell)) for cell in rows[0]) if header is None else header
-    names = tuple(rows[0]) if named else tuple(str(place) for place in range(len(rows[0])))
-    if named:
-        del rows[0], lines[0]
-        for place, name in enumerate(names):
-            if not name or name in names[:place]:
-                fault = f"the name {name} again" if name else "no name"
-                raise UserError(f"{path}: column {place + 1} has {fault}; each column needs its own name")
-    if len(rows) < 2:
-        raise UserError(f"{path}: {len(rows)} row(s) of data; it needs two or more")
-    return Table(path, names, rows, lines, named)
+        encoded = {name: Examples(made.encode(*rows[name]), parts[name].targets) for name in rows}
+        return Splits(
+            encoded["train"],
+            encoded.get("val"),
+            encoded["test"],
+            drawn.classes,
+            columns=made.names if table.header or not made.plain else (),
+            target_columns=roles.targets if self.regression and table.header else (),
+            encoding=made,
+            told=_told(table, made, rows),
+        )
 
 
-def _rows(path: Path, delimiter: str) -> tuple[list[list[str]], list[int]]:
-    """Return the cells of all rows that are not empty, and the line number at which each row ends."""
-    if path.exists() and not path.is_file():
-        raise UserError(f"dataset.root={path}: no file; expected a CSV file")
-    try:
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise UserError(f"dataset.root={path}: {error.strerror}; expected a CSV file") from error
-    except UnicodeError:
-        text = "\0"
-    if "\0" in text:
-        raise UserError(f"{path}: not a text file in UTF-8; save the table as CSV in UTF-8")
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    separator = DELIMITERS.get(delimiter) or max(DELIMITERS.values(), key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    try:
-        for row in reader:
-            if row:
-                rows.append([cell.strip() for cell in row])
-                lines.append(reader.line_num)
-    except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: not CSV ({error})") from error
-    return rows, lines
+def _check_same(table: Table, other: Table, roles: Roles) -> None:
+    """Raise a `UserError` if a table for another split lacks a column."""
+    if not table.header and len(table.names) != len(other.names):
+        raise UserError(f"{other.source}: {len(other.names)} columns, but {table.source} has {len(table.names)}")
+    if table.header != other.header:
+        raise UserError(
+            f"{other.source}: a header in only one of this file and {table.source}; set dataset.header=true or false"
+        )
+    for name in (*roles.inputs, *roles.targets):
+        if name not in other.names:
+            raise UserError(f"{other.source}: no column {name}, which {table.source} has; it needs the same columns")
+    if not len(other):
+        raise UserError(f"{other.source}: 0 row(s) of data; it needs one or more")
 
 
-def _number(cell: str) -> float:
-    """Return the number in a cell, or NaN if the cell does not contain a number."""
-    try:
-        return math.nan if "_" in cell else float(cell)
-    except ValueError:
-        return math.nan
+def _told(table: Table, made: Encoding, rows: dict[str, tuple[Table, encoding.Rows]]) -> tuple[str, ...]:
+    """Return the lines that say what the columns of a table became, at most 15."""
+    counts = ", ".join(f"{len(places)} {name}" for name, (_, places) in rows.items())
+    lines = [f"{table.source}: {counts} rows, {len(made.names)} inputs"]
+    if table.notes:
+        lines.append(f"file        {'; '.join(table.notes)}")
+    numbers = [column.name for column in made.inputs if isinstance(column, NumberInput)]
+    if numbers:
+        lines.append(f"numbers     {first_few(numbers, 8)}")
+    categories = [column for column in made.inputs if isinstance(column, CategoryInput)]
+    lines += [f"category    {column.name}: {words_about(column)}" for column in categories[:4]]
+    if len(categories) > 4:
+        lines.append(f"categories  {first_few([column.name for column in categories[4:]], 8)}")
+    missing = {column.name: int(table[column.name].missing.sum()) for column in made.inputs}
+    if filled := [f"{name} {count}" for name, count in missing.items() if count]:
+        lines.append(f"missing     {first_few(filled, 8)} cell(s)")
+    unseen: dict[str, int] = {}
+    for name, (other, places) in rows.items():
+        if name != "train":
+            for column, count in made.unseen(other, places).items():
+                unseen[column] = unseen.get(column, 0) + count
+    if unseen:
+        words = first_few([f"{name} {count}" for name, count in unseen.items()])
+        lines.append(f"unseen      {words} cell(s) with levels that no training row has")
+    if made.classes:
+        shown = first_few([f"{name} {count}" for name, count in zip(made.classes, made.counts, strict=True)], 10)
+        lines.append(f"classes     {made.targets[0]}: {shown}")
+    else:
+        lines.append(f"targets     {first_few(made.targets, 8)}")
+    if made.left_out:
+        lines.append(f"left out    {first_few(made.left_out, 8)}")
+    return tuple(lines)

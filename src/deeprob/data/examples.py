@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deeprob.data.encoding import Encoding
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -67,6 +69,10 @@ class Splits:
     columns, target_columns
         The names of the inputs and of the targets. Both are empty if the dataset is not a table, or if the table has no
         header. For classification, `target_columns` is empty.
+    encoding
+        What the columns of a table became; None if the dataset is not a table.
+    told
+        Lines that say what was found in a table. A run prints them at its start.
     """
 
     train: Examples
@@ -75,6 +81,8 @@ class Splits:
     classes: tuple[str, ...]
     columns: tuple[str, ...] = ()
     target_columns: tuple[str, ...] = ()
+    encoding: Encoding | None = None
+    told: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> int:

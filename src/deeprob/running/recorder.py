@@ -153,6 +153,8 @@ class Recorder:
         try:
             self._write_config()
             self.files.write_json("provenance", origin)
+            if (encoding := self.setup.predictor.encoding) is not None:
+                self.files.write_json("columns", encoding.to_json())
             self.watch.texts(self.files.config, origin)
             self.events.layout(without=() if self.setup.splits.classes else ("accuracy",))
             self.events.hyperparameters(hyperparameters(self.setup.config, self.setup.batch_size))

@@ -127,7 +127,7 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write ``provenance.json`` or ``summary.json``, completely or not at all."""
+        """Write ``provenance.json`` or another small file, completely or not at all."""
         write_whole(self.path / f"{name}.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
     def read_json(self, name: str) -> dict[str, Any]:
@@ -147,7 +147,8 @@ class RunDirectory:
 
     def _started(self) -> Iterator[Path]:
         """Yield the existing files of a run, except for ``summary.json``."""
-        for pattern in ("config.yaml", "metrics.csv", "provenance.json", "events.out.tfevents.*", "checkpoints/*.pt*"):
+        names = ("config.yaml", "metrics.csv", "provenance.json", "columns.json")
+        for pattern in (*names, "events.out.tfevents.*", "checkpoints/*.pt*"):
             yield from self.path.glob(pattern)
 
     def _begun(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deeprob.data import Encoding
 from deeprob.features import Features, Standardize
 from deeprob.models import Model
 
@@ -29,6 +30,8 @@ class Predictor:
     target_scale
         The standardisation of the targets. Scores have the units of standardised targets. None if targets are not
         standardised.
+    encoding
+        What the columns of a table became; None if the dataset is not a table.
     """
 
     features: Features
@@ -38,6 +41,7 @@ class Predictor:
     classes: tuple[str, ...]
     bf16: bool = False
     target_scale: Standardize | None = None
+    encoding: Encoding | None = None
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Predictor":
         """Move the features and the model to a device and a dtype, in place."""
@@ -62,13 +66,16 @@ class Predictor:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the values that a checkpoint holds in addition to the training state."""
-        scale = {} if self.target_scale is None else {"targets": self.target_scale.state_dict()}
-        return {
+        parts: dict[str, Any] = {}
+        if self.target_scale is not None:
+            parts["targets"] = self.target_scale.state_dict()
+        if self.encoding is not None:
+            parts["encoding"] = self.encoding.to_json()
+        return parts | {
             "input_shape": list(self.input_shape),
             "outputs": self.outputs,
             "classes": list(self.classes),
             "features": self.features.state_dict(),
-            **scale,
         }
 
     def load_state_dict(self, content: dict[str, Any]) -> None:

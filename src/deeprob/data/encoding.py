@@ -1,0 +1,324 @@
+"""Columns of a table become inputs of a network: numbers stay, categories become one-hot, missing cells are filled.
+
+An encoding is fitted on the training rows alone, and then encodes any rows with the same columns.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from deeprob.data.cells import is_number
+from deeprob.data.table import Column, Table
+from deeprob.errors import UserError, first_few
+
+Rows = npt.NDArray[np.int64]
+
+RARE_COUNT, RARE_SHARE = 10, 0.01
+"""A level is rare if fewer than `RARE_COUNT` training rows have it, and less than the share `RARE_SHARE` of them."""
+
+MOST_LEVELS = 1000
+"""The most levels of one category."""
+
+_BLOCK = 2**12  # rows that are encoded together, so that they stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class NumberInput:
+    """A column of numbers.
+
+    Attributes
+    ----------
+    name
+        The name of the column.
+    mean, deviation
+        The mean and the standard deviation of its numbers in the training rows.
+    fill
+        Whether missing cells become the mean.
+    indicator
+        Whether one more input, ``NAME missing``, is 1 where the cell is missing, and 0 elsewhere.
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    fill: bool = False
+    indicator: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the inputs."""
+        return (self.name, f"{self.name} missing") if self.indicator else (self.name,)
+
+    @classmethod
+    def fit(cls, name: str, column: Column, rows: Rows, missing: str) -> "NumberInput":
+        """Measure the numbers of the training rows."""
+        assert column.numbers is not None
+        cells = column.numbers[rows]
+        there = cells[~np.isnan(cells)]
+        if not len(there):
+            raise UserError(f"column {name} has no number in the training rows; set dataset.drop=[{name}]")
+        low, extent = there.min(), max(there.max() - there.min(), np.finfo(np.float64).tiny)
+        share = (there - low) / extent  # so that no sum overflows
+        return cls(
+            name,
+            float(low + extent * share.mean()),
+            float(extent * share.std()),
+            missing != "error",
+            missing == "indicator" and len(there) < len(cells),
+        )
+
+    def encode(self, column: Column, rows: Rows, out: npt.NDArray[np.float64]) -> None:
+        """Write the inputs (n, 1 or 2) of some rows into `out`."""
+        assert column.numbers is not None
+        cells = column.numbers[rows]
+        out[:, 0] = cells
+        if self.fill:
+            empty = np.isnan(cells)
+            out[empty, 0] = self.mean
+            if self.indicator:
+                out[:, 1] = empty
+
+
+@dataclass(frozen=True)
+class CategoryInput:
+    """A column of categories, with one input for each level: 1 in the rows with this level, and 0 elsewhere.
+
+    Attributes
+    ----------
+    name
+        The name of the column.
+    levels
+        The levels that have an input of their own, sorted.
+    counts
+        The number of training rows of each level.
+    pooled
+        The rare levels, which share the input ``NAME=other``.
+    other
+        Whether there is an input ``NAME=other``, for rare levels and for those that no training row has. Without it,
+        such a level gives 0 in all inputs of the column.
+    missing
+        Whether there is an input ``NAME missing``.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    counts: tuple[int, ...]
+    pooled: tuple[str, ...] = ()
+    other: bool = False
+    missing: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the inputs."""
+        levels = (*self.levels, *(["other"] if self.other else []))
+        return (*(f"{self.name}={level}" for level in levels), *([f"{self.name} missing"] if self.missing else []))
+
+    @classmethod
+    def fit(cls, name: str, column: Column, rows: Rows, others: Sequence[tuple[Column, Rows]]) -> "CategoryInput":
+        """Count the levels of the training rows; `others` are the rows of the other splits.
+
+        Levels are rare if fewer than 10 training rows, and less than 1 % of them, have the level. Two or more rare
+        levels are pooled.
+        """
+        codes = column.codes
+        assert codes is not None
+        counts = np.bincount(codes[rows] + 1, minlength=len(column.levels) + 1)
+        level_counts = dict(zip(column.levels, counts[1:].tolist(), strict=True))
+        seen = sorted(level for level, count in level_counts.items() if count)
+        least = min(RARE_COUNT, RARE_SHARE * len(rows))
+        rare = [level for level in seen if level_counts[level] < least]
+        pooled = tuple(rare) if len(rare) > 1 else ()
+        levels = tuple(level for level in seen if level not in set(pooled))
+        if len(levels) > MOST_LEVELS:
+            raise UserError(
+                f"column {name} has {len(levels)} categories, more than {MOST_LEVELS}; set dataset.drop=[{name}]"
+            )
+        fitted = cls(name, in_order(levels), (), pooled, bool(pooled), bool(counts[0]))
+        unseen = any(fitted.unseen(other, places) for other, places in others)
+        return dataclasses.replace(
+            fitted, counts=tuple(level_counts[level] for level in fitted.levels), other=bool(pooled) or unseen
+        )
+
+    def unseen(self, column: Column, rows: Rows) -> int:
+        """Return the number of cells whose level no training row has."""
+        known = {*self.levels, *self.pooled}
+        new = np.array([level not in known for level in column.levels] + [not self.missing])
+        assert column.codes is not None
+        return int(new[column.codes[rows]].sum())
+
+    def encode(self, column: Column, rows: Rows, out: npt.NDArray[np.float64]) -> None:
+        """Write the inputs (n, K) of some rows into `out`."""
+        assert column.codes is not None
+        place = {level: number for number, level in enumerate(self.levels)}
+        other = len(self.levels) if self.other else -1
+        missing = len(self.levels) + self.other if self.missing else other
+        places = np.array([place.get(level, other) for level in column.levels] + [missing])[column.codes[rows]]
+        out[:] = 0
+        there = np.flatnonzero(places >= 0)
+        out[there, places[there]] = 1
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the columns of a table became.
+
+    Attributes
+    ----------
+    inputs
+        The columns that are inputs.
+    targets
+        The names of the columns that are predicted.
+    classes
+        The names of the classes; empty for regression.
+    counts
+        The number of rows of each class, in all splits.
+    left_out
+        The names of the columns that are not used.
+    """
+
+    inputs: tuple[NumberInput | CategoryInput, ...]
+    targets: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the D inputs, such as ``age``, ``age missing``, ``color=red``, ``color=other``."""
+        return tuple(name for column in self.inputs for name in column.names)
+
+    @property
+    def plain(self) -> bool:
+        """Whether each column is one input."""
+        return all(isinstance(column, NumberInput) and not column.indicator for column in self.inputs)
+
+    def encode(self, table: Table, rows: Rows | None = None) -> Tensor:
+        """Return the inputs (n, D) of some rows of a table with the same columns, as float64.
+
+        Raises
+        ------
+        UserError
+            If the table lacks a column, or if a column of numbers has texts or missing cells.
+        """
+        table.check("inputs", [column.name for column in self.inputs])
+        columns = [checked(table, column) for column in self.inputs]
+        rows = np.arange(len(table)) if rows is None else rows
+        inputs = np.empty((len(rows), len(self.names)))
+        for start in range(0, len(rows), _BLOCK):
+            chosen, end = rows[start : start + _BLOCK], 0
+            for column, cells in zip(self.inputs, columns, strict=True):
+                begin, end = end, end + len(column.names)
+                column.encode(cells, chosen, inputs[start : start + _BLOCK, begin:end])
+        return torch.from_numpy(inputs)
+
+    def unseen(self, table: Table, rows: Rows) -> dict[str, int]:
+        """Return the number of cells whose level no training row has, for each column that has any."""
+        counts = {
+            column.name: column.unseen(table[column.name].coded(), rows)
+            for column in self.inputs
+            if isinstance(column, CategoryInput)
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content as lists, numbers and texts, from which `from_json` makes an equal object."""
+        kinds = {NumberInput: "number", CategoryInput: "category"}
+        whole = dataclasses.asdict(self)
+        whole["inputs"] = [{"kind": kinds[type(column)], **dataclasses.asdict(column)} for column in self.inputs]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in whole.items()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Encoding":
+        """Return the object of `to_json`."""
+        kinds: dict[str, type[NumberInput | CategoryInput]] = {"number": NumberInput, "category": CategoryInput}
+
+        def fields_of(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: tuple(value) if isinstance(value, list | tuple) else value for name, value in values.items()}
+
+        columns = [dict(column) for column in content["inputs"]]
+        inputs = tuple(kinds[column.pop("kind")](**fields_of(column)) for column in columns)
+        return cls(**{**fields_of(content), "inputs": inputs})
+
+
+def in_order(levels: Sequence[str]) -> tuple[str, ...]:
+    """Return levels in ascending order: by their numbers if all are numbers, else as texts."""
+    numeric = all(map(is_number, levels))
+    return tuple(sorted(levels, key=lambda level: (float(level) if numeric else 0.0, level)))
+
+
+def checked(table: Table, column: NumberInput | CategoryInput) -> Column:
+    """Return a column of a table in the kind that an encoding needs.
+
+    Raises
+    ------
+    UserError
+        If a column of numbers has texts, or missing cells that are not filled. The message names the cell.
+    """
+    found = table[column.name]
+    if isinstance(column, CategoryInput):
+        return found.coded()
+    if found.numbers is None:
+        row = first_text(found)
+        raise table.fault(row, column.name, "is not a finite number", "correct it, or leave the row out")
+    if not column.fill and (empty := np.flatnonzero(found.missing)).size:
+        raise missing_fault(table, int(empty[0]), column.name)
+    return found
+
+
+def first_text(column: Column) -> int:
+    """Return the first row whose cell is neither a number nor missing."""
+    assert column.codes is not None
+    texts = np.array([not is_number(level) for level in column.levels] + [False])
+    return int(np.flatnonzero(texts[column.codes])[0])
+
+
+def missing_fault(table: Table, row: int, name: str) -> UserError:
+    """Return the error about a missing cell."""
+    advice = "fill it in, leave the row out, or set dataset.missing=mean or dataset.missing=indicator"
+    return table.fault(row, name, "is missing", advice)
+
+
+def fit(
+    table: Table,
+    names: Sequence[str],
+    categories: frozenset[str],
+    missing: str,
+    rows: Rows,
+    others: Sequence[tuple[Table, Rows]],
+) -> tuple[NumberInput | CategoryInput, ...]:
+    """Fit the inputs of an encoding on the training rows.
+
+    Parameters
+    ----------
+    table, names
+        The table, and the names of the columns that are inputs.
+    categories
+        The names of those columns that are categories.
+    missing
+        What missing cells become: ``error``, ``mean`` or ``indicator``.
+    rows
+        The training rows.
+    others
+        The rows of the other splits, and their tables.
+    """
+    fitted: list[NumberInput | CategoryInput] = []
+    for name in names:
+        if name in categories:
+            elsewhere = [(other[name].coded(), places) for other, places in others]
+            fitted.append(CategoryInput.fit(name, table[name].coded(), rows, elsewhere))
+        else:
+            fitted.append(NumberInput.fit(name, table[name], rows, missing))
+    return tuple(fitted)
+
+
+def words_about(column: CategoryInput) -> str:
+    """Return the levels of a category with their counts in the training rows, such as ``red 10, blue 9, other``."""
+    known = [f"{level} {count}" for level, count in zip(column.levels, column.counts, strict=True)]
+    rest = f"other ({len(column.pooled)} rare)" if column.pooled else "other (none in training)"
+    return first_few([*known, *([rest] if column.other else []), *(["missing"] if column.missing else [])], 8)
