@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from deeprob.data.cells import (
     MISSING,
@@ -109,7 +110,7 @@ def rows_of(text: str, delimiter: str, comment: str = "") -> Iterator[tuple[int,
             if begins and (not plain or (comment and plain.startswith(comment)) or (count == 1 and sep_line(plain))):
                 continue
             begins = False
-            yield line.replace("\t", " ").strip(" ") if delimiter == " " else line
+            yield line.replace("\t", " ").strip() + "\n" if delimiter == " " else line
 
     reader = csv.reader(lines(), delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
@@ -159,6 +160,10 @@ def find_dialect(source: str, sample: str, asked: Asked) -> Dialect:
     rows = _some_rows(sample, delimiter, comment)
     if not rows:
         raise UserError(f"{source}: empty; expected a table")
+    if len(rows[0]) < 2:
+        raise UserError(
+            f"{source}: only one column; a table needs two or more (dataset.delimiter sets the sign between them)"
+        )
     _check_comments(source, sample, delimiter, comment, len(rows[0]), asked)
     decimal = asked.decimal or _decimal(source, rows)
     found = Dialect(delimiter, decimal, comment)
@@ -255,7 +260,8 @@ def _check_comments(source: str, sample: str, delimiter: str, comment: str, cell
             begun = begun or bool(plain)
         elif begun and len(next(iter(_some_rows(plain, delimiter, "")), [])) == cells:
             raise UserError(
-                f"{source}, line {number}: {plain[:40]!r} may be a comment or a row; set dataset.comment=hash or =none"
+                f"{source}, line {number}: {plain[:40]!r} may be a comment or a row; set dataset.comment=hash or "
+                "dataset.comment=none"
             )
 
 
@@ -280,12 +286,19 @@ def _numeric_row(row: Sequence[str], decimal: str) -> bool:
     return any(not np.isnan(number_in(cell, decimal)) for cell in row)
 
 
+def _like(number: float, others: npt.NDArray[np.float64]) -> bool:
+    """Return whether a number is near other numbers (n,), some of which may be NaN: 1 is like 2 to 5, 2019 is not."""
+    low, high = np.nanmin(others), np.nanmax(others)
+    margin = max(high - low, abs(high))
+    return bool(low - margin <= number <= high + margin)
+
+
 def _has_header(source: str, rows: Sequence[Sequence[str]], decimal: str) -> bool:
     """Return whether the first row holds the names of the columns.
 
     A text over a column of numbers tells a header. A text that occurs again in its column tells that there is none. A
     text that occurs once tells a header too, if the other texts of its column occur several times or are mostly
-    numbers, and if the first row has no numbers over numbers.
+    numbers, and if the first row has no number that is like those of its column.
 
     Raises
     ------
@@ -295,13 +308,16 @@ def _has_header(source: str, rows: Sequence[Sequence[str]], decimal: str) -> boo
     first, body = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
     if not body:
         return not _numeric_row(first, decimal)
-    over_numbers = again = alone = number = unclear = False
+    over_numbers = again = alone = number = within = unclear = False
     for cell, column in zip(first, zip(*body, strict=True), strict=True):
         texts = [text for text in column if text not in MISSING]
-        numbers = sum(not np.isnan(number_in(text, decimal)) for text in texts)
-        is_text = cell not in MISSING and np.isnan(number_in(cell, decimal))
-        if not is_text:
-            number |= cell not in MISSING and numbers > 0
+        values = [number_in(text, decimal) for text in texts]
+        numbers = len(values) - int(np.isnan(values).sum())
+        if cell in MISSING:
+            continue
+        if not np.isnan(own := number_in(cell, decimal)):
+            within |= numbers > 0 and _like(own, np.array(values))
+            number |= numbers > 0
         elif texts and numbers == len(texts):
             # 1,234 over numbers is a number with a separator, not a name
             unclear |= looks_like_number(cell)
@@ -311,7 +327,7 @@ def _has_header(source: str, rows: Sequence[Sequence[str]], decimal: str) -> boo
         elif len(set(texts)) < len(texts) or 0 < len(texts) <= 2 * numbers:
             alone = True
     doubt = f"{source}: the first line may hold names or data; set dataset.header=true or false"
-    if (over_numbers and again) or (alone and number and not over_numbers) or unclear:
+    if (over_numbers and again) or (alone and within and not over_numbers) or unclear:
         raise UserError(doubt)
     if over_numbers or (alone and not again):
         return True

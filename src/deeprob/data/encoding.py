@@ -56,13 +56,16 @@ class NumberInput:
         return (self.name, f"{self.name} missing") if self.indicator else (self.name,)
 
     @classmethod
-    def fit(cls, name: str, column: Column, rows: Rows, missing: str) -> "NumberInput":
-        """Measure the numbers of the training rows."""
+    def fit(cls, name: str, table: Table, rows: Rows, missing: str) -> "NumberInput":
+        """Measure the numbers of a column in the training rows of a table."""
+        column = table[name]
         assert column.numbers is not None
         cells = column.numbers[rows]
         there = cells[~np.isnan(cells)]
         if not len(there):
-            raise UserError(f"column {name} has no number in the training rows; set dataset.drop=[{name}]")
+            raise UserError(
+                f"{table.source}: column {name} has no number in the training rows; set dataset.drop=[{name}]"
+            )
         low, extent = there.min(), max(there.max() - there.min(), np.finfo(np.float64).tiny)
         share = (there - low) / extent  # so that no sum overflows
         return cls(
@@ -120,12 +123,13 @@ class CategoryInput:
         return (*(f"{self.name}={level}" for level in levels), *([f"{self.name} missing"] if self.missing else []))
 
     @classmethod
-    def fit(cls, name: str, column: Column, rows: Rows, others: Sequence[tuple[Column, Rows]]) -> "CategoryInput":
-        """Count the levels of the training rows; `others` are the rows of the other splits.
+    def fit(cls, name: str, table: Table, rows: Rows, others: Sequence[tuple[Table, Rows]]) -> "CategoryInput":
+        """Count the levels of a column in the training rows of a table; `others` are the rows of the other splits.
 
         Levels are rare if fewer than 10 training rows, and less than 1 % of them, have the level. Two or more rare
         levels are pooled.
         """
+        column = table[name].coded()
         codes = column.codes
         assert codes is not None
         counts = np.bincount(codes[rows] + 1, minlength=len(column.levels) + 1)
@@ -137,10 +141,11 @@ class CategoryInput:
         levels = tuple(level for level in seen if level not in set(pooled))
         if len(levels) > MOST_LEVELS:
             raise UserError(
-                f"column {name} has {len(levels)} categories, more than {MOST_LEVELS}; set dataset.drop=[{name}]"
+                f"{table.source}: column {name} has {len(levels)} categories, more than {MOST_LEVELS}; "
+                f"set dataset.drop=[{name}]"
             )
         fitted = cls(name, in_order(levels), (), pooled, bool(pooled), bool(counts[0]))
-        unseen = any(fitted.unseen(other, places) for other, places in others)
+        unseen = any(fitted.unseen(other[name].coded(), places) for other, places in others)
         return dataclasses.replace(
             fitted, counts=tuple(level_counts[level] for level in fitted.levels), other=bool(pooled) or unseen
         )
@@ -307,14 +312,12 @@ def fit(
     others
         The rows of the other splits, and their tables.
     """
-    fitted: list[NumberInput | CategoryInput] = []
-    for name in names:
-        if name in categories:
-            elsewhere = [(other[name].coded(), places) for other, places in others]
-            fitted.append(CategoryInput.fit(name, table[name].coded(), rows, elsewhere))
-        else:
-            fitted.append(NumberInput.fit(name, table[name], rows, missing))
-    return tuple(fitted)
+    return tuple(
+        CategoryInput.fit(name, table, rows, others)
+        if name in categories
+        else NumberInput.fit(name, table, rows, missing)
+        for name in names
+    )
 
 
 def words_about(column: CategoryInput) -> str:

@@ -46,8 +46,6 @@ def table_of(data: Any, names: Sequence[str] | None = None) -> Table:
         known = [str(place) for place in range(array.shape[1])] if names is None else list(names)
         parts = list(zip(known, array.T, strict=True))
     columns = [_column(part, f"{_NAME}, column {name}") for name, part in parts]
-    if len({len(column) for column in columns}) > 1:
-        raise UserError(f"{_NAME}: columns of different lengths")
     return Table(_NAME, tuple(name for name, _ in parts), tuple(columns), header)
 
 

@@ -145,8 +145,12 @@ class Table:
     notes: tuple[str, ...] = ()
     locate: Callable[[int], tuple[str, Sequence[str]]] = field(default=_by_row, compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        if len({len(column) for column in self.columns}) > 1:
+            raise UserError(f"{self.source}: columns of different lengths; expected one cell a row in each")
+
     def __len__(self) -> int:
-        return len(self.columns[0])
+        return len(self.columns[0]) if self.columns else 0
 
     def __getitem__(self, name: str) -> Column:
         return self.columns[self.names.index(name)]
