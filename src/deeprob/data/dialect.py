@@ -24,7 +24,7 @@ DECIMALS = {"point": ".", "comma": ","}
 COMMENTS = {"none": "", "hash": "#", "percent": "%"}
 
 _STRONG = ("\t", ";", ",", "|")  # the other signs are often part of cells
-_CELLS, _ROWS = 50_000, 2000  # cells and rows that are looked at
+_CELLS, _ROWS = 20_000, 2000  # cells and rows that are looked at
 
 
 @dataclass(frozen=True)

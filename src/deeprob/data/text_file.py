@@ -15,12 +15,13 @@ import numpy as np
 
 from deeprob.data.cells import MISSING, spelled
 from deeprob.data.dialect import Asked, Dialect, find_dialect, number_columns, rows_of, sep_line, text_lines, word_for
+from deeprob.data.frames import values_of
 from deeprob.data.table import Codes, Column, Numbers, Table, column_of_texts
 from deeprob.errors import UserError
 
 SAMPLE, _LINES, _LONGEST = 2**18, 20, 2**26  # bytes whose lines tell the dialect; more if they are fewer lines
-_CHUNK = 2**22  # bytes that are parsed together: small beside the numbers, large beside the cost of a call
-_BLOCK = 2**20  # bytes that one thread parses
+_CHUNK = 2**20  # bytes that are parsed together: small beside the numbers, large beside the cost of a call
+_BLOCK = 2**19  # bytes that one thread parses
 _NOT_TEXT = re.compile("[\x00-\x08\x0e-\x1b\x7f\ufffe]")
 _UTF_8 = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
 _BOMS = {
@@ -212,23 +213,19 @@ def _fast(file: BinaryIO, dialect: Dialect, sample: str) -> tuple[list[Column], 
     UnicodeError
         If the file is not in UTF-8.
     """
-    if dialect.delimiter == " " or dialect.comment:
+    if dialect.delimiter == " " or dialect.comment or "\r" in sample.replace("\r\n", ""):
         raise _OtherReading
     numeric = number_columns(sample, dialect)
     columns = None
-    lines = _lines_before_data(sample, dialect)
     file.seek(0, io.SEEK_END)
     size = file.tell()
-    file.seek(0)
-    for whole in _chunks(file, dialect.delimiter):
-        chunk, lines = _without_lines(whole, lines), 0
-        if not chunk.strip():
-            continue
+    file.seek(_end_of_lines(file, _lines_before_data(sample, dialect)))
+    for chunk in _chunks(file, dialect.delimiter):
         if columns is None:
             head = chunk[: 2**16]
             columns = _Columns(numeric, 16 + int(1.1 * size * (head.count(b"\n") + 1) / len(head)))
         _parse(chunk, dialect, columns)
-    if columns is None:
+    if columns is None:  # only lines of blanks follow the header
         return [Column(numbers=np.empty(0)) for _ in dialect.names], 0
     return columns.columns(dialect.decimal), columns.count
 
@@ -240,19 +237,21 @@ def _lines_before_data(sample: str, dialect: Dialect) -> int:
     return 1 if sep_line(next(text_lines(sample), "")) else 0
 
 
-def _without_lines(chunk: bytes, count: int) -> bytes:
-    """Return the bytes after the first `count` lines."""
-    start = 0
+def _end_of_lines(file: BinaryIO, count: int) -> int:
+    """Return the position in a file behind a byte-order mark and the first `count` lines."""
+    file.seek(0)
+    if not count:
+        return len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0
     for _ in range(count):
-        start = chunk.find(b"\n", start) + 1 or len(chunk)
-    return chunk[start:]
+        file.readline()
+    return file.tell()
 
 
 def _chunks(file: BinaryIO, delimiter: str) -> Iterator[bytes]:
-    """Yield the bytes of a file in chunks of whole lines. The first chunk with a quote has all the rest of the file."""
+    """Yield the bytes of a file in chunks of whole rows, which end at a line break outside of quotes."""
     sign, blank = re.escape(delimiter).encode(), b" " if delimiter == "\t" else rb"[ \t]"
-    # blanks before a quote, and a quote with neither a delimiter nor a quote beside it
-    odd = re.compile(rb'(^|[\r\n]|%b)%b+"|[^\r\n"%b]"[^\r\n"%b]' % (sign, blank, sign, sign))
+    # a quote with neither a delimiter nor a quote beside it, and two quotes after a blank
+    odd = re.compile(rb'"(?:(?<=[^\r\n"%b]")(?=[^\r\n"%b])|(?<=%b")(?="))' % (sign, sign, blank))
     decoder = codecs.getincrementaldecoder("utf-8")()
 
     def checked(chunk: bytes) -> bytes:
@@ -260,16 +259,16 @@ def _chunks(file: BinaryIO, delimiter: str) -> Iterator[bytes]:
             raise _OtherReading
         if not chunk.isascii():
             decoder.decode(chunk, final=True)
-        if b'"' in chunk and (chunk.count(b'"') % 2 or odd.search(chunk)):
+        if b'"' in chunk and (odd.search(chunk) or chunk.count(b'"') % 2):
             raise _OtherReading
         return chunk
 
-    rest = file.read(_CHUNK).removeprefix(codecs.BOM_UTF8)
+    rest = file.read(_CHUNK)
     while rest:
-        if b'"' in rest:
-            rest += file.read()
         more = file.read(_CHUNK)
         cut = rest.rfind(b"\n") + 1 if more else len(rest)
+        if more and rest.count(b'"', 0, cut) % 2:
+            cut = 0
         if cut:
             yield checked(rest[:cut])
         rest = rest[cut:] + more
@@ -299,7 +298,7 @@ def _parse(chunk: bytes, dialect: Dialect, columns: _Columns) -> None:
     for column in columns.place:
         start = columns.count
         for piece in table.column(column).chunks:
-            columns.write(column, piece.to_numpy(zero_copy_only=False), start)
+            columns.write(column, values_of(piece, np.float64), start)
             start += len(piece)
     for column in columns.index:
         columns.add_texts(column, *_dictionary(table.column(column)))
@@ -328,15 +327,12 @@ def _arrow(chunk: bytes, dialect: Dialect, numeric: frozenset[int]) -> Any:
 
     text = pa.dictionary(pa.int32(), pa.string())
     names = [str(place) for place in range(len(dialect.names))]
-    quoted = b'"' in chunk
     return pacsv.read_csv(
         pa.py_buffer(chunk),
-        read_options=pacsv.ReadOptions(
-            block_size=max(_BLOCK, len(chunk) + 1 if quoted else 0), column_names=names, use_threads=not quoted
-        ),
+        read_options=pacsv.ReadOptions(block_size=_BLOCK, column_names=names),
         parse_options=pacsv.ParseOptions(
             delimiter=dialect.delimiter,
-            newlines_in_values=quoted,
+            newlines_in_values=b'"' in chunk,
             invalid_row_handler=lambda row: "error" if row.text.strip() else "skip",
         ),
         convert_options=pacsv.ConvertOptions(
@@ -352,10 +348,8 @@ def _arrow(chunk: bytes, dialect: Dialect, numeric: frozenset[int]) -> Any:
 def _dictionary(column: Any) -> tuple[Codes, list[str]]:
     """Return the codes (n,) and the texts of a column of dictionaries."""
     whole = column.unify_dictionaries()
-    codes = [piece.indices.to_numpy(zero_copy_only=False) for piece in whole.chunks]
-    if not codes:
-        return np.zeros(0, np.int32), []
-    return np.concatenate(codes).astype(np.int32), whole.chunk(0).dictionary.to_pylist()
+    codes = [values_of(piece.indices, np.int32) for piece in whole.chunks]
+    return np.concatenate([np.zeros(0, np.int32), *codes]), whole.chunk(0).dictionary.to_pylist() if codes else []
 
 
 def _slow(path: Path, text: str, dialect: Dialect) -> tuple[list[Column], int]:
