@@ -12,12 +12,12 @@ from omegaconf import MISSING
 from deeprob.config import choice, number, register, some_words
 from deeprob.data import encoding
 from deeprob.data.base import DatasetConfig, place
+from deeprob.data.columns import Table
 from deeprob.data.dialect import COMMENTS, DECIMALS, DELIMITERS, Asked
-from deeprob.data.encoding import CategoryInput, Encoding, NumberInput, checked, words_about
+from deeprob.data.encoding import CategoryInput, Encoding, NumberInput, usable_column, words_about
 from deeprob.data.examples import Examples, Splits
-from deeprob.data.table import Table
 from deeprob.data.table_file import read_table_file
-from deeprob.data.tabular import Roles, categories_among, check_numbers, choose, labels, numbers_to_predict
+from deeprob.data.tabular import Roles, categories_among, check_numbers, choose_roles, class_numbers, numbers_to_predict
 from deeprob.errors import UserError, first_few
 
 
@@ -156,7 +156,7 @@ class CSVConfig(DatasetConfig):
                 f"{table.source}: only one column; a table needs two or more (dataset.delimiter sets the sign between "
                 "them)"
             )
-        roles = choose(table, self.targets, self.inputs, self.drop)
+        roles = choose_roles(table, self.targets, self.inputs, self.drop)
         categories = categories_among(table, roles.inputs, self.categorical)
         if not self.regression and len(roles.targets) > 1:
             raise UserError(
@@ -184,7 +184,7 @@ class CSVConfig(DatasetConfig):
             column: NumberInput | CategoryInput = NumberInput(name, 0, 1, fill=True)
             if name in categories:
                 column = CategoryInput(name, (), ())
-            found = checked(table, column)
+            found = usable_column(table, column)
             if self.missing == "error" and name in categories and (empty := np.flatnonzero(found.missing)).size:
                 raise encoding.missing_fault(table, int(empty[0]), name)
         numbers = [name for name in roles.inputs if name not in categories]
@@ -197,7 +197,7 @@ class CSVConfig(DatasetConfig):
         rows = torch.arange(len(table))
         if self.regression:
             return Examples(rows, numbers_to_predict(table, roles.targets)), ()
-        targets, classes = labels(table, roles.targets[0], classes)
+        targets, classes = class_numbers(table, roles.targets[0], classes)
         return Examples(rows, targets), classes
 
     def _encoded(
@@ -209,7 +209,7 @@ class CSVConfig(DatasetConfig):
             name: (others.get(name, table), part.inputs.numpy()) for name, part in parts.items() if part is not None
         }
         elsewhere = [rows[name] for name in rows if name != "train"]
-        fitted = encoding.fit(table, roles.inputs, categories, self.missing, rows["train"][1], elsewhere)
+        fitted = encoding.fit_inputs(table, roles.inputs, categories, self.missing, rows["train"][1], elsewhere)
         counts = torch.cat([part.targets for part in parts.values() if part is not None]) if drawn.classes else None
         made = Encoding(
             fitted,

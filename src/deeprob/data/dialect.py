@@ -90,7 +90,7 @@ def word_for(delimiter: str) -> str:
     return next(word for word, sign in DELIMITERS.items() if sign == delimiter)
 
 
-def rows_of(text: str, delimiter: str, comment: str = "") -> Iterator[tuple[int, list[str]]]:
+def text_rows(text: str, delimiter: str, comment: str = "") -> Iterator[tuple[int, list[str]]]:
     """Yield the line number at which each row ends, and the cells of the row without outer blanks.
 
     Blank lines, comment lines and a first line such as ``sep=;`` are left out.
@@ -188,7 +188,7 @@ def _some_rows(sample: str, delimiter: str, comment: str) -> list[list[str]]:
     rows: list[list[str]] = []
     cells = 0
     try:
-        for _, row in rows_of(sample, delimiter, comment):
+        for _, row in text_rows(sample, delimiter, comment):
             rows.append(row)
             cells += len(row)
             if len(rows) >= (20 if cells > _CELLS else _ROWS):
@@ -199,10 +199,10 @@ def _some_rows(sample: str, delimiter: str, comment: str) -> list[list[str]]:
 
 
 def _comment(sample: str) -> str:
-    """Return ``#`` if some lines begin with it, but fewer than half."""
-    lines = [line for line in text_lines(sample) if line.strip()]
-    count = sum(line.lstrip().startswith("#") for line in lines)
-    return "#" if 0 < 2 * count < len(lines) else ""
+    """Return ``#`` if the first lines begin with it, or some others; but not if most others do."""
+    begin = [line.lstrip().startswith("#") for line in text_lines(sample) if line.strip()]
+    others = begin[begin.index(False) :] if False in begin else []
+    return "#" if any(begin) and 2 * sum(others) < len(others) else ""
 
 
 def _delimiter(sample: str, comment: str) -> str:

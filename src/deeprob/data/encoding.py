@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from deeprob.data.cells import is_number
-from deeprob.data.table import Column, Table
+from deeprob.data.columns import Column, Table
 from deeprob.errors import UserError, first_few
 
 Rows = npt.NDArray[np.int64]
@@ -212,7 +212,7 @@ class Encoding:
             If the table lacks a column, or if a column of numbers has texts or missing cells.
         """
         table.check("inputs", [column.name for column in self.inputs])
-        columns = [checked(table, column) for column in self.inputs]
+        columns = [usable_column(table, column) for column in self.inputs]
         rows = np.arange(len(table)) if rows is None else rows
         inputs = np.empty((len(rows), len(self.names)))
         for start in range(0, len(rows), _BLOCK):
@@ -257,7 +257,7 @@ def in_order(levels: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(levels, key=lambda level: (float(level) if numeric else 0.0, level)))
 
 
-def checked(table: Table, column: NumberInput | CategoryInput) -> Column:
+def usable_column(table: Table, column: NumberInput | CategoryInput) -> Column:
     """Return a column of a table in the kind that an encoding needs.
 
     Raises
@@ -289,7 +289,7 @@ def missing_fault(table: Table, row: int, name: str) -> UserError:
     return table.fault(row, name, "is missing", advice)
 
 
-def fit(
+def fit_inputs(
     table: Table,
     names: Sequence[str],
     categories: frozenset[str],

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprob.data.cells import MISSING
-from deeprob.data.table import Column, Table, column_of_texts
+from deeprob.data.columns import Column, Table, column_of_texts
 from deeprob.errors import UserError, one_line
 
 _NAME = "the table"

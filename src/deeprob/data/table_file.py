@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deeprob.data import cells, dialect, table, text_file
+from deeprob.data import cells, columns, dialect, text_file
+from deeprob.data.columns import Column, Table
 from deeprob.data.dialect import Asked
 from deeprob.data.frames import column_of_arrow, columns_of_array
 from deeprob.data.picture_cache import stamp
-from deeprob.data.table import Column, Table
 from deeprob.data.text_file import read_text_file
 from deeprob.errors import UserError, one_line
 from deeprob.tracking.cache import Cache, Damaged, user_cache
@@ -66,21 +66,21 @@ def _parquet(path: Path) -> Table:
     try:
         file = parquet.ParquetFile(path)
         names = tuple(file.schema_arrow.names)
-        columns = [column_of_arrow(file.read([name]).column(0), f"{path}, column {name}") for name in names]
+        parts = [column_of_arrow(file.read([name]).column(0), f"{path}, column {name}") for name in names]
     except (pa.ArrowException, ValueError) as error:
         raise UserError(f"{path}: not a Parquet file, or damaged ({one_line(error)})") from error
-    return Table(str(path), names, tuple(columns), notes=("a Parquet file",))
+    return Table(str(path), names, tuple(parts), notes=("a Parquet file",))
 
 
 def _npz(path: Path) -> Table:
-    columns: dict[str, Column] = {}
+    parts: dict[str, Column] = {}
     try:
         with np.load(path, allow_pickle=False) as file:
             for name in file.files:
-                columns |= columns_of_array(name, file[name], str(path))
+                parts |= columns_of_array(name, file[name], str(path))
     except (ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
         raise UserError(f"{path}: not an NPZ file of numbers and texts, or damaged ({one_line(error)})") from error
-    return Table(str(path), tuple(columns), tuple(columns.values()), notes=("an NPZ file",))
+    return Table(str(path), tuple(parts), tuple(parts.values()), notes=("an NPZ file",))
 
 
 def _name(path: Path, found: os.stat_result, asked: Asked) -> str | None:
@@ -90,7 +90,7 @@ def _name(path: Path, found: os.stat_result, asked: Asked) -> str | None:
     seal = stamp(found, time.time_ns())
     if not any(seal):
         return None
-    code = [Path(str(module.__file__)).read_bytes() for module in (cells, dialect, table, text_file)]
+    code = [Path(str(module.__file__)).read_bytes() for module in (cells, columns, dialect, text_file)]
     words = [repr((str(path.resolve()), seal, asked, pa.__version__)).encode(), Path(__file__).read_bytes(), *code]
     return hashlib.blake2b(b"\0".join(words), digest_size=16).hexdigest()
 
@@ -109,7 +109,7 @@ def _kept(path: Path, name: str, asked: Asked) -> Table | None:
     if content is None:
         return None
     words = json.loads(content["words"].numpy().tobytes())
-    columns = [
+    parts = [
         Column(content[f"{place}"].numpy())
         if levels is None
         else Column(codes=content[f"{place}"].numpy(), levels=tuple(levels))
@@ -119,7 +119,7 @@ def _kept(path: Path, name: str, asked: Asked) -> Table | None:
     return Table(
         str(path),
         tuple(words["names"]),
-        tuple(columns),
+        tuple(parts),
         words["header"],
         tuple(words["notes"]),
         lambda row: _read(path, asked).locate(row),

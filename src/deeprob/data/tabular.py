@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from deeprob.data.cells import is_date, is_number, looks_like_number
+from deeprob.data.columns import Column, Table
 from deeprob.data.encoding import first_text, in_order, missing_fault
-from deeprob.data.table import Column, Table
 from deeprob.errors import UserError, first_few
 
 _FEW = 20
@@ -33,7 +33,7 @@ class Roles:
     left_out: tuple[str, ...]
 
 
-def choose(
+def choose_roles(
     table: Table, targets: Sequence[str] | None, inputs: Sequence[str] | None, drop: Sequence[str] | None
 ) -> Roles:
     """Choose the columns.
@@ -153,7 +153,7 @@ def numbers_to_predict(table: Table, names: Sequence[str]) -> Tensor:
     return torch.from_numpy(np.stack([table[name].numbers for name in names], axis=1))  # type: ignore[misc]
 
 
-def labels(table: Table, name: str, known: tuple[str, ...] | None = None) -> tuple[Tensor, tuple[str, ...]]:
+def class_numbers(table: Table, name: str, known: tuple[str, ...] | None = None) -> tuple[Tensor, tuple[str, ...]]:
     """Return the class number of each row (N,), and the sorted names of the classes.
 
     If all names are numbers, they are sorted by value: ``9`` comes before ``10``. Equal numbers are one class. `known`

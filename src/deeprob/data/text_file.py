@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from deeprob.data.cells import MISSING, spelled
-from deeprob.data.dialect import Asked, Dialect, find_dialect, number_columns, rows_of, sep_line, text_lines, word_for
+from deeprob.data.columns import Codes, Column, Numbers, Table, column_of_texts
+from deeprob.data.dialect import Asked, Dialect, find_dialect, number_columns, sep_line, text_lines, text_rows, word_for
 from deeprob.data.frames import values_of
-from deeprob.data.table import Codes, Column, Numbers, Table, column_of_texts
 from deeprob.errors import UserError
 
 SAMPLE, _LINES, _LONGEST = 2**18, 20, 2**26  # bytes whose lines tell the dialect; more if they are fewer lines
@@ -146,7 +146,7 @@ def locate(path: Path, dialect: Dialect, encoding: str, kept: Any, row: int) -> 
     """Return the place of a row, such as ``line 7``, and its cells. `kept` are the rows of the file that are kept."""
     place = row if kept is None else int(kept[row])
     with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as file:
-        rows = rows_of(file.read(), dialect.delimiter, dialect.comment)
+        rows = text_rows(file.read(), dialect.delimiter, dialect.comment)
         number, cells = next(itertools.islice(rows, place + dialect.header, None))
     return f"line {number}", cells
 
@@ -233,7 +233,7 @@ def _fast(file: BinaryIO, dialect: Dialect, sample: str) -> tuple[list[Column], 
 def _lines_before_data(sample: str, dialect: Dialect) -> int:
     """Return the number of lines up to the header, or up to a first line ``sep=;``."""
     if dialect.header:
-        return next(rows_of(sample, dialect.delimiter))[0]
+        return next(text_rows(sample, dialect.delimiter))[0]
     return 1 if sep_line(next(text_lines(sample), "")) else 0
 
 
@@ -365,7 +365,7 @@ def _slow(path: Path, text: str, dialect: Dialect) -> tuple[list[Column], int]:
     codes: list[list[int]] = [[] for _ in range(expected)]
     count = 0
     try:
-        for place, (number, cells) in enumerate(rows_of(text, dialect.delimiter, dialect.comment)):
+        for place, (number, cells) in enumerate(text_rows(text, dialect.delimiter, dialect.comment)):
             if len(cells) != expected:
                 first = "the names" if dialect.named_by_comment else "the first row"
                 raise UserError(
