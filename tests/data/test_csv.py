@@ -1,5 +1,7 @@
 """CSV files: what is read, and one line for each way in which a file can be wrong."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,8 @@ import pytest
 import torch
 
 from deeprob.data import CSVConfig
+from deeprob.data.dialect import Asked
+from deeprob.data.table_file import read_table_file
 from deeprob.errors import UserError
 
 FLOWERS = "length,width,kind\n" + "".join(f"{4 + i / 10},{i % 3},{'abc'[i % 3]}\n" for i in range(30))
@@ -232,3 +236,120 @@ def test_standardised_targets_can_be_turned_off(deeprob):
     assert run.predictor.target_scale is None
     assert run(run.data().test.inputs).dtype == torch.float32
     assert run.metrics["test/loss"] > 10  # predictions near 0, targets near 5
+
+
+MIXED = "size,color,age,kind\n" + "".join(
+    f"{n % 9},{['red', 'blue', ''][n % 3]},{'' if n % 10 == 0 else n},{'ab'[n % 2]}\n" for n in range(60)
+)
+
+
+def test_a_table_of_all_kinds_through_a_run(deeprob):
+    Path("mixed.csv").write_text(MIXED)
+    words = ("dataset=csv", "dataset.root=mixed.csv", "dataset.missing=indicator", "dataset.categorical=[size]")
+    words = (*words, "scheduler=constant", "model=linear")
+    result = deeprob(*words, "trainer.epochs=2", "hydra.run.dir=run")
+    assert result.status == 0
+    told = result.err.splitlines()
+    assert told[:3] == [
+        f"note: {Path.cwd() / 'mixed.csv'}: 48 train, 12 test rows, 14 inputs",
+        "  file        comma between cells; first line has the names",
+        "  numbers     age",
+    ]
+    assert told[3].startswith("  category    size: 0 ")
+    assert told[4].startswith("  category    color: blue ")
+    assert told[5:] == ["  missing     color 20, age 6 cell(s)", "  classes     kind: a 30, b 30"]
+    from deeprob import load_run
+
+    run = load_run("run")
+    assert run.encoding == run.data().encoding
+    assert run.data().columns == (
+        *(f"size={level}" for level in range(9)), "color=blue", "color=red", "color missing", "age", "age missing",
+    )  # fmt: skip
+    assert json.loads(Path("run/columns.json").read_text()) == json.loads(json.dumps(run.encoding.to_json()))
+    rows = run.encoding.encode(read_table_file(Path("mixed.csv"), Asked()))
+    assert rows.shape == (60, 14)
+    assert torch.isfinite(run(rows)).all()
+    again = deeprob("resume=run", "trainer.epochs=3")
+    assert again.status == 0
+
+
+def test_a_sweep_tells_a_table_once(deeprob):
+    Path("mixed.csv").write_text(MIXED)
+    words = ("-m", "dataset=csv", "dataset.root=mixed.csv", "dataset.drop=[age]", "dataset.missing=mean")
+    result = deeprob(*words, "model=linear", "trainer.epochs=1", "dataset.seed=0,1", "seed=0,1")
+    assert result.status == 0
+    assert result.err.count("note:") == result.err.count("rows,") == 1
+
+
+def test_the_encoding_is_fitted_on_the_training_rows():
+    lines = "".join(f"{n},{'late' if n == 3 else 'uv'[n % 2]},{'ab'[n % 2]}\n" for n in range(10))
+    splits = table("x,c,kind\n" + lines).load()
+    for seed in range(50):
+        splits = table("x,c,kind\n" + lines, seed=seed).load()
+        trained = 3 in splits.train.inputs[:, 0].tolist()
+        assert splits.columns[1:] == (("c=late", "c=u", "c=v") if trained else ("c=u", "c=v", "c=other"))
+        assert splits.encoding.inputs[0].mean == pytest.approx(splits.train.inputs[:, 0].mean().item())
+        if not trained:
+            assert "unseen      c 1 cell(s)" in "\n".join(splits.told)
+            return
+    pytest.fail("row 3 was always in the training split")
+
+
+def test_files_for_the_test_and_the_validation():
+    config = table(FLOWERS)
+    Path("test.csv").write_text("kind;length;more;width\nb;1,5;9;2\na;2,5;9;3\n")
+    Path("val.csv").write_text("length,width,kind\n7,8,c\n")
+    both = replace(config, test="test.csv", val="val.csv")
+    splits = both.load()
+    assert both.has_validation
+    assert (len(splits.train), splits.test.inputs.tolist()) == (30, [[1.5, 2], [2.5, 3]])
+    assert (splits.test.targets.tolist(), splits.val.inputs.tolist(), splits.val.targets.tolist()) == (
+        [1, 0], [[7, 8]], [2],
+    )  # fmt: skip
+    drawn = replace(config, val="val.csv").load()
+    assert (len(drawn.train), len(drawn.val), len(drawn.test)) == (24, 1, 6)
+    assert torch.equal(drawn.test.inputs, config.load().test.inputs)
+    assert replace(config, test="test.csv").resolved().test == str(Path("test.csv").resolve())
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("length,kind\n1,a\n", "other.csv: no column width, which table.csv has; it needs the same columns"),
+        (
+            "length,width,kind\n1,2,d\n",
+            "other.csv, line 2, column kind: 'd' is no class of the training table; expected",
+        ),
+        ("length,width,kind\n1,x,a\n1,2,b\n1,3,a\n", "other.csv, line 2, column width: 'x' is not a finite number"),
+        ("1,2,a\n1,2,b\n3,4,a\n", "other.csv: a header in only one of this file and table.csv; set dataset.header"),
+        ("length,width,kind\n", "other.csv: 0 row(s) of data; it needs one or more"),
+    ],
+)
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_other_files_have_the_same_columns(split, text, line):
+    config = table(FLOWERS)
+    Path("other.csv").write_text(text)
+    with pytest.raises(UserError) as caught:
+        replace(config, **{split: "other.csv"}).load()
+    assert line in str(caught.value)
+
+
+def test_a_validation_file_excludes_a_drawn_validation_split(deeprob):
+    Path("table.csv").write_text(FLOWERS)
+    words = ("dataset=csv", "dataset.root=table.csv", "dataset.val=table.csv", "dataset.val_fraction=0.2")
+    status, _, err = deeprob(*words)
+    assert status == 2
+    assert "dataset.val_fraction=0.2" in err
+    assert "set one of them" in err
+    status, _, err = deeprob("dataset=csv", "dataset.root=table.csv", "dataset.test=none.csv")
+    assert status == 2
+    assert err.startswith(f"error: dataset.test={Path.cwd() / 'none.csv'}: No such file")
+
+
+def test_many_columns_are_summarised():
+    names = [f"n{place}" for place in range(300)] + [f"c{place}" for place in range(20)]
+    lines = [",".join([*(["1"] * 300), *(["uv"[row % 2]] * 20), "ab"[row % 2]]) for row in range(10)]
+    told = table(",".join([*names, "kind"]) + "\n" + "\n".join(lines) + "\n").load().told
+    assert len(told) <= 15
+    assert max(map(len, told)) < 120
+    assert told[2] == "numbers     n0, n1, n2, n3, n4, n5, n6, n7 and 292 more"
