@@ -6,7 +6,8 @@ import torch
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.prepare import Shared, prepare
 from deeprob.assembly.setup import Setup
-from deeprob.data import DatasetConfig, Examples, RandomRegressionConfig, SpiralsConfig, Splits
+from deeprob.data import CSVConfig, DatasetConfig, Examples, RandomRegressionConfig, SpiralsConfig, Splits
+from deeprob.data.frames import table_of
 from deeprob.features import PcaConfig, PolarConfig, RawConfig
 from deeprob.models import LinearConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig
@@ -27,6 +28,16 @@ class TwoPoints(DatasetConfig):
             train, test = (Examples(part.inputs, part.targets[:, None].double()) for part in (train, test))
             return Splits(train, None, test, ())
         return Splits(train, None, test, ("a", "b", "c"))
+
+
+@dataclass(kw_only=True, slots=True)
+class Frame(CSVConfig):
+    root: str = ""
+    missing: str = "indicator"
+    standardize_targets: bool = False
+
+    def load(self) -> Splits:
+        return self.split(table_of({"x": [1.0, None, 3, 4] * 5, "c": list("uvwu") * 5, "y": list("abab") * 5}))
 
 
 def test_features_are_fitted_on_the_training_split_alone():
@@ -112,8 +123,9 @@ def test_a_sweep_loads_its_dataset_once(deeprob, small, monkeypatch):
         (SpiralsConfig(points_per_class=20, val_fraction=0.2), PcaConfig(components=1)),
         (RandomRegressionConfig(), RawConfig()),
         (RandomRegressionConfig(standardize_targets=True), RawConfig()),
+        (Frame(), RawConfig()),
     ],
-    ids=["raw", "computed", "fitted", "regression", "standardised"],
+    ids=["raw", "computed", "fitted", "regression", "standardised", "table"],
 )
 def test_another_process_gets_what_this_one_has_prepared(tmp_path, monkeypatch, dataset, features, dtype):
     arguments = (dataset, features, CPU, dtype)
@@ -126,6 +138,7 @@ def test_another_process_gets_what_this_one_has_prepared(tmp_path, monkeypatch, 
     for name in ("raw", "splits"):
         one, two = getattr(prepared, name), getattr(other, name)
         assert (one.classes, one.columns, one.target_columns) == (two.classes, two.columns, two.target_columns)
+        assert one.encoding == two.encoding
         assert (one.val is None) == (two.val is None)
         for split in ("train", "val", "test"):
             if getattr(one, split) is not None:
@@ -133,6 +146,7 @@ def test_another_process_gets_what_this_one_has_prepared(tmp_path, monkeypatch, 
                     mine, theirs = (getattr(getattr(splits, split), part) for splits in (one, two))
                     assert mine.dtype == theirs.dtype
                     assert torch.equal(mine, theirs)
+    assert other.raw.told == ()  # the process that has read a table has told what it found
     inputs = prepared.splits.test.inputs
     assert torch.equal(prepared.features(inputs), other.features(inputs))
     assert other.fingerprint == prepared.fingerprint
