@@ -234,9 +234,8 @@ TABLES: dict[str, Build] = {
     "ragged: a cell more": csv("x,y\n1,a\n2,b,c\n"),
     "a byte of zero": csv("x,y\n1,a\n2,\0b\n"),
     "a million bytes of zero": csv(bytes(10**6)),
-    "UTF-16": csv("x,y\n1,a\n2,b\n".encode("utf-16")),
-    "UTF-32": csv("x,y\n1,a\n2,b\n".encode("utf-32")),
-    "latin-1": csv("x,y\n1,é\n2,b\n".encode("latin-1")),
+    "UTF-16 without a mark": csv("x,y\n1,a\n2,b\n".encode("utf-16-le")),
+    "UTF-32 without a mark": csv("x,y\n1,a\n2,b\n".encode("utf-32-le")),
     "a surrogate in UTF-8": csv(b"x,y\n1,\xed\xa0\x80\n2,b\n"),
     "not a number": csv("x,y\n1,a\nNaN,b\n"),
     "infinity": csv("x,y\n1,a\n-Infinity,b\n"),
@@ -251,11 +250,9 @@ TABLES: dict[str, Build] = {
     "an empty class": csv("x,y\n1,a\n2,\n"),
     "the same name twice": csv("x,x,y\n1,2,a\n3,4,b\n"),
     "a name twice, of two lines": csv('"x\ny","x\ny",z\n1,2,a\n3,4,b\n'),
-    "no name": csv("x,,y\n1,2,a\n3,4,b\n"),
     "a column of two lines that is no number": csv('"x\nz",y\n1,a\nhello,b\n'),
     "an open quote": csv('x,y\n1,"a\n2,b\n'),
     "a quote inside": csv('x,y\n1,"a"b\n2,b\n'),
-    "a cell of 200,000 letters": csv("x,y\n1," + "a" * 200_000 + "\n2,b\n"),
     "a line of 10 million letters": csv("a" * 10**7),
     "100,000 names and no row": csv(",".join(map(str, range(100_000)))),
     "one class": csv("x,y\n1,a\n2,a\n"),
@@ -389,6 +386,11 @@ FINE: dict[str, Build] = {
     "pictures: names of all kinds": put("cats/ „ñ 猫 🐈 \u202f'\".png", PNG),
     "pictures: a hidden pipe": special("cats/.pipe"),
     "pictures: a file beside the classes": put("README.md", "cats and dogs"),
+    "table: UTF-16": csv(("x,y\n" + "1,a\n2,b\n" * 10).encode("utf-16")),
+    "table: UTF-32": csv(("x,y\n" + "1,a\n2,b\n" * 10).encode("utf-32")),
+    "table: latin-1": csv(("x,y\n" + "1,é\n2,b\n" * 10).encode("latin-1")),
+    "table: no name": csv("x,,y\n" + "1,2,a\n3,4,b\n" * 10),
+    "table: a cell of 200,000 letters": csv("x,y\n" + ("1," + "a" * 200_000 + "\n2,b\n") * 10),
     "table: lines end in CR": csv("x,y\r" + "1,a\r2,b\r" * 10),
     "table: names of two lines": csv('"x\n(mm)","the\r\nkind"\n' + '1,a\n2,"b\nc"\n' * 10),
     "table: classes that are formulas and code": csv("x,y\n" + "1,=cmd|'/C'!A0\n2,os.abort()\n" * 10),
@@ -501,7 +503,8 @@ def test_what_is_odd_is_read(deeprob, tmp_path, times, tell):
         words = start(name, root)
         FINE[name](root)
         result = deeprob(*words)
-        assert (result.status, result.err) == (0, ""), name
+        told = [line for line in result.err.splitlines() if not line.startswith((f"note: {root}/table.csv: ", "  "))]
+        assert (result.status, told) == (0, []), name
     assert list(tmp_path.rglob("sang")) == []
     tell(f"{len(chosen)} of {len(FINE)} odd datasets read")
 
