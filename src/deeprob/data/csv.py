@@ -31,9 +31,12 @@ class CSVConfig(DatasetConfig):
     root
         The file of the table. Its format is Parquet if the name ends in ``.parquet``, NPZ (arrays of NumPy) if it ends
         in ``.npz``, and text otherwise. Example: ``dataset=csv dataset.root=TABLE.csv``.
-    test, val
-        Further files with the same columns, for the test split and the validation split. null draws the splits from
-        `root`. Example: ``dataset.test=TEST.csv``.
+    test
+        The file of the test split, with the same columns. null draws the test split from `root`. Example:
+        ``dataset=csv dataset.root=TABLE.csv dataset.test=TEST.csv``.
+    val
+        The file of the validation split, with the same columns. Example: ``dataset=csv dataset.root=TABLE.csv
+        dataset.val=VAL.csv``.
     task
         The kind of prediction. ``classification`` predicts one column of labels. ``regression`` predicts columns of
         numbers.
@@ -62,8 +65,7 @@ class CSVConfig(DatasetConfig):
     decimal
         The decimal sign: ``point``, ``comma``, or ``auto`` to find it out.
     comment
-        The sign that begins comment lines: ``hash`` (#), ``percent`` (%), ``none``, or ``auto`` to find out whether
-        there are any with #.
+        The sign that begins comment lines: ``hash`` (#), ``percent`` (%), or ``none``. ``auto`` finds out about #.
     encoding
         The encoding of the text, such as ``cp1252``. ``auto`` takes UTF-8, or what a byte-order mark says.
     test_fraction
