@@ -49,9 +49,9 @@ class ClassLossConfig(LossConfig):
     Attributes
     ----------
     class_weights
-        The weight of each class: the loss of an example is multiplied by the weight of its class. ``balanced`` weights
-        a class by 1 / (its number of training examples), so that rare classes count as much as frequent classes. A
-        list has one number per class, in the order of the classes. All weights are scaled such that their mean over
+        The weight of each class in the loss. ``balanced`` weights a class by 1 / (its number of training examples), so
+        that rare classes count as much as frequent classes. A list has one number per class, in the order of the
+        classes. All weights are scaled such that their mean over
         the training examples is 1. The losses of the validation split and of the test split have the same weights.
         Example: ``loss.class_weights=balanced``.
     """
