@@ -16,7 +16,7 @@ from deeprob.errors import UserError
 def category(cells: list[str], train: int) -> CategoryInput:
     table = Table("t", ("c",), (column_of_cells(cells).coded(),))
     rows = np.arange(len(cells))
-    return CategoryInput.fit("c", table, rows[:train], [(table, rows[train:])])
+    return CategoryInput.fit("c", table, rows[:train])
 
 
 def encoded(column: CategoryInput | NumberInput, cells: list[str]) -> list[list[float]]:
@@ -27,21 +27,16 @@ def encoded(column: CategoryInput | NumberInput, cells: list[str]) -> list[list[
 
 def test_a_category_has_an_input_for_each_level_of_the_training_rows():
     column = category(["b", "a", "b", "c"], train=3)
-    assert column.names == ("c=a", "c=b", "c=other")
-    assert column.counts == (1, 2)
-    assert encoded(column, ["a", "c", "b"]) == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
-
-
-def test_without_unseen_levels_there_is_no_other_input():
-    column = category(["b", "a", "b", "a"], train=3)
     assert column.names == ("c=a", "c=b")
-    assert encoded(column, ["new", "b"]) == [[0, 0], [0, 1]]
+    assert column.counts == (1, 2)
+    assert encoded(column, ["a", "c", "b"]) == [[1, 0], [0, 0], [0, 1]]
 
 
 def test_two_or_more_rare_levels_share_an_input():
     cells = ["a"] * 990 + ["b"] * 9 + ["c"]
     assert category(cells, train=1000).names == ("c=a", "c=other")
     assert category(cells, train=1000).pooled == ("b", "c")
+    assert encoded(category(cells, train=1000), ["a", "b", "new"]) == [[1, 0], [0, 1], [0, 1]]
     assert category(["a"] * 990 + ["b"] * 10 + ["c"], train=1001).names == ("c=a", "c=b", "c=c")  # c alone is rare
     assert category(["a"] * 97 + ["b", "b", "c"], train=100).names == ("c=a", "c=b", "c=c")  # 1 % of 100 rows
 
@@ -51,8 +46,8 @@ def test_a_missing_category_is_a_level():
     assert column.names == ("c=a", "c=b", "c missing")
     assert encoded(column, ["", "b"]) == [[0, 0, 1], [0, 1, 0]]
     late = category(["a", "b", ""], train=2)
-    assert late.names == ("c=a", "c=b", "c=other")
-    assert encoded(late, ["", "b"]) == [[0, 0, 1], [0, 1, 0]]
+    assert late.names == ("c=a", "c=b")
+    assert encoded(late, ["", "b"]) == [[0, 0], [0, 1]]
 
 
 def test_levels_that_are_numbers_match_by_value():
@@ -74,13 +69,13 @@ def test_one_hot_is_that_of_scikit_learn():
 def test_missing_numbers_become_the_mean_of_the_training_rows():
     table = Table("t", ("x",), (Column(numbers=np.array([1.0, np.nan, 4, 100, np.nan])),))
     rows = np.arange(3)
-    (mean,) = fit_inputs(table, ["x"], frozenset(), "mean", rows, [])
+    (mean,) = fit_inputs(table, ["x"], frozenset(), "mean", rows)
     assert (mean.mean, mean.deviation, mean.names) == (2.5, 1.5, ("x",))
     assert Encoding((mean,), ()).encode(table).tolist() == [[1], [2.5], [4], [100], [2.5]]
-    (indicator,) = fit_inputs(table, ["x"], frozenset(), "indicator", rows, [])
+    (indicator,) = fit_inputs(table, ["x"], frozenset(), "indicator", rows)
     assert indicator.names == ("x", "x missing")
     assert Encoding((indicator,), ()).encode(table, np.array([1, 3])).tolist() == [[2.5, 1], [100, 0]]
-    (whole,) = fit_inputs(table, ["x"], frozenset(), "indicator", np.array([0, 2]), [])
+    (whole,) = fit_inputs(table, ["x"], frozenset(), "indicator", np.array([0, 2]))
     assert whole.names == ("x",)  # no training row has a missing cell
 
 
@@ -103,7 +98,7 @@ def test_a_column_of_numbers_refuses_texts_and_missing_cells():
 
 def test_an_encoding_goes_through_json():
     made = Encoding(
-        (NumberInput("x", 1.5, 2, True, True), CategoryInput("c", ("a", "b"), (3, 4), ("d",), True, True)),
+        (NumberInput("x", 1.5, 2, True, True), CategoryInput("c", ("a", "b"), (3, 4), ("d",), True)),
         ("kind",),
         ("p", "q"),
         (5, 6),

@@ -51,8 +51,9 @@ class CSVConfig(DatasetConfig):
     categorical
         The columns of numbers that are categories, such as codes. Columns of texts are categories anyway. Each category
         has one input for each level in the training split: 1 where the row has this level, and else 0. Two or more rare
-        levels (fewer than 10 training rows, and less than 1 %) share an input ``other``, with levels that occur in
-        other splits only. null or ``auto`` lists no column. Example: ``dataset.categorical=[zip_code]``.
+        levels (fewer than 10 training rows, and less than 1 %) share an input ``other``, with levels that no training
+        row has. Without rare levels, a level that no training row has is 0 in all inputs of its column. null or
+        ``auto`` lists no column. Example: ``dataset.categorical=[zip_code]``.
     missing
         What becomes of missing cells (empty, ``NA``, ``nan``, ``null``, ``?``, …) in inputs. ``error`` stops. ``mean``
         takes the mean of the training split, and ``indicator`` also adds an input that is 1 where a number is missing.
@@ -210,8 +211,7 @@ class CSVConfig(DatasetConfig):
         rows = {
             name: (others.get(name, table), part.inputs.numpy()) for name, part in parts.items() if part is not None
         }
-        elsewhere = [rows[name] for name in rows if name != "train"]
-        fitted = encoding.fit_inputs(table, roles.inputs, categories, self.missing, rows["train"][1], elsewhere)
+        fitted = encoding.fit_inputs(table, roles.inputs, categories, self.missing, rows["train"][1])
         counts = torch.cat([part.targets for part in parts.values() if part is not None]) if drawn.classes else None
         made = Encoding(
             fitted,

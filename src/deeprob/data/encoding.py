@@ -101,10 +101,8 @@ class CategoryInput:
     counts
         The number of training rows of each level.
     pooled
-        The rare levels, which share the input ``NAME=other``.
-    other
-        Whether there is an input ``NAME=other``, for rare levels and for those that no training row has. Without it,
-        such a level gives 0 in all inputs of the column.
+        The rare levels, which share the input ``NAME=other`` with levels that no training row has. If there are no rare
+        levels, there is no such input, and a level that no training row has gives 0 in all inputs of the column.
     missing
         Whether there is an input ``NAME missing``.
     """
@@ -113,18 +111,17 @@ class CategoryInput:
     levels: tuple[str, ...]
     counts: tuple[int, ...]
     pooled: tuple[str, ...] = ()
-    other: bool = False
     missing: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the inputs."""
-        levels = (*self.levels, *(["other"] if self.other else []))
+        levels = (*self.levels, *(["other"] if self.pooled else []))
         return (*(f"{self.name}={level}" for level in levels), *([f"{self.name} missing"] if self.missing else []))
 
     @classmethod
-    def fit(cls, name: str, table: Table, rows: Rows, others: Sequence[tuple[Table, Rows]]) -> "CategoryInput":
-        """Count the levels of a column in the training rows of a table; `others` are the rows of the other splits.
+    def fit(cls, name: str, table: Table, rows: Rows) -> "CategoryInput":
+        """Count the levels of a column in the training rows of a table.
 
         Levels are rare if fewer than 10 training rows, and less than 1 % of them, have the level. Two or more rare
         levels are pooled.
@@ -144,11 +141,8 @@ class CategoryInput:
                 f"{table.source}: column {name} has {len(levels)} categories, more than {MOST_LEVELS}; "
                 f"set dataset.drop=[{name}]"
             )
-        fitted = cls(name, in_order(levels), (), pooled, bool(pooled), bool(counts[0]))
-        unseen = any(fitted.unseen(other[name].coded(), places) for other, places in others)
-        return dataclasses.replace(
-            fitted, counts=tuple(level_counts[level] for level in fitted.levels), other=bool(pooled) or unseen
-        )
+        ordered = in_order(levels)
+        return cls(name, ordered, tuple(level_counts[level] for level in ordered), pooled, bool(counts[0]))
 
     def unseen(self, column: Column, rows: Rows) -> int:
         """Return the number of cells whose level no training row has."""
@@ -161,8 +155,8 @@ class CategoryInput:
         """Write the inputs (n, K) of some rows into `out`."""
         assert column.codes is not None
         place = {level: number for number, level in enumerate(self.levels)}
-        other = len(self.levels) if self.other else -1
-        missing = len(self.levels) + self.other if self.missing else other
+        other = len(self.levels) if self.pooled else -1
+        missing = len(self.names) - 1 if self.missing else other
         places = np.array([place.get(level, other) for level in column.levels] + [missing])[column.codes[rows]]
         out[:] = 0
         there = np.flatnonzero(places >= 0)
@@ -295,7 +289,6 @@ def fit_inputs(
     categories: frozenset[str],
     missing: str,
     rows: Rows,
-    others: Sequence[tuple[Table, Rows]],
 ) -> tuple[NumberInput | CategoryInput, ...]:
     """Fit the inputs of an encoding on the training rows.
 
@@ -309,13 +302,9 @@ def fit_inputs(
         What missing cells become: ``error``, ``mean`` or ``indicator``.
     rows
         The training rows.
-    others
-        The rows of the other splits, and their tables.
     """
     return tuple(
-        CategoryInput.fit(name, table, rows, others)
-        if name in categories
-        else NumberInput.fit(name, table, rows, missing)
+        CategoryInput.fit(name, table, rows) if name in categories else NumberInput.fit(name, table, rows, missing)
         for name in names
     )
 
@@ -323,5 +312,5 @@ def fit_inputs(
 def words_about(column: CategoryInput) -> str:
     """Return the levels of a category with their counts in the training rows, such as ``red 10, blue 9, other``."""
     known = [f"{level} {count}" for level, count in zip(column.levels, column.counts, strict=True)]
-    rest = f"other ({len(column.pooled)} rare)" if column.pooled else "other (none in training)"
-    return first_few([*known, *([rest] if column.other else []), *(["missing"] if column.missing else [])], 8)
+    rest = [f"other ({len(column.pooled)} rare)"] if column.pooled else []
+    return first_few([*known, *rest, *(["missing"] if column.missing else [])], 8)
