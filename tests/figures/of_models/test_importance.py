@@ -9,17 +9,19 @@ from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LinearRegression
 
 from deeprob.data import Examples
+from deeprob.data.encoding import CategoryInput, Encoding, NumberInput
 from deeprob.features import RawConfig
 from deeprob.figures.of_models.importance import (
     ImportanceConfig,
     columns_of_inputs,
     error,
-    grouped_names,
     importances,
 )
 from deeprob.figures.style import png
 
-NAMES = ("$size$", "color=red", "color=blue", "age")
+ENCODING = Encoding(
+    (NumberInput("$size$", 0, 1), CategoryInput("color", ("red", "blue"), (1, 1)), NumberInput("age", 0, 1)), ("kind",)
+)
 
 
 @pytest.fixture
@@ -35,11 +37,13 @@ def table(run_on):
         run.model.linear_layers[0].weight.copy_(weight)
         run.model.linear_layers[0].bias.zero_()
     examples = Examples(inputs, run(inputs).argmax(1))
-    return dataclasses.replace(run, raw=dataclasses.replace(run.raw, test=examples, columns=NAMES))
+    return dataclasses.replace(
+        run, raw=dataclasses.replace(run.raw, test=examples, columns=ENCODING.names, encoding=ENCODING)
+    )
 
 
-def test_inputs_of_one_column_are_grouped():
-    assert grouped_names(["color=red", "size", "color=blue"]) == {"color": [0, 2], "size": [1]}
+def test_inputs_of_one_column_are_grouped(table):
+    assert columns_of_inputs(table) == {"$size$": [0], "color": [1, 2], "age": [3]}
 
 
 def test_columns_without_names_are_numbered(points):

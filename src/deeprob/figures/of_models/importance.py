@@ -1,7 +1,7 @@
 """Permutation importance: how much worse a model becomes when the values of one column are shuffled."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -104,18 +104,13 @@ def columns_of_inputs(run: Run) -> dict[str, list[int]]:
     A column of words has several inputs, such as ``color=red`` and ``color=blue``.
     Columns without names are x₁, x₂ and so on.
     """
-    names = run.data().columns
-    return grouped_names(names) if names else {f"x{subscript(n + 1)}": [n] for n in range(run.predictor.input_shape[0])}
-
-
-def grouped_names(names: Sequence[str]) -> dict[str, list[int]]:
-    """Group the positions of names that are equal up to the sign ``=``.
-
-    Example: ``["color=red", "size", "color=blue"]`` gives ``{"color": [0, 2], "size": [1]}``.
-    """
+    data = run.data()
+    if data.encoding is None or not data.columns:
+        return {f"x{subscript(place + 1)}": [place] for place in range(run.predictor.input_shape[0])}
     groups: dict[str, list[int]] = {}
-    for place, name in enumerate(names):
-        groups.setdefault(name.partition("=")[0], []).append(place)
+    for column in data.encoding.inputs:
+        first = sum(map(len, groups.values()))
+        groups[column.name] = list(range(first, first + len(column.names)))
     return groups
 
 
