@@ -336,7 +336,7 @@ def test_a_key_without_a_class_says_nothing():
 
 def test_a_key_is_summed_up_in_a_line():
     line = Key("trainer.epochs", TrainConfig.__dataclass_fields__["trainer"].type, "30").line
-    assert line == "The number of passes over the training split. Accepts a whole number at least 1."
+    assert line == "The number of passes over the training split. Accepts a whole number at least 1 or auto."
 
 
 def test_what_an_experiment_sets(tmp_path):

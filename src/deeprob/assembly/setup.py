@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deeprob import config as configs
 from deeprob import randomness
+from deeprob.assembly.automatic import decided, epochs_of
 from deeprob.assembly.config import LONE_EXAMPLE, RunConfig
 from deeprob.assembly.prepare import Prepared, Shared
 from deeprob.data import Encoding, Examples, Splits
@@ -110,8 +111,11 @@ class Setup:
         `shared` keeps datasets and features that other runs use too. If `learned` is given, it has the fitted features
         of a checkpoint. These are reused.
 
-        `ranks` are the processes that train the run together. If there are several, the config of the setup has the
-        number of examples that each process computes at once, in place of ``trainer.chunk_size=auto``.
+        `ranks` are the processes that train the run together.
+
+        The config of the setup has numbers in place of each ``auto`` that depends on the number of training examples
+        (see `deeprob.assembly.automatic`). If several processes train, the number of examples that each of them
+        computes at once replaces ``trainer.chunk_size=auto``.
 
         Raises
         ------
@@ -153,7 +157,8 @@ class Setup:
                     f"trainer.chunk_size={chunk_size}: only {chunks} of {ranks.count} processes "
                     f"{'has' if chunks == 1 else 'have'} work, because an update has {batch_size} examples"
                 )
-        steps = trainer.epochs * -(-len(splits.train) // batch_size)
+        config = decided(config, len(splits.train), batch_size)
+        steps = epochs_of(config) * -(-len(splits.train) // batch_size)
         state = TrainState.start(
             predictor.model,
             config.optimizer.build(predictor.model.parameters()),
@@ -209,9 +214,14 @@ class Setup:
         return sum(parameter.numel() for parameter in self.predictor.model.parameters())
 
     @property
+    def epochs(self) -> int:
+        """The number of epochs in the whole run."""
+        return epochs_of(self.config)
+
+    @property
     def epochs_done(self) -> int:
         """The number of complete epochs of training so far."""
-        return self.state.step * self.config.trainer.epochs // self.steps
+        return self.state.step * self.epochs // self.steps
 
     @property
     def out_of_patience(self) -> bool:
@@ -260,7 +270,7 @@ class Setup:
         """The settings of the training loop."""
         trainer = self.config.trainer
         return LoopSettings(
-            epochs=trainer.epochs,
+            epochs=self.epochs,
             batch_size=self.batch_size,
             chunk_size=self.chunk_size,
             log_every=trainer.log_every,

@@ -11,8 +11,14 @@ from deeprob.config import options
 NO_PART = frozenset(MAY_CHANGE) - {"trainer.epochs"}
 """Keys that do not influence the metrics of a run."""
 
-CONSEQUENCES = {"trainer.batch_size": ("dataset", "optimizer"), "trainer.monitor": ("dataset",)}
-"""Keys that accept ``auto`` → groups. The chosen options of these groups determine the value that replaces ``auto``."""
+_EXAMPLES = ("dataset", "dataset.root", "dataset.limit", "dataset.val_fraction", "dataset.test_fraction")
+CONSEQUENCES = {
+    "trainer.batch_size": ("dataset", "optimizer"),
+    "trainer.monitor": ("dataset",),
+    "trainer.epochs": (*_EXAMPLES, "model", "optimizer", "trainer.batch_size"),
+    "optimizer.weight_decay": (*_EXAMPLES, "model"),
+}
+"""Keys that accept ``auto`` → the keys whose values determine the value that replaces ``auto``."""
 
 
 def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
@@ -22,7 +28,7 @@ def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
 
     - The key does not influence any metric.
     - The runs differ in the option of the key's group, and in every run the key has the default value of the option.
-    - The value was ``auto``, and the chosen options of other groups determine the value that replaced ``auto``.
+    - The key accepts ``auto``, and other keys determine the value that replaces ``auto``.
 
     Parameters
     ----------
@@ -47,7 +53,7 @@ def swept_keys(runs: Sequence[PastRun], named: Sequence[str] = ()) -> list[str]:
         group = key.partition(".")[0]
         if key in NO_PART or (group in groups and all(_is_default(run, group, key) for run in runs)):
             return False
-        return not _follows(runs, key, [group for group in CONSEQUENCES.get(key, ()) if group in groups])
+        return not _follows(runs, key, [cause for cause in CONSEQUENCES.get(key, ()) if cause in differing])
 
     return [key for key in dict.fromkeys([*named, *differing]) if key in differing and informs(key)]
 
@@ -61,9 +67,9 @@ def _is_default(run: PastRun, group: str, key: str) -> bool:
     return name in fields and fields[name].default == run.values[key]
 
 
-def _follows(runs: Sequence[PastRun], key: str, groups: Sequence[str]) -> bool:
-    """Return whether the chosen options of some groups determine the value of a key; False if `groups` is empty."""
-    if not groups:
+def _follows(runs: Sequence[PastRun], key: str, causes: Sequence[str]) -> bool:
+    """Return whether the values of some keys determine the value of a key; False if `causes` is empty."""
+    if not causes:
         return False
-    pairs = {(*(word_of(run.values.get(group)) for group in groups), word_of(run.values.get(key))) for run in runs}
+    pairs = {(*(word_of(run.values.get(cause)) for cause in causes), word_of(run.values.get(key))) for run in runs}
     return len({pair[:-1] for pair in pairs}) == len(pairs)

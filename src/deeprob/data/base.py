@@ -36,6 +36,8 @@ class DatasetConfig:
     """
 
     batch_size_hint: ClassVar[int] = 128
+    tabular: ClassVar[bool] = False
+    """Whether the examples are rows of a table, in which columns may be noise and rows few."""
 
     limit: int | None = number(None, minimum=1, optional=True)
     val_fraction: float = number(0.0, minimum=0, below=1)

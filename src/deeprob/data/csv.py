@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -72,6 +72,9 @@ class CSVConfig(DatasetConfig):
     test_fraction
         The share of the rows that is drawn at random as the test split. It is not used with `test`.
     """
+
+    batch_size_hint: ClassVar[int] = 32
+    tabular: ClassVar[bool] = True
 
     root: str = MISSING
     test: str | None = None

@@ -23,6 +23,11 @@ class ModelConfig:
 
     has_formulas: ClassVar[bool] = False
 
+    @property
+    def linear(self) -> bool:
+        """Whether the model has no hidden layer."""
+        return False
+
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "Model":
         """Return a model with `inputs` input numbers and `outputs` scores. The weights are drawn from `rng`.
 

@@ -28,6 +28,11 @@ class LinearConfig(ModelConfig):
 
     bias: bool = True
 
+    @property
+    def linear(self) -> bool:
+        """True: there is no hidden layer."""
+        return True
+
     def build(self, inputs: int, outputs: int, rng: torch.Generator) -> "Linear":
         """Return the classifier with small random weights."""
         return Linear(inputs, outputs, rng, self.bias)

@@ -91,6 +91,11 @@ class MLPConfig(ModelConfig):
         return [self.width] * (self.layers - 1) if self.hidden is None else self.hidden
 
     @property
+    def linear(self) -> bool:
+        """Whether the network has no hidden layer."""
+        return not self.hidden_sizes()
+
+    @property
     def compares_examples(self) -> bool:
         """Whether the network has batch norm."""
         return self.norm == "batch" and bool(self.hidden_sizes())

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
 from deeprob.config import number, register
 from deeprob.optim.base import OptimizerConfig
+
+USUAL_DECAY = 1e-2
+"""The weight decay of torch.optim.AdamW."""
 
 
 @register("optimizer", "adamw")
@@ -22,7 +25,8 @@ class AdamWConfig(OptimizerConfig):
     ----------
     weight_decay
         The weight decay λ. Each update multiplies the weights by 1 − lr · λ and then makes Adam's step. Biases and
-        norm parameters are left out.
+        norm parameters are left out. ``auto`` takes 0.01. For a table (``dataset=csv``) with n training rows it takes
+        400/n if this is more, and for a linear model 15/n: a network fits the noise of few rows otherwise.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.AdamW
@@ -33,5 +37,10 @@ class AdamWConfig(OptimizerConfig):
     beta1: float = number(0.9, minimum=0, below=1)
     beta2: float = number(0.999, minimum=0, below=1)
     eps: float = number(1e-8, minimum=0)
-    weight_decay: float = number(1e-2, minimum=0)
+    weight_decay: int | float | str = number("auto", minimum=0, words=("auto",), whole=False)
     amsgrad: bool = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the torch class. If no number has replaced ``auto`` yet, it means torch's default."""
+        decay = USUAL_DECAY if self.weight_decay == "auto" else self.weight_decay
+        return {**super(AdamWConfig, self).arguments(), "weight_decay": decay}

@@ -2,7 +2,7 @@
 
 import dataclasses
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from deeprob import config as configs
+from deeprob.assembly.automatic import DECIDED
 from deeprob.assembly.config import MAY_CHANGE, RunConfig
 from deeprob.compare.command_words import word_of
 from deeprob.config import load, options
 from deeprob.config.loader import apply_values
 from deeprob.config.overrides import check_types, explain, parse
+from deeprob.config.schema import changed
 from deeprob.errors import UserError
 from deeprob.tracking import console
 from deeprob.tracking.checkpoint_file import exists, generations
@@ -55,7 +57,7 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
         base = with_gradient(base, "autograd")
     base = base.resolved()
     if composed is not None and any(word.startswith("experiment=") for word in words):
-        composed = decided_like(base, composed).resolved()
+        composed = decided_like(base, composed, [*DECIDED, "trainer.gradient", "trainer.chunk_size"]).resolved()
         refuse_changes(base, composed, directory)
         return composed
     values = []
@@ -78,7 +80,7 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
     except Exception as error:  # every exception here is caused by the overrides
         raise explain(error, words) from error
     check_types(node, [str(override.input_line) for override in values])
-    config = load(RunConfig, node).resolved()
+    config = decided_like(base, load(RunConfig, node), DECIDED).resolved()
     refuse_changes(base, config, directory)
     if config.trainer.gradient != base.trainer.gradient:
         console.note(
@@ -93,14 +95,13 @@ def with_gradient(config: RunConfig, gradient: str) -> RunConfig:
     return dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, gradient=gradient))
 
 
-def decided_like(base: RunConfig, config: RunConfig) -> RunConfig:
-    """Return `config`, in which the values of `base` replace each ``auto`` that a run decides when it begins.
+def decided_like(base: RunConfig, config: RunConfig, keys: Iterable[str]) -> RunConfig:
+    """Return `config`, in which the values of `base` replace each ``auto`` of these keys.
 
     Several processes decide ``trainer.chunk_size``. With one process it stays ``auto``.
     """
-    trainer = config.trainer
-    decided = {key: getattr(base.trainer, key) for key in ("gradient", "chunk_size") if getattr(trainer, key) == "auto"}
-    return dataclasses.replace(config, trainer=dataclasses.replace(trainer, **decided))
+    before, after = configs.flat(base), configs.flat(config)
+    return changed(config, {key: before[key] for key in keys if after.get(key) == "auto" and key in before})
 
 
 def options_of(config: RunConfig) -> list[str]:
@@ -168,14 +169,17 @@ def learned_features(files: RunDirectory) -> dict[str, torch.Tensor] | None:
     return learned if isinstance(learned, dict) else None  # other faults raise errors when the whole checkpoint is read
 
 
-def complete(summary: Mapping[str, Any], epochs: int) -> bool:
-    """Return whether a run is complete, given its summary and the required number of epochs."""
+def complete(summary: Mapping[str, Any], epochs: int | str) -> bool:
+    """Return whether a run is complete, given its summary and the required number of epochs.
+
+    ``auto`` requires no other number than the run had.
+    """
     status, done = summary.get("status"), summary.get("epochs", 0)
-    ended = status == "stopped" or (status == "completed" and done >= epochs)
+    ended = status == "stopped" or (status == "completed" and (isinstance(epochs, str) or done >= epochs))
     return ended and "test/loss" in summary
 
 
-def complete_summary(files: RunDirectory, epochs: int) -> dict[str, Any] | None:
+def complete_summary(files: RunDirectory, epochs: int | str) -> dict[str, Any] | None:
     """Check the files of a run, and return its summary; None if the run is not complete.
 
     Raises

@@ -72,11 +72,12 @@ def run(
     Superseded
         If a newer attempt has taken over the directory. Nothing more is written there.
     """
-    files = RunDirectory(directory, resume, attempt)
+    files, trainer = RunDirectory(directory, resume, attempt), config.resolved().trainer
     summary = complete_summary(files, config.trainer.epochs) if resume else None
     if summary is None:
         with memory_errors():
             setup = build_setup(config.resolved(), shared, files, ranks or Ranks())
+        trainer = setup.config.trainer
         if setup.ranks.rank:
             if setup.config.trainer.preflight != "only":
                 follow(setup, files)
@@ -92,7 +93,7 @@ def run(
     elif not job:
         console.note(f"{directory} is complete already")
     if not job and summary["status"] != CHECKED:
-        report(summary, config.resolved().trainer, directory)
+        report(summary, trainer, directory)
     return summary
 
 
@@ -159,13 +160,13 @@ def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Out
     setup = recorder.setup
     count = len(setup.splits.train)
     bar = console.Bar(
-        setup.config.trainer.epochs * count,
+        setup.epochs * count,
         job or setup.label,
         "examples",
         done=setup.epochs_done * count,
         visible=setup.config.trainer.progress,
         lines=not job,
-        epochs=setup.config.trainer.epochs,
+        epochs=setup.epochs,
     )
     with bar, memory_errors(setup.batch_size):
         return recorder.follow(setup.train(interruption), interruption, bar)
@@ -174,7 +175,7 @@ def train_alone(recorder: Recorder, interruption: Interruption, job: str) -> Out
 def report_early_end(error: Diverged | Interrupted, setup: Setup, files: RunDirectory) -> None:
     """Print the directory of a run that ended early. If it was interrupted, also print the command to resume it."""
     if files.read_json("summary").get("status") == Interrupted.outcome:  # after a second signal nothing is saved
-        print(f"epoch {setup.epochs_done} of {setup.config.trainer.epochs}; interrupted, and saved")
+        print(f"epoch {setup.epochs_done} of {setup.epochs}; interrupted, and saved")
     print(f"run        {console.near(files.path)}")
     if isinstance(error, Interrupted):
         print_resume(files.path)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from deeprob.assembly.automatic import epochs_of
 from deeprob.assembly.finished import Run
 from deeprob.assembly.setup import Setup
 from deeprob.config import name_of
@@ -72,7 +73,7 @@ class Watch:
         trainer = setup.config.trainer
         self.names = trainer.figures
         self.looks = alone if trainer.figures is None else bool(trainer.figures)
-        self.every = trainer.figures_every or -(-trainer.epochs // LOOKS)
+        self.every = trainer.figures_every or -(-epochs_of(setup.config) // LOOKS)
         self._all, self._ended = trainer.figures_every > 0, False
         self._pending: list[tuple[int, Run]] = []
         self.looked = 0

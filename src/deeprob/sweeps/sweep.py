@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import TaskFunction
 
+from deeprob.assembly.automatic import DECIDED
 from deeprob.assembly.config import RunConfig
 from deeprob.compare.past_runs import read_run
 from deeprob.config import flat, read
@@ -115,22 +116,27 @@ def planned(sweeper: BasicSweeper, arguments: Sequence[str]) -> tuple[list[Job],
     return jobs, swept
 
 
-def config_hash(values: Mapping[str, Any]) -> bytes:
-    """Return a hash of a run's values, without ``trainer.gradient``. Runs of earlier versions do not have this key."""
-    kept = {**values, "trainer.gradient": "auto"}
+def config_hash(values: Mapping[str, Any], without: Iterable[str] = ()) -> bytes:
+    """Return a hash of a run's values, without some keys.
+
+    ``trainer.gradient`` is always left out, because runs of earlier versions do not have this key.
+    """
+    kept = {**values, "trainer.gradient": "auto"} | dict.fromkeys(without, "auto")
     return hashlib.sha256(repr(sorted(kept.items())).encode("utf-8", "surrogatepass")).digest()
 
 
 def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
     """Yield each job that has a complete run in the directory, and the summary of this run.
 
-    The run is found by its config, because the numbers of the jobs may have changed. The yielded job has the folder of
-    the run.
+    The run is found by its config, because the numbers of the jobs may have changed. In the keys `DECIDED`, ``auto``
+    stands for any number that no other job gives. The yielded job has the folder of the run.
     """
     values = [flat(job.config.run.resolved()) for job in jobs]
     keys = {frozenset(of_job) for of_job in values}
-    identities = [config_hash(of_job) for of_job in values]
+    automatic = [frozenset(key for key in DECIDED if of_job.get(key) == "auto") for of_job in values]
+    identities = [(keys, config_hash(of_job, keys)) for keys, of_job in zip(automatic, values, strict=True)]
     wanted, done = set(identities), {}
+    fewest_first = sorted(set(automatic), key=len)
     for path in sorted(directory.glob("*/config.yaml")):
         try:
             found = read_run(path.parent).values
@@ -138,13 +144,14 @@ def finished(directory: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[s
                 found = flat(read(RunConfig, path))
         except UserError:
             continue  # the job runs again, and then reports the error
-        if (which := config_hash(found)) in wanted:
+        which = next((key for each in fewest_first if (key := (each, config_hash(found, each))) in wanted), None)
+        if which is not None:
             summary = read_json(path.parent, "summary")
             if complete(summary, found["trainer.epochs"]):
                 done[which] = path.parent, summary
-    for job, which in zip(jobs, identities, strict=True):
-        if which in done:
-            folder, summary = done[which]
+    for job, identity in zip(jobs, identities, strict=True):
+        if identity in done:
+            folder, summary = done[identity]
             yield dataclasses.replace(job, folder=folder), summary
 
 

@@ -20,7 +20,8 @@ class TrainerConfig:
     Attributes
     ----------
     epochs
-        The number of passes over the training split. With the full batch, an epoch is one update.
+        The number of passes over the training split. With the full batch, an epoch is one update. ``auto`` takes 30, or
+        more on few examples, so that there are 1,000 updates, and 10,000 if the model is linear.
     batch_size
         The number of examples per update. ``full`` takes all examples. ``auto`` chooses a number for the dataset and
         the optimizer.
@@ -70,7 +71,7 @@ class TrainerConfig:
         not train.
     """
 
-    epochs: int = number(30, minimum=1)
+    epochs: int | str = number("auto", minimum=1, words=("auto",))
     batch_size: int | str = number("auto", minimum=1, words=("full", "auto"))
     chunk_size: int | str = number("auto", minimum=1, words=("auto",))
     device: str = choice("auto", among=DEVICES)
