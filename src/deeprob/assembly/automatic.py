@@ -3,6 +3,8 @@
 The constants were measured on 28 tables (docs/results.md, "Defaults on tables").
 """
 
+import math
+
 from deeprob import config as configs
 from deeprob.assembly.config import RunConfig
 from deeprob.config.schema import changed
@@ -16,8 +18,8 @@ UPDATES, LINEAR_UPDATES = 1_000, 10_000
 Adam changes a weight by about `lr` per update. The weights of a network have a suitable size from the start, those of a
 linear model grow from near 0 to 1 and more. With a rate of 1e-3 that falls along a cosine, this takes 10,000 updates.
 """
-DECAY, LINEAR_DECAY = 400.0, 15.0
-"""The weight decay on a table, times the number of training examples, for a network and for a linear model."""
+DECAY, LINEAR_DECAY = 40.0, 1.5
+"""The weight decay on a table, times the root of the number of training examples, of a network and a linear model."""
 
 DECIDED = ("trainer.epochs", "optimizer.weight_decay")
 """The keys whose ``auto`` is replaced here."""
@@ -61,4 +63,4 @@ def decay_for(config: RunConfig, examples: int) -> float:
     """Return the weight decay of AdamW: torch's, or more on a small table, where a network fits the noise too."""
     if not config.dataset.tabular:
         return USUAL_DECAY
-    return max(USUAL_DECAY, (LINEAR_DECAY if config.model.linear else DECAY) / examples)
+    return max(USUAL_DECAY, (LINEAR_DECAY if config.model.linear else DECAY) / math.sqrt(examples))

@@ -26,7 +26,7 @@ class AdamWConfig(OptimizerConfig):
     weight_decay
         The weight decay λ. Each update multiplies the weights by 1 − lr · λ and then makes Adam's step. Biases and
         norm parameters are left out. ``auto`` takes 0.01. For a table (``dataset=csv``) with n training rows it takes
-        400/n if this is more, and for a linear model 15/n: a network fits the noise of few rows otherwise.
+        40/√n if this is more, and for a linear model 1.5/√n: otherwise a network fits the noise of few rows.
     """
 
     torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.AdamW

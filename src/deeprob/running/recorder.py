@@ -8,7 +8,9 @@ from typing import Any
 
 from deeprob import config as configs
 from deeprob.assembly.setup import Setup
+from deeprob.compare.past_runs import epochs
 from deeprob.errors import Diverged, Interrupted
+from deeprob.running.falling import STILL_FALLING, point, still_falling
 from deeprob.running.hyperparameters import hyperparameters
 from deeprob.running.watch import Watch
 from deeprob.tracking import console
@@ -139,6 +141,7 @@ class Recorder:
         self.metrics = dict(setup.state.metrics)
         self.stopped = setup.out_of_patience
         self._busy = 0.0  # seconds of updates in this epoch
+        self._course: list[tuple[float, float]] = []  # training loss and learning rate of each epoch
 
     def begin(self, origin: dict[str, Any], checkpoint: bool) -> None:
         """Write the files of a run before its first update. If writing fails, remove the files.
@@ -174,6 +177,7 @@ class Recorder:
         self._write_config()
         self.files.add_provenance(origin)
         self.files.begin_again(metrics)
+        self._course = [point(row) for row in epochs(self.files.metrics)]
 
     def start(self) -> None:
         """Start to measure the training time. If no update has been made yet, also take a snapshot of the run."""
@@ -288,6 +292,7 @@ class Recorder:
         summary = {
             "status": "stopped" if early else outcome.status,
             **({"reason": reason} if reason else {}),
+            **({STILL_FALLING: True} if outcome.status == "completed" and still_falling(self._course) else {}),
             "epochs": setup.epochs_done,
             "steps": state.step,
             "evaluations": state.evaluations,
@@ -329,6 +334,7 @@ class Recorder:
         if best:
             self.checkpoints.keep_best()
         self.files.append_metrics({"epoch": record.epoch, "step": record.step, **state.metrics})
+        self._course.append(point(state.metrics))
         self.watch.look(record.epoch)
         self.stopped = self.setup.out_of_patience
 

@@ -8,6 +8,7 @@ from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.assembly.setup import Setup
 from deeprob.errors import Diverged, Interrupted, memory_errors
+from deeprob.running.falling import ADVICE, STILL_FALLING
 from deeprob.running.follower import follow
 from deeprob.running.preflight import preflight
 from deeprob.running.recorder import Outcome, Recorder, recording
@@ -185,6 +186,8 @@ def report(summary: Mapping[str, Any], trainer: TrainerConfig, directory: Path) 
     """Print how a finished run ended: its epoch, the reason why it stopped, its metrics and its directory."""
     print(of_epoch(summary, trainer))
     console.split_table(summary)
+    if summary.get(STILL_FALLING):
+        console.note(f"trainer.epochs={trainer.epochs}: {ADVICE}")
     console.print_run(directory, figures if (figures := directory / "figures").is_dir() else None)
 
 

@@ -19,8 +19,10 @@ from deeprob.config import flat, read
 from deeprob.config.application import own_directory
 from deeprob.config.loader import BasicLauncher, BasicSweeper
 from deeprob.errors import CheckFailed, DeeprobError, Interrupted, Skipped, UserError
+from deeprob.running.falling import ADVICE, STILL_FALLING
 from deeprob.running.resume import begun, complete
 from deeprob.sweeps.conclusion import Conclusion
+from deeprob.sweeps.grouping import named_jobs
 from deeprob.sweeps.job import Job, failure, outcome
 from deeprob.sweeps.jobs import Jobs
 from deeprob.sweeps.launching import Stacking, check_settings
@@ -77,6 +79,8 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
         task.jobs, task.on_end = dict(enumerate(jobs)), table.take
         try:
             results = launch(sweeper.launcher, task, jobs, table)
+            if falling := [job for job in jobs if table.rows[job.number].get(STILL_FALLING)]:
+                console.note(f"trainer.epochs: in {named_jobs(falling)}, {ADVICE}")
             refuted, failed = conclusion.conclude(table, directory, [job.folder for job in jobs])
         except (KeyboardInterrupt, SystemExit):  # SystemExit is raised if the reader of the output has closed the pipe
             interrupt(table)
