@@ -17,8 +17,6 @@ WORDS = [
     "dataset=csv",
     f'dataset.root="{TABLE}"',
     "model.width=32",
-    "trainer.batch_size=16",  # a small table needs small batches, or it gets too few updates
-    "trainer.epochs=60",
     f"hydra.run.dir={DIRECTORY}",
     "resume=auto",
 ]

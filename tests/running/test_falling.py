@@ -74,6 +74,8 @@ def test_a_sweep_names_such_jobs(deeprob, table):
     done = deeprob("-m", *table, "trainer.epochs=30", "optimizer.lr=1e-3,1", "seed=0,1", "hydra.sweep.dir=sweep")
     assert done.status == 0, done.err
     assert f"note: trainer.epochs: in jobs 0, 1, {LINE}\n" in done.err
+    claimed = deeprob("-m", *table, "trainer.epochs=30", "sweep.claims=['train/loss < 9']", "hydra.sweep.dir=claims")
+    assert (claimed.status, claimed.err) == (0, "")
 
 
 def test_a_resumed_run_knows_its_whole_course(deeprob, table):

@@ -79,7 +79,8 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
         task.jobs, task.on_end = dict(enumerate(jobs)), table.take
         try:
             results = launch(sweeper.launcher, task, jobs, table)
-            if falling := [job for job in jobs if table.rows[job.number].get(STILL_FALLING)]:
+            falling = [job for job in jobs if table.rows[job.number].get(STILL_FALLING)]
+            if falling and not conclusion.claims:  # whoever claims something has chosen the number of epochs for it
                 console.note(f"trainer.epochs: in {named_jobs(falling)}, {ADVICE}")
             refuted, failed = conclusion.conclude(table, directory, [job.folder for job in jobs])
         except (KeyboardInterrupt, SystemExit):  # SystemExit is raised if the reader of the output has closed the pipe
