@@ -1,6 +1,6 @@
 """The numbers that replace ``auto`` when the number of training examples is known.
 
-The constants were measured on 28 tables (docs/results.md, "Defaults on tables").
+The constants were measured on 24 tables (docs/results.md, "Defaults on tables").
 """
 
 import math
