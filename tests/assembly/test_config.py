@@ -140,9 +140,8 @@ def test_a_plans_run_is_the_run_alone():
 
 
 def test_seeds():
-    assert [key for key in ("seed", "dataset.seed", "figure.seed_", "model.seeds", "lr") if is_seed(key)] == [
-        "seed", "dataset.seed",
-    ]  # fmt: skip
+    keys = ("seed", "dataset.seed", "dataset.fold", "dataset.folds", "figure.seed_", "model.seeds", "lr")
+    assert [key for key in keys if is_seed(key)] == ["seed", "dataset.seed", "dataset.fold"]
 
 
 def test_the_keys_named_are_keys_of_a_run():

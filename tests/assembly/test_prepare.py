@@ -97,13 +97,32 @@ def test_what_is_shared_is_prepared_once(monkeypatch):
     loads = []
     original = SpiralsConfig.load
     monkeypatch.setattr(SpiralsConfig, "load", lambda self: loads.append(self.seed) or original(self))
-    shared = Shared(limit=2)
+    shared = Shared(limit=2, kept=0)
     first = shared.prepare(SpiralsConfig(), RawConfig(), CPU, torch.float32)
     assert shared.prepare(SpiralsConfig(), RawConfig(), CPU, torch.float32) is first
     shared.prepare(SpiralsConfig(), PolarConfig(), CPU, torch.float32)
-    shared.prepare(SpiralsConfig(seed=1), RawConfig(), CPU, torch.float32)  # the oldest goes
-    assert shared.prepare(SpiralsConfig(), RawConfig(), CPU, torch.float32) is not first
-    assert loads == [0, 0, 1, 0]
+    shared.prepare(SpiralsConfig(seed=1), RawConfig(), CPU, torch.float32)  # the oldest is no longer kept, but used
+    assert shared.prepare(SpiralsConfig(), RawConfig(), CPU, torch.float32) is first
+    assert loads == [0, 0, 1]
+    shared.prepare(SpiralsConfig(seed=2), RawConfig(), CPU, torch.float32)
+    shared.prepare(SpiralsConfig(seed=3), RawConfig(), CPU, torch.float32)
+    del first
+    shared.prepare(SpiralsConfig(), RawConfig(), CPU, torch.float32)
+    assert loads == [0, 0, 1, 2, 3, 0]
+
+
+def test_many_small_results_are_kept(monkeypatch):
+    loads = []
+    original = SpiralsConfig.load
+    monkeypatch.setattr(SpiralsConfig, "load", lambda self: loads.append(self.seed) or original(self))
+    bytes_of_one = 2 * (300 * 2 * 4 + 300 * 8) + 2 * (30 * 2 * 4 + 30 * 8)  # raw and extracted, of both splits
+    for kept, again in ((4 * bytes_of_one, []), (4 * bytes_of_one - 1, [0])):
+        shared = Shared(limit=2, kept=kept)
+        loads.clear()
+        for seed in (0, 1, 2, 3, 0):
+            dataset = SpiralsConfig(points_per_class=100, test_points_per_class=10, seed=seed)
+            assert shared.prepare(dataset, RawConfig(), CPU, torch.float32).bytes == bytes_of_one
+        assert loads == [0, 1, 2, 3, *again]
 
 
 def test_a_sweep_loads_its_dataset_once(deeprob, small, monkeypatch):

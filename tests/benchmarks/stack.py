@@ -127,11 +127,11 @@ def updates(runs: int, hidden: list[int], inputs: int, batch: int, rounds: int) 
         return [Setup.build(config(run, runs, hidden, inputs, batch).resolved(), shared) for run in range(count)]
 
     stacked, alone = built(runs), built(1)
-    examples, features = alone[0].splits.train, alone[0].predictor.features
+    examples = alone[0].splits.train
     per_epoch = -(-len(examples) // batch)
     bare = by_hand(built(runs), examples, batch)
     stack, single = (
-        train([setup.learner for setup in setups], features, examples, setups[0].settings)
+        train([setup.learner for setup in setups], [setup.prepared.training for setup in setups], setups[0].settings)
         for setups in (stacked, alone)
     )
     actions: dict[str, Callable[[], object]] = {

@@ -4,10 +4,11 @@ import os
 import pytest
 import torch
 from omegaconf import OmegaConf
+from sklearn.model_selection import KFold, StratifiedKFold
 
-from deeprob import config
-from deeprob.data import DatasetConfig, Examples
-from deeprob.data.base import draw_evenly, place
+from deeprob import config, randomness
+from deeprob.data import CIFAR10Config, CSVConfig, DatasetConfig, Examples, ImageFolderConfig, SpiralsConfig, Splits
+from deeprob.data.base import divided, draw_evenly, note_once, place
 from deeprob.errors import UserError
 
 
@@ -176,3 +177,98 @@ def test_a_home_that_nobody_knows(monkeypatch, home):
     with pytest.raises(UserError) as caught:
         place(f"{home}/x")
     assert str(caught.value) == f"dataset.root={home}/x: no home directory known as {home}; give a path without it"
+
+
+# ---------------------------------------------------------------- folds
+
+
+@pytest.mark.parametrize(
+    ("counts", "folds"),
+    [((20, 20, 20), 5), ((33, 7, 12), 5), ((5, 90), 3), ((1, 2, 30), 10), ((3, 0, 4), 3), ((10, 11, 12, 13), 2)],
+)
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_the_folds_of_classes_are_those_of_scikit_learn(counts, folds, seed):
+    targets = examples(*counts).targets
+    order = torch.randperm(len(targets), generator=randomness.generator(seed, "folds"))
+    expected = StratifiedKFold(folds).split(order, targets[order])
+    found = divided(targets, folds, seed)
+    assert len(found) == folds
+    for part, (_, test) in zip(found, expected, strict=True):
+        assert part.tolist() == order[torch.from_numpy(test)].sort().values.tolist()
+
+
+@pytest.mark.parametrize(("count", "folds"), [(10, 5), (13, 5), (5, 5), (100, 7)])
+def test_the_folds_of_numbers_are_those_of_scikit_learn(count, folds):
+    order = torch.randperm(count, generator=randomness.generator(3, "folds"))
+    for part, (_, test) in zip(divided(torch.zeros(count, 2), folds, 3), KFold(folds).split(order), strict=True):
+        assert part.tolist() == order[torch.from_numpy(test)].sort().values.tolist()
+
+
+def held_out(everything: Examples, classes: tuple[str, ...] = ("a", "b"), **settings) -> Splits:
+    return CSVConfig(root="", **settings).hold_out(everything, 0.5, classes)
+
+
+@pytest.mark.parametrize("settings", [{}, {"limit": 12}, {"val_fraction": 0.25}])
+def test_each_fold_is_the_test_split_once(settings):
+    everything = examples(12, 9)
+    splits = [held_out(everything, folds=3, fold=fold, **settings) for fold in range(3)]
+    assert sorted(numbers(splits[0].test) | numbers(splits[1].test) | numbers(splits[2].test)) == list(range(21))
+    for part in splits:
+        assert torch.bincount(part.test.targets).tolist() == [4, 3]
+        assert torch.equal(part.test.targets, everything.targets[part.test.inputs.flatten()])
+        assert not numbers(part.test) & numbers(part.train)
+        others = 0 if part.val is None else len(part.val)
+        assert len(part.train) + others == settings.get("limit", 14)
+        assert others == (4 if "val_fraction" in settings else 0)
+
+
+def test_the_dataset_s_seed_draws_the_folds():
+    tests = [numbers(held_out(examples(20, 20), folds=4, seed=seed).test) for seed in (0, 0, 1)]
+    assert tests[0] == tests[1] != tests[2]
+
+
+@pytest.mark.parametrize(
+    ("everything", "classes", "message"),
+    [
+        (examples(3, 4), ("a", "b"), "only 4 examples of the largest class; make fewer folds"),
+        (Examples(torch.zeros(4, 1), torch.zeros(4, 2)), (), "only 4 examples; make fewer folds"),
+    ],
+)
+def test_more_folds_than_examples(everything, classes, message):
+    with pytest.raises(UserError) as error:
+        held_out(everything, classes, folds=5)
+    assert str(error.value) == f"dataset.folds=5: {message}"
+
+
+def test_a_class_that_some_folds_lack_is_noted_once(capsys):
+    note_once.cache_clear()
+    for fold in range(5):
+        held_out(examples(5, 4), folds=5, fold=fold)
+    start, end = "note: dataset.folds=5: ", "fewer examples than there are folds, so some folds have none\n"
+    assert capsys.readouterr().err == f"{start}b has {end}"
+    held_out(examples(1, 2, 3, 4, 5), ("a", "b", "c", "d", "e"), folds=5)
+    assert capsys.readouterr().err == f"{start}a, b, c and 1 more classes have {end}"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "settings", "message"),
+    [
+        (CSVConfig, {"folds": 1}, "folds=1: expected 2 or more, or 0 for no folds"),
+        (CSVConfig, {"folds": 3, "fold": 3}, "fold=3: expected a number below dataset.folds=3"),
+        (CSVConfig, {"fold": 1}, "fold=1: expected dataset.folds=5, say, beside it"),
+        (CSVConfig, {"folds": 3, "fold": 2}, ""),
+        (SpiralsConfig, {"folds": 3}, "folds=3: dataset=spirals has a test split of its own"),
+        (CIFAR10Config, {"folds": 3}, "folds=3: dataset=cifar10 has a test split of its own"),
+        (ImageFolderConfig, {"folds": 3}, ""),
+    ],
+)
+def test_folds_that_cannot_be(dataset, settings, message):
+    problems = list(dataset(**settings).problems())
+    assert len(problems) == bool(message)
+    assert "".join(problems).startswith(message)
+
+
+def test_a_test_split_that_comes_with_the_data_makes_no_folds():
+    with pytest.raises(UserError, match=r"dataset.folds=2: dataset=csv has a test split of its own"):
+        CSVConfig(root="", folds=2).finish(examples(3, 3), examples(3, 3), ("a", "b"))

@@ -127,6 +127,7 @@ def test_a_run_leaves_what_it_leaves_alone(deeprob, words, more):
 
 VARYING = {
     "seed": ("seed=0,1",),
+    "dataset.seed": ("dataset.seed=0,1", "seed=3"),
     "model.dropout": ("model.dropout=0,0.2,0.5",),
     "loss.label_smoothing": ("loss.label_smoothing=0,0.1",),
     "loss.class_weights": ("loss.class_weights=none,balanced,[1,1,5]",),
@@ -167,7 +168,41 @@ def test_runs_that_differ_in_a_key_share_a_stack_and_train_as_alone(deeprob, wor
 
 
 def test_every_key_that_may_differ_is_tried():
-    assert VARYING.keys() == VARY
+    assert VARYING.keys() | {"dataset.fold"} == VARY
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("seed=0,1", "dataset.val_fraction=0.2"),
+        ("trainer.batch_size=full", "features=pca", "features.components=2", "model.dropout=0.3"),
+    ],
+    ids=" ".join,
+)
+def test_folds_share_a_stack_and_train_as_alone_bit_for_bit(deeprob, monkeypatch, tmp_path, more):
+    rng = torch.Generator().manual_seed(0)
+    table = [f"{x:.3f},{y:.3f},{z:.3f},{'abc'[c]}" for c in (0, 1, 2) for x, y, z in torch.randn(18, 3, generator=rng)]
+    Path("table.csv").write_text("\n".join(["x,y,z,kind", *table[:53]]))
+    sizes, train = [], stacked_run.StackedRuns.train
+    monkeypatch.setattr(
+        stacked_run.StackedRuns, "train", lambda runs, *rest: sizes.append(len(runs.directories)) or train(runs, *rest)
+    )
+    words = ("dataset=csv", "dataset.root=table.csv", "trainer.epochs=3", "trainer.threads=1", *more)
+    assert deeprob("-m", *words, "model.width=8", "sweep.folds=5", STACKED, "hydra.sweep.dir=s").err == ""
+    seeds = 2 if "seed=0,1" in more else 1
+    assert sizes == [3 * seeds, 2 * seeds]  # test splits of 11 rows, then of 10 rows
+    tested: list[list[float]] = []
+    for folder in folders("s"):
+        run = load_run(folder)
+        fold, seed = run.config.dataset.fold, run.config.seed
+        alone = [word for word in words if not word.startswith("seed=")] + [f"seed={seed}", "model.width=8"]
+        here = f"alone-{fold}-{seed}"
+        assert deeprob(*alone, "dataset.folds=5", f"dataset.fold={fold}", f"hydra.run.dir={here}").status == 0
+        assert rows(folder) == rows(Path(here))
+        for one, other in zip(tree_leaves(last(folder)["model"]), tree_leaves(last(Path(here))["model"]), strict=True):
+            assert torch.equal(one, other)
+        tested += run.data().test.inputs.tolist() if seed == 0 else []
+    assert sorted(tested) == sorted([float(cell) for cell in row.split(",")[:3]] for row in table[:53])
 
 
 def test_a_checkpoint_holds_one_run_and_not_the_whole_stack(deeprob, words):

@@ -10,11 +10,14 @@ import pytest
 import torch
 
 from deeprob.assembly.config import TrainConfig
+from deeprob.assembly.prepare import Shared
 from deeprob.assembly.setup import Setup
 from deeprob.config.application import Application, started
+from deeprob.data import SpiralsConfig
 from deeprob.sweeps import grouping
-from deeprob.sweeps.grouping import fitting, grouped, hindrance, hindrance_of_size, memory, portions
+from deeprob.sweeps.grouping import by_shape, fitting, grouped, hindrance, hindrance_of_size, memory, portions
 from deeprob.sweeps.job import Job
+from deeprob.training import ready
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,7 @@ def numbers(groups: Iterable[Sequence[Job]]) -> list[list[int]]:
     "words",
     [
         "seed=1",
+        "dataset.seed=1",
         "optimizer.lr=0.1 optimizer.weight_decay=0.2 optimizer.beta1=0.5",
         "model.dropout=0.5",
         "regularizer=l2 regularizer.strength=0.5",
@@ -71,7 +75,6 @@ def test_patience_and_what_is_monitored_may_differ(together):
     "words",
     [
         "dataset=moons",
-        "dataset.seed=1",
         "dataset.points_per_class=30",
         "features=polar",
         "features.standardize=none",
@@ -140,8 +143,8 @@ def test_portions_are_few_and_about_equal(count, largest, sizes):
 
 @pytest.fixture
 def setup_of(plan):
-    def build(*words) -> Setup:
-        return Setup.build(plan("trainer.device=cpu", *words).run.resolved())
+    def build(*words, shared: Shared | None = None) -> Setup:
+        return Setup.build(plan("trainer.device=cpu", *words).run.resolved(), shared)
 
     return build
 
@@ -196,3 +199,23 @@ def test_free_memory_is_half_of_what_there_is(monkeypatch):
     assert grouping.free_memory(torch.device("cpu")) == 1001 * 4096 // 2
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (7001, 9000))
     assert grouping.free_memory(torch.device("cuda")) == 3500
+
+
+def test_runs_with_other_splits_share_a_stack_if_the_splits_have_the_same_shapes(setup_of, monkeypatch):
+    shared = Shared()
+
+    def built(*words) -> Setup:
+        return setup_of(*words, shared=shared)
+
+    one, other, again = built(), built("dataset.seed=1"), built("seed=1")
+    small, held_out = built("dataset.points_per_class=30"), built("dataset.val_fraction=0.1", "dataset.limit=3000")
+    assert by_shape([one, small, other, held_out, again]) == [[0, 2, 4], [1], [3]]
+    monkeypatch.setattr(ready, "SMALL", 3000 * 2 * 4)  # bytes of one split
+    assert by_shape([one, small, other, again]) == [[0, 3], [2], [1]]
+
+
+def test_splits_that_are_augmented_train_apart(setup_of, monkeypatch):
+    shared = Shared()
+    setups = [setup_of(*words, shared=shared) for words in ((), ("dataset.seed=1",), ("seed=1",))]
+    monkeypatch.setattr(SpiralsConfig, "augmentation", lambda self: lambda inputs, key: inputs)
+    assert by_shape(setups) == [[0, 2], [1]]

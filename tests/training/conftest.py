@@ -20,6 +20,7 @@ from deeprob.tracking.checkpoint_file import copied
 from deeprob.training import TrainState, train
 from deeprob.training.learner import Learner, LoopSettings
 from deeprob.training.loop import Record
+from deeprob.training.training_data import TrainingData
 
 CPU = torch.device("cpu")
 Records = list[Record | Diverged]
@@ -61,6 +62,10 @@ class Bench:
         self.settings: dict[str, Any] = {"epochs": 3, "batch_size": 5, "chunk_size": 10**6, "log_every": 2}
 
     @property
+    def data(self) -> TrainingData:
+        return TrainingData(self.features, self.examples)
+
+    @property
     def steps(self) -> int:
         return self.settings["epochs"] * -(-len(self.examples) // min(self.settings["batch_size"], len(self.examples)))
 
@@ -81,8 +86,9 @@ class Bench:
     def readings(self, learners: Sequence[Learner], **changes: Any):
         """Return the generator of a stack's readings; `changes` are settings or other arguments of the loop."""
         settings = self.settings | changes
-        others = {name: settings.pop(name) for name in ("validation", "interrupted", "ended") if name in settings}
-        return train(learners, self.features, self.examples, LoopSettings(**settings), **others)
+        data = replace(self.data, validation=settings.pop("validation", None))
+        others = {name: settings.pop(name) for name in ("interrupted", "ended") if name in settings}
+        return train(learners, [data] * len(learners), LoopSettings(**settings), **others)
 
     def together(self, runs: Sequence[Spec | Learner], **changes: Any) -> list[Records]:
         """Return each run's records, and what ended it early if anything did."""

@@ -64,7 +64,8 @@ def updated(runs: int, model_config, optimizer: str, objective: Objective, shape
         update.plan(0, 3)
         for step in (0, 2):  # the last batch is smaller
             update(draws[step], step)
-        update.gradient.losses(features(examples.inputs), examples.targets)
+        inputs, targets = features(examples.inputs), examples.targets
+        update.gradient.losses(*(of_one.expand(runs, *of_one.shape) for of_one in (inputs, targets)))
         return update
 
 

@@ -115,3 +115,22 @@ def test_lists_of_numbers_as_targets_and_pictures_keep_their_shapes():
         order = order_of(run, 0, 6)[:4]
         assert torch.equal(batch.inputs[run], examples.inputs[order])
         assert torch.equal(batch.targets[run], examples.targets[order])
+
+
+@pytest.mark.parametrize("batch_size", [4, 10])
+@pytest.mark.usefixtures("either")
+def test_each_run_draws_from_its_own_split(batch_size):
+    joined = numbered(30)  # three splits of ten examples
+    draws = Draws(joined, batch_size, [5, 6, 5, 6], splits=torch.tensor([2, 0, 0, 1]))
+    alone = [Draws(joined[slice(10 * split, 10 * split + 10)], batch_size, [seed]) for split, seed in enumerate([6, 6])]
+    assert (draws.size, draws.per_epoch) == (10, alone[0].per_epoch)
+    for step in range(2 * draws.per_epoch):
+        assert places(draws, step, 1) == places(alone[0], step)
+        assert places(draws, step, 3) == places(alone[1], step)
+        assert places(draws, step, 0) == [20 + place for place in places(draws, step, 2)]
+
+
+def test_whole_splits_are_copied_once():
+    draws = Draws(numbered(20), 10, [5, 6], splits=torch.tensor([1, 0]))
+    assert draws[0].inputs[..., 0].tolist() == [list(range(10, 20)), list(range(10))]
+    assert draws[3].inputs.data_ptr() == draws[0].inputs.data_ptr()

@@ -227,13 +227,13 @@ def test_each_run_of_a_stack_has_its_own_class_weights(gradient_of, spec, kind):
     losses = [FocalConfig(gamma=g, class_weights=w) for g, w in zip(gammas, weights, strict=True)]
     gradient, batch = gradient_of(kind, spec.three(loss=losses))
     terms = gradient(batch)
-    data_losses, _ = gradient.losses(batch.inputs[0], batch.targets[0])
+    data_losses, _ = gradient.losses(batch.inputs, batch.targets)
     for run, loss in enumerate(losses):
         alone, _ = gradient_of("autograd", [spec.but(seed=run, loss=loss)])
         of_alone = alone(Batch(batch.inputs[:1], batch.targets[:1], None))
         torch.testing.assert_close(terms.loss[run], of_alone.loss[0])
         torch.testing.assert_close(gradient.stack.gradient[run], alone.stack.gradient[0], rtol=1e-11, atol=1e-13)
-        torch.testing.assert_close(data_losses[run], alone.losses(batch.inputs[0], batch.targets[0])[0][0])
+        torch.testing.assert_close(data_losses[run], alone.losses(batch.inputs[:1], batch.targets[:1])[0][0])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -316,7 +316,7 @@ def test_losses_have_no_noise_and_change_nothing(gradient_of, bench, spec, kind)
     gradient(batch)  # moves the running means
     before = {name: buffer.clone() for name, buffer in gradient.stack.buffers.items()}
     inputs, targets = bench.features(bench.examples.inputs), bench.examples.targets
-    losses, correct = gradient.losses(inputs, targets)
+    losses, correct = gradient.losses(inputs[None], targets[None])
     model = gradient.model
     assert model.training
     scores = model.eval()(inputs)
@@ -334,7 +334,7 @@ def test_products_in_bfloat16_are_near_and_not_the_same(gradient_of, spec, singl
     torch.testing.assert_close(*losses, rtol=0.02, atol=0.02)
     apart = (rough.stack.gradient - exact.stack.gradient).norm() / exact.stack.gradient.norm()
     assert 1e-4 < apart < 0.03
-    measured = [gradient.losses(batch.inputs[0], batch.targets[0])[0] for gradient in (rough, exact)]
+    measured = [gradient.losses(batch.inputs, batch.targets)[0] for gradient in (rough, exact)]
     torch.testing.assert_close(*measured, rtol=0.05, atol=0.05)
     assert not torch.equal(*measured)
 

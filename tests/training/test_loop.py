@@ -1,6 +1,7 @@
 """The loop: what it yields and when, interruption anywhere, and runs that diverge. See also test_company.py."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from deeprob.config import options
 from deeprob.data import Examples
 from deeprob.data.augmentation import Augmentation
 from deeprob.errors import Diverged
+from deeprob.features import RawConfig
 from deeprob.features.raw import Raw
 from deeprob.objective import CrossEntropyConfig, L1Config, L2Config, SquaredErrorConfig
 from deeprob.optim import (
@@ -25,9 +27,11 @@ from deeprob.optim import (
     StepConfig,
 )
 from deeprob.optim.rules import RULES
-from deeprob.training import Predictor, evaluate
+from deeprob.training import Predictor, evaluate, train
 from deeprob.training import loop as module
+from deeprob.training.learner import LoopSettings
 from deeprob.training.loop import Loop, Record, epoch_of, share_of_zeros
+from deeprob.training.training_data import TrainingData
 
 OPTIMIZERS = {
     **{name: cls() for name, cls in options("optimizer").items()},
@@ -338,6 +342,43 @@ def test_a_validation_split_is_measured_as_evaluate_does(bench, spec, size, form
     assert epochs == 3 * runs
 
 
+@pytest.mark.parametrize("formulas", [True, False])
+@pytest.mark.parametrize("batch_size", [5, 100])
+def test_runs_with_other_splits_train_as_alone(bench, spec, batch_size, formulas):
+    splits = [
+        TrainingData(features.double(), bench.examples[part], bench.examples[held_out])
+        for features, part, held_out in (
+            (RawConfig(standardize=how).build((4,)), slice(start, start + 14), slice(20 - start, 23 - start))
+            for how, start in (("feature", 0), ("none", 6))
+        )
+    ]
+    for data in splits:
+        data.features.fit(data.train.inputs)
+    specs, of_run = spec.but(model={"dropout": 0.2}).three(), [splits[1], splits[0], splits[1]]
+    settings = LoopSettings(epochs=3, batch_size=batch_size, chunk_size=100, log_every=2, formulas=formulas)
+    together = list(train(bench.learners(specs), of_run, settings))
+    for run, data in enumerate(of_run):
+        alone = list(train([bench.learner(specs[run])], [data], settings))
+        for readings, (record,) in zip(together, (reading.values() for reading in alone), strict=True):
+            if formulas:
+                assert readings[run] == record
+            else:
+                assert readings[run].metrics == pytest.approx(record.metrics, rel=1e-10)
+                assert (readings[run].validation or {}) == pytest.approx(record.validation or {}, rel=1e-10)
+
+
+def test_a_run_that_diverges_on_its_own_split_is_told_and_the_others_go_on(single, spec):
+    inputs = single.examples.inputs.clone()
+    inputs[3] = math.inf
+    wrong = replace(single.data, train=Examples(inputs, single.examples.targets))
+    settings = LoopSettings(epochs=2, batch_size=5, chunk_size=100, log_every=5)
+    first, second = train(single.learners(spec.three()), [single.data, wrong, single.data], settings)
+    assert "the input became NaN or infinite at step 5" in str(first[1])
+    assert list(second) == [0, 2]
+    (_, alone) = train([single.learner(spec.but(seed=2))], [single.data], settings)
+    assert second[2] == alone[0]
+
+
 def test_without_a_validation_split_nothing_is_measured(bench, spec):
     assert {record.validation for record in bench.alone(spec)} == {None}
 
@@ -495,7 +536,7 @@ def test_to_name_the_cause_changes_no_buffer(bench, spec):
     learner = bench.learner(spec.but(model={"norm": "batch"}))
     settings = module.LoopSettings(**bench.settings)
     with torch.no_grad():
-        own = Loop([learner], bench.features, bench.examples, settings)
+        own = Loop([learner], [bench.data], settings)
         before = {key: tensor.clone() for key, tensor in learner.state.model.state_dict().items()}
         assert "the updated parameters" in str(own.diverged(0))  # for nothing is wrong
         assert all(torch.equal(tensor, before[key]) for key, tensor in learner.state.model.state_dict().items())
@@ -549,13 +590,13 @@ def test_a_stack_ends_when_all_have_diverged(single, spec):
 def test_nothing_is_copied_for_optimizers_that_keep_their_parameters_finite(bench, spec):
     settings = module.LoopSettings(**bench.settings | {"batch_size": 23})
     for optimizer, some in ((LBFGSConfig(), False), (AdamConfig(), True)):
-        loop = Loop([bench.learner(spec.but(optimizer=optimizer))], bench.features, bench.examples, settings)
+        loop = Loop([bench.learner(spec.but(optimizer=optimizer))], [bench.data], settings)
         assert bool(loop._copies) == some
 
 
 def test_copies_are_made_once_an_interval_and_when_a_rate_drops(bench, spec):
     learner = bench.learner(spec.but(scheduler=PlateauConfig(patience=0)))
-    loop = Loop([learner], bench.features, bench.examples, module.LoopSettings(**bench.settings | {"log_every": 10}))
+    loop = Loop([learner], [bench.data], module.LoopSettings(**bench.settings | {"log_every": 10}))
     kept = []
     for step in range(1, 21):
         if step in (12, 13):

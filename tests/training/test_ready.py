@@ -3,7 +3,9 @@ import torch
 
 from deeprob.data import Examples
 from deeprob.features import RawConfig
-from deeprob.training.ready import made_ready
+from deeprob.training import ready as module
+from deeprob.training.ready import joined, made_ready, may_join
+from deeprob.training.training_data import TrainingData
 
 
 @pytest.mark.parametrize("standardize", ["feature", "channel", "none"])
@@ -43,3 +45,31 @@ def test_what_has_more_digits_is_made_ready_up_to_the_larger_size(standardize):
     double = features.to(torch.float64)
     given = Examples(table, torch.zeros(5))
     assert made_ready(double, given, whole=False, small=119) == (double, given)
+
+
+def split_of(*rows: list[float], dtype: torch.dtype = torch.float32) -> TrainingData:
+    features = RawConfig().build((2,))
+    inputs = torch.tensor(rows, dtype=dtype)
+    features.fit(inputs)
+    return TrainingData(features, Examples(inputs, torch.arange(len(rows))))
+
+
+def test_each_of_several_splits_is_prepared_by_its_own_features():
+    one, other = split_of([0.0, 1.0], [2.0, 5.0]), split_of([10.0, 0.0], [20.0, 30.0])
+    features, examples = joined([one, other], whole=False)
+    assert features is None
+    assert examples.inputs.tolist() == [[-1, -1], [1, 1], [-1, -1], [1, 1]]
+    assert examples.targets.tolist() == [0, 1, 0, 1]
+
+
+def test_splits_are_joined_up_to_a_size(monkeypatch):
+    splits = [split_of([0.0, 1.0], [2.0, 5.0])] * 3  # 16 bytes each
+    monkeypatch.setattr(module, "SMALL", 48)
+    monkeypatch.setattr(module, "LIMIT", 80)
+    assert may_join(splits, 100, whole=False)
+    assert may_join(splits, 5, whole=True)
+    assert not may_join(splits, 6, whole=True)  # each run gets a copy
+    monkeypatch.setattr(module, "SMALL", 47)
+    assert not may_join(splits, 3, whole=False)
+    assert may_join([split_of([0.0, 1.0], dtype=torch.float64)] * 10, 3, whole=False)  # float32 once prepared
+    assert not may_join([split_of([0.0, 1.0], dtype=torch.float64)] * 11, 3, whole=False)

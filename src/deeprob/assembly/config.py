@@ -100,6 +100,10 @@ class SweepConfig:
 
     Attributes
     ----------
+    folds
+        The number of folds of a cross-validation. Every combination of values is trained once for each fold, which is
+        the test split of this run (see ``dataset.folds``). 0 makes no folds. Example: ``-m dataset=csv
+        dataset.root=TABLE.csv model=linear,mlp sweep.folds=5``.
     fail_fast
         Whether the sweep starts no further job after a job has failed. Jobs that train together with the failed job go
         on. Example: ``-m seed=0,1 sweep.fail_fast=true``.
@@ -139,6 +143,7 @@ class SweepConfig:
         `deeprob.sweeps.claims`. Example: ``-m seed=0,1 "sweep.claims=['test/accuracy > 0.9']"``.
     """
 
+    folds: int = number(0, minimum=0)
     fail_fast: bool = False
     isolate: bool = False
     variants: list[str] = field(default_factory=list)
@@ -151,7 +156,9 @@ class SweepConfig:
     claims: list[str] = field(default_factory=list)
 
     def problems(self) -> Iterator[str]:
-        """Yield a message for each setting that this system does not support."""
+        """Yield a message for each setting that is invalid, or that this system does not support."""
+        if self.folds == 1:
+            yield "folds=1: expected 2 or more, or 0 for no folds"
         if self.isolate and not hasattr(os, "fork"):
             yield f"isolate=true needs fork, which this system ({sys.platform}) lacks; leave it out"
 
@@ -199,9 +206,13 @@ class TrainConfig(RunConfig):
         return RunConfig(**{f.name: getattr(self, f.name) for f in dataclasses.fields(RunConfig)})
 
 
+FOLD = "dataset.fold"
+"""The key with the number of the fold that is the test split. Like a seed, it chooses one of several equal draws."""
+
+
 def is_seed(key: str) -> bool:
-    """Return whether a key is a seed: ``seed`` or ``dataset.seed``."""
-    return key.rpartition(".")[2] == "seed"
+    """Return whether a key is a seed: ``seed``, ``dataset.seed`` or ``dataset.fold``."""
+    return key.rpartition(".")[2] == "seed" or key == FOLD
 
 
 MAY_CHANGE = (
@@ -227,6 +238,8 @@ A change of one of the last three keys changes the results of the run a little, 
 VARY = frozenset(
     {
         "seed",
+        "dataset.seed",
+        "dataset.fold",
         "model.dropout",
         "loss.class_weights",
         "loss.delta",
@@ -247,5 +260,6 @@ VARY = frozenset(
 )
 """The keys in which the runs of a stack may differ.
 
-The runs may also differ in the numbers of the optimizer, the regularizer and the schedule.
+The runs may also differ in the numbers of the optimizer, the regularizer and the schedule. Runs with different splits
+train in one stack only if the splits have the same shapes (see `deeprob.sweeps.grouping.by_shape`).
 """

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from deeprob.features import Features, FeaturesConfig, Standardize, extraction
 from deeprob.tracking.cache import Cache, Damaged, fingerprint
 from deeprob.tracking.checkpoint_file import alike
 from deeprob.tracking.console import note
+from deeprob.training.training_data import TrainingData
 
 _SPLITS = ("train", "val", "test")
 
@@ -49,6 +51,17 @@ class Prepared:
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one raw input."""
         return tuple(self.raw.train.inputs.shape[1:])
+
+    @functools.cached_property
+    def bytes(self) -> int:
+        """The size of all inputs and targets."""
+        parts = [getattr(splits, name) for splits in (self.raw, self.splits) for name in _SPLITS]
+        return sum(part.inputs.nbytes + part.targets.nbytes for part in parts if part is not None)
+
+    @functools.cached_property
+    def training(self) -> TrainingData:
+        """The splits for training."""
+        return TrainingData(self.features, self.splits.train, self.splits.val)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -164,22 +177,32 @@ def prepare(
     return Prepared(raw, fitted, splits, time.perf_counter() - began, scale)
 
 
+KEPT = 2**28
+"""The size in bytes up to which `Shared` keeps results that no run uses."""
+
+
 class Shared:
     """Keeps the last results of `prepare`, so that several runs of one process share data and features.
+
+    A result is kept as long as a run uses it. The last `limit` results are kept in any case, and more of them if all
+    together are small: the folds of a table are prepared once, however many stacks train on them.
 
     Parameters
     ----------
     limit
-        The number of results to keep.
+        The number of results that are kept, whatever their size.
+    kept
+        The size in bytes up to which more results are kept.
     folder
         The folder in which another process has written its results with `write`. They are mapped into memory.
     """
 
-    def __init__(self, limit: int = 4, folder: Path | None = None) -> None:
+    def __init__(self, limit: int = 4, folder: Path | None = None, kept: int = KEPT) -> None:
         self._folder = folder
         self._kept: dict[str, Prepared] = {}
+        self._used: weakref.WeakValueDictionary[str, Prepared] = weakref.WeakValueDictionary()
         self._notes: set[str] = set()
-        self._limit = limit
+        self._limit, self._most = limit, kept
 
     def note_once(self, line: str) -> None:
         """Print a note, unless another run has printed it."""
@@ -201,14 +224,14 @@ class Shared:
         """
         state = [(name, fingerprint(value)) for name, value in (learned or {}).items()]
         key = repr((dataset, features, device, dtype, state))
-        if key not in self._kept:
-            if len(self._kept) == self._limit:
-                del self._kept[next(iter(self._kept))]
-            self._kept[key] = self._read(key, features, device, dtype) or prepare(
-                dataset, features, device, dtype, learned
-            )
-            self._tell(self._kept[key].raw.told)
-        return self._kept[key]
+        found = self._used.get(key)
+        if found is None:
+            found = self._read(key, features, device, dtype) or prepare(dataset, features, device, dtype, learned)
+            self._tell(found.raw.told)
+        self._used[key] = self._kept[key] = found
+        while len(self._kept) > self._limit and sum(kept.bytes for kept in self._kept.values()) > self._most:
+            del self._kept[next(iter(self._kept))]
+        return found
 
     def _tell(self, lines: Sequence[str]) -> None:
         """Print lines about a dataset, unless another run has printed lines with the same first line."""

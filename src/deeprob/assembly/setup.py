@@ -289,10 +289,7 @@ class Setup:
         Diverged
             If a number was not finite. The state is then the state before the failed update.
         """
-        splits, features = self.splits, self.predictor.features
-        for readings in train(
-            [self.learner], features, splits.train, self.settings, validation=splits.val, interrupted=interrupted
-        ):
+        for readings in train([self.learner], [self.prepared.training], self.settings, interrupted=interrupted):
             record = readings[0]
             if isinstance(record, Diverged):
                 raise record

@@ -36,7 +36,7 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
     CheckFailed
         If jobs of the sweep failed. The message gives their numbers.
     UserError
-        If there are several processes, and this is a sweep.
+        If there are several processes, and this is a sweep; or if a single run has ``sweep.folds``.
     """
     from deeprob.running.run import run_or_go_on
     from deeprob.sweeps import SweepTask, search, searches
@@ -48,6 +48,10 @@ def train_or_sweep(application: Application, config: DictConfig, command: list[s
         raise UserError(f"resume=auto: which {kind}? add hydra.{kind}.dir=DIR, or give resume=DIR")
     if sweeping and ranks.count > 1:
         raise UserError(f"WORLD_SIZE={ranks.count}: a sweep runs in one process; start it without torchrun")
+    if not sweeping and (folds := config.sweep.folds):
+        raise UserError(
+            f"sweep.folds={folds}: only a sweep makes all folds; add -m, or set dataset.folds={folds} dataset.fold=0"
+        )
     if ranks.rank:  # rank 0 chooses the directory, and makes it
         words = typed_words(config, "task")
         directory = Path(ranks.exchange(None)[0])

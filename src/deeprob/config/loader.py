@@ -150,11 +150,15 @@ class CachingLoader(ConfigLoaderImpl):
         return config
 
     def constant_keys(self, master_config: DictConfig) -> set[str]:
-        """Return the keys with a single value in the command of a sweep. The names of jobs leave these keys out."""
+        """Return the keys with a single value in the command of a sweep. The names of jobs leave these keys out.
+
+        One of them is ``dataset.folds``, if the command has ``sweep.folds``.
+        """
         words = OmegaConf.to_container(master_config.hydra.overrides.task, resolve=False)
         assert isinstance(words, list)
         given = [override_of(word, self) for word in words]
-        return {override.get_key_element() for override in given if not override.is_sweep_override()}
+        constant = {override.get_key_element() for override in given if not override.is_sweep_override()}
+        return constant | {"dataset.folds"} if "sweep.folds" in constant else constant
 
     def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
         """Return the content of a config file.

@@ -1,8 +1,9 @@
 """The base class of datasets: it limits the number of examples, and draws the validation and test splits."""
 
 import dataclasses
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -11,9 +12,10 @@ import torch
 from torch import Tensor
 
 from deeprob import randomness
-from deeprob.config import number
+from deeprob.config import name_of, number
 from deeprob.data.examples import Examples, Splits
 from deeprob.errors import UserError
+from deeprob.tracking.console import note
 
 
 @dataclass(kw_only=True, slots=True)
@@ -27,6 +29,14 @@ class DatasetConfig:
         nearly the same. null keeps all.
     val_fraction
         The share of the training examples that is held out as the validation split. 0 makes no validation split.
+    folds
+        The number of folds of a cross-validation. 0 makes no folds. Otherwise all examples are divided into folds of
+        nearly the same size, with nearly the same share of each class. One fold is the test split, in place of the one
+        that ``dataset.test_fraction`` draws. The other folds are the training examples. ``sweep.folds`` trains one run
+        for each fold. Example: ``dataset=csv dataset.root=TABLE.csv dataset.folds=5 dataset.fold=2``.
+    fold
+        The number of the fold that is the test split, from 0. Example: ``dataset=csv dataset.root=TABLE.csv
+        dataset.folds=5 dataset.fold=2``.
     seed
         The seed of generated points and of random splits. It is separate from the run's ``seed``, so runs with
         different seeds have the same examples.
@@ -41,8 +51,24 @@ class DatasetConfig:
 
     limit: int | None = number(None, minimum=1, optional=True)
     val_fraction: float = number(0.0, minimum=0, below=1)
+    folds: int = number(0, minimum=0)
+    fold: int = number(0, minimum=0)
     seed: int = number(0, minimum=0)
     standardize_targets: bool = False
+
+    def problems(self) -> Iterator[str]:
+        """Yield a message for each invalid value of ``folds`` and ``fold``."""
+        if self.folds == 1:
+            yield "folds=1: expected 2 or more, or 0 for no folds"
+        elif self.folds and not hasattr(self, "test_fraction"):
+            yield f"folds={self.folds}: {self._own_test_split}"
+        elif self.fold >= max(self.folds, 1):
+            below = f"a number below dataset.folds={self.folds}" if self.folds else "dataset.folds=5, say, beside it"
+            yield f"fold={self.fold}: expected {below}"
+
+    @property
+    def _own_test_split(self) -> str:
+        return f"dataset={name_of(self)} has a test split of its own; folds are made of examples that have none"
 
     @property
     def regression(self) -> bool:
@@ -78,14 +104,14 @@ class DatasetConfig:
         return None
 
     def hold_out(self, everything: Examples, fraction: float, classes: tuple[str, ...]) -> Splits:
-        """Draw the test split at random, then call `finish` with the remaining examples.
+        """Draw the test split at random, or take a fold as the test split. Then finish the remaining examples.
 
         Parameters
         ----------
         everything
             All examples.
         fraction
-            The share of all examples that is drawn for the test split.
+            The share of all examples that is drawn for the test split, if there are no folds.
         classes
             The names of the classes.
 
@@ -94,6 +120,11 @@ class DatasetConfig:
         UserError
             If one of the splits would be empty.
         """
+        if self.folds:
+            fold = torch.zeros(len(everything), dtype=torch.bool)
+            fold[self._fold(everything.targets, classes)] = True
+            train, test = (everything[part.nonzero().flatten()] for part in (~fold, fold))
+            return self._finish(train, test, classes)
         count = round(fraction * len(everything))
         if not 0 < count < len(everything):
             raise UserError(
@@ -101,7 +132,7 @@ class DatasetConfig:
                 "each side needs at least one"
             )
         train, test = self._divide(everything, count, "test")
-        return self.finish(train, test, classes)
+        return self._finish(train, test, classes)
 
     def finish(self, train: Examples, test: Examples, classes: tuple[str, ...], val: Examples | None = None) -> Splits:
         """Apply `limit` to the training examples; if `val` is not given, draw a validation split from them.
@@ -111,8 +142,13 @@ class DatasetConfig:
         Raises
         ------
         UserError
-            If the training split or the validation split would be empty.
+            If there are folds, or if the training split or the validation split would be empty.
         """
+        if self.folds:
+            raise UserError(f"dataset.folds={self.folds}: {self._own_test_split}")
+        return self._finish(train, test, classes, val)
+
+    def _finish(self, train: Examples, test: Examples, classes: tuple[str, ...], val: Examples | None = None) -> Splits:
         if self.limit is not None and self.limit < len(train):
             train = train[draw_evenly(train.targets, self.limit, self.seed, "limit")]
         if val is not None or self.val_fraction == 0:
@@ -125,6 +161,26 @@ class DatasetConfig:
             )
         train, val = self._divide(train, count, "validation")
         return Splits(train, val, test, classes)
+
+    def _fold(self, targets: Tensor, classes: tuple[str, ...]) -> Tensor:
+        """Return the positions of the examples in the fold that is the test split.
+
+        Raises
+        ------
+        UserError
+            If there are more folds than examples, or than examples of every class.
+        """
+        sizes = torch.bincount(targets).tolist() if classes else []
+        if self.folds > (most := max(sizes, default=len(targets))):
+            what = "examples of the largest class" if classes else "examples"
+            raise UserError(f"dataset.folds={self.folds}: only {most} {what}; make fewer folds")
+        if lacking := [name for name, size in zip(classes, sizes, strict=False) if size < self.folds]:
+            more = f" and {len(lacking) - 3} more classes" if len(lacking) > 3 else ""
+            note_once(
+                f"dataset.folds={self.folds}: {', '.join(lacking[:3])}{more} "
+                f"{'have' if len(lacking) > 1 else 'has'} fewer examples than there are folds, so some folds have none"
+            )
+        return divided(targets, self.folds, self.seed)[self.fold]
 
     def _divide(self, examples: Examples, count: int, name: str) -> tuple[Examples, Examples]:
         """Draw `count` examples at random; return the remaining examples, then the drawn examples."""
@@ -149,6 +205,47 @@ def place(root: str) -> Path:
     except RuntimeError as error:
         home = root.partition("/")[0]
         raise UserError(f"dataset.root={root}: no home directory known as {home}; give a path without it") from error
+
+
+@functools.cache
+def note_once(line: str) -> None:
+    """Print a note, unless this process has printed it: each fold of a sweep would print the same one."""
+    note(line)
+
+
+def divided(targets: Tensor, folds: int, seed: int) -> list[Tensor]:
+    """Divide examples into folds, such that the share of each class stays nearly the same.
+
+    The examples are permuted at random. Then they are divided as `StratifiedKFold` of scikit-learn divides classes, and
+    as its `KFold` divides numbers: the sizes of two folds differ by at most 1, and so do their numbers of a class.
+
+    Parameters
+    ----------
+    targets
+        (N,) int64 class numbers, or (N, K) floats. Floats do not affect the folds.
+    folds
+        The number of folds, at most N.
+    seed
+        The seed of the permutation.
+
+    Returns
+    -------
+    list
+        The positions of the examples in each fold, in ascending order, as int64.
+    """
+    order = torch.randperm(len(targets), generator=randomness.generator(seed, "folds"))
+    if targets.is_floating_point():
+        return [part.sort().values for part in order.tensor_split(folds)]
+    classes = targets[order]
+    first = torch.full((int(classes.max()) + 1,), len(order)).scatter_reduce(
+        0, classes, torch.arange(len(order)), "amin"
+    )
+    rank = first.argsort().argsort()[classes]  # classes are counted in the order of their first examples
+    by_class = rank.argsort(stable=True)
+    dealt = rank[by_class] * folds + torch.arange(len(order)) % folds  # one after another, as cards to the folds
+    fold = torch.empty_like(order)
+    fold[by_class] = dealt.sort().values % folds
+    return [order[fold == number].sort().values for number in range(folds)]
 
 
 def draw_evenly(targets: Tensor, count: int, seed: int, name: str) -> Tensor:

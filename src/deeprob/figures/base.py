@@ -181,7 +181,7 @@ def ranking(runs: Mapping[str, Run]) -> str:
 
 
 def group_by_seed(titles: Sequence[str]) -> dict[str, list[str]]:
-    """Group titles that differ only in their seeds.
+    """Group titles that differ only in their seeds and folds.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def group_by_seed(titles: Sequence[str]) -> dict[str, list[str]]:
     """
     groups: dict[str, list[str]] = {}
     for title in titles:
-        others = [word for word in title_words(title) if not re.match(r"[^=]*\bseed=", word)]
+        others = [word for word in title_words(title) if not re.match(r"([^=]*\bseed|dataset\.fold)=", word)]
         groups.setdefault(" ".join(others), []).append(title)
     return groups
 

@@ -152,10 +152,8 @@ class StackedRuns:
         with memory_errors(first.batch_size):
             yield from train(
                 [setup.learner for setup in setups],
-                first.predictor.features,
-                first.splits.train,
+                [setup.prepared.training for setup in setups],
                 first.settings,
-                validation=first.splits.val,
                 interrupted=interruption,
                 ended=lambda run: places[run] in self.endings,
             )

@@ -13,6 +13,8 @@ from deeprob.assembly.config import VARY, RunConfig, TrainConfig
 from deeprob.assembly.setup import Setup
 from deeprob.optim.rules import RULES
 from deeprob.sweeps.job import Job
+from deeprob.training.ready import may_join
+from deeprob.training.training_data import TrainingData
 
 T = TypeVar("T")
 
@@ -146,6 +148,27 @@ def grouped(jobs: Iterable[Job]) -> list[JobGroup]:
     groups = [JobGroup(of_one, len(of_one) > 1) for of_one in together.values()]
     groups += [JobGroup(of_one, False, reason) for reason, of_one in alone.items()]
     return sorted(groups, key=lambda group: group.jobs[0].number)
+
+
+def by_shape(setups: Sequence[Setup]) -> list[list[int]]:
+    """Return the indices of the setups that can train in one stack, as groups in the order of their first setups.
+
+    Runs with different splits, such as the folds of a cross-validation, can train in one stack if the splits have the
+    same shapes, are small, and are not augmented.
+    """
+    shapes: dict[tuple[object, ...], list[int]] = {}
+    for place, setup in enumerate(setups):
+        shapes.setdefault(setup.prepared.training.shapes, []).append(place)
+    groups: list[list[int]] = []
+    for places in shapes.values():
+        by_data: dict[TrainingData, list[int]] = {}
+        for place in places:
+            by_data.setdefault(setups[place].prepared.training, []).append(place)
+        settings = setups[places[0]].settings
+        whole = settings.batch_size >= len(setups[places[0]].splits.train)
+        joined = settings.augment is None and may_join(list(by_data), len(places), whole)
+        groups += [places] if joined else by_data.values()
+    return groups
 
 
 def named_jobs(jobs: Sequence[Job]) -> str:

@@ -11,6 +11,9 @@ from deeprob.config.loader import BasicSweeper, combinations
 from deeprob.config.overrides import parse
 from deeprob.errors import UserError
 
+FOLDS = ("dataset.folds", "dataset.fold")
+"""The keys that ``sweep.folds`` sets."""
+
 
 class Jobs(NamedTuple):
     """The jobs that a sweep runs.
@@ -30,7 +33,8 @@ class Jobs(NamedTuple):
     def of(cls, sweeper: BasicSweeper, arguments: Sequence[str]) -> "Jobs":
         """Make the jobs from the arguments of a command, the sweeper's parameters, and ``sweep.variants``.
 
-        If an argument and a parameter of the sweeper have the same key, the parameter is ignored.
+        If an argument and a parameter of the sweeper have the same key, the parameter is ignored. ``sweep.folds`` adds
+        the keys ``dataset.folds`` and ``dataset.fold`` to the arguments.
 
         Raises
         ------
@@ -42,6 +46,12 @@ class Jobs(NamedTuple):
         assert sweeper.hydra_context is not None
         loader = sweeper.hydra_context.config_loader
         given = {override.key_or_group for override in parse(arguments, loader)}
+        if folds := folds_of(sweeper, arguments):
+            for key in sorted({*FOLDS} & {*given, *(sweeper.params or {})}):
+                raise UserError(f"sweep.folds={folds} sets {' and '.join(FOLDS)}; leave {key} out")
+            numbers = ",".join(map(str, range(folds)))
+            arguments = [*arguments, f"dataset.folds={folds}", f"dataset.fold={numbers}"]
+            given |= {*FOLDS}
         variants = [words_of(text) for text in sweeper.config.get("sweep", {}).get("variants", ())] or [[]]
         own = [{override.key_or_group for override in parse(words, loader)} for words in variants]
         for key in sorted(set().union(*own) & given):
@@ -62,6 +72,22 @@ class Jobs(NamedTuple):
             if (earlier := first.setdefault(tuple(job), number)) != number:
                 raise UserError(f"{' '.join(job)}: job {number} would repeat job {earlier}; give each value once")
         return cls(overrides, list(swept))
+
+
+def folds_of(sweeper: BasicSweeper, arguments: Sequence[str]) -> int:
+    """Return the value of ``sweep.folds``; 0 if there are no folds.
+
+    Raises
+    ------
+    UserError
+        If it has several values.
+    """
+    assert sweeper.config is not None
+    for override in parse(arguments):
+        if override.key_or_group == "sweep.folds" and override.is_sweep_override():
+            raise UserError(f"{override.input_line}: a sweep has one number of folds")
+    folds = sweeper.config.get("sweep", {}).get("folds", 0)
+    return folds if isinstance(folds, int) else 0
 
 
 def words_of(text: str) -> list[str]:

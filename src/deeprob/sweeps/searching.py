@@ -122,7 +122,7 @@ def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:
         raise UserError(f"a search needs {monitor}; set dataset.val_fraction=0.1, say")
     if plan.resume is not None:
         raise UserError("resume=auto: a search cannot be resumed, because its jobs would be drawn again")
-    for key in ("variants", "tune", "fuse", "measures", "figure", "claims"):  # these need to know all jobs
+    for key in ("folds", "variants", "tune", "fuse", "measures", "figure", "claims"):  # these need to know all jobs
         if getattr(plan.sweep, key):
             raise UserError(f"sweep.{key}: cannot be used in a search; leave it out")
 

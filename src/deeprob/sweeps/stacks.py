@@ -113,22 +113,28 @@ class Stacks:
         return min(fitting, allowed)
 
     def _stack(self, jobs: Sequence[Job], title: str, *, again: bool = False) -> None:
-        """Train one stack. If memory runs out, train its jobs in smaller stacks.
+        """Train jobs in one stack, or in one stack for each shape of their splits.
 
-        `again` is True for such a smaller stack. Then its jobs are resumed, because they may have begun.
+        If memory runs out, train the jobs of a stack in smaller stacks. `again` is True for such a smaller stack. Then
+        its jobs are resumed, because they may have begun.
         """
         jobs, setups = self._build_all(jobs)
         if not jobs:
             return
-        resume = again or jobs[0].config.resume == "auto"
-        runs = StackedRuns(setups, [job.folder for job in jobs], self.task.command, resume, self.attempt)
-        if self._train(runs, jobs, title):
-            return
-        half = -(-len(jobs) // 2)
-        console.note(f"not enough memory for a stack of {len(jobs)} runs; continuing with {half} at once")
-        del setups, runs  # frees the memory of the large stack
-        for portion in grouping.portions(jobs, half):
-            self._stack(portion, f"{len(portion)} runs of {title}", again=True)
+        groups = grouping.by_shape(setups)
+        scarce: list[list[Job]] = []
+        for places in groups:
+            some, of_some = [jobs[place] for place in places], [setups[place] for place in places]
+            resume = again or some[0].config.resume == "auto"
+            runs = StackedRuns(of_some, [job.folder for job in some], self.task.command, resume, self.attempt)
+            if not self._train(runs, some, title if len(groups) == 1 else f"{len(some)} runs of {title}"):
+                scarce.append(some)
+        del setups, of_some, runs  # frees the memory of the large stacks
+        for some in scarce:
+            half = -(-len(some) // 2)
+            console.note(f"not enough memory for a stack of {len(some)} runs; continuing with {half} at once")
+            for portion in grouping.portions(some, half):
+                self._stack(portion, f"{len(portion)} runs of {title}", again=True)
 
     def _build_all(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Setup]]:
         """End the jobs that are complete already or invalid. Return the other jobs and their setups."""

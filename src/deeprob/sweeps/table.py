@@ -1,4 +1,4 @@
-"""The table of a sweep: printed row by row as jobs end, written to ``summary.csv``, and averaged over seeds."""
+"""The table of a sweep: printed row by row as jobs end, written to ``summary.csv``, averaged over seeds and folds."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deeprob.assembly.config import RunConfig, is_seed
+from deeprob.assembly.config import FOLD, RunConfig, is_seed
 from deeprob.compare.groups import outcomes
 from deeprob.compare.past_runs import FINISHED
 from deeprob.sweeps.job import Job
@@ -148,9 +148,9 @@ class SweepTable:
         return text.getvalue().encode()
 
     def print_means(self, numbers: Sequence[int] | None = None, heading: str = "") -> None:
-        """Print means and standard deviations over seeds.
+        """Print means and standard deviations over seeds and folds.
 
-        If no seed is among the swept keys and there is no `heading`, nothing is printed.
+        If no seed or fold is among the swept keys and there is no `heading`, nothing is printed.
 
         Parameters
         ----------
@@ -167,7 +167,8 @@ class SweepTable:
             groups.setdefault(tuple(row[key] for key in others), []).append(row)
         cells = {(*values, outcomes(row["status"] for row in rows)): rows for values, rows in groups.items()}
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        over = "mean ± standard deviation over seeds" if len(others) < len(self.swept) else ""
+        drawn = dict.fromkeys("folds" if key == FOLD else "seeds" for key in self.swept if is_seed(key))
+        over = f"mean ± standard deviation over {' and '.join(drawn)}" if drawn else ""
         print("\n" + "; ".join(filter(None, (heading, over))))
         table = console.LiveTable([*others, "completed", *self.shown], widths, others=len("100.00 ± 10.00 %"))
         for words, rows in cells.items():

@@ -32,12 +32,14 @@ class Draws:
     Parameters
     ----------
     examples
-        The training split, on the model's device.
+        The training split, on the model's device. Several splits of the same size may be joined into one.
     batch_size
         The number of examples per batch.
     seeds
         The seed of each run. It decides the order of the examples, the dropout masks, and the random numbers of
         augmentation.
+    splits
+        (R,) The number of each run's split in the joined splits. None: all runs share one split.
     noisy
         Whether the models draw random numbers.
     augment
@@ -56,13 +58,17 @@ class Draws:
         batch_size: int,
         seeds: Sequence[int],
         *,
+        splits: Tensor | None = None,
         noisy: bool = False,
         augment: Augment | None = None,
     ) -> None:
         device = examples.targets.device
         self.examples, self.runs = examples, len(seeds)
-        self.batch_size = min(batch_size, len(examples))
-        self.per_epoch = -(-len(examples) // self.batch_size)
+        joined = 1 if splits is None else int(splits.max()) + 1
+        self.size = len(examples) // joined
+        self.batch_size = min(batch_size, self.size)
+        self.per_epoch = -(-self.size // self.batch_size)
+        self._starts = None if splits is None else splits[:, None] * self.size
         words = torch.tensor(seeds, dtype=torch.int64, device=device)
         different = sorted(set(seeds))  # runs with the same seed have the same order of examples
         self._order_key = randomness.key(torch.tensor(different, dtype=torch.int64, device=device), "batches")
@@ -70,18 +76,19 @@ class Draws:
         self._dropout = randomness.key(words, "dropout") if noisy else None
         self._augmentation = randomness.key(words, "augmentation")
         self._augment = None if augment is None else vmap(augment)
-        self._small = self.runs * examples.inputs.nbytes <= LIMIT and augment is None
+        whole = self.per_epoch == 1 and splits is not None
+        self._small = augment is None and (whole or self.runs * examples.inputs.nbytes // joined <= LIMIT)
         self._epoch, self._order = -1, words
         self._batches: list[tuple[Tensor, Tensor]] = []
 
     def count(self, step: int) -> int:
         """Return the number of examples in the batch of update `step`."""
-        return min(self.batch_size, len(self.examples) - step % self.per_epoch * self.batch_size)
+        return min(self.batch_size, self.size - step % self.per_epoch * self.batch_size)
 
     def __getitem__(self, step: int) -> Batch:
         """Return the batches and keys of update `step`, counted from 0."""
         keys = None if self._dropout is None else randomness.fold(self._dropout, step)
-        if self.per_epoch == 1 and self._augment is None:
+        if self.per_epoch == 1 and self._augment is None and self._starts is None:
             inputs, targets = self.examples.inputs, self.examples.targets
             return Batch(inputs.expand(self.runs, *inputs.shape), targets.expand(self.runs, *targets.shape), keys)
         epoch, batch = divmod(step, self.per_epoch)
@@ -96,13 +103,20 @@ class Draws:
         return Batch(inputs, drawn.targets, keys)
 
     def _begin(self, epoch: int) -> None:
-        """Compute the order (R, N) of the examples in an epoch. If the split is small, also make all batches."""
+        """Compute the order (R, N) of the examples in an epoch, as indices of the joined splits.
+
+        If the splits are small, also make all batches.
+        """
         self._epoch = epoch
+        if self.per_epoch == 1 and self._batches:
+            return  # a batch is the whole split, in the same order in each epoch
         if self.per_epoch == 1:
-            self._order = torch.arange(len(self.examples), device=self._order_key.device).expand(self.runs, -1)
+            self._order = torch.arange(self.size, device=self._order_key.device).expand(self.runs, -1)
         else:
-            orders = randomness.permutation(randomness.fold(self._order_key, epoch), len(self.examples))
+            orders = randomness.permutation(randomness.fold(self._order_key, epoch), self.size)
             self._order = orders if len(orders) == self.runs == 1 else orders[self._places]
+        if self._starts is not None:
+            self._order = self._order + self._starts
         if self._small:
             drawn = self._drawn(self._order)
             parts = (torch.split(values, self.batch_size, 1) for values in (drawn.inputs, drawn.targets))

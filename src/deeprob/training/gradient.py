@@ -143,7 +143,7 @@ class Gradient(ABC):
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the data losses (R, B) and the numbers of correct examples (R,). Dropout is off.
 
-        Inputs (B, …) and targets (B,) or (B, K) are the same for all runs.
+        Inputs (R, B, …) are prepared. Targets are (R, B) or (R, B, K).
         """
 
     @functools.cached_property
@@ -234,8 +234,6 @@ class FormulaGradient(Gradient):
 
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the data losses (R, B) and the numbers of correct examples (R,). Dropout is off."""
-        runs = len(self.stack)
-        inputs, targets = inputs.expand(runs, *inputs.shape), targets.expand(runs, *targets.shape)
         scores, _ = self._scores(inputs, False, None)
         return self.objective.loss.with_slopes(scores, targets)[0], correct_in_stack(scores, targets)
 
@@ -270,9 +268,9 @@ class AutogradGradient(Gradient):
         """Return the data losses (1, B) and the number of correct examples (1,). Dropout is off."""
         training = self.model.training
         self.model.eval()
-        scores = forward(self.model, inputs, None, self.bf16)
+        scores = forward(self.model, inputs[0], None, self.bf16)
         self.model.train(training)
-        return self.objective.loss(scores, targets)[None], correct_count(scores, targets)[None]
+        return self.objective.loss(scores, targets[0])[None], correct_count(scores, targets[0])[None]
 
 
 class VmapGradient(Gradient):
@@ -314,7 +312,11 @@ class VmapGradient(Gradient):
         """Return the data losses (R, B) and the numbers of correct examples (R,). Dropout is off."""
 
         def of_run(
-            parameters: dict[str, Tensor], buffers: dict[str, Tensor], numbers: dict[str, Tensor]
+            parameters: dict[str, Tensor],
+            buffers: dict[str, Tensor],
+            numbers: dict[str, Tensor],
+            inputs: Tensor,
+            targets: Tensor,
         ) -> tuple[Tensor, Tensor]:
             scores = self._scores(parameters, buffers, inputs, None)
             return with_numbers(self.objective, numbers).loss(scores, targets), correct_count(scores, targets)
@@ -322,7 +324,7 @@ class VmapGradient(Gradient):
         training = self.model.training
         self.model.eval()
         parameters = {name: self.stack.tensors[name] for name in self.stack.shapes}
-        result: tuple[Tensor, Tensor] = vmap(of_run)(parameters, self.stack.buffers, self._numbers)
+        result: tuple[Tensor, Tensor] = vmap(of_run)(parameters, self.stack.buffers, self._numbers, inputs, targets)
         self.model.train(training)
         return result
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from deeprob.data import Examples
 from deeprob.errors import Diverged
-from deeprob.features import Features
 from deeprob.objective import weights
 from deeprob.training.draws import Draws
 from deeprob.training.learner import Learner, LoopSettings
-from deeprob.training.ready import made_ready
+from deeprob.training.ready import joined
+from deeprob.training.training_data import DataOfRuns, TrainingData
 from deeprob.training.update import Update
 
 MEASURED_AT_ONCE = 256
@@ -68,11 +67,9 @@ def epoch_of(step: int, per_epoch: int) -> int:
 @torch.no_grad()
 def train(
     learners: Sequence[Learner],
-    features: Features,
-    examples: Examples,
+    data: Sequence[TrainingData],
     settings: LoopSettings,
     *,
-    validation: Examples | None = None,
     interrupted: Callable[[], bool] = lambda: False,
     ended: Callable[[int], bool] = lambda run: False,
 ) -> Iterator[Readings]:
@@ -87,15 +84,12 @@ def train(
     Parameters
     ----------
     learners
-        The runs. They share all other arguments of this function, and have the same kind of optimizer.
-    features
-        The module that prepares a batch for the model.
-    examples
-        The extracted training split on the model's device.
+        The runs. They share `settings`, and have the same kind of optimizer.
+    data
+        The data of each run, all of the same shapes. Different data must be small (see
+        `deeprob.training.ready.may_join`), and the settings must have no augmentation then.
     settings
         The settings of the loop.
-    validation
-        The extracted validation split, which is measured at the end of each epoch. None: nothing is measured.
     interrupted
         The function that is called after each update. If it returns True, the loop yields a last record and ends.
     ended
@@ -103,7 +97,7 @@ def train(
         run ends. Runs that ended before are left out.
     """
     step = learners[0].state.step
-    loop = Loop(learners, features, examples, settings)
+    loop = Loop(learners, data, settings)
     going, last = list(range(len(learners))), settings.epochs * loop.per_epoch
     stopped = loop.finished
     while step < last and not stopped:
@@ -113,7 +107,7 @@ def train(
             loop.update(loop.draws[step], step)
             step += 1
             stopped = interrupted() or loop.finished
-        readings = loop.read(step, validation)
+        readings = loop.read(step)
         yield {going[place]: record for place, record in readings.items()}
         left = [
             place for place, record in readings.items() if not isinstance(record, Diverged) and not ended(going[place])
@@ -122,7 +116,7 @@ def train(
             return
         if len(left) < len(going):
             going = [going[place] for place in left]
-            loop = Loop([loop.learners[place] for place in left], features, examples, settings)
+            loop = Loop([loop.learners[place] for place in left], [loop.data[place] for place in left], settings)
         else:
             loop.keep(step)
 
@@ -132,27 +126,28 @@ class Loop:
 
     Parameters
     ----------
-    learners, features, examples, settings
+    learners, data, settings
         See `train`.
     """
 
-    def __init__(
-        self, learners: Sequence[Learner], features: Features, examples: Examples, settings: LoopSettings
-    ) -> None:
-        self.learners, self.features, self.examples, self.settings = learners, features, examples, settings
-        whole = settings.batch_size >= len(examples) and settings.augment is None
-        prepared: Features | None = features
+    def __init__(self, learners: Sequence[Learner], data: Sequence[TrainingData], settings: LoopSettings) -> None:
+        self.learners, self.data, self.settings = learners, data, settings
+        self._of_runs = DataOfRuns(data)
+        first, whole = data[0], settings.batch_size >= len(data[0].train) and settings.augment is None
         if settings.augment is None:
-            prepared, examples = made_ready(features, examples, whole=whole)
+            features, examples = joined(self._of_runs.different, whole)
+        else:
+            features, examples = first.features, first.train
         self.draws = Draws(
             examples,
             settings.batch_size,
             [learner.seed for learner in learners],
+            splits=self._of_runs.places,
             noisy=any(learner.state.model.noisy for learner in learners),
             augment=settings.augment,
         )
         self.per_epoch = self.draws.per_epoch
-        self.update = Update.of(learners, prepared, settings, whole=whole)
+        self.update = Update.of(learners, features, settings, whole=whole)
         # such an optimizer keeps its parameters finite, and its state is large: copy nothing
         self._guarded = learners[0].optimizer.deterministic
         self._read = learners[0].state.step
@@ -169,7 +164,7 @@ class Loop:
         if self._guarded or step - self._kept >= self.settings.log_every or self._schedules() != self._kept_schedules:
             self._copy(step)
 
-    def read(self, step: int, validation: Examples | None) -> Readings:
+    def read(self, step: int) -> Readings:
         """Return the records of all runs after `step` updates. If no reading is due, the records are empty."""
         stack = self.update.stack
         due = self.settings.read_at(step, self.per_epoch)
@@ -180,8 +175,8 @@ class Loop:
             for norm, finite in zip(norms, stack.sums.isfinite().all(1).tolist(), strict=True)
         ]
         measured = None
-        if validation is not None and step % self.per_epoch == 0:
-            measured = self.measure(validation)
+        if self.data[0].validation is not None and step % self.per_epoch == 0:
+            measured = self.measure()
         self._count(step)
         readings: Readings = {}
         for place, learner in enumerate(self.learners):
@@ -194,18 +189,23 @@ class Loop:
                 readings[place] = record if measured is None else replace(record, validation=measured[place])
         return readings
 
-    def measure(self, examples: Examples) -> list[dict[str, float]]:
-        """Return the metrics of a split for each run (see `deeprob.training.metrics.evaluate`)."""
+    def measure(self) -> list[dict[str, float]]:
+        """Return the metrics of the validation split for each run (see `deeprob.training.metrics.evaluate`)."""
         settings, sums = self.settings, self.update.stack.sums.new_zeros(2, len(self.learners))
         size = min(settings.chunk_size, max(settings.batch_size, MEASURED_AT_ONCE))  # the same for any stack
-        for start in range(0, len(examples), size):
-            part = examples[start : start + size]
-            losses, correct = self.update.gradient.losses(self.features(part.inputs), part.targets)
+        splits = [(data.features, data.validation) for data in self._of_runs.different if data.validation is not None]
+        targets, each = splits[0][1].targets, self._of_runs.each
+        for start in range(0, len(targets), size):
+            part = slice(start, start + size)
+            losses, correct = self.update.gradient.losses(
+                each([features(examples.inputs[part]) for features, examples in splits]),
+                each([examples.targets[part] for _, examples in splits]),
+            )
             sums += torch.stack([losses.double().sum(1), correct.double()])
-        classes = not examples.targets.is_floating_point()
+        classes = not targets.is_floating_point()
         return [
             {"loss": loss, "accuracy": accuracy} if classes else {"loss": loss}
-            for loss, accuracy in (sums / len(examples)).T.tolist()
+            for loss, accuracy in (sums / len(targets)).T.tolist()
         ]
 
     def _count(self, step: int) -> None:
@@ -255,12 +255,12 @@ class Loop:
         state = learner.state
         if self._guarded:
             state.go_back(step - 1, self._kept_evaluations[place])
-            own = Loop([learner], self.features, self.examples, self.settings)
+            own = Loop([learner], [self.data[place]], self.settings)
             return own.diverged(step - 1)
         for tensor, copy in zip(self._changing(), self._copies, strict=False):
             tensor[place].copy_(copy[place])
         state.go_back(self._kept, self._kept_evaluations[place])
-        own = Loop([learner], self.features, self.examples, self.settings)
+        own = Loop([learner], [self.data[place]], self.settings)
         own.update.plan(self._kept, step)
         made = self._kept
         while made < step:

@@ -1,10 +1,13 @@
 """If the training split fits in memory, prepare it for the model once instead of at each evaluation."""
 
+from collections.abc import Sequence
+
 import torch
 
 from deeprob.data import Examples
 from deeprob.features import Features
 from deeprob.features.exact import narrows
+from deeprob.training.training_data import TrainingData
 
 LIMIT, SMALL = 2**30, 2**26
 """The largest sizes of prepared inputs in bytes; `made_ready` explains which one counts."""
@@ -39,3 +42,28 @@ def made_ready(
     if size > (limit if whole or narrows(dtype, examples.inputs) else small):
         return features, examples
     return None, Examples(features(examples.inputs), examples.targets)
+
+
+@torch.no_grad()
+def joined(data: Sequence[TrainingData], whole: bool) -> tuple[Features | None, Examples]:
+    """Return the features and the examples of one training split, or of several splits joined into one.
+
+    A single split is prepared if it is small enough (see `made_ready`). Several splits are prepared in any case,
+    because each one has its own features. So they must be small enough (see `may_join`).
+    """
+    if len(data) == 1:
+        return made_ready(data[0].features, data[0].train, whole)
+    parts = [Examples(of_one.features(of_one.train.inputs), of_one.train.targets) for of_one in data]
+    return None, Examples(*(torch.cat([getattr(part, name) for part in parts]) for name in ("inputs", "targets")))
+
+
+def may_join(data: Sequence[TrainingData], runs: int, whole: bool) -> bool:
+    """Return whether the training splits of `runs` runs, all of the same shapes, are small enough to be joined.
+
+    If the whole split is one batch, each run also gets a copy of its split.
+    """
+    dtype, inputs = data[0].features.like.dtype, data[0].train.inputs
+    size = len(data) * inputs.numel() * dtype.itemsize
+    if whole:
+        return max(size, runs * inputs.numel() * dtype.itemsize) <= LIMIT
+    return size <= (LIMIT if narrows(dtype, inputs) else SMALL)
