@@ -136,7 +136,8 @@ def test_a_sweep_has_a_row_for_each_combination(deeprob, own, line):
     swept = [override for override in parse(words[1:]) if override.is_sweep_override()]
     if "hydra/sweeper=optuna" not in words and "sweep.variants" not in line:
         jobs = BasicSweeper.split_arguments(swept, None)[0]
-        assert len(rows) == len(jobs) + (2 if "sweep.fuse" in line else 0)  # a row of the fused for each seed
+        folds = int(found[1]) if (found := re.search(r"sweep\.folds=(\d+)", line)) else 1
+        assert len(rows) == len(jobs) * folds + (2 if "sweep.fuse" in line else 0)  # a row of the fused for each seed
     assert all(override.key_or_group in rows[0] for override in swept)
     for figure in re.findall(r"sweep\.figure=(\w+)", line):
         assert Path(directory, "figures", f"{figure}.png").is_file()

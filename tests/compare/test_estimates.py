@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from deeprob.compare.estimates import Estimate, estimate, eta_squared, student_t
+from deeprob.compare.estimates import Estimate, estimate, eta_squared, student_t, two_sided
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 9, 10, 29, 30, 99, 1000, 4001])
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.999])
 def test_students_t_is_scipys(degrees, level):
     assert student_t(degrees, level) == pytest.approx(stats.t.ppf(0.5 + level / 2, degrees), rel=1e-9)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 9, 10, 99, 1000])
+@pytest.mark.parametrize("t", [0.0, 0.1, 1.0, -2.5, 7.0, np.inf])
+def test_the_probability_outside_is_scipys(t, degrees):
+    assert two_sided(t, degrees) == pytest.approx(2 * stats.t.sf(abs(t), degrees), rel=1e-9, abs=1e-13)
 
 
 def test_an_interval_is_scipys():

@@ -49,6 +49,20 @@ def test_groups_that_lost_runs_stand_below_and_are_counted(grid):
     assert order[3].estimate("test/accuracy") is None  # what is left measured nothing, so it is last
 
 
+def test_runs_on_the_same_split_count_once_in_an_interval(grid):
+    for run, split in zip(grid[:4], (0, 0, 1, 2), strict=True):
+        run.values |= {"dataset.fold": split, "model.width": 4}
+        run.metrics["test/accuracy"] = 0.5 + split / 10 + 0.04 * (run is grid[1])
+    (group,) = group_runs(grid[:4], ["model.width", "dataset.fold", "seed"])
+    assert group.splits == 3
+    assert list(group.by_split("test/accuracy").values()) == pytest.approx([0.52, 0.6, 0.7])
+    found = group.estimate("test/accuracy")
+    assert found == pytest.approx(estimate([0.52, 0.6, 0.7]))
+    for run in grid[:4]:
+        run.values["dataset.fold"] = 1
+    assert (group.splits, group.estimate("test/accuracy")) == (1, estimate([0.5, 0.54, 0.6, 0.7]))
+
+
 @pytest.mark.parametrize(
     ("statuses", "words"),
     [

@@ -65,6 +65,7 @@ def test_the_files_of_the_contract(one_run):
 def test_summary(one_run):
     content = summary(one_run)
     assert (content["status"], content["epochs"], content["steps"]) == ("completed", 3, 9)  # 72 points by 32
+    assert [content[f"examples/{split}"] for split in ("train", "val", "test")] == [72, 18, 60]
     assert content["parameters"] == (2 * 8 + 8) + (8 * 8 + 8) + (8 * 3 + 3)
     assert content["device"] == "cpu"
     assert content["seconds"] > 0

@@ -4,7 +4,7 @@ import torch
 from deeprob.data import Examples
 from deeprob.features import RawConfig
 from deeprob.training import ready as module
-from deeprob.training.ready import joined, made_ready, may_join
+from deeprob.training.ready import made_ready, may_join, ready_together
 from deeprob.training.training_data import TrainingData
 
 
@@ -56,7 +56,7 @@ def split_of(*rows: list[float], dtype: torch.dtype = torch.float32) -> Training
 
 def test_each_of_several_splits_is_prepared_by_its_own_features():
     one, other = split_of([0.0, 1.0], [2.0, 5.0]), split_of([10.0, 0.0], [20.0, 30.0])
-    features, examples = joined([one, other], whole=False)
+    features, examples = ready_together([one, other], whole=False)
     assert features is None
     assert examples.inputs.tolist() == [[-1, -1], [1, 1], [-1, -1], [1, 1]]
     assert examples.targets.tolist() == [0, 1, 0, 1]

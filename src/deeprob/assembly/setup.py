@@ -194,6 +194,12 @@ class Setup:
         return self.prepared.splits
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """The number of examples in each split, by its name."""
+        parts = {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}
+        return {name: len(part) for name, part in parts.items() if part is not None}
+
+    @property
     def operations(self) -> float:
         """The approximate number of floating-point operations per update: 6 for each parameter and each example."""
         return 6.0 * self.batch_size * self.parameters
@@ -249,7 +255,7 @@ class Setup:
 
     def identity(self) -> dict[str, Any]:
         """Return the values that identify the run's data and features."""
-        counts = [0 if part is None else len(part) for part in (self.splits.train, self.splits.val, self.splits.test)]
+        counts = [self.sizes.get(name, 0) for name in ("train", "val", "test")]
         return {"examples": counts, "inputs": self.prepared.fingerprint, **self.predictor.state_dict()}
 
     @property

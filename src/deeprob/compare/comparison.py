@@ -12,6 +12,7 @@ from deeprob.compare.curves import Histories, histories
 from deeprob.compare.effects import Effect, HeatMap, Rest, chosen_map, effects, other_maps, rest
 from deeprob.compare.groups import Group, all_metrics, group_runs, more_is_better, ranked, usual_columns, usual_sort
 from deeprob.compare.keys import swept_keys
+from deeprob.compare.paired import Difference, differences, metric_to_test
 from deeprob.compare.past_runs import PastRun, find_runs, read_all
 from deeprob.compare.ranges import in_ranges
 from deeprob.config import read
@@ -40,6 +41,10 @@ class Comparison:
         The metric that ranks the groups.
     columns
         The metrics that are shown.
+    differences
+        The differences of the other groups from the best group in the metric `tested`, in the order of `groups`.
+    tested
+        The metric of `differences`.
     effects
         The effects of the keys on the metric `sort`.
     rest
@@ -60,6 +65,8 @@ class Comparison:
     groups: Sequence[Group]
     sort: str
     columns: Sequence[str]
+    differences: Sequence[Difference]
+    tested: str
     effects: Sequence[Effect]
     rest: Rest | None
     heat_map: HeatMap | None
@@ -174,6 +181,7 @@ def compare_runs(
     sort = sort or usual_sort(known)
     assert sort is not None
     groups = ranked(groups, sort)
+    tested = metric_to_test(sort, known)
     ranges = in_ranges(groups)
     found = effects(ranges, sort)
     one = next((run.values for run in runs if run.directory is not None), runs[0].values)
@@ -186,6 +194,8 @@ def compare_runs(
         groups=groups,
         sort=sort,
         columns=usual_columns(known, sort) if columns is None else list(dict.fromkeys([sort, *columns])),
+        differences=differences(groups[0], groups[1:], tested),
+        tested=tested,
         effects=found,
         rest=rest(ranges, sort, found),
         heat_map=shown_map,

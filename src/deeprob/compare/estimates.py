@@ -19,7 +19,7 @@ class Estimate(NamedTuple):
     margin
         Half the width of the confidence interval. None for a single run.
     number
-        The number of runs.
+        The number of runs, or of splits.
     """
 
     mean: float
@@ -45,6 +45,11 @@ def estimate(values: Sequence[float]) -> Estimate | None:
         return Estimate(values[0], None, 1)
     margin = student_t(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return Estimate(statistics.fmean(values), margin, len(values))
+
+
+def two_sided(t: float, degrees: int) -> float:
+    """Return the probability that Student's t-distribution gives a number at least as far from 0 as `t`."""
+    return max(1 - _within(math.atan(abs(t) / math.sqrt(degrees)), degrees), 0.0)
 
 
 @functools.cache

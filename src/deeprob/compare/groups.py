@@ -1,8 +1,10 @@
 """Groups of runs. The runs of a group differ only in seeds, and a metric ranks the groups."""
 
 import math
+import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from deeprob.assembly.config import is_seed
 from deeprob.compare.command_words import word_of
@@ -35,9 +37,27 @@ class Group:
         """Return the values of a metric, one for each run that counts in means and has the metric."""
         return [run.metrics[metric] for run in self.counted if metric in run.metrics]
 
+    def by_split(self, metric: str) -> dict[tuple[Any, Any], float]:
+        """Return a dictionary from each split to the mean of a metric over the runs on this split."""
+        found: dict[tuple[Any, Any], list[float]] = {}
+        for run in self.counted:
+            if metric in run.metrics:
+                found.setdefault(run.split, []).append(run.metrics[metric])
+        return {split: statistics.fmean(numbers) for split, numbers in found.items()}
+
     def estimate(self, metric: str) -> Estimate | None:
-        """Return the mean and the confidence interval of a metric; None if no run that counts has the metric."""
-        return estimate(self.numbers(metric))
+        """Return the mean and the confidence interval of a metric; None if no run that counts has the metric.
+
+        Runs on the same split are not independent. So they are averaged first, unless all runs share one split. Then
+        the interval is only over the seeds.
+        """
+        means = list(self.by_split(metric).values())
+        return estimate(means if len(means) > 1 else self.numbers(metric))
+
+    @property
+    def splits(self) -> int:
+        """The number of splits of the runs that count in means."""
+        return len({run.split for run in self.counted})
 
     @property
     def lost(self) -> int:

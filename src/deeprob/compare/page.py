@@ -12,13 +12,29 @@ from deeprob.compare.curves import mean_curve, panels
 from deeprob.compare.effects import Effect, Level
 from deeprob.compare.estimates import Estimate
 from deeprob.compare.groups import Group, counts, more_is_better
+from deeprob.compare.paired import Difference
 from deeprob.compare.past_runs import LOST
-from deeprob.compare.report import INTERVAL, TOGETHER, caveats, cell, doubt, estimated, first_and_last, heading, share
+from deeprob.compare.report import (
+    INTERVAL,
+    TOGETHER,
+    about_differences,
+    caveats,
+    cell,
+    difference_words,
+    doubt,
+    estimated,
+    first_and_last,
+    heading,
+    share,
+)
 from deeprob.compare.tiles import heat_maps
 from deeprob.tracking.console import shown
 
 WIDE = 6
 """The largest number of columns of a heat map that is shown beside the effects. Wider heat maps are shown below."""
+
+DIFFERENCE = {"difference": "descending", "t": "descending", "p": "ascending", "splits": "descending"}
+"""The columns of the table of differences, and the order after the first click on a column."""
 
 DOTS = '<span class="word">…</span><span></span><span></span>'
 
@@ -28,6 +44,8 @@ def page(comparison: Comparison) -> str:
     maps = [] if comparison.heat_map is None else [comparison.heat_map, *comparison.other_maps]
     beside = bool(maps) and max(len(heat.column_words) for heat in maps) <= WIDE
     body = [_best_section(comparison)]
+    if comparison.differences:
+        body.append(_differences_section(comparison))
     if comparison.effects:
         body.append(_effects_section(comparison, "" if beside else "wide"))
     if maps:
@@ -67,7 +85,8 @@ def _best_section(comparison: Comparison) -> str:
     found, metric = comparison.best.estimate(comparison.sort), comparison.sort
     number, margin = _parts(metric, found)
     unit = next((unit for unit in (" %", " s") if margin.endswith(unit)), "")
-    interval = f" <small>{escape(margin)}</small></div><p>mean ± {INTERVAL} over seeds</p>" if margin else "</div>"
+    drawn = "splits" if comparison.best.splits > 1 else "seeds"
+    interval = f" <small>{escape(margin)}</small></div><p>mean ± {INTERVAL} over {drawn}</p>" if margin else "</div>"
     command = ""
     if comparison.command:
         words = escape(shlex.join(comparison.command))
@@ -80,6 +99,25 @@ def _best_section(comparison: Comparison) -> str:
         f'<div><h2>best {escape(metric)}</h2><div class="figure">{escape(number + unit)}{interval}</div>\n'
         f'<div><div class="word">{escape(name)}</div><p>{runs}</p>{command}</div>\n</section>'
     )
+
+
+def _differences_section(comparison: Comparison) -> str:
+    heads = [_head(key, "word", "ascending") for key in comparison.keys]
+    heads += [_head(name, "", first) for name, first in DIFFERENCE.items()]
+
+    def row(found: Difference) -> str:
+        words = [escape(found.group.values.get(key, "")) for key in comparison.keys]
+        numbers = (found.mean, found.t, found.p, found.splits)
+        texts = (*difference_words(comparison.tested, found), str(found.splits))
+        cells = [f'<td data-v="{word}" class="word">{word}</td>' for word in words]
+        cells += [f'<td data-v="{number!r}">{escape(text)}</td>' for number, text in zip(numbers, texts, strict=True)]
+        return f"<tr>{''.join(cells)}</tr>"
+
+    lines = "\n".join(map(row, comparison.differences))
+    table = f'<table class="rows"><thead><tr>{"".join(heads)}</tr></thead><tbody>\n{lines}\n</tbody></table>'
+    name = group_name(comparison.best, comparison.keys)
+    remark = f"{about_differences(comparison)}. Best: {name}."
+    return _section("Paired differences", f"D{remark[1:]}", f'<div class="scroll">{table}</div>', "wide")
 
 
 def _effects_section(comparison: Comparison, kind: str) -> str:
@@ -145,18 +183,13 @@ def _curves_section(comparison: Comparison) -> str:
 def _table_section(comparison: Comparison) -> str:
     sort = comparison.sort
 
-    def head(name: str, kind: str, first: str) -> str:
-        order = f' aria-sort="{first}"' if name == sort else ""
-        button = f'<button type="button">{escape(name)}</button>'
-        return f'<th scope="col" class="{kind}" data-first="{first}"{order}>{button}</th>'
-
     def measure(name: str) -> str:
-        return head(name, "", "descending" if more_is_better(name) else "ascending")
+        return _head(name, "", "descending" if more_is_better(name) else "ascending", ordered=name == sort)
 
-    heads = [head("rank", "", "ascending"), measure(sort)]
-    heads += [head(key, "word", "ascending") for key in comparison.keys]
+    heads = [_head("rank", "", "ascending"), measure(sort)]
+    heads += [_head(key, "word", "ascending") for key in comparison.keys]
     heads += [measure(name) for name in comparison.columns if name != sort]
-    heads.append(head("runs", "text", "descending"))
+    heads.append(_head("runs", "text", "descending"))
     rows = [
         f'<tr data-words="{escape(group_name(group, comparison.keys).lower())}"{" class=lost" if group.lost else ""}>'
         f"{''.join(_row_cells(comparison, group, rank))}</tr>"
@@ -170,6 +203,13 @@ def _table_section(comparison: Comparison) -> str:
         f'<section class="wide">\n<div class="tools"><div><h2>All groups</h2><p>{remark}</p>'
         f'</div>{field}</div>\n<div class="scroll">{table}</div>\n</section>'
     )
+
+
+def _head(name: str, kind: str, first: str, *, ordered: bool = False) -> str:
+    """Return the head of a column that sorts its table; `first` is the order after the first click."""
+    order = f' aria-sort="{first}"' if ordered else ""
+    button = f'<button type="button">{escape(name)}</button>'
+    return f'<th scope="col" class="{kind}" data-first="{first}"{order}>{button}</th>'
 
 
 def _row_cells(comparison: Comparison, group: Group, rank: int) -> Iterator[str]:

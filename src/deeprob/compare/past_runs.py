@@ -59,6 +59,11 @@ class PastRun:
     error: str = ""
 
     @property
+    def split(self) -> tuple[Any, Any]:
+        """The seed and the fold of the dataset. Runs of a group that agree in both were measured on the same split."""
+        return self.values.get("dataset.seed"), self.values.get("dataset.fold")
+
+    @property
     def finished(self) -> bool:
         """Whether the run ended well (see `FINISHED`)."""
         return self.status in FINISHED

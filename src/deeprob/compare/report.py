@@ -8,10 +8,13 @@ from deeprob.compare.comparison import Comparison
 from deeprob.compare.effects import HeatMap, Level
 from deeprob.compare.estimates import Estimate
 from deeprob.compare.groups import Group, counts, more_is_better
+from deeprob.compare.paired import Difference
 from deeprob.tracking.console import LiveTable, shown
 
 INTERVAL = "95 % confidence interval"
-HEADING = f"mean ± {INTERVAL}, not standard deviation (Student's t over the runs of a group: its seeds)"
+HEADING = f"mean ± {INTERVAL}, not standard deviation (Student's t over "
+ONE_SPLIT = "the runs of a group: its seeds, all on one split)"
+SPLITS = "the splits of a group; the runs on one split are averaged)"
 TOGETHER = "keys together"
 """The name of the share of the variance that interactions between keys explain."""
 
@@ -26,6 +29,8 @@ def print_report(comparison: Comparison, top: int) -> None:
     hidden = len(comparison.groups) - top
     if hidden > 0:
         print(f"… and {hidden} more: top={len(comparison.groups)} prints all")
+    if comparison.differences:
+        _print_differences(comparison, comparison.differences[:top])
     if comparison.effects:
         _print_effects(comparison)
     if comparison.heat_map is not None:
@@ -50,7 +55,24 @@ def heading(comparison: Comparison) -> str:
     order = "highest" if more_is_better(comparison.sort) else "lowest"
     lost = "; groups with lost runs last" if any(group.lost for group in comparison.groups) else ""
     early = "; no run has finished: values so far" if comparison.preliminary else ""
-    return f"{HEADING}, {order} {comparison.sort} first{lost}{early}"
+    over = SPLITS if any(group.splits > 1 for group in comparison.groups) else ONE_SPLIT
+    return f"{HEADING}{over}, {order} {comparison.sort} first{lost}{early}"
+
+
+def about_differences(comparison: Comparison) -> str:
+    """Return the heading of the table of differences."""
+    return (
+        f"difference from the best in {comparison.tested} on the same splits: mean ± {INTERVAL}; "
+        "t and p of the corrected resampled t-test"
+    )
+
+
+def difference_words(metric: str, found: Difference) -> tuple[str, str, str]:
+    """Return the texts of a difference with its interval, of t, and of p."""
+    mean, margin = (shown(metric, {metric: value}) for value in (found.mean, found.margin))
+    number = mean.removesuffix(" %").removesuffix(" s").replace("-", "−")
+    p = "< 0.0001" if found.p < 1e-4 else f"{found.p:.4f}"
+    return f"{number} ± {margin}", f"{found.t:.2f}".replace("-", "−"), p
 
 
 def doubt(comparison: Comparison) -> str:
@@ -117,6 +139,18 @@ def _print_groups(comparison: Comparison, groups: Sequence[Group]) -> None:
     table = LiveTable([*keys, "runs", *comparison.columns], widths, max(len(text) for some in cells for text in some))
     for group, row, some in zip(groups, rows, cells, strict=True):
         table.row([*row, *some], style="red" if group.lost else "")
+
+
+def _print_differences(comparison: Comparison, found: Sequence[Difference]) -> None:
+    print(f"\n{about_differences(comparison)}")
+    keys = comparison.keys
+    rows = [[one.group.values.get(key, "") for key in keys] + [str(one.splits)] for one in found]
+    cells = [difference_words(comparison.tested, one) for one in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    width = max(len(text) for some in cells for text in some)
+    table = LiveTable([*keys, "splits", "difference", "t", "p"], widths, width)
+    for row, some in zip(rows, cells, strict=True):
+        table.row([*row, *some])
 
 
 def _print_effects(comparison: Comparison) -> None:

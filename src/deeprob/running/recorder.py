@@ -299,6 +299,7 @@ class Recorder:
             "best_epoch": state.best.epoch or None,
             "seconds": round(outcome.seconds, 3),
             "parameters": setup.parameters,
+            **{f"examples/{name}": size for name, size in setup.sizes.items()},
             "features/count": setup.predictor.features.output_count,
             "time/features": round(setup.prepared.seconds, 3),
             "device": device_name(state.device),

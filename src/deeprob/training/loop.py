@@ -11,7 +11,7 @@ from deeprob.errors import Diverged
 from deeprob.objective import weights
 from deeprob.training.draws import Draws
 from deeprob.training.learner import Learner, LoopSettings
-from deeprob.training.ready import joined
+from deeprob.training.ready import ready_together
 from deeprob.training.training_data import DataOfRuns, TrainingData
 from deeprob.training.update import Update
 
@@ -135,7 +135,7 @@ class Loop:
         self._of_runs = DataOfRuns(data)
         first, whole = data[0], settings.batch_size >= len(data[0].train) and settings.augment is None
         if settings.augment is None:
-            features, examples = joined(self._of_runs.different, whole)
+            features, examples = ready_together(self._of_runs.different, whole)
         else:
             features, examples = first.features, first.train
         self.draws = Draws(

@@ -45,7 +45,7 @@ def made_ready(
 
 
 @torch.no_grad()
-def joined(data: Sequence[TrainingData], whole: bool) -> tuple[Features | None, Examples]:
+def ready_together(data: Sequence[TrainingData], whole: bool) -> tuple[Features | None, Examples]:
     """Return the features and the examples of one training split, or of several splits joined into one.
 
     A single split is prepared if it is small enough (see `made_ready`). Several splits are prepared in any case,
