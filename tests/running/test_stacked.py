@@ -174,12 +174,13 @@ def test_every_key_that_may_differ_is_tried():
 @pytest.mark.parametrize(
     "more",
     [
-        ("seed=0,1", "dataset.val_fraction=0.2"),
+        ("seed=0,1", "dataset.val_fraction=0.2", "loss.class_weights=balanced"),
+        ("dataset.task=regression", "dataset.targets=z", "dataset.inputs=[x,y]", "loss=squared_error"),
         ("trainer.batch_size=full", "features=pca", "features.components=2", "model.dropout=0.3"),
     ],
     ids=" ".join,
 )
-def test_folds_share_a_stack_and_train_as_alone_bit_for_bit(deeprob, monkeypatch, tmp_path, more):
+def test_folds_share_a_stack_and_train_as_alone_bit_for_bit(deeprob, monkeypatch, more):
     rng = torch.Generator().manual_seed(0)
     table = [f"{x:.3f},{y:.3f},{z:.3f},{'abc'[c]}" for c in (0, 1, 2) for x, y, z in torch.randn(18, 3, generator=rng)]
     Path("table.csv").write_text("\n".join(["x,y,z,kind", *table[:53]]))
@@ -187,22 +188,21 @@ def test_folds_share_a_stack_and_train_as_alone_bit_for_bit(deeprob, monkeypatch
     monkeypatch.setattr(
         stacked_run.StackedRuns, "train", lambda runs, *rest: sizes.append(len(runs.directories)) or train(runs, *rest)
     )
-    words = ("dataset=csv", "dataset.root=table.csv", "trainer.epochs=3", "trainer.threads=1", *more)
-    assert deeprob("-m", *words, "model.width=8", "sweep.folds=5", STACKED, "hydra.sweep.dir=s").err == ""
+    words = ("dataset=csv", "dataset.root=table.csv", "trainer.epochs=3", "trainer.threads=1", "trainer.figures=[]")
+    words = (*words, "model.width=8", *more)
+    assert deeprob("-m", *words, "sweep.folds=5", STACKED, "hydra.sweep.dir=s").status == 0
+    assert deeprob("-m", *words, "sweep.folds=5", ALONE, "hydra.sweep.dir=alone").status == 0
+    one = [word for word in words if word != "seed=0,1"]
+    assert deeprob(*one, "dataset.folds=5", "dataset.fold=3", "hydra.run.dir=one").status == 0
     seeds = 2 if "seed=0,1" in more else 1
     assert sizes == [3 * seeds, 2 * seeds]  # test splits of 11 rows, then of 10 rows
-    tested: list[list[float]] = []
-    for folder in folders("s"):
-        run = load_run(folder)
-        fold, seed = run.config.dataset.fold, run.config.seed
-        alone = [word for word in words if not word.startswith("seed=")] + [f"seed={seed}", "model.width=8"]
-        here = f"alone-{fold}-{seed}"
-        assert deeprob(*alone, "dataset.folds=5", f"dataset.fold={fold}", f"hydra.run.dir={here}").status == 0
-        assert rows(folder) == rows(Path(here))
-        for one, other in zip(tree_leaves(last(folder)["model"]), tree_leaves(last(Path(here))["model"]), strict=True):
-            assert torch.equal(one, other)
-        tested += run.data().test.inputs.tolist() if seed == 0 else []
-    assert sorted(tested) == sorted([float(cell) for cell in row.split(",")[:3]] for row in table[:53])
+    pairs = list(zip(folders("s"), folders("alone"), strict=True))
+    for stacked, alone in [*pairs, (pairs[3][0], Path("one"))]:
+        assert rows(stacked) == rows(alone)
+        of_stack, of_alone = (tree_leaves(last(folder)["model"]) for folder in (stacked, alone))
+        assert all(torch.equal(*both) for both in zip(of_stack, of_alone, strict=True))
+    tested = [row for stacked, _ in pairs[:5] for row in load_run(stacked).data().test.inputs[:, :2].tolist()]
+    assert sorted(tested) == sorted([float(cell) for cell in row.split(",")[:2]] for row in table[:53])
 
 
 def test_a_checkpoint_holds_one_run_and_not_the_whole_stack(deeprob, words):
