@@ -19,6 +19,7 @@ NAMES = [*SHORT, "x" * 300, "two\nlines \x1b[1m"]
         (["a=1 seed=0", "a=1 seed=1", "a=2 seed=0"], {"a=1": 2, "a=2": 1}),
         (["a=1,seed=0,b=x", "a=1,seed=1,b=x"], {"a=1 b=x": 2}),
         (["a=1, dataset.seed=3 seed=0", "a=1, dataset.seed=4 seed=0"], {"a=1": 2}),
+        (["a=1 dataset.fold=0", "a=1 dataset.fold=1", "a=2 dataset.folds=3"], {"a=1": 2, "a=2 dataset.folds=3": 1}),
         (["seed=0", "seed=1"], {"": 2}),
         (["hidden=[8,8] seed=0", "hidden=[8,8],seed=1", "hidden=[8, 8]"], {"hidden=[8,8]": 2, "hidden=[8, 8]": 1}),
         (["model.seeds=1", "model.seeds=2", "seed"], {"model.seeds=1": 1, "model.seeds=2": 1, "seed": 1}),

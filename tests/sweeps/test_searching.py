@@ -154,6 +154,7 @@ def test_values_that_the_sweeper_cannot_order_are_named(deeprob, small):
         (["hydra.sweeper.max_failure_rate=2"], "hydra.sweeper.max_failure_rate=2.0: expected a number from 0 to 1"),
         ([VALIDATED, HIGHEST, "optimizer.weight_decay=interval(1.0,0.1)"], "(low=1.0, high=0.1)"),
         ([VALIDATED, HIGHEST, "resume=auto"], "resume=auto: a search cannot be resumed"),
+        ([VALIDATED, HIGHEST, "sweep.folds=3"], "sweep.folds: cannot be used in a search"),
         ([VALIDATED, HIGHEST, "sweep.measures=[probe]"], "sweep.measures: cannot be used in a search"),
     ],
 )

@@ -372,10 +372,11 @@ def test_a_run_that_diverges_on_its_own_split_is_told_and_the_others_go_on(singl
     inputs[3] = math.inf
     wrong = replace(single.data, train=Examples(inputs, single.examples.targets))
     settings = LoopSettings(epochs=2, batch_size=5, chunk_size=100, log_every=5)
-    first, second = train(single.learners(spec.three()), [single.data, wrong, single.data], settings)
+    turned = replace(single.data, train=Examples(single.examples.inputs.flip(0), single.examples.targets.flip(0)))
+    first, second = train(single.learners(spec.three()), [single.data, wrong, turned], settings)
     assert "the input became NaN or infinite at step 5" in str(first[1])
     assert list(second) == [0, 2]
-    (_, alone) = train([single.learner(spec.but(seed=2))], [single.data], settings)
+    (_, alone) = train([single.learner(spec.but(seed=2))], [turned], settings)
     assert second[2] == alone[0]
 
 
