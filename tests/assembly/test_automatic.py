@@ -22,7 +22,7 @@ def config(**changes) -> RunConfig:
         "model": MLPConfig(),
         "loss": CrossEntropyConfig(),
         "regularizer": NoneConfig(),
-        "optimizer": AdamWConfig(),
+        "optimizer": AdamWConfig(weight_decay="auto"),
         "scheduler": CosineConfig(),
     }
     return RunConfig(**(parts | changes))
@@ -57,6 +57,7 @@ def test_few_examples_get_more_epochs(changes, examples, batch_size, epochs):
         ({}, 40_000, 0.2),
         ({"model": LinearConfig()}, 40_000, 0.01),  # torch's default
         ({"dataset": SpiralsConfig()}, 100, 0.01),
+        ({"optimizer": AdamWConfig()}, 100, 0.01),
     ],
 )
 def test_few_rows_of_a_table_get_more_weight_decay(changes, examples, weight_decay):

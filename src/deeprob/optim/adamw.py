@@ -37,7 +37,7 @@ class AdamWConfig(OptimizerConfig):
     beta1: float = number(0.9, minimum=0, below=1)
     beta2: float = number(0.999, minimum=0, below=1)
     eps: float = number(1e-8, minimum=0)
-    weight_decay: int | float | str = number("auto", minimum=0, words=("auto",), whole=False)
+    weight_decay: int | float | str = number(USUAL_DECAY, minimum=0, words=("auto",), whole=False)
     amsgrad: bool = False
 
     def arguments(self) -> dict[str, Any]:
