@@ -115,6 +115,11 @@ def one_run(finished_run, deeprob) -> Path:
     return Path(shutil.copytree(finished_run, "run")).resolve()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run tests with ranks first: a copy of a process that has used autograd cannot use autograd."""
+    items.sort(key=lambda item: "on_ranks" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture
 def on_ranks(tmp_path) -> Callable[..., list[Result]]:
     """Call a function of the rank in several processes, which have the environment that torchrun gives them.
