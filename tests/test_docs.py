@@ -321,18 +321,22 @@ def test_the_readme_is_short_and_names_every_page():
 
 
 @pytest.mark.parametrize(
-    ("script", "seen"),
+    ("script", "seen", "told"),
     [
-        ("own_table.py", "  birch  ("),
-        pytest.param("own_pictures.py", "pictures   outputs/own_pictures/unsure.png", marks=pytest.mark.slow),
-        pytest.param("sweep_analysis.py", " (best)", marks=pytest.mark.slow),
+        ("own_table.py", "  birch  (", "examples/leaves.csv: 96 train, 24 test rows, 3 inputs"),
+        pytest.param("own_pictures.py", "pictures   outputs/own_pictures/unsure.png", "", marks=pytest.mark.slow),
+        pytest.param("sweep_analysis.py", " (best)", "", marks=pytest.mark.slow),
     ],
 )
-def test_examples_run(tmp_path, script, seen):
+def test_examples_run(tmp_path, script, seen, told):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     command = [sys.executable, f"examples/{script}"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode == 0, result.stderr
+    first, *rest = result.stderr.splitlines() or [""]
+    assert first.endswith(told)
+    assert all(line.startswith("  ") for line in rest)
+    assert bool(first) == bool(told)
     assert seen in result.stdout
 
 
