@@ -9,7 +9,7 @@ from deeprob.config import flat
 from deeprob.data import ImageFolderConfig, RandomRegressionConfig, SpiralsConfig
 from deeprob.features import HogConfig, RawConfig
 from deeprob.models import LinearConfig, MLPConfig
-from deeprob.objective import CrossEntropyConfig, L1Config, NoneConfig, SquaredErrorConfig
+from deeprob.objective import CrossEntropyConfig, HingeConfig, L1Config, NoneConfig, SquaredErrorConfig
 from deeprob.optim import AdamWConfig, CosineConfig, LBFGSConfig
 from deeprob.training import TrainerConfig
 
@@ -80,6 +80,8 @@ def test_resolving_leaves_the_config_as_it_was():
             },
             "set val/loss",
         ),
+        ({"trainer": TrainerConfig(monitor="val/r2")}, "needs numbers as targets, and these are classes; set val/acc"),
+        ({"trainer": TrainerConfig(patience_monitor="val/ece"), "loss": HingeConfig()}, "loss=hinge gives no probabil"),
     ],
 )
 def test_what_does_not_go_together_is_named(changes, line):
@@ -117,6 +119,8 @@ def test_keys_that_would_do_nothing_are_refused_when_a_run_begins():
     by_loss, pieces = TrainerConfig(monitor="val/loss"), MLPConfig(pieces=3)
     line = "trainer.monitor=val/loss needs a validation split: set dataset.val_fraction=0.1, say"
     assert list(config(TrainConfig, trainer=by_loss).problems()) == [line]
+    by_area = TrainerConfig(monitor="val/auroc")
+    assert list(config(TrainConfig, trainer=by_area).problems()) == [line.replace("val/loss", "val/auroc")]
     line = "model.pieces=3 needs maxout units: set model.activation=maxout"
     assert list(config(TrainConfig, model=pieces).problems()) == [line]
     for changes in (

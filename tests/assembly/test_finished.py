@@ -18,9 +18,11 @@ from deeprob.training import Predictor
 
 def test_evaluate_gives_the_test_metrics_back(one_run):
     run = load_run(one_run)
-    measured = run.evaluate("test")
-    assert measured == {"loss": run.metrics["test/loss"], "accuracy": run.metrics["test/accuracy"]}
-    assert run.evaluate("val") == {"loss": run.metrics["val/loss"], "accuracy": run.metrics["val/accuracy"]}
+    for split in ("train", "val", "test"):
+        measured = run.evaluate(split)
+        assert {"auroc", "recall/arm_0"} < measured.keys()
+        known = {name for name in run.metrics if name.startswith(f"{split}/")}
+        assert {f"{split}/{name}": value for name, value in measured.items()} == {n: run.metrics[n] for n in known}
 
 
 def test_class_weights_count_in_the_loss_of_every_split(deeprob, small):

@@ -115,7 +115,10 @@ WRONG = {
     "dataset=cifar10 dataset.crop=-1": "dataset.crop=-1: expected a whole number in [0, 1024]",
     "dataset=cifar10 dataset.flip=maybe": "dataset.flip=maybe: expected true or false",
     "scheduler=plateau scheduler.gamma=1": "scheduler.gamma=1.0: expected a number in (0, 1)",
-    "trainer.monitor=accuracy": "trainer.monitor=accuracy: expected one of auto, val/accuracy, val/loss",
+    "trainer.monitor=accuracy": "trainer.monitor=accuracy: no metric of the validation split; did you mean val/acc",
+    "trainer.patience_monitor=test/f1": "trainer.patience_monitor=test/f1: no metric of the validation split; choose",
+    "trainer.monitor=val/top5 dataset.val_fraction=0.1": "trainer.monitor=val/top5: this validation split has no such",
+    "trainer.monitor=val/recall/x dataset.val_fraction=0.1": "no such metric; did you mean val/recall/arm_",
     # contradictions
     "dataset=random_regression": "loss=cross_entropy needs classes, and the targets are numbers: set loss=",
     "dataset=random_regression loss=squared_error trainer.monitor=val/accuracy": "set val/loss",

@@ -9,7 +9,6 @@ from deeprob.compare.estimates import estimate
 from deeprob.compare.groups import (
     all_metrics,
     group_runs,
-    more_is_better,
     outcomes,
     ranked,
     usual_columns,
@@ -95,15 +94,6 @@ def test_a_key_that_some_runs_lack_is_absent_from_their_group(grid):
     assert dict(group_runs(grid, KEYS)[0].values) == {"optimizer.lr": "0.1"}
 
 
-@pytest.mark.parametrize(
-    ("metric", "more"),
-    [("val/accuracy", True), ("probe/hidden_1", True), ("time/examples_per_second", True), ("test/loss", False),
-     ("boundary/length", False), ("time/seconds", False)],
-)  # fmt: skip
-def test_which_way_is_better(metric, more):
-    assert more_is_better(metric) is more
-
-
 def test_what_is_shown_and_ranked_unless_told_otherwise(grid):
     groups = group_runs(grid, KEYS)
     assert all_metrics(groups) == ["test/accuracy"]
@@ -113,6 +103,9 @@ def test_what_is_shown_and_ranked_unless_told_otherwise(grid):
     assert usual_sort(["train/loss", "test/loss"]) == "test/loss"
     assert usual_sort(["time/seconds"]) == "time/seconds"
     assert usual_sort([]) is None
-    assert usual_columns(accuracies, "test/accuracy") == ["train/accuracy", "test/accuracy"]
-    assert usual_columns(accuracies, "test/loss") == ["test/loss", "train/accuracy", "test/accuracy"]
-    assert usual_columns(["train/loss", "test/loss"], "test/loss") == ["train/loss", "test/loss"]
+    assert usual_columns(groups, accuracies, "test/accuracy") == ["train/accuracy", "test/accuracy"]
+    assert usual_columns(groups, accuracies, "test/loss") == ["test/loss", "train/accuracy", "test/accuracy"]
+    assert usual_columns(groups, ["train/loss", "test/loss"], "test/loss") == ["train/loss", "test/loss"]
+    grid[0].metrics["classes/imbalance"] = 1.6
+    unbalanced = [*accuracies, "val/balanced_accuracy", "test/balanced_accuracy"]
+    assert usual_columns(groups, unbalanced, "test/accuracy") == ["train/accuracy", "test/accuracy", *unbalanced[-2:]]

@@ -48,6 +48,12 @@ def test_the_highest_accuracy_is_the_best():
     ]
 
 
+def test_the_direction_is_that_of_the_metric():
+    for metric, best in (("val/auroc", [1]), ("val/ece", [0]), ("val/recall/a", [1])):
+        rows = [{"lr": lr, "error": "", metric: value} for lr, value in (("1", 0.2), ("2", 0.4))]
+        assert Tuning(["lr"], metric).best(rows, ["lr"]).kept == best
+
+
 def test_what_never_ended_well_or_has_no_finite_value_does_not_stay():
     rows = [row("sgd", "1", "0", 0.1, "diverged"), row("adam", "1", "0", float("nan")), row("adam", "2", "0", 0.5)]
     assert Tuning(["optimizer.lr"], "train/loss").best(rows, SWEPT)[:2] == ([2], [])

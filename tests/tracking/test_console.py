@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from deeprob.tracking import console
-from deeprob.tracking.console import Bar, print_rows, progress_remark, split_table, track
+from deeprob.tracking.console import Bar, measure_table, print_rows, progress_remark, split_table, track
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,29 @@ def test_split_table_has_a_row_a_split(capsys):
     assert "│ train │ 0.5000 │  25.00 % │" in out
     assert "│ test  │ 1.0000 │ 100.00 % │" in out
     assert "val" not in out
+
+
+def test_split_table_has_the_balanced_accuracy_of_unbalanced_classes(capsys):
+    metrics = {"test/loss": 1.0, "test/accuracy": 0.9, "test/balanced_accuracy": 0.625}
+    split_table({**metrics, "classes/imbalance": 1.5})
+    assert "balanced" not in capsys.readouterr().out
+    split_table({**metrics, "classes/imbalance": 1.6})
+    out = capsys.readouterr().out
+    assert "┃ split ┃   loss ┃ accuracy ┃ balanced accuracy ┃" in out
+    assert "│ test  │ 1.0000 │  90.00 % │           62.50 % │" in out
+
+
+def test_split_table_of_numbers_has_r2(capsys):
+    split_table({"test/loss": 1.0, "test/r2": 0.5, "test/mae": 2.0})
+    assert "│ test  │ 1.0000 │ 0.5000 │" in capsys.readouterr().out
+
+
+def test_measure_table_has_all_measures_of_a_split(capsys):
+    measure_table("val", {"val/loss": 1.0, "val/recall/a/b": 0.5})
+    lines = capsys.readouterr().out.splitlines()
+    assert "┃ measure    ┃     val ┃" in lines
+    assert "│ loss       │  1.0000 │" in lines
+    assert "│ recall/a/b │ 50.00 % │" in lines
 
 
 def test_a_live_table_keeps_its_columns(capsys):

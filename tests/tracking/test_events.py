@@ -65,14 +65,24 @@ def test_what_a_run_came_to_is_in_the_first_columns_of_the_hparams_tab(tmp_path,
     assert [value.value for value in run.metric_values][:3] == [0.5, 1.0, 0.875]
 
 
-def test_curves_that_belong_together_share_a_chart(tmp_path):
+@pytest.mark.parametrize(
+    ("classes", "validation", "further"),
+    [
+        (True, False, []),
+        (True, True, ["validation: balanced accuracy, F1, AUROC", "validation: recall of each class"]),
+        (False, True, ["validation: R²", "validation: errors"]),
+    ],
+)
+def test_curves_that_belong_together_share_a_chart(tmp_path, classes, validation, further):
     with EventFile(tmp_path) as events:
-        events.layout()
+        events.layout(classes=classes, validation=validation)
     accumulator = read(tmp_path)
     (point,) = accumulator.Tensors("custom_scalars__config__")
     (category,) = Layout.FromString(point.tensor_proto.string_val[0]).category
     charts = {chart.title: list(chart.multiline.tag) for chart in category.chart}
-    assert charts["accuracy"] == ["train/accuracy", "val/accuracy", "test/accuracy"]
+    assert list(charts)[3 + classes :] == further
+    if classes:
+        assert charts["accuracy"] == ["train/accuracy", "val/accuracy", "test/accuracy"]
     assert charts["L(W) = data loss + regularization"] == ["train/loss", "train/data_loss", "train/regularization"]
     metadata = accumulator.SummaryMetadata("custom_scalars__config__")
     assert metadata.plugin_data.plugin_name == "custom_scalars"

@@ -314,7 +314,7 @@ def test_numbers_as_targets(bench_of, spec):
     squared = spec.but(loss=SquaredErrorConfig())
     for records in bench.together([squared, squared.but(seed=1)], validation=bench.examples, epochs=20, log_every=5):
         assert "train/accuracy" not in records[-1].metrics
-        assert records[-1].validation.keys() == {"loss"}
+        assert records[-1].validation.keys() == {"loss", "r2", "mae", "rmse"}
         assert records[-1].metrics["train/loss"] < 0.9 * records[0].metrics["train/loss"]
 
 

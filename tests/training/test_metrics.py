@@ -111,9 +111,10 @@ def test_evaluate_in_chunks(chunk_size):
     assert measured["accuracy"] == 0.75
 
 
-def test_evaluate_has_no_accuracy_of_numbers():
+def test_evaluate_of_numbers():
     examples = Examples(torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [5.0]]))
-    assert evaluate(lambda inputs: inputs, examples, SquaredErrorConfig().build(), 1) == {"loss": 4.5}
+    measured = evaluate(lambda inputs: inputs, examples, SquaredErrorConfig().build(), 1)
+    assert measured == {"loss": 4.5, "r2": -0.125, "mae": 1.5, "rmse": pytest.approx(math.sqrt(4.5))}
 
 
 def test_regularized_adds_the_penalty_of_matrices():

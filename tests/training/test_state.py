@@ -28,6 +28,8 @@ def test_start_remembers_the_rate_that_schedules_multiply():
     [
         ("val/accuracy", [0.5, 0.4, 0.6, 0.6], [True, False, True, False]),
         ("val/loss", [2, 3, 1, 1], [True, False, True, False]),
+        ("val/ece", [2, 3, 1, 1], [True, False, True, False]),
+        ("val/recall/loss", [0.5, 0.4, 0.6, 0.6], [True, False, True, False]),
     ],
 )
 def test_observe(monitor, values, better):

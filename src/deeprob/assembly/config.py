@@ -19,6 +19,7 @@ from deeprob.features import FeaturesConfig
 from deeprob.models import MLPConfig, ModelConfig
 from deeprob.objective import LossConfig, RegularizerConfig
 from deeprob.optim import OptimizerConfig, SchedulerConfig
+from deeprob.tracking.metric_names import OF_NUMBERS, measure_of
 from deeprob.training import TrainerConfig
 
 
@@ -57,15 +58,21 @@ class RunConfig:
             yield f"features={name} are computed once, before any augmentation: set {' '.join(noise)}"
         if self.trainer.gradient == "formulas" and (lacking := self.lacking_formulas()):
             yield f"trainer.gradient=formulas: no formula for the derivative of {' and '.join(lacking)}; set autograd"
-        if self.dataset.regression:
-            if self.loss.weighted:
-                yield "loss.class_weights needs classes, and the targets are numbers: leave it out"
-            if not self.loss.regression:
+        if self.dataset.regression and self.loss.weighted:
+            yield "loss.class_weights needs classes, and the targets are numbers: leave it out"
+        if self.dataset.regression and not self.loss.regression:
+            name = configs.name_of(self.loss)
+            yield f"loss={name} needs classes, and the targets are numbers: set loss=squared_error"
+        for key in ("monitor", "patience_monitor"):
+            metric: str = getattr(self.trainer, key)
+            measure = measure_of(metric)
+            if self.dataset.regression and measure not in ("auto", "loss", *OF_NUMBERS):
+                yield f"trainer.{key}={metric}: needs classes, and the targets are numbers; set val/loss"
+            if not self.dataset.regression and measure in OF_NUMBERS:
+                yield f"trainer.{key}={metric}: needs numbers as targets, and these are classes; set val/accuracy"
+            if measure == "ece" and not self.loss.build().probabilities:
                 name = configs.name_of(self.loss)
-                yield f"loss={name} needs classes, and the targets are numbers: set loss=squared_error"
-            for key in ("monitor", "patience_monitor"):
-                if getattr(self.trainer, key) == "val/accuracy":
-                    yield f"trainer.{key}=val/accuracy: there is no accuracy where targets are numbers; set val/loss"
+                yield f"trainer.{key}={metric}: loss={name} gives no probabilities; set loss=cross_entropy"
 
     def lacking_formulas(self) -> list[str]:
         """Return the options whose derivative is not stated as a formula, such as ``model=resnet``."""
@@ -191,8 +198,9 @@ class TrainConfig(RunConfig):
         if self.trainer.patience and not self.dataset.has_validation:
             yield "trainer.patience needs a validation split: set dataset.val_fraction=0.1, say"
         # the metric that replaces auto in config.yaml is allowed without a validation split too
-        if self.trainer.monitor == "val/loss" and not (self.dataset.regression or self.dataset.has_validation):
-            yield "trainer.monitor=val/loss needs a validation split: set dataset.val_fraction=0.1, say"
+        instead_of_auto = "val/loss" if self.dataset.regression else "val/accuracy"
+        if self.trainer.monitor not in ("auto", instead_of_auto) and not self.dataset.has_validation:
+            yield f"trainer.monitor={self.trainer.monitor} needs a validation split: set dataset.val_fraction=0.1, say"
         model = self.model
         if isinstance(model, MLPConfig) and model.activation != "maxout" and model.pieces != MLPConfig().pieces:
             yield f"model.pieces={model.pieces} needs maxout units: set model.activation=maxout"

@@ -174,7 +174,7 @@ class Run:
         return standardized
 
     def evaluate(self, split: str = "test") -> dict[str, float]:
-        """Return the ``loss`` of a split in the units trained, and the ``accuracy`` if there are classes.
+        """Return the ``loss`` of a split in the units trained, and its measures, such as the ``accuracy``.
 
         For the training split, the loss is L(W), and its two terms are returned too (see
         `deeprob.training.metrics.regularized`).
@@ -185,7 +185,8 @@ class Run:
             If the run has no such split.
         """
         loss = build_loss(self.config.loss, self.data())
-        measured = evaluate(self.predictor.scores, self._extracted(split), loss, self._chunk)
+        scoring = self.predictor.scoring(loss)
+        measured = evaluate(self.predictor.scores, self._extracted(split), loss, self._chunk, scoring)
         if split != "train":
             return measured
         return regularized(measured, self.config.regularizer.build(), dict(self.model.named_parameters()))

@@ -15,7 +15,7 @@ from deeprob.assembly.automatic import decided, epochs_of
 from deeprob.assembly.config import LONE_EXAMPLE, RunConfig
 from deeprob.assembly.prepare import Prepared, Shared
 from deeprob.data import Encoding, Examples, Splits
-from deeprob.errors import Diverged, UserError, first_few
+from deeprob.errors import Diverged, UserError, did_you_mean, first_few
 from deeprob.features import Features, Standardize
 from deeprob.models import Model
 from deeprob.objective import Loss, LossConfig, Objective, weights
@@ -23,11 +23,14 @@ from deeprob.optim import Schedule
 from deeprob.tracking.cache import fingerprint
 from deeprob.tracking.console import note
 from deeprob.tracking.device import resolve_device
+from deeprob.tracking.metric_names import measure_of
 from deeprob.training import Predictor, Record, TrainState, evaluate, train
+from deeprob.training.classification import imbalance
 from deeprob.training.learner import Learner, LoopSettings
 from deeprob.training.loop import share_of_zeros
 from deeprob.training.metrics import regularized
 from deeprob.training.ranks import Ranks
+from deeprob.training.scoring import Scoring
 
 # If an update has fewer floating-point operations than this, a second CPU thread makes it slower (docs/results.md).
 SMALL_UPDATE = 1e7
@@ -121,8 +124,8 @@ class Setup:
         ------
         UserError
             If the dataset cannot be read, if it cannot be split as the config says, if ``loss.class_weights`` does not
-            have one number per class, if the model has batch norm and there is only one training example, or if several
-            processes cannot train the run together.
+            have one number per class, if the model has batch norm and there is only one training example, if the
+            validation split lacks the metric that is monitored, or if several processes cannot train the run together.
         """
         trainer, shared, ranks = config.trainer, shared or Shared(), ranks or Ranks()
         if lacking := " and ".join(config.lacking_formulas()):
@@ -144,6 +147,8 @@ class Setup:
             prepared.raw.encoding,
         )
         predictor.to(device, trainer.dtype)
+        if splits.val is not None:
+            check_monitors(config, predictor, splits.val.targets)
         batch_size = (
             min(trainer.batch_size, len(splits.train)) if isinstance(trainer.batch_size, int) else len(splits.train)
         )
@@ -225,6 +230,18 @@ class Setup:
         return epochs_of(self.config)
 
     @property
+    def _scoring(self) -> Scoring:
+        """The function that measures the scores of a split."""
+        return self.predictor.scoring(self.objective.loss)
+
+    @property
+    def imbalance(self) -> float | None:
+        """How unequal the classes are (see `deeprob.tracking.metric_names.unbalanced`). None for regression."""
+        if not self.splits.classes:
+            return None
+        return max(imbalance(split.targets) for split in (self.splits.train, self.splits.test))
+
+    @property
     def epochs_done(self) -> int:
         """The number of complete epochs of training so far."""
         return self.state.step * self.epochs // self.steps
@@ -285,6 +302,7 @@ class Setup:
             pause_every=trainer.checkpoint_steps,
             augment=self.config.dataset.augmentation(),
             ranks=self.ranks,
+            scoring=self._scoring,
         )
 
     def train(self, interrupted: Callable[[], bool]) -> Iterator[Record]:
@@ -302,7 +320,7 @@ class Setup:
             yield record
 
     def measure(self, name: str, examples: Examples, measured: Mapping[str, float] | None = None) -> dict[str, float]:
-        """Return ``name/loss`` of the split `name`, and ``name/accuracy`` if there are classes.
+        """Return the metrics of the split `name`, such as ``name/loss`` and ``name/accuracy``.
 
         For the training split, the loss is L(W), and its two terms are returned too (see `regularized`). If the result
         of `evaluate` for these examples is known already, pass it as `measured`. Then nothing is measured again.
@@ -313,7 +331,7 @@ class Setup:
             If the loss is not finite. Either the last update was too large, or an input is not finite.
         """
         if measured is None:
-            measured = evaluate(self.predictor.scores, examples, self.objective.loss, self.chunk_size)
+            measured = evaluate(self.predictor.scores, examples, self.objective.loss, self.chunk_size, self._scoring)
         if name == "train":
             measured = regularized(measured, self.objective.regularizer, self.state.parameters)
         if not math.isfinite(measured["loss"]):
@@ -349,8 +367,8 @@ class Setup:
     def measure_all(self) -> dict[str, float]:
         """Return the metrics of the current weights.
 
-        The metrics are the loss and accuracy of each split, the norm of the parameters, and the share of zero weights.
-        The share of zeros is measured only if the regularizer can make weights 0.
+        The metrics are the loss and the measures of each split, the norm of the parameters, and the share of zero
+        weights. The share of zeros is measured only if the regularizer can make weights 0.
 
         Raises
         ------
@@ -367,6 +385,20 @@ class Setup:
         if self.learner.zeros:
             metrics["params/zeros"] = share_of_zeros(weights(self.state.parameters).values())
         return metrics
+
+
+def check_monitors(config: RunConfig, predictor: Predictor, targets: Tensor) -> None:
+    """Raise a `UserError` if the validation split with these targets lacks a metric that ``trainer`` monitors."""
+    monitors = {key: getattr(config.trainer, key) for key in ("monitor", "patience_monitor")}
+    if {measure_of(metric) for metric in monitors.values()} <= {"auto", "loss", "accuracy"}:
+        return
+    scoring = predictor.scoring(config.loss.build())
+    known = [f"val/{measure}" for measure in ("loss", *scoring.names(targets, predictor.outputs))]
+    for key, metric in monitors.items():
+        if metric not in ("auto", *known):
+            raise UserError(
+                f"trainer.{key}={metric}: this validation split has no such metric; {did_you_mean(metric, known)}"
+            )
 
 
 def check_ranks(config: RunConfig, ranks: Ranks, device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""``deeprob-evaluate``: measures the loss and the accuracy of a finished run, or of several runs together."""
+"""``deeprob-evaluate``: measures a finished run on a split, or several runs together."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -64,7 +64,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, float]:
     run = load_run(config.run, config.checkpoint, config.device)
     with memory_errors():
         measured = {f"{config.split}/{name}": value for name, value in run.evaluate(config.split).items()}
-    console.split_table(measured)
+    console.measure_table(config.split, measured)
     print(f"run        {config.run}{_which_checkpoint(run, f'{config.checkpoint} checkpoint')}")
     return measured
 

@@ -6,6 +6,7 @@ from html import escape
 from typing import NamedTuple
 
 from deeprob.compare.curves import Point
+from deeprob.tracking.metric_names import is_share
 
 WIDTH, HEIGHT = 420, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 20, 8, 36
@@ -96,7 +97,7 @@ def chart(metric: str, curves: Sequence[Sequence[Point]], names: Sequence[str]) 
     drawn = [curve for curve in curves if curve]
     if not drawn:
         return ""
-    share = metric.endswith(("accuracy", "zeros"))
+    share = is_share(metric)
     epochs = [point.epoch for curve in drawn for point in curve]
     x = Axis(min(epochs), max(*epochs, min(epochs) + 1), LEFT, WIDTH - RIGHT)
     y = value_axis(drawn, share)

@@ -10,7 +10,7 @@ from deeprob.compare import sweep_tables
 from deeprob.compare.command_words import shortest, word_of
 from deeprob.compare.curves import Histories, histories
 from deeprob.compare.effects import Effect, HeatMap, Rest, chosen_map, effects, other_maps, rest
-from deeprob.compare.groups import Group, all_metrics, group_runs, more_is_better, ranked, usual_columns, usual_sort
+from deeprob.compare.groups import Group, all_metrics, group_runs, ranked, usual_columns, usual_sort
 from deeprob.compare.keys import swept_keys
 from deeprob.compare.paired import Difference, differences, metric_to_test
 from deeprob.compare.past_runs import PastRun, find_runs, read_all
@@ -18,6 +18,7 @@ from deeprob.compare.ranges import in_ranges
 from deeprob.config import read
 from deeprob.errors import UserError, did_you_mean
 from deeprob.tracking.console import note
+from deeprob.tracking.metric_names import more_is_better
 
 BEST = 6
 """The number of groups whose learning curves are drawn."""
@@ -193,7 +194,7 @@ def compare_runs(
         keys=keys,
         groups=groups,
         sort=sort,
-        columns=usual_columns(known, sort) if columns is None else list(dict.fromkeys([sort, *columns])),
+        columns=usual_columns(groups, known, sort) if columns is None else list(dict.fromkeys([sort, *columns])),
         differences=differences(groups[0], groups[1:], tested),
         tested=tested,
         effects=found,

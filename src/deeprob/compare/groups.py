@@ -10,8 +10,7 @@ from deeprob.assembly.config import is_seed
 from deeprob.compare.command_words import word_of
 from deeprob.compare.estimates import Estimate, estimate
 from deeprob.compare.past_runs import FINISHED, PastRun
-
-MORE_IS_BETTER = ("accuracy", "examples_per_second")
+from deeprob.tracking.metric_names import more_is_better, unbalanced
 
 
 @dataclass(frozen=True)
@@ -108,11 +107,6 @@ def group_runs(runs: Sequence[PastRun], keys: Sequence[str]) -> list[Group]:
     ]
 
 
-def more_is_better(metric: str) -> bool:
-    """Return whether larger values of a metric are better."""
-    return metric.endswith(MORE_IS_BETTER) or metric.startswith("probe/")
-
-
 def ranked(groups: Sequence[Group], metric: str) -> list[Group]:
     """Return the groups, from the best mean of a metric to the worst.
 
@@ -142,8 +136,13 @@ def usual_sort(metrics: Collection[str]) -> str | None:
     return next((name for name in wanted if name in metrics), next(iter(metrics), None))
 
 
-def usual_columns(metrics: Collection[str], sort: str) -> list[str]:
-    """Return the metrics to show: `sort`, and the accuracy of each split. Without accuracies, losses are shown."""
+def usual_columns(groups: Sequence[Group], metrics: Collection[str], sort: str) -> list[str]:
+    """Return the metrics to show: `sort`, and the accuracy of each split. Without accuracies, losses are shown.
+
+    If the classes of any run are unbalanced, the balanced accuracy of the validation and the test split is shown too.
+    """
     measure = "accuracy" if any(name.endswith("/accuracy") for name in metrics) else "loss"
     wanted = [f"{split}/{measure}" for split in ("train", "val", "test")]
+    if any(unbalanced(run.metrics) for group in groups for run in group.counted):
+        wanted += ["val/balanced_accuracy", "test/balanced_accuracy"]
     return [*([sort] if sort not in wanted else []), *(name for name in wanted if name in metrics)]

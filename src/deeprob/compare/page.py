@@ -11,7 +11,7 @@ from deeprob.compare.comparison import Comparison
 from deeprob.compare.curves import mean_curve, panels
 from deeprob.compare.effects import Effect, Level
 from deeprob.compare.estimates import Estimate
-from deeprob.compare.groups import Group, counts, more_is_better
+from deeprob.compare.groups import Group, counts
 from deeprob.compare.paired import Difference
 from deeprob.compare.past_runs import LOST
 from deeprob.compare.report import (
@@ -29,6 +29,7 @@ from deeprob.compare.report import (
 )
 from deeprob.compare.tiles import heat_maps
 from deeprob.tracking.console import shown
+from deeprob.tracking.metric_names import more_is_better
 
 WIDE = 6
 """The largest number of columns of a heat map that is shown beside the effects. Wider heat maps are shown below."""

@@ -7,9 +7,10 @@ from typing import TypeVar
 from deeprob.compare.comparison import Comparison
 from deeprob.compare.effects import HeatMap, Level
 from deeprob.compare.estimates import Estimate
-from deeprob.compare.groups import Group, counts, more_is_better
+from deeprob.compare.groups import Group, counts
 from deeprob.compare.paired import Difference
 from deeprob.tracking.console import LiveTable, shown
+from deeprob.tracking.metric_names import more_is_better
 
 INTERVAL = "95 % confidence interval"
 HEADING = f"mean ± {INTERVAL}, not standard deviation (Student's t over "

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from html import escape
 
 from deeprob.compare.effects import HeatMap, Level
-from deeprob.compare.groups import more_is_better
 from deeprob.compare.report import cell
 from deeprob.tracking.console import shown
+from deeprob.tracking.metric_names import more_is_better
 
 SCALE = ((232, 240, 246), (159, 198, 223), (0, 114, 178), (8, 48, 79))
 """The colors of the color scale, from the worst mean to the best.

@@ -1,7 +1,7 @@
 """Typed configs: composed by Hydra from the command line, validated, and saved with each run."""
 
 from deeprob.config.config_file import digest, flat, read, to_yaml
-from deeprob.config.schema import choice, load, name_of, number, options, register, some_words
+from deeprob.config.schema import choice, load, name_of, number, one_word, options, register, some_words
 
 __all__ = [
     "choice",
@@ -10,6 +10,7 @@ __all__ = [
     "load",
     "name_of",
     "number",
+    "one_word",
     "options",
     "read",
     "register",

@@ -151,6 +151,11 @@ def choice(default: Any, among: Sequence[Any], *, optional: bool = False) -> Any
     )
 
 
+def one_word(default: str, words_for_it: str) -> Any:
+    """Declare a field that accepts a word. `words_for_it` says which words; the config checks them in `problems`."""
+    return field(default=default, metadata={"accepted": Accepted(lambda value: isinstance(value, str), words_for_it)})
+
+
 def some_words(*, or_none: bool = False) -> Any:
     """Declare a field that accepts a list of words or null. The default is null. `or_none` allows an empty list."""
     accepted = Accepted(

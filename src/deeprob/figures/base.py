@@ -19,6 +19,7 @@ from deeprob.figures import caps
 from deeprob.figures.caps import in_words, rows_within, some_of
 from deeprob.figures.style import drawn, save_figure, shortened
 from deeprob.tracking.console import note
+from deeprob.tracking.metric_names import more_is_better
 
 
 @dataclass(kw_only=True, slots=True)
@@ -169,7 +170,7 @@ def best_first(runs: Mapping[str, Run]) -> list[str]:
 
     def badness(title: str) -> float:
         value = float(runs[title].metrics.get(metric, math.nan))
-        return math.inf if math.isnan(value) else value if metric.endswith("loss") else -value
+        return math.inf if math.isnan(value) else -value if more_is_better(metric) else value
 
     return sorted(runs, key=badness)
 

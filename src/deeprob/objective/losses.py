@@ -82,10 +82,13 @@ class Loss(ABC):
     class_weights
         The weights w (C,) of the classes: the loss of an example of class y is w_y·L_i. For a stack of R runs the shape
         is (R, 1, C). None: all weights are 1.
+    probabilities
+        Whether the loss makes softmax(scores) an estimate of the probabilities of the classes.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
     class_weights: Tensor | None = None
+    probabilities: ClassVar[bool] = False
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return the losses (B,) of examples with scores (B, C).
@@ -155,6 +158,7 @@ class CrossEntropy(Loss):
     """
 
     numbers = ("label_smoothing",)
+    probabilities = True
 
     def __init__(self, label_smoothing: float | Tensor = 0.0) -> None:
         self.label_smoothing = label_smoothing
@@ -212,6 +216,7 @@ class Focal(Loss):
     """
 
     numbers = ("gamma",)
+    probabilities = True
 
     def __init__(self, gamma: float | Tensor) -> None:
         self.gamma = gamma

@@ -17,6 +17,7 @@ from deeprob.tracking import console
 from deeprob.tracking.device import device_name
 from deeprob.tracking.events import EventFile
 from deeprob.tracking.files import write_whole
+from deeprob.tracking.metric_names import IMBALANCE
 from deeprob.tracking.provenance import provenance
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
@@ -158,8 +159,9 @@ class Recorder:
             self.files.write_json("provenance", origin)
             if (encoding := self.setup.predictor.encoding) is not None:
                 self.files.write_json("columns", encoding.to_json())
+            splits = self.setup.splits
             self.watch.texts(self.files.config, origin)
-            self.events.layout(without=() if self.setup.splits.classes else ("accuracy",))
+            self.events.layout(classes=bool(splits.classes), validation=splits.val is not None)
             self.events.hyperparameters(hyperparameters(self.setup.config, self.setup.batch_size))
             if checkpoint:
                 self._write_checkpoint()
@@ -302,6 +304,7 @@ class Recorder:
             **{f"examples/{name}": size for name, size in setup.sizes.items()},
             "features/count": setup.predictor.features.output_count,
             "time/features": round(setup.prepared.seconds, 3),
+            **({} if setup.imbalance is None else {IMBALANCE: round(setup.imbalance, 3)}),
             "device": device_name(state.device),
             **outcome.metrics,
         }

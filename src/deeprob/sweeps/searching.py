@@ -21,6 +21,7 @@ from deeprob.sweeps.resumption import print_sweep
 from deeprob.sweeps.table import SweepTable
 from deeprob.sweeps.task import SweepTask
 from deeprob.tracking import console
+from deeprob.tracking.metric_names import more_is_better
 from deeprob.tracking.ownership import Ownership
 
 _COUNTS = {"n_trials": "how many jobs there are", "n_jobs": "how many of them train together"}
@@ -111,7 +112,7 @@ def check(config: DictConfig, swept: Sequence[str], plan: TrainConfig) -> None:
     if not isinstance(rate, int | float) or not 0 <= rate <= 1:
         raise UserError(f"hydra.sweeper.max_failure_rate={rate}: expected a number from 0 to 1")
     direction = getattr(sweeper.direction, "name", str(sweeper.direction))
-    right = "maximize" if monitor.endswith("accuracy") else "minimize"
+    right = "maximize" if more_is_better(monitor) else "minimize"
     if "trainer.monitor" in swept:
         raise UserError("trainer.monitor: a search ranks its jobs by this metric; give one value")
     if direction != right:
@@ -180,7 +181,7 @@ class Found:
         self.table.take(job, outcome)
         monitor = config.resolved().trainer.monitor
         if not outcome["error"] and monitor in outcome:
-            score = outcome[monitor] if monitor.endswith("accuracy") else -outcome[monitor]
+            score = outcome[monitor] if more_is_better(monitor) else -outcome[monitor]
             if self.best is None or score > self.best[0]:
                 self.best = score, job.number, f"{monitor} {console.shown(monitor, outcome)}"
 

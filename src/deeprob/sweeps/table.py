@@ -14,11 +14,22 @@ from deeprob.compare.past_runs import FINISHED
 from deeprob.sweeps.job import Job
 from deeprob.tracking import console, spreadsheet
 from deeprob.tracking.files import write_whole
+from deeprob.tracking.metric_names import IMBALANCE, OF_CLASSES, OF_NUMBERS, is_recall, unbalanced
 from deeprob.tracking.run_dir import COLUMNS
 
 _LONGEST = len("-1.2345678901234567e-05")  # the width of a column whose values are not known beforehand
-METRICS = (*COLUMNS[2:], "test/loss", "test/accuracy", "features/count", "time/features")
-"""The metrics that jobs may have. ``summary.csv`` has columns for these and for the measures of the sweep."""
+METRICS = (
+    *COLUMNS[2:],
+    *(f"train/{measure}" for measure in (*OF_CLASSES[1:], *OF_NUMBERS)),
+    *(f"test/{measure}" for measure in ("loss", *OF_CLASSES, *OF_NUMBERS)),
+    "features/count",
+    "time/features",
+    IMBALANCE,
+)
+"""The metrics that jobs may have, besides the recall of each class.
+
+``summary.csv`` has columns for these, for recalls, and for the measures of the sweep.
+"""
 
 
 class SweepTable:
@@ -33,7 +44,8 @@ class SweepTable:
     configs
         The config of each job.
     columns
-        The metrics to show. If empty, the metrics from `shown_metrics` are shown.
+        The metrics to show. If empty, the metrics from `shown_metrics` are shown, and the means over seeds also show
+        the balanced accuracy if the classes are unbalanced.
     path
         The file of the table. A row is appended when a job ends. When all jobs have ended, the file is written anew.
     """
@@ -47,7 +59,7 @@ class SweepTable:
         path: Path = Path("summary.csv"),
     ) -> None:
         self.swept, self.path = swept, path
-        self._owner, self._begun = os.getpid(), False
+        self._owner, self._appended, self._by_default = os.getpid(), list[str](), not columns
         self.shown = list(columns) or shown_metrics(configs)
         self.rows: list[dict[str, Any]] = [self._row(job.words, job.folder) for job in jobs]
         self._live = console.LiveTable(
@@ -77,6 +89,9 @@ class SweepTable:
     def set_outcome(self, number: int, outcome: Mapping[str, Any]) -> None:
         """Add the outcome of a job to its row."""
         self.rows[number] |= outcome
+        if self._by_default and unbalanced(outcome):
+            balanced = ("val/balanced_accuracy", "test/balanced_accuracy")
+            self.shown += [name for name in balanced if name in outcome and name not in self.shown]
 
     def print_job(self, number: int) -> None:
         """Print the row of a job."""
@@ -124,16 +139,18 @@ class SweepTable:
         write_whole(self.path, self._text(self.rows, metrics, header=True))
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        """Append a row to the file, with a column for every possible metric. At the end `write` replaces the file."""
-        if not self._begun:
+        """Append a row to the file, with a column for every metric known now. At the end `write` replaces the file."""
+        first = not self._appended
+        if first:
             self.path.unlink(missing_ok=True)
+            self._appended = self._metrics
         with self.path.open("ab") as file:
-            file.write(self._text([row], self._metrics, header=not self._begun))
-        self._begun = True
+            file.write(self._text([row], self._appended, header=first))
 
     @property
     def _metrics(self) -> list[str]:
-        return list(dict.fromkeys((*METRICS, *self.shown)))
+        recalls = (name for row in self.rows for name in row if is_recall(name))
+        return list(dict.fromkeys((*METRICS, *recalls, *self.shown)))
 
     def _text(self, rows: Sequence[Mapping[str, Any]], metrics: Sequence[str], *, header: bool) -> bytes:
         """Return rows as CSV."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from deeprob.assembly.config import is_seed
+from deeprob.tracking.metric_names import more_is_better
 
 
 class Choice(NamedTuple):
@@ -42,8 +43,7 @@ class Tuning:
     keys
         The tuned keys. Jobs that differ only in these keys and in seeds belong to the same candidate.
     metric
-        The mean of this metric over seeds decides which values are best. A high accuracy is good. For all other
-        metrics, a low value is good.
+        The mean of this metric over seeds decides which values are best (see `more_is_better`).
     """
 
     keys: Sequence[str]
@@ -72,14 +72,14 @@ class Tuning:
         return Choice(sorted(kept), sorted(excused), remarks)
 
     def cost(self, rows: Sequence[Mapping[str, Any]]) -> float:
-        """Return the mean of the metric, negated if the metric is an accuracy. A lower cost is better.
+        """Return the mean of the metric, negated if larger values are better. A lower cost is better.
 
         The cost is infinity if a job failed or lacks the metric.
         """
         if any(row["error"] or not math.isfinite(row.get(self.metric, math.nan)) for row in rows):
             return math.inf
         mean = statistics.fmean(row[self.metric] for row in rows)
-        return -mean if self.metric.endswith("accuracy") else mean
+        return -mean if more_is_better(self.metric) else mean
 
     def remarks(self, candidate: str, chosen: Sequence[str], tried: Sequence[Sequence[str]]) -> Iterator[str]:
         """Yield a remark for each best value that is the smallest or the largest value that was tried."""

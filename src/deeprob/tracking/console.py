@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from deeprob.tracking.metric_names import is_share, measure_of, unbalanced
 from deeprob.tracking.streams import PIPE_CLOSED
 
 T = TypeVar("T")
@@ -237,11 +238,20 @@ class LiveTable:
 
 
 def split_table(metrics: Mapping[str, float]) -> None:
-    """Print the final metrics: one row per split, one column per measure."""
+    """Print the final metrics: one row per split, one column per measure.
+
+    The measures are the loss, and the accuracy or R². If the classes are unbalanced, the balanced accuracy follows.
+    """
     splits = [s for s in ("train", "val", "test") if f"{s}/loss" in metrics]
-    measures = [m for m in ("loss", "accuracy") if f"test/{m}" in metrics or f"{splits[0]}/{m}" in metrics]
+    usual = ("loss", "accuracy", *(["balanced_accuracy"] if unbalanced(metrics) else []), "r2")
+    measures = [measure for measure in usual if any(f"{split}/{measure}" in metrics for split in splits)]
     rows = [(split, *(shown(f"{split}/{measure}", metrics) for measure in measures)) for split in splits]
-    print_rows(rows, ("split", *measures))
+    print_rows(rows, ("split", *(measure.replace("_", " ") for measure in measures)))
+
+
+def measure_table(split: str, metrics: Mapping[str, float]) -> None:
+    """Print all metrics of a split, one row per measure."""
+    print_rows([(measure_of(name), shown(name, metrics)) for name in metrics], ("measure", split))
 
 
 def shown(name: str, metrics: Mapping[str, float]) -> str:
@@ -249,7 +259,7 @@ def shown(name: str, metrics: Mapping[str, float]) -> str:
     if name not in metrics:
         return ""
     value = metrics[name]
-    if name.endswith(("accuracy", "zeros")) or name.startswith("probe/"):
+    if is_share(name):
         return f"{100 * value:.2f} %"
     if name.endswith(("evaluations", "count")):
         return f"{value:.0f}"

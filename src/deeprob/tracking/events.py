@@ -4,7 +4,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +33,13 @@ CHARTS = {
     "optimization": ["optim/grad_norm", "params/norm"],
 }
 """The charts of the custom scalars tab. Each chart shows several curves of a run together."""
+
+VALIDATION_OF_CLASSES = {
+    "validation: balanced accuracy, F1, AUROC": ["val/balanced_accuracy", "val/f1", "val/auroc"],
+    "validation: recall of each class": ["val/recall/.*"],
+}
+VALIDATION_OF_NUMBERS = {"validation: R²": ["val/r2"], "validation: errors": ["val/mae", "val/rmse"]}
+"""Further charts, if there is a validation split. A tag is a regular expression."""
 
 FIRST = {f"{split}/{name}": f"curves/{name}/{split}" for name in ("accuracy", "loss") for split in ("train", "val")}
 """Curves that are written twice. The second tag makes TensorBoard show them first.
@@ -91,12 +98,21 @@ class EventFile:
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
-    def layout(self, without: Collection[str] = ()) -> None:
-        """Write the charts of the custom scalars tab, except for the charts whose titles are in `without`."""
+    def layout(self, *, classes: bool, validation: bool) -> None:
+        """Write the charts of the custom scalars tab that have curves.
+
+        Parameters
+        ----------
+        classes
+            Whether the targets are classes.
+        validation
+            Whether there is a validation split.
+        """
+        further = (VALIDATION_OF_CLASSES if classes else VALIDATION_OF_NUMBERS) if validation else {}
         charts = [
             Chart(title=title, multiline=MultilineChartContent(tag=tags))
-            for title, tags in CHARTS.items()
-            if title not in without
+            for title, tags in {**CHARTS, **further}.items()
+            if classes or title != "accuracy"
         ]
         layout = Layout(category=[Category(title="together", chart=charts)]).SerializeToString()
         self._tensor(

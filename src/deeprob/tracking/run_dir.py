@@ -13,8 +13,10 @@ from typing import Any, Self
 
 from deeprob.errors import UserError
 from deeprob.tracking.files import read_text, sync, write_whole
+from deeprob.tracking.metric_names import OF_CLASSES, OF_NUMBERS, is_recall
 from deeprob.tracking.ownership import Ownership
 
+SOME = tuple(f"val/{measure}" for measure in (*OF_CLASSES[1:], *OF_NUMBERS))
 COLUMNS = (
     "epoch",
     "step",
@@ -24,6 +26,7 @@ COLUMNS = (
     "train/accuracy",
     "val/loss",
     "val/accuracy",
+    *SOME,
     "optim/lr",
     "optim/grad_norm",
     "params/norm",
@@ -32,8 +35,14 @@ COLUMNS = (
     "time/seconds",
     "time/examples_per_second",
 )
+"""The columns of ``metrics.csv``. Those in `SOME` are there only if the run measures them. Recalls follow."""
 
 ROWS_EVERY = 2.0
+
+
+def is_column(name: str) -> bool:
+    """Return whether ``metrics.csv`` may have a column of this name."""
+    return name in COLUMNS or (is_recall(name) and name.startswith("val/"))
 
 
 def runs_below(folder: Path) -> list[Path]:
@@ -177,14 +186,22 @@ class RunDirectory:
         if not self._rows:
             return
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS)
-        if not self.metrics.exists() or self.metrics.stat().st_size == 0:
+        columns = self._columns()
+        writer = csv.DictWriter(text, columns or _first_columns(self._rows[0]), extrasaction="ignore")
+        if not columns:
             writer.writeheader()
         writer.writerows(self._rows)
         with self.metrics.open("ab") as file:
             file.write(text.getvalue().encode())
         self._rows.clear()
         self._written = time.monotonic()
+
+    def _columns(self) -> list[str]:
+        """Return the columns that ``metrics.csv`` has already; earlier versions wrote fewer. Empty without a file."""
+        if not self.metrics.exists():
+            return []
+        with self.metrics.open(encoding="utf-8", newline="") as file:
+            return next(csv.reader(file), [])
 
     def metrics_length(self) -> int:
         """Write all rows, and return the length of ``metrics.csv`` in bytes."""
@@ -204,3 +221,9 @@ class RunDirectory:
         (self.path / "summary.json").unlink(missing_ok=True)
         if self.metrics_length() > length:
             os.truncate(self.metrics, length)
+
+
+def _first_columns(row: Mapping[str, float]) -> list[str]:
+    """Return the columns of a new ``metrics.csv``, given its first row."""
+    usual = [name for name in COLUMNS if name in row or name not in SOME]
+    return usual + [name for name in row if is_recall(name)]

@@ -141,7 +141,7 @@ class Gradient(ABC):
 
     @abstractmethod
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the data losses (R, B) and the numbers of correct examples (R,). Dropout is off.
+        """Return the data losses (R, B) and the scores (R, B, C). Dropout is off.
 
         Inputs (R, B, …) are prepared. Targets are (R, B) or (R, B, K).
         """
@@ -233,9 +233,9 @@ class FormulaGradient(Gradient):
         return Terms(losses.sum(1), losses.shape[1], penalty, correct_in_stack(scores, batch.targets))
 
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the data losses (R, B) and the numbers of correct examples (R,). Dropout is off."""
+        """Return the data losses (R, B) and the scores (R, B, C). Dropout is off."""
         scores, _ = self._scores(inputs, False, None)
-        return self.objective.loss.with_slopes(scores, targets)[0], correct_in_stack(scores, targets)
+        return self.objective.loss.with_slopes(scores, targets)[0], scores
 
     def _scores(self, inputs: Tensor, training: bool, keys: Tensor | None) -> tuple[Tensor, list[object]]:
         """Return the scores (R, B, C) of prepared inputs (R, B, …), and the values that the backward pass needs."""
@@ -265,12 +265,12 @@ class AutogradGradient(Gradient):
         return Terms(data_loss, 1, regularization, correct_count(scores.detach(), targets)[None], total)
 
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the data losses (1, B) and the number of correct examples (1,). Dropout is off."""
+        """Return the data losses (1, B) and the scores (1, B, C). Dropout is off."""
         training = self.model.training
         self.model.eval()
         scores = forward(self.model, inputs[0], None, self.bf16)
         self.model.train(training)
-        return self.objective.loss(scores, targets[0])[None], correct_count(scores, targets[0])[None]
+        return self.objective.loss(scores, targets[0])[None], scores[None]
 
 
 class VmapGradient(Gradient):
@@ -309,7 +309,7 @@ class VmapGradient(Gradient):
         return Terms(data_loss, 1, regularization, correct, loss.detach())
 
     def losses(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the data losses (R, B) and the numbers of correct examples (R,). Dropout is off."""
+        """Return the data losses (R, B) and the scores (R, B, C). Dropout is off."""
 
         def of_run(
             parameters: dict[str, Tensor],
@@ -319,7 +319,7 @@ class VmapGradient(Gradient):
             targets: Tensor,
         ) -> tuple[Tensor, Tensor]:
             scores = self._scores(parameters, buffers, inputs, None)
-            return with_numbers(self.objective, numbers).loss(scores, targets), correct_count(scores, targets)
+            return with_numbers(self.objective, numbers).loss(scores, targets), scores
 
         training = self.model.training
         self.model.eval()

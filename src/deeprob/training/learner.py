@@ -6,6 +6,7 @@ from deeprob.objective import Objective
 from deeprob.optim import OptimizerConfig
 from deeprob.training.draws import Augment
 from deeprob.training.ranks import Ranks
+from deeprob.training.scoring import Scoring
 from deeprob.training.state import TrainState
 
 
@@ -58,6 +59,8 @@ class LoopSettings:
         augmentation.
     ranks
         The processes that train the run together. A stack of several runs trains in one process.
+    scoring
+        The function that measures the scores of the validation split.
     """
 
     epochs: int
@@ -69,6 +72,7 @@ class LoopSettings:
     pause_every: int = 0
     augment: Augment | None = None
     ranks: Ranks = field(default_factory=Ranks)
+    scoring: Scoring = field(default_factory=Scoring)
 
     def read_at(self, step: int, per_epoch: int) -> bool:
         """Return whether a reading is due after `step` updates."""

@@ -39,7 +39,7 @@ class Record:
     epoch_metrics
         The means over all updates of the epoch. None unless the epoch ends with this record.
     validation
-        ``loss`` and ``accuracy`` of the validation split; None if the loop did not measure them.
+        The metrics of the validation split (see `Loop.measure`); None if the loop did not measure them.
     """
 
     step: int
@@ -191,22 +191,26 @@ class Loop:
 
     def measure(self) -> list[dict[str, float]]:
         """Return the metrics of the validation split for each run (see `deeprob.training.metrics.evaluate`)."""
-        settings, sums = self.settings, self.update.stack.sums.new_zeros(2, len(self.learners))
+        settings, total, outputs = self.settings, self.update.stack.sums.new_zeros(len(self.learners)), []
         size = min(settings.chunk_size, max(settings.batch_size, MEASURED_AT_ONCE))  # the same for any stack
         splits = [(data.features, data.validation) for data in self._of_runs.different if data.validation is not None]
-        targets, each = splits[0][1].targets, self._of_runs.each
-        for start in range(0, len(targets), size):
+        count, each = len(splits[0][1]), self._of_runs.each
+        for start in range(0, count, size):
             part = slice(start, start + size)
-            losses, correct = self.update.gradient.losses(
+            losses, scores = self.update.gradient.losses(
                 each([features(examples.inputs[part]) for features, examples in splits]),
                 each([examples.targets[part] for _, examples in splits]),
             )
-            sums += torch.stack([losses.double().sum(1), correct.double()])
-        classes = not targets.is_floating_point()
-        return [
-            {"loss": loss, "accuracy": accuracy} if classes else {"loss": loss}
-            for loss, accuracy in (sums / len(targets)).T.tolist()
-        ]
+            total += losses.double().sum(1)
+            outputs.append(scores)
+        targets, scoring = splits[0][1].targets, settings.scoring
+        if len(splits) > 1:
+            targets = each([examples.targets for _, examples in splits])
+            deviations = [data.deviation for data in self._of_runs.different if data.deviation is not None]
+            scoring = replace(scoring, deviation=each(deviations) if deviations else None)
+        measures = scoring(torch.cat(outputs, 1), targets)
+        means = (total / count).tolist()
+        return [{"loss": loss, **of_run} for loss, of_run in zip(means, measures, strict=True)]
 
     def _count(self, step: int) -> None:
         """Add the counts since the last record to the state of each run, and store the last learning rate there."""

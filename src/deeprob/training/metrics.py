@@ -7,6 +7,7 @@ from torch import Tensor
 
 from deeprob.data import Examples
 from deeprob.objective import Loss, Regularizer, weights
+from deeprob.training.scoring import Scoring
 
 Metrics = dict[str, float]
 SUMS = ("train/loss", "train/data_loss", "train/regularization", "train/accuracy", "optim/grad_norm")
@@ -109,7 +110,13 @@ def correct_count(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss, chunk_size: int) -> Metrics:
+def evaluate(
+    scores: Callable[[Tensor], Tensor],
+    examples: Examples,
+    loss: Loss,
+    chunk_size: int,
+    scoring: Scoring = Scoring(),  # noqa: B008
+) -> Metrics:
     """Return the metrics of a split.
 
     Parameters
@@ -122,22 +129,22 @@ def evaluate(scores: Callable[[Tensor], Tensor], examples: Examples, loss: Loss,
         The data loss, without the regularization term R(W).
     chunk_size
         The number of examples in memory at once.
+    scoring
+        The function that measures the scores.
 
     Returns
     -------
     dict
-        The means over the split: ``loss``, and ``accuracy`` if targets are classes.
+        ``loss``, which is the mean over the split, and the measures of `scoring`.
     """
-    device = examples.targets.device
-    sums = torch.zeros(2, dtype=torch.float64, device=device)
+    total = torch.zeros((), dtype=torch.float64, device=examples.targets.device)
+    outputs = []
     for start in range(0, len(examples), chunk_size):
         part = examples[start : start + chunk_size]
-        outputs = scores(part.inputs)
-        losses = loss(outputs, part.targets).double().sum()
-        sums += torch.stack([losses, correct_count(outputs, part.targets).double()])
-    total, correct = sums.tolist()
-    measured = {"loss": total / len(examples)}
-    return measured if examples.targets.is_floating_point() else measured | {"accuracy": correct / len(examples)}
+        outputs.append(scores(part.inputs))
+        total += loss(outputs[-1], part.targets).double().sum()
+    (measures,) = scoring(torch.cat(outputs)[None], examples.targets)
+    return {"loss": total.item() / len(examples), **measures}
 
 
 @torch.no_grad()

@@ -9,6 +9,8 @@ from torch import Tensor
 from deeprob.data import Encoding
 from deeprob.features import Features, Standardize
 from deeprob.models import Model
+from deeprob.objective import Loss
+from deeprob.training.scoring import Scoring
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Predictor:
         """Return the scores (B, C) of extracted inputs (B, …). Predicted numbers are in the units of the dataset."""
         scores = self.scores(extracted)
         return scores if self.target_scale is None else self.target_scale.restored(scores)
+
+    def scoring(self, loss: Loss) -> Scoring:
+        """Return the function that measures the scores of a split. Errors are in the units of the dataset."""
+        deviation = None if self.target_scale is None else self.target_scale.deviation
+        return Scoring(self.classes, loss.probabilities, deviation)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the values that a checkpoint holds in addition to the training state."""

@@ -14,7 +14,8 @@ from torch.optim import Optimizer
 from deeprob.models import Model
 from deeprob.optim import Schedule
 from deeprob.tracking.checkpoint_file import alike, copied
-from deeprob.tracking.run_dir import COLUMNS
+from deeprob.tracking.metric_names import more_is_better
+from deeprob.tracking.run_dir import is_column
 from deeprob.training.metrics import Meters
 
 
@@ -39,7 +40,7 @@ class Best:
     def or_better(self, monitor: str, metrics: Mapping[str, float], epoch: int) -> "Best":
         """Compare this best epoch with a new epoch, and return the better of the two.
 
-        The metric `monitor` decides: a lower loss or a higher accuracy is better. If the metrics are equal, the epoch
+        The metric `monitor` decides (see `more_is_better`). If the metrics are equal, the epoch
         with the lower validation loss is better. If these losses are equal too, the earlier epoch is better.
         """
         value, loss = metrics[monitor], metrics["val/loss"]
@@ -48,7 +49,7 @@ class Best:
         elif value == self.value:
             better = loss < self.loss
         else:
-            better = (value < self.value) == monitor.endswith("loss")
+            better = (value > self.value) == more_is_better(monitor)
         return Best(value, loss, epoch) if better else self
 
 
@@ -181,7 +182,7 @@ class TrainState:
                 raise ValueError(f"{name} of another run")
         meters, metrics = state["meters"], state["metrics"]
         numbers = [*meters["epoch"], *metrics.values(), state["seconds"]]  # sums may be infinite: the run then fails
-        if not all(map(math.isfinite, numbers)) or not set(metrics) <= set(COLUMNS):
+        if not all(map(math.isfinite, numbers)) or not all(map(is_column, metrics)):
             raise ValueError("metrics of no run")
         self.model.load_state_dict(state["model"])
         self._load_optimizer(state["optimizer"]["state"])

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import torch
 
-from deeprob.config import choice, number, register, some_words
+from deeprob.config import choice, number, one_word, register, some_words
+from deeprob.errors import did_you_mean
+from deeprob.tracking.metric_names import OF_CLASSES, OF_NUMBERS, is_recall
 
 PRECISIONS = ("float32", "float64", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
-MONITORS = ("auto", "val/accuracy", "val/loss")
+MONITORS = ("auto", *(f"val/{measure}" for measure in ("loss", *OF_CLASSES, *OF_NUMBERS)))
 
 
 @register("trainer", "default")
@@ -52,13 +54,16 @@ class TrainerConfig:
         checkpoint.
     monitor
         The validation metric that chooses the best checkpoint. ``auto`` takes the accuracy, or the loss if
-        there are no classes.
+        there are no classes. Classes have ``val/loss``, ``val/accuracy``, ``val/balanced_accuracy``, ``val/f1``,
+        ``val/auroc``, ``val/top5``, ``val/ece`` and ``val/recall/NAME``. Numbers have ``val/loss``, ``val/r2``,
+        ``val/mae`` and ``val/rmse``. Example: ``dataset.val_fraction=0.2 trainer.monitor=val/balanced_accuracy``.
     patience
         The number of epochs without a better validation metric after which the run stops. 0 never stops it. It
         needs a validation split. Example: ``dataset.val_fraction=0.2 trainer.patience=5``.
     patience_monitor
         The validation metric that `patience` watches. ``auto`` takes the loss, which may still fall when the
-        accuracy no longer rises.
+        accuracy no longer rises. Example: ``dataset.val_fraction=0.2
+        trainer.patience_monitor=val/auroc``.
     progress
         Whether to show the progress of a run: a bar on a terminal, lines elsewhere.
     figures
@@ -82,9 +87,9 @@ class TrainerConfig:
     checkpoint_minutes: float = number(0.5, minimum=0)
     checkpoint_epochs: int = number(0, minimum=0)
     checkpoint_steps: int = number(0, minimum=0)
-    monitor: str = choice("auto", among=MONITORS)
+    monitor: str = one_word("auto", "auto, or a metric such as val/f1")
     patience: int = number(0, minimum=0)
-    patience_monitor: str = choice("auto", among=MONITORS)
+    patience_monitor: str = one_word("auto", "auto, or a metric such as val/f1")
     progress: bool = True
     figures: list[str] | None = some_words(or_none=True)
     figures_every: int = number(0, minimum=0)
@@ -100,7 +105,10 @@ class TrainerConfig:
         return ["trainer.precision=float32"] if self.precision == "bf16" else []
 
     def problems(self) -> Iterator[str]:
-        """Yield a message for each setting that this machine does not support."""
+        """Yield a message for each metric that does not exist, and each setting that this machine does not support."""
+        for key, metric in (("monitor", self.monitor), ("patience_monitor", self.patience_monitor)):
+            if metric not in MONITORS and not (is_recall(metric) and metric.startswith("val/")):
+                yield f"{key}={metric}: no metric of the validation split; {did_you_mean(metric, MONITORS)}"
         if self.device == "cuda" and not torch.cuda.is_available():
             yield "device=cuda: no CUDA device here; use auto or cpu"
         if self.device not in DEVICES:

@@ -22,11 +22,14 @@ class TrainingData:
         The extracted training split.
     validation
         The extracted validation split, which is measured at the end of each epoch. None: nothing is measured.
+    deviation
+        The numbers (K,) by which the targets were divided. None: nothing was divided.
     """
 
     features: Features
     train: Examples
     validation: Examples | None = None
+    deviation: Tensor | None = None
 
     @property
     def shapes(self) -> tuple[object, ...]:

@@ -192,11 +192,11 @@ class Draw:
             return
         if self.encoding == "ascii" or int(self.environment["COLUMNS"]) < 80:
             return  # cells are folded
-        printed = re.search(rf"^│ {split} +│ +(\S+) │(?: +(\S+) % │)?$", result.out, re.MULTILINE)
+        printed = dict(re.findall(r"^│ (loss|accuracy) +│ +(\S+)(?: %)? │$", result.out, re.MULTILINE))
         told = [summary[f"{split}/loss"], 100 * summary.get(f"{split}/accuracy", 0.0)]
-        numbers = [float(number) for number in printed.groups("0")] if printed else []
+        numbers = [float(printed.get(name, 0)) for name in ("loss", "accuracy")]
         rounding = [max(5.1e-5, 6e-4 * abs(told[0])), 5.1e-3]
-        if not numbers or any(abs(a - b) > c for a, b, c in zip(numbers, told, rounding, strict=True)):
+        if not printed or any(abs(a - b) > c for a, b, c in zip(numbers, told, rounding, strict=True)):
             self.find("deeprob-evaluate prints what summary.json says", f"{split}: {numbers} and {told}")
 
 

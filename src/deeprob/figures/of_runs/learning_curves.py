@@ -21,6 +21,7 @@ from deeprob.figures import caps
 from deeprob.figures.base import FigureConfig, best_first, group_by_seed, ranking, title_words
 from deeprob.figures.of_runs.recorded_metrics import Floats, Table, metric_curve, passes, quantity, read_metrics
 from deeprob.figures.style import INK, PALETTE, drawn, legend_columns, palette_color, shortened
+from deeprob.tracking.metric_names import is_share
 from deeprob.tracking.run_dir import COLUMNS
 
 BAND = 0.16
@@ -28,6 +29,14 @@ USUAL = ("train/loss", "val/loss", "train/accuracy", "val/accuracy")
 LABELS = {
     "loss": "loss",
     "accuracy": "accuracy (%)",
+    "balanced_accuracy": "balanced accuracy (%)",
+    "f1": "F1, mean over classes",
+    "auroc": "area under the ROC curve",
+    "top5": "top-5 accuracy (%)",
+    "ece": "expected calibration error",
+    "r2": "R²",
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
     "lr": "learning rate",
     "grad_norm": "norm of the gradient",
     "norm": "norm of the parameters",
@@ -48,8 +57,7 @@ AXES: Mapping[str, tuple[str, Callable[[Table], Floats]]] = {
 
 TRAIN = ("train", "solid")
 LINES: dict[str, tuple[str, Any]] = {
-    "val/loss": ("val", (0, (4, 1.5))),
-    "val/accuracy": ("val", (0, (4, 1.5))),
+    **{name: ("val", (0, (4, 1.5))) for name in COLUMNS if name.startswith("val/")},
     "train/data_loss": ("train, without λR(W)", (0, (1, 1))),
     "train/regularization": ("train, λR(W) alone", (0, (6, 1.5, 1, 1.5))),
 }
@@ -194,7 +202,7 @@ def draw_curves(axes: Axes, runs: Sequence[Run], metrics: Sequence[str], x: str,
     tables = [read_metrics(run.directory / "metrics.csv") for run in runs]
     tables = [{**table, x: AXES[x][1](table)} for table in tables]
     for name in metrics:
-        share = 100 if quantity(name) in ("accuracy", "zeros") else 1
+        share = 100 if is_share(name) else 1
         places, mean, deviation = metric_curve(tables, name, x)
         mean, deviation = share * mean, share * deviation
         axes.plot(places, mean, color=ink, ls=LINES.get(name, TRAIN)[1], marker="o" if len(places) == 1 else "", ms=3)
