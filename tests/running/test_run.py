@@ -494,3 +494,24 @@ def test_an_older_attempt_stops_while_a_newer_one_trains_and_changes_nothing(one
     weights = [checkpoint_file.load(directory / "checkpoints/last.pt")["model"] for directory in (one, other)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert not list(one.glob(".*"))
+
+
+@pytest.mark.parametrize(("monitor", "choose"), [("val/auroc", max), ("val/ece", min), ("val/recall/arm_1", max)])
+def test_any_measure_of_the_validation_split_chooses_the_best_epoch(deeprob, small, monitor, choose):
+    words = ("dataset.val_fraction=0.3", "trainer.epochs=8", f"trainer.monitor={monitor}", "hydra.run.dir=run")
+    assert f"the best by {monitor}; completed" in deeprob(*small, *words, "optimizer.lr=0.1").out
+    values = [float(row[monitor]) for row in rows(Path("run"))]
+    content = summary(Path("run"))
+    assert len(set(values)) > 1
+    assert values[content["best_epoch"] - 1] == choose(values)
+    assert content[monitor] == pytest.approx(choose(values), abs=1e-6)
+
+
+def test_measures_of_numbers_are_those_of_the_model(deeprob, small):
+    words = ("dataset=random_regression", "dataset.val_fraction=0.2", "loss=squared_error", "trainer.epochs=2")
+    assert deeprob(*words, "trainer.monitor=val/r2", "hydra.run.dir=run").err == ""
+    run = load_run("run")
+    predicted, targets = run.scores("test"), run.data().test.targets
+    assert run.metrics["test/mae"] == pytest.approx((predicted - targets).abs().mean().item(), rel=1e-5)
+    assert {"val/r2", "val/rmse", "train/mae"} < run.metrics.keys()
+    assert "classes/imbalance" not in run.metrics

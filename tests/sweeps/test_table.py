@@ -118,3 +118,19 @@ def test_no_cell_of_the_file_is_a_formula(config_of, tmp_path, capsys):
     keys, read = read_table(tmp_path)
     assert [row[key] for row in read for key in keys] == ["+1;2", "-1", "'=1+1'", "data"]
     assert read[0]["error"] == "=cmd|'/C calc'!A0: no such folder"
+
+
+def test_unbalanced_classes_show_the_balanced_accuracy_and_the_file_has_recalls(table, config_of, tmp_path, capsys):
+    job, ended = Job(0, ["seed=1"], table, tmp_path / "x"), {"status": "completed", "error": "", "test/accuracy": 0.5}
+    measures = {"test/balanced_accuracy": 0.25, "test/recall/a b": 1.0, "classes/imbalance": 1.6}
+    table.take(job, ended | measures)
+    assert table.shown == ["test/accuracy"]  # as chosen
+    for imbalance, shown in ((1.5, []), (1.6, ["test/balanced_accuracy"])):
+        usual = SweepTable([job], ["seed"], [config_of({})], [], tmp_path / "usual.csv")
+        usual.take(job, ended | measures | {"classes/imbalance": imbalance})
+        assert usual.shown == ["train/accuracy", "test/accuracy", *shown]
+    for finish in (lambda: None, usual.write):
+        finish()
+        with (tmp_path / "usual.csv").open() as file:
+            (row,) = csv.DictReader(file)
+        assert (row["test/recall/a b"], row["classes/imbalance"]) == ("1.0", "1.6")
