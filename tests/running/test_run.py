@@ -507,11 +507,16 @@ def test_any_measure_of_the_validation_split_chooses_the_best_epoch(deeprob, sma
     assert content[monitor] == pytest.approx(choose(values), abs=1e-6)
 
 
-def test_measures_of_numbers_are_those_of_the_model(deeprob, small):
-    words = ("dataset=random_regression", "dataset.val_fraction=0.2", "loss=squared_error", "trainer.epochs=2")
-    assert deeprob(*words, "trainer.monitor=val/r2", "hydra.run.dir=run").err == ""
+def test_errors_of_numbers_have_the_units_of_the_table(deeprob):
+    lines = [f"{n / 10},{60000 + 3000 * (n % 7)},{n * n}" for n in range(60)]
+    Path("table.csv").write_text("\n".join(["x,price,area", *lines]))
+    words = ("dataset=csv", "dataset.root=table.csv", "dataset.task=regression", "dataset.targets=[price,area]")
+    more = ("dataset.val_fraction=0.2", "loss=squared_error", "trainer.epochs=2", "trainer.monitor=val/mae")
+    assert deeprob(*words, *more, "hydra.run.dir=run").err == ""
     run = load_run("run")
-    predicted, targets = run.scores("test"), run.data().test.targets
-    assert run.metrics["test/mae"] == pytest.approx((predicted - targets).abs().mean().item(), rel=1e-5)
+    errors = run.scores("test") - run.data().test.targets
+    assert run.metrics["test/mae"] == pytest.approx(errors.abs().mean().item(), rel=1e-5)
+    assert run.metrics["test/rmse"] == pytest.approx(errors.square().mean(0).sqrt().mean().item(), rel=1e-5)
+    assert run.metrics["test/mae"] > 100
     assert {"val/r2", "val/rmse", "train/mae"} < run.metrics.keys()
     assert "classes/imbalance" not in run.metrics
