@@ -34,7 +34,8 @@ class CompareConfig:
         The metric that ranks the runs. null takes val/accuracy. If no run has it, null takes test/accuracy,
         train/accuracy or a loss. Example: ``sort=test/loss``.
     metrics
-        The metrics that are shown. null shows the accuracy of each split, or the loss if there is no accuracy.
+        The metrics that are shown. null shows the accuracy of each split, or the loss if there is no accuracy. If
+        classes are unbalanced, null also shows the balanced accuracy.
         Example: ``metrics=[test/loss,test/accuracy]``.
     top
         The number of groups in the table on the terminal. The runs of a group differ only in seeds. The page shows
