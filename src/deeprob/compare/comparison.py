@@ -18,7 +18,7 @@ from deeprob.compare.ranges import in_ranges
 from deeprob.config import read
 from deeprob.errors import UserError, did_you_mean
 from deeprob.tracking.console import note
-from deeprob.tracking.metric_names import more_is_better
+from deeprob.tracking.metric_names import SYNONYMS, more_is_better
 
 BEST = 6
 """The number of groups whose learning curves are drawn."""
@@ -178,7 +178,9 @@ def compare_runs(
     for key, names in (("sort", [sort]), ("metrics", columns or ())):
         for name in names:
             if name is not None and name not in known:
-                raise UserError(f"{key}={name}: these runs have no such metric; {did_you_mean(name, sorted(known))}")
+                raise UserError(
+                    f"{key}={name}: these runs have no such metric; {did_you_mean(name, sorted(known), SYNONYMS)}"
+                )
     sort = sort or usual_sort(known)
     assert sort is not None
     groups = ranked(groups, sort)

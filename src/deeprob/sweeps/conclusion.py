@@ -15,7 +15,7 @@ from deeprob.sweeps.measures import MEASURES
 from deeprob.sweeps.table import METRICS, SweepTable
 from deeprob.sweeps.tuning import Tuning
 from deeprob.tracking import console
-from deeprob.tracking.metric_names import is_recall
+from deeprob.tracking.metric_names import SYNONYMS, is_recall
 
 if TYPE_CHECKING:
     from deeprob.figures import FigureConfig
@@ -72,7 +72,7 @@ class Conclusion:
         for key, names in (("columns", plan.columns), ("tune_by", [tune_by])):
             for name in names:
                 if name not in METRICS and not is_recall(name):
-                    raise UserError(f"sweep.{key}: no metric {name}; {did_you_mean(name, METRICS)}")
+                    raise UserError(f"sweep.{key}: no metric {name}; {did_you_mean(name, METRICS, SYNONYMS)}")
         for key in plan.tune:
             if key not in keys:
                 raise UserError(f"sweep.tune: no key {key}; {did_you_mean(key, keys)}")
@@ -80,7 +80,9 @@ class Conclusion:
             named = claim.metric in METRICS or is_recall(claim.metric)
             if not named and claim.metric.partition("/")[0] not in plan.measures:
                 known = [*METRICS, *(f"{name}/…" for name in plan.measures)]
-                raise UserError(f"sweep.claims: no metric {claim.metric}; {did_you_mean(claim.metric, known)}")
+                raise UserError(
+                    f"sweep.claims: no metric {claim.metric}; {did_you_mean(claim.metric, known, SYNONYMS)}"
+                )
             for key in claim.keys:
                 if key not in keys:
                     raise UserError(f"sweep.claims: no key {key} in {claim.text!r}; {did_you_mean(key, keys)}")

@@ -13,6 +13,8 @@ OF_NUMBERS = ("r2", "mae", "rmse")
 RECALL = "recall/"
 """The beginning of the measure of one class. The name of the class follows."""
 
+SYNONYMS = {f"{split}/acc": f"{split}/accuracy" for split in ("train", "val", "test")}
+
 IMBALANCE = "classes/imbalance"
 """The entry of ``summary.json`` that says how unequal the classes are (see `unbalanced`)."""
 

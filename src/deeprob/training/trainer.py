@@ -7,7 +7,7 @@ import torch
 
 from deeprob.config import choice, number, one_word, register, some_words
 from deeprob.errors import did_you_mean
-from deeprob.tracking.metric_names import OF_CLASSES, OF_NUMBERS, is_recall
+from deeprob.tracking.metric_names import OF_CLASSES, OF_NUMBERS, SYNONYMS, is_recall
 
 PRECISIONS = ("float32", "float64", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
@@ -108,7 +108,7 @@ class TrainerConfig:
         """Yield a message for each metric that does not exist, and each setting that this machine does not support."""
         for key, metric in (("monitor", self.monitor), ("patience_monitor", self.patience_monitor)):
             if metric not in MONITORS and not (is_recall(metric) and metric.startswith("val/")):
-                yield f"{key}={metric}: no metric of the validation split; {did_you_mean(metric, MONITORS)}"
+                yield f"{key}={metric}: no metric of the validation split; {did_you_mean(metric, MONITORS, SYNONYMS)}"
         if self.device == "cuda" and not torch.cuda.is_available():
             yield "device=cuda: no CUDA device here; use auto or cpu"
         if self.device not in DEVICES:
