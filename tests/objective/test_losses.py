@@ -259,3 +259,8 @@ def test_without_counts_a_loss_has_no_weights():
 
 def test_losses_for_numbers_as_targets():
     assert [name for name, cls in options("loss").items() if cls().regression] == ["squared_error", "huber"]
+
+
+def test_only_likelihoods_estimate_probabilities():
+    with_probabilities = {name for name, config in options("loss").items() if config().build().probabilities}
+    assert with_probabilities == {"cross_entropy", "focal"}
