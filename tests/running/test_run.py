@@ -515,7 +515,7 @@ def test_errors_of_numbers_have_the_units_of_the_table(deeprob):
     Path("table.csv").write_text("\n".join(["x,price,area", *lines]))
     words = ("dataset=csv", "dataset.root=table.csv", "dataset.task=regression", "dataset.targets=[price,area]")
     more = ("dataset.val_fraction=0.2", "loss=squared_error", "trainer.epochs=2", "trainer.monitor=val/mae")
-    assert deeprob(*words, *more, "hydra.run.dir=run").err == ""
+    assert deeprob(*words, *more, "hydra.run.dir=run").status == 0
     run = load_run("run")
     errors = run.scores("test") - run.data().test.targets
     assert run.metrics["test/mae"] == pytest.approx(errors.abs().mean().item(), rel=1e-5)

@@ -87,8 +87,8 @@ def area_under_roc(probabilities: Tensor, targets: Tensor) -> Tensor:
     belongs = targets[:, None] == torch.arange(first, classes, device=targets.device)[:, None]
     keys = probabilities[:, first:].contiguous().view(torch.int32) * 2
     ranks = torch.arange(1, count + 1, dtype=torch.float64, device=keys.device)
-    last = (in_order(keys + belongs) & 1).double() @ ranks
-    front = (1 - (in_order(keys + ~belongs) & 1)).double() @ ranks
+    last = (rows_in_order(keys + belongs) & 1).double() @ ranks
+    front = (1 - (rows_in_order(keys + ~belongs) & 1)).double() @ ranks
     inside = belongs.sum(2).double()
     area = ((last + front) / 2 - inside * (inside + 1) / 2) / (inside * (count - inside))
     return area.nanmean(1)
@@ -119,7 +119,7 @@ def frequencies(numbers: Tensor, bins: int) -> Tensor:
     return torch.bincount(places.flatten(), minlength=rows * bins).view(rows, bins).double()
 
 
-def in_order(rows: Tensor) -> Tensor:
+def rows_in_order(rows: Tensor) -> Tensor:
     """Return integers (…, N) with each row sorted. On a CPU, NumPy sorts twenty times faster than PyTorch."""
     return rows.sort().values if rows.is_cuda else torch.from_numpy(np.sort(rows.numpy()))
 
