@@ -175,7 +175,13 @@ def test_every_key_that_may_differ_is_tried():
     "more",
     [
         ("seed=0,1", "dataset.val_fraction=0.2", "loss.class_weights=balanced"),
-        ("dataset.task=regression", "dataset.targets=z", "dataset.inputs=[x,y]", "loss=squared_error"),
+        (
+            "dataset.task=regression",
+            "dataset.targets=z",
+            "dataset.inputs=[x,y]",
+            "loss=squared_error",
+            "dataset.val_fraction=0.3",
+        ),
         ("trainer.batch_size=full", "features=pca", "features.components=2", "model.dropout=0.3"),
     ],
     ids=" ".join,

@@ -61,7 +61,8 @@ class Prepared:
     @functools.cached_property
     def training(self) -> TrainingData:
         """The splits for training."""
-        return TrainingData(self.features, self.splits.train, self.splits.val)
+        deviation = None if self.target_scale is None else self.target_scale.deviation
+        return TrainingData(self.features, self.splits.train, self.splits.val, deviation)
 
     @functools.cached_property
     def fingerprint(self) -> str:
