@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from deeprob import config as configs
+from deeprob.assembly.automatic import decided
 from deeprob.assembly.config import RunConfig
 from deeprob.commands.main import main
 from deeprob.config import options
@@ -170,6 +171,10 @@ CHOICES = {
 }  # fmt: skip
 
 
+EXAMPLES = 2400
+"""The number of training examples of each made run."""
+
+
 def run_config(values: Mapping[str, Any]) -> RunConfig:
     """Return the config with some choices and values, and the rest as it comes."""
     chosen = {group: options(group)[values.get(group, name)]() for group, name in CHOICES.items()}
@@ -201,11 +206,12 @@ def make_run(tmp_path) -> Callable[..., Path]:
     ) -> Path:
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        (folder / "config.yaml").write_bytes(configs.to_yaml(run_config(values)))
+        (folder / "config.yaml").write_bytes(configs.to_yaml(decided(run_config(values), EXAMPLES)))
         measured = {} if accuracy is None else {"test/accuracy": accuracy}
         if status is not None:
             named = {key.replace("_", "/", 1): value for key, value in others.items()}
-            (folder / "summary.json").write_text(json.dumps({"status": status, "epochs": 3, **measured, **named}))
+            ending = {"status": status, "epochs": 3, "examples/train": EXAMPLES}
+            (folder / "summary.json").write_text(json.dumps({**ending, **measured, **named}))
         rows = [f"{epoch},{3 * epoch},{value}" for epoch, value in enumerate(curve, 1)]
         if curve:
             (folder / "metrics.csv").write_text("\n".join(["epoch,step,train/accuracy", *rows]) + "\n")

@@ -42,7 +42,7 @@ FIELDS = {
         },
         "adam": {**ADAM, "amsgrad": FLAG, "decoupled_weight_decay": FLAG},
         "adamax": ADAM,
-        "adamw": {**ADAM, "amsgrad": FLAG},
+        "adamw": {**ADAM, "weight_decay": f"{NOT_NEGATIVE} or auto", "amsgrad": FLAG},
         "asgd": {
             "lr": POSITIVE,
             "lambd": NOT_NEGATIVE,

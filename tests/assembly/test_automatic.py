@@ -15,7 +15,7 @@ from deeprob.optim import AdamWConfig, CosineConfig, LBFGSConfig, SGDConfig
 from deeprob.training import TrainerConfig
 
 
-def config(**changes) -> RunConfig:
+def config(batch_size: int | str = 32, **changes) -> RunConfig:
     parts = {
         "dataset": CSVConfig(root="table.csv"),
         "features": RawConfig(),
@@ -25,7 +25,7 @@ def config(**changes) -> RunConfig:
         "optimizer": AdamWConfig(weight_decay="auto"),
         "scheduler": CosineConfig(),
     }
-    return RunConfig(**(parts | changes))
+    return RunConfig(**({"trainer": TrainerConfig(batch_size=batch_size)} | parts | changes))
 
 
 @pytest.mark.parametrize(
@@ -34,19 +34,19 @@ def config(**changes) -> RunConfig:
         ({}, 100, 32, 250),  # 4 updates an epoch, and 1,000 in all
         ({}, 97, 32, 250),
         ({}, 96, 32, 334),  # 3 updates an epoch: 333 epochs have only 999
-        ({}, 100, 100, 1000),  # the full batch
+        ({}, 100, "full", 1000),
         ({}, 2_000, 32, 30),  # 63 updates an epoch
         ({}, 40_000, 32, 30),
         ({"model": LinearConfig()}, 100, 32, 2500),
         ({"model": MLPConfig(layers=1)}, 100, 32, 2500),
         ({"model": LinearConfig()}, 40_000, 32, 30),
         ({"optimizer": SGDConfig()}, 100, 32, 250),
-        ({"optimizer": LBFGSConfig()}, 100, 100, 30),
+        ({"optimizer": LBFGSConfig()}, 100, "full", 30),
         ({"dataset": SpiralsConfig()}, 100, 32, 250),
     ],
 )
 def test_few_examples_get_more_epochs(changes, examples, batch_size, epochs):
-    assert decided(config(**changes), examples, batch_size).trainer.epochs == epochs
+    assert decided(config(batch_size, **changes), examples).trainer.epochs == epochs
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def test_few_examples_get_more_epochs(changes, examples, batch_size, epochs):
     ],
 )
 def test_few_rows_of_a_table_get_more_weight_decay(changes, examples, weight_decay):
-    assert decided(config(**changes), examples, 32).optimizer.weight_decay == pytest.approx(weight_decay, rel=1e-12)
+    assert decided(config(**changes), examples).optimizer.weight_decay == pytest.approx(weight_decay, rel=1e-12)
 
 
 def test_numbers_that_are_given_stay():
     given = config(trainer=TrainerConfig(epochs=3), optimizer=AdamWConfig(weight_decay=0.5))
-    assert decided(given, 100, 32) == given
-    assert decided(decided(config(), 100, 32), 9, 1) == decided(config(), 100, 32)
+    assert decided(given, 100) == given
+    assert decided(decided(config(), 100), 9) == decided(config(), 100)
     assert {flat(config())[key] for key in DECIDED} == {"auto"}
 
 

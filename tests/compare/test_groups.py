@@ -96,7 +96,7 @@ def test_a_key_that_some_runs_lack_is_absent_from_their_group(grid):
 
 def test_what_is_shown_and_ranked_unless_told_otherwise(grid):
     groups = group_runs(grid, KEYS)
-    assert all_metrics(groups) == ["test/accuracy"]
+    assert all_metrics(groups) == ["examples/train", "test/accuracy"]
     accuracies = ["train/loss", "train/accuracy", "test/loss", "test/accuracy"]
     assert usual_sort(accuracies) == "test/accuracy"
     assert usual_sort([*accuracies, "val/accuracy"]) == "val/accuracy"

@@ -35,7 +35,7 @@ def test_values_of_texts_that_look_like_keys(tmp_path, make_run):
 def test_a_finished_run(make_run):
     run = read_run(make_run("a", {"optimizer.lr": 0.5}, 0.9, train_loss=0.25))
     assert (run.status, run.finished, run.lost) == ("completed", True, False)
-    assert run.metrics == {"test/accuracy": 0.9, "train/loss": 0.25}
+    assert run.metrics == {"examples/train": 2400, "test/accuracy": 0.9, "train/loss": 0.25}
     assert run.values["optimizer.lr"] == 0.5
 
 

@@ -39,13 +39,13 @@ def test_what_is_no_table_of_a_sweep(tmp_path, content):
 def test_further_measures_are_added_and_the_runs_own_metrics_stay(runs):
     rows = [row(**{"boundary/length": "4.5", "test/accuracy": "0.9", "x/y": "nan"}), row(seed="1")]
     assert add_table(runs, KEYS, rows) == []
-    assert runs[0].metrics == {"test/accuracy": 0.9, "boundary/length": 4.5}
-    assert runs[1].metrics == {"test/accuracy": 0.9}
+    assert runs[0].metrics == {"examples/train": 2400, "test/accuracy": 0.9, "boundary/length": 4.5}
+    assert runs[1].metrics == {"examples/train": 2400, "test/accuracy": 0.9}
 
 
 def test_measures_of_a_run_that_went_on_since_are_left_out(runs, capsys):
     add_table(runs, KEYS, [row(**{"boundary/length": "4.5", "test/accuracy": "0.1"}), row(seed="1")])
-    assert runs[0].metrics == {"test/accuracy": 0.9}
+    assert runs[0].metrics == {"examples/train": 2400, "test/accuracy": 0.9}
     note = "note: 1 run(s) were resumed after the sweep; the further measures of the sweep are left out for them\n"
     assert capsys.readouterr().err == note
 

@@ -25,18 +25,16 @@ DECIDED = ("trainer.epochs", "optimizer.weight_decay")
 """The keys whose ``auto`` is replaced here."""
 
 
-def decided(config: RunConfig, examples: int, batch_size: int) -> RunConfig:
-    """Replace ``auto`` in the keys `DECIDED`, and return the new config.
+def batch_size_of(config: RunConfig, examples: int) -> int:
+    """Return the number of examples per update of a resolved config, given the number of training examples."""
+    size = config.trainer.batch_size
+    return min(size, examples) if isinstance(size, int) else examples
 
-    Parameters
-    ----------
-    config
-        The config of a run.
-    examples, batch_size
-        The number of training examples, and the number of examples per update.
-    """
+
+def decided(config: RunConfig, examples: int) -> RunConfig:
+    """Replace ``auto`` in the keys `DECIDED` of a resolved config, given the number of training examples."""
     numbers = {
-        "trainer.epochs": enough_epochs(config, -(-examples // batch_size)),
+        "trainer.epochs": enough_epochs(config, -(-examples // batch_size_of(config, examples))),
         "optimizer.weight_decay": decay_for(config, examples),
     }
     values = configs.flat(config)

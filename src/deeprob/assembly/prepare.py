@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -204,6 +205,10 @@ class Shared:
         self._used: weakref.WeakValueDictionary[str, Prepared] = weakref.WeakValueDictionary()
         self._notes: set[str] = set()
         self._limit, self._most = limit, kept
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int, Path | None, int]]:
+        """Return how to make a copy in another process, which keeps nothing yet."""
+        return type(self), (self._limit, self._folder, self._most)
 
     def note_once(self, line: str) -> None:
         """Print a note, unless another run has printed it."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deeprob import config as configs
 from deeprob import randomness
-from deeprob.assembly.automatic import decided, epochs_of
+from deeprob.assembly.automatic import batch_size_of, decided, epochs_of
 from deeprob.assembly.config import LONE_EXAMPLE, RunConfig
 from deeprob.assembly.prepare import Prepared, Shared
 from deeprob.data import Encoding, Examples, Splits
@@ -149,9 +149,7 @@ class Setup:
         predictor.to(device, trainer.dtype)
         if splits.val is not None:
             check_monitors(config, predictor, splits.val.targets)
-        batch_size = (
-            min(trainer.batch_size, len(splits.train)) if isinstance(trainer.batch_size, int) else len(splits.train)
-        )
+        batch_size = batch_size_of(config, len(splits.train))
         chunk_size = trainer.chunk_size if isinstance(trainer.chunk_size, int) else predictor.chunk_size()
         if ranks.count > 1:
             if trainer.chunk_size == "auto":
@@ -162,7 +160,7 @@ class Setup:
                     f"trainer.chunk_size={chunk_size}: only {chunks} of {ranks.count} processes "
                     f"{'has' if chunks == 1 else 'have'} work, because an update has {batch_size} examples"
                 )
-        config = decided(config, len(splits.train), batch_size)
+        config = decided(config, len(splits.train))
         steps = epochs_of(config) * -(-len(splits.train) // batch_size)
         state = TrainState.start(
             predictor.model,

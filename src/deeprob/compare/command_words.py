@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from deeprob import config as configs
+from deeprob.assembly.automatic import decided
 from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.config.application import Application, started
 from deeprob.config.overrides import parse
@@ -62,10 +63,11 @@ def value_of(word: str) -> Any:
     return word if override.is_sweep_override() else override.value()
 
 
-def shortest(config: RunConfig, keep: Collection[str] = ()) -> list[str]:
+def shortest(config: RunConfig, keep: Collection[str] = (), examples: int | None = None) -> list[str]:
     """Return the shortest command that gives the config of a run, as words after ``deeprob-train``.
 
-    The command always sets the keys in `keep`. Any other key is left out if the config is the same without it.
+    The command always sets the keys in `keep`. Any other key is left out if the config is the same without it. Numbers
+    that replaced ``auto`` are left out only if the number of training `examples` is known.
 
     Raises
     ------
@@ -91,7 +93,8 @@ def shortest(config: RunConfig, keep: Collection[str] = ()) -> list[str]:
                 made: TrainConfig = application.load(application.compose(words, multirun=False, check=False), words)
             except UserError:
                 return False
-            return made.run.resolved() == config
+            resolved = made.run.resolved()
+            return (resolved if examples is None else decided(resolved, examples)) == config
 
         keys = list(needed)
         if not makes_it(keys):

@@ -224,7 +224,9 @@ def command_of(group: Group, sort: str, keys: Sequence[str]) -> list[str]:
     best = min(runs, key=badness)
     assert best.directory is not None
     try:
-        return ["deeprob-train", *shortest(read(RunConfig, best.directory / "config.yaml"), keys)]
+        count = best.metrics.get("examples/train")
+        config = read(RunConfig, best.directory / "config.yaml")
+        return ["deeprob-train", *shortest(config, keys, None if count is None else int(count))]
     except UserError as error:
         note(f"no command for the best runs: {error}")
         return []

@@ -10,7 +10,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf, ValueNode
+from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf, UnionNode, ValueNode
 
 from deeprob.config.loader import apply_values, readable
 from deeprob.config.overrides import check_types, override_of
@@ -75,7 +75,7 @@ class Template:
         self._keys = {place: keys[place] for place in places}
         for key in self._keys.values():
             node = self._node(key)
-            if isinstance(node, AnyNode) or not isinstance(node, ValueNode | ListConfig):
+            if isinstance(node, AnyNode) or not isinstance(node, ValueNode | UnionNode | ListConfig):
                 raise ValueError(f"{key} accepts any kind of value")
         self._values: dict[str, Any] = {}
 
@@ -103,5 +103,7 @@ class Template:
             apply_values([override], self._config)
             check_types(self._config, [word])
             node = self._node(override.key_or_group)
+            if isinstance(node, UnionNode):
+                node = node._value()
             self._values[word] = OmegaConf.to_object(node) if isinstance(node, ListConfig) else node._value()
         return self._values[word]
