@@ -15,10 +15,10 @@ def problem(seed: int) -> tuple[Tensor, Tensor]:
     """Random scores (R, N, C) and classes (N,). Every third problem has ties, every fourth lacks classes."""
     rng = np.random.default_rng(seed)
     runs, count, classes = rng.integers(1, 4), rng.integers(1, 60), rng.integers(2, 11)
-    scores = rng.normal(0, rng.choice([0.3, 3, 30]), (runs, count, classes))
+    scores = rng.normal(0, rng.choice([0.3, 3, 15]), (runs, count, classes))
     targets = rng.integers(0, classes, count)
     if seed % 3 == 0:
-        scores = scores.round() + 0.0
+        scores = scores.round().clip(-8, 8) + 0.0
     if seed % 4 == 0:
         targets = rng.choice(rng.choice(classes, (classes + 1) // 2, replace=False), count)
     return torch.from_numpy(scores.astype(np.float32 if seed % 2 else np.float64)), torch.from_numpy(targets)
@@ -37,10 +37,18 @@ def expected(scores: Tensor, targets: Tensor) -> dict[str, float]:
     }
     if len(there) > 1:
         ones = there if classes > 2 else [1]
-        found["auroc"] = np.mean([reference.roc_auc_score(truth == one, chances[:, one]) for one in ones])
+        # log-odds have no values that round to 1
+        odds = [own_odds(scores.double(), one).numpy().round(11) for one in range(classes)]
+        found["auroc"] = np.mean([reference.roc_auc_score(truth == one, odds[one]) for one in ones])
     if classes > 5:
         found["top5"] = reference.top_k_accuracy_score(truth, scores.numpy(), k=5, labels=range(classes))
     return found
+
+
+def own_odds(scores: Tensor, one: int) -> Tensor:
+    """ln p/(1 − p) of the probability of one class."""
+    others = [place for place in range(scores.shape[1]) if place != one]
+    return scores[:, one] - scores[:, others].logsumexp(1)
 
 
 def ece(confidence: np.ndarray, right: np.ndarray) -> float:
@@ -93,10 +101,19 @@ def test_each_run_may_have_its_own_examples():
 
 
 def test_the_area_by_hand():
-    chances = torch.tensor([[[0.9, 0.5, 0.4, 0.1], [0.1, 0.5, 0.6, 0.9]]])
+    chances = torch.tensor([[[0.9, 0.5, 0.4, 0.1], [0.1, 0.5, 0.6, 0.9]]], dtype=torch.float64)
     assert area_under_roc(chances, torch.tensor([[0, 1, 0, 1]])).tolist() == [0.75]  # of 4 pairs, 3 are in order
-    assert area_under_roc(torch.full((1, 2, 4), 0.5), torch.tensor([[0, 1, 0, 1]])).tolist() == [0.5]
+    assert area_under_roc(torch.full((1, 2, 4), 0.5, dtype=torch.float64), torch.tensor([[0, 1, 0, 1]])).tolist() == [
+        0.5
+    ]
     assert area_under_roc(chances, torch.tensor([[1, 1, 1, 1]])).isnan().all()
+
+
+def test_the_area_tells_apart_what_rounds_to_1():
+    # in float32, softmax gives the second class the probability 1 in all four examples
+    scores = torch.tensor([[[0.0, 20.0], [0.0, 30.0], [0.0, 40.0], [0.0, 25.0]]])
+    measures, _ = of_classes(scores, torch.tensor([0, 1, 1, 0]), probabilities=False)
+    assert measures["auroc"].tolist() == [1.0]
 
 
 def test_the_calibration_error_by_hand():

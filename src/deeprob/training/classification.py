@@ -47,7 +47,7 @@ def of_classes(scores: Tensor, targets: Tensor, *, probabilities: bool) -> tuple
     hits = frequencies(torch.where(right, predicted, classes), classes + 1)[:, :classes]
     occurring = frequencies(targets, classes)
     recall = hits / occurring
-    confidence = scores.softmax(1).float()
+    confidence = scores.double().softmax(1)  # in float32, equal sets of scores in another order give other bits
     measures = {
         "accuracy": right.sum(1).double() / count,
         "balanced_accuracy": recall.nanmean(1),
@@ -60,7 +60,7 @@ def of_classes(scores: Tensor, targets: Tensor, *, probabilities: bool) -> tuple
         above = (scores > score) | ((scores == score) & (number > own))
         measures["top5"] = (above.sum(1) < 5).sum(1).double() / count
     if probabilities:
-        measures["ece"] = calibration_error(confidence.amax(1), right)
+        measures["ece"] = calibration_error(confidence.amax(1).float(), right)
     return measures, recall
 
 
@@ -78,20 +78,36 @@ def area_under_roc(probabilities: Tensor, targets: Tensor) -> Tensor:
     Parameters
     ----------
     probabilities
-        (R, C, N) of float32 in [0, 1].
+        (R, C, N) of float64 in [0, 1].
     targets
         (1, N) or (R, N).
     """
     _, classes, count = probabilities.shape
     first = 1 if classes == 2 else 0
     belongs = targets[:, None] == torch.arange(first, classes, device=targets.device)[:, None]
-    keys = probabilities[:, first:].contiguous().view(torch.int32) * 2
+    keys = in_steps(probabilities)[:, first:] * 2
     ranks = torch.arange(1, count + 1, dtype=torch.float64, device=keys.device)
     last = (rows_in_order(keys + belongs) & 1).double() @ ranks
     front = (1 - (rows_in_order(keys + ~belongs) & 1)).double() @ ranks
     inside = belongs.sum(2).double()
     area = ((last + front) / 2 - inside * (inside + 1) / 2) / (inside * (count - inside))
     return area.nanmean(1)
+
+
+def in_steps(probabilities: Tensor) -> Tensor:
+    """Return integers (R, C, N) of 52 bits in the order of the probabilities (R, C, N) of float64.
+
+    They are the bits of the probabilities p. If p is above ½, they are those of 1 − p with a minus, where 1 − p is the
+    sum of the other probabilities. So they tell apart probabilities that would be rounded to 1. The last bits are left
+    out, because equal scores of other classes in another order change them.
+    """
+    half = int(torch.tensor(0.5, dtype=torch.float64).view(torch.int64))
+    highest, place = probabilities.max(1, keepdim=True)
+    others = probabilities.scatter(1, place, 0.0).sum(1, keepdim=True)
+    steps = probabilities.view(torch.int64) - half
+    above = (half - others.view(torch.int64)).clamp(min=0)
+    steps.scatter_(1, place, torch.where(highest > 0.5, above, steps.gather(1, place)))
+    return (steps + 2**11) >> 12
 
 
 def calibration_error(confidence: Tensor, right: Tensor) -> Tensor:
