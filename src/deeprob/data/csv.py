@@ -254,7 +254,7 @@ def _check_same(table: Table, other: Table, roles: Roles) -> None:
 def _told(table: Table, made: Encoding, rows: dict[str, tuple[Table, encoding.Rows]]) -> tuple[str, ...]:
     """Return the lines that say what the columns of a table became, at most 15."""
     counts = ", ".join(f"{len(places)} {name}" for name, (_, places) in rows.items())
-    lines = [f"{table.source}: {counts} rows, {len(made.names)} inputs"]
+    lines = [f"{table.source}: {counts} rows, {len(made.names)} input{'s' * (len(made.names) != 1)}"]
     if table.notes:
         lines.append(f"file        {'; '.join(table.notes)}")
     numbers = [column.name for column in made.inputs if isinstance(column, NumberInput)]
