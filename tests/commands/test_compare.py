@@ -116,7 +116,10 @@ def test_runs_by_name_and_a_file_by_name(deeprob, make_run, tmp_path):
         (["sweep=none"], "sweep=none: no such folder"),
         (["sweep=empty"], "sweep=empty: no run there (no config.yaml in it or below)"),
         (["sweep=g", "sort=test/acc"], "sort=test/acc: these runs have no such metric; did you mean test/accuracy?"),
-        (["sweep=g", "metrics=[los]"], "metrics=los: these runs have no such metric; choose from test/accuracy"),
+        (
+            ["sweep=g", "metrics=[los]"],
+            "metrics=los: these runs have no such metric; choose from examples/train, test/accuracy",
+        ),
         (["sweep=g", "metrics=[]"], "metrics=[]: expected a list of words"),
         (["sweep=g", "heatmap=[model.width]"], "heatmap=[model.width]: expected two keys, as in [optimizer.lr,"),
         (["sweep=g", "heatmap=[model.width,model.width]"], "heatmap=[model.width,model.width]: expected two keys"),

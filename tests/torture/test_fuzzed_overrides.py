@@ -112,6 +112,8 @@ class Field(NamedTuple):
         """The words that it takes; empty where any will do."""
         if self.interval:
             words = re.findall(r" or (\w+)", self.text)
+        elif ", or a list" in self.text:
+            words = self.text.partition(", or a list")[0].split(", ")
         else:
             few = self.text.startswith("one of ") or bool in self.kinds
             words = re.split(", | or ", self.text.removeprefix("one of ")) if few else []
