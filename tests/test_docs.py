@@ -288,13 +288,17 @@ def test_the_sweep_prints_what_the_readme_shows(deeprob):
         assert all(abs(float(one) - float(other)) < 5 for one, other in pairs)
 
 
-def test_the_python_example_runs(one_run):
+def test_the_python_examples_run(one_run, own, deeprob):
+    words = ("dataset=csv", "dataset.root=TABLE.csv", "trainer.epochs=1", "trainer.figures=[]", "hydra.run.dir=table")
+    assert deeprob(*words).status == 0
+    Path("NEW.csv").write_text("length,width\n1,2\n3,4\n")
     blocks = [block for _, language, block in BLOCKS if language == "python"]
-    assert blocks
+    assert len(blocks) == 2
     for block in blocks:
         names: dict[str, object] = {}
-        exec(re.sub(r'load_run\(".*"\)', f"load_run({str(one_run)!r})", block), names)
-        assert names["scores"].shape == (60, 3)
+        run, shape = ("table", (2, 2)) if "NEW.csv" in block else (str(one_run), (60, 3))
+        exec(re.sub(r'load_run\(".*"\)', f"load_run({run!r})", block), names)
+        assert names["scores"].shape == shape
         assert names["load_run"] is package.load_run
 
 

@@ -103,6 +103,8 @@ def test_what_is_shown_and_ranked_unless_told_otherwise(grid):
     assert usual_sort(["train/loss", "test/loss"]) == "test/loss"
     assert usual_sort(["time/seconds"]) == "time/seconds"
     assert usual_sort([]) is None
+    assert usual_sort(accuracies, "train/loss") == "train/loss"
+    assert usual_sort(accuracies, "val/f1") == "test/accuracy"
     assert usual_columns(groups, accuracies, "test/accuracy") == ["train/accuracy", "test/accuracy"]
     assert usual_columns(groups, accuracies, "test/loss") == ["test/loss", "train/accuracy", "test/accuracy"]
     assert usual_columns(groups, ["train/loss", "test/loss"], "test/loss") == ["train/loss", "test/loss"]

@@ -257,6 +257,12 @@ def test_a_class_that_some_folds_lack_is_noted_once(capsys):
         (CSVConfig, {"folds": 1}, "folds=1: expected 2 or more, or 0 for no folds"),
         (CSVConfig, {"folds": 3, "fold": 3}, "fold=3: expected a number below dataset.folds=3"),
         (CSVConfig, {"fold": 1}, "fold=1: expected dataset.folds=5, say, beside it"),
+        (
+            CSVConfig,
+            {"folds": 3, "test": "test.csv"},
+            "folds=3: dataset=csv has a test split of its own; folds are made of examples that have none; leave "
+            "dataset.test out",
+        ),
         (CSVConfig, {"folds": 3, "fold": 2}, ""),
         (SpiralsConfig, {"folds": 3}, "folds=3: dataset=spirals has a test split of its own"),
         (CIFAR10Config, {"folds": 3}, "folds=3: dataset=cifar10 has a test split of its own"),

@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from deeprob.data import CSVConfig
 from deeprob.data.dialect import Asked
+from deeprob.data.frames import table_of
 from deeprob.data.table_file import read_table_file
 from deeprob.errors import UserError
 
@@ -146,7 +148,7 @@ MALFORMED = {
     "zeros": (b"x,y\n1,a\n2,\0\n", "not a text file in UTF-8"),
     "an open quote": (b'x,y\n1,"a\n2,b\n', "line 3: not CSV (unexpected end of data)"),
     "a stray quote": (b'x,y\n1,"a"b\n2,b\n', "line 2: not CSV"),
-    "an archive": (b"PK\x03\x04\x14\x00\x08\x08\x80\x93\xff\xfe", "not a text file in UTF-8"),
+    "an archive": (b"PK\x03\x04\x14\x00\x08\x08\x80\x93\xff\xfe", "a workbook or another zip archive; save"),
 }
 
 
@@ -259,7 +261,7 @@ def test_a_table_of_all_kinds_through_a_run(deeprob):
     ]
     assert told[3].startswith("  category    size: 0 ")
     assert told[4].startswith("  category    color: blue ")
-    assert told[5:] == ["  missing     color 20, age 6 cell(s)", "  classes     kind: a 30, b 30"]
+    assert told[5:] == ["  missing     color 20, age 6 cell(s)", "  classes     kind: a 24, b 24"]
     from deeprob import load_run
 
     run = load_run("run")
@@ -267,6 +269,10 @@ def test_a_table_of_all_kinds_through_a_run(deeprob):
     assert run.data().columns == (
         *(f"size={level}" for level in range(9)), "color=blue", "color=red", "color missing", "age", "age missing",
     )  # fmt: skip
+    rows = {"color": ["blue", None, "green"], "age": [30.0, None, 41.0], "size": [1, 2, 3]}
+    assert torch.equal(run(pd.DataFrame(rows)), run(run.encoding.encode(table_of(rows))))
+    with pytest.raises(UserError, match=r"the table has no column age; choose from"):
+        run(pd.DataFrame({"color": ["blue"], "size": [1]}))
     assert json.loads(Path("run/columns.json").read_text()) == json.loads(json.dumps(run.encoding.to_json()))
     rows = run.encoding.encode(read_table_file(Path("mixed.csv"), Asked()))
     assert rows.shape == (60, 14)

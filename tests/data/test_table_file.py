@@ -1,5 +1,6 @@
 """Files with tables: what is read of odd ones, what is told, and what the cache keeps."""
 
+import gzip
 import io
 import os
 from pathlib import Path
@@ -67,6 +68,25 @@ ODD = {
         text("x,kind/1.5,a;b/2,c;d/3,a;b/4,c;d/5,a;b"),
         [(1.5, "a;b"), (2, "c;d"), (3, "a;b"), (4, "c;d"), (5, "a;b")],
         "comma between",
+    ),
+    "points that may separate thousands": Odd(
+        text("m;rent;kind/40;2.142;b/43;540;a/84;1.210;b/50;700;a"),
+        "1.210 may be 1.210 or 1210; set dataset.decimal=point for the first, or take the points out",
+    ),
+    "points that are said to be decimal": Odd(
+        text("rent;kind/2.142;b/540;a/1.210;b"), [(2.142, "b"), (540, "a"), (1.21, "b")], fields={"decimal": "point"}
+    ),
+    "three decimals in each row": Odd(
+        text("x;kind/2.142;b/5.401;a/1.210;b"), [(2.142, "b"), (5.401, "a"), (1.21, "b")]
+    ),
+    "thousands with points and decimal commas": Odd(
+        text("a;b;kind/1.100;0,25;a/2.300;0,5;b/1.500;0,75;a"),
+        "column a: '1.100' is not a finite number; write it without",
+        fields={"decimal": "comma"},
+    ),
+    "several unusable columns, one with other letters": Odd(
+        text("Straße,day,x,kind/" + "/".join(f"road {n},2026-01-{n + 10},{n},{'ab'[n % 2]}" for n in range(50))),
+        'or \'dataset.categorical=["Straße","day"]\' if it is a category; day cannot be used either',
     ),
     "times beside commas": Odd(
         text("t,x,kind/12:30,1,a/12:31,2,b/12:32,3,a/12:33,4,b/12:34,5,a"),
@@ -164,7 +184,11 @@ ODD = {
         {"encoding": "cp1251"},
     ),
     "an unknown encoding": Odd(text(PLAIN), "dataset.encoding=utf-9: no such encoding", fields={"encoding": "utf-9"}),
-    "an archive": Odd(b"PK\x03\x04\x14\x00\x08\x08\x80\x93\xff\xfe", "not a text file in UTF-8"),
+    "an archive": Odd(
+        b"PK\x03\x04\x14\x00\x08\x08\x80\x93\xff\xfe", "a workbook or another zip archive; save the table"
+    ),
+    "an old workbook": Odd(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), "an old workbook of Excel; save the table"),
+    "a compressed file": Odd(gzip.compress(text(PLAIN)), "a compressed file; decompress it first"),
     # headers and names
     "years as names": Odd(text("2019,2020,kind/1.5,9,a/2,8,b/3,7,a/4,6,b/5,5,a"), XY, "first line has the names"),
     "no header": Odd(text("1.5,a/2,b/3,a/4,b/5,a"), AB, "no line has names"),

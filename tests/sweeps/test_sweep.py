@@ -138,7 +138,7 @@ def test_the_tables_metrics_are_those_that_tell_jobs_apart(deeprob):
     words = ("dataset=random_regression", "loss=squared_error", "trainer.epochs=2", "regularizer=l1")
     result = deeprob("-m", *words, "regularizer.strength=0,1", "dataset.val_fraction=0.5")
     header = result.out.splitlines()[0].split()
-    assert header[-4:] == ["train/loss", "val/loss", "test/loss", "params/zeros"]
+    assert header[-6:] == ["train/loss", "val/loss", "test/loss", "val/r2", "test/r2", "params/zeros"]
 
 
 def test_groups_can_be_swept(deeprob, small):

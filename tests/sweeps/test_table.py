@@ -21,6 +21,14 @@ def test_a_val_folder_has_a_column(make_run, validated_pictures):
     assert shown_metrics([config]) == ["train/accuracy", "test/accuracy"]
 
 
+def test_the_monitor_and_r2_have_columns(config_of):
+    config = config_of({"trainer.monitor": "val/balanced_accuracy", "dataset.val_fraction": 0.2})
+    names = ["train/accuracy", "val/accuracy", "test/accuracy", "val/balanced_accuracy", "test/balanced_accuracy"]
+    assert shown_metrics([config]) == names
+    numbers = config_of({"dataset": "random_regression", "loss": "squared_error"})
+    assert shown_metrics([numbers]) == ["train/loss", "test/loss", "test/r2"]
+
+
 @pytest.mark.parametrize(
     ("name", "values", "text"),
     [

@@ -16,6 +16,7 @@ from deeprob.assembly.config import RunConfig
 from deeprob.assembly.inputs import Inputs, as_tensor
 from deeprob.assembly.setup import build_loss, build_predictor
 from deeprob.data import Encoding, Examples, Splits
+from deeprob.data.frames import is_frame, table_of
 from deeprob.errors import UserError, first_few, memory_errors
 from deeprob.features import Standardize, extraction
 from deeprob.models import Model
@@ -153,6 +154,9 @@ class Run:
     def __call__(self, inputs: Inputs) -> Tensor:
         """Return scores (N, C) of raw inputs (N, …), where C is the number of classes or of predicted numbers.
 
+        If the run was trained on a table, the inputs may also be a data frame, or a dictionary of columns, with the
+        columns of the table. They are encoded as the training rows were.
+
         Predicted numbers are in the units of the dataset. If targets were standardised, they are float64.
 
         Raises
@@ -204,7 +208,10 @@ class Run:
         return torch.cat([self.predictor.predicted(chunk) for chunk in chunks])
 
     def _extract(self, inputs: Inputs) -> Tensor:
-        """Return the extracted features of raw inputs (N, …), on the device."""
+        """Return the extracted features of raw inputs (N, …) or of the rows of a data frame, on the device."""
+        encoding = self.predictor.encoding
+        if encoding is not None and is_frame(inputs):
+            inputs = encoding.encode(table_of(inputs))
         raw = as_tensor(inputs, self.predictor.input_shape)
         return self.predictor.features.extract(raw).to(self._device)
 

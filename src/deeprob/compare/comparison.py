@@ -181,7 +181,8 @@ def compare_runs(
                 raise UserError(
                     f"{key}={name}: these runs have no such metric; {did_you_mean(name, sorted(known), SYNONYMS)}"
                 )
-    sort = sort or usual_sort(known)
+    monitors = {run.values.get("trainer.monitor") for run in runs}
+    sort = sort or usual_sort(known, monitors.pop() if len(monitors) == 1 else None)
     assert sort is not None
     groups = ranked(groups, sort)
     tested = metric_to_test(sort, known)

@@ -126,12 +126,15 @@ def all_metrics(groups: Sequence[Group]) -> list[str]:
     return list(dict.fromkeys(name for group in groups for run in group.counted for name in run.metrics))
 
 
-def usual_sort(metrics: Collection[str]) -> str | None:
+def usual_sort(metrics: Collection[str], monitor: str | None = None) -> str | None:
     """Return the default ranking metric.
 
-    The result is the first of these names that is in `metrics`: val/accuracy, test/accuracy, train/accuracy, val/loss,
-    test/loss, train/loss. If none is in `metrics`, the result is any metric, or None if `metrics` is empty.
+    It is ``trainer.monitor``, if all runs have the same `monitor` and have measured it. Otherwise it is the first of
+    these names that is in `metrics`: val/accuracy, test/accuracy, train/accuracy, val/loss, test/loss, train/loss. If
+    none is in `metrics`, the result is any metric, or None if `metrics` is empty.
     """
+    if monitor in metrics:
+        return monitor
     wanted = [f"{split}/{measure}" for measure in ("accuracy", "loss") for split in ("val", "test", "train")]
     return next((name for name in wanted if name in metrics), next(iter(metrics), None))
 

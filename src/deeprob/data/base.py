@@ -60,7 +60,7 @@ class DatasetConfig:
         """Yield a message for each invalid value of ``folds`` and ``fold``."""
         if self.folds == 1:
             yield "folds=1: expected 2 or more, or 0 for no folds"
-        elif self.folds and not hasattr(self, "test_fraction"):
+        elif self.folds and (not hasattr(self, "test_fraction") or getattr(self, "test", None) is not None):
             yield f"folds={self.folds}: {self._own_test_split}"
         elif self.fold >= max(self.folds, 1):
             below = f"a number below dataset.folds={self.folds}" if self.folds else "dataset.folds=5, say, beside it"
@@ -68,7 +68,8 @@ class DatasetConfig:
 
     @property
     def _own_test_split(self) -> str:
-        return f"dataset={name_of(self)} has a test split of its own; folds are made of examples that have none"
+        advice = "; leave dataset.test out" if getattr(self, "test", None) is not None else ""
+        return f"dataset={name_of(self)} has a test split of its own; folds are made of examples that have none{advice}"
 
     @property
     def regression(self) -> bool:

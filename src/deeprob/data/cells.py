@@ -11,7 +11,7 @@ MISSING = frozenset(
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.ASCII | re.IGNORECASE)
 _WITH_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?", re.ASCII)
 _WITH_POINT = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[,.]\d{3}", re.ASCII)
 _LIKE_A_NUMBER = re.compile(r"[-+]?[$€£¥]?\s*[-+]?\d[\d.,' \u00a0\u202f_]*([eEdD][+-]?\d+)?\s*[%$€£¥]?", re.ASCII)
 _DATE = re.compile(
     r"\d{4}[-/.]\d\d?[-/.]\d\d?([T ]\d\d?:\d\d.*)?"  # 2026-01-31, 2026-01-31 12:00
@@ -58,7 +58,7 @@ def has_decimal_point(cell: str) -> bool:
 
 
 def may_be_thousands(cell: str) -> bool:
-    """Return whether the comma in a number may separate thousands, as in ``1,234``."""
+    """Return whether the comma or point in a number may separate thousands, as in ``1,234``."""
     return _THOUSANDS.fullmatch(cell) is not None
 
 

@@ -1,5 +1,6 @@
 """A table in memory: named columns of numbers or of coded texts."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -167,3 +168,14 @@ class Table:
         place, cells = self.locate(row)
         cell = f"{cells[self.names.index(name)][:40]!r}" if cells else "the cell"
         return UserError(f"{self.source}, {place}, column {name}: {cell} {words}; {advice}")
+
+
+def setting(key: str, names: Sequence[str]) -> str:
+    """Return how to type a key of ``dataset`` with names of columns, such as ``dataset.drop=[id]``.
+
+    Names with other signs than letters, digits and a few more are quoted, and then the whole word is quoted too.
+    """
+    if all(re.fullmatch(r"[\w./+-]+", name, re.ASCII) for name in names):
+        return f"dataset.{key}=[{','.join(names)}]"
+    quoted = ",".join('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in names)
+    return f"'dataset.{key}=[{quoted}]'"

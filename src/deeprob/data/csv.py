@@ -163,7 +163,7 @@ class CSVConfig(DatasetConfig):
                 "them)"
             )
         roles = choose_roles(table, self.targets, self.inputs, self.drop)
-        categories = categories_among(table, roles.inputs, self.categorical)
+        categories = categories_among(table, roles.inputs, self.categorical, self.drop)
         if not self.regression and len(roles.targets) > 1:
             raise UserError(
                 "dataset.targets: classes are given by one column; to predict numbers, set dataset.task=regression"
@@ -215,12 +215,12 @@ class CSVConfig(DatasetConfig):
             name: (others.get(name, table), part.inputs.numpy()) for name, part in parts.items() if part is not None
         }
         fitted = encoding.fit_inputs(table, roles.inputs, categories, self.missing, rows["train"][1])
-        counts = torch.cat([part.targets for part in parts.values() if part is not None]) if drawn.classes else None
+        counts = drawn.train.targets.bincount(minlength=len(drawn.classes)).tolist() if drawn.classes else ()
         made = Encoding(
             fitted,
             roles.targets,
             drawn.classes,
-            () if counts is None else tuple(counts.bincount(minlength=len(drawn.classes)).tolist()),
+            tuple(counts),
             roles.left_out,
         )
         encoded = {name: Examples(made.encode(*rows[name]), parts[name].targets) for name in rows}

@@ -165,7 +165,7 @@ def find_dialect(source: str, sample: str, asked: Asked) -> Dialect:
             f"{source}: only one column; a table needs two or more (dataset.delimiter sets the sign between them)"
         )
     _check_comments(source, sample, delimiter, comment, len(rows[0]), asked)
-    decimal = asked.decimal or _decimal(source, rows)
+    decimal = asked.decimal or _decimal(source, rows, delimiter)
     found = Dialect(delimiter, decimal, comment)
     if asked.header is None and (names := _named_by_comment(sample, found, rows)):
         return replace(found, names=names, named_by_comment=True)
@@ -235,8 +235,25 @@ def _delimiter(sample: str, comment: str) -> str:
     return max(DELIMITERS.values(), key=sameness)
 
 
-def _decimal(source: str, rows: Sequence[Sequence[str]]) -> str:
-    """Return the decimal sign of the numbers in some rows."""
+def _decimal(source: str, rows: Sequence[Sequence[str]], delimiter: str) -> str:
+    """Return the decimal sign of the numbers in some rows.
+
+    Raises
+    ------
+    UserError
+        If the signs may separate thousands. Commas may if all are before three digits. Points may if the sign between
+        cells is no comma, and all points of a column are before three digits, and it also has numbers below 1,000
+        without a point, as in 540 and 1.210.
+    """
+    for column in zip(*(row for row in rows if len(row) == len(rows[-1])), strict=True) if delimiter != "," else ():
+        points = {cell for cell in column if has_decimal_point(cell)}
+        whole = any(cell.isdecimal() and len(cell) <= 3 for cell in column)
+        if whole and points and all(may_be_thousands(cell) for cell in points):
+            cell = min(points)
+            raise UserError(
+                f"{source}: {cell} may be {cell} or {cell.replace('.', '')}; set dataset.decimal=point for the first, "
+                "or take the points out for the second"
+            )
     commas = {cell for row in rows for cell in row if has_decimal_comma(cell)}
     if not commas or any(has_decimal_point(cell) for row in rows for cell in row):
         return "."

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from deeprob.data.cells import is_number
-from deeprob.data.columns import Column, Table
+from deeprob.data.columns import Column, Table, setting
 from deeprob.errors import UserError, first_few
 
 Rows = npt.NDArray[np.int64]
@@ -64,7 +64,7 @@ class NumberInput:
         there = cells[~np.isnan(cells)]
         if not len(there):
             raise UserError(
-                f"{table.source}: column {name} has no number in the training rows; set dataset.drop=[{name}]"
+                f"{table.source}: column {name} has no number in the training rows; set {setting('drop', [name])}"
             )
         low, extent = there.min(), max(there.max() - there.min(), np.finfo(np.float64).tiny)
         share = (there - low) / extent  # so that no sum overflows
@@ -139,7 +139,7 @@ class CategoryInput:
         if len(levels) > MOST_LEVELS:
             raise UserError(
                 f"{table.source}: column {name} has {len(levels)} categories, more than {MOST_LEVELS}; "
-                f"set dataset.drop=[{name}]"
+                f"set {setting('drop', [name])}"
             )
         ordered = in_order(levels)
         return cls(name, ordered, tuple(level_counts[level] for level in ordered), pooled, bool(counts[0]))
@@ -176,7 +176,7 @@ class Encoding:
     classes
         The names of the classes; empty for regression.
     counts
-        The number of rows of each class, in all splits.
+        The number of training rows of each class.
     left_out
         The names of the columns that are not used.
     """

@@ -49,6 +49,11 @@ def table_of(data: Any, names: Sequence[str] | None = None) -> Table:
     return Table(_NAME, tuple(name for name, _ in parts), tuple(columns), header)
 
 
+def is_frame(data: Any) -> bool:
+    """Return whether the columns of `data` have names, as in a data frame or a dictionary."""
+    return isinstance(data, Mapping) or hasattr(data, "columns") or hasattr(data, "__arrow_c_stream__")
+
+
 def _are_words(names: Sequence[Any]) -> bool:
     return all(isinstance(name, str | int) for name in names)
 

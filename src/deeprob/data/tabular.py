@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from deeprob.data.cells import is_date, is_number, looks_like_number
-from deeprob.data.columns import Column, Table
+from deeprob.data.columns import Table, setting
 from deeprob.data.encoding import first_text, in_order, missing_fault
 from deeprob.errors import UserError, first_few
 
@@ -71,8 +71,12 @@ def choose_roles(
     return Roles(chosen, wanted, unused)
 
 
-def categories_among(table: Table, inputs: Sequence[str], listed: Sequence[str] | None) -> frozenset[str]:
+def categories_among(
+    table: Table, inputs: Sequence[str], listed: Sequence[str] | None, dropped: Sequence[str] | None = None
+) -> frozenset[str]:
     """Return the names of the inputs that are categories: those in `listed`, and those with a cell of text.
+
+    `dropped` are the columns that the user has dropped already, for messages.
 
     Raises
     ------
@@ -89,36 +93,45 @@ def categories_among(table: Table, inputs: Sequence[str], listed: Sequence[str] 
             table[name].coded()
         except ValueError as error:
             raise UserError(f"dataset.categorical: {table.source}, column {name}: {error}; drop the column") from error
-    found = set(names)
-    for name in inputs:
-        if name not in found and table[name].numbers is None:
-            _check_texts(table, name, table[name])
-            found.add(name)
-    return frozenset(found)
+    texts = [name for name in inputs if name not in names and table[name].numbers is None]
+    unusable = [name for name in texts if _fault_of(table, name, "")]
+    if unusable:
+        drop, categorical = setting("drop", [*(dropped or ()), *unusable]), setting("categorical", [*names, *unusable])
+        fault = _fault_of(table, unusable[0], f"set {drop}, or {categorical} if it is a category")
+        assert fault is not None
+        if len(unusable) == 1:
+            raise fault
+        raise UserError(f"{fault}; {first_few(unusable[1:])} cannot be used either")
+    return frozenset((*names, *texts))
 
 
-def _check_texts(table: Table, name: str, column: Column) -> None:
-    """Raise a `UserError` if texts seem to be no categories."""
+def _fault_of(table: Table, name: str, either: str) -> UserError | None:
+    """Return the error about texts that seem to be no categories; None if they may be some.
+
+    `either` says what to set.
+    """
+    column = table[name]
     assert column.codes is not None
     place = f"{table.source}: column {name}"
-    either = f"set dataset.drop=[{name}], or dataset.categorical=[{name}] if it is a category"
     counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.levels))
     numeric = np.array([is_number(level) for level in column.levels])
-    if column.dates or all(is_date(level) for level, number in zip(column.levels, numeric, strict=True) if not number):
-        raise UserError(f"{place} has dates or times, such as {column.levels[0][:40]}; {either}")
+    texts = [level for level, number in zip(column.levels, numeric, strict=True) if not number]
+    if column.dates or (texts and all(map(is_date, texts))):
+        return UserError(f"{place} has dates or times, such as {column.levels[0][:40]}; {either}")
     for level in column.levels:
-        if looks_like_number(level) and not is_number(level):
+        if looks_like_number(level) and (not texts or not is_number(level)):  # 1.100 where commas are decimal
             row = int(np.flatnonzero(column.codes == column.levels.index(level))[0])
             advice = "write it without signs between or after the digits (dataset.decimal sets the decimal sign), or "
-            raise table.fault(row, name, "is not a finite number", advice + either)
+            return table.fault(row, name, "is not a finite number", advice + either)
     if 2 * counts[numeric].sum() >= counts.sum() and 2 * numeric.sum() > counts[numeric].sum():
-        advice = f"correct it, leave the row or the column out, or {either.replace('drop', 'drop', 1)}"
-        raise table.fault(first_text(column), name, "is not a finite number", advice)
+        advice = f"correct it, leave the row or the column out, or {either}"
+        return table.fault(first_text(column), name, "is not a finite number", advice)
     if len(column.levels) > max(_FEW, counts.sum() // 2):
-        raise UserError(
+        return UserError(
             f"{place} has {len(column.levels)} different texts in {counts.sum()} rows, too many for categories; "
             f"{either}"
         )
+    return None
 
 
 def check_numbers(table: Table, names: Sequence[str], *, missing: bool) -> None:

@@ -81,9 +81,20 @@ def _encoding(path: Path, head: bytes, asked: str | None) -> str:
     return next((name for mark, name in _BOMS.items() if head.startswith(mark)), "utf-8")
 
 
+_OTHER_FILES = (
+    (b"PK\x03\x04", "a workbook or another zip archive", "save the table as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old workbook of Excel", "save the table as CSV"),
+    (b"\x1f\x8b", "a compressed file", "decompress it first"),
+)
+"""First bytes of files that are often taken for text, what they are, and what to do."""
+
+
 def _decoded(path: Path, encoding: str, asked: str | None) -> tuple[str, str]:
     """Return the whole text of a file, and its encoding. Text that is no UTF-8 is read as cp1252."""
     content = path.read_bytes()
+    for magic, kind, advice in _OTHER_FILES:
+        if content.startswith(magic):
+            raise UserError(f"{path}: {kind}; {advice}")
     try:
         text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except (LookupError, UnicodeError) as error:

@@ -197,11 +197,19 @@ class SweepTable:
 def shown_metrics(configs: Sequence[RunConfig]) -> list[str]:
     """Return the metrics to show by default: the accuracy of each split, or the loss if there are no classes.
 
-    If a regularizer can make weights 0, the share of zeros is shown too.
+    R² is shown beside the loss, and the measure of ``trainer.monitor`` if it is another one. If a regularizer can make
+    weights 0, the share of zeros is shown too.
     """
-    measure = "loss" if any(config.dataset.regression for config in configs) else "accuracy"
-    val = any(config.dataset.has_validation for config in configs)
-    names = [f"train/{measure}", *([f"val/{measure}"] if val else []), f"test/{measure}"]
+    regression = any(config.dataset.regression for config in configs)
+    measure = "loss" if regression else "accuracy"
+    held_out = ["val", "test"] if any(config.dataset.has_validation for config in configs) else ["test"]
+    others = dict.fromkeys(["r2"] * regression + [config.trainer.monitor.partition("/")[2] for config in configs])
+    more = [name for name in others if name not in ("", measure, "loss", "accuracy")]
+    names = [
+        f"{split}/{name}"
+        for name, splits in ((measure, ["train", *held_out]), *((n, held_out) for n in more))
+        for split in splits
+    ]
     return names + ["params/zeros"] * any(config.regularizer.selects for config in configs)
 
 

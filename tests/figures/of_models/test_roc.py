@@ -51,15 +51,17 @@ def test_log_odds_have_the_order_of_the_probabilities_and_are_not_rounded():
     assert log_odds(scores, 0)[1] < log_odds(scores, 0)[2]
 
 
-def test_two_classes_have_one_curve(points):
+def test_two_classes_have_two_curves(points):
     figure = ROCConfig().draw(points)
     png(figure)
     left, right = figure.axes
     own = points.examples("test").targets == 1
     scores = points.scores("test").detach()
-    assert labels(left) == [f"dogs: AUC {roc_auc_score(own, scores[:, 1] - scores[:, 0]):.3f}"]
-    expected = average_precision_score(own, scores[:, 1] - scores[:, 0])
-    assert labels(right) == [f"dogs: AP {expected:.3f} (2 of 4)"]
+    margin = scores[:, 1] - scores[:, 0]
+    area = roc_auc_score(own, margin)
+    assert labels(left) == [f"cats: AUC {area:.3f}", f"dogs: AUC {area:.3f}"]
+    precisions = average_precision_score(~own, -margin), average_precision_score(own, margin)
+    assert labels(right) == [f"cats: AP {precisions[0]:.3f} (2 of 4)", f"dogs: AP {precisions[1]:.3f} (2 of 4)"]
 
 
 def test_many_classes_and_a_class_without_examples(run_on):

@@ -77,12 +77,12 @@ class ROCConfig(FigureConfig):
 
     def cut(self, run: Run) -> str:
         """Return a text that says how many classes are shown, or an empty text if all are shown."""
-        return "" if len(run.classes) == 2 else some_of(CURVES, len(run.classes), "classes", "the first")
+        return some_of(min(CURVES, len(run.classes)), len(run.classes), "classes", "the first")
 
 
 def shown_classes(run: Run) -> list[int]:
-    """Return the numbers of the classes with a curve: the first `CURVES`, or only the second of two classes."""
-    return [1] if len(run.classes) == 2 else list(range(min(CURVES, len(run.classes))))
+    """Return the numbers of the classes with a curve: the first `CURVES`."""
+    return list(range(min(CURVES, len(run.classes))))
 
 
 def log_odds(scores: Tensor, place: int) -> Tensor:
