@@ -273,6 +273,12 @@ def test_a_table_of_all_kinds_through_a_run(deeprob):
     assert torch.equal(run(pd.DataFrame(rows)), run(run.encoding.encode(table_of(rows))))
     with pytest.raises(UserError, match=r"the table has no column age; choose from"):
         run(pd.DataFrame({"color": ["blue"], "size": [1]}))
+    text = Path("mixed.csv").read_text()
+    Path("mixed.csv").write_text(text.replace("blue", "azure"))
+    changed = deeprob("run=run", command="evaluate")
+    assert changed.status == 2
+    assert "no longer that of the run, which had the inputs size=0, size=1" in changed.err
+    Path("mixed.csv").write_text(text)
     assert json.loads(Path("run/columns.json").read_text()) == json.loads(json.dumps(run.encoding.to_json()))
     rows = run.encoding.encode(read_table_file(Path("mixed.csv"), Asked()))
     assert rows.shape == (60, 14)

@@ -42,6 +42,12 @@ def parquet_of(**columns: Any) -> bytes:
     return file.getvalue()
 
 
+def npy_of(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
 def npz_of(**arrays: Any) -> bytes:
     file = io.BytesIO()
     np.savez(file, **arrays)
@@ -265,6 +271,31 @@ ODD = {
     ),
     "Parquet with a null": Odd(
         parquet_of(x=[1, None, 3], kind=list("aba")), "row 1, column x: the cell is missing", name="t.parquet"
+    ),
+    "Parquet with a list that is dropped": Odd(
+        parquet_of(x=[1.5, 2, 3, 4, 5], y=[[1]] * 5, kind=list("ababa")), AB, name="t.parquet", fields={"drop": ["y"]}
+    ),
+    "Parquet with durations": Odd(
+        parquet_of(t=np.array([1, 2, 3], "m8[s]"), kind=list("aba")), "column t: values of duration", name="t.parquet"
+    ),
+    "Parquet with the index of pandas": Odd(
+        parquet_of(x=[1.5, 2, 3, 4, 5], kind=list("ababa"), __index_level_0__=[9, 8, 7, 6, 5]),
+        AB,
+        "a column without a name",
+        name="t.parquet",
+    ),
+    "NPZ with a name twice": Odd(
+        npz_of(**{"x": np.zeros((3, 2)), "x 0": np.arange(3), "k": np.arange(3)}),
+        "two columns with the name x 0",
+        name="t.npz",
+    ),
+    "an array in a file called NPZ": Odd(npy_of(np.arange(3)), "not an NPZ file", name="t.npz"),
+    "an infinite number in a column of numbers": Odd(text("1,a/inf,b/2,a/3,b"), "'inf' is not a finite number"),
+    "another minus": Odd(text("x,kind/−1,a/2,b/3,a"), "'−1' is not a finite number; write it without signs"),
+    "months": Odd(text("m,kind/2026-01,a/2026-02,b/2026-03,a"), "column m has dates or times, such as 2026-01"),
+    "large whole numbers beside a text": Odd(
+        text("x,kind/1,90071992547409920/2,90071992547409921/3,z/4,90071992547409920/5,90071992547409921/6,z"),
+        [(n, level) for n, level in enumerate(("90071992547409920", "90071992547409921", "z") * 2, 1)],
     ),
     "Parquet with lists": Odd(parquet_of(x=[[1], [2]], kind=list("ab")), "column x: values of list<", name="t.parquet"),
     "Parquet with times": Odd(

@@ -115,6 +115,21 @@ def test_a_text_after_the_first_lines_turns_a_column_of_numbers_into_one_of_text
     assert (levels[codes[-2]], codes[-1], len(codes)) == ("K", -1, lines + 2)
 
 
+@pytest.mark.parametrize(("late", "expected"), [("+", "-"), ("a", None)])
+def test_a_minus_alone_is_a_level_beside_a_plus_in_a_later_chunk(read, monkeypatch, late, expected):
+    monkeypatch.setattr(text_file, "_CHUNK", 100)
+    monkeypatch.setattr(text_file, "SAMPLE", 100)
+    table = read("x,sign\n" + "1,-\n" * 500 + f"2,{late}\n" * 500)
+    assert cells_of(table)[1] == [expected] * 500 + [late] * 500
+
+
+def test_large_whole_numbers_beside_a_late_text_stay_apart(read, monkeypatch):
+    monkeypatch.setattr(text_file, "_CHUNK", 100)
+    monkeypatch.setattr(text_file, "SAMPLE", 100)
+    table = read("x,id\n" + "1,90071992547409920\n2,90071992547409921\n" * 200 + "3,z\n")
+    assert set(table.columns[1].levels) == {"90071992547409920", "90071992547409921", "z"}
+
+
 def test_a_fault_after_the_first_lines_names_its_line(read):
     lines = text_file.SAMPLE // 4 + 5
     body = "".join(f"{n % 10},{n % 3}\n" for n in range(lines))

@@ -129,3 +129,12 @@ def test_before_the_first_epoch_is_done_best_is_last(tmp_path):
     s.step = 4
     checkpoints.write(LENGTHS)
     assert load(tmp_path / "best.pt")["step"] == 3
+
+
+def test_checkpoints_of_runs_before_tables_had_an_encoding_are_resumed(tmp_path):
+    s = state()
+    Checkpoints(tmp_path, s, {"classes": ["a"]}, best_is_last=True).write(LENGTHS)
+    assert Checkpoints(tmp_path, s, {"classes": ["a"], "encoding": {"inputs": []}}, best_is_last=True).restore(9)
+    later = Checkpoints(tmp_path, s, {"classes": ["a"], "targets": {}}, best_is_last=True)
+    with pytest.raises(UserError, match="began before targets were standardised"):
+        later.restore(9)

@@ -104,6 +104,12 @@ class Run:
                 f"{names if self.classes else f'{self.predictor.outputs} target(s)'} "
                 f"of inputs {list(self.predictor.input_shape)}"
             )
+        own = self.predictor.encoding
+        if own is not None and data.encoding is not None and own.names != data.encoding.names:
+            raise UserError(
+                f"{self.directory}: the dataset is no longer that of the run, which had the inputs "
+                f"{first_few(own.names)}, and not {first_few(data.encoding.names)}"
+            )
         if self.seal not in (None, fingerprint(data.train.inputs)):
             note(f"{self.directory}: the training inputs have changed since the run was trained")
         return data

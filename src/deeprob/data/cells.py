@@ -12,10 +12,13 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)
 _WITH_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?", re.ASCII)
 _WITH_POINT = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[,.]\d{3}", re.ASCII)
-_LIKE_A_NUMBER = re.compile(r"[-+]?[$€£¥]?\s*[-+]?\d[\d.,' \u00a0\u202f_]*([eEdD][+-]?\d+)?\s*[%$€£¥]?", re.ASCII)
+_LIKE_A_NUMBER = re.compile(
+    r"'?\(?[-+\u2212]?[$€£¥]?\s*[-+\u2212]?\d[\d.,' \u00a0\u202f_]*([eEdD][+-]?\d+)?\s*[%$€£¥]?\)?'?", re.ASCII
+)
 _DATE = re.compile(
     r"\d{4}[-/.]\d\d?[-/.]\d\d?([T ]\d\d?:\d\d.*)?"  # 2026-01-31, 2026-01-31 12:00
     r"|\d\d?[-/.]\d\d?[-/.](\d{4}|\d\d)( \d\d?:\d\d.*)?"  # 31.01.2026, 1/31/26
+    r"|\d{4}[-/](0[1-9]|1[0-2])"  # 2026-01
     r"|\d\d?:\d\d(:\d\d(\.\d+)?)?( ?[aApP][mM])?",  # 12:30, 12:30:00
     re.ASCII,
 )

@@ -1,5 +1,6 @@
 """A table in memory: named columns of numbers or of coded texts."""
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -31,12 +32,15 @@ class Column:
         The different texts. Texts that are equal numbers, such as ``1`` and ``1.0``, are one level.
     dates
         Whether the column holds dates, as a file says that knows the types of its columns.
+    unusable
+        The error if the column is chosen; empty if it can be used.
     """
 
     numbers: Numbers | None = None
     codes: Codes | None = None
     levels: tuple[str, ...] = ()
     dates: bool = False
+    unusable: str = ""
 
     def __len__(self) -> int:
         values = self.codes if self.numbers is None else self.numbers
@@ -102,7 +106,8 @@ def column_of_texts(codes: Codes, levels: Sequence[str], decimal: str = ".") -> 
     places = np.full(len(texts) + 1, -1, np.int32)
     for place, (text, value) in enumerate(zip(texts, values[:-1], strict=True)):
         if text not in missing:
-            name = text if np.isnan(value) else spelled(float(value))
+            own = np.isnan(value) or abs(value) >= _EXACT
+            name = text if own else spelled(float(value))
             places[place] = merged.setdefault(name, len(merged))
     return Column(codes=places[codes], levels=tuple(merged))
 
@@ -153,20 +158,28 @@ class Table:
     def __len__(self) -> int:
         return len(self.columns[0]) if self.columns else 0
 
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        """The place of each column by its name."""
+        return {name: place for place, name in reversed(list(enumerate(self.names)))}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
     def __getitem__(self, name: str) -> Column:
-        return self.columns[self.names.index(name)]
+        return self.columns[self._places[name]]
 
     def check(self, key: str, names: Iterable[str]) -> None:
         """Raise a `UserError` if a name is not that of a column; the message names the config key `key`."""
         for name in names:
-            if name not in self.names:
+            if name not in self:
                 hint = did_you_mean(name, [known for known in self.names if known])
                 raise UserError(f"dataset.{key}: {self.source} has no column {name}; {hint}")
 
     def fault(self, row: int, name: str, words: str, advice: str) -> UserError:
         """Return the error about one cell: ``FILE, line 7, column age: 'many' is no number; …``."""
         place, cells = self.locate(row)
-        cell = f"{cells[self.names.index(name)][:40]!r}" if cells else "the cell"
+        cell = f"{cells[self._places[name]][:40]!r}" if cells else "the cell"
         return UserError(f"{self.source}, {place}, column {name}: {cell} {words}; {advice}")
 
 

@@ -306,6 +306,8 @@ def _numeric_row(row: Sequence[str], decimal: str) -> bool:
 def _like(number: float, others: npt.NDArray[np.float64]) -> bool:
     """Return whether a number is near other numbers (n,), some of which may be NaN: 1 is like 2 to 5, 2019 is not."""
     low, high = np.nanmin(others), np.nanmax(others)
+    if not np.isfinite([number, low, high]).all():
+        return True
     margin = max(high - low, abs(high))
     return bool(low - margin <= number <= high + margin)
 

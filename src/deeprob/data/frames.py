@@ -142,12 +142,13 @@ def column_of_arrow(values: Any, place: str) -> Column:
         if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_null(kind):
             pieces = chunked.cast(pa.float64(), safe=False).chunks
             return Column(numbers=np.concatenate([np.zeros(0), *(values_of(piece, np.float64) for piece in pieces)]))
-        if types.is_boolean(kind) or types.is_string(kind) or types.is_large_string(kind) or types.is_temporal(kind):
+        dates = types.is_temporal(kind) and not types.is_duration(kind)
+        if types.is_boolean(kind) or types.is_string(kind) or types.is_large_string(kind) or dates:
             coded = chunked.cast(pa.string()).dictionary_encode().unify_dictionaries()
             codes = [values_of(piece.indices, np.int32, -1) for piece in coded.chunks]
             levels = coded.chunk(0).dictionary.to_pylist() if codes else []
             found = column_of_texts(np.concatenate([np.zeros(0, np.int32), *codes]), levels)
-            return dataclasses.replace(found, dates=types.is_temporal(kind))
+            return dataclasses.replace(found, dates=dates)
     except pa.ArrowException as error:
         raise UserError(f"{place}: {one_line(error)}") from error
     raise UserError(f"{place}: values of {kind}; expected numbers or texts; leave it out with dataset.drop")

@@ -65,19 +65,34 @@ def _parquet(path: Path) -> Table:
 
     try:
         file = parquet.ParquetFile(path)
-        names = tuple(file.schema_arrow.names)
-        parts = [column_of_arrow(file.read([name]).column(0), f"{path}, column {name}") for name in names]
+        known = file.schema_arrow.names
+        parts = [_parquet_column(file, name, f"{path}, column {name}") for name in known]
+        names = tuple("" if name.startswith("__index_level_") else name for name in known)  # the index of pandas
     except (pa.ArrowException, ValueError) as error:
         raise UserError(f"{path}: not a Parquet file, or damaged ({one_line(error)})") from error
     return Table(str(path), names, tuple(parts), notes=("a Parquet file",))
 
 
+def _parquet_column(file: Any, name: str, place: str) -> Column:
+    """Return a column of a Parquet file. If it has neither numbers nor texts, only a chosen column is an error."""
+    try:
+        return column_of_arrow(file.read([name]).column(0), place)
+    except UserError as error:
+        return Column(numbers=np.full(file.metadata.num_rows, np.nan), unusable=str(error))
+
+
 def _npz(path: Path) -> Table:
     parts: dict[str, Column] = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        whole = np.load(path, allow_pickle=False)
+        if not isinstance(whole, np.lib.npyio.NpzFile):
+            raise ValueError("one array without a name")
+        with whole as file:
             for name in file.files:
-                parts |= columns_of_array(name, file[name], str(path))
+                for column, content in columns_of_array(name, file[name], str(path)).items():
+                    if column in parts:
+                        raise UserError(f"{path}: two columns with the name {column}; each column needs its own name")
+                    parts[column] = content
     except (ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
         raise UserError(f"{path}: not an NPZ file of numbers and texts, or damaged ({one_line(error)})") from error
     return Table(str(path), tuple(parts), tuple(parts.values()), notes=("an NPZ file",))

@@ -46,11 +46,13 @@ def choose_roles(
     UserError
         If a name is not that of a column, if a name is given for two purposes, or if two columns have one name.
     """
+    seen: set[str] = set()
     for place, name in enumerate(table.names):
-        if name and name in table.names[:place]:
+        if name and name in seen:
             raise UserError(
                 f"{table.source}: column {place + 1} has the name {name} again; each column needs its own name"
             )
+        seen.add(name)
     for key, names in (("targets", targets), ("inputs", inputs), ("drop", drop)):
         table.check(key, names or ())
     dropped = set(drop or ())
@@ -58,16 +60,21 @@ def choose_roles(
     if not named:
         raise UserError(f"dataset.drop: no column of {table.source} is left")
     wanted = tuple(dict.fromkeys(targets or named[-1:]))
-    chosen = tuple(name for name in named if name not in wanted) if inputs is None else tuple(dict.fromkeys(inputs))
+    predicted = set(wanted)
+    chosen = tuple(name for name in named if name not in predicted) if inputs is None else tuple(dict.fromkeys(inputs))
     for name in chosen:
-        if name in wanted:
+        if name in predicted:
             raise UserError(f"dataset.inputs: {name} is a target; a column is one or the other")
     for name in (*chosen, *wanted):
         if name in dropped:
             raise UserError(f"dataset.drop: {name} is a target or an input; a column is one or the other")
     if not chosen:
         raise UserError(f"dataset.targets: no column of {table.source} is left to predict from")
-    unused = tuple(name or "a column without a name" for name in table.names if name not in (*chosen, *wanted))
+    used = {*chosen, *wanted}
+    unused = tuple(name or "a column without a name" for name in table.names if name not in used)
+    for name in (*wanted, *chosen):
+        if table[name].unusable:
+            raise UserError(table[name].unusable)
     return Roles(chosen, wanted, unused)
 
 

@@ -175,6 +175,7 @@ class _Columns:
         self.numbers = np.empty((len(self.place), rows))
         self.index: dict[int, dict[str, int]] = {}
         self.codes: dict[int, list[Codes]] = {}
+        self.unsure: set[int] = set()
         for column in np.flatnonzero(~np.asarray(numeric, bool)).tolist():
             self.index[column], self.codes[column] = {}, []
 
@@ -198,6 +199,10 @@ class _Columns:
     def to_texts(self, column: int) -> None:
         """Turn the numbers of a column so far into texts."""
         values, codes = np.unique(self.numbers[self.place.pop(column), : self.count], return_inverse=True)
+        if np.isnan(values).any():
+            self.unsure.add(column)
+        if not np.nanmax(np.abs(values), initial=0) < 2.0**53:
+            raise _OtherReading  # larger whole numbers are not exact
         self.index[column], self.codes[column] = {}, []
         texts = ["" if np.isnan(value) else spelled(float(value)) for value in values]
         self.add_texts(column, codes.astype(np.int32), texts)
@@ -208,6 +213,8 @@ class _Columns:
         for column, place in self.place.items():
             whole[column] = Column(numbers=self.numbers[place, : self.count])
         for column, index in self.index.items():
+            if column in self.unsure and "+" in {text.strip() for text in index}:
+                raise _OtherReading  # beside +, the sign - is a level, and it was taken for a missing number
             codes = np.concatenate(self.codes[column]) if self.codes[column] else np.zeros(0, np.int32)
             whole[column] = column_of_texts(codes, list(index), decimal)
         return [whole[column] for column in range(len(whole))]

@@ -72,7 +72,12 @@ class Checkpoints:
             content = next((other for other in generations(self.last) if other.get("step") == at), content)
         try:
             for name, value in self.constant.items():
-                if not same(content[name], value):
+                if name == "targets" and name not in content:
+                    raise UserError(
+                        f"{self.last}: the run began before targets were standardised (dataset.standardize_targets); "
+                        "it can be evaluated, but not resumed: train it again"
+                    )
+                if not (name == "encoding" and name not in content) and not same(content[name], value):
                     raise UserError(f"{self.last}: the dataset has changed since the run began (its {name})")
             self.state.load_state_dict(content)
             if not 0 <= self.state.step <= steps:
