@@ -37,7 +37,13 @@ def solve(loss, start: Tensor, calls: int = 1, **settings) -> tuple[Tensor, list
     return place.detach(), values, optimizer
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+LONG = "quadratic, condition 1e6, torch.float64"
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [pytest.param(problem, id=name, marks=[pytest.mark.slow] * (name == LONG)) for name, problem in PROBLEMS.items()],
+)
 def test_it_reaches_what_scipy_reaches_with_as_many_evaluations(problem):
     """Where L falls in stairs (condition 1e6), the stair on which either stops depends on how the machine rounds.
 

@@ -32,7 +32,7 @@ def fuzzing():
 
 
 def test_a_sample_of_draws_finds_nothing(times, tell):
-    count = times(6, 250)
+    count = times(4, 250)
     done = subprocess.run(
         [sys.executable, HERE / "fuzzer.py", "--draws", str(count), "--seed", "0", "--workers", "1"],
         capture_output=True, text=True, check=False,

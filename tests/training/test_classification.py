@@ -14,7 +14,7 @@ from deeprob.training.classification import area_under_roc, calibration_error, f
 def problem(seed: int) -> tuple[Tensor, Tensor]:
     """Random scores (R, N, C) and classes (N,). Every third problem has ties, every fourth lacks classes."""
     rng = np.random.default_rng(seed)
-    runs, count, classes = rng.integers(1, 4), rng.integers(1, 60), rng.integers(2, 11)
+    runs, count, classes = rng.integers(1, 3), rng.integers(1, 60), rng.integers(2, 11)
     scores = rng.normal(0, rng.choice([0.3, 3, 15]), (runs, count, classes))
     targets = rng.integers(0, classes, count)
     if seed % 3 == 0:
