@@ -111,7 +111,7 @@ def _text(cell: Any, place: str) -> str:
         return cell
     if isinstance(cell, bool | np.bool_):
         return str(bool(cell)).lower()
-    if cell is None or cell != cell or str(cell) in MISSING:  # noqa: PLR0124, NaN differs from itself
+    if cell is None or str(cell) in MISSING:  # such as nan, NaT and <NA>
         return ""
     if isinstance(cell, int | float | np.number):
         return repr(float(cell)) if isinstance(cell, float | np.floating) else str(int(cell))

@@ -162,6 +162,7 @@ def numbers_to_predict(table: Table, names: Sequence[str]) -> Tensor:
     UserError
         If a cell is missing or no number.
     """
+    numbers = []
     for name in names:
         column = table[name]
         if column.numbers is None:
@@ -169,8 +170,9 @@ def numbers_to_predict(table: Table, names: Sequence[str]) -> Tensor:
             raise table.fault(first_text(column), name, "is not a finite number", advice)
         if (empty := np.flatnonzero(column.missing)).size:
             raise table.fault(int(empty[0]), name, "is missing", "fill it in, or leave the row out")
+        numbers.append(column.numbers)
     check_numbers(table, names, missing=False)
-    return torch.from_numpy(np.stack([table[name].numbers for name in names], axis=1))  # type: ignore[misc]
+    return torch.from_numpy(np.stack(numbers, axis=1))
 
 
 def class_numbers(table: Table, name: str, known: tuple[str, ...] | None = None) -> tuple[Tensor, tuple[str, ...]]:
