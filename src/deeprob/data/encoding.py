@@ -3,7 +3,6 @@
 An encoding is fitted on the training rows alone, and then encodes any rows with the same columns.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -228,9 +227,8 @@ class Encoding:
     def to_json(self) -> dict[str, Any]:
         """Return the content as lists, numbers and texts, from which `from_json` makes an equal object."""
         kinds = {NumberInput: "number", CategoryInput: "category"}
-        whole = dataclasses.asdict(self)
-        whole["inputs"] = [{"kind": kinds[type(column)], **dataclasses.asdict(column)} for column in self.inputs]
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in whole.items()}
+        inputs = [{"kind": kinds[type(column)], **vars(column)} for column in self.inputs]
+        return {name: list(value) for name, value in {**vars(self), "inputs": inputs}.items()}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Encoding":
