@@ -77,3 +77,12 @@ def test_the_first_sentence_sums_up():
 
 def test_plain_text_has_no_marks_of_code():
     assert plain("``a=1`` and `b`") == "a=1 and b"
+
+
+def test_a_dataclass_without_a_docstring_has_no_summary():
+    @dataclass
+    class Bare:
+        lr: float = 0.1
+
+    assert Bare.__doc__ is not None
+    assert summary(Bare) == ""

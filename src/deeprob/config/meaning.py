@@ -42,8 +42,9 @@ def _entry(cls: type | None, name: str) -> str:
 
 
 def summary(cls: type) -> str:
-    """Return the first sentence of a class's docstring."""
-    return first_sentence(inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0])
+    """Return the first sentence of a class's docstring; empty if there is none."""
+    text = inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0]
+    return "" if text.startswith(f"{cls.__name__}(") else first_sentence(text)  # a dataclass makes such a docstring
 
 
 def first_sentence(text: str) -> str:
