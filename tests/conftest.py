@@ -18,7 +18,7 @@ from deeprob import config as configs
 from deeprob.assembly.automatic import decided
 from deeprob.assembly.config import RunConfig
 from deeprob.commands.main import main
-from deeprob.config import options
+from deeprob.config import options, schema
 from deeprob.config.loader import CachingLoader
 from deeprob.running import watch
 
@@ -66,6 +66,25 @@ def deeprob(tmp_path, monkeypatch, capsys) -> Callable[..., Result]:
         return Result(status, out, err)
 
     return run
+
+
+@pytest.fixture
+def own(deeprob, monkeypatch) -> Callable[..., Path]:
+    """Write a module into the current folder: own("my_parts", text). After the test, nothing knows the module."""
+    monkeypatch.setattr(schema, "_OPTIONS", {group: dict(known) for group, known in schema._OPTIONS.items()})
+    monkeypatch.setitem(globals(), "COMPOSED", defaultdict(dict))
+    before = set(sys.modules)
+
+    def write(name: str, text: str) -> Path:
+        path = Path(f"{name}.py").absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    yield write
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(Path.cwd())):
+            del sys.modules[name]
 
 
 @pytest.fixture

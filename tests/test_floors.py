@@ -42,6 +42,7 @@ SERVED = {
 """Files without a test file of their own, under the test file that serves them."""
 
 OF_MANY = {
+    "commands/test_own_parts.py",  # options from modules of the user, in every command
     "commands/test_planted_errors.py",  # check_gradients.py with an error in each formula of the model and the loss
     "features/test_bad_input.py",  # what every feature does with such pictures
     "training/test_company.py",  # runs alone against stacks of any size

@@ -165,3 +165,16 @@ def test_batch_norm_of_single_examples_is_not_trained(key):
     for model in (MLPConfig(norm="layer"), MLPConfig(), MLPConfig(norm="batch", layers=1)):
         assert list(config(TrainConfig, model=model, trainer=trainer).problems()) == []
     assert list(config(TrainConfig, model=norm, trainer=TrainerConfig(**{key: 2})).problems()) == []
+
+
+def test_the_options_that_a_run_uses(config_of):
+    config = config_of({"features": "chain", "trainer.figures": ["weights", "roc size=3"], "optimizer": "sgd"})
+    config.features.parts = ["hog", {"name": "pca", "dims": 3}]
+    assert list(config.choices())[:3] == [("dataset", "spirals"), ("features", "chain"), ("model", "mlp")]
+    assert list(config.choices())[-4:] == [
+        ("features", "hog"),
+        ("features", "pca"),
+        ("figure", "weights"),
+        ("figure", "roc"),
+    ]
+    assert ("optimizer", "sgd") in list(config.choices())

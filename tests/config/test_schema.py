@@ -72,6 +72,27 @@ def test_a_group_that_nobody_registered_has_no_options():
     assert dict(schema.options("test_nothing")) == {}
 
 
+def test_only_a_dataclass_is_an_option():
+    class NoDataclass(WoodenConfig):  # the decorator is forgotten, so the new default would be ignored
+        bell: bool = True
+
+    with pytest.raises(TypeError, match=r"NoDataclass is no dataclass; add @dataclass below @register"):
+        register("wheel", "none")(NoDataclass)
+    assert "none" not in schema.options("wheel")
+
+
+def test_an_option_that_nobody_registered_is_asked_of_packages(monkeypatch):
+    monkeypatch.setattr(schema, "_OPTIONS", {"wheel": dict(schema.options("wheel"))})
+    monkeypatch.setattr(schema, "load_installed", lambda group, name: {"of_package": CartConfig}.get(name))
+    monkeypatch.setattr(schema, "installed", lambda group: {"of_package": None, "steel": None})
+    assert schema.option("wheel", "steel") is SteelConfig
+    assert schema.option("wheel", "none") is None
+    assert schema.option("test_nothing", "of_package") is None
+    assert schema.option_names("wheel") == ["wooden", "steel", "of_package"]
+    assert schema.option("wheel", "of_package") is CartConfig
+    assert schema.options("wheel")["of_package"] is CartConfig
+
+
 def test_name_of_is_the_name_of_registration():
     assert schema.name_of(SteelConfig()) == "steel"
 

@@ -7,7 +7,7 @@ stack may differ (`VARY`).
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from omegaconf import MISSING
@@ -73,6 +73,16 @@ class RunConfig:
             if measure == "ece" and not self.loss.build().probabilities:
                 name = configs.name_of(self.loss)
                 yield f"trainer.{key}={metric}: loss={name} gives no probabilities; set loss=cross_entropy"
+
+    def choices(self) -> Iterator[tuple[str, str]]:
+        """Yield the group and the name of each option that the run uses, also of parts of features, and of figures."""
+        for f in dataclasses.fields(RunConfig):
+            if configs.options(f.name):
+                yield f.name, configs.name_of(getattr(self, f.name))
+        for part in getattr(self.features, "parts", ()):
+            yield "features", str(part.get("name") if isinstance(part, Mapping) else part)
+        for figure in self.trainer.figures or ():
+            yield "figure", figure.partition(" ")[0]
 
     def lacking_formulas(self) -> list[str]:
         """Return the options whose derivative is not stated as a formula, such as ``model=resnet``."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from deeprob.config.application import Application, parse_arguments, started
 from deeprob.config.help import help_text
 from deeprob.config.overrides import explained
+from deeprob.config.own_modules import imported
 from deeprob.errors import DeeprobError, Interrupted, UserError, one_line
 from deeprob.tracking.signals import ENDING
 from deeprob.tracking.streams import PIPE_CLOSED, guarded
@@ -183,7 +184,7 @@ def _run(name: str, words: list[str]) -> None:
     others = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__", "command", "main", name}
     if arguments.config_name in others:
         raise UserError(f"--config-name {arguments.config_name}: not a config of this command")
-    with started(arguments.config_dir) as hydra, explained(overrides):
+    with imported(arguments.imports), started(arguments.config_dir) as hydra, explained(overrides):
         application = Application(hydra, arguments.config_name or name, command.schema)
         if arguments.shell_completion:
             try:

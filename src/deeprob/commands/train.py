@@ -23,6 +23,7 @@ from deeprob.config import load
 from deeprob.config.application import Application, typed_words
 from deeprob.config.loader import unresolved
 from deeprob.config.overrides import explained, parse
+from deeprob.config.own_modules import import_words
 from deeprob.errors import CheckFailed, UserError, first_few
 from deeprob.tracking.run_dir import runs_below
 from deeprob.training.ranks import Ranks
@@ -101,7 +102,7 @@ def go_on(application: Application, arguments: argparse.Namespace, command: list
         words = [*words, f"hydra.sweep.dir={word_of(str(directory))}", "resume=auto"]
         with explained(words):
             config = application.compose(words, multirun=True)
-            train_or_sweep(application, config, [command[0], "-m", *words], ranks)
+            train_or_sweep(application, config, [command[0], *import_words(), "-m", *words], ranks)
         return True
     if not begun(directory) and (found := runs_below(directory)):
         words = [shlex.quote(f"resume={word_of(str(path))}") for path in found]

@@ -16,6 +16,7 @@ from deeprob.compare.paired import Difference, differences, metric_to_test
 from deeprob.compare.past_runs import PastRun, find_runs, read_all
 from deeprob.compare.ranges import in_ranges
 from deeprob.config import read
+from deeprob.config.own_modules import import_words
 from deeprob.errors import UserError, did_you_mean
 from deeprob.tracking.console import note
 from deeprob.tracking.metric_names import SYNONYMS, more_is_better
@@ -227,7 +228,7 @@ def command_of(group: Group, sort: str, keys: Sequence[str]) -> list[str]:
     try:
         count = best.metrics.get("examples/train")
         config = read(RunConfig, best.directory / "config.yaml")
-        return ["deeprob-train", *shortest(config, keys, None if count is None else int(count))]
+        return ["deeprob-train", *import_words(), *shortest(config, keys, None if count is None else int(count))]
     except UserError as error:
         note(f"no command for the best runs: {error}")
         return []

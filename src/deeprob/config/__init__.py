@@ -1,7 +1,18 @@
 """Typed configs: composed by Hydra from the command line, validated, and saved with each run."""
 
 from deeprob.config.config_file import digest, flat, read, to_yaml
-from deeprob.config.schema import choice, load, name_of, number, one_word, options, register, some_words
+from deeprob.config.schema import (
+    choice,
+    load,
+    name_of,
+    number,
+    one_word,
+    option,
+    option_names,
+    options,
+    register,
+    some_words,
+)
 
 __all__ = [
     "choice",
@@ -11,6 +22,8 @@ __all__ = [
     "name_of",
     "number",
     "one_word",
+    "option",
+    "option_names",
     "options",
     "read",
     "register",

@@ -22,6 +22,7 @@ from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import IConfigRepository
 from hydra._internal.hydra import Hydra
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
@@ -33,7 +34,9 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from deeprob.config.loader import CachingLoader
+from deeprob.config.option_source import OptionSource
 from deeprob.config.overrides import check_types, explained, parse
+from deeprob.config.own_modules import FLAG
 from deeprob.config.schema import load
 from deeprob.errors import UserError
 
@@ -63,6 +66,9 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.A
             raise UserError(f"{word}: has a character that a command line cannot contain")
     parser = get_args_parser()
     parser.__class__ = _Parser
+    parser.add_argument(
+        FLAG, action="append", default=[], dest="imports", metavar="MODULE", help="Import a module with own parts"
+    )
     arguments = parser.parse_intermixed_args(list(argv))
     if arguments.experimental_rerun is not None:
         raise UserError("--experimental-rerun is not supported: to repeat a run, use its config.yaml")
@@ -121,6 +127,8 @@ def started(config_dir: str | None) -> Iterator[Hydra]:
         if not extra.is_dir():
             raise UserError(f"--config-dir {config_dir}: no such folder")
         search_path.prepend("command-line", f"file://{extra}", SearchPathQuery(provider="schema"))
+    SourcesRegistry.instance().register(OptionSource)
+    search_path.prepend("options", f"{OptionSource.scheme()}://", SearchPathQuery(provider="schema"))
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     before, before_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg

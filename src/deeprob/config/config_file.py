@@ -10,7 +10,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deeprob.config.schema import load, name_of, options
+from deeprob.config.own_parts import advice_for
+from deeprob.config.schema import load, name_of, option, option_names
 from deeprob.errors import UserError, did_you_mean
 
 T = TypeVar("T")
@@ -96,9 +97,10 @@ def read(cls: type[T], path: Path) -> T:
         for entry in content.pop("defaults"):
             for key, name in entry.items() if isinstance(entry, dict) else ():
                 group = key.removeprefix("override ")
-                if name not in options(group):
-                    raise UserError(f"{group}={name}: no such option; {did_you_mean(str(name), options(group))}")
-                schema[group] = OmegaConf.structured(options(group)[name])
+                if (chosen := option(group, name)) is None:
+                    advice = advice_for(path.parent, f"{group}={name}") or did_you_mean(str(name), option_names(group))
+                    raise UserError(f"{group}={name}: no such option; {advice}")
+                schema[group] = OmegaConf.structured(chosen)
         merged = OmegaConf.merge(schema, content)
         assert isinstance(merged, DictConfig)
         return load(cls, merged)

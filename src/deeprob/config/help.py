@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from deeprob.config.application import Application, without_hydra
+from deeprob.config.installed import installed, package_of
 from deeprob.config.meaning import example, first_sentence, meaning, plain, summary
 from deeprob.config.schema import expected, options, owners
 from deeprob.config.synonyms import KEYS
@@ -281,6 +282,8 @@ class Manual:
             return plain(summary(options(group)[option]))
         if group == "experiment" and option:
             return first_sentence(dict(_paragraphs(self.application.file_of(group, option))).get("Claim", ""))
+        if option and (entry := installed(group).get(option)) is not None:
+            return f"From the package {package_of(entry)}."
         if option:
             return first_sentence(_comment(self.application.file_of(group, option)))
         if name in self.groups:
@@ -319,7 +322,8 @@ class Manual:
             if owner and key.name not in {default.name for default in self._defaults}:
                 needed.append(f"{key.group}={owner}")
             required = [f.name for f in dataclasses.fields(key.cls or Key) if f.default == MISSING]
-            needed += [example(key.cls, name).split()[-1] for name in required if name != key.field]
+            shown = [example(key.cls, name) for name in required if name != key.field]
+            needed += [text.split()[-1] for text in shown if text]
         given = [word.partition("=")[0] for word in words.split()]
         needed = [word for word in dict.fromkeys(needed) if word.partition("=")[0] not in given]
         return " ".join([self.command, *needed, words])

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from deeprob.config import synonyms
 from deeprob.config.overrides import check_types, explained, parse
-from deeprob.config.schema import load, options
+from deeprob.config.schema import load, option, option_names
 from deeprob.errors import UserError, did_you_mean
 
 
@@ -30,18 +30,16 @@ def chosen(group: str, text: str, key: str) -> Any:
     """
     try:
         name, *words = shlex.split(text) or [""]
-        known = options(group)
-        if name not in known:
-            raise UserError(
-                f"no {group} is called {name or 'nothing'}; {did_you_mean(name, known, synonyms.OPTIONS.get(group))}"
-            )
-        node = OmegaConf.structured(known[name])
+        if (cls := option(group, name)) is None:
+            advice = did_you_mean(name, option_names(group), synonyms.OPTIONS.get(group))
+            raise UserError(f"no {group} is called {name or 'nothing'}; {advice}")
+        node = OmegaConf.structured(cls)
         with explained(words):
             for override in parse(words):
                 if override.is_sweep_override() or override.is_delete() or override.is_add():
                     raise UserError(f"{override.input_line}: expected key=value with one value")
                 OmegaConf.update(node, override.key_or_group, override.value())
             check_types(node, words)
-        return load(known[name], node)
+        return load(cls, node)
     except (UserError, ValueError) as error:  # ValueError: a quote is not closed
         raise UserError(f"{key}: {text}: {str(error)[:1].lower()}{str(error)[1:]}") from error

@@ -25,6 +25,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from deeprob.config.installed import installed, load_installed
+from deeprob.config.own_modules import is_own, remember_source
 from deeprob.config.synonyms import VALUES
 from deeprob.errors import UserError, did_you_mean, memory_errors
 
@@ -40,8 +42,12 @@ def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
     The schema of an option is ``/schema/<group>/<name>``. If `group` is empty, the dataclass is the config of a
     command, and the schema is ``/schema/<name>``.
 
+    A class replaces an earlier class with the same module and name, as when a cell of a notebook runs again.
+
     Raises
     ------
+    TypeError
+        If the class is no dataclass.
     ValueError
         If another class has the name already.
     """
@@ -52,6 +58,11 @@ def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
             other = known.get(name, cls)
             if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
                 raise ValueError(f"{group}={name} is {other.__module__}.{other.__qualname__}; choose another name")
+            if "__dataclass_fields__" not in vars(cls):
+                raise TypeError(f"{cls.__qualname__} is no dataclass; add @dataclass below @register")
+            if is_own(cls):
+                _resolve_types(cls)
+                remember_source(cls)
             known[name] = cls
         ConfigStore.instance().store(f"{name}.yaml", cls, group=f"schema/{group}".rstrip("/"), provider="deeprob")
         return cls
@@ -59,9 +70,39 @@ def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
     return decorate
 
 
+def _resolve_types(cls: Any) -> None:
+    """Replace types that are texts by the types. They are texts after ``from __future__ import annotations``."""
+    if any(isinstance(f.type, str) for f in dataclasses.fields(cls)):
+        hints = typing.get_type_hints(cls)
+        for f in dataclasses.fields(cls):
+            f.type = hints[f.name]
+
+
 def options(group: str) -> Mapping[str, type]:
     """Return a dictionary from the name of each option of a group to its dataclass."""
     return _OPTIONS.get(group, {})
+
+
+def option(group: str, name: str) -> type | None:
+    """Return the dataclass of an option; None if there is no such option.
+
+    If no module has registered the option, but an installed package has it, this package is imported.
+
+    Raises
+    ------
+    UserError
+        If the package cannot be imported.
+    """
+    if name not in options(group) and options(group):
+        cls = load_installed(group, name)
+        if cls is not None and name not in options(group):  # the class may have registered itself
+            register(group, name)(cls)
+    return options(group).get(name)
+
+
+def option_names(group: str) -> list[str]:
+    """Return the names of all options of a group, also of those that installed packages have."""
+    return [*options(group), *(installed(group).keys() - options(group).keys() if options(group) else ())]
 
 
 def groups_with(option: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from deeprob.config.schema import Accepted, expected, fits, load, options
+from deeprob.config.schema import Accepted, expected, fits, load, option, option_names
 from deeprob.errors import UserError, did_you_mean
 from deeprob.features.base import FeaturesConfig
 
@@ -63,13 +63,11 @@ def part_config(part: Any, key: str, standardize: str) -> FeaturesConfig:
         If the name, a key or a value of the part is invalid.
     """
     values = dict(part) if isinstance(part, Mapping) else {"name": part}
-    known = options("features")
     name = values.pop("name", None)
     if not isinstance(name, str):
         raise UserError(f"{key}={part}: expected the name of a feature, or {{name: FEATURE, key: value}}")
-    if name not in known:
-        raise UserError(f"{key}={name}: no such feature; {did_you_mean(name, known)}")
-    cls = known[name]
+    if (cls := option("features", name)) is None:
+        raise UserError(f"{key}={name}: no such feature; {did_you_mean(name, option_names('features'))}")
     types = {f.name: f.type for f in dataclasses.fields(cls)}
     for word, given in values.items():
         if word not in types:

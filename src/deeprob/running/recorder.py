@@ -9,6 +9,7 @@ from typing import Any
 from deeprob import config as configs
 from deeprob.assembly.setup import Setup
 from deeprob.compare.past_runs import epochs
+from deeprob.config.own_parts import own_parts
 from deeprob.errors import Diverged, Interrupted
 from deeprob.running.falling import STILL_FALLING, point, still_falling
 from deeprob.running.hyperparameters import hyperparameters
@@ -83,6 +84,7 @@ def recording(
     files.clear(all=not lengths)  # a process that was killed early may have left files
     with EventFile(files.path, lengths.get("events", 0)) as events:
         origin = provenance(command, setup.state.device, setup.config.seed)
+        origin["parts"] = own_parts(setup.config.choices())
         watch = Watch(setup, files.path, events, alone, interrupted)
         recorder = Recorder(setup, files, events, watch, checkpoints)
         if lengths:

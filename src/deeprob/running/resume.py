@@ -16,6 +16,8 @@ from deeprob.compare.command_words import word_of
 from deeprob.config import load, options
 from deeprob.config.loader import apply_values
 from deeprob.config.overrides import check_types, explain, parse
+from deeprob.config.own_modules import import_words
+from deeprob.config.own_parts import changed_modules, own_parts
 from deeprob.config.schema import changed
 from deeprob.errors import UserError
 from deeprob.tracking import console
@@ -56,6 +58,8 @@ def resumed(directory: Path, words: Sequence[str], composed: RunConfig | None = 
     if base.trainer.gradient == "auto":  # the run is older than the key, and began with autograd
         base = with_gradient(base, "autograd")
     base = base.resolved()
+    for module in changed_modules(directory, own_parts(base.choices())):
+        console.note(f"{directory}: the module {module} has changed since the run was trained")
     if composed is not None and any(word.startswith("experiment=") for word in words):
         composed = decided_like(base, composed, [*DECIDED, "trainer.gradient", "trainer.chunk_size"]).resolved()
         refuse_changes(base, composed, directory)
@@ -194,4 +198,5 @@ def complete_summary(files: RunDirectory, epochs: int | str) -> dict[str, Any] |
 
 def print_resume(directory: Path) -> None:
     """Print the command that resumes a run or a sweep."""
-    print(f"go on      deeprob-train {shlex.quote(f'resume={word_of(console.near(directory))}')}")
+    words = [*import_words(), f"resume={word_of(console.near(directory))}"]
+    print(f"go on      deeprob-train {shlex.join(words)}")

@@ -7,6 +7,7 @@ from typing import Any
 from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.assembly.setup import Setup
+from deeprob.config.own_modules import import_words
 from deeprob.errors import Diverged, Interrupted, memory_errors
 from deeprob.running.falling import ADVICE, STILL_FALLING
 from deeprob.running.follower import follow
@@ -188,7 +189,7 @@ def report(summary: Mapping[str, Any], trainer: TrainerConfig, directory: Path) 
     console.split_table(summary)
     if summary.get(STILL_FALLING):
         console.note(f"trainer.epochs={trainer.epochs}: {ADVICE}")
-    console.print_run(directory, figures if (figures := directory / "figures").is_dir() else None)
+    console.print_run(directory, figures if (figures := directory / "figures").is_dir() else None, import_words())
 
 
 def of_epoch(summary: Mapping[str, Any], trainer: TrainerConfig) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deeprob.config.application import parse_arguments
 from deeprob.config.overrides import parse
+from deeprob.config.own_modules import FLAG, import_words
 from deeprob.errors import UserError
 from deeprob.running.resume import print_resume
 from deeprob.tracking import console
@@ -64,6 +65,9 @@ def words_of_sweep(directory: Path, more: Sequence[str] = ()) -> list[str] | Non
         and not ("hydra.launcher.engine" in given and _OF_ENGINE.match(override.key_or_group))
     ]
     asked = {"--config-dir": arguments.config_dir, "--config-name": arguments.config_name}
+    if arguments.imports and not import_words():
+        flags = shlex.join([word for module in arguments.imports for word in (FLAG, module)])
+        raise UserError(f"resume={directory}: the sweep was started with {flags}: add {flags}")
     refused = [f"{flag} {value}" for flag, value in asked.items() if value is not None]
     refused += [
         word
@@ -87,4 +91,4 @@ def print_sweep(directory: Path, *, finished: bool) -> None:
         return
     if not finished:
         print_resume(directory)
-    print(f"compare    deeprob-compare {console.typed(directory)}")
+    print(f"compare    {shlex.join(['deeprob-compare', *import_words(), console.near(directory)])}")

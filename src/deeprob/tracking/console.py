@@ -268,22 +268,20 @@ def shown(name: str, metrics: Mapping[str, float]) -> str:
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
 
 
-def print_run(directory: Path, figures: Path | None = None) -> None:
-    """Print the directory of a run, the folder of its figures (if given), and the commands to inspect the run."""
+def print_run(directory: Path, figures: Path | None = None, words: Sequence[str] = ()) -> None:
+    """Print the directory of a run, the folder of its figures (if given), and the commands to inspect the run.
+
+    `words` are the words with which commands import the run's own parts.
+    """
     above = next((parent for parent in directory.parents if parent.name == "outputs"), directory)
     print(f"run        {near(directory)}")
     if figures is not None:
         print(f"figures    {near(figures)}")
     print(f"curves     tensorboard --logdir {shlex.quote(near(above))}")
-    print(f"again      deeprob-evaluate {typed(directory)}")
+    print(f"again      {shlex.join(['deeprob-evaluate', *words, near(directory)])}")
 
 
 def near(path: Path) -> str:
     """Return a path as text. If it is inside the current folder, it is given relative to this folder."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) and path != here else str(path)
-
-
-def typed(path: Path) -> str:
-    """Return a path as it is typed in a shell, with quotes if necessary."""
-    return shlex.quote(near(path))

@@ -1,0 +1,175 @@
+"""Options from a module of the user or from an installed package, in every command."""
+
+import json
+import sys
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from deeprob.config import installed as rooms
+from deeprob.config import option_names, options, register
+from deeprob.optim import SGDConfig
+
+OPTIMIZER = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from deeprob.config import register
+from deeprob.optim import OptimizerConfig
+
+class Signs(torch.optim.Optimizer):
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure):
+        loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.sub_(p.grad.sign(), alpha=group["lr"])
+        return loss
+
+@register("optimizer", "signs")
+@dataclass
+class SignsConfig(OptimizerConfig):
+    lr: float = 0.01
+
+    def build(self, params):
+        return Signs(params, self.lr)
+"""
+ALONE = ("trainer.epochs=1", "trainer.figures=[]", "hydra.run.dir=run")
+
+
+def parts_in(directory: str) -> list[dict[str, str]]:
+    return json.loads(Path(directory, "provenance.json").read_text())["parts"]
+
+
+def test_an_optimizer_with_build_alone(deeprob, own, small):
+    own("my_parts", OPTIMIZER)
+    words = ("--import", "my_parts")
+    done = deeprob(*words, "optimizer=signs", *small, "trainer.figures=[]", "hydra.run.dir=run")
+    assert done.status == 0, done.err
+    assert "again      deeprob-evaluate --import my_parts run\n" in done.out
+    (part,) = parts_in("run")
+    assert (part["option"], part["file"], part["import"]) == ("optimizer=signs", "my_parts.py", "my_parts")
+    assert deeprob(*words, "run", command="evaluate").status == 0
+    assert deeprob(*words, "resume=run").out == done.out
+
+    options("optimizer").pop("signs")  # what a new process knows
+    sys.modules.pop("my_parts")
+    advice = "the run was trained with --import my_parts: add --import my_parts"
+    line = f"run/config.yaml: optimizer=signs: no such option; {advice}"
+    assert deeprob("run", command="evaluate").err == f"error: {line}\n"
+    assert deeprob("resume=run").err == f"error: {line}\n"
+    assert deeprob("run", command="visualize").err == f"error: {line}\n"
+    with Path("my_parts.py").open("a") as file:
+        file.write("\n# another")
+    assert "note: run: the module my_parts has changed since the run was trained" in deeprob(*words, "resume=run").err
+
+
+def test_help_and_errors_know_own_options(deeprob, own):
+    own("my_parts", OPTIMIZER)
+    words = ("--import", "my_parts")
+    assert "  signs\n" in deeprob(*words, "--help", "optimizer").out
+    page = deeprob(*words, "--help", "optimizer=signs").out
+    assert "* signs\n" in page
+    assert "lr  0.01  The learning rate." in page
+    assert "example  deeprob-train" not in deeprob(*words, "optimizer=signs", "--help", "optimizer.lr").out
+    assert "optimizer:\n  lr: 0.02\n" in deeprob(*words, "optimizer=signs", "optimizer.lr=0.02", "--cfg", "job").out
+    assert deeprob(*words, "optimizer=sings").err == "error: optimizer=sings: no such option; did you mean signs?\n"
+    wrong = deeprob(*words, "optimizer=signs", "optimizer.momentum=0.1").err
+    assert wrong.startswith(
+        "error: optimizer.momentum: belongs to optimizer=rmsprop or optimizer=sgd, not to optimizer=si"
+    )
+    assert deeprob(*words, "optimizer=signs", "optimizer.lr=fast").err.startswith("error: optimizer.lr=fast: ")
+
+
+def test_completion_knows_own_options(deeprob, own, monkeypatch):
+    own("my_parts", OPTIMIZER)
+    monkeypatch.setenv("COMP_LINE", "deeprob-train optimizer=sig")
+    monkeypatch.setenv("COMP_POINT", "27")
+    assert deeprob("--import", "my_parts", "--shell-completion", "query=bash").out == "optimizer=signs\n"
+
+
+def test_a_yaml_file_has_the_last_word(deeprob, own):
+    own("my_parts", OPTIMIZER)
+    Path("mine/optimizer").mkdir(parents=True)
+    Path("mine/optimizer/signs.yaml").write_text("defaults: [/schema/optimizer/signs@_here_, _self_]\nlr: 0.5\n")
+    shown = deeprob("--import", "my_parts", "--config-dir", "mine", "optimizer=signs", "--cfg", "job").out
+    assert "optimizer:\n  lr: 0.5\n" in shown
+
+
+def test_a_cell_that_runs_again_replaces_its_class(own):
+    for rate in (0.1, 0.2):
+
+        @register("optimizer", "of_cell")
+        @dataclass
+        class OfCellConfig(SGDConfig):
+            lr: float = rate
+
+        assert options("optimizer")["of_cell"] is OfCellConfig
+    with pytest.raises(ValueError, match=r"optimizer=of_cell is .*OfCellConfig; choose another name"):
+        register("optimizer", "of_cell")(type("Other", (OfCellConfig,), {}))
+
+
+@pytest.fixture
+def package(own, monkeypatch):
+    """An installed package with an optimizer; a list of the times that packages were looked for."""
+    file = own("site/packaged", OPTIMIZER)
+    monkeypatch.syspath_prepend(str(file.parent))
+    point = EntryPoint("optimizer.signs", "packaged:SignsConfig", "deeprob.parts")
+    vars(point)["dist"] = SimpleNamespace(name="signs-for-all", version="1.2")
+    looked = []
+    monkeypatch.setattr(rooms, "entry_points", lambda group: looked.append(group) or [point])
+    return looked
+
+
+def test_an_option_of_an_installed_package_is_loaded_when_it_is_chosen(deeprob, package, small):
+    assert "  signs      From the package signs-for-all 1.2.\n" in deeprob("--help", "optimizer").out
+    assert "packaged" not in sys.modules
+    assert deeprob("optimizer=signs", *small, *ALONE).status == 0
+    (part,) = parts_in("run")
+    assert (part["module"], part["package"], part["version"]) == ("packaged", "signs-for-all", "1.2")
+    options("optimizer").pop("signs")
+    assert deeprob("run", command="evaluate").status == 0  # what is installed is trusted
+
+
+def test_built_in_options_need_no_look_at_packages(deeprob, package, small):
+    assert deeprob(*small, *ALONE).status == 0
+    assert deeprob("run", command="evaluate").status == 0
+    assert deeprob("-m", "optimizer=sgd,adam", *small, "trainer.epochs=1", "hydra.sweep.dir=sweep").status == 0
+    assert package == []
+    assert "signs" in option_names("optimizer")
+
+
+@pytest.mark.parametrize("word", ["evil", "run/evil.py", "\x1b[31mevil; os"])
+def test_a_run_of_a_stranger_imports_nothing(deeprob, one_run, monkeypatch, word):
+    evil = one_run / "evil.py"
+    evil.write_text("raise SystemError('it ran')")
+    Path("evil.py").write_text(evil.read_text())
+    config = one_run / "config.yaml"
+    config.write_text(config.read_text().replace("override optimizer: adamw", "override optimizer: evil"))
+    origin = json.loads((one_run / "provenance.json").read_text())
+    part = {"option": "optimizer=evil", "module": "evil", "file": "evil.py", "sha256": "0", "import": word}
+    command = f"deeprob-train --import {word}"
+    (one_run / "provenance.json").write_text(json.dumps({**origin, "command": command, "parts": [part]}))
+    path = list(sys.path)
+    for words, name in (
+        (("run",), "evaluate"),
+        (("run",), "visualize"),
+        (("resume=run",), "train"),
+        (("resume=auto", "hydra.run.dir=run"), "train"),
+        (("--config-dir", "run", "--config-name", "config"), "train"),
+    ):
+        done = deeprob(*words, command=name)
+        assert done.status == 2, done
+        assert "optimizer=evil: no such option; " in done.err
+        assert len(done.err.splitlines()) == 1
+        assert "\x1b" not in done.err
+    assert "evil" not in sys.modules
+    assert sys.path == path
