@@ -5,6 +5,7 @@ import resource
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -110,6 +111,47 @@ def test_pictures(deeprob, pictures):
     assert run.data().test.inputs.dtype == torch.uint8
     assert run(run.data().test.inputs).shape == (8, 2)
     assert run.evaluate()["accuracy"] == run.metrics["test/accuracy"]
+
+
+def test_predicted_classes_and_probabilities(one_run, monkeypatch):
+    run = load_run(one_run)
+    inputs = run.examples("test").inputs
+    scores = run(inputs).double().numpy()
+    exponentials = np.exp(scores)
+    shares = exponentials / exponentials.sum(1, keepdims=True)
+    monkeypatch.setattr(type(run), "_chunk", 7)
+    names = run.predict(inputs.numpy())
+    assert names.tolist() == [run.classes[number] for number in scores.argmax(1)]
+    np.testing.assert_allclose(run.probabilities(inputs), shares, rtol=1e-5)
+    np.testing.assert_allclose(run.probabilities(inputs.tolist()).sum(1), 1, rtol=1e-12)
+    assert run.predict(inputs[:0]).shape == (0,)
+
+
+def test_predicted_numbers_are_in_the_units_of_the_table(deeprob):
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 200))
+    lines = [f"{a},{b},{1e6 + 1000 * (a + 2 * b)},{b}" for a, b in zip(first, second, strict=True)]
+    Path("table.csv").write_text("\n".join(["a,b,sum,again", *lines]) + "\n", encoding="utf-8")
+    words = ("dataset=csv", "dataset.root=table.csv", "dataset.task=regression", "loss=squared_error", "model=linear")
+    lbfgs = ("optimizer=lbfgs", "trainer.epochs=5")
+    assert deeprob(*words, *lbfgs, "dataset.targets=[sum]", "dataset.drop=[again]", "hydra.run.dir=one").status == 0
+    assert deeprob(*words, *lbfgs, "dataset.targets=[sum,again]", "hydra.run.dir=two").status == 0
+    new = {"b": [1.0, 0.0], "a": [1.0, 0.5]}  # the columns of a frame are found by name
+    one, two = load_run("one").predict(new), load_run("two").predict(new)
+    np.testing.assert_allclose(one, [1_003_000, 1_000_500], rtol=1e-6)
+    np.testing.assert_allclose(two, [[1_003_000, 1], [1_000_500, 0]], rtol=1e-6, atol=1e-2)
+    assert one.dtype == np.float64
+    with pytest.raises(UserError, match="one: predicts numbers, which have no probabilities; use predict"):
+        load_run("one").probabilities(new)
+
+
+def test_a_loss_without_probabilities_is_named(deeprob, small):
+    assert deeprob(*small, "loss=hinge", "trainer.epochs=1", "hydra.run.dir=run").status == 0
+    run = load_run("run")
+    assert run.predict([[0.0, 0.0]])[0] in run.classes
+    line = "run: loss=hinge makes no probabilities; train with loss=cross_entropy or loss=focal, or use predict"
+    with pytest.raises(UserError, match=line):
+        run.probabilities([[0.0, 0.0]])
 
 
 def test_float64_weights_come_back_whole(deeprob, small):

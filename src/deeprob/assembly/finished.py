@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -172,6 +174,64 @@ class Run:
         """
         return self.predictor.predicted(self._extract(inputs))
 
+    def predict(self, inputs: Inputs) -> npt.NDArray[Any]:
+        """Return what the run predicts for raw inputs (N, …), as an array of NumPy.
+
+        For classes, it holds the name (N,) of the class with the largest score. For numbers, it holds float64 in the
+        units of the dataset: (N,), or (N, T) if the run predicts T > 1 numbers.
+
+        Raises
+        ------
+        UserError
+            See `features`.
+        """
+        scores = self.scores_of(inputs)
+        if self.classes:
+            names: npt.NDArray[Any] = np.array(self.classes)[scores.argmax(1).numpy()]
+            return names
+        numbers: npt.NDArray[Any] = scores.double().numpy()
+        return numbers[:, 0] if self.predictor.outputs == 1 else numbers
+
+    def probabilities(self, inputs: Inputs) -> npt.NDArray[np.float64]:
+        """Return the probabilities (N, C) of the classes for raw inputs (N, …). The sum of each row is 1.
+
+        Raises
+        ------
+        UserError
+            If the run predicts numbers, if its loss makes no probabilities, or see `features`.
+        """
+        self.check_probabilities()
+        shares: npt.NDArray[np.float64] = self.scores_of(inputs).double().softmax(1).numpy()
+        return shares
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the softmax of the scores estimates the probabilities of the classes (see `Loss.probabilities`)."""
+        return bool(self.classes) and self.config.loss.build().probabilities
+
+    def check_probabilities(self) -> None:
+        """Raise a `UserError` if the run has no probabilities."""
+        if not self.classes:
+            raise UserError(f"{self.directory}: predicts numbers, which have no probabilities; use predict")
+        if not self.has_probabilities:
+            known = [name for name, loss in configs.options("loss").items() if loss().build().probabilities]
+            raise UserError(
+                f"{self.directory}: loss={configs.name_of(self.config.loss)} makes no probabilities; "
+                f"train with loss={' or loss='.join(known)}, or use predict"
+            )
+
+    @torch.no_grad()
+    def scores_of(self, inputs: Inputs) -> Tensor:
+        """Return the scores (N, C) of raw inputs (N, …) like `__call__`, but in chunks and in the memory of the CPU.
+
+        Raises
+        ------
+        UserError
+            See `features`.
+        """
+        chunks = torch.split(self._raw(inputs), self._chunk)
+        return torch.cat([self.predictor.predicted(self._extract_raw(chunk)).cpu() for chunk in chunks])
+
     def in_training_units(self, numbers: Tensor) -> Tensor:
         """Return targets or predictions (N, C), given in the units of the dataset, in the units trained.
 
@@ -215,10 +275,16 @@ class Run:
 
     def _extract(self, inputs: Inputs) -> Tensor:
         """Return the extracted features of raw inputs (N, …) or of the rows of a data frame, on the device."""
+        return self._extract_raw(self._raw(inputs))
+
+    def _raw(self, inputs: Inputs) -> Tensor:
+        """Return raw inputs (N, …), or the encoded rows of a data frame, as a tensor."""
         encoding = self.predictor.encoding
         if encoding is not None and is_frame(inputs):
             inputs = encoding.encode(table_of(inputs))
-        raw = as_tensor(inputs, self.predictor.input_shape)
+        return as_tensor(inputs, self.predictor.input_shape)
+
+    def _extract_raw(self, raw: Tensor) -> Tensor:
         return self.predictor.features.extract(raw).to(self._device)
 
     def _extracted(self, split: str, places: Tensor | slice = slice(None)) -> Examples:
