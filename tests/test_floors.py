@@ -28,6 +28,7 @@ SERVED = {
         f"analysis/surfaces/{name}.py"
         for name in ("base", "beale", "bowl", "local_minima", "ravine", "rosenbrock", "saddle")
     ],
+    "data/test_csv.py": ["data/table_dataset.py"],
     "data/test_planar.py": [f"data/{name}.py" for name in ("chevrons", "circles", "moons", "xor")],
     "optim/test_base.py": [
         f"optim/{name}.py"
