@@ -1,4 +1,5 @@
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -89,3 +90,8 @@ def test_the_gain_of_what_is_nearly_linear_is_1(name):
 
 def test_maxout_of_no_examples():
     assert maxout(torch.empty(0, 6), 3).shape == (0, 2)
+
+
+def test_activations_are_pickled_by_their_names():
+    for activation in ACTIVATIONS.values():
+        assert pickle.loads(pickle.dumps(activation)) is activation

@@ -46,6 +46,16 @@ class Activation:
     backward: Callable[[Tensor, Tensor, Tensor], Tensor]
     keeps_inputs: bool = False
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Pickle an activation of the table below by its name, because lambda functions cannot be pickled."""
+        if ACTIVATIONS.get(self.name) is self:
+            return _by_name, (self.name,)
+        return super().__reduce__()
+
+
+def _by_name(name: str) -> Activation:
+    return ACTIVATIONS[name]
+
 
 def identity(values: Tensor) -> Tensor:
     """Return `values` unchanged. With this activation, a network computes a linear function."""
