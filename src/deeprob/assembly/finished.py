@@ -16,8 +16,9 @@ from deeprob import config as configs
 from deeprob.assembly.allocation import NoLargerThan
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.inputs import Inputs, as_tensor
+from deeprob.assembly.python_data import new_rows
 from deeprob.assembly.setup import build_loss, build_predictor
-from deeprob.data import Encoding, Examples, Splits
+from deeprob.data import Encoding, Examples, GivenConfig, Splits
 from deeprob.data.frames import is_frame, table_of
 from deeprob.errors import UserError, first_few, memory_errors
 from deeprob.features import Standardize, extraction
@@ -177,8 +178,9 @@ class Run:
     def predict(self, inputs: Inputs) -> npt.NDArray[Any]:
         """Return what the run predicts for raw inputs (N, …), as an array of NumPy.
 
-        For classes, it holds the name (N,) of the class with the largest score. For numbers, it holds float64 in the
-        units of the dataset: (N,), or (N, T) if the run predicts T > 1 numbers.
+        For classes, it holds the name (N,) of the class with the largest score; if the labels were given from Python,
+        it holds the label, in its own type. For numbers, it holds float64 in the units of the dataset: (N,), or (N, T)
+        if the run predicts T > 1 numbers.
 
         Raises
         ------
@@ -187,8 +189,8 @@ class Run:
         """
         scores = self.scores_of(inputs)
         if self.classes:
-            names: npt.NDArray[Any] = np.array(self.classes)[scores.argmax(1).numpy()]
-            return names
+            labels: npt.NDArray[Any] = self.config.dataset.labels_of(self.classes)[scores.argmax(1).numpy()]
+            return labels
         numbers: npt.NDArray[Any] = scores.double().numpy()
         return numbers[:, 0] if self.predictor.outputs == 1 else numbers
 
@@ -282,7 +284,14 @@ class Run:
         encoding = self.predictor.encoding
         if encoding is not None and is_frame(inputs):
             inputs = encoding.encode(table_of(inputs))
+        elif encoding is not None and isinstance(self.config.dataset, GivenConfig) and not self._encoded(inputs):
+            inputs = encoding.encode(new_rows(inputs, encoding))
         return as_tensor(inputs, self.predictor.input_shape)
+
+    def _encoded(self, inputs: Inputs) -> bool:
+        """Return whether inputs are encoded rows, as in `data`, and not rows of the array that was given."""
+        shape = self.predictor.input_shape
+        return isinstance(inputs, Tensor) and inputs.shape[1:] == shape and not bool(inputs.isnan().any())
 
     def _extract_raw(self, raw: Tensor) -> Tensor:
         return self.predictor.features.extract(raw).to(self._device)

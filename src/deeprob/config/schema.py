@@ -111,9 +111,14 @@ def groups_with(option: str) -> list[str]:
 
 
 def owners(group: str, name: str) -> list[str]:
-    """Return the options of a group that have the field `name`, in alphabetical order."""
+    """Return the options of a group that have the field `name`, in alphabetical order.
+
+    Options that only Python can choose are left out.
+    """
     return [
-        option for option, cls in sorted(options(group).items()) if name in {f.name for f in dataclasses.fields(cls)}
+        option
+        for option, cls in sorted(options(group).items())
+        if name in {f.name for f in dataclasses.fields(cls)} and not getattr(cls, "from_python", False)
     ]
 
 

@@ -8,6 +8,7 @@ from deeprob.data.csv import CSVConfig
 from deeprob.data.encoding import Encoding
 from deeprob.data.examples import Examples, Splits
 from deeprob.data.gaussians import GaussiansConfig
+from deeprob.data.given import GivenConfig
 from deeprob.data.image_folder import ImageFolderConfig
 from deeprob.data.moons import MoonsConfig
 from deeprob.data.random_regression import RandomRegressionConfig
@@ -23,6 +24,7 @@ __all__ = [
     "Encoding",
     "Examples",
     "GaussiansConfig",
+    "GivenConfig",
     "ImageFolderConfig",
     "MoonsConfig",
     "RandomRegressionConfig",

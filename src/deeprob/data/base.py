@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -48,6 +50,8 @@ class DatasetConfig:
     batch_size_hint: ClassVar[int] = 128
     tabular: ClassVar[bool] = False
     """Whether the examples are rows of a table, in which columns may be noise and rows few."""
+    from_python: ClassVar[bool] = False
+    """Whether only Python can choose the dataset. Then messages do not suggest it."""
 
     limit: int | None = number(None, minimum=1, optional=True)
     val_fraction: float = number(0.0, minimum=0, below=1)
@@ -92,6 +96,10 @@ class DatasetConfig:
             return self
         changes: dict[str, Any] = {"root": os.path.realpath(place(root))}
         return dataclasses.replace(self, **changes)
+
+    def labels_of(self, classes: tuple[str, ...]) -> npt.NDArray[Any]:
+        """Return what a prediction calls each class (C,): its name."""
+        return np.array(classes)
 
     def noise_sources(self) -> list[str]:
         """Return the settings that switch off random changes of training inputs, such as ``["dataset.flip=false"]``."""
