@@ -19,7 +19,7 @@ FLOORS = [
     {"compare", "figures"},
     {"running"},
     {"sweeps"},
-    {"commands"},
+    {"api", "commands"},
 ]
 TESTS = Path(__file__).parent
 SERVED = {

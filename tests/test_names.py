@@ -18,12 +18,13 @@ DEFINED_TWICE = {
     "draw": "of two commands: pictures of runs, and of paths on surfaces",
     "evaluate": "the console command, and loss and accuracy of a model on examples",
     "launch": "of a sweep: all of its jobs, or those of one stack",
+    "load_run": "what Python users call, and the same without given data",
     "load": "a dataclass from a composed config, and always as checkpoint_file.load the content of a checkpoint",
     "optimizer_paths": "the console command, and what it does",
     "read": "config.read takes a config.yaml back, and claims.read what an experiment claims",
     "report": "prints what one command, or one run, has to say at its end",
     "start": "of the chosen engine of workers, and of each engine",
-    "train": "the console command, the launcher's work, and the loop that trains",
+    "train": "the console command, the same from Python, the launcher's work, and the loop that trains",
     "visualize": "the console command, and what it does",
 }
 """Public functions and classes that two modules define, and why they may."""

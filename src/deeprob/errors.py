@@ -44,6 +44,11 @@ class Diverged(DeeprobError):
         The update in which the number first was NaN or infinite, counted from 1.
     epoch, batch
         The epoch and the batch of that update, both counted from 0. None if the number was measured after an update.
+
+    Attributes
+    ----------
+    run
+        The run with its last finite state, if it was trained from Python (see `deeprob.api.train`).
     """
 
     status = 3
@@ -56,6 +61,7 @@ class Diverged(DeeprobError):
         self.quantity = quantity
         self.step = step
         self.in_update = epoch is not None
+        self.run: Any = None
         self._words = (quantity, step, epoch, batch)
 
     def __reduce__(self) -> tuple[Any, ...]:  # pickle rebuilds an exception from its arguments

@@ -238,7 +238,13 @@ class LiveTable:
 
 
 def split_table(metrics: Mapping[str, float]) -> None:
-    """Print the final metrics: one row per split, one column per measure.
+    """Print the final metrics (see `split_rows`)."""
+    rows, header = split_rows(metrics)
+    print_rows(rows, header)
+
+
+def split_rows(metrics: Mapping[str, float]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    """Return the final metrics as the rows and the header of a table: one row per split, one column per measure.
 
     The measures are the loss, and the accuracy or R². If the classes are unbalanced, the balanced accuracy follows.
     """
@@ -246,7 +252,7 @@ def split_table(metrics: Mapping[str, float]) -> None:
     usual = ("loss", "accuracy", *(["balanced_accuracy"] if unbalanced(metrics) else []), "r2")
     measures = [measure for measure in usual if any(f"{split}/{measure}" in metrics for split in splits)]
     rows = [(split, *(shown(f"{split}/{measure}", metrics) for measure in measures)) for split in splits]
-    print_rows(rows, ("split", *(measure.replace("_", " ") for measure in measures)))
+    return rows, ("split", *(measure.replace("_", " ") for measure in measures))
 
 
 def measure_table(split: str, metrics: Mapping[str, float]) -> None:

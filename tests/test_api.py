@@ -1,0 +1,248 @@
+"""The Python face: the runs of the console commands, from Python, which leaves everything else as it was."""
+
+import dataclasses
+import os
+import pickle
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import deeprob
+from deeprob.data.given import Given
+from deeprob.errors import Diverged, UserError
+from deeprob.training.update import Update
+
+SMALL = "dataset.points_per_class=30 dataset.test_points_per_class=20 model.width=8 trainer.epochs=3"
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3))
+Y = np.where(X[:, 0] > 0, "yes", "no")
+FEW = "model=linear trainer.epochs=4 optimizer.lr=0.1"
+
+
+@pytest.fixture(autouse=True)
+def _folder(deeprob):
+    """An empty folder, as for the commands."""
+
+
+def test_a_run_from_python_is_the_run_of_the_command(deeprob, small):
+    import deeprob as face
+
+    assert deeprob(*small, "seed=3", "hydra.run.dir=run", "trainer.figures=[]").status == 0
+    run, other = face.train(SMALL, seed=3), face.load_run("run")
+    assert all(map(torch.equal, run.model.state_dict().values(), other.model.state_dict().values()))
+    kept = {name: value for name, value in run.metrics.items() if "/" in name and not name.startswith("time/")}
+    assert {name: other.metrics[name] for name in kept} == kept
+    times = ["time/seconds", "time/examples_per_second"]
+    pd.testing.assert_frame_equal(run.history.drop(columns=times), other.history.drop(columns=times))
+    assert list(run.history.index) == [1, 2, 3]
+    assert run.history["train/loss"].iloc[-1] == pytest.approx(run.metrics["train/loss"], rel=0.5)
+    assert Path("run").is_dir()
+    assert [path.name for path in Path().iterdir()] == ["run"]  # the other run left nothing
+
+
+def test_words_are_a_text_or_a_list():
+    text, words = (
+        deeprob.train(f"{SMALL} 'loss.class_weights=[1, 2, 3]'"),
+        [*SMALL.split(), "loss.class_weights=[1,2,3]"],
+    )
+    assert text.config == deeprob.train(words).config
+
+
+def test_data_from_python():
+    run = deeprob.train(FEW, data=(X, Y), seed=3)
+    assert (run.config.seed, run.classes) == (3, ("no", "yes"))
+    assert (run.predict(X) == Y).mean() > 0.8
+    assert run.predict(X.tolist()).tolist() == run.predict(torch.tensor(X)).tolist()
+    assert run.probabilities(X).sum(1) == pytest.approx(np.ones(60))
+    assert len(run.data().train) == 48
+    assert run.evaluate("test") == pytest.approx(
+        {name.removeprefix("test/"): value for name, value in run.metrics.items() if name.startswith("test/")}
+    )
+    assert torch.equal(run(run.data().test.inputs), run.scores("test"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"), [([4, -1], int), (["1", "01"], str), ([True, False], bool), ([0.5, 2.0], float)]
+)
+def test_predictions_have_the_type_of_the_labels(labels, kind, tmp_path):
+    given = [labels[int(value > 0)] for value in X[:, 0]]
+    run = deeprob.train(FEW, data=(X, given), directory=tmp_path / "run")
+    for again in (run, deeprob.load_run(tmp_path / "run")):  # the config knows the type, without the data
+        predicted = again.predict(X).tolist()
+        assert {type(label) for label in predicted} == {type(labels[0])}
+        assert np.mean([label == right for label, right in zip(predicted, given, strict=True)]) > 0.8
+
+
+def test_columns_of_texts_and_missing_cells_in_new_rows():
+    frame = pd.DataFrame({"size": X[:, 0], "color": np.where(X[:, 1] > 0, "red", "blue"), "id": range(60)})
+    frame.loc[::7, "size"] = np.nan
+    words = f"{FEW} dataset.missing=mean"
+    named = deeprob.train(f"{words} dataset.drop=[id]", data=(frame, Y))
+    array = frame.to_numpy(object)
+    plain = deeprob.train(f"{words} dataset.drop=[2]", data=(array, Y))
+    assert plain.encoding.names == ("0", "1=blue", "1=red")
+    assert plain.predict(array).tolist() == named.predict(frame).tolist()
+    assert len(named.predict(frame.drop(columns="id"))) == 60
+
+
+def test_numbers_to_predict():
+    words = "model=linear dataset.task=regression loss=squared_error optimizer=lbfgs trainer.epochs=4"
+    run = deeprob.train(words, data=(X, 100 + 10 * X[:, 0]))
+    assert run.predict(X) == pytest.approx(100 + 10 * X[:, 0], abs=0.1)
+    assert run.predict(X).shape == (60,)
+
+
+def test_pictures():
+    pictures = RNG.integers(0, 100, (40, 3, 8, 8)).astype(np.uint8)
+    pictures[::2] += 100
+    run = deeprob.train("model=linear trainer.epochs=30", data=(pictures, [1, 0] * 20))
+    assert run.predict(pictures).tolist() == [1, 0] * 20
+
+
+def test_test_and_validation_data_of_their_own():
+    run = deeprob.train(f"{FEW} trainer.patience=2", data=(X, Y), test=(X[:7], Y[:7]), val=(X[:9], Y[:9]))
+    assert [len(run.examples(split)) for split in ("train", "val", "test")] == [60, 9, 7]
+    with pytest.raises(UserError, match="test: give data too"):
+        deeprob.train(test=(X, Y))
+
+
+def test_a_run_with_a_directory_is_loaded_again_with_and_without_its_data(tmp_path):
+    run = deeprob.train(FEW, data=(X, Y), directory=tmp_path / "run")
+    assert run.directory == tmp_path / "run"
+    assert not list(tmp_path.glob("run/figures/*"))
+    del run
+    again = deeprob.load_run(tmp_path / "run")
+    assert (again.predict(X) == Y).mean() > 0.8
+    assert len(again.history) == 4
+    with pytest.raises(UserError, match="the data were given from Python, and are not here; give them again"):
+        again.data()
+    assert len(deeprob.load_run(tmp_path / "run", data=(X, Y)).data().test) == 12
+    with pytest.raises(UserError, match="run: the data are not those of the run, which had data-"):
+        deeprob.load_run(tmp_path / "run", data=(X + 1, Y))
+    with pytest.raises(UserError, match="exists already; give another directory"):
+        deeprob.train(FEW, data=(X, Y), directory=tmp_path / "run")
+
+
+def test_data_for_a_run_that_needs_none(one_run):
+    with pytest.raises(UserError, match="run: the run has dataset=spirals; leave data out"):
+        deeprob.load_run(one_run, data=(X, Y))
+    assert len(deeprob.load_run(one_run).history) == 3
+
+
+MISTAKES = {
+    "model.widht=3": "model.widht: no such key in model; did you mean width?",
+    "model.width=-1": "model.width=-1: expected a whole number at least 1",
+    "seed=1,2": "seed=1,2: several values make a sweep; call deeprob.sweep, or write a list as [a,b]",
+    "sweep.folds=5": "sweep.folds=5: only a sweep makes all folds; call deeprob.sweep",
+    "experiment=capacity": "experiment=capacity: makes a sweep; call deeprob.sweep",
+    "hydra.run.dir=x": "hydra.run.dir=x: of the command line; from Python, directory= gives the directory of a run",
+    "hydra/launcher=joblib": "hydra/launcher=joblib: of the command line; from Python, directory= gives",
+    "resume=auto": "resume=auto: runs are resumed on the command line: deeprob-train resume=auto",
+    "-m": "-m: a flag of the command line; from Python, give words such as model.width=64",
+    "'a": "'a: a quote is not closed",
+    "dataset=given dataset.digest=data-0": "dataset=given: the data were given from Python, and are not here",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_errors_are_exceptions_of_one_line(words):
+    with pytest.raises(UserError) as raised:
+        deeprob.train(words)
+    assert str(raised.value).startswith(MISTAKES[words])
+    assert raised.value.__suppress_context__
+    frames = [entry.name for entry in raised.traceback]
+    assert frames == ["test_errors_are_exceptions_of_one_line", "call"]
+
+
+def test_data_and_the_name_of_a_dataset():
+    with pytest.raises(UserError, match="dataset=moons: data are given already; leave one of both out"):
+        deeprob.train("dataset=moons", data=(X, Y))
+
+
+def test_a_diverged_run_is_an_exception_that_has_the_run():
+    with pytest.raises(Diverged, match=r"diverged: the .* became NaN or infinite at step") as raised:
+        deeprob.train(f"{SMALL} optimizer=sgd optimizer.lr=1e30")
+    assert raised.value.run.metrics["status"] == "diverged"
+    assert raised.value.run.model.linear_layers
+
+
+def interrupted_after(count: int, number: int, monkeypatch) -> None:
+    """Send a signal to this process after some updates."""
+    step, calls = Update.__call__, []
+
+    def counted(self, *words, **named):
+        calls.append(None)
+        if len(calls) == count:
+            os.kill(os.getpid(), number)
+        return step(self, *words, **named)
+
+    monkeypatch.setattr(Update, "__call__", counted)
+
+
+def test_an_interrupt_returns_the_run_so_far(monkeypatch, capsys):
+    interrupted_after(8, signal.SIGINT, monkeypatch)
+    run = deeprob.train(f"{SMALL} trainer.epochs=10")
+    assert run.metrics["status"] == "interrupted"
+    assert list(run.history.index) == list(range(1, run.metrics["epochs"] + 1))
+    assert 1 <= run.metrics["epochs"] < 10
+    assert run.predict(run.data().test.inputs).shape == (60,)
+    assert f"note: interrupted; this is the run after {run.metrics['epochs']} whole epochs" in capsys.readouterr().err
+
+
+def test_a_request_to_end_ends_the_process(monkeypatch):
+    received = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        interrupted_after(2, signal.SIGTERM, monkeypatch)
+        deeprob.train(SMALL)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert received == [signal.SIGTERM]  # the handler of the process, after the run has ended
+
+
+def test_a_run_shows_itself():
+    run = deeprob.train(SMALL)
+    accuracy = f"{100 * run.metrics['test/accuracy']:.2f} %"
+    assert repr(run) == f"<Run spirals-mlp-adamw: completed, epoch 3, test/accuracy {accuracy}>"
+    page = run._repr_html_()
+    assert f"<td>{accuracy}</td></tr></table>" in page
+    assert "<th>split</th><th>loss</th><th>accuracy</th>" in page
+    numbers = deeprob.train("dataset=random_regression loss=squared_error model.width=4 trainer.epochs=2")
+    assert "test/r2" in repr(numbers)
+
+
+def test_nothing_is_printed_that_nobody_asked_for(capsys):
+    deeprob.train(FEW, data=(X, Y))
+    deeprob.train(SMALL, progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_threads_train_one_after_another():
+    runs = {}
+
+    def train(seed: int) -> None:
+        runs[seed] = deeprob.train(SMALL, seed=seed)
+
+    threads = [threading.Thread(target=train, args=(seed,)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for seed, run in runs.items():
+        alone = deeprob.train(SMALL, seed=seed)
+        assert torch.equal(alone.model.state_dict()["layers.0.weight"], run.model.state_dict()["layers.0.weight"])
+    assert sorted(runs) == [0, 1, 2]
+
+
+def test_a_run_can_be_pickled():
+    run = deeprob.train(FEW, data=(X, Y))
+    again = pickle.loads(pickle.dumps(run))
+    assert again.predict(X).tolist() == run.predict(X).tolist()
+    assert len(again.history) == 4
+    assert dataclasses.asdict(again.config) == dataclasses.asdict(run.config)
+    assert isinstance(again.given[0], Given)
