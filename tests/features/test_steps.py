@@ -67,6 +67,14 @@ def test_grayscale_by_hand():
     torch.testing.assert_close(grayscale(colors / 255).flatten()[:1], torch.tensor([124.2 / 255]))
 
 
+def test_grayscale_rounds_alike_in_pictures_of_any_size():
+    """In float32, a brightness near a half would round up or down by the size of the picture."""
+    pictures = torch.randint(0, 256, (100, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    weights = np.array([0.299, 0.587, 0.114], np.float32).astype(float)
+    expected = np.rint((pictures.numpy() * weights[:, None, None]).sum(1))
+    assert (grayscale(pictures)[:, 0].numpy() == expected).all()
+
+
 def test_grayscale_of_one_channel_is_itself():
     pictures = photos()[:, :1]
     assert torch.equal(grayscale(pictures), pictures)

@@ -12,7 +12,7 @@ from deeprob.features.exact import Exact
 from deeprob.features.linear_map import mapped
 
 DISTRIBUTIONS = ("normal", "uniform")
-_EDGE = 1e-7
+EDGE = 1e-7
 """A share is at least this number and at most 1 minus this number before it is mapped to the normal distribution."""
 
 
@@ -139,5 +139,5 @@ class Quantile(Features):
         shares: Tensor = self.shares(rows)
         if self.distribution == "uniform":
             return shares
-        scores: Tensor = torch.special.ndtri(shares.clamp(_EDGE, 1 - _EDGE))
+        scores: Tensor = torch.special.ndtri(shares.clamp(EDGE, 1 - EDGE))
         return scores

@@ -43,7 +43,7 @@ def equalize(pictures: Tensor) -> Tensor:
     return becomes.to(torch.uint8).gather(1, channels).view(pictures.shape)
 
 
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
 
 
 def grayscale(pictures: Tensor) -> Tensor:
@@ -53,10 +53,11 @@ def grayscale(pictures: Tensor) -> Tensor:
     number of channels, the brightness is the mean of the channels. If the dtype is uint8, the result is rounded.
     """
     channels = pictures.shape[1]
-    weights = torch.tensor(_LUMA if channels == 3 else [1 / channels] * channels, device=pictures.device)
+    weights = torch.tensor(LUMA if channels == 3 else [1 / channels] * channels, device=pictures.device)
     if pictures.is_floating_point():
         return torch.einsum("bchw,c->bhw", pictures, weights.to(pictures.dtype)).unsqueeze(1)
-    return torch.einsum("bchw,c->bhw", pictures.float(), weights).round_().unsqueeze(1).to(pictures.dtype)
+    exact = torch.einsum("bchw,c->bhw", pictures.double(), weights.double())  # in float32, halves would round by chance
+    return exact.round_().unsqueeze(1).to(pictures.dtype)
 
 
 STEPS: dict[str, Callable[[Tensor], Tensor]] = {"equalize": equalize, "grayscale": grayscale}
