@@ -16,7 +16,7 @@ FLOORS = [
     {"data", "features", "models", "objective", "optim"},
     {"analysis", "training"},
     {"assembly"},
-    {"compare", "figures"},
+    {"compare", "exports", "figures"},
     {"running"},
     {"sweeps"},
     {"api", "commands"},
@@ -30,6 +30,7 @@ SERVED = {
     ],
     "data/test_csv.py": ["data/table_dataset.py"],
     "data/test_planar.py": [f"data/{name}.py" for name in ("chevrons", "circles", "moons", "xor")],
+    "exports/test_c_header.py": ["exports/c_functions.py"],
     "optim/test_base.py": [
         f"optim/{name}.py"
         for name in (

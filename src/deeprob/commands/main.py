@@ -127,6 +127,11 @@ def compare() -> int:
     return main(command="compare")
 
 
+def export() -> int:
+    """Run ``deeprob-export`` and return its exit status."""
+    return main(command="export")
+
+
 def _fail(line: str, status: int) -> int:
     if os.environ.get("DEEPROB_TRACEBACK") == "1":
         traceback.print_exc()

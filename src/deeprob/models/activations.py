@@ -73,7 +73,7 @@ def maxout(values: Tensor, pieces: int) -> Tensor:
     Example: with two pieces, [1, 5, 3, 2] becomes [5, 3]. A unit is then max(w₁ᵀx + b₁, w₂ᵀx + b₂) (Goodfellow et al.,
     "Maxout networks", 2013).
     """
-    return values.view(len(values), values.shape[1] // pieces, pieces).amax(2)
+    return values.view(values.shape[0], values.shape[1] // pieces, pieces).amax(2)  # torch cannot export len(values)
 
 
 def sigmoid(z: Tensor) -> Tensor:
