@@ -127,6 +127,11 @@ def compare() -> int:
     return main(command="compare")
 
 
+def predict() -> int:
+    """Run ``deeprob-predict`` and return its exit status."""
+    return main(command="predict")
+
+
 def export() -> int:
     """Run ``deeprob-export`` and return its exit status."""
     return main(command="export")

@@ -54,6 +54,17 @@ class CSVConfig(TableConfig):
     comment: str = choice("auto", among=("auto", *COMMENTS))
     encoding: str = "auto"
 
+    @property
+    def asked(self) -> Asked:
+        """What the user says about the text files."""
+        return Asked(
+            DELIMITERS.get(self.delimiter),
+            DECIMALS.get(self.decimal),
+            COMMENTS.get(self.comment),
+            self.header,
+            None if self.encoding == "auto" else self.encoding,
+        )
+
     def resolved(self) -> Self:
         """Return the config with absolute paths."""
         paths = {name: getattr(self, name) for name in ("root", "test", "val")}
@@ -75,19 +86,12 @@ class CSVConfig(TableConfig):
                 f"dataset.val_fraction={self.val_fraction}: dataset.val={self.val} is the validation split already; "
                 "set one of them"
             )
-        asked = Asked(
-            DELIMITERS.get(self.delimiter),
-            DECIMALS.get(self.decimal),
-            COMMENTS.get(self.comment),
-            self.header,
-            None if self.encoding == "auto" else self.encoding,
-        )
-        train = read_table_file(place(self.root), asked, "root")
+        train = read_table_file(place(self.root), self.asked, "dataset.root")
         if len(train) > 1 and len(train.names) < 2:
             raise UserError(
                 f"{train.source}: only one column; a table needs two or more (dataset.delimiter sets the sign between "
                 "them)"
             )
-        test = None if self.test is None else read_table_file(place(self.test), asked, "test")
-        val = None if self.val is None else read_table_file(place(self.val), asked, "val")
+        test = None if self.test is None else read_table_file(place(self.test), self.asked, "dataset.test")
+        val = None if self.val is None else read_table_file(place(self.val), self.asked, "dataset.val")
         return self.split(train, test, val)

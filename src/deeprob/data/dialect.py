@@ -39,6 +39,8 @@ class Asked:
         Whether the first line holds the names of the columns.
     encoding
         The name of the encoding.
+    least
+        The least number of columns that a table has. New inputs of a run may be a single column.
     """
 
     delimiter: str | None = None
@@ -46,6 +48,7 @@ class Asked:
     comment: str | None = None
     header: bool | None = None
     encoding: str | None = None
+    least: int = 2
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ def find_dialect(source: str, sample: str, asked: Asked) -> Dialect:
     rows = _some_rows(sample, delimiter, comment)
     if not rows:
         raise UserError(f"{source}: empty; expected a table")
-    if len(rows[0]) < 2:
+    if len(rows[0]) < asked.least:
         raise UserError(
             f"{source}: only one column; a table needs two or more (dataset.delimiter sets the sign between them)"
         )

@@ -26,11 +26,11 @@ WORTHWHILE = 2**20
 """The smallest size of a file that is kept in the cache, in bytes. Smaller files are read faster than checked."""
 
 
-def read_table_file(path: Path, asked: Asked, key: str = "root") -> Table:
+def read_table_file(path: Path, asked: Asked, key: str = "dataset.root") -> Table:
     """Read the table in a file. The ending of its name tells the format: ``.parquet``, ``.npz``, or else text.
 
-    A large file that was read before is not parsed again, unless it has changed. `key` is the key of ``dataset`` that
-    names the file.
+    A large file that was read before is not parsed again, unless it has changed. `key` is the key that names the
+    file.
 
     Raises
     ------
@@ -40,13 +40,13 @@ def read_table_file(path: Path, asked: Asked, key: str = "root") -> Table:
     try:
         found = path.stat()
         if not path.is_file():
-            raise UserError(f"dataset.{key}={path}: no file; expected a CSV file")
+            raise UserError(f"{key}={path}: no file; expected a CSV file")
         name = _name(path, found, asked) if found.st_size >= WORTHWHILE else None
         if name is not None and (kept := _kept(path, name, asked)) is not None:
             return kept
         read = _read(path, asked)
     except OSError as error:
-        raise UserError(f"dataset.{key}={path}: {error.strerror or one_line(error)}; expected a CSV file") from error
+        raise UserError(f"{key}={path}: {error.strerror or one_line(error)}; expected a CSV file") from error
     if name is not None:
         _keep(name, read)
     return read
