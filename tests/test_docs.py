@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -288,11 +289,58 @@ def test_the_sweep_prints_what_the_readme_shows(deeprob):
         assert all(abs(float(one) - float(other)) < 5 for one, other in pairs)
 
 
+@pytest.fixture
+def leaves(deeprob, own) -> None:
+    """Runs on a table and on pictures, and new rows, under the names that the page about exporting has for them."""
+    words = ("model.width=8", "trainer.epochs=2", "trainer.figures=[]")
+    for seed, run in enumerate(("RUN", "RUN2")):
+        table = ("dataset=csv", "dataset.root=TABLE.csv", f"seed={seed}", f"hydra.run.dir={run}")
+        assert deeprob(*table, *words).status == 0
+    pictures = ("dataset=image_folder", f"dataset.root={own['FOLDER']}", "hydra.run.dir=PICTURES")
+    assert deeprob(*pictures, *words).status == 0
+    Path("NEW.csv").write_text("width,length\n2,1\n4,3\n")
+
+
+@pytest.mark.parametrize("line", starting("deeprob-predict"))
+def test_predict_answers(deeprob, leaves, own, line):
+    result = deeprob(*shlex.split(line.replace("FOLDER", own["FOLDER"])), command="predict")
+    assert (result.status, result.err) == (0, "")
+    if "output=" not in line:
+        (shown,) = [block for _, language, block in BLOCKS if language == "text" and block.startswith("row,class")]
+        assert result.out.splitlines()[0] == shown.splitlines()[0]
+        assert len(result.out.splitlines()) == len(shown.splitlines())
+    else:
+        assert Path(re.search(r"output=(\S+)", line)[1]).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
+def test_what_is_exported_runs(deeprob, leaves):
+    """The commands of the page, one after the other, and then its programs."""
+    for line in starting("deeprob-export"):
+        result = deeprob(*shlex.split(line), command="export")
+        assert (result.status, result.err) == (0, ""), line
+    run = load_run("RUN")
+    expected = run({"length": [1.0], "width": [2.0]})[0].tolist()
+    seen: dict[str, object] = {}
+    for page, language, block in BLOCKS:
+        if page.stem == "exporting" and language == "python":
+            exec(block, seen := {})
+            if "scores" in seen:
+                assert seen["scores"][0].tolist() == pytest.approx(expected, abs=1e-5)
+    (program,) = [block for _, language, block in BLOCKS if language == "c"]
+    Path("main.c").write_text(program)
+    subprocess.run(["cc", "-std=c99", "-Wall", "-Werror", "main.c", "-o", "main", "-lm"], check=True)
+    told = subprocess.run([Path("main").resolve()], capture_output=True, text=True, check=True).stdout
+    assert told.strip() == run.predict({"length": [1.0], "width": [2.0]})[0]
+
+
 def test_the_python_examples_run(one_run, own, deeprob):
     words = ("dataset=csv", "dataset.root=TABLE.csv", "trainer.epochs=1", "trainer.figures=[]", "hydra.run.dir=table")
     assert deeprob(*words).status == 0
     Path("NEW.csv").write_text("length,width\n1,2\n3,4\n")
-    blocks = [block for _, language, block in BLOCKS if language == "python"]
+    pages = ("README", "data")
+    blocks = [block for page, language, block in BLOCKS if language == "python" and page.stem in pages]
     assert len(blocks) == 2
     for block in blocks:
         names: dict[str, object] = {}
