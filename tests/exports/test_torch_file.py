@@ -46,6 +46,30 @@ def test_a_program_runs_without_deeprob(one_run):
     assert json.loads(about)["classes"] == ["arm 0", "arm 1", "arm 2"]
 
 
+class Residual(Model):
+    """A model of one's own, without formulas."""
+
+    linear_layers = ()
+    stages = None
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2)
+
+    def forward(self, inputs, key=None):
+        return inputs + self.layer(inputs).relu()
+
+
+def test_a_model_of_ones_own_is_traced():
+    network = Network([], Residual(), None, (2,), torch.float32, True)
+    inputs = torch.randn(5, 2)
+    with torch.no_grad():
+        scores, probabilities = traced(network).module()(inputs)
+        expected = inputs + (inputs @ network.model.layer.weight.T + network.model.layer.bias).relu()
+    torch.testing.assert_close(scores, expected)
+    torch.testing.assert_close(probabilities, expected.softmax(1))
+
+
 class Choosy(Model):
     """A model that looks at the values of its inputs."""
 
