@@ -301,16 +301,16 @@ def leaves(deeprob, own) -> None:
     Path("NEW.csv").write_text("width,length\n2,1\n4,3\n")
 
 
-@pytest.mark.parametrize("line", starting("deeprob-predict"))
-def test_predict_answers(deeprob, leaves, own, line):
-    result = deeprob(*shlex.split(line.replace("FOLDER", own["FOLDER"])), command="predict")
-    assert (result.status, result.err) == (0, "")
-    if "output=" not in line:
-        (shown,) = [block for _, language, block in BLOCKS if language == "text" and block.startswith("row,class")]
-        assert result.out.splitlines()[0] == shown.splitlines()[0]
-        assert len(result.out.splitlines()) == len(shown.splitlines())
-    else:
-        assert Path(re.search(r"output=(\S+)", line)[1]).is_file()
+def test_predict_answers(deeprob, leaves, own):
+    (shown,) = [block for _, language, block in BLOCKS if language == "text" and block.startswith("row,class")]
+    for line in starting("deeprob-predict"):
+        result = deeprob(*shlex.split(line.replace("FOLDER", own["FOLDER"])), command="predict")
+        assert (result.status, result.err) == (0, ""), line
+        if "output=" in line:
+            assert Path(re.search(r"output=(\S+)", line)[1]).is_file()
+        else:
+            assert result.out.splitlines()[0] == shown.splitlines()[0]
+            assert len(result.out.splitlines()) == len(shown.splitlines())
 
 
 @pytest.mark.slow

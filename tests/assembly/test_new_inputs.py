@@ -42,18 +42,15 @@ def test_targets_are_ignored_without_a_word(table_run, capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
+def test_a_mistake_in_a_table_is_one_line(table_run):
+    for text, line in (
         ("size\n1\n", "new.csv: no column color; run takes size, color"),
         ("size,color\n1,red\nmany,red\n", "new.csv, line 3, column size: 'many' is not a finite number"),
         ("size,color\n1,red\ninf,red\n", r"new.csv, line 3, column size: 'inf' is not a finite number \(up to 3e38\)"),
-    ],
-)
-def test_a_mistake_in_a_table_is_one_line(table_run, text, line):
-    Path("new.csv").write_text(text)
-    with pytest.raises(UserError, match=f"^{line}"):
-        new_inputs(Path("new.csv"), [table_run])
+    ):
+        Path("new.csv").write_text(text)
+        with pytest.raises(UserError, match=f"^{line}"):
+            new_inputs(Path("new.csv"), [table_run])
 
 
 def test_columns_without_names_have_their_places(deeprob):

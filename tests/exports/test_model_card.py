@@ -81,6 +81,7 @@ def test_names_in_c(stem, name):
     assert c_name(stem) == name
 
 
+@pytest.mark.slow
 def test_the_python_programs_run(run):
     about = described(run)
     write_safetensors(run, about, Path("arms.safetensors"))
