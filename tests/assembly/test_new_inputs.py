@@ -36,6 +36,13 @@ def test_columns_are_found_by_name(table_run, capsys):
     assert (len(inputs), list(inputs.names(slice(1, 3))), inputs.label) == (3, [1, 2], "row")
 
 
+def test_the_first_line_has_names_if_the_training_table_had_some(table_run):
+    """Without numbers below it, nothing else would tell names from categories."""
+    Path("new.csv").write_text("color,size\nred,\nblue,\n")
+    inputs = new_inputs(Path("new.csv"), [table_run])
+    assert inputs.read(table_run, slice(0, 2))[:, 1:].tolist() == [[0, 1], [1, 0]]
+
+
 def test_targets_are_ignored_without_a_word(table_run, capsys):
     Path("new.csv").write_text("size,color,kind\n1,red,0\n")
     new_inputs(Path("new.csv"), [table_run])

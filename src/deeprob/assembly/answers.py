@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from deeprob.assembly.finished import Run
-from deeprob.assembly.fusion import mixed
 from deeprob.errors import UserError
 
 Values = npt.NDArray[Any]
@@ -58,12 +57,7 @@ class Answers:
         """Return the columns (N,) for the N inputs of each run."""
         first = self.runs[0]
         outputs = torch.stack([run.scores_of(part).double() for run, part in zip(self.runs, inputs, strict=True)])
-        if len(self.runs) > 1:
-            equal = torch.full((len(self.runs),), 1 / len(self.runs), dtype=torch.float64)
-            logs = outputs.log_softmax(2) if first.classes else outputs
-            scores = mixed(logs, equal, not first.classes)
-        else:
-            scores = outputs[0]
+        scores = outputs.mean(0)  # whose softmax is the normalised product of the probabilities, as in fusion=mean
         if not first.classes:
             return list(scores.numpy().T)
         names: Values = np.array(first.classes)[scores.argmax(1).numpy()]
