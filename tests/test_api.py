@@ -1,8 +1,10 @@
 """The Python face: the runs of the console commands, from Python, which leaves everything else as it was."""
 
 import dataclasses
+import gc
 import os
 import pickle
+import re
 import signal
 import threading
 from pathlib import Path
@@ -14,7 +16,7 @@ import torch
 
 import deeprob
 from deeprob.data.given import Given
-from deeprob.errors import Diverged, UserError
+from deeprob.errors import CheckFailed, Diverged, UserError
 from deeprob.training.update import Update
 
 SMALL = "dataset.points_per_class=30 dataset.test_points_per_class=20 model.width=8 trainer.epochs=3"
@@ -140,7 +142,7 @@ MISTAKES = {
     "seed=1,2": "seed=1,2: several values make a sweep; call deeprob.sweep, or write a list as [a,b]",
     "sweep.folds=5": "sweep.folds=5: only a sweep makes all folds; call deeprob.sweep",
     "experiment=capacity": "experiment=capacity: makes a sweep; call deeprob.sweep",
-    "hydra.run.dir=x": "hydra.run.dir=x: of the command line; from Python, directory= gives the directory of a run",
+    "hydra.run.dir=x": "hydra.run.dir=x: of the command line; from Python, directory= gives the directory",
     "hydra/launcher=joblib": "hydra/launcher=joblib: of the command line; from Python, directory= gives",
     "resume=auto": "resume=auto: runs are resumed on the command line: deeprob-train resume=auto",
     "-m": "-m: a flag of the command line; from Python, give words such as model.width=64",
@@ -246,3 +248,95 @@ def test_a_run_can_be_pickled():
     assert len(again.history) == 4
     assert dataclasses.asdict(again.config) == dataclasses.asdict(run.config)
     assert isinstance(again.given[0], Given)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A sweep in memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("sweep"))
+        yield deeprob.sweep(f"{FEW} model=linear,mlp optimizer.lr=1e-3,1e-1 sweep.folds=3", data=(X, Y))
+        assert not list(Path().iterdir())
+
+
+def test_a_sweep_from_python(swept):
+    table = swept.table
+    assert len(table) == len(swept.runs) == 12
+    assert table["model"].tolist() == ["linear"] * 6 + ["mlp"] * 6
+    assert table["dataset.fold"].tolist() == [0, 1, 2] * 4
+    assert table["status"].unique().tolist() == ["completed"]
+    assert swept.metric == "test/accuracy"
+    assert swept.best.config.optimizer.lr == 0.1
+    assert swept.best.predict(X).tolist() == swept.runs[-1].predict(X).tolist() or swept.best is not swept.runs[-1]
+    assert "mean ± standard deviation over folds" in swept.report
+    for number in (0, 7):
+        run = swept.runs[number]
+        assert run.evaluate("test")["accuracy"] == table["test/accuracy"][number]
+        assert len(run.history) == 4
+
+
+def test_a_job_of_a_sweep_is_the_run_alone(swept):
+    alone = deeprob.train(f"{FEW} model=linear optimizer.lr=1e-3 dataset.folds=3 dataset.fold=1", data=(X, Y))
+    assert all(map(torch.equal, alone.model.state_dict().values(), swept.runs[1].model.state_dict().values()))
+
+
+def test_the_files_of_a_sweep_live_as_long_as_its_runs(tmp_path, capsys):
+    words = "trainer.epochs=1 model=linear optimizer=sgd optimizer.lr=1e30,0.1"
+    sweep = deeprob.sweep(words, data=(X, Y), progress=False)
+    folder = Path(re.findall(r"^sweep +(.+)$", sweep.report, re.MULTILINE)[0])
+    assert sweep.table["status"].tolist() == ["diverged", "completed"]
+    assert len(sweep.runs[0].history) == 0  # the last finite state
+    assert capsys.readouterr().err.endswith("note: 1 of 2 jobs failed: 0\n")
+    assert folder.is_dir()
+    del sweep
+    gc.collect()
+    assert not folder.exists()
+    sweep = deeprob.sweep("trainer.epochs=1 model=linear seed=0,1", data=(X, Y), directory=tmp_path / "s")
+    assert sweep.runs[1].directory == tmp_path / "s" / "001_seed=1"
+    with pytest.raises(UserError, match="s exists already; give another directory"):
+        deeprob.sweep("seed=0,1", data=(X, Y), directory=tmp_path / "s")
+    del sweep
+    table = deeprob.runs(tmp_path)
+    assert table["seed"].tolist() == [0, 1]
+    assert table["directory"].tolist() == [str(tmp_path / "s" / f"00{seed}_seed={seed}") for seed in (0, 1)]
+    assert table[["status", "model", "trainer.epochs"]].values.tolist() == [["completed", "linear", 1]] * 2
+    assert table["test/accuracy"].between(0, 1).all()
+    with pytest.raises(UserError, match="nowhere: no such folder; expected a folder with runs"):
+        deeprob.runs("nowhere")
+
+
+def test_mistakes_in_a_sweep(capsys):
+    for words, line in {
+        "seed=0,1 model.width=0": "job 0 (seed=0 model.width=0): model.width=0: expected a whole number at least 1",
+        "seed=0,1 hydra.sweep.dir=x": "hydra.sweep.dir=x: of the command line; from Python, directory= gives",
+        "seed=0,1 resume=auto": "resume=auto: runs are resumed on the command line",
+    }.items():
+        with pytest.raises(UserError) as raised:
+            deeprob.sweep(words)
+        assert str(raised.value).startswith(line)
+    with pytest.raises(CheckFailed, match="2 of 2 jobs failed: 0, 1"):
+        deeprob.sweep("optimizer=sgd optimizer.lr=1e30 seed=0,1 trainer.epochs=1", data=(X, Y))
+    assert "error: job 1: diverged" in capsys.readouterr().err
+
+
+def test_an_interrupted_sweep_returns_what_there_is(monkeypatch, capsys):
+    interrupted_after(8, signal.SIGINT, monkeypatch)
+    words = f"{SMALL} model.width=4,8,12 hydra/launcher=basic"  # of 9 updates each
+    sweep = deeprob.sweep(words)
+    assert sweep.table["status"].tolist() == ["interrupted", "not started", "not started"]
+    assert len(sweep.runs[0].history) == 2
+    assert "note: interrupted; 0 of 3 jobs have ended" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:::optuna", "ignore:::hydra_plugins")
+def test_workers_and_searches_get_the_data():
+    sweep = deeprob.sweep(f"{FEW} sweep.folds=3 seed=0,1 hydra.launcher.workers=2", data=(X, Y))
+    assert sweep.table["status"].tolist() == ["completed"] * 6
+    words = f"{FEW} dataset.val_fraction=0.2 hydra/sweeper=optuna hydra.sweeper.n_trials=3"
+    words += " hydra.sweeper.direction=maximize"
+    sweep = deeprob.sweep(f"{words} optimizer.lr=interval(0.001,0.1)", data=(X, Y))
+    assert len(sweep.table) == 3
+    assert sweep.metric == "val/accuracy"
+    sweep = deeprob.sweep(f"{FEW} seed=0,1 hydra/launcher=joblib", data=(X, Y))
+    assert sweep.table["status"].tolist() == ["completed"] * 2

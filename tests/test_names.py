@@ -24,6 +24,7 @@ DEFINED_TWICE = {
     "read": "config.read takes a config.yaml back, and claims.read what an experiment claims",
     "report": "prints what one command, or one run, has to say at its end",
     "start": "of the chosen engine of workers, and of each engine",
+    "sweep": "what Python users call, and the sweeper's work",
     "train": "the console command, the same from Python, the launcher's work, and the loop that trains",
     "visualize": "the console command, and what it does",
 }

@@ -5,35 +5,38 @@ Configs, their validation, and all that trains are those of the console commands
 
 import dataclasses
 import functools
-import html
-import io
 import os
 import shlex
+import shutil
 import signal
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from hydra.types import RunMode
 
 from deeprob.assembly import finished
-from deeprob.assembly.config import RunConfig, TrainConfig
+from deeprob.assembly.config import TrainConfig
 from deeprob.assembly.finished import Run
 from deeprob.assembly.prepare import Shared
 from deeprob.assembly.python_data import given_of
+from deeprob.compare.command_words import word_of
+from deeprob.compare.past_runs import find_runs, read_all
 from deeprob.config import name_of
 from deeprob.config.application import Application, claimed, started
 from deeprob.config.overrides import explained, parse
 from deeprob.data import GivenConfig
 from deeprob.data.given import Given
-from deeprob.errors import DeeprobError, Diverged, Interrupted, UserError
+from deeprob.errors import CheckFailed, DeeprobError, Diverged, Interrupted, UserError
 from deeprob.running.run import run as run_config
-from deeprob.tracking.console import note, shown, split_rows
-from deeprob.tracking.device import resolve_device
+from deeprob.running.trained import TrainedRun, title, trained_run
+from deeprob.sweeps import SweepTask, search, searches
+from deeprob.sweeps.finished_sweep import FinishedSweep
+from deeprob.tracking.console import collected, note
 from deeprob.tracking.run_dir import read_json
 
 if TYPE_CHECKING:
@@ -41,9 +44,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-IN_MEMORY = Path("the run")
-"""The directory of a run that has none, for messages."""
 
 _alone = threading.RLock()
 """One call trains at a time: Hydra and the number of threads belong to the whole process."""
@@ -62,57 +62,6 @@ def _plainly(function: Callable[P, T]) -> Callable[P, T]:
             raise error.with_traceback(None) from None
 
     return call
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class TrainedRun(Run):
-    """A run for Python: a `Run` with its history, which also shows itself.
-
-    Attributes
-    ----------
-    rows
-        The text of ``metrics.csv``; None if it is in the run's directory.
-    given
-        The data that were given from Python, which the config finds as long as the run refers to them.
-    """
-
-    rows: str | None = None
-    given: tuple[Given, ...] = field(default=(), repr=False)
-
-    @property
-    def history(self) -> "pd.DataFrame":
-        """The metrics of each epoch: a row an epoch, a column a metric. The index is the number of the epoch."""
-        import pandas as pd
-
-        path = self.directory / "metrics.csv"
-        text = self.rows if self.rows is not None else path.read_text(encoding="utf-8") if path.is_file() else ""
-        table = pd.read_csv(io.StringIO(text or "epoch\n"), index_col="epoch")
-        return table.dropna(axis="columns", how="all")
-
-    def __repr__(self) -> str:
-        measured = [name for name in ("test/accuracy", "test/r2", "test/loss") if name in self.metrics][:1]
-        parts = [str(self.metrics.get("status", "unfinished")), f"epoch {self.metrics.get('epochs', 0)}"]
-        return (
-            f"<Run {_title(self.config)}: {', '.join((*parts, *(f'{m} {shown(m, self.metrics)}' for m in measured)))}>"
-        )
-
-    def _repr_html_(self) -> str:
-        rows, header = split_rows(self.metrics)
-        return f"<p>{html.escape(repr(self)[1:-1])}</p>{_html_table(rows, header)}"
-
-
-def _title(config: RunConfig) -> str:
-    """Return the names of dataset, model and optimizer, joined by hyphens."""
-    return "-".join(map(name_of, (config.dataset, config.model, config.optimizer)))
-
-
-def _html_table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
-    """Return a table in HTML."""
-
-    def line(cells: Sequence[str], tag: str) -> str:
-        return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-    return f"<table>{line(header, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
 
 
 @_plainly
@@ -155,25 +104,99 @@ def train(
         If a number became NaN or infinite. The attribute `run` of the error has the last finite state.
     """
     given = _given(data, test, val)
-    overrides = [*_typed(words), *_words_of(given)]
-    overrides += [f"seed={seed}"] * (seed is not None) + ["trainer.progress=false"] * (not progress)
+    overrides = _overrides(words, given, seed, progress)
     config = _composed(overrides)
     shared, kept = Shared(), tuple(given.values())
     with _alone, _directory(directory) as (place, lasting):
         try:
-            run_config(config.run, place, ["deeprob.train", *overrides], _title(config), shared)
+            run_config(config.run, place, ["deeprob.train", *overrides], title(config.run), shared)
         except Interrupted as interrupt:
             if not read_json(place, "summary"):
                 raise
-            trained = _loaded(place, shared, kept, lasting=lasting)
+            trained = trained_run(place, shared, kept, lasting=lasting)
             if interrupt.status != Interrupted(signal.SIGINT).status:
                 signal.raise_signal(interrupt.status - 128)
             note(f"interrupted; this is the run after {trained.metrics['epochs']} whole epochs")
             return trained
         except Diverged as error:
-            error.run = _loaded(place, shared, kept, lasting=lasting)
+            error.run = trained_run(place, shared, kept, lasting=lasting)
             raise
-        return _loaded(place, shared, kept, lasting=lasting)
+        return trained_run(place, shared, kept, lasting=lasting)
+
+
+@_plainly
+def sweep(
+    words: str | Sequence[str],
+    data: Any = None,
+    *,
+    seed: int | None = None,
+    test: Any = None,
+    val: Any = None,
+    directory: str | Path | None = None,
+    progress: bool = True,
+) -> FinishedSweep:
+    """Train every combination of some values, and return the sweep. Jobs that train together share a stack.
+
+    A job that fails is a row of the table. An interrupt (Ctrl-C) ends the sweep, and returns what there is: the jobs
+    that have ended have their results, the jobs that were training are ``interrupted``, and the others ``not started``.
+
+    Parameters
+    ----------
+    words
+        The words of ``deeprob-train -m``, as one text or as a list: ``"optimizer.lr=1e-3,1e-2 seed=range(5)"``.
+    data, test, val
+        See `train`.
+    seed
+        The seed of all runs, in place of the word ``seed=…``.
+    directory
+        The directory for the files of the sweep, new or empty. None keeps them in a temporary folder, which lives as
+        long as the sweep.
+    progress
+        Whether to show the progress.
+
+    Raises
+    ------
+    UserError
+        If a word or the data are invalid. The message is the line that ``deeprob-train`` would print.
+    CheckFailed
+        If no job ended well.
+    """
+    given = _given(data, test, val)
+    overrides = _overrides(words, given, seed, progress)
+    _check_words(overrides, sweeping=True)
+    place = Path(tempfile.mkdtemp(prefix="deeprob-") if directory is None else directory)
+    try:
+        made = _swept(overrides, place, tuple(given.values()), lasting=directory is not None)
+    except BaseException:
+        if directory is None:
+            shutil.rmtree(place, ignore_errors=True)
+        raise
+    if directory is None:
+        weakref.finalize(made.runs, shutil.rmtree, place, ignore_errors=True)
+    return made
+
+
+def runs(folder: str | Path = "outputs") -> "pd.DataFrame":
+    """Return a table of all runs at any depth below a folder. Damaged runs are left out, and a note says so.
+
+    A row is a run: its directory and status, then every key of its config, and then every metric.
+
+    Raises
+    ------
+    UserError
+        If there is no such folder.
+    """
+    import pandas as pd
+
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: no such folder; expected a folder with runs, such as outputs")
+    found = read_all(find_runs(Path(folder))[0])
+    columns = {"directory": None, "status": None}
+    columns |= dict.fromkeys(
+        [key for run in found for key in run.values] + [key for run in found for key in run.metrics]
+    )
+    rows = [{"directory": str(run.directory), "status": run.status, **run.values, **run.metrics} for run in found]
+    return pd.DataFrame(rows, columns=list(columns))
 
 
 @_plainly
@@ -251,6 +274,27 @@ def _words_of(given: Mapping[str, Given]) -> list[str]:
     return ["dataset=given", *(f"dataset.{keys[name]}={part.digest}" for name, part in given.items())]
 
 
+def _overrides(words: str | Sequence[str], given: Mapping[str, Given], seed: int | None, progress: bool) -> list[str]:
+    """Return the words that were typed, and those that say the same as the other arguments of a call."""
+    others = [f"seed={seed}"] * (seed is not None) + ["trainer.progress=false"] * (not progress)
+    return [*_typed(words), *_words_of(given), *others]
+
+
+def _check_words(words: Sequence[str], *, sweeping: bool) -> None:
+    """Raise a `UserError` if a word is of no use in Python."""
+    allowed = ("hydra.launcher", "hydra.sweeper", "hydra/launcher", "hydra/sweeper") if sweeping else ()
+    for override in parse(words):
+        word, key = override.input_line, override.key_or_group
+        if override.is_sweep_override() and not sweeping:
+            raise UserError(f"{word}: several values make a sweep; call deeprob.sweep, or write a list as [a,b]")
+        if key.partition("/")[0].partition(".")[0] == "hydra" and not key.startswith(allowed):
+            raise UserError(f"{word}: of the command line; from Python, directory= gives the directory")
+        if key == "resume":
+            raise UserError(f"{word}: runs are resumed on the command line: deeprob-train {word}")
+        if key == "dataset" and "dataset=given" in words and override.value() != "given":
+            raise UserError(f"{word}: data are given already; leave one of both out")
+
+
 def _composed(words: list[str]) -> TrainConfig:
     """Return the validated config of a single run.
 
@@ -259,16 +303,7 @@ def _composed(words: list[str]) -> TrainConfig:
     UserError
         If a word is invalid, or if the words make a sweep.
     """
-    for override in parse(words):
-        word, key = override.input_line, override.key_or_group
-        if override.is_sweep_override():
-            raise UserError(f"{word}: several values make a sweep; call deeprob.sweep, or write a list as [a,b]")
-        if key.partition("/")[0].partition(".")[0] == "hydra":
-            raise UserError(f"{word}: of the command line; from Python, directory= gives the directory of a run")
-        if key == "resume":
-            raise UserError(f"{word}: runs are resumed on the command line: deeprob-train {word}")
-        if key == "dataset" and "dataset=given" in words and override.value() != "given":
-            raise UserError(f"{word}: data are given already; leave one of both out")
+    _check_words(words, sweeping=False)
     with _alone, started(None) as hydra, explained(words):
         application = Application(hydra, "train", TrainConfig)
         config = application.compose(words, multirun=False)
@@ -280,6 +315,40 @@ def _composed(words: list[str]) -> TrainConfig:
     return loaded
 
 
+def _swept(words: list[str], place: Path, given: tuple[Given, ...], *, lasting: bool) -> FinishedSweep:
+    """Run a sweep in a directory, and return it."""
+    ended: CheckFailed | KeyboardInterrupt | None = None
+    shared, command = Shared(given=given), ["deeprob.sweep", *words]
+    words = [*words, f"hydra.sweep.dir={word_of(str(place))}"]
+    with _alone, started(None) as hydra, explained(words), collected() as report:
+        application = Application(hydra, "train", TrainConfig)
+        config = application.compose(words, multirun=True)
+        task = SweepTask(command, searches(config.hydra.sweeper), shared)
+        try:
+            if task.searching:
+                search(application, config, task)
+            else:
+                application.sweep(config, task)
+        except (CheckFailed, KeyboardInterrupt) as error:
+            if task.table is None or (isinstance(error, CheckFailed) and not task.table.ended):
+                raise
+            ended = error
+    table = task.table
+    assert table is not None
+    if isinstance(ended, Interrupted) and ended.status != Interrupted(signal.SIGINT).status:
+        signal.raise_signal(ended.status - 128)
+    if ended is not None:
+        interrupted = f"interrupted; {len(table.ended)} of {len(table.rows)} jobs have ended"
+        note(interrupted if isinstance(ended, KeyboardInterrupt) else str(ended))
+    plan = task.plan or task.jobs[0].config
+    return FinishedSweep(
+        table,
+        lambda folder: trained_run(folder, shared, given, lasting=lasting),
+        plan.run.resolved().trainer.monitor,
+        report.getvalue(),
+    )
+
+
 @contextmanager
 def _directory(wanted: str | Path | None) -> Iterator[tuple[Path, bool]]:
     """Yield a run's directory, and whether it lasts. Without a wanted directory, it is removed at the end."""
@@ -289,19 +358,3 @@ def _directory(wanted: str | Path | None) -> Iterator[tuple[Path, bool]]:
         return
     with tempfile.TemporaryDirectory(prefix="deeprob-") as folder:
         yield Path(folder), False
-
-
-def _loaded(place: Path, shared: Shared, given: tuple[Given, ...], *, lasting: bool) -> TrainedRun:
-    """Return the run that was just trained in a directory, with its data.
-
-    `shared` has prepared the data. If the directory does not last, the run keeps in memory what it needs.
-    """
-    run, path = finished.load_run(place), place / "metrics.csv"
-    trainer = run.config.trainer
-    prepared = shared.prepare(run.config.dataset, run.config.features, resolve_device(trainer.device), trainer.dtype)
-    own = {f.name: getattr(run, f.name) for f in dataclasses.fields(Run)}
-    own |= {"raw": prepared.raw, "extracted": prepared.splits}
-    if not lasting:
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        own |= {"directory": IN_MEMORY, "rows": text}
-    return TrainedRun(**own, given=given)

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import pickle
 import time
 import weakref
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from deeprob.data import DatasetConfig, Encoding, Examples, Splits
+from deeprob.data.given import Given
 from deeprob.errors import one_line, printable
 from deeprob.features import Features, FeaturesConfig, Standardize, extraction
 from deeprob.tracking.cache import Cache, Damaged, fingerprint
@@ -197,18 +199,23 @@ class Shared:
         The size in bytes up to which more results are kept.
     folder
         The folder in which another process has written its results with `write`. They are mapped into memory.
+    given
+        The data that were given from Python. They are found as long as this object lives, also in another process.
     """
 
-    def __init__(self, limit: int = 4, folder: Path | None = None, kept: int = KEPT) -> None:
+    def __init__(
+        self, limit: int = 4, folder: Path | None = None, kept: int = KEPT, given: tuple[Given, ...] = ()
+    ) -> None:
         self._folder = folder
+        self._given = given if folder is None else (*given, *_read_given(folder))
         self._kept: dict[str, Prepared] = {}
         self._used: weakref.WeakValueDictionary[str, Prepared] = weakref.WeakValueDictionary()
         self._notes: set[str] = set()
         self._limit, self._most = limit, kept
 
-    def __reduce__(self) -> tuple[type[Self], tuple[int, Path | None, int]]:
-        """Return how to make a copy in another process, which keeps nothing yet."""
-        return type(self), (self._limit, self._folder, self._most)
+    def __reduce__(self) -> tuple[type[Self], tuple[int, Path | None, int, tuple[Given, ...]]]:
+        """Return how to make a copy in another process, which keeps no results yet."""
+        return type(self), (self._limit, self._folder, self._most, self._given)
 
     def note_once(self, line: str) -> None:
         """Print a note, unless another run has printed it."""
@@ -247,6 +254,9 @@ class Shared:
 
     def write(self, folder: Path) -> None:
         """Write all results to a folder, from which `Shared` in other processes reads them. Existing files are kept."""
+        if self._given:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / GIVEN).write_bytes(pickle.dumps(self._given))
         cache = Cache(folder)
         for key, prepared in self._kept.items():
             if not cache.path(_hash(key)).exists():
@@ -262,6 +272,17 @@ class Shared:
             note(f"{one_line(error)}; its content is computed again")
             return None
         return None if tensors is None else Prepared.of(tensors, features, device, dtype)
+
+
+GIVEN = "given.pickle"
+"""The file with the data that were given from Python. The sweep has made its folder, which nobody else may write to."""
+
+
+def _read_given(folder: Path) -> tuple[Given, ...]:
+    """Return the given data that another process has written; empty if there are none."""
+    path = folder / GIVEN
+    found: tuple[Given, ...] = pickle.loads(path.read_bytes()) if path.exists() else ()
+    return found
 
 
 def _hash(key: str) -> str:

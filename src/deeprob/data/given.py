@@ -57,12 +57,20 @@ class Given:
     def __post_init__(self) -> None:
         object.__setattr__(self, "digest", _digest(self))
 
+    def __reduce__(self) -> tuple[Any, ...]:  # another process finds the data too
+        return _again, tuple(getattr(self, part.name) for part in dataclasses.fields(self) if part.init)
+
     def found(self) -> "Given":
         """Let configs with this digest find the data, as long as an object refers to them.
 
         Return the data. If equal data are known already, return those.
         """
         return _here.setdefault(self.digest, self)
+
+
+def _again(*parts: Any) -> Given:
+    """Return pickled data."""
+    return Given(*parts).found()
 
 
 def _digest(given: Given) -> str:

@@ -199,4 +199,4 @@ def complete_summary(files: RunDirectory, epochs: int | str) -> dict[str, Any] |
 def print_resume(directory: Path) -> None:
     """Print the command that resumes a run or a sweep."""
     words = [*import_words(), f"resume={word_of(console.near(directory))}"]
-    print(f"go on      deeprob-train {shlex.join(words)}")
+    console.say(f"go on      deeprob-train {shlex.join(words)}")

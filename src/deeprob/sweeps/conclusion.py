@@ -128,13 +128,14 @@ class Conclusion:
             table.print_means()
         else:
             table.print_means(shown, f"the best {', '.join(self.tuning.keys)} of each by {self.tuning.metric}")
-            print(*remarks, sep="\n", end="\n" * bool(remarks))
+            for remark in remarks:
+                console.say(remark)
         findings = [claim.check([table.rows[number] for number in shown]) for claim in self.claims]
         print_findings(findings)
         if self.figure is not None and ended:
             runs = {table.title(number): load_run(folders[number]) for number in ended}
             path = self.draw(self.figure, runs, directory)
-            print(f"\nfigure     {path}")
+            console.say(f"\nfigure     {path}")
         return [finding.claim for finding in findings if finding.holds is False], failed
 
     @staticmethod
@@ -164,10 +165,10 @@ def print_findings(findings: Sequence[Finding]) -> None:
     """Print each claim, whether it holds, and the numbers that decide it."""
     if not findings:
         return
-    print("\nclaims (medians over seeds and other keys)")
+    console.say("\nclaims (medians over seeds and other keys)")
     width = max(len(finding.claim) for finding in findings)
     for claim, holds, measured in findings:
         metric = claim.split()[0]
         numbers = "  ".join(f"{what}: {console.shown(metric, {metric: value})}" for what, value in measured)
         reason = "  the sweep lacks the jobs that would decide it" if holds is None else ""
-        print(f"{WORDS[holds]:9}  {claim:{width}}  {numbers}{reason}".rstrip())
+        console.say(f"{WORDS[holds]:9}  {claim:{width}}  {numbers}{reason}".rstrip())

@@ -91,7 +91,7 @@ class Fusing:
             runs = [load_run(folders[number], device=self.device) for number in parts.values()]
             *alone, _, fused = fuse_runs(runs, "test", "weights")
             weights = "  ".join(f"{value} {row.weight:.2f}" for value, row in zip(parts, alone, strict=True))
-            print(" ".join(filter(None, (f"{VALUE:10}", named and f"{named}:", weights))))
+            console.say(" ".join(filter(None, (f"{VALUE:10}", named and f"{named}:", weights))))
             chosen = [rows[number] for number in parts.values()]
             sums = {name: sum(row[name] for row in chosen) for name in SUMMED if all(name in row for row in chosen)}
             measured = {f"test/{name}": value for name, value in fused.measured.items()}

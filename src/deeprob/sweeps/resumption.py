@@ -86,9 +86,9 @@ def print_sweep(directory: Path, *, finished: bool) -> None:
 
     If the sweep is not finished, also print the command that resumes it. If no job has begun, print only the directory.
     """
-    print(f"\nsweep      {console.near(directory)}")
+    console.say(f"\nsweep      {console.near(directory)}")
     if not any(directory.glob("*/config.yaml")):  # no job has begun
         return
     if not finished:
         print_resume(directory)
-    print(f"compare    {shlex.join(['deeprob-compare', *import_words(), console.near(directory)])}")
+    console.say(f"compare    {shlex.join(['deeprob-compare', *import_words(), console.near(directory)])}")

@@ -63,6 +63,7 @@ def search(application: Application, config: DictConfig, task: SweepTask) -> lis
             raise
         finally:
             found.conclude()
+            task.table = found.table
         if found.failed:
             raise CheckFailed(found.shortfall)
         return jobs
@@ -189,10 +190,10 @@ class Found:
         """Print the best job, and write the table."""
         if self.table is None:
             return
-        print()
+        console.say()
         if self.best is not None:
             _, number, value = self.best
-            print(f"best       job {number}: {self.table.title(number)}  {value}")
+            console.say(f"best       job {number}: {self.table.title(number)}  {value}")
         self.table.rows = [row for row in self.table.rows if row["status"]]  # drops interrupted jobs
         self.table.write()
         print_sweep(self.path.parent, finished=True)

@@ -76,7 +76,7 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
         for job, summary in finished(directory, jobs) if resume else ():
             jobs[job.number] = job
             table.take(job, outcome(summary))
-        task.jobs, task.on_end = dict(enumerate(jobs)), table.take
+        task.jobs, task.table, task.on_end = dict(enumerate(jobs)), table, table.take
         try:
             results = launch(sweeper.launcher, task, jobs, table)
             falling = [job for job in jobs if table.rows[job.number].get(STILL_FALLING)]

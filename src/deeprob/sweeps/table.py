@@ -186,7 +186,7 @@ class SweepTable:
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         drawn = dict.fromkeys("folds" if key == FOLD else "seeds" for key in self.swept if is_seed(key))
         over = f"mean ± standard deviation over {' and '.join(drawn)}" if drawn else ""
-        print("\n" + "; ".join(filter(None, (heading, over))))
+        console.say("\n" + "; ".join(filter(None, (heading, over))))
         table = console.LiveTable([*others, "completed", *self.shown], widths, others=len("100.00 ± 10.00 %"))
         for words, rows in cells.items():
             ended = [row for row in rows if row["status"] in FINISHED]

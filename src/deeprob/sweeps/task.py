@@ -19,6 +19,7 @@ from deeprob.errors import DeeprobError, Interrupted, Skipped, Superseded, UserE
 from deeprob.running.run import run_or_go_on
 from deeprob.sweeps.isolation import isolated
 from deeprob.sweeps.job import Job, Result, outcome
+from deeprob.sweeps.table import SweepTable
 from deeprob.tracking import console
 
 OnEnd = Callable[[Job, Mapping[str, Any]], None]
@@ -63,9 +64,13 @@ class SweepTask:
         The command that started the sweep.
     searching
         Whether the sweeper searches for the best values. Then it needs a number from each job.
+    shared
+        Data and features that are known already. None: nothing is known.
 
     Attributes
     ----------
+    table
+        The table of the sweep. None before the sweep has one.
     on_end
         A function that takes a job and its outcome, and is called when this job has ended.
     plan
@@ -90,9 +95,10 @@ class SweepTask:
         ``sweep.isolate=true``.
     """
 
-    def __init__(self, command: Sequence[str], searching: bool = False) -> None:
+    def __init__(self, command: Sequence[str], searching: bool = False, shared: Shared | None = None) -> None:
         self.command, self.searching = command, searching
-        self.shared = Shared()
+        self.shared = Shared() if shared is None else shared
+        self.table: SweepTable | None = None
         self.on_end: OnEnd = _nothing
         self.plan: TrainConfig | None = None
         self.jobs: Mapping[int, Job] = {}

@@ -1,10 +1,12 @@
 """Console output: progress bars on a terminal, plain lines elsewhere, and tables."""
 
+import io
 import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -23,6 +25,25 @@ T = TypeVar("T")
 _LINE_EVERY = 2.0  # seconds between plain lines
 _BESIDE_THE_NAME = 56  # letters of a progress bar after the name: epoch, bar, share, rate and time
 _NARROWEST = 12  # least width of a column with borders, in letters; rich does not print a table that does not fit
+
+
+_collected: ContextVar[io.StringIO | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collected() -> Iterator[io.StringIO]:
+    """Collect what `say` and `LiveTable` print inside this context in this thread."""
+    text = io.StringIO()
+    token = _collected.set(text)
+    try:
+        yield text
+    finally:
+        _collected.reset(token)
+
+
+def say(line: str = "") -> None:
+    """Print a line on standard output, or add it to the text that is `collected`."""
+    print(line, file=_collected.get())
 
 
 def note(line: str) -> None:
@@ -233,7 +254,7 @@ class LiveTable:
             for column, (cell, width) in enumerate(zip(cells, self._widths, strict=False))
         ]
         # a new console each time, because a table may be pickled for another process
-        console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
+        console = Console(file=_collected.get(), soft_wrap=True, markup=False, emoji=False, highlight=False)
         console.print("  ".join(aligned).rstrip(), style=style)
 
 
