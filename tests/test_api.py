@@ -340,3 +340,9 @@ def test_workers_and_searches_get_the_data():
     assert sweep.metric == "val/accuracy"
     sweep = deeprob.sweep(f"{FEW} seed=0,1 hydra/launcher=joblib", data=(X, Y))
     assert sweep.table["status"].tolist() == ["completed"] * 2
+
+
+def test_a_text_in_a_column_of_numbers():
+    run = deeprob.train(FEW, data=(pd.DataFrame({"x": X[:, 0]}), Y))
+    with pytest.raises(UserError, match="inputs, row 0, column x: the cell is not a finite number; correct it"):
+        run.predict(pd.DataFrame({"x": ["1.5"]}))

@@ -147,3 +147,37 @@ def test_new_rows_have_the_columns_of_the_training_rows():
         new_rows(np.zeros(3), encoding)
     named = Encoding((NumberInput("b", 0, 1), NumberInput("a", 0, 1)), ("target",))
     assert named.encode(new_rows(np.array([[5, 6]]), named)).tolist() == [[5, 6]]
+
+
+def test_texts_in_frames_stay_texts():
+    codes = ["01", "1", "02", "01"]
+    of_frame = given_of((pd.DataFrame({"code": codes, "size": [1, 2, 3, 4]}), Y), "data").table
+    assert of_frame["code"].levels == ("01", "1", "02")
+    assert of_frame["size"].numbers.tolist() == [1, 2, 3, 4]
+    numbers = given_of((pd.DataFrame({"code": pd.Categorical([20, 1, 20, None])}), Y), "data").table["code"]
+    assert (numbers.codes.tolist(), numbers.levels) == ([1, 0, 1, -1], ("1", "20"))
+    assert given_of((pa.table({"code": codes}), Y), "data").table["code"].levels == ("01", "1", "02")
+    rows = [[code, size] for code, size in zip(codes, range(4), strict=True)]
+    for array in (rows, np.array(rows, object)):
+        table = given_of((array, Y), "data").table
+        assert table["0"].levels == ("01", "1", "02")
+        assert table["1"].numbers.tolist() == [0, 1, 2, 3]
+    whole = given_of(pd.DataFrame({"x": [1, 2, 3, 4], "kind": ["1", "01", "1", "01"]}), "data")
+    assert encoded(whole).classes == ("01", "1")
+
+
+def test_rows_of_x_and_encoded_rows():
+    size, shade = NumberInput("0", 0, 1, False), CategoryInput("1", ("1", "2"), (2, 2), (), False)
+    wider = Encoding((size, shade), ("target",), (), ())
+    assert wider.names == ("0", "1=1", "1=2")
+    assert new_rows(np.ones((2, 3)), wider) is None
+    assert new_rows(np.ones((2, 2)), wider).names == ("0", "1")
+    same = Encoding((size, shade), ("target",), (), (), ("2",))  # X has a column 2, which is left out
+    with pytest.raises(
+        UserError, match=r"inputs of shape \[2, 3\]: rows of X and encoded rows have 3 columns alike; give"
+    ):
+        new_rows(np.ones((2, 3)), same)
+    for rows in (np.array([[1, np.nan, 1]]), [[1, "2", 1]]):
+        assert new_rows(rows, same).names == ("0", "1", "2")
+    plain = Encoding((size,), ("target",), (), ())
+    assert new_rows(np.ones((2, 1)), plain).names == ("0",)

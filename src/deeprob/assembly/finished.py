@@ -16,7 +16,7 @@ from deeprob import config as configs
 from deeprob.assembly.allocation import NoLargerThan
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.inputs import Inputs, as_tensor
-from deeprob.assembly.python_data import new_rows
+from deeprob.assembly.python_data import new_rows, typed_table
 from deeprob.assembly.setup import build_loss, build_predictor
 from deeprob.data import Encoding, Examples, GivenConfig, Splits
 from deeprob.data.frames import is_frame, table_of
@@ -282,16 +282,12 @@ class Run:
     def _raw(self, inputs: Inputs) -> Tensor:
         """Return raw inputs (N, …), or the encoded rows of a data frame, as a tensor."""
         encoding = self.predictor.encoding
+        given = isinstance(self.config.dataset, GivenConfig)
         if encoding is not None and is_frame(inputs):
-            inputs = encoding.encode(table_of(inputs))
-        elif encoding is not None and isinstance(self.config.dataset, GivenConfig) and not self._encoded(inputs):
-            inputs = encoding.encode(new_rows(inputs, encoding))
+            inputs = encoding.encode(typed_table(inputs, "inputs") if given else table_of(inputs))
+        elif encoding is not None and given and (rows := new_rows(inputs, encoding)) is not None:
+            inputs = encoding.encode(rows)
         return as_tensor(inputs, self.predictor.input_shape)
-
-    def _encoded(self, inputs: Inputs) -> bool:
-        """Return whether inputs are encoded rows, as in `data`, and not rows of the array that was given."""
-        shape = self.predictor.input_shape
-        return isinstance(inputs, Tensor) and inputs.shape[1:] == shape and not bool(inputs.isnan().any())
 
     def _extract_raw(self, raw: Tensor) -> Tensor:
         return self.predictor.features.extract(raw).to(self._device)

@@ -1,6 +1,6 @@
 """Convert data from Python: arrays, nested lists, tensors and data frames become `Given` data, or rows for a model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from deeprob.data.columns import Column, Table
 from deeprob.data.encoding import Encoding
 from deeprob.data.frames import column_of_array, is_frame, table_of
 from deeprob.data.given import Given
-from deeprob.errors import UserError
+from deeprob.errors import UserError, first_few
 
 _NAMES = {"b": "bool", "i": "int", "u": "int", "f": "float"}
 
@@ -36,19 +36,19 @@ def given_of(data: Any, name: str) -> Given:
         If the data have another form, or if X and y differ in length.
     """
     if not isinstance(data, tuple) and is_frame(data):
-        return Given(_named(table_of(data), name), labels=_types(data))
+        return Given(typed_table(data, name), labels=_types(data))
     if not isinstance(data, tuple) or len(data) != 2:
         raise UserError(f"{name}: expected {name}=(X, y), or a data frame with a column of targets")
     inputs, targets = data
     table, raw = Table(name, (), ()), None
     if is_frame(inputs):
-        table = _named(table_of(inputs), name)
+        table = typed_table(inputs, name)
     else:
         array = _array(inputs, f"{name}: X")
         if array.ndim < 2:
             raise UserError(f"{name}: X of shape {list(array.shape)}; expected rows [N, D], or pictures [N, C, H, W]")
         if array.ndim == 2:
-            table = _named(table_of(array), name)
+            table = typed_table(array, name)
         else:
             raw = as_tensor(inputs if isinstance(inputs, Tensor) else array, array.shape[1:])
     columns, labels = _targets(targets, name, table.names)
@@ -59,26 +59,65 @@ def given_of(data: Any, name: str) -> Given:
     return Given(whole, tuple(columns), labels, raw)
 
 
-def new_rows(inputs: Any, encoding: Encoding) -> Table:
+def new_rows(inputs: Any, encoding: Encoding) -> Table | None:
     """Return the rows of an array (N, D) whose D columns are those of the X that a run was trained on.
+
+    None: the rows are encoded already, as those of `Run.data` are. The number of columns tells both apart.
 
     Raises
     ------
     UserError
-        If the array has another number of columns.
+        If the array has another number of columns, or if both numbers are the same and the cells do not tell either.
     """
     array = _array(inputs, "inputs")
-    names = [column.name for column in encoding.inputs]
+    names, encoded = [column.name for column in encoding.inputs], len(encoding.names)
     if all(name.isdigit() for name in names):  # the columns of X had no names, and some of them may be left out
         names = [str(place) for place in range(len(names) + len(encoding.left_out))]
+    if array.ndim == 2 and array.shape[1] == encoded and not _as_given(array):
+        if encoded != len(names):
+            return None
+        if encoding.left_out or not encoding.plain:
+            raise UserError(
+                f"inputs of shape {list(array.shape)}: rows of X and encoded rows have {encoded} columns alike; "
+                f"give rows of X as a data frame with the columns {first_few(names)}"
+            )
     if array.ndim != 2 or array.shape[1] != len(names):
         single = "; this is a single row, and [row] a table of one" if array.shape == (len(names),) else ""
         raise UserError(f"inputs of shape {list(array.shape)}: expected [N, {len(names)}]{single}")
-    return _named(table_of(array, names), "inputs")
+    return typed_table(array, "inputs", names)
 
 
-def _named(table: Table, name: str) -> Table:
-    return Table(name, table.names, table.columns, table.header)
+def _as_given(array: npt.NDArray[Any]) -> bool:
+    """Return whether cells (N, D) cannot be encoded: they are texts, or missing."""
+    return array.dtype.kind not in "biuf" or bool(array.dtype.kind == "f" and np.isnan(array).any())
+
+
+def typed_table(data: Any, name: str, names: Sequence[str] | None = None) -> Table:
+    """Return the table in a data frame or an array, as `table_of` does, but texts stay texts, such as ``01``.
+
+    Tables in files have no types. Columns of a frame, and arrays of Python objects, have.
+    """
+    table = table_of(data, names)
+    if is_frame(data):
+        keys = data.column_names if hasattr(data, "column_names") else getattr(data, "columns", data)
+        parts: list[Any] = [data[key] for key in keys]
+    else:
+        parts = list(data.T) if data.dtype.kind == "O" else []
+    columns = [_texts(part) for part in parts] or [None] * len(table.names)
+    kept = [column if text is None else text for column, text in zip(table.columns, columns, strict=True)]
+    return Table(name, table.names, tuple(kept), table.header)
+
+
+def _texts(values: Any) -> Column | None:
+    """Return the column of texts or of a frame's categories (N,), as they are; None if it has other values."""
+    if str(getattr(values, "dtype", "")) == "category":  # of pandas; they may be numbers
+        codes = np.asarray(values.cat.codes, np.int32)
+        return Column(codes=codes, levels=tuple(map(str, values.cat.categories.tolist())))
+    array = np.asarray(values)
+    if array.dtype.kind == "O":
+        there = [cell for cell in array.tolist() if not _is_missing(cell)]
+        return _labels(array, "text", "") if there and all(isinstance(cell, str) for cell in there) else None
+    return _labels(array, "text", "") if array.dtype.kind in "UT" else None
 
 
 def _array(values: Any, name: str) -> npt.NDArray[Any]:
@@ -96,6 +135,8 @@ def _array(values: Any, name: str) -> npt.NDArray[Any]:
             values = values.detach().cpu()
             values = (values if values.dtype.itemsize > 2 or not values.is_floating_point() else values.float()).numpy()
         array = np.asarray(values)
+        if array.dtype.kind == "U" and isinstance(values, list | tuple):  # numbers beside texts stay numbers
+            array = np.asarray(values, object)
     except (RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{name}: no array; expected rows of one length") from error
     if array.dtype.kind in "cV":
@@ -106,7 +147,7 @@ def _array(values: Any, name: str) -> npt.NDArray[Any]:
 def _targets(targets: Any, name: str, taken: tuple[str, ...]) -> tuple[dict[str, Column], dict[str, str]]:
     """Return the columns of y, and the types of their labels. Their names are not among those `taken`."""
     if isinstance(targets, Mapping) or hasattr(targets, "columns"):
-        table = table_of(targets)
+        table = typed_table(targets, name)
         if shared := [column for column in table.names if column in taken]:
             raise UserError(f"{name}: {shared[0]} is a column of X and of y; a column is one or the other")
         return dict(zip(table.names, table.columns, strict=True)), _types(targets)

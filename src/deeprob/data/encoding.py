@@ -269,10 +269,11 @@ def usable_column(table: Table, column: NumberInput | CategoryInput) -> Column:
 
 
 def first_text(column: Column) -> int:
-    """Return the first row whose cell is neither a number nor missing."""
+    """Return the first row whose cell is neither a number nor missing; of texts that are numbers, the first."""
     assert column.codes is not None
     texts = np.array([not is_number(level) for level in column.levels] + [False])
-    return int(np.flatnonzero(texts[column.codes])[0])
+    found = np.flatnonzero(texts[column.codes])
+    return int((found if found.size else np.flatnonzero(column.codes >= 0))[0])
 
 
 def missing_fault(table: Table, row: int, name: str) -> UserError:
