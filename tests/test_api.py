@@ -2,21 +2,30 @@
 
 import dataclasses
 import gc
+import logging
 import os
 import pickle
+import random
 import re
 import signal
+import sys
 import threading
+import warnings
 from pathlib import Path
 
+import hydra
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 
 import deeprob
 from deeprob.data.given import Given
 from deeprob.errors import CheckFailed, Diverged, UserError
+from deeprob.sweeps.table import SweepTable
 from deeprob.training.update import Update
 
 SMALL = "dataset.points_per_class=30 dataset.test_points_per_class=20 model.width=8 trainer.epochs=3"
@@ -346,3 +355,72 @@ def test_a_text_in_a_column_of_numbers():
     run = deeprob.train(FEW, data=(pd.DataFrame({"x": X[:, 0]}), Y))
     with pytest.raises(UserError, match="inputs, row 0, column x: the cell is not a finite number; correct it"):
         run.predict(pd.DataFrame({"x": ["1.5"]}))
+
+
+def state_of_the_process() -> dict:
+    """What a call must leave as it was."""
+    loggers = [logging.getLogger(name) for name in (None, *logging.root.manager.loggerDict)]
+    return {
+        "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)],
+        "threads": torch.get_num_threads(),
+        "dtype": torch.get_default_dtype(),
+        "gradients": torch.is_grad_enabled(),
+        "draws": (torch.get_rng_state().tolist(), repr(np.random.get_state()), random.getstate()),
+        "warnings": (list(warnings.filters), warnings.showwarning),
+        "logging": [(logger.name, logger.level, list(logger.handlers), logger.disabled) for logger in loggers],
+        "hydra": (GlobalHydra.instance().hydra, HydraConfig.instance().cfg, hydra.version.getbase()),
+        "garbage": (gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()),
+        "matplotlib": (
+            mpl.get_backend(auto_select=False),
+            {key: mpl.rcParams[key] for key in mpl.rcParams if key != "backend"},
+            [] if "matplotlib.pyplot" not in sys.modules else sys.modules["matplotlib.pyplot"].get_fignums(),
+        ),
+        "system": (list(sys.path), dict(os.environ), Path.cwd(), sys.argv, sys.stdout, sys.stderr, sys.excepthook),
+        "modules": set(sys.modules),
+    }
+
+
+def test_everything_else_is_as_it_was_before(tmp_path, monkeypatch, swept):
+    def everything() -> None:
+        run = deeprob.train(FEW, data=(X, Y))
+        run.predict(X)
+        repr((run, run.history, swept))
+        with pytest.raises(UserError):
+            deeprob.train("model.x=3")
+        with pytest.raises(Diverged):
+            deeprob.train(f"{SMALL} optimizer=sgd optimizer.lr=1e30")
+        deeprob.sweep("model=linear trainer.epochs=1 seed=0,1", data=(X, Y))
+        run.figure("confusion")
+
+    everything()  # imports modules of torch and matplotlib, which have effects of their own
+    monkeypatch.setenv("OWN", "1")
+    torch.set_num_threads(2)
+    (tmp_path / "own.yaml").write_text("a: 1\n")
+    with hydra.initialize_config_dir(str(tmp_path), version_base="1.2"):
+        before = state_of_the_process()
+        everything()
+        after = state_of_the_process()
+        assert {name: value for name, value in after.items() if value != before[name]} == {}
+        assert hydra.compose("own").a == 1
+
+
+def test_a_thread_leaves_signals_and_the_output_of_others_alone(capsys):
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    seen, sweeps = [], []
+
+    def watch(self, *words):
+        seen.append([signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)])
+        return take(self, *words)
+
+    take = SweepTable.take
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SweepTable, "take", watch)
+        thread = threading.Thread(
+            target=lambda: sweeps.append(deeprob.sweep("model=linear trainer.epochs=1 seed=0,1", data=(X, Y)))
+        )
+        thread.start()
+        print("mine")
+        thread.join()
+    assert seen == [handlers] * 2
+    assert sweeps[0].table["status"].tolist() == ["completed"] * 2
+    assert capsys.readouterr().out == "mine\n"

@@ -4,6 +4,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import rich.console
 from rich.console import Console
 
 from deeprob.tracking import console
@@ -212,3 +213,37 @@ def test_the_epoch_of_a_bar(capsys, monkeypatch):
             bar.advance(count)
     epochs = [re.findall(r"task  epoch (\d) of 3  ", line) for line in capsys.readouterr().out.splitlines()]
     assert epochs == [["2"], ["3"], ["3"], ["3"]]  # at the end of the last epoch there is no other
+
+
+def test_a_notebook_has_one_line_that_changes_and_goes(monkeypatch, capsys):
+    shown = []
+
+    class Handle:
+        def update(self, content, *, raw):
+            shown.append(content["text/plain"])
+
+    def display(content, *, raw, display_id):
+        shown.append(content["text/plain"])
+        return Handle()
+
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
+    monkeypatch.setattr(console, "_NOTEBOOK_EVERY", 0.0)
+    with Bar(100, "a run", "examples", lines=False) as bar:
+        bar.advance(50, "train/loss 1")
+        bar.advance(50)
+    assert [text.split("  ")[0] for text in shown] == ["a run", "a run", ""]
+    assert [" 50 %" in shown[0], "train/loss 1" in shown[0], "100 %" in shown[1]] == [True] * 3
+    with Bar(100, "a run", "examples", visible=False) as bar:
+        bar.advance(50)
+    assert len(shown) == 3
+    assert capsys.readouterr().out == ""
+
+
+def test_what_is_said_can_be_collected(capsys):
+    with console.collected() as text:
+        console.say("a line")
+        console.LiveTable(["job"], [3]).row(["1"])
+    console.say("another line")
+    assert text.getvalue() == "a line\njob\n1\n"
+    assert capsys.readouterr().out == "another line\n"

@@ -133,7 +133,9 @@ def started(config_dir: str | None) -> Iterator[Hydra]:
     handlers, level = list(root.handlers), root.level
     before, before_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     GlobalHydra.instance().clear()
-    if hasattr(version, "base_at_least"):  # Hydra 1.4 has no behavior of former versions to choose from
+    former = hasattr(version, "base_at_least")  # Hydra 1.4 has no behavior of former versions to choose from
+    if former:
+        before_base = version.getbase()
         version.setbase("1.3")
     try:
         hydra = Hydra.create_main_hydra2("deeprob", search_path)
@@ -141,6 +143,8 @@ def started(config_dir: str | None) -> Iterator[Hydra]:
         yield hydra
     finally:
         GlobalHydra.instance().hydra, HydraConfig.instance().cfg = before, before_config
+        if former:
+            version.VersionBase.instance().version_base = before_base
         for handler in set(root.handlers) - set(handlers):
             handler.close()  # for example, the log file of hydra/job_logging=default
         root.handlers[:] = handlers

@@ -1,5 +1,6 @@
 """Console output: progress bars on a terminal, plain lines elsewhere, and tables."""
 
+import importlib
 import io
 import shlex
 import sys
@@ -9,7 +10,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import rich.console
 from rich.console import RenderableType
@@ -23,6 +24,7 @@ from deeprob.tracking.streams import PIPE_CLOSED
 T = TypeVar("T")
 
 _LINE_EVERY = 2.0  # seconds between plain lines
+_NOTEBOOK_EVERY = 0.5  # seconds between two texts in a notebook
 _BESIDE_THE_NAME = 56  # letters of a progress bar after the name: epoch, bar, share, rate and time
 _NARROWEST = 12  # least width of a column with borders, in letters; rich does not print a table that does not fit
 
@@ -94,8 +96,26 @@ class _Lines(Progress):
         yield from (Text(task.fields["remark"], no_wrap=True, overflow="ellipsis") for task in self.tasks)
 
 
+class _NotebookLine:
+    """A line of text below a cell of a notebook. Each text replaces the one before."""
+
+    def __init__(self) -> None:
+        self._shown: Any = None
+
+    def show(self, text: str) -> None:
+        """Show a text. An empty text removes the line."""
+        display: Any = importlib.import_module("IPython.display").display
+        content = {"text/plain": text}
+        if self._shown is not None:
+            self._shown.update(content, raw=True)
+        elif text:
+            self._shown = display(content, raw=True, display_id=True)
+
+
 class Bar:
     """A progress bar. If standard output is not a terminal, a plain line is printed every two seconds instead.
+
+    In a notebook, one line is replaced again and again, and removed at the end.
 
     Parameters
     ----------
@@ -135,8 +155,11 @@ class Bar:
         self._began = self._last = time.monotonic()
         self._start = done
         self._progress: Progress | None = None
+        self._line: _NotebookLine | None = None
         console = Console()
-        if visible and console.is_terminal:
+        if visible and console.is_jupyter:
+            self._line, self.lines, self.line_every = _NotebookLine(), True, _NOTEBOOK_EVERY
+        elif visible and console.is_terminal:
             name = Column(no_wrap=True, max_width=max(_NARROWEST, console.width - _BESIDE_THE_NAME))
             self._progress = _Lines(
                 TextColumn("{task.description}", markup=False, table_column=name),
@@ -166,6 +189,8 @@ class Bar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._progress is not None:
             self._progress.stop()
+        if self._line is not None:
+            self._line.show("")
 
     def advance(self, count: float, remark: str = "") -> None:
         """Add `count` to the number of finished units, and show this number and a remark."""
@@ -180,7 +205,11 @@ class Bar:
             left = _clock(max(0.0, self.total - self.done) / speed) if speed else "?"
             share = f"{100 * self.done / self.total:3.0f} %"
             parts = (self.what, self._epoch, share, f"{_short(speed)} {self.unit}/s", f"{left} left", remark)
-            print("  ".join(filter(None, parts)), flush=True)
+            text = "  ".join(filter(None, parts))
+            if self._line is None:
+                print(text, flush=True)
+            else:
+                self._line.show(text)
 
 
 def track(counts: Iterable[int], total: int, what: str) -> Iterator[int]:
