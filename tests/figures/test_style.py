@@ -1,3 +1,4 @@
+import io
 import itertools
 import struct
 
@@ -6,6 +7,7 @@ import pytest
 from matplotlib import rc_context
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 
 from deeprob.figures.style import (
     DIVERGING,
@@ -118,3 +120,9 @@ def test_a_plane_is_no_sliver(limits, aspect, box):
     assert (axes.get_aspect(), axes.get_box_aspect()) == (aspect, box)
     assert (axes.get_xlim(), axes.get_ylim()) == (limits[:2], limits[2:])
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("age", "income")
+
+
+def test_a_notebook_shows_a_figure():
+    figure = drawn((2.0, 1.0), lambda canvas: canvas.subplots().plot([0, 1]))
+    with Image.open(io.BytesIO(figure._repr_png_())) as picture:
+        assert picture.size == (200, 100)

@@ -240,7 +240,8 @@ def test_a_notebook_has_one_line_that_changes_and_goes(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_what_is_said_can_be_collected(capsys):
+def test_what_is_said_can_be_collected(capsys, monkeypatch):
+    monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
     with console.collected() as text:
         console.say("a line")
         console.LiveTable(["job"], [3]).row(["1"])

@@ -118,6 +118,13 @@ def legend_columns(labels: Sequence[str], width: float) -> int:
     return max(1, min(len(labels), int(width / (LETTER * max(map(breadth, labels)) + 0.55))))
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows without pyplot, which would keep the figure and show it again."""
+
+    def _repr_png_(self) -> bytes:
+        return png(self, 100)
+
+
 def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None], cut: str = "") -> Figure:
     """Return a new figure in the style of all figures, and call `draw` to draw its contents.
 
@@ -125,7 +132,7 @@ def drawn(size: tuple[float, float], draw: Callable[[FigureBase], None], cut: st
     """
     with mpl.rc_context(STYLE):
         lines = textwrap.wrap(f"shown: {cut}", max(20, int(size[0] / LETTER))) if cut else []
-        figure = Figure(figsize=(size[0], size[1] + 0.18 * len(lines)), layout="constrained")
+        figure = ShownFigure(figsize=(size[0], size[1] + 0.18 * len(lines)), layout="constrained")
         if lines:
             parts = figure.subfigures(2, 1, squeeze=False, height_ratios=[size[1], 0.18 * len(lines)])
             above, below = parts.flat

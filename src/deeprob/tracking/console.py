@@ -283,7 +283,9 @@ class LiveTable:
             for column, (cell, width) in enumerate(zip(cells, self._widths, strict=False))
         ]
         # a new console each time, because a table may be pickled for another process
-        console = Console(file=_collected.get(), soft_wrap=True, markup=False, emoji=False, highlight=False)
+        file = _collected.get()
+        plain: bool | None = None if file is None else False  # a notebook would show the row in any case
+        console = Console(file=file, force_jupyter=plain, soft_wrap=True, markup=False, emoji=False, highlight=False)
         console.print("  ".join(aligned).rstrip(), style=style)
 
 
