@@ -25,6 +25,7 @@ from deeprob.optim.tracks import table_text
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
+PYTHON = ROOT / "docs/guide/python.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 BLOCKS = [
     (page, language, block.replace("\\\n", " "))
@@ -348,6 +349,17 @@ def test_the_python_examples_run(one_run, own, deeprob):
         exec(re.sub(r'load_run\(".*"\)', f"load_run({run!r})", block), names)
         assert names["scores"].shape == shape
         assert names["load_run"] is package.load_run
+
+
+def test_the_page_about_python_runs(deeprob):
+    names: dict[str, object] = {}
+    for page, language, block in BLOCKS:
+        if page == PYTHON and language == "python":
+            exec(block, names)
+    assert names["labels"].dtype.kind == "U"
+    assert names["shares"].sum(axis=1) == pytest.approx(1)
+    assert (len(names["sweep"].table), len(names["table"]), len(names["means"])) == (6, 1, 2)
+    assert names["best"].metrics["status"] == "completed"
 
 
 def test_every_make_target_is_known():
