@@ -23,8 +23,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 import deeprob
+from deeprob.config import register, schema
 from deeprob.data.given import Given
 from deeprob.errors import CheckFailed, Diverged, UserError
+from deeprob.optim import OptimizerConfig
 from deeprob.sweeps.table import SweepTable
 from deeprob.training.update import Update
 
@@ -424,3 +426,21 @@ def test_a_thread_leaves_signals_and_the_output_of_others_alone(capsys):
     assert seen == [handlers] * 2
     assert sweeps[0].table["status"].tolist() == ["completed"] * 2
     assert capsys.readouterr().out == "mine\n"
+
+
+def test_an_option_that_is_registered_again_is_new(monkeypatch):
+    monkeypatch.setattr(schema, "_OPTIONS", {group: dict(known) for group, known in schema._OPTIONS.items()})
+    for rate in (0.25, 0.5):
+
+        @register("optimizer", "of_a_cell")
+        @dataclasses.dataclass(kw_only=True, slots=True)
+        class OfACellConfig(OptimizerConfig):
+            """Moves by the gradient."""
+
+            lr: float = rate
+
+            def build(self, params):
+                return torch.optim.SGD(params, lr=self.lr)
+
+        run = deeprob.train("model=linear trainer.epochs=1 optimizer=of_a_cell", data=(X, Y))
+        assert run.config.optimizer.lr == rate

@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from hydra.types import RunMode
 
 from deeprob.assembly import finished
-from deeprob.assembly.config import TrainConfig
+from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.assembly.finished import Run
 from deeprob.assembly.prepare import Shared
 from deeprob.assembly.python_data import given_of
 from deeprob.compare.command_words import word_of
 from deeprob.compare.past_runs import find_runs, read_all
-from deeprob.config import name_of
+from deeprob.config import name_of, options
 from deeprob.config.application import Application, claimed, started
+from deeprob.config.loader import CachingLoader, Composed
 from deeprob.config.overrides import explained, parse
 from deeprob.data import GivenConfig
 from deeprob.data.given import Given
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_composed_before: dict[tuple[type, ...], Composed] = {}
+"""What earlier calls have composed, for each set of options: a notebook may have registered one anew."""
 _alone = threading.RLock()
 """One call trains at a time: Hydra and the number of threads belong to the whole process."""
 
@@ -295,6 +298,16 @@ def _check_words(words: Sequence[str], *, sweeping: bool) -> None:
             raise UserError(f"{word}: data are given already; leave one of both out")
 
 
+@contextmanager
+def _started() -> Iterator[Application]:
+    """Start Hydra, and yield the application of ``deeprob-train``."""
+    registered = [cls for field in dataclasses.fields(RunConfig) for cls in options(field.name).values()]
+    with _alone, started(None) as hydra:
+        assert isinstance(hydra.config_loader, CachingLoader)
+        hydra.config_loader.recall(_composed_before.setdefault(tuple(registered), {}))
+        yield Application(hydra, "train", TrainConfig)
+
+
 def _composed(words: list[str]) -> TrainConfig:
     """Return the validated config of a single run.
 
@@ -304,8 +317,7 @@ def _composed(words: list[str]) -> TrainConfig:
         If a word is invalid, or if the words make a sweep.
     """
     _check_words(words, sweeping=False)
-    with _alone, started(None) as hydra, explained(words):
-        application = Application(hydra, "train", TrainConfig)
+    with _started() as application, explained(words):
         config = application.compose(words, multirun=False)
         if config.hydra.mode == RunMode.MULTIRUN:
             raise UserError(f"{' '.join(words)}: makes a sweep; call deeprob.sweep")
@@ -320,8 +332,7 @@ def _swept(words: list[str], place: Path, given: tuple[Given, ...], *, lasting: 
     ended: CheckFailed | KeyboardInterrupt | None = None
     shared, command = Shared(given=given), ["deeprob.sweep", *words]
     words = [*words, f"hydra.sweep.dir={word_of(str(place))}"]
-    with _alone, started(None) as hydra, explained(words), collected() as report:
-        application = Application(hydra, "train", TrainConfig)
+    with _started() as application, explained(words), collected() as report:
         config = application.compose(words, multirun=True)
         task = SweepTask(command, searches(config.hydra.sweeper), shared)
         try:

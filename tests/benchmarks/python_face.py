@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python tests/benchmarks/python_face.py [rounds=7]
 
-In each round, both train in turn. The loop alone has its data, its network and its optimizer already, and makes the same
-updates and the same measurements at the end of each epoch. Shown are medians in seconds, and the median of the
+In each round, both train in turn. The loop alone has its data, its network and its optimizer already, and makes the
+same updates and the same measurements at the end of each epoch. Shown are medians in seconds, and the median of the
 differences within the rounds, and what it consists of. The figure to reach is 0.2 s.
 """
 

@@ -21,6 +21,7 @@ from deeprob.features import Features, FeaturesConfig, Standardize, extraction
 from deeprob.tracking.cache import Cache, Damaged, fingerprint
 from deeprob.tracking.checkpoint_file import alike
 from deeprob.tracking.console import note
+from deeprob.tracking.run_dir import json_text
 from deeprob.training.training_data import TrainingData
 
 _SPLITS = ("train", "val", "test")
@@ -54,6 +55,11 @@ class Prepared:
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one raw input."""
         return tuple(self.raw.train.inputs.shape[1:])
+
+    @functools.cached_property
+    def columns_text(self) -> str | None:
+        """The content of ``columns.json``, which many runs write; None if the dataset is not a table."""
+        return None if self.raw.encoding is None else json_text(self.raw.encoding.to_json())
 
     @functools.cached_property
     def bytes(self) -> int:

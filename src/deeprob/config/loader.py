@@ -92,6 +92,10 @@ def readable(words: Sequence[str], constant: Collection[str] = ()) -> str:
     return re.sub(r"[^\w.=,-]+", "_", ",".join(kept), flags=re.ASCII)[:100]
 
 
+Composed = dict[tuple[str | None, RunMode, tuple[str, ...]], Callable[[], DictConfig]]
+"""The configs that were composed so far, without values, by name, mode and chosen options."""
+
+
 class CachingLoader(ConfigLoaderImpl):
     """Hydra's loader, with a cache of composed configs.
 
@@ -103,7 +107,11 @@ class CachingLoader(ConfigLoaderImpl):
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
-        self._composed: dict[tuple[str | None, RunMode, tuple[str, ...]], Callable[[], DictConfig]] = {}
+        self._composed: Composed = {}
+
+    def recall(self, composed: "Composed") -> None:
+        """Use, and add to, what other loaders have composed from the same files and options."""
+        self._composed = composed
 
     def load_configuration(
         self,

@@ -159,8 +159,8 @@ class Recorder:
         try:
             self._write_config()
             self.files.write_json("provenance", origin)
-            if (encoding := self.setup.predictor.encoding) is not None:
-                self.files.write_json("columns", encoding.to_json())
+            if (columns := self.setup.prepared.columns_text) is not None:
+                write_whole(self.files.path / "columns.json", columns.encode())
             splits = self.setup.splits
             self.watch.texts(self.files.config, origin)
             self.events.layout(classes=bool(splits.classes), validation=splits.val is not None)

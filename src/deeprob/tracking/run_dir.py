@@ -73,6 +73,11 @@ def read_json(directory: Path, name: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return the text of a small JSON file."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
 class RunDirectory:
     """The files of a run. A ``with`` block owns the directory, so that no other process writes there.
 
@@ -137,7 +142,7 @@ class RunDirectory:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write ``provenance.json`` or another small file, completely or not at all."""
-        write_whole(self.path / f"{name}.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+        write_whole(self.path / f"{name}.json", json_text(content).encode())
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Return the content that `write_json` wrote. If the file is missing or damaged, return an empty dictionary."""
