@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -23,6 +24,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 import deeprob
+from deeprob import api
 from deeprob.config import register, schema
 from deeprob.data.given import Given
 from deeprob.errors import CheckFailed, Diverged, UserError
@@ -59,11 +61,8 @@ def test_a_run_from_python_is_the_run_of_the_command(deeprob, small):
 
 
 def test_words_are_a_text_or_a_list():
-    text, words = (
-        deeprob.train(f"{SMALL} 'loss.class_weights=[1, 2, 3]'"),
-        [*SMALL.split(), "loss.class_weights=[1,2,3]"],
-    )
-    assert text.config == deeprob.train(words).config
+    text = api._typed(f"{SMALL} 'loss.class_weights=[1, 2, 3]'")
+    assert api._composed(text) == api._composed([*SMALL.split(), "loss.class_weights=[1,2,3]"])
 
 
 def test_data_from_python():
@@ -80,7 +79,13 @@ def test_data_from_python():
 
 
 @pytest.mark.parametrize(
-    ("labels", "kind"), [([4, -1], int), (["1", "01"], str), ([True, False], bool), ([0.5, 2.0], float)]
+    ("labels", "kind"),
+    [
+        ([4, -1], int),
+        (["1", "01"], str),
+        pytest.param([True, False], bool, marks=pytest.mark.slow),
+        pytest.param([0.5, 2.0], float, marks=pytest.mark.slow),
+    ],
 )
 def test_predictions_have_the_type_of_the_labels(labels, kind, tmp_path):
     given = [labels[int(value > 0)] for value in X[:, 0]]
@@ -108,6 +113,7 @@ def test_numbers_to_predict():
     run = deeprob.train(words, data=(X, 100 + 10 * X[:, 0]))
     assert run.predict(X) == pytest.approx(100 + 10 * X[:, 0], abs=0.1)
     assert run.predict(X).shape == (60,)
+    assert "test/r2" in repr(run)
 
 
 def test_pictures():
@@ -139,6 +145,24 @@ def test_a_run_with_a_directory_is_loaded_again_with_and_without_its_data(tmp_pa
         deeprob.load_run(tmp_path / "run", data=(X + 1, Y))
     with pytest.raises(UserError, match="exists already; give another directory"):
         deeprob.train(FEW, data=(X, Y), directory=tmp_path / "run")
+
+
+def test_a_table_of_runs(one_run, capsys):
+    Path("elsewhere/broken").mkdir(parents=True)
+    Path("elsewhere/broken/config.yaml").write_text("a: [")
+    shutil.copytree(one_run, "elsewhere/other")
+    Path("elsewhere/other/summary.json").unlink()
+    table = deeprob.runs(".")
+    assert table["directory"].tolist() == ["elsewhere/other", "run"]
+    assert table[["status", "model", "trainer.epochs"]].values.tolist() == [
+        ["unfinished", "mlp", 3],
+        ["completed", "mlp", 3],
+    ]
+    assert table["test/accuracy"][1] == deeprob.load_run("run").metrics["test/accuracy"]
+    assert list(table.columns)[:2] == ["directory", "status"]
+    assert "note: 1 run(s) left out: elsewhere/broken/config.yaml: not the config.yaml" in capsys.readouterr().err
+    with pytest.raises(UserError, match="nowhere: no such folder; expected a folder with runs"):
+        deeprob.runs("nowhere")
 
 
 def test_data_for_a_run_that_needs_none(one_run):
@@ -225,8 +249,6 @@ def test_a_run_shows_itself():
     page = run._repr_html_()
     assert f"<td>{accuracy}</td></tr></table>" in page
     assert "<th>split</th><th>loss</th><th>accuracy</th>" in page
-    numbers = deeprob.train("dataset=random_regression loss=squared_error model.width=4 trainer.epochs=2")
-    assert "test/r2" in repr(numbers)
 
 
 def test_nothing_is_printed_that_nobody_asked_for(capsys):
@@ -235,6 +257,7 @@ def test_nothing_is_printed_that_nobody_asked_for(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_threads_train_one_after_another():
     runs = {}
 
@@ -291,6 +314,7 @@ def test_a_job_of_a_sweep_is_the_run_alone(swept):
     assert all(map(torch.equal, alone.model.state_dict().values(), swept.runs[1].model.state_dict().values()))
 
 
+@pytest.mark.slow
 def test_the_files_of_a_sweep_live_as_long_as_its_runs(tmp_path, capsys):
     words = "trainer.epochs=1 model=linear optimizer=sgd optimizer.lr=1e30,0.1"
     sweep = deeprob.sweep(words, data=(X, Y), progress=False)
@@ -306,14 +330,6 @@ def test_the_files_of_a_sweep_live_as_long_as_its_runs(tmp_path, capsys):
     assert sweep.runs[1].directory == tmp_path / "s" / "001_seed=1"
     with pytest.raises(UserError, match="s exists already; give another directory"):
         deeprob.sweep("seed=0,1", data=(X, Y), directory=tmp_path / "s")
-    del sweep
-    table = deeprob.runs(tmp_path)
-    assert table["seed"].tolist() == [0, 1]
-    assert table["directory"].tolist() == [str(tmp_path / "s" / f"00{seed}_seed={seed}") for seed in (0, 1)]
-    assert table[["status", "model", "trainer.epochs"]].values.tolist() == [["completed", "linear", 1]] * 2
-    assert table["test/accuracy"].between(0, 1).all()
-    with pytest.raises(UserError, match="nowhere: no such folder; expected a folder with runs"):
-        deeprob.runs("nowhere")
 
 
 def test_mistakes_in_a_sweep(capsys):
@@ -406,6 +422,7 @@ def test_everything_else_is_as_it_was_before(tmp_path, monkeypatch, swept):
         assert hydra.compose("own").a == 1
 
 
+@pytest.mark.slow
 def test_a_thread_leaves_signals_and_the_output_of_others_alone(capsys):
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     seen, sweeps = [], []
@@ -442,5 +459,4 @@ def test_an_option_that_is_registered_again_is_new(monkeypatch):
             def build(self, params):
                 return torch.optim.SGD(params, lr=self.lr)
 
-        run = deeprob.train("model=linear trainer.epochs=1 optimizer=of_a_cell", data=(X, Y))
-        assert run.config.optimizer.lr == rate
+        assert api._composed(["optimizer=of_a_cell"]).optimizer.lr == rate

@@ -8,8 +8,8 @@ the same number of epochs, without early stopping; both standardise the inputs, 
 Nothing is trained again at the end. In each round, both train in turn. The clock is that of the processor, which other
 programs slow down less than that of the wall; imports are not counted.
 
-The bound is the time of the matrix products alone: for each update, the products of the two layers forward, and of their
-gradients, on tensors of the same shapes. The last column says which multiple of this time a sweep takes.
+The bound is the time of the matrix products alone: for each update, the products of the two layers forward, and of
+their gradients, on tensors of the same shapes. The last column says which multiple of this time a sweep takes.
 """
 
 import sys
