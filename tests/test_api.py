@@ -346,11 +346,17 @@ def test_mistakes_in_a_sweep(capsys):
     assert "error: job 1: diverged" in capsys.readouterr().err
 
 
-def test_an_interrupted_sweep_returns_what_there_is(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("words", "statuses"),
+    [
+        ("model.width=4,8,12 hydra/launcher=basic", ["interrupted", "not started", "not started"]),
+        pytest.param("seed=0,1,2 hydra.launcher.max_stack=3", ["interrupted"] * 3, marks=pytest.mark.slow),
+    ],
+)
+def test_an_interrupted_sweep_returns_what_there_is(words, statuses, monkeypatch, capsys):
     interrupted_after(8, signal.SIGINT, monkeypatch)
-    words = f"{SMALL} model.width=4,8,12 hydra/launcher=basic"  # of 9 updates each
-    sweep = deeprob.sweep(words)
-    assert sweep.table["status"].tolist() == ["interrupted", "not started", "not started"]
+    sweep = deeprob.sweep(f"{SMALL} {words}")  # a run has 9 updates
+    assert sweep.table["status"].tolist() == statuses
     assert len(sweep.runs[0].history) == 2
     assert "note: interrupted; 0 of 3 jobs have ended" in capsys.readouterr().err
 

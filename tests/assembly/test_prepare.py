@@ -1,13 +1,19 @@
+import gc
+import pickle
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.prepare import Shared, prepare
 from deeprob.assembly.setup import Setup
-from deeprob.data import CSVConfig, DatasetConfig, Examples, RandomRegressionConfig, SpiralsConfig, Splits
+from deeprob.data import CSVConfig, DatasetConfig, Examples, GivenConfig, RandomRegressionConfig, SpiralsConfig, Splits
+from deeprob.data.columns import Column, Table
 from deeprob.data.frames import table_of
+from deeprob.data.given import Given
+from deeprob.errors import UserError
 from deeprob.features import PcaConfig, PolarConfig, RawConfig
 from deeprob.models import LinearConfig
 from deeprob.objective import CrossEntropyConfig, NoneConfig
@@ -205,3 +211,19 @@ def test_a_damaged_file_of_another_process_is_no_harm(tmp_path, capsys):
     assert (
         capsys.readouterr().err == f"note: {file}: damaged, or not a file of deeprob; its content is computed again\n"
     )
+
+
+def test_another_process_finds_data_from_python(tmp_path):
+    data = Given(Table("data", ("x", "kind"), (Column(numbers=np.arange(6.0)), Column(numbers=np.arange(6.0) % 2))))
+    digest = data.found().digest
+    Shared(given=(data,)).write(tmp_path / "exchange")
+    pickled = pickle.dumps(Shared(given=(data,)))
+    del data
+    gc.collect()
+    for begin in (lambda: Shared(folder=tmp_path / "exchange"), lambda: pickle.loads(pickled)):
+        with pytest.raises(UserError, match="are not here"):
+            GivenConfig(digest=digest).load()
+        shared = begin()
+        assert len(GivenConfig(digest=digest, test_fraction=0.5).load().test) == 3
+        del shared
+        gc.collect()

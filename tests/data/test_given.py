@@ -1,6 +1,7 @@
 """Given data: found by their digest while something refers to them, and split like a table from a file."""
 
 import gc
+import pickle
 
 import numpy as np
 import pytest
@@ -94,3 +95,15 @@ def test_the_type_of_labels_is_that_of_the_target():
     assert GivenConfig(digest=typed.digest).resolved().label_type == "bool"
     assert GivenConfig(digest=typed.digest, targets=["3"]).resolved().label_type == "float"
     assert GivenConfig(digest="gone", label_type="int").resolved().labels_of(("1", "2")).tolist() == [1, 2]
+
+
+def test_pickled_data_are_found_where_they_arrive():
+    data = given()
+    text, digest = pickle.dumps(data), data.digest
+    del data
+    gc.collect()
+    with pytest.raises(UserError, match="are not here"):
+        GivenConfig(digest=digest).load()
+    again = pickle.loads(text)
+    assert again.digest == digest
+    assert len(GivenConfig(digest=digest).load().train) == 8
