@@ -34,7 +34,7 @@ from deeprob.data import GivenConfig
 from deeprob.data.given import Given
 from deeprob.errors import CheckFailed, DeeprobError, Diverged, Interrupted, UserError
 from deeprob.running.run import run as run_config
-from deeprob.running.trained import TrainedRun, title, trained_run
+from deeprob.running.trained import IN_MEMORY, TrainedRun, title, trained_run
 from deeprob.sweeps import SweepTask, search, searches
 from deeprob.sweeps.finished_sweep import FinishedSweep
 from deeprob.tracking.console import collected, note
@@ -42,6 +42,8 @@ from deeprob.tracking.run_dir import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["IN_MEMORY", "FinishedSweep", "TrainedRun", "load_run", "runs", "sweep", "train"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
