@@ -35,6 +35,7 @@ FILES_TWICE = {
     "base": "what all modules of a folder share",
     "color_histogram": "the feature, and the figure of it: options of one name",
     "convexity": "the search for a violation, and the figure of it that is an option",
+    "csv": "the tables of a dataset, and the table that a tracker writes: options of one name",
     "hog": "the feature, and the figure of it: options of one name",
 }
 """File names that occur twice, and why they may."""

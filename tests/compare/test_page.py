@@ -123,7 +123,7 @@ def test_little_to_tell_is_a_page_too(grid):
     text = page(compare_runs("seeds", grid[:2]))
     assert "All groups" in text
     assert "What each key does" not in text
-    assert "Learning curves" not in text
+    assert "There are none: no run has a metrics.csv (csv in trainer.trackers)." in text
 
 
 def test_curves_are_named_by_what_differs_between_the_best(make_run):

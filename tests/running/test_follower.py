@@ -16,7 +16,7 @@ from deeprob.tracking.checkpoint_file import load_newest
 from deeprob.training.update import Update
 
 RUN = ("dataset.val_fraction=0.2", "trainer.precision=float64", "trainer.progress=false")  # 72 points by 32: 32, 32, 8
-CLOCKS = ("seconds", "time/", "lengths", "looked")
+CLOCKS = ("seconds", "time/", "recorder")
 
 
 def plain(value, name=""):

@@ -31,8 +31,9 @@ def test_every_key_has_one_type_and_no_filter_loses_a_run(tmp_path, config_of, h
     values = list(every_kind_of_value())
     for number, chosen in enumerate(values):
         (tmp_path / f"{number}").mkdir()
-        with EventFile(tmp_path / f"{number}") as events:
-            events.hyperparameters(hyperparameters(config_of(chosen), 90))
+        events = EventFile(tmp_path / f"{number}")
+        events.hyperparameters(hyperparameters(config_of(chosen), 90))
+        events.write()
     experiment, listed = hparams_tab(tmp_path)
     runs = listed()
     assert len(runs) == len(values) > 100

@@ -96,11 +96,12 @@ def test_a_checkpoint_that_is_asked_for_and_due_is_written_once(setup, tmp_path,
         recorder.start()
         written = []
         write = recorder.checkpoints.write
-        monkeypatch.setattr(recorder.checkpoints, "write", lambda lengths: (written.append(lengths), write(lengths)))
+        monkeypatch.setattr(recorder.checkpoints, "write", lambda needed: (written.append(needed), write(needed)))
         monkeypatch.setattr(recorder.checkpoints, "due", lambda minutes: not written)
         recorder.take(advanced(recorder, 3), 0.1)
     assert len(written) == 1
-    assert written[0]["metrics"] == files.metrics.stat().st_size
+    assert written[0]["trackers"]["csv"] == {"length": files.metrics.stat().st_size}
+    assert written[0]["course"].tolist() == [[1.0, 0.0]]
 
 
 @pytest.mark.parametrize("finite", [True, False])
@@ -138,8 +139,8 @@ def test_a_run_that_was_taken_over_writes_nothing_more(setup, tmp_path, write, f
     with files, session as recorder:
         recorder.start()
         recorder.take(advanced(recorder, 3), 0.1)
-        recorder.files.append_metrics({"epoch": 2})  # waits to be written
-        recorder.events.scalars({"train/loss": 1.0}, 6)
+        recorder.trackers.epoch({"epoch": 2})  # waits to be written
+        recorder.trackers.scalars({"train/loss": 1.0}, 6)
         newer.__enter__()
         if finished:
             newer.__exit__(None, None, None)
@@ -153,9 +154,10 @@ def test_a_run_that_was_taken_over_writes_nothing_more(setup, tmp_path, write, f
 def test_a_run_that_was_taken_over_writes_nothing_when_it_ends_before_it_notices(setup, tmp_path):
     files, session = begun(setup, tmp_path / "run")
     with files, session as recorder:
-        recorder.files.append_metrics({"epoch": 1})
-        recorder.files.append_metrics({"epoch": 2})  # waits to be written
-        recorder.events.scalars({"train/loss": 1.0}, 6)
+        recorder.trackers.epoch({"epoch": 1})
+        recorder.trackers.flush()
+        recorder.trackers.epoch({"epoch": 2})  # waits to be written
+        recorder.trackers.scalars({"train/loss": 1.0}, 6)
         with RunDirectory(tmp_path / "run", resume=True, attempt=1):
             sizes = {path: path.stat().st_size for path in (tmp_path / "run").glob("[!.]*")}
     assert {path: path.stat().st_size for path in (tmp_path / "run").glob("[!.]*")} == sizes

@@ -21,8 +21,10 @@ from deeprob.errors import Superseded
 from deeprob.running import stacked as stacked_run
 from deeprob.running.stacked import StackedRuns, common_step
 from deeprob.tracking import checkpoint_file
+from deeprob.tracking.appended_file import AppendedFile
 from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
+from deeprob.training.trackers.csv import MetricsCSV
 
 STACKED = "hydra/launcher=auto"
 ALONE = "hydra/launcher=basic"
@@ -61,8 +63,8 @@ def curves(folder: Path) -> dict:
 
 
 def numbers(content: dict) -> list:
-    """Return tensors and numbers of a checkpoint, without times and the lengths of files that hold them."""
-    kept = {k: v for k, v in content.items() if k not in ("seconds", "lengths")}
+    """Return tensors and numbers of a checkpoint, without times and what the recorder needs."""
+    kept = {k: v for k, v in content.items() if k not in ("seconds", "recorder")}
     kept["metrics"] = {k: v for k, v in content["metrics"].items() if not k.startswith("time/")}
     kept["optimizer"] = [values for _, values in sorted(content["optimizer"]["state"].items()) if values]
     return tree_leaves(kept)
@@ -147,6 +149,7 @@ VARYING = {
     "trainer.progress": ("trainer.progress=true,false",),
     "trainer.figures": ("trainer.figures=[],[confusion]", "trainer.epochs=2"),
     "trainer.figures_every": ("trainer.figures=[confusion]", "trainer.figures_every=1,2", "trainer.epochs=2"),
+    "trainer.trackers": ("trainer.trackers=[tensorboard,csv],[jsonl,csv,tensorboard]",),
     "trainer.checkpoint_minutes": ("trainer.checkpoint_minutes=1,2",),
     "trainer.checkpoint_epochs": ("trainer.checkpoint_epochs=1,2",),
 }
@@ -385,14 +388,14 @@ def test_a_run_whose_folder_cannot_be_made_fails_alone(deeprob, words, monkeypat
 
 
 def test_a_full_disk_is_named_also_when_files_are_closed(deeprob, words, monkeypatch):
-    write = RunDirectory.write_rows
+    write = AppendedFile.write
 
     def full(self):
-        if self.path.name.endswith("seed=1") and self._rows:
+        if self.path.parent.name.endswith("seed=1") and self._waiting:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as the system does, without a name
         write(self)
 
-    monkeypatch.setattr(RunDirectory, "write_rows", full)
+    monkeypatch.setattr(AppendedFile, "write", full)
     status, _, err = deeprob(*words, "seed=0,1,2", STACKED, "hydra.sweep.dir=s")
     assert status == 4
     assert err.splitlines() == [
@@ -403,15 +406,15 @@ def test_a_full_disk_is_named_also_when_files_are_closed(deeprob, words, monkeyp
 
 
 def test_a_run_that_cannot_write_any_more_fails_alone(deeprob, words, monkeypatch):
-    original = RunDirectory.append_metrics
+    original = MetricsCSV.epoch
 
     def full(self, row):
-        if self.path.name.endswith("seed=1") and row["epoch"] == 2:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.metrics))
+        if self._file.path.parent.name.endswith("seed=1") and row["epoch"] == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._file.path))
         original(self, row)
 
     with monkeypatch.context() as patched:
-        patched.setattr(RunDirectory, "append_metrics", full)
+        patched.setattr(MetricsCSV, "epoch", full)
         status, _, err = deeprob(*words, "seed=0,1,2", STACKED, "hydra.sweep.dir=s")
     assert status == 4
     assert err.splitlines()[0].startswith("error: job 1: ")

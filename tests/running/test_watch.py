@@ -2,29 +2,28 @@
 
 import dataclasses
 import json
-import re
 import signal
 import struct
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import markdown
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
 
-from deeprob import config as configs
 from deeprob import load_run
-from deeprob.assembly.config import RunConfig
 from deeprob.assembly.setup import Setup
-from deeprob.config import options
 from deeprob.features.hog import Hog
 from deeprob.running import watch
 from deeprob.running.watch import Watch, suited
 from deeprob.tracking.signals import Interruption
 
 LIVE = ("trainer.figures=[decision_boundary]", "trainer.epochs=7", "trainer.figures_every=2")
+
+
+SHOWN = SimpleNamespace(take_snapshots=True)
+"""Trackers that take what a snapshot gives."""
 
 
 def read(directory: str) -> EventAccumulator:
@@ -131,30 +130,6 @@ def test_config_and_provenance_are_texts(deeprob, small):
     assert json.loads(text.decode().removeprefix("```json\n").removesuffix("```"))["seed"] == 0
 
 
-CHOICES = {
-    "dataset": "csv", "features": "raw", "model": "mlp", "loss": "cross_entropy", "regularizer": "none",
-    "optimizer": "adamw", "scheduler": "constant", "trainer": "default",
-}  # fmt: skip
-
-
-def test_no_value_leaves_its_text(tmp_path):
-    """A value that ends the block of code would be Markdown, with links and pictures from elsewhere."""
-    loose = "x\n```\n\n# big\r```\r[click](http://a.b)\u2028```\u2028<img src=http://a.b/c.png>\n```\n~~~\n"
-    long = "    ```\n" + 100 * "a " + loose
-    for value in (loose, loose.lstrip("x"), "```\n[click](http://a.b)", long, "\x02```\n\x03"):
-        config = RunConfig(**{group: options(group)[name]() for group, name in CHOICES.items()}, seed=0)
-        config.dataset.root, config.dataset.targets = value, [value, "y"]
-        (tmp_path / "config.yaml").write_bytes(configs.to_yaml(config))
-        texts: dict[str, str] = {}
-        told = SimpleNamespace(text=texts.__setitem__)
-        Watch.texts(SimpleNamespace(events=told), tmp_path / "config.yaml", {"command": value, value: [value]})
-        for text in texts.values():
-            shown = markdown.markdown(text, extensions=["tables", "fenced_code"])  # as TensorBoard does
-            assert re.match('<pre><code class="language-(yaml|json)">', shown)
-            assert shown.endswith("</code></pre>")
-            assert shown.count("<") == 4
-
-
 ENDS = {  # that come before the last of 30 epochs, or between two looks
     "patience": ("dataset.val_fraction=0.4", "optimizer.lr=0.3", "trainer.patience=2", "trainer.epochs=30"),
     "converged": ("optimizer=lbfgs", "model=linear", "regularizer=l2", "trainer.epochs=30"),
@@ -226,7 +201,7 @@ def test_drawing_waits_until_there_is_time(monkeypatch):
 
     monkeypatch.setattr(watch, "snapshot", lambda setup, directory: None)
     monkeypatch.setattr(Watch, "_show", lambda self, epoch, run: shown.append(epoch))
-    looking = Watch(Setup, Path(), None, alone=True)
+    looking = Watch(Setup, Path(), SHOWN, alone=True)
     for epoch, seconds in enumerate([0, 10, 19, 20, 30]):
         State.seconds, State.step = seconds, epoch
         looking.look(epoch)
@@ -262,7 +237,7 @@ def test_a_run_that_ends_before_there_is_time_for_a_picture_keeps_only_its_end(m
 
     monkeypatch.setattr(watch, "snapshot", lambda setup, directory: None)
     monkeypatch.setattr(Watch, "_show", show)
-    looking = Watch(Setup, Path(), None, alone=True)
+    looking = Watch(Setup, Path(), SHOWN, alone=True)
     for State.step in (0, 2):
         looking.look(State.step)
     assert shown == []
@@ -292,7 +267,7 @@ def test_before_a_checkpoint_a_run_draws_if_it_will_have_time_for_a_picture(monk
     State.seconds = seconds
     monkeypatch.setattr(watch, "snapshot", lambda setup, directory: None)
     monkeypatch.setattr(Watch, "_show", lambda self, step, run: shown.append(step))
-    looking = Watch(Setup, Path(), None, alone=True)
+    looking = Watch(Setup, Path(), SHOWN, alone=True)
     for State.step in (0, 2):
         looking.look(State.step)
     looking.catch_up()
@@ -303,7 +278,9 @@ def test_what_drawing_took_decides_when_there_is_time_again(one_run, monkeypatch
     """Drawing takes a twentieth of the time trained, if the next look takes as long as the longest one so far."""
     clock, cost, shown = [0.0], [0.5], []
 
-    class Events:
+    class Shown:
+        take_snapshots = True
+
         def image(self, tag, png, step):
             raise AssertionError("there are no figures here")
 
@@ -326,7 +303,7 @@ def test_what_drawing_took_decides_when_there_is_time_again(one_run, monkeypatch
     config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, epochs=9, figures_every=1))
     setup = Setup.build(config)
     monkeypatch.setattr(watch, "time", Time)
-    looking = Watch(setup, one_run, Events(), alone=True)
+    looking = Watch(setup, one_run, Shown(), alone=True)
 
     def look(epoch: int, trained: float) -> list[int]:
         setup.state._began, setup.state.step = time.perf_counter() - trained, epoch
@@ -371,7 +348,7 @@ def test_a_run_that_is_to_end_draws_for_a_moment_only(monkeypatch, capsys):
     monkeypatch.setattr(watch, "snapshot", lambda setup, directory: None)
     monkeypatch.setattr(Watch, "_show", show)
     monkeypatch.setattr(watch, "GRACE", -1.0)
-    looking = Watch(Setup, Path(), None, alone=True, interrupted=lambda: bool(told))
+    looking = Watch(Setup, Path(), SHOWN, alone=True, interrupted=lambda: bool(told))
     for State.step in range(3):
         looking.look(State.step)
     looking.catch_up()
@@ -387,7 +364,7 @@ def test_a_run_that_is_to_end_draws_no_last_pictures(one_run, monkeypatch, told)
     config = load_run(one_run).config
     config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, figures=["confusion"]))
     monkeypatch.setattr(watch, "GRACE", -1.0)
-    looking = Watch(Setup.build(config), Path("other"), None, alone=True, interrupted=lambda: told)
+    looking = Watch(Setup.build(config), Path("other"), SHOWN, alone=True, interrupted=lambda: told)
     looking.films()
     looking.draw_ending({})
     assert Path("other/figures/confusion.png").exists() is not told

@@ -54,7 +54,7 @@ def rows() -> list[dict]:
 
 def state(directory: str) -> list:
     content = checkpoint_file.load(Path(directory) / "checkpoints/last.pt")
-    for name in ("seconds", "lengths", "metrics"):
+    for name in ("seconds", "recorder", "metrics"):
         content.pop(name)
     return tree_flatten(content)[0]
 

@@ -79,7 +79,7 @@ def numbers(folder: Path, name: str = "run") -> dict[str, Any]:
         "best": checkpoint_file.load(run / "checkpoints/best.pt")
     }
     for state in (content, content["best"]):
-        for name in ("seconds", "lengths"):
+        for name in ("seconds", "recorder"):
             state.pop(name, None)
         state["metrics"] = without_times(state["metrics"])
     events = EventAccumulator(str(run))

@@ -1,4 +1,7 @@
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,14 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from deeprob.tracking.events import EventFile, tfrecord
 
 
+@contextmanager
+def event_file(directory: Path) -> Iterator[EventFile]:
+    """Yield a new event file, and write it at the end."""
+    events = EventFile(directory)
+    yield events
+    events.write()
+
+
 def read(directory) -> EventAccumulator:
     accumulator = EventAccumulator(str(directory))
     accumulator.Reload()
@@ -18,7 +29,7 @@ def read(directory) -> EventAccumulator:
 
 
 def test_scalars_come_back(tmp_path):
-    with EventFile(tmp_path) as events:
+    with event_file(tmp_path) as events:
         events.scalars({"a": 1.5, "b/c": 2.0}, 3)
         events.scalars({"a": 2.5}, 7)
     assert len(list(tmp_path.iterdir())) == 1
@@ -28,7 +39,7 @@ def test_scalars_come_back(tmp_path):
 
 
 def test_what_is_flushed_can_be_read_while_the_run_goes_on(tmp_path):
-    with EventFile(tmp_path) as events:
+    with event_file(tmp_path) as events:
         events.scalars({"a": 1.0}, 1)
         events.flush()
         assert read(tmp_path).Tags()["scalars"] == ["a"]
@@ -36,7 +47,7 @@ def test_what_is_flushed_can_be_read_while_the_run_goes_on(tmp_path):
 
 @pytest.mark.parametrize(("completed", "status"), [(True, Status.STATUS_SUCCESS), (False, Status.STATUS_FAILURE)])
 def test_hyperparameters_and_end(tmp_path, completed, status):
-    with EventFile(tmp_path) as events:
+    with event_file(tmp_path) as events:
         events.hyperparameters({"lr": 0.5, "layers": 2, "nesterov": True, "model": "mlp"})
         events.finished(completed)
     metadata = read(tmp_path).summary_metadata
@@ -53,7 +64,7 @@ def test_hyperparameters_and_end(tmp_path, completed, status):
 def test_what_a_run_came_to_is_in_the_first_columns_of_the_hparams_tab(tmp_path, hparams_tab):
     metrics = {"optim/lr": 0.1, "params/norm": 2.0, "train/loss": 1.0, "val/accuracy": 0.75, "test/accuracy": 0.5}
     (tmp_path / "run").mkdir()
-    with EventFile(tmp_path / "run") as events:
+    with event_file(tmp_path / "run") as events:
         events.hyperparameters({"lr": 0.1})
         events.scalars(metrics, 3)
         events.best(metrics | {"val/accuracy": 0.875}, 3)
@@ -74,7 +85,7 @@ def test_what_a_run_came_to_is_in_the_first_columns_of_the_hparams_tab(tmp_path,
     ],
 )
 def test_curves_that_belong_together_share_a_chart(tmp_path, classes, validation, further):
-    with EventFile(tmp_path) as events:
+    with event_file(tmp_path) as events:
         events.layout(classes=classes, validation=validation)
     accumulator = read(tmp_path)
     (point,) = accumulator.Tensors("custom_scalars__config__")
@@ -90,7 +101,7 @@ def test_curves_that_belong_together_share_a_chart(tmp_path, classes, validation
 
 def test_pictures_texts_and_histograms_are_what_their_tabs_expect(tmp_path):
     png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (30).to_bytes(4, "big") + (20).to_bytes(4, "big")
-    with EventFile(tmp_path) as events:
+    with event_file(tmp_path) as events:
         events.image("figures/x", png, 5)
         events.text("config", "**bold**")
         events.histogram("weights/w", np.array([[0.0, 1.0], [1.0, 4.0]]), 3, bins=4)
@@ -109,7 +120,7 @@ def test_pictures_texts_and_histograms_are_what_their_tabs_expect(tmp_path):
 
 @pytest.mark.parametrize("values", [[2.0, 2.0], [1.0, 1.0 + 1e-7], [0.0], [0.0, 5e-324], [-1e30, -1e30]])
 def test_values_that_are_all_but_equal_have_a_histogram(tmp_path, values):
-    with EventFile(tmp_path) as events:
+    with event_file(tmp_path) as events:
         events.histogram("x", np.array(values, np.float32), 0)
     (point,) = read(tmp_path).Tensors("x")
     table = np.frombuffer(point.tensor_proto.tensor_content).reshape(-1, 3)
@@ -118,7 +129,7 @@ def test_values_that_are_all_but_equal_have_a_histogram(tmp_path, values):
 
 
 def test_of_values_that_are_not_finite_there_is_no_histogram(tmp_path):
-    with EventFile(tmp_path) as events:
+    with event_file(tmp_path) as events:
         events.histogram("none", np.array([np.nan, np.inf]), 0)
         events.histogram("some", np.array([np.nan, 1.0]), 0)
     assert read(tmp_path).Tags()["tensors"] == ["some"]

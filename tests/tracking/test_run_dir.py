@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deeprob.compare.past_runs import epochs
 from deeprob.errors import UserError
-from deeprob.tracking.run_dir import COLUMNS, SOME, RunDirectory, is_column, named_errors
+from deeprob.tracking.run_dir import COLUMNS, RunDirectory, is_column, named_errors
 
 
 def test_names(tmp_path):
@@ -76,17 +75,6 @@ def test_what_is_no_runs_is_left_alone(tmp_path):
     assert names == {"deeprob.log", ".hydra/config.yaml", "thesis.txt", "checkpoints/config.yaml", "provenance.json"}
 
 
-def test_what_was_written_after_a_checkpoint_is_cut(tmp_path):
-    files = RunDirectory(tmp_path)
-    files.append_metrics({"epoch": 1, "step": 10})
-    length = files.synced_metrics_length()
-    files.append_metrics({"epoch": 2, "step": 20})
-    files.write_json("summary", {})
-    files.begin_again(length)
-    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 2
-    assert not (tmp_path / "summary.json").exists()
-
-
 def test_provenance_of_every_session(tmp_path):
     files = RunDirectory(tmp_path)
     files.write_json("provenance", {"command": "a"})
@@ -101,39 +89,6 @@ def test_json_is_written_whole(tmp_path):
     files.write_json("summary", {"status": "stopped"})
     assert json.loads((tmp_path / "summary.json").read_text()) == {"status": "stopped"}
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
-
-
-def test_metrics_are_appended_under_one_header(tmp_path):
-    files = RunDirectory(tmp_path)
-    files.append_metrics({"epoch": 1, "step": 10, "train/loss": 0.5})
-    files.append_metrics({"epoch": 2, "step": 20, "train/loss": 0.25, "val/loss": 1.0})
-    files.write_rows()
-    lines = (tmp_path / "metrics.csv").read_text().splitlines()
-    assert lines[0] == ",".join(name for name in COLUMNS if name not in SOME)
-    assert lines[1].startswith("1,10,0.5,,,,,,")
-    assert lines[2].startswith("2,20,0.25,,,,1.0,")
-
-
-def test_metrics_of_the_first_row_have_columns(tmp_path):
-    files, row = RunDirectory(tmp_path), {"val/accuracy": 0.5, "val/f1": 0.25, "val/recall/a,b": 1.0}
-    files.append_metrics({"epoch": 1, "step": 10, **row})
-    files.write_rows()
-    lines = (tmp_path / "metrics.csv").read_text().splitlines()
-    assert "val/accuracy,val/f1,optim/lr" in lines[0]
-    assert lines[0].endswith('time/examples_per_second,"val/recall/a,b"')
-    later = RunDirectory(tmp_path, resume=True)
-    later.append_metrics({"epoch": 2, "step": 20, **row, "val/auroc": 0.5})  # the file has no column for it
-    later.write_rows()
-    assert list(epochs(tmp_path / "metrics.csv")) == [{"epoch": e, "step": 10 * e, **row} for e in (1, 2)]
-
-
-def test_a_file_of_an_earlier_version_keeps_its_columns(tmp_path):
-    old = "epoch,step,val/loss,optim/lr"
-    (tmp_path / "metrics.csv").write_text(f"{old}\n1,10,0.5,0.1\n")
-    files = RunDirectory(tmp_path, resume=True)
-    files.append_metrics({"epoch": 2, "step": 20, "val/loss": 0.25, "val/f1": 0.5, "optim/lr": 0.2})
-    files.write_rows()
-    assert (tmp_path / "metrics.csv").read_text().split() == [old, "1,10,0.5,0.1", "2,20,0.25,0.2"]
 
 
 def test_which_columns_there_may_be():

@@ -75,7 +75,7 @@ class RunConfig:
                 yield f"trainer.{key}={metric}: loss={name} gives no probabilities; set loss=cross_entropy"
 
     def choices(self) -> Iterator[tuple[str, str]]:
-        """Yield the group and the name of each option that the run uses, also of parts of features, and of figures."""
+        """Yield the group and the name of each option that the run uses, also of features' parts, figures, trackers."""
         for f in dataclasses.fields(RunConfig):
             if configs.options(f.name):
                 yield f.name, configs.name_of(getattr(self, f.name))
@@ -83,6 +83,8 @@ class RunConfig:
             yield "features", str(part.get("name") if isinstance(part, Mapping) else part)
         for figure in self.trainer.figures or ():
             yield "figure", figure.partition(" ")[0]
+        for tracker in self.trainer.trackers:
+            yield "tracker", tracker.partition(" ")[0]
 
     def lacking_formulas(self) -> list[str]:
         """Return the options whose derivative is not stated as a formula, such as ``model=resnet``."""
@@ -272,6 +274,7 @@ VARY = frozenset(
         "trainer.progress",
         "trainer.figures",
         "trainer.figures_every",
+        "trainer.trackers",
         "trainer.checkpoint_minutes",
         "trainer.checkpoint_epochs",
     }

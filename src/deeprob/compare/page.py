@@ -168,6 +168,8 @@ def _curves_section(comparison: Comparison) -> str:
         for metric in panels(comparison.curves, comparison.sort)
         if (drawn := chart(metric, [mean_curve(runs, metric) for runs in comparison.curves], names))
     ]
+    if not any(rows for runs in comparison.curves for rows in runs):
+        return _section("Learning curves", "There are none: no run has a metrics.csv (csv in trainer.trackers).", "")
     if not charts:
         return ""
     legend = [

@@ -1,10 +1,12 @@
-"""The files of a run while it trains: TensorBoard's event file, ``metrics.csv``, checkpoints and ``summary.json``."""
+"""The files of a run while it trains: checkpoints, ``summary.json``, and what its trackers write."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from deeprob import config as configs
 from deeprob.assembly.setup import Setup
@@ -13,10 +15,10 @@ from deeprob.config.own_parts import own_parts
 from deeprob.errors import Diverged, Interrupted
 from deeprob.running.falling import STILL_FALLING, point, still_falling
 from deeprob.running.hyperparameters import hyperparameters
+from deeprob.running.trackers import Trackers
 from deeprob.running.watch import Watch
 from deeprob.tracking import console
 from deeprob.tracking.device import device_name
-from deeprob.tracking.events import EventFile
 from deeprob.tracking.files import write_whole
 from deeprob.tracking.metric_names import IMBALANCE
 from deeprob.tracking.provenance import provenance
@@ -24,6 +26,7 @@ from deeprob.tracking.run_dir import RunDirectory
 from deeprob.tracking.signals import Interruption
 from deeprob.training import Record
 from deeprob.training.checkpoint import Checkpoints
+from deeprob.training.trackers import AboutRun
 
 SPENT = EVALUATIONS, SECONDS, RATE = "optim/evaluations", "time/seconds", "time/examples_per_second"
 
@@ -61,6 +64,7 @@ def recording(
     first: bool = True,
     at: int | None = None,
     interrupted: Callable[[], bool] = lambda: False,
+    noted: set[str] | None = None,
 ) -> Iterator["Recorder"]:
     """Start or resume a run in its directory, and yield the recorder of the run.
 
@@ -79,27 +83,29 @@ def recording(
         resumed from its newest checkpoint.
     interrupted
         A function that returns whether the run must end soon.
+    noted
+        See `Trackers`.
     """
-    checkpoints, lengths = restored(setup, files, at)
-    files.clear(all=not lengths)  # a process that was killed early may have left files
-    with EventFile(files.path, lengths.get("events", 0)) as events:
-        origin = provenance(command, setup.state.device, setup.config.seed)
-        origin["parts"] = own_parts(setup.config.choices())
-        watch = Watch(setup, files.path, events, alone, interrupted)
-        recorder = Recorder(setup, files, events, watch, checkpoints)
-        if lengths:
-            watch.looked = lengths["looked"]
-            recorder.go_on(origin, lengths["metrics"])
-        else:
-            recorder.begin(origin, first)
-        try:
-            yield recorder
-        finally:
-            if files.superseded:
-                events.discard()
+    checkpoints, stored = restored(setup, files, at)
+    files.clear(all=not stored)  # a process that was killed early may have left files
+    origin = provenance(command, setup.state.device, setup.config.seed)
+    origin["parts"] = own_parts(setup.config.choices())
+    trackers = Trackers(setup.config.trainer.trackers, setup.steps // setup.epochs, noted)
+    watch = Watch(setup, files.path, trackers, alone, interrupted)
+    recorder = Recorder(setup, files, trackers, watch, checkpoints)
+    if stored:
+        recorder.go_on(origin, stored)
+    else:
+        recorder.begin(origin, first)
+    try:
+        yield recorder
+    finally:
+        if files.superseded:
+            trackers.discard()
+        trackers.close()
 
 
-def restored(setup: Setup, files: RunDirectory, at: int | None = None) -> tuple[Checkpoints, dict[str, int]]:
+def restored(setup: Setup, files: RunDirectory, at: int | None = None) -> tuple[Checkpoints, dict[str, Any]]:
     """Load the checkpoint of a run that is resumed, and wait until all processes have loaded the same.
 
     Returns
@@ -108,24 +114,24 @@ def restored(setup: Setup, files: RunDirectory, at: int | None = None) -> tuple[
         The checkpoints of the run, and what `Checkpoints.restore` returns. Empty if the run is not resumed.
     """
     checkpoints = Checkpoints(files.checkpoints, setup.state, setup.identity(), best_is_last=setup.splits.val is None)
-    lengths = checkpoints.restore(setup.steps, at) if files.resume else {}
+    stored = checkpoints.restore(setup.steps, at) if files.resume else {}
     setup.agree()
-    return checkpoints, lengths
+    return checkpoints, stored
 
 
 class Recorder:
-    """Writes the files of a run: its records during training, and its summary at the end.
+    """Hands the records of a run to its trackers, and writes its checkpoints, and its summary at the end.
 
     If a newer attempt has taken over the directory, nothing is written, and `Superseded` is raised.
 
     Parameters
     ----------
-    setup, files, events
-        The run, its directory and its event file.
+    setup, files, trackers
+        The run, its directory and its trackers.
     watch
         Takes snapshots of the run and draws them. Pending snapshots are drawn before a checkpoint is written.
     checkpoints
-        The checkpoints of the run. Each checkpoint also stores the lengths of ``metrics.csv`` and the event file.
+        The checkpoints of the run. Each checkpoint also stores the positions of the trackers.
 
     Attributes
     ----------
@@ -137,10 +143,10 @@ class Recorder:
     """
 
     def __init__(
-        self, setup: Setup, files: RunDirectory, events: EventFile, watch: Watch, checkpoints: Checkpoints
+        self, setup: Setup, files: RunDirectory, trackers: Trackers, watch: Watch, checkpoints: Checkpoints
     ) -> None:
         self.setup, self.state = setup, setup.state
-        self.files, self.events, self.watch, self.checkpoints = files, events, watch, checkpoints
+        self.files, self.trackers, self.watch, self.checkpoints = files, trackers, watch, checkpoints
         self.metrics = dict(setup.state.metrics)
         self.stopped = setup.out_of_patience
         self._busy = 0.0  # seconds of updates in this epoch
@@ -157,31 +163,54 @@ class Recorder:
             Whether to write a checkpoint too.
         """
         try:
-            self._write_config()
+            about = self._write_config(origin)
             self.files.write_json("provenance", origin)
             if (columns := self.setup.prepared.columns_text) is not None:
                 write_whole(self.files.path / "columns.json", columns.encode())
-            splits = self.setup.splits
-            self.watch.texts(self.files.config, origin)
-            self.events.layout(classes=bool(splits.classes), validation=splits.val is not None)
-            self.events.hyperparameters(hyperparameters(self.setup.config, self.setup.batch_size))
+            self.trackers.begin(about)
             if checkpoint:
                 self._write_checkpoint()
         except OSError:
+            with suppress(OSError):
+                self.trackers.close()
             self.files.clear(all=True)
             raise
-        self.files.begin_again(0)
+        self.files.remove_summary()
 
-    def go_on(self, origin: dict[str, Any], metrics: int) -> None:
+    def go_on(self, origin: dict[str, Any], stored: Mapping[str, Any]) -> None:
         """Prepare the files of a resumed run.
 
-        Add `origin`, the provenance of the resumed run, to ``provenance.json``. Shorten ``metrics.csv`` to `metrics`
-        bytes.
+        Parameters
+        ----------
+        origin
+            The provenance of the resumed run, which is added to ``provenance.json``.
+        stored
+            What the checkpoint has for the recorder (see `Checkpoints.write`).
         """
-        self._write_config()
+        about = self._write_config(origin)
         self.files.add_provenance(origin)
-        self.files.begin_again(metrics)
-        self._course = [point(row) for row in epochs(self.files.metrics)]
+        self.watch.looked = stored["looked"]
+        self.trackers.go_on(about, stored["trackers"])
+        self.files.remove_summary()
+        if stored["course"] is None:  # the run is older than this entry of checkpoints
+            self._course = [point(row) for row in epochs(self.files.metrics)]
+        else:
+            self._course = [(loss, rate) for loss, rate in stored["course"].tolist()]
+
+    def _write_config(self, origin: Mapping[str, Any]) -> AboutRun:
+        """Write ``config.yaml``, and return what the trackers are told of the run."""
+        setup = self.setup
+        content = configs.to_yaml(setup.config)
+        write_whole(self.files.config, content)
+        return AboutRun(
+            name=setup.label,
+            directory=self.files.path,
+            config=content.decode(),
+            provenance=origin,
+            hyperparameters=hyperparameters(setup.config, setup.batch_size),
+            classes=setup.splits.classes,
+            validation=setup.splits.val is not None,
+        )
 
     def start(self) -> None:
         """Start to measure the training time. If no update has been made yet, also take a snapshot of the run."""
@@ -224,11 +253,11 @@ class Recorder:
         self._busy += seconds
         state.metrics |= {EVALUATIONS: state.evaluations, SECONDS: state.metrics.get(SECONDS, 0.0) + seconds}
         if record.metrics:
-            self.events.scalars(record.metrics | {RATE: record.examples / seconds}, record.step)
+            self.trackers.scalars(record.metrics | {RATE: record.examples / seconds}, record.step)
             self.metrics |= record.metrics
         if record.epoch_metrics is not None:
             self._end_of_epoch(record)
-        self.events.flush()
+        self.trackers.flush()
         if not self.stopped:
             minutes = self.setup.config.trainer.checkpoint_minutes
             if self._checkpoint_asked(record) or self.checkpoints.due(minutes):
@@ -253,8 +282,8 @@ class Recorder:
             final = self.setup.measure_all()
         except Diverged as error:  # the loss of the best checkpoint is not finite
             return Outcome("diverged", self._unfinished(), seconds, Diverged(error.quantity, step))
-        self.events.scalars({name: value for name, value in final.items() if name.startswith("test/")}, step)
-        self.events.best(final, step)
+        self.trackers.scalars({name: value for name, value in final.items() if name.startswith("test/")}, step)
+        self.trackers.best(final, step)
         return Outcome("stopped" if self.stopped else "completed", metrics | spent | final, seconds)
 
     def diverged(self, error: Diverged) -> Outcome:
@@ -281,19 +310,26 @@ class Recorder:
         return self.metrics | self.state.metrics
 
     def close(self, outcome: Outcome) -> None:
-        """Write the end of the run to the event file. If the run ended well, write its films first."""
+        """Tell the trackers how the run ended. If it ended well, show its films first."""
         if outcome.error is None:
             self.watch.films()
-        self.events.finished(completed=outcome.error is None)
+        self.trackers.finished(self._summary(outcome))
 
     def summarize(self, outcome: Outcome) -> dict[str, Any]:
         """Write ``summary.json``, and return its content."""
+        summary = self._summary(outcome)
+        self.files.check_owner()
+        self.files.write_json("summary", summary)
+        return summary
+
+    def _summary(self, outcome: Outcome) -> dict[str, Any]:
+        """Return the content of ``summary.json``."""
         setup, state = self.setup, self.state
         early = outcome.status == "completed" and state.step < setup.steps  # the optimizer could not go on
         trainer = setup.config.trainer
         waited = f"{trainer.patience_monitor} no better for {trainer.patience} epochs"
         reason = waited if self.stopped else state.reason
-        summary = {
+        return {
             "status": "stopped" if early else outcome.status,
             **({"reason": reason} if reason else {}),
             **({STILL_FALLING: True} if outcome.status == "completed" and still_falling(self._course) else {}),
@@ -310,36 +346,24 @@ class Recorder:
             "device": device_name(state.device),
             **outcome.metrics,
         }
-        self.files.check_owner()
-        self.files.write_json("summary", summary)
-        return summary
-
-    def _write_config(self) -> None:
-        write_whole(self.files.config, configs.to_yaml(self.setup.config))
 
     def _write_checkpoint(self) -> None:
-        self.checkpoints.write(self._synced_lengths())
-
-    def _synced_lengths(self) -> dict[str, int]:
-        """Draw pending snapshots, sync ``metrics.csv`` and the event file, and return the lengths of both files.
-
-        The lengths are in bytes. The result also has the number of updates before the newest snapshot.
-        """
+        """Draw pending snapshots, and write a checkpoint with all that a resumed run needs to go on from here."""
         self.watch.catch_up()
         self.files.check_owner()
-        metrics, events = self.files.synced_metrics_length(), self.events.synced_length()
-        return {"metrics": metrics, "events": events, "looked": self.watch.looked}
+        course = torch.tensor(self._course, dtype=torch.float64).reshape(len(self._course), 2)
+        self.checkpoints.write({"trackers": self.trackers.positions(), "looked": self.watch.looked, "course": course})
 
     def _end_of_epoch(self, record: Record) -> None:
         state = self.state
         metrics, best = self.setup.end_epoch(record)
-        self.events.scalars({name: value for name, value in metrics.items() if name.startswith("val/")}, record.step)
+        self.trackers.scalars({name: value for name, value in metrics.items() if name.startswith("val/")}, record.step)
         state.metrics |= metrics | {RATE: len(self.setup.splits.train) / self._busy}
         self._busy = 0.0
         self.metrics |= state.metrics
         if best:
             self.checkpoints.keep_best()
-        self.files.append_metrics({"epoch": record.epoch, "step": record.step, **state.metrics})
+        self.trackers.epoch({"epoch": record.epoch, "step": record.step, **state.metrics})
         self._course.append(point(state.metrics))
         self.watch.look(record.epoch)
         self.stopped = self.setup.out_of_patience

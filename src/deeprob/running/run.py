@@ -14,6 +14,7 @@ from deeprob.running.follower import follow
 from deeprob.running.preflight import preflight
 from deeprob.running.recorder import Outcome, Recorder, recording
 from deeprob.running.resume import begun, complete_summary, learned_features, print_resume, resumed
+from deeprob.running.trackers import check_trackers
 from deeprob.running.watch import check_figures
 from deeprob.tracking import console
 from deeprob.tracking.device import threads
@@ -75,6 +76,7 @@ def run(
         If a newer attempt has taken over the directory. Nothing more is written there.
     """
     files, trainer = RunDirectory(directory, resume, attempt), config.resolved().trainer
+    check_trackers(trainer.trackers, directory)
     summary = complete_summary(files, config.trainer.epochs) if resume else None
     if summary is None:
         with memory_errors():

@@ -57,6 +57,7 @@ class StackedRuns:
     attempt: int = 0
     endings: dict[int, Ending] = field(default_factory=dict)
     _open: dict[int, tuple[ExitStack, Recorder]] = field(default_factory=dict)
+    _noted: set[str] = field(default_factory=set)
 
     def train(self, on_progress: OnProgress) -> None:
         """Train all runs, and store the summary or the error of each run in `endings`.
@@ -101,7 +102,16 @@ class StackedRuns:
                 files = RunDirectory(directory, self.resume, self.attempt)
                 resources.enter_context(files)
                 recorder = resources.enter_context(
-                    recording(setup, files, self.command, alone=False, first=False, at=at, interrupted=interruption)
+                    recording(
+                        setup,
+                        files,
+                        self.command,
+                        alone=False,
+                        first=False,
+                        at=at,
+                        interrupted=interruption,
+                        noted=self._noted,
+                    )
                 )
                 recorder.start()
                 self._open[place] = resources.pop_all(), recorder

@@ -1,10 +1,9 @@
-"""Watch a run: write texts, pictures and histograms to TensorBoard while it trains, and draw its figures at the end."""
+"""Watch a run: show its trackers pictures and histograms while it trains, and draw its figures at the end."""
 
 import copy
 import dataclasses
 import io
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,8 +21,8 @@ from deeprob.assembly.finished import Run
 from deeprob.assembly.setup import Setup
 from deeprob.config import name_of
 from deeprob.errors import UserError, one_line
+from deeprob.running.trackers import Trackers
 from deeprob.tracking.console import note
-from deeprob.tracking.events import EventFile
 
 if TYPE_CHECKING:
     from deeprob.figures import FigureConfig
@@ -47,8 +46,8 @@ class Watch:
 
     Parameters
     ----------
-    setup, directory, events
-        The run, its directory, and its event file.
+    setup, directory, trackers
+        The run, its directory, and its trackers.
     alone
         True if the run is not a job of a sweep. Then the default figures are drawn if ``trainer.figures`` is null.
     interrupted
@@ -65,14 +64,15 @@ class Watch:
         self,
         setup: Setup,
         directory: Path,
-        events: EventFile,
+        trackers: Trackers,
         alone: bool,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.setup, self.directory, self.events, self.interrupted = setup, directory, events, interrupted
+        self.setup, self.directory, self.trackers, self.interrupted = setup, directory, trackers, interrupted
         trainer = setup.config.trainer
         self.names = trainer.figures
         self.looks = alone if trainer.figures is None else bool(trainer.figures)
+        self.live = self.looks and trackers.take_snapshots
         self.every = trainer.figures_every or -(-epochs_of(setup.config) // LOOKS)
         self._all, self._ended = trainer.figures_every > 0, False
         self._pending: list[tuple[int, Run]] = []
@@ -80,19 +80,14 @@ class Watch:
         self._spent, self._longest = 0.0, 1.0  # 1 second, because the first picture imports matplotlib
         self._deadline = math.inf
 
-    def texts(self, config: Path, provenance: Mapping[str, Any]) -> None:
-        """Write the config and the provenance of the run as texts."""
-        self.events.text("config", f"```yaml\n{config.read_text(encoding='utf-8')}```")
-        self.events.text("provenance", f"```json\n{json.dumps(provenance, indent=2)}\n```")
-
     def look(self, epoch: int) -> None:
         """Take a snapshot after `epoch` epochs if one is due, and draw snapshots if there is time."""
-        if self.looks and epoch % self.every == 0:
+        if self.live and epoch % self.every == 0:
             self._look()
 
     def look_at_end(self) -> None:
         """Take a snapshot at the end of training, even if training ended early. A short run has only this snapshot."""
-        if self.looks and self.looked != self.setup.state.step:
+        if self.live and self.looked != self.setup.state.step:
             self._look()
         self._ended = True
         if self._short():
@@ -118,8 +113,8 @@ class Watch:
             self._pending.clear()
 
     def films(self) -> None:
-        """Write each requested film to TensorBoard as at most `FRAMES` pictures. Their steps are 0, 1, 2, …."""
-        if not self.names:
+        """Show the trackers each requested film as at most `FRAMES` pictures. Their steps are 0, 1, 2, …."""
+        if not (self.names and self.live):
             return
         run = snapshot(self.setup, self.directory)
         for figure in self._in_time(named(self.names, run)):
@@ -127,7 +122,7 @@ class Watch:
                 frames = [pixels for pixels, _ in figure.film(run)]
                 for step in range(min(FRAMES, len(frames))):
                     pixels = frames[round(step * (len(frames) - 1) / (FRAMES - 1))]
-                    self.events.image(f"figures/{name_of(figure)}_frames", png_of(pixels), step)
+                    self.trackers.image(f"figures/{name_of(figure)}_frames", png_of(pixels), step)
 
     def draw_ending(self, metrics: Mapping[str, Any]) -> None:
         """Draw the figures of the finished run, and save them in the ``figures`` folder of the run."""
@@ -164,23 +159,23 @@ class Watch:
         return itertools.takewhile(lambda figure: not self._late(), figures)
 
     def _show(self, step: int, run: Run) -> None:
-        """Write pictures, histograms and activation statistics of a run to TensorBoard."""
+        """Show the trackers pictures, histograms and activation statistics of a run."""
         began = time.perf_counter()
         from deeprob.figures import activation_statistics
         from deeprob.figures.style import png
 
         for figure in self._in_time(self._figures(run, live=True)):
             with never_mind(figure):
-                self.events.image(f"figures/{name_of(figure)}", png(figure.quick().draw(run), DPI), step)
+                self.trackers.image(f"figures/{name_of(figure)}", png(figure.quick().draw(run), DPI), step)
         for name, parameter in run.model.named_parameters():
-            self.events.histogram(f"weights/{name}", parameter.detach().numpy(), step)
+            self.trackers.histogram(f"weights/{name}", parameter.detach().numpy(), step)
         inputs = run.features_of("train", slice(SAMPLE))
         with torch.no_grad():
             for name, values in run.model.stages(inputs):
-                self.events.histogram(f"units/{name.replace(' ', '_')}", values.numpy(), step)
+                self.trackers.histogram(f"units/{name.replace(' ', '_')}", values.numpy(), step)
         for name, shares in activation_statistics(run.model, inputs).items():
             layer = name.replace(" ", "_")
-            self.events.scalars({f"units/{layer}_{share}": value for share, value in shares.items()}, step)
+            self.trackers.scalars({f"units/{layer}_{share}": value for share, value in shares.items()}, step)
         seconds = time.perf_counter() - began
         self._spent += seconds
         self._longest = seconds if self._spent == seconds else max(self._longest, seconds)

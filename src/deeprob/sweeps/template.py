@@ -15,6 +15,7 @@ from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf, UnionNode, Val
 from deeprob.config.loader import apply_values, readable
 from deeprob.config.overrides import check_types, override_of
 from deeprob.config.schema import changed
+from deeprob.running.trackers import check_trackers
 from deeprob.running.watch import check_names
 from deeprob.sweeps.job import Job
 
@@ -93,6 +94,8 @@ class Template:
         plan = changed(self._plan, new) if new else self._plan
         if "trainer.figures" in new:
             check_names(plan.trainer.figures)
+        if "trainer.trackers" in new:
+            check_trackers(plan.trainer.trackers)
         folder = self._folder.format(number=number, name=readable(words, self._constant))
         return Job(number, list(words), plan, Path(folder))
 

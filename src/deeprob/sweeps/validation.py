@@ -13,6 +13,7 @@ from deeprob.config import load
 from deeprob.config.loader import CachingLoader, unresolved
 from deeprob.config.overrides import check_types, explain, override_of
 from deeprob.errors import UserError
+from deeprob.running.trackers import check_trackers
 from deeprob.running.watch import check_names
 from deeprob.sweeps.job import Job
 from deeprob.sweeps.template import PLAIN, Template
@@ -112,6 +113,7 @@ def compose_job(context: HydraContext, sweep: DictConfig, number: int, words: Se
             config.pop("hydra")  # without this large part, the config is copied five times as fast
         plan = load(TrainConfig, config)
         check_names(plan.trainer.figures)
+        check_trackers(plan.trainer.trackers)
         return Composed(Job(number, list(words), plan, Path(subdirectory)), config, folder)
     except UserError as error:
         raise UserError(f"job {number} ({' '.join(words)}): {error}") from error

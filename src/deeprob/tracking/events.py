@@ -6,8 +6,7 @@ import struct
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -24,7 +23,7 @@ from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.util import tensor_util
 
-from deeprob.tracking.files import sync
+from deeprob.tracking.appended_file import AppendedFile
 
 CHARTS = {
     "accuracy": ["train/accuracy", "val/accuracy", "test/accuracy"],
@@ -60,7 +59,7 @@ TensorBoard does not find keys that only other runs have, and does not find the 
 """
 
 
-class EventFile:
+class EventFile(AppendedFile):
     """The event file of a run.
 
     Parameters
@@ -73,30 +72,23 @@ class EventFile:
     """
 
     def __init__(self, directory: Path, length: int = 0) -> None:
-        self._waiting = bytearray()
         files = sorted(directory.glob("events.out.tfevents.*"))
         if length and files and files[-1].stat().st_size >= length:
-            os.truncate(files[-1], length)
-            self._path = files[-1]
+            super().__init__(files[-1])
+            self.cut(length)
             return
-        self._path = directory / f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
-        self._path.touch(exist_ok=False)
-        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        super().__init__(directory / f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}")
+        self.path.touch(exist_ok=False)
+        self._event(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.flush()
-
-    def _write(self, event: Event) -> None:
-        self._waiting += tfrecord(event.SerializeToString())
+    def _event(self, event: Event) -> None:
+        self.append(tfrecord(event.SerializeToString()))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write one point of each curve. `values` has the tag of each curve and its value at `step`."""
         values = {**values, **{FIRST[tag]: value for tag, value in values.items() if tag in FIRST}}
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
-        self._write(Event(wall_time=time.time(), step=step, summary=summary))
+        self._event(Event(wall_time=time.time(), step=step, summary=summary))
 
     def layout(self, *, classes: bool, validation: bool) -> None:
         """Write the charts of the custom scalars tab that have curves.
@@ -146,7 +138,7 @@ class EventFile:
         """Write an array of numbers or strings for a plugin of TensorBoard. `about` is the metadata for the plugin."""
         value = Summary.Value(tag=tag, metadata=about)
         value.tensor.CopyFrom(tensor_util.make_tensor_proto(content))
-        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
+        self._event(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
 
     def hyperparameters(self, values: Mapping[str, bool | float | str]) -> None:
         """Write the run's hyperparameters, for the HParams tab. A key must have the same type in all runs."""
@@ -173,25 +165,7 @@ class EventFile:
     def _session(self, tag: str, content: HParamsPluginData) -> None:
         value = Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(content))
         value.tensor.CopyFrom(metadata.NULL_TENSOR)
-        self._write(Event(wall_time=time.time(), summary=Summary(value=[value])))
-
-    def flush(self) -> None:
-        """Append the waiting events to the file, and close it. A stack has too many event files to keep them open."""
-        if self._waiting and self._path.exists():  # a failed start may have removed the file
-            with self._path.open("ab") as file:
-                file.write(self._waiting)
-            self._waiting.clear()
-
-    def discard(self) -> None:
-        """Forget the waiting events."""
-        self._waiting.clear()
-
-    def synced_length(self) -> int:
-        """Write everything to the disk, and return the file's length in bytes."""
-        self.flush()
-        with self._path.open("rb+") as file:
-            sync(file.fileno(), self._path)
-            return file.seek(0, os.SEEK_END)
+        self._event(Event(wall_time=time.time(), summary=Summary(value=[value])))
 
 
 def tfrecord(event: bytes) -> bytes:

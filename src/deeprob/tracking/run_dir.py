@@ -1,10 +1,6 @@
 """The directory of a run: its owner, the names of its files, and functions that read and write the small files."""
 
-import csv
-import io
 import json
-import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from deeprob.errors import UserError
-from deeprob.tracking.files import read_text, sync, write_whole
+from deeprob.tracking.files import read_text, write_whole
 from deeprob.tracking.metric_names import OF_CLASSES, OF_NUMBERS, is_recall
 from deeprob.tracking.ownership import Ownership
 
@@ -36,8 +32,6 @@ COLUMNS = (
     "time/examples_per_second",
 )
 """The columns of ``metrics.csv``. Those in `SOME` are there only if the run measures them. Recalls follow."""
-
-ROWS_EVERY = 2.0
 
 
 def is_column(name: str) -> bool:
@@ -101,8 +95,6 @@ class RunDirectory:
         self.path = path
         self.resume = resume
         self._ownership = Ownership(path, attempt)
-        self._rows: list[Mapping[str, float]] = []
-        self._written = 0.0
 
     def __enter__(self) -> Self:
         self._ownership.take()
@@ -112,8 +104,6 @@ class RunDirectory:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if not self.superseded:
-            self.write_rows()
         self._ownership.give_up()
 
     @property
@@ -161,13 +151,17 @@ class RunDirectory:
 
     def _started(self) -> Iterator[Path]:
         """Yield the existing files of a run, except for ``summary.json``."""
-        names = ("config.yaml", "metrics.csv", "provenance.json", "columns.json")
+        names = ("config.yaml", "metrics.csv", "metrics.jsonl", "provenance.json", "columns.json")
         for pattern in (*names, "events.out.tfevents.*", "checkpoints/*.pt*"):
             yield from self.path.glob(pattern)
 
     def _begun(self) -> bool:
         """Return whether the directory holds files of a run. Hydra's own files, such as a log, do not count."""
         return any(self.present())
+
+    def remove_summary(self) -> None:
+        """Remove ``summary.json``, because the run goes on."""
+        (self.path / "summary.json").unlink(missing_ok=True)
 
     def clear(self, *, all: bool) -> None:
         """Remove temporary files. If `all` is True, also remove the files of a run whose start has failed."""
@@ -176,59 +170,3 @@ class RunDirectory:
             path.unlink(missing_ok=True)
         if all and self.checkpoints.is_dir():
             self.checkpoints.rmdir()
-
-    def append_metrics(self, row: Mapping[str, float]) -> None:
-        """Add the row of an epoch to ``metrics.csv``; missing metrics stay empty.
-
-        If less than `ROWS_EVERY` seconds have passed since the last write, the row is kept and written with later rows.
-        """
-        self._rows.append(row)
-        if time.monotonic() - self._written > ROWS_EVERY:
-            self.write_rows()
-
-    def write_rows(self) -> None:
-        """Write the rows that have not been written yet."""
-        if not self._rows:
-            return
-        text = io.StringIO(newline="")
-        columns = self._columns()
-        writer = csv.DictWriter(text, columns or _first_columns(self._rows[0]), extrasaction="ignore")
-        if not columns:
-            writer.writeheader()
-        writer.writerows(self._rows)
-        with self.metrics.open("ab") as file:
-            file.write(text.getvalue().encode())
-        self._rows.clear()
-        self._written = time.monotonic()
-
-    def _columns(self) -> list[str]:
-        """Return the columns that ``metrics.csv`` has already; earlier versions wrote fewer. Empty without a file."""
-        if not self.metrics.exists():
-            return []
-        with self.metrics.open(encoding="utf-8", newline="") as file:
-            return next(csv.reader(file), [])
-
-    def metrics_length(self) -> int:
-        """Write all rows, and return the length of ``metrics.csv`` in bytes."""
-        self.write_rows()
-        return self.metrics.stat().st_size if self.metrics.exists() else 0
-
-    def synced_metrics_length(self) -> int:
-        """Write all rows, sync ``metrics.csv`` to the disk, and return its length in bytes."""
-        self.write_rows()
-        if self.metrics.exists():
-            with self.metrics.open("rb") as file:
-                sync(file.fileno(), self.metrics)
-        return self.metrics_length()
-
-    def begin_again(self, length: int) -> None:
-        """Remove ``summary.json``, and shorten ``metrics.csv`` to `length` bytes if it is longer."""
-        (self.path / "summary.json").unlink(missing_ok=True)
-        if self.metrics_length() > length:
-            os.truncate(self.metrics, length)
-
-
-def _first_columns(row: Mapping[str, float]) -> list[str]:
-    """Return the columns of a new ``metrics.csv``, given its first row."""
-    usual = [name for name in COLUMNS if name in row or name not in SOME]
-    return usual + [name for name in row if is_recall(name)]

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from deeprob.errors import UserError
 from deeprob.tracking.checkpoint_file import (
     alike,
@@ -18,6 +21,7 @@ from deeprob.tracking.checkpoint_file import (
 )
 from deeprob.tracking.files import also
 from deeprob.training.state import TrainState
+from deeprob.training.trackers.base import is_position
 
 
 class Checkpoints:
@@ -43,7 +47,7 @@ class Checkpoints:
         self._kept: dict[str, Any] | None = None
         self._written = time.monotonic()
 
-    def restore(self, steps: int, at: int | None = None) -> dict[str, int]:
+    def restore(self, steps: int, at: int | None = None) -> dict[str, Any]:
         """Load a checkpoint into the state.
 
         Parameters
@@ -57,7 +61,7 @@ class Checkpoints:
         Returns
         -------
         dict
-            The `lengths` that were passed to `write` for this checkpoint. Empty if there is no checkpoint yet.
+            What was passed to `write` as `recorder` for this checkpoint. Empty if there is no checkpoint yet.
 
         Raises
         ------
@@ -82,33 +86,32 @@ class Checkpoints:
             self.state.load_state_dict(content)
             if not 0 <= self.state.step <= steps:
                 raise ValueError("a step outside of the run")
-            lengths: dict[str, int] = {"looked": 0} | content["lengths"]  # old checkpoints lack "looked"
-            if not alike(lengths, {"metrics": 0, "events": 0, "looked": 0}):
-                raise ValueError("lengths of no files")
+            recorder = recorder_in(content)
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             config = self.last.parents[1] / "config.yaml"
             raise UserError(f"{self.last}: does not belong to {config}") from error
         if self.state.best.epoch and not self.best_is_last:
             self._read_best()
-        return lengths
+        return recorder
 
     def keep_best(self) -> None:
         """Copy the current state as the best state. The next call of `write` saves the copy to ``best.pt``."""
         self._kept = copied(self.state.state_dict())
 
-    def write(self, lengths: Mapping[str, int]) -> None:
+    def write(self, recorder: Mapping[str, Any]) -> None:
         """Write the best state to ``best.pt``, and then the current state to ``last.pt``.
 
         Because of this order, ``best.pt`` is never missing when ``last.pt`` needs it.
 
         Parameters
         ----------
-        lengths
-            Three numbers. ``metrics`` and ``events`` are the lengths of the two files to which the run appends.
-            ``looked`` is the number of updates before the newest data for figures were stored.
+        recorder
+            What the recorder needs to go on. ``trackers`` has the position of each tracker. ``looked`` is the number of
+            updates before the newest data for figures were stored. ``course`` (E, 2) has the training loss and the
+            learning rate of each epoch.
         """
         self.write_best()
-        save({**self.constant, "lengths": dict(lengths), **copied(self.state.state_dict())}, self._place(self.last))
+        save({**self.constant, "recorder": dict(recorder), **copied(self.state.state_dict())}, self._place(self.last))
         if self.best_is_last or self.state.best.epoch == 0:
             if self.best.exists():
                 also(self.best, previous(self.best))
@@ -153,3 +156,31 @@ class Checkpoints:
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+
+def recorder_in(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint has for the recorder (see `Checkpoints.write`).
+
+    Checkpoints of earlier versions have the lengths of two files instead. They lack ``course``, which is then None.
+
+    Raises
+    ------
+    LookupError, ValueError
+        If it is missing or damaged.
+    """
+    if "lengths" in content:
+        lengths = {"looked": 0} | content["lengths"]
+        files = {"csv": {"length": lengths["metrics"]}, "tensorboard": {"length": lengths["events"]}}
+        recorder = {"looked": lengths["looked"], "trackers": files, "course": None}
+    else:
+        recorder = {name: content["recorder"][name] for name in ("looked", "trackers", "course")}
+    course, trackers = recorder["course"], recorder["trackers"]
+    epochs = len(course) if isinstance(course, Tensor) and course.dim() else 0
+    if not (
+        alike(recorder["looked"], 0)
+        and isinstance(trackers, dict)
+        and all(map(is_position, trackers.values()))
+        and (course is None or alike(course, torch.empty(epochs, 2, dtype=torch.float64)))
+    ):
+        raise ValueError("not of a recorder")
+    return recorder

@@ -1,7 +1,7 @@
 """Settings of the training loop: length, device, batches and checkpoints."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -71,6 +71,10 @@ class TrainerConfig:
         the run, but none in a sweep. [] draws none. Example: ``trainer.figures=[decision_boundary,weights]``.
     figures_every
         The number of epochs between two drawings of the figures. 0 draws about five times in a run.
+    trackers
+        What writes the curves of a run. ``tensorboard`` writes an event file, ``csv`` metrics.csv, ``jsonl``
+        metrics.jsonl, ``mlflow`` a run of MLflow. A tracker's settings follow its name. [] writes none.
+        Example: ``trainer.trackers=[tensorboard,csv,jsonl]``.
     preflight
         Whether to check data, device, initial loss and gradient before the first update. ``only`` checks and does
         not train.
@@ -93,6 +97,7 @@ class TrainerConfig:
     progress: bool = True
     figures: list[str] | None = some_words(or_none=True)
     figures_every: int = number(0, minimum=0)
+    trackers: list[str] = field(default_factory=lambda: ["tensorboard", "csv"])
     preflight: bool | str = choice(False, among=(False, True, "only"))
 
     @property

@@ -13,7 +13,7 @@ from deeprob import load_run
 from deeprob.config import load
 from deeprob.errors import UserError
 from deeprob.figures.of_runs.learning_curves import LABELS, LearningCurvesConfig, usual_x
-from deeprob.figures.of_runs.recorded_metrics import quantity
+from deeprob.figures.of_runs.recorded_metrics import WRITTEN, quantity
 from deeprob.figures.style import palette_color, png
 from deeprob.tracking.run_dir import COLUMNS
 
@@ -204,8 +204,8 @@ def test_a_run_without_a_table(runs):
     path = run.directory / "metrics.csv"
     assert LearningCurvesConfig().unsuited(run) == ""
     path.unlink()
-    assert LearningCurvesConfig().unsuited(run) == f"needs {path}, which a run has from its first epoch on"
-    with pytest.raises(UserError, match=r"metrics\.csv: No such file or directory; expected the metrics.csv of a run"):
+    assert LearningCurvesConfig().unsuited(run) == f"needs {path}: {WRITTEN}"
+    with pytest.raises(UserError, match=r"metrics\.csv: missing; .* if trainer\.trackers has csv"):
         LearningCurvesConfig().draw(run)
 
 

@@ -19,7 +19,15 @@ from deeprob.config import choice, number, register, some_words
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures import caps
 from deeprob.figures.base import FigureConfig, best_first, group_by_seed, ranking, title_words
-from deeprob.figures.of_runs.recorded_metrics import Floats, Table, metric_curve, passes, quantity, read_metrics
+from deeprob.figures.of_runs.recorded_metrics import (
+    WRITTEN,
+    Floats,
+    Table,
+    metric_curve,
+    passes,
+    quantity,
+    read_metrics,
+)
 from deeprob.figures.style import INK, PALETTE, drawn, legend_columns, palette_color, shortened
 from deeprob.tracking.metric_names import is_share
 from deeprob.tracking.run_dir import COLUMNS
@@ -104,7 +112,7 @@ class LearningCurvesConfig(FigureConfig):
     def unsuited(self, run: Run) -> str:
         """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         path = run.directory / "metrics.csv"
-        return "" if path.exists() else f"needs {path}, which a run has from its first epoch on"
+        return "" if path.exists() else f"needs {path}: {WRITTEN}"
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return the width and height of the figure in inches."""

@@ -19,6 +19,8 @@ Table = Mapping[str, Floats]
 
 EXPECTED = "expected the metrics.csv of a run: names such as epoch and step, then one row of numbers per epoch"
 
+WRITTEN = "a run writes metrics.csv from its first epoch on, if trainer.trackers has csv"
+
 
 def read_metrics(path: Path) -> Table:
     """Return the table in a run's ``metrics.csv``.
@@ -30,6 +32,8 @@ def read_metrics(path: Path) -> Table:
     """
     try:
         names, *rows = list(csv.reader(io.StringIO(read_text(path, newline=""), newline=""))) or [[]]
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: missing; {WRITTEN}") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; {EXPECTED}") from error
     except (UnicodeDecodeError, csv.Error) as error:
