@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,6 +248,26 @@ def test_a_tracker_goes_on_from_its_last_position(deeprob, small, diary):
     assert (diary[0][0], diary[0][2]) == ("go_on", stored["diary fails=best"])
 
 
+PAGE = (Path(__file__).parents[2] / "docs/guide/trackers.md").read_text(encoding="utf-8")
+
+
+def test_the_own_tracker_of_the_guide(deeprob, small):
+    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    (command,) = re.findall(r"^deeprob-train (--import .*)", PAGE, re.MULTILINE)
+    lines = [line for line in code.splitlines() if line.strip()]
+    assert len(lines) <= 30
+    Path("my_trackers.py").write_text(code)
+    words = (*small, "scheduler=constant", "optimizer.lr=0.25")
+    assert deeprob(*shlex.split(command), *words, "hydra.run.dir=run").status == 0
+    head = ["spirals-mlp-adamw", *(f"epoch {epoch}: 0.250" for epoch in (1, 2, 3))]
+    assert Path("run/diary.txt").read_text().splitlines() == head
+    with Path("run/diary.txt").open("a") as file:
+        file.write("after the checkpoint\n")
+    assert deeprob("--import", "my_trackers", "resume=run", "trainer.epochs=4").status == 0
+    assert Path("run/diary.txt").read_text().splitlines() == [*head, "epoch 4: 0.250"]
+    del _OPTIONS["tracker"]["diary"]
+
+
 OWN = """
 from dataclasses import dataclass
 from deeprob.config import register
@@ -262,16 +284,16 @@ class QuietConfig(TrackerConfig):
 
 
 def test_a_resumed_run_says_which_module_its_own_tracker_needs(deeprob, small, monkeypatch):
-    Path("my_trackers.py").write_text(OWN)
+    Path("quiet_tracker.py").write_text(OWN)
     words = (*small, "trainer.trackers=[quiet]", "scheduler=constant", "hydra.run.dir=run")
-    assert deeprob("--import", "my_trackers", *words).status == 0
+    assert deeprob("--import", "quiet_tracker", *words).status == 0
     (part,) = json.loads(Path("run/provenance.json").read_text())["parts"]
-    assert (part["option"], part["import"]) == ("tracker=quiet", "my_trackers")
+    assert (part["option"], part["import"]) == ("tracker=quiet", "quiet_tracker")
     own = _OPTIONS["tracker"].pop("quiet")
-    line = "no tracker is called quiet; the run was trained with --import my_trackers: add --import my_trackers"
+    line = "no tracker is called quiet; the run was trained with --import quiet_tracker: add --import quiet_tracker"
     status, _, err = deeprob("resume=run", "trainer.epochs=4")
     assert (status, err) == (2, f"error: trainer.trackers: {line}\n")
     assert deeprob("run=run", command="evaluate").status == 0  # which needs no trackers
     _OPTIONS["tracker"]["quiet"] = own
-    assert deeprob("--import", "my_trackers", "resume=run", "trainer.epochs=4").status == 0
+    assert deeprob("--import", "quiet_tracker", "resume=run", "trainer.epochs=4").status == 0
     del _OPTIONS["tracker"]["quiet"]
