@@ -128,7 +128,8 @@ def test_the_order_of_calls(deeprob, small, diary):
 def test_without_trackers_a_run_has_no_curves_and_the_same_end(deeprob, small):
     words = ("dataset.val_fraction=0.2", "trainer.figures=[decision_boundary]")
     for name, trackers in (("none", "[]"), ("usual", "[tensorboard,csv]")):
-        assert deeprob(*small, *words, f"trainer.trackers={trackers}", f"hydra.run.dir={name}").status == 0
+        result = deeprob(*small, *words, f"trainer.trackers={trackers}", f"hydra.run.dir={name}")
+        assert (result.status, "\ncurves     tensorboard" in result.out) == (0, name == "usual")
     files = {path.name for path in Path("none").iterdir()}
     assert files == {"config.yaml", "provenance.json", "summary.json", "checkpoints", "figures"}
     one, other = (json.loads(Path(name, "summary.json").read_text()) for name in ("none", "usual"))

@@ -335,7 +335,8 @@ def print_run(directory: Path, figures: Path | None = None, words: Sequence[str]
     print(f"run        {near(directory)}")
     if figures is not None:
         print(f"figures    {near(figures)}")
-    print(f"curves     tensorboard --logdir {shlex.quote(near(above))}")
+    if any(directory.glob("events.out.tfevents.*")):
+        print(f"curves     tensorboard --logdir {shlex.quote(near(above))}")
     print(f"again      {shlex.join(['deeprob-evaluate', *words, near(directory)])}")
 
 
