@@ -1,29 +1,35 @@
 """The trackers of a run: which there may be, and what happens when one of them fails."""
 
 import csv
+import dataclasses
 import json
 import os
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 
+from deeprob import load_run
 from deeprob.assembly.config import MAY_CHANGE
+from deeprob.assembly.setup import Setup
 from deeprob.config import register
 from deeprob.config.schema import _OPTIONS
 from deeprob.errors import UserError
 from deeprob.figures.of_runs.recorded_metrics import WRITTEN
 from deeprob.running.trackers import Trackers, check_trackers
+from deeprob.running.watch import Watch
 from deeprob.tracking.appended_file import AppendedFile
 from deeprob.tracking.checkpoint_file import load
 from deeprob.training.trackers import Tracker, TrackerConfig
 from deeprob.training.trackers.csv import MetricsCSV
 
 CALLS: list[tuple] = []
+FURTHER = ["scalars", "epoch", "flush", "best", "finished", "close"]
 
 
 class Diary(Tracker):
@@ -144,7 +150,10 @@ def test_without_trackers_a_run_has_no_curves_and_the_same_end(deeprob, small):
     assert err.endswith(f"none/metrics.csv: {WRITTEN}\n")
 
 
-@pytest.mark.parametrize("fails", ["begin", "scalars", "epoch", "position", "flush", "best", "finished", "close"])
+@pytest.mark.parametrize(
+    "fails",
+    ["begin", "position", *(pytest.param(name, marks=pytest.mark.slow) for name in FURTHER)],
+)
 def test_a_tracker_that_fails_costs_a_note_and_not_the_run(deeprob, small, diary, fails):
     words = (f"trainer.trackers=['diary fails={fails}',csv]", "hydra.run.dir=run")
     status, _, err = deeprob(*small, *words)
@@ -181,6 +190,31 @@ def test_an_error_of_an_essential_tracker_ends_the_run_as_before(deeprob, small,
     assert (status, err) == (2, f"error: {Path.cwd()}/run: No space left on device\n")
 
 
+def test_all_trackers_are_closed_when_a_disk_is_full(deeprob, small, diary, monkeypatch):
+    def full(self):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(MetricsCSV, "close", full)
+    assert deeprob(*small, "trainer.trackers=[csv,diary]", "hydra.run.dir=run").status == 2
+    assert diary[-1] == ("close",)
+
+
+@pytest.mark.parametrize(("trackers", "taken"), [(["csv"], False), (["csv", "jsonl"], True), ([], False)])
+def test_snapshots_are_taken_if_a_tracker_takes_what_they_show(trackers, taken):
+    assert Trackers(trackers, 3).take_snapshots is taken
+
+
+def test_a_run_without_such_a_tracker_is_drawn_at_its_end_only(one_run, monkeypatch):
+    config = load_run(one_run).config
+    trainer = dataclasses.replace(config.trainer, figures=["decision_boundary"], figures_every=1)
+    setup = Setup.build(dataclasses.replace(config, trainer=trainer))
+    monkeypatch.setattr(Watch, "_look", lambda self: 1 / 0)
+    for trackers, looks in ((["csv"], False), (["tensorboard"], True)):
+        watch = Watch(setup, one_run, Trackers(trackers, 3), alone=True)
+        with pytest.raises(ZeroDivisionError) if looks else nullcontext():
+            watch.look(1)
+
+
 def test_trackers_stay_when_a_run_is_resumed(deeprob, small):
     assert "trainer.trackers" not in MAY_CHANGE
     assert deeprob(*small, "hydra.run.dir=run").status == 0
@@ -189,7 +223,7 @@ def test_trackers_stay_when_a_run_is_resumed(deeprob, small):
     assert "trainer.trackers=['csv', 'jsonl'] (was ['tensorboard', 'csv']): cannot change" in err
 
 
-@pytest.mark.parametrize("trackers", ["[jsonl,csv]", "[jsonl]", "[]"])
+@pytest.mark.parametrize("trackers", ["[jsonl,csv]", pytest.param("[]", marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_with_the_same_files(deeprob, small, monkeypatch, trackers):
     """The last checkpoint is that of step 8 of 36. Epoch 3, which is written again, ends with step 9."""
     words = (

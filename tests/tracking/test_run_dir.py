@@ -55,7 +55,15 @@ def test_a_lock_that_its_owner_removed_is_not_the_lock(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "name",
-    ["config.yaml", "metrics.csv", "provenance.json", "summary.json", "events.out.tfevents.1", "checkpoints/a.pt"],
+    [
+        "config.yaml",
+        "metrics.csv",
+        "metrics.jsonl",
+        "provenance.json",
+        "summary.json",
+        "events.out.tfevents.1",
+        "checkpoints/a.pt",
+    ],
 )
 def test_files_of_another_run_are_not_written_over(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -43,6 +43,7 @@ def points(client, run, key: str) -> list[tuple[int, float]]:
     return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
 
 
+@pytest.mark.slow
 def test_a_run_has_parameters_curves_artifacts_and_a_status(about, client):
     tracker = MLflowConfig().build()
     tracker.begin(about())
