@@ -9,12 +9,9 @@ import torch
 
 from deeprob.analysis.gradients.differences import check_entries
 from deeprob.commands.check_gradients import (
-    ByFormulas,
     CheckConfig,
     CheckGradientsConfig,
     check_gradients,
-    first_batch,
-    in_float64,
     tabulated,
 )
 from deeprob.config import options
@@ -124,20 +121,6 @@ def test_formulas_that_the_config_asks_for_and_that_are_missing_are_a_mistake(de
     status, out, err = deeprob("trainer.gradient=formulas", command="check_gradients")
     assert (status, out) == (2, "")
     assert err.startswith("error: trainer.gradient=formulas: no formula for the derivative of model=mlp")
-
-
-@pytest.mark.parametrize("examples", [1, 8])
-def test_the_gradient_by_formulas_does_not_depend_on_earlier_calls(examples):
-    setup = in_float64(config(MLPConfig(width=5, norm="batch", dropout=0.4)).run, examples)
-    point = {name: tensor.detach().clone() for name, tensor in setup.state.parameters.items()}
-    gradient = ByFormulas(first_batch(setup), setup)
-    first = gradient(point)
-    other = gradient({name: tensor + 1 for name, tensor in point.items()})
-    again = gradient(point)
-    assert all(torch.equal(first[name], again[name]) for name in point)
-    assert any(not torch.equal(first[name], other[name]) for name in point)
-    batches = setup.predictor.model.get_buffer("norms.0.num_batches_tracked")
-    assert batches == (examples > 1)  # the running means started anew each time
 
 
 def test_errors_at_a_kink_are_in_no_column(capsys):
