@@ -1,11 +1,22 @@
+from dataclasses import dataclass
+
 import pytest
 import torch
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from deeprob import load_run
+from deeprob.config import options
 from deeprob.errors import UserError
 from deeprob.features import BagOfWordsConfig, ColorHistogramConfig, ColorQuantizationConfig, HogConfig, RawConfig
-from deeprob.figures import DecisionBoundaryConfig, TemplatesConfig, WeightsConfig, figure_of_runs
+from deeprob.figures import (
+    DecisionBoundaryConfig,
+    FigureConfig,
+    TemplatesConfig,
+    WeightsConfig,
+    figure_of_runs,
+    figures_of_runs,
+)
 from deeprob.figures.base import group_by_seed
 from deeprob.figures.style import png
 
@@ -132,3 +143,41 @@ def named_as_they_are(figure, run):
     assert shown == SHORT
     formulas = {text for text, formula in texts.items() if formula and "$" in text}
     assert formulas <= {"$x_1$", "$x_2$", "$x_{1}$", "$x_{2}$"}
+
+
+@dataclass(kw_only=True, slots=True)
+class DrawnConfig(FigureConfig):
+    """A figure that defines `draw` alone: a page of one color."""
+
+    def draw(self, run):
+        figure = Figure(figsize=(2, 1), facecolor=(1.0, 0.0, 0.0))
+        figure.text(0, 0, run.config.seed)
+        return figure
+
+
+def test_a_figure_may_be_one_function_of_a_run(one_run, tmp_path):
+    run = load_run(one_run)
+    assert DrawnConfig().save(run, tmp_path).name == "DrawnConfig.png"
+    figure = DrawnConfig().compare({"a=1": run, "a=2": run})
+    assert [part.get_suptitle() for part in figure.subfigs] == ["a=1", "a=2"]
+    assert figure.get_size_inches() == pytest.approx([4, 1.3])
+    for axes in figure.axes:
+        (image,) = axes.images
+        assert image.get_array()[0, 0, :3].tolist() == [1.0, 0.0, 0.0]
+
+
+def test_a_figure_that_defines_nothing_is_refused(one_run):
+    with pytest.raises(AssertionError, match="a figure defines draw"):
+        FigureConfig().draw(load_run(one_run))
+
+
+def test_figures_of_layers_do_not_suit_a_model_that_names_none(one_run):
+    run = load_run(one_run)
+    run.model.__class__ = type("Unnamed", (type(run.model),), {"linear_layers": []})
+    reason = "shows layers Wx + b, and model=mlp names none"
+    suited = {name: figure.unsuited(run) for name, figure in figures_of_runs().items()}
+    assert {name for name, why in suited.items() if why == reason} == {"activation_statistics", "templates", "weights"}
+    for name in ("feature_space", "loss_plane", "decision_boundary"):
+        assert suited[name] == ""
+    small = {"lines": 3, "resolution": 5}
+    png(options("figure")["feature_space"](**small).draw(run))

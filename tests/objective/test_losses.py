@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from deeprob.objective import (
     FocalConfig,
     HingeConfig,
     HuberConfig,
+    LossConfig,
     OneVsAllHingeConfig,
     SquaredErrorConfig,
     SquaredHingeConfig,
@@ -264,3 +266,17 @@ def test_losses_for_numbers_as_targets():
 def test_only_likelihoods_estimate_probabilities():
     with_probabilities = {name for name, config in options("loss").items() if config().build().probabilities}
     assert with_probabilities == {"cross_entropy", "focal"}
+
+
+def test_a_loss_may_be_one_formula():
+    @dataclass(kw_only=True, slots=True)
+    class CubicConfig(LossConfig):
+        scale: float = 2.0
+
+        def losses(self, scores, targets):
+            return self.scale * (scores - targets).abs().pow(3).sum(1)
+
+    built = CubicConfig(scale=3.0).build()
+    scores, targets = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 4.0], [0.0, 1.0]])
+    assert built(scores, targets).tolist() == [3 * (1 + 8), 3]
+    assert (built.has_formula, built.numbers) == (False, ())

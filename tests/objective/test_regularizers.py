@@ -1,9 +1,11 @@
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
 
 from deeprob.config import options
-from deeprob.objective import ElasticNetConfig, L1Config, L2Config, NoneConfig
+from deeprob.objective import ElasticNetConfig, L1Config, L2Config, NoneConfig, RegularizerConfig
 from deeprob.objective.regularizers import ElasticNet
 
 W1 = torch.tensor([[1.0, 0, 0, 0]])
@@ -94,3 +96,16 @@ def test_without_a_word_l1_acts_through_the_gradient():
     weight = torch.tensor([[3.0]], requires_grad=True)
     ElasticNet(0.5, 0.0)([weight]).backward()
     assert weight.grad.item() == 0.5
+
+
+def test_a_regularizer_may_be_one_formula():
+    @dataclass(kw_only=True, slots=True)
+    class FourthPowersConfig(RegularizerConfig):
+        strength: float = 0.5
+
+        def penalty(self, weights):
+            return self.strength * sum(weight.pow(4).sum() for weight in weights)
+
+    built = FourthPowersConfig().build()
+    assert built([torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0]])]) == 0.5 * (1 + 16 + 81)
+    assert built.has_formula is False

@@ -12,7 +12,7 @@ from deeprob.analysis.landscape.landscape import Landscape
 from deeprob.assembly.finished import Run
 from deeprob.assembly.setup import build_loss, initial_model
 from deeprob.data import Examples
-from deeprob.objective import Objective
+from deeprob.objective import Objective, weights
 
 
 def landscape_of(run: Run, split: str, examples: int, seed: int, dtype: torch.dtype | None = None) -> Landscape:
@@ -34,8 +34,9 @@ def enough(run: Run, points: int, most: int = 1000, operations: float = 4e10) ->
 
     The number is at least 32, and at most `most`. `operations` is the number of floating-point operations per second.
     """
-    later = sum(layer.weight.numel() for layer in run.model.linear_layers[1:])
-    widest = max(layer.out_features for layer in run.model.linear_layers)
+    matrices = list(weights(dict(run.model.named_parameters())).values())
+    later = sum(weight.numel() for weight in (matrices[1:] if run.model.linear_layers else matrices))
+    widest = max(len(weight) for weight in matrices)
     return max(32, min(most, int(operations / (2 * points * (later + 8 * widest)))))
 
 

@@ -1,5 +1,6 @@
 """The base class of all figure configs. A figure shows one run, or several runs side by side."""
 
+import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure, FigureBase
+from matplotlib.image import imread
 
 from deeprob.assembly.finished import Run
 from deeprob.config import name_of, options
@@ -17,7 +19,7 @@ from deeprob.config.one_option import chosen
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures import caps
 from deeprob.figures.caps import in_words, rows_within, some_of
-from deeprob.figures.style import drawn, save_figure, shortened
+from deeprob.figures.style import drawn, png, save_figure, shortened
 from deeprob.tracking.console import note
 from deeprob.tracking.metric_names import more_is_better
 
@@ -61,12 +63,21 @@ class FigureConfig:
         return self
 
     def size(self, run: Run) -> tuple[float, float]:
-        """Return the width and the height of the panel in inches."""
-        raise AssertionError("a figure defines size()")
+        """Return the width and the height of the panel in inches.
+
+        If a figure does not define this method, it is the size of `draw`.
+        """
+        width, height = self.draw(run).get_size_inches()
+        return float(width), float(height)
 
     def panel(self, canvas: FigureBase, run: Run) -> None:
-        """Draw the panel of a run on `canvas`, which is a figure or a subfigure."""
-        raise AssertionError("a figure defines panel()")
+        """Draw the panel of a run on `canvas`, which is a figure or a subfigure.
+
+        If a figure does not define this method, it defines `draw`. The panel is then a picture of the result of `draw`.
+        """
+        axes = canvas.subplots()
+        axes.imshow(imread(io.BytesIO(png(self.draw(run)))))
+        axes.set_axis_off()
 
     def columns(self, runs: Mapping[str, Run]) -> int:
         """Return the number of panels per row in a figure of several runs."""
@@ -89,6 +100,9 @@ class FigureConfig:
 
     def draw(self, run: Run | None) -> Figure:
         """Return the figure of one run. `run` is None only for figures that show no run."""
+        own = type(self)
+        if FigureConfig.panel is own.panel or FigureConfig.size is own.size:
+            raise AssertionError("a figure defines draw(), or size() and panel()")
         assert run is not None
         return drawn(self.size(run), lambda figure: self.panel(figure, run), self.cut(run))
 
@@ -142,6 +156,11 @@ class FigureConfig:
         path = folder / f"{name_of(self)}.png"
         save_figure(figure, path)
         return path
+
+
+def needs_linear_layers(run: Run) -> str:
+    """Return why a figure of layers Wx + b cannot show a run, or an empty text if the run's model names its layers."""
+    return "" if run.model.linear_layers else f"shows layers Wx + b, and model={name_of(run.config.model)} names none"
 
 
 def columns_of_table(run: Run) -> tuple[str, ...]:

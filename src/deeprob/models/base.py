@@ -57,18 +57,21 @@ class Model(nn.Module, ABC):
         `key` selects the random numbers of one update (see `deeprob.randomness`). If `key` is None, dropout is off.
         """
 
-    @abstractmethod
     def stages(self, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield the name and the output (B, H) of each step of the forward pass, without dropout.
 
         Example: ``linear 1`` is Wx + b of the first layer, and ``relu 1`` is max(0, Wx + b). The last step is
-        ``scores``.
+        ``scores``. If a model does not define this method, it is the only step.
         """
+        yield "scores", self(inputs)
 
     @property
-    @abstractmethod
     def linear_layers(self) -> Sequence[nn.Linear]:
-        """The layers Wx + b, in order from input to output."""
+        """The layers Wx + b, in order from input to output, if the model is a chain of such layers and activations.
+
+        If a model does not define this property, it is empty: figures of layers do not show the model.
+        """
+        return []
 
     def formulas(self) -> Sequence[Formula] | None:
         """Return the steps of the forward pass with the formulas of their derivatives (see `Backpropagation`).

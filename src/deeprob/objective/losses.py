@@ -1,6 +1,7 @@
 """Data losses: the loss of one example, L_i(f(x_i, W), y_i)."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -25,8 +26,12 @@ class LossConfig:
     regression: ClassVar[bool] = False
 
     def make(self) -> "Loss":
-        """Return the loss without class weights."""
-        raise AssertionError("a loss defines make()")
+        """Return the loss without class weights. If a loss does not define this method, it defines `losses`."""
+        return LossOf(self.losses)
+
+    def losses(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return the losses L_i (B,) of examples (see `Loss.losses`)."""
+        raise AssertionError("a loss defines losses() or make()")
 
     @property
     def weighted(self) -> bool:
@@ -130,6 +135,17 @@ class Loss(ABC):
         assert self.class_weights is not None
         weights = self.class_weights.to(like)
         return weights.expand(*targets.shape, weights.shape[-1]).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+
+
+class LossOf(Loss):
+    """The loss that a function of scores (B, C) and targets computes. Autograd computes its derivatives."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self._function = function
+
+    def losses(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return the losses L_i (B,)."""
+        return self._function(scores, targets)
 
 
 @register("loss", "cross_entropy")

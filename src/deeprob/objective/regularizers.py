@@ -1,7 +1,7 @@
 """Regularizers R(W): penalties on the weights."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,8 +16,12 @@ class RegularizerConfig:
     """Base class of regularizer configs; each regularizer adds its own fields."""
 
     def build(self) -> "Regularizer":
-        """Return the regularizer."""
-        raise AssertionError("a regularizer defines build()")
+        """Return the regularizer. If a regularizer does not define this method, it defines `penalty`."""
+        return RegularizerOf(self.penalty)
+
+    def penalty(self, weights: Iterable[Tensor]) -> Tensor:
+        """Return λR(W) as a 0-d tensor (see `Regularizer.__call__`)."""
+        raise AssertionError("a regularizer defines penalty() or build()")
 
     @property
     def has_proximal_step(self) -> bool:
@@ -76,6 +80,17 @@ class Regularizer(ABC):
         The base class returns the matrix unchanged.
         """
         return weight
+
+
+class RegularizerOf(Regularizer):
+    """The regularizer that a function of the weight matrices computes. Autograd computes its gradient."""
+
+    def __init__(self, function: Callable[[Iterable[Tensor]], Tensor]) -> None:
+        self._function = function
+
+    def __call__(self, weights: Iterable[Tensor]) -> Tensor:
+        """Return λR(W)."""
+        return self._function(weights)
 
 
 @register("regularizer", "none")

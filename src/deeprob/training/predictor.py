@@ -96,7 +96,7 @@ class Predictor:
         """Return the number of examples that fit in about 256 MB with their activations and gradients."""
         weights = [p for p in self.model.parameters() if p.dim() >= 2]
         numbers = self.features.output_count + sum(weight.shape[0] for weight in weights)
-        return max(1, 2**28 // (3 * numbers * weights[0].element_size()))
+        return max(1, 2**28 // (3 * numbers * self.features.like.element_size()))
 
 
 def forward(model: Model, inputs: Tensor, key: Tensor | None, bf16: bool) -> Tensor:

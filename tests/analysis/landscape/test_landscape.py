@@ -168,3 +168,12 @@ def test_what_overflows_is_not_finite_and_spoils_nothing_else():
     landscape = made(MODELS["deep"], dtype=torch.float32)
     found = landscape.losses(landscape.here, directions(landscape, 1), torch.tensor([[0.0], [1e30], [1.0]]))
     assert torch.isfinite(found).tolist() == [True, False, True]
+
+
+def test_a_model_that_names_no_layers_has_the_same_losses():
+    named = made(MODELS["deep"], regularizer=L2Config(strength=0.01))
+    unnamed = made(MODELS["deep"], regularizer=L2Config(strength=0.01))
+    unnamed.model.__class__ = type("Unnamed", (type(unnamed.model),), {"linear_layers": []})
+    steps = torch.tensor([[0.0, 0.0], [0.5, -1.0], [-2.0, 0.3]], dtype=torch.float64)
+    expected = named.losses(named.here, directions(named, 2), steps)
+    np.testing.assert_allclose(unnamed.losses(unnamed.here, directions(named, 2), steps), expected, rtol=1e-12)

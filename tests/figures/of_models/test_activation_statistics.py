@@ -13,7 +13,7 @@ from deeprob.figures.of_models.activation_statistics import (
     steepest,
 )
 from deeprob.figures.style import png
-from deeprob.models import LinearConfig, MLPConfig
+from deeprob.models import LinearConfig, MLPConfig, Model
 
 
 def network(weight, bias, **options):
@@ -136,3 +136,14 @@ def test_a_linear_model_has_no_hidden_layer(deeprob, small):
     assert deeprob(*words, "model=linear", "hydra.run.dir=run").status == 0
     reason = ActivationStatisticsConfig().unsuited(load_run("run"))
     assert reason == "needs a hidden layer, and the run's model has none"
+
+
+def test_stages_that_are_no_layers_have_no_statistics():
+    class Blocks(Model):
+        def forward(self, inputs, key=None):
+            return 4 * inputs
+
+        def stages(self, inputs):
+            yield from (("block 1", 2 * inputs), ("block 2", 4 * inputs), ("scores", 4 * inputs))
+
+    assert activation_statistics(Blocks(), torch.ones(3, 2)) == {}

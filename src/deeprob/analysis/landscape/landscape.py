@@ -90,7 +90,7 @@ class Landscape:
         total = torch.zeros(len(steps), dtype=torch.float64, device=first.device)
         layer = Sums.in_place_of_the_first_layer(self.model)
         rest = {name: tensor for name, tensor in spanned.items() if not name.startswith(f"{layer.name}.")}
-        widest = max(linear.out_features for linear in self.model.linear_layers)
+        widest = max(tensor[0].shape[0] for tensor in matrices_of(spanned).values())
         numbers = sum(tensor[0].numel() for tensor in rest.values())
         most = max(1, min(CHUNK // (widest * min(EXAMPLES, len(self.examples))), MEMORY // max(1, numbers)))
         for chosen in chunks(len(self.examples), EXAMPLES):
@@ -116,7 +116,7 @@ class Landscape:
 
     def _regularization(self, spanned: Mapping[str, Tensor], mixing: Tensor) -> Tensor:
         """Return λR(W) at each point (P,), or a 0-d tensor with the value 0 if there is no regularizer."""
-        matrices = {name: spanned[name] for name in weights({name: t[0] for name, t in spanned.items()})}
+        matrices = matrices_of(spanned)
         none = mixing.new_zeros((), dtype=torch.float64)
         if self.objective.regularizer(tensor[0] for tensor in matrices.values()) is None:
             return none
@@ -130,6 +130,11 @@ class Landscape:
         return torch.cat(parts)
 
 
+def matrices_of(spanned: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the entries of `spanned` that belong to weight matrices. Each has the shape (1 + K, …)."""
+    return {name: spanned[name] for name in weights({name: tensor[0] for name, tensor in spanned.items()})}
+
+
 def chunks(count: int, size: int) -> Iterator[slice]:
     """Split ``range(count)`` into slices of at most `size` items: ``5, 2`` → 0:2, 2:4, 4:5."""
     for start in range(0, count, size):
@@ -140,10 +145,12 @@ def chunks(count: int, size: int) -> Iterator[slice]:
 class Sums:
     """A model without its first layer. The inputs of this model are the outputs of the first linear layer.
 
+    A model that does not name its linear layers stays whole.
+
     Attributes
     ----------
     name
-        The name of the first layer.
+        The name of the first layer. Empty if the model is whole.
     model
         A copy of the model with an identity in place of the first layer.
     """
@@ -154,14 +161,22 @@ class Sums:
     @classmethod
     def in_place_of_the_first_layer(cls, model: Model) -> "Sums":
         """Return the given model without its first layer."""
+        copied = copy.deepcopy(model).eval()
+        if not model.linear_layers:
+            return cls("", copied)
         first = model.linear_layers[0]
         name = next(name for name, module in model.named_modules() if module is first)
-        copied = copy.deepcopy(model).eval()
         copied.set_submodule(name, nn.Identity())
         return cls(name, copied)
 
     def products(self, inputs: Tensor, spanned: Mapping[str, Tensor]) -> Tensor:
-        """Return the first layer's outputs (1 + K, B, H) for inputs (B, …): with the weights W₀, D₁, …, D_K."""
+        """Return the first layer's outputs (1 + K, B, H) for inputs (B, …): with the weights W₀, D₁, …, D_K.
+
+        If the model is whole, return the inputs and K times 0 (1 + K, B, …).
+        """
+        if not self.name:
+            directions = len(next(iter(spanned.values()))) - 1
+            return torch.cat([inputs[None], inputs.new_zeros(directions, *inputs.shape)])
         weight, bias = spanned[f"{self.name}.weight"], spanned.get(f"{self.name}.bias")
         products = inputs.flatten(1) @ weight.transpose(1, 2)
         return products if bias is None else products + bias[:, None]

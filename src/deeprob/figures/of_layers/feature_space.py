@@ -174,15 +174,15 @@ def scores_after(run: Run, stages: list[Stage], stage: Stage) -> Scores | None:
     If `stage` is not the input of the last layer, or does not have two units, return None. In the plane of two units h,
     the boundary (w_j − w_k)·h + b_j − b_k = 0 is a straight line.
     """
-    *_, layer = run.model.linear_layers
-    before = stages[-2] if len(stages) > 1 else None
-    activated = stage.name == f"linear {len(run.model.linear_layers)}"  # an activation function follows the last layer
+    layers = run.model.linear_layers
+    before = stages[-2] if len(stages) > 1 and layers else None
+    activated = stage.name == f"linear {len(layers)}"  # an activation function follows the last layer
     if stage is not before or activated or stage.train.inputs.shape[1] != 2:
         return None
 
     @torch.no_grad()
     def scores(hidden: Tensor) -> Tensor:
-        found: Tensor = layer(hidden.to(layer.weight))
+        found: Tensor = layers[-1](hidden.to(layers[-1].weight))
         return found.cpu()
 
     return scores

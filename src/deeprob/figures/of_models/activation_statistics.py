@@ -13,7 +13,7 @@ from torch import Tensor
 from deeprob.assembly.finished import SPLITS, Run
 from deeprob.config import choice, number, register
 from deeprob.figures import caps
-from deeprob.figures.base import FigureConfig
+from deeprob.figures.base import FigureConfig, needs_linear_layers
 from deeprob.figures.caps import evenly, some_of
 from deeprob.figures.of_models.units import differentiable_stages
 from deeprob.figures.style import PALETTE
@@ -48,7 +48,9 @@ class ActivationStatisticsConfig(FigureConfig):
 
     def unsuited(self, run: Run) -> str:
         """Return the reason why this figure cannot show `run`, or an empty text if it can."""
-        return "" if len(run.model.linear_layers) > 1 else "needs a hidden layer, and the run's model has none"
+        if len(run.model.linear_layers) == 1:
+            return "needs a hidden layer, and the run's model has none"
+        return needs_linear_layers(run)
 
     def size(self, run: Run) -> tuple[float, float]:
         """Return the width and the height of the panel in inches."""
@@ -132,8 +134,8 @@ def hidden_layers(model: Model, inputs: Tensor) -> Iterator[Layer]:
     The model is in evaluation mode: dropout is off, and batch norm uses its running means.
     """
     stages = differentiable_stages(model, inputs)
-    for (_, sums), (name, activations) in zip(stages[::2], stages[1::2], strict=False):
-        if name != "scores":
+    for (before, sums), (name, activations) in zip(stages[::2], stages[1::2], strict=False):
+        if before.startswith("linear ") and name != "scores":
             yield Layer(name, activations.detach(), slopes(name.split()[0], sums, activations))
 
 

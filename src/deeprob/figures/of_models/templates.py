@@ -17,7 +17,7 @@ from deeprob.config import number, register
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures import caps
 from deeprob.figures.bank import Bank
-from deeprob.figures.base import FigureConfig, columns_of_table, plane_names
+from deeprob.figures.base import FigureConfig, columns_of_table, needs_linear_layers, plane_names
 from deeprob.figures.caps import in_words, some_of
 from deeprob.figures.of_models.decision_boundary import class_legend, evenly_spaced, scatter
 from deeprob.figures.of_models.template_bank import bank_of_classes, bank_of_units, overview
@@ -69,8 +69,9 @@ class TemplatesConfig(FigureConfig):
 
     def unsuited(self, run: Run) -> str:
         """Return the reason why this figure cannot show `run`, or an empty text if it can."""
-        if run.predictor.input_shape != (2,):
-            return ""
+        lacking = needs_linear_layers(run)
+        if lacking or run.predictor.input_shape != (2,):
+            return lacking
         if not run.config.features.unchanged:
             return "needs units that are lines in the plane, and the run's features bend them; try features=raw"
         if hidden(run) and getattr(run.config.model, "norm", "") == "layer":

@@ -13,7 +13,7 @@ from torch import Tensor
 from deeprob.assembly.finished import Run
 from deeprob.config import number, register
 from deeprob.figures import caps
-from deeprob.figures.base import FigureConfig
+from deeprob.figures.base import FigureConfig, needs_linear_layers
 from deeprob.figures.caps import evenly, some_of
 from deeprob.figures.style import PALETTE
 
@@ -42,8 +42,8 @@ class WeightsConfig(FigureConfig):
     def unsuited(self, run: Run) -> str:
         """Return the reason why this figure cannot show `run`, or an empty text if it can."""
         layers = len(run.model.linear_layers)
-        if self.reach is None or len(self.reach) >= layers:
-            return ""
+        if not layers or self.reach is None or len(self.reach) >= layers:
+            return needs_linear_layers(run)
         return f"needs one figure.reach per layer, and the run has {layers} layers"
 
     def size(self, run: Run) -> tuple[float, float]:
