@@ -1,8 +1,10 @@
 """Which jobs train together, and how many."""
 
+import dataclasses
 import functools
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +16,8 @@ from deeprob.assembly.prepare import Shared
 from deeprob.assembly.setup import Setup
 from deeprob.config.application import Application, started
 from deeprob.data import SpiralsConfig
+from deeprob.models import ModelConfig
+from deeprob.objective import LossConfig, RegularizerConfig
 from deeprob.sweeps import grouping
 from deeprob.sweeps.grouping import by_shape, fitting, grouped, hindrance, hindrance_of_size, memory, portions
 from deeprob.sweeps.job import Job
@@ -219,3 +223,37 @@ def test_splits_that_are_augmented_train_apart(setup_of, monkeypatch):
     setups = [setup_of(*words, shared=shared) for words in ((), ("dataset.seed=1",), ("seed=1",))]
     monkeypatch.setattr(SpiralsConfig, "augmentation", lambda self: lambda inputs, key: inputs)
     assert by_shape(setups) == [[0, 2], [1]]
+
+
+class MarginConfig(LossConfig):
+    """A loss of a user. It does not say that its margin may be one number per run."""
+
+    margin: float = 1.0
+
+    def losses(self, scores, targets):
+        return (self.margin - scores).square().sum(1)
+
+
+class FourthPowersConfig(RegularizerConfig):
+    strength: float = 1.0
+
+    def penalty(self, weights):
+        return self.strength * sum(weight.pow(4).sum() for weight in weights)
+
+
+class NoisyConfig(ModelConfig):
+    dropout: float = 0.0
+
+
+@pytest.mark.parametrize(
+    ("group", "cls", "key"),
+    [
+        ("loss", MarginConfig, "margin"),
+        ("regularizer", FourthPowersConfig, "strength"),
+        ("model", NoisyConfig, "dropout"),
+    ],
+)
+def test_parts_of_a_user_differ_in_no_number(plan, group, cls, key):
+    cls = dataclass(kw_only=True)(cls)
+    plans = [dataclasses.replace(plan(), **{group: cls(**{key: value})}) for value in (0.0, 0.5, 0.5)]
+    assert numbers(found.jobs for found in grouped(jobs_of([*plans, plan()]))) == [[0], [1, 2], [3]]

@@ -11,6 +11,8 @@ import torch
 from deeprob import config as configs
 from deeprob.assembly.config import VARY, RunConfig, TrainConfig
 from deeprob.assembly.setup import Setup
+from deeprob.models import MLPConfig
+from deeprob.objective.regularizers import ElasticNet, NoRegularizer
 from deeprob.optim.rules import RULES
 from deeprob.sweeps.job import Job
 from deeprob.training.ready import may_join
@@ -40,16 +42,33 @@ Measured with one thread (docs/results.md): how many times faster a run is in a 
 
 def structure(config: RunConfig) -> tuple[tuple[str, Any], ...]:
     """Return the keys and values that must be the same in all runs of a stack."""
-    flat = configs.flat(config)
-    own = ("regularizer.", "scheduler.")
+    fixed = _of_one_run(config)
     kept = [
         (key, str(value))
-        for key, value in flat.items()
-        if key not in VARY
-        and not key.startswith(own)
-        and not (key.startswith("optimizer.") and not isinstance(value, bool))
+        for key, value in configs.flat(config).items()
+        if key.startswith(fixed)
+        or not (
+            key in VARY
+            or key.startswith(("regularizer.", "scheduler."))
+            or (key.startswith("optimizer.") and not isinstance(value, bool))
+        )
     ]
     return (*kept, ("proximal", config.regularizer.has_proximal_step))
+
+
+def _of_one_run(config: RunConfig) -> tuple[str, ...]:
+    """Return the prefixes of keys in which the runs of a stack may not differ, although `VARY` has some of them.
+
+    A stack has one model, one loss and one regularizer. Only those that say which of their attributes may be a number
+    per run may differ in these numbers. The parts of users often do not say so.
+    """
+    names = ("class_weights", *config.loss.build().numbers)
+    fixed = tuple(f"loss.{key}" for key in configs.flat(config.loss) if key not in names)
+    if not isinstance(config.model, MLPConfig):
+        fixed += ("model.",)
+    if not isinstance(config.regularizer.build(), ElasticNet | NoRegularizer):
+        fixed += ("regularizer",)
+    return fixed
 
 
 def hindrance(plan: TrainConfig) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from deeprob.config import name_of
 from deeprob.features import Features
+from deeprob.objective import Regularizer
 from deeprob.optim.rules import RULES, Number
 from deeprob.optim.rules.base import decay
 from deeprob.training.cuda_graphs import Graphs
@@ -48,7 +49,8 @@ class Update:
         self._tiles = list(stack.tiles())
         graphs = like.is_cuda and isinstance(gradient, FormulaGradient) and gradient.ranks.count == 1
         self._graphs = Graphs(self._compute) if graphs else None
-        self._proximal = bool(getattr(gradient.objective.regularizer, "proximal", False))
+        regularizer = gradient.objective.regularizer
+        self._proximal = bool(getattr(regularizer, "proximal", type(regularizer).shrink is not Regularizer.shrink))
 
     @classmethod
     def of(
