@@ -112,6 +112,11 @@ def check_gradients() -> int:
     return main(command="check_gradients")
 
 
+def check_part() -> int:
+    """Run ``deeprob-check-part`` and return its exit status."""
+    return main(command="check_part")
+
+
 def optimizers() -> int:
     """Run ``deeprob-optimizers`` and return its exit status."""
     return main(command="optimizers")

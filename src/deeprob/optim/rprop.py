@@ -44,3 +44,8 @@ class RpropConfig(OptimizerConfig):
     eta2: float = number(1.2, above=1)
     step_size1: float = number(1e-6, above=0)
     step_size2: float = number(50.0, above=0)
+
+    @property
+    def scheduled(self) -> bool:
+        """False: a weight's step length follows the signs of its gradient, not the schedule."""
+        return False
