@@ -24,6 +24,8 @@ from deeprob.tracking.console import note
 class DatasetConfig:
     """Fields of every dataset.
 
+    `deeprob.parts.protocols` says what a dataset has to keep.
+
     Attributes
     ----------
     limit

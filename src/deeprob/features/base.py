@@ -21,6 +21,8 @@ _ROUNDING = 8
 class FeaturesConfig:
     """Fields of every feature.
 
+    `deeprob.parts.protocols` says what features have to keep.
+
     Attributes
     ----------
     standardize

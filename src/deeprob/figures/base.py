@@ -28,6 +28,8 @@ from deeprob.tracking.metric_names import more_is_better
 class FigureConfig:
     """The base class of all figure configs. Subclasses add options.
 
+    `deeprob.parts.protocols` says what a figure has to keep.
+
     A panel is the part of a figure that shows one run.
 
     Attributes

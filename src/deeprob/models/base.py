@@ -15,6 +15,8 @@ from deeprob.models.backpropagation import Formula
 class ModelConfig:
     """Base class of model configs; each model adds its own fields.
 
+    `deeprob.parts.protocols` says what a model has to keep.
+
     Attributes
     ----------
     has_formulas

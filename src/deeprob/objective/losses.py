@@ -17,6 +17,8 @@ from deeprob.objective.class_weights import ACCEPTED, scaled_to_mean_1
 class LossConfig:
     """Base class of loss configs; each loss adds its own fields.
 
+    `deeprob.parts.protocols` says what a loss has to keep.
+
     Attributes
     ----------
     regression

@@ -13,7 +13,10 @@ from deeprob.config import number, register
 
 @dataclass(kw_only=True, slots=True)
 class RegularizerConfig:
-    """Base class of regularizer configs; each regularizer adds its own fields."""
+    """Base class of regularizer configs; each regularizer adds its own fields.
+
+    `deeprob.parts.protocols` says what a regularizer has to keep.
+    """
 
     def build(self) -> "Regularizer":
         """Return the regularizer. If a regularizer does not define this method, it defines `penalty`."""

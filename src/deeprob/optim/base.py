@@ -16,8 +16,7 @@ class OptimizerConfig:
 
     The fields of a config are the arguments of a class in torch.optim, with the same names and defaults.
 
-    A subclass sets `torch_class` or overrides `build`. Every parameter group of the optimizer must have an ``lr``,
-    because the schedule multiplies it.
+    A subclass sets `torch_class` or overrides `build`. `deeprob.parts.protocols` says what an optimizer has to keep.
 
     Attributes
     ----------

@@ -41,6 +41,8 @@ class Schedule:
 class SchedulerConfig:
     """Base class of schedule configs, with the fields that all schedules have.
 
+    `deeprob.parts.protocols` says what a schedule has to keep.
+
     Attributes
     ----------
     warmup

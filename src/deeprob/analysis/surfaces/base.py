@@ -18,6 +18,8 @@ Limits = tuple[float, float, float, float]
 class SurfaceConfig:
     """A differentiable function f on the plane. The parameters of f are the fields of the class.
 
+    `deeprob.parts.protocols` says what a surface has to keep.
+
     Attributes
     ----------
     start

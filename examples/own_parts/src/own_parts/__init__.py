@@ -1,0 +1,1 @@
+"""A model and an optimizer for deeprob."""
