@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import inspect
 import io
+import os
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -67,13 +68,27 @@ def verdicts_on(trial: PartTrial) -> Iterator[Verdict]:
     UserError
         If the run does not suit the part, as with features of pictures and a dataset of points.
     """
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, cached_in(Path(folder) / "cache"):
         trial = dataclasses.replace(trial, folder=Path(folder))
         for number, clause in enumerate(CLAUSES[trial.group]):
             verdict = judge(clause, trial, first=number == 0)
             yield verdict
             if number == 0 and verdict.word == "failed":
                 return
+
+
+@contextlib.contextmanager
+def cached_in(folder: Path) -> Iterator[None]:
+    """Keep results in `folder` inside this context, and not in the user's cache, which may have earlier ones."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["XDG_CACHE_HOME"]
+        else:
+            os.environ["XDG_CACHE_HOME"] = before
 
 
 def judge(clause: Clause, trial: PartTrial, *, first: bool = False) -> Verdict:
