@@ -9,7 +9,7 @@ from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig
 
 from deeprob.analysis.surfaces import SurfaceConfig
-from deeprob.assembly.config import RunConfig, TrainConfig
+from deeprob.assembly.config import RunConfig
 from deeprob.commands import optimizer_paths, visualize
 from deeprob.commands.command import Command
 from deeprob.config import name_of, register
@@ -30,7 +30,7 @@ EXAMPLES = 200
 
 @register("", "check_part")
 @dataclass(kw_only=True, slots=True)
-class CheckPartConfig(TrainConfig):
+class CheckPartConfig(RunConfig):
     """The config of ``deeprob-check-part``: the part, and the other parts of the small runs in which it is tried."""
 
     figure: FigureConfig = MISSING
@@ -93,7 +93,7 @@ def try_part(application: Application, config: DictConfig, command: list[str], r
     if not group:
         raise UserError(f"no part: name one, as in {command[0]} model=mlp; the groups are {', '.join(CLAUSES)}")
     loaded: CheckPartConfig = application.load(config, words)
-    run = small(loaded.run, typed)
+    run = small(RunConfig(**{f.name: getattr(loaded, f.name) for f in dataclasses.fields(RunConfig)}), typed)
     part = getattr(run if group not in ("dataset", "figure", "surface") else loaded, group)
     option = f"{group}={name_of(part)}"
     if isinstance(part, visualize.AllConfig | optimizer_paths.AllConfig):
