@@ -51,7 +51,7 @@ def _resumption(trial: PartTrial) -> None:
             first = trial.setup()
             make_updates(first, updates=max(1, whole.state.step // 2))
             Checkpoints(Path(folder), first.state, first.identity(), best_is_last=True).write(
-                {"metrics": 0, "events": 0, "looked": 0}
+                {"trackers": {}, "looked": 0, "course": None}
             )
         with generators(2):
             second = trial.setup(learned=next(generations(Path(folder) / "last.pt"))["features"])
