@@ -58,7 +58,9 @@ OF_MANY = {
     "commands/test_own_parts.py",  # options from modules of the user, in every command
     "commands/test_planted_errors.py",  # check_gradients.py with an error in each formula of the model and the loss
     "features/test_bad_input.py",  # what every feature does with such pictures
+    "features/test_weights.py",  # what features learn from weighted examples
     "training/test_company.py",  # runs alone against stacks of any size
+    "training/test_weights.py",  # weighted losses and gradients, in every engine
 }
 """Test files in rooms that are about no single source file."""
 

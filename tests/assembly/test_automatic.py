@@ -104,3 +104,9 @@ def test_a_sweep_finds_its_runs_again(deeprob):
     more = deeprob("-m", "seed=1,2", "trainer.epochs=3,auto", *words[3:])
     assert more.status == 0, more.err
     assert len(list(Path("sweep").glob("*/summary.json"))) == 4 + 3  # only seed=1 with auto was there
+
+
+def test_weights_of_examples_count_in_the_decay_and_not_in_the_epochs():
+    found = decided(config(), 100, 40_000)
+    assert found.optimizer.weight_decay == pytest.approx(0.2, rel=1e-12)
+    assert found.trainer.epochs == decided(config(), 100).trainer.epochs

@@ -181,6 +181,27 @@ def test_another_process_gets_what_this_one_has_prepared(tmp_path, monkeypatch, 
         assert torch.equal(other.target_scale.restored(targets), prepared.target_scale.restored(targets))
 
 
+@dataclass(kw_only=True, slots=True)
+class Weighted(DatasetConfig):
+    def load(self) -> Splits:
+        numbers = torch.arange(4.0)[:, None]
+        train = Examples.weighted(numbers, 10 * numbers.double(), torch.tensor([3, 0, 1, 2]))
+        return Splits(train, None, Examples(numbers, numbers), ())
+
+
+def test_weights_go_to_the_scales_to_training_and_to_other_processes(tmp_path):
+    shared, config = Shared(), Weighted(standardize_targets=True)
+    prepared = shared.prepare(config, RawConfig(), CPU, torch.float32)
+    shared.write(tmp_path)
+    other = Shared(folder=tmp_path).prepare(config, RawConfig(), CPU, torch.float32)
+    for made in (prepared, other):
+        assert made.features.standardize.mean.item() == pytest.approx(8 / 6)
+        assert made.target_scale.mean.item() == pytest.approx(80 / 6)
+        assert made.raw.train.weights.tolist() == made.training.train.weights.tolist() == [3, 1, 2]
+        assert made.raw.test.weights is None
+    assert other is not prepared
+
+
 def test_what_another_process_has_not_prepared_is_prepared_here(tmp_path):
     here = Shared()
     here.prepare(SpiralsConfig(points_per_class=20), RawConfig(), CPU, torch.float32)

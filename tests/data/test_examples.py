@@ -55,3 +55,44 @@ def test_inputs_keep_their_digits_until_the_batch(inputs, dtype, expected):
     made = Examples(torch.zeros(2, 1, dtype=inputs), torch.zeros(2, 1, dtype=torch.float64)).for_batches(dtype)
     assert (made.inputs.dtype, made.targets.dtype) == (expected, dtype)
     assert Examples(made.inputs, torch.tensor([0, 1])).for_batches(dtype).targets.dtype == torch.int64
+
+
+def test_whole_weights_stay_and_rows_of_weight_0_go(five):
+    some = Examples.weighted(five.inputs, five.targets, torch.tensor([2, 0, 1, 0, 4]))
+    assert some.inputs[:, 0].tolist() == [0, 4, 8]
+    assert some.targets.tolist() == [0, 2, 0]
+    assert some.weights.tolist() == [2, 1, 4]
+    assert some.weights.dtype == torch.float64
+    assert some.total == 7
+    assert some.shares.tolist() == pytest.approx([6 / 7, 3 / 7, 12 / 7])
+    assert (five.total, five.shares) == (5, None)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-300, 1e300])
+def test_other_weights_are_scaled_to_mean_1(five, unit):
+    some = Examples.weighted(five.inputs, five.targets, unit * torch.tensor([0.5, 0, 1, 0.25, 0], dtype=torch.float64))
+    assert some.weights.tolist() == pytest.approx([6 / 7, 12 / 7, 3 / 7])
+    assert some.total == 3
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1, 1, -1, 1, 1], "a weight is negative"),
+        ([1, 1, float("nan"), 1, 1], "a weight is not a finite number"),
+        ([1, 1, float("inf"), 1, 1], "a weight is not a finite number"),
+        ([0, 0, 0, 0, 0], "no weight is above 0"),
+    ],
+)
+def test_weights_that_are_none(five, weights, message):
+    with pytest.raises(ValueError, match=message):
+        Examples.weighted(five.inputs, five.targets, torch.tensor(weights))
+
+
+def test_weights_go_with_their_rows(five):
+    some = Examples.weighted(five.inputs, five.targets, torch.tensor([1, 2, 3, 4, 5]))
+    assert some[1:3].weights.tolist() == [2, 3]
+    assert some[torch.tensor([4, 0])].weights.tolist() == [5, 1]
+    assert some.to(torch.device("meta")).weights.device.type == "meta"
+    for changed in (some.for_batches(torch.float32), some.as_floats(torch.float32)):
+        assert changed.weights.tolist() == [1, 2, 3, 4, 5]

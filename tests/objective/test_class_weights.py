@@ -36,3 +36,9 @@ def test_a_class_without_examples_counts_as_one():
 def test_what_is_accepted():
     assert all(map(is_valid, ["none", "balanced", [1, 2.5], [3]]))
     assert not any(map(is_valid, ["equal", 2, None, [], [0, 1], [-1.0], [float("inf")], [float("nan")], [True], ["1"]]))
+
+
+def test_sums_of_weights_may_be_less_than_1():
+    torch.testing.assert_close(
+        scaled_to_mean_1("balanced", torch.tensor([0.3, 0.1])), torch.tensor([2 / 3, 2.0], dtype=torch.float64)
+    )

@@ -31,11 +31,14 @@ def batch_size_of(config: RunConfig, examples: int) -> int:
     return min(size, examples) if isinstance(size, int) else examples
 
 
-def decided(config: RunConfig, examples: int) -> RunConfig:
-    """Replace ``auto`` in the keys `DECIDED` of a resolved config, given the number of training examples."""
+def decided(config: RunConfig, examples: int, total: int | None = None) -> RunConfig:
+    """Replace ``auto`` in the keys `DECIDED` of a resolved config, given the number of training examples.
+
+    `total` is the sum of their weights (see `deeprob.data.Examples.total`). None: each has the weight 1.
+    """
     numbers = {
         "trainer.epochs": enough_epochs(config, -(-examples // batch_size_of(config, examples))),
-        "optimizer.weight_decay": decay_for(config, examples),
+        "optimizer.weight_decay": decay_for(config, examples if total is None else total),
     }
     values = configs.flat(config)
     return changed(config, {key: number for key, number in numbers.items() if values.get(key) == "auto"})

@@ -3,7 +3,7 @@
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -301,7 +301,7 @@ class Run:
         if known is None:
             inputs = extraction.extract(self.predictor.features, chosen.inputs)
             targets = self.in_training_units(chosen.targets)
-            chosen = Examples(inputs, targets).for_batches(self.predictor.features.like.dtype)
+            chosen = replace(chosen, inputs=inputs, targets=targets).for_batches(self.predictor.features.like.dtype)
         return chosen.to(self._device)
 
     @property

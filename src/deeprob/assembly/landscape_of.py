@@ -11,7 +11,6 @@ from deeprob.analysis.landscape.directions import Point
 from deeprob.analysis.landscape.landscape import Landscape
 from deeprob.assembly.finished import Run
 from deeprob.assembly.setup import build_loss, initial_model
-from deeprob.data import Examples
 from deeprob.objective import Objective, weights
 
 
@@ -23,10 +22,12 @@ def landscape_of(run: Run, split: str, examples: int, seed: int, dtype: torch.dt
     """
     raw = run.examples(split)
     order = randomness.permutation(randomness.key(seed, "landscape/examples"), len(raw))[:examples]
-    seen, targets = run.features_of(split, order), run.in_training_units(raw.targets[order.to(raw.targets.device)])
+    chosen = raw[order.to(raw.targets.device)]
+    seen, targets = run.features_of(split, order), run.in_training_units(chosen.targets)
     dtype = dtype or seen.dtype
     objective = Objective(build_loss(run.config.loss, run.data()), run.config.regularizer.build())
-    return Landscape(run.model, objective, Examples(seen, targets.to(seen.device))).to(dtype)
+    examples_seen = dataclasses.replace(chosen, inputs=seen, targets=targets).to(seen.device)
+    return Landscape(run.model, objective, examples_seen).to(dtype)
 
 
 def enough(run: Run, points: int, most: int = 1000, operations: float = 4e10) -> int:

@@ -7,7 +7,7 @@ import pickle
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -93,6 +93,8 @@ class Prepared:
             raw, extracted = getattr(self.raw, name), getattr(self.splits, name)
             if raw is not None:
                 tensors |= {f"{name}.inputs": raw.inputs, f"{name}.targets": raw.targets}
+                if raw.weights is not None:
+                    tensors[f"{name}.weights"] = raw.weights
                 if not self.features.unchanged:
                     tensors[f"{name}.features"] = extracted.inputs
         return tensors
@@ -104,7 +106,9 @@ class Prepared:
         """Return the object whose content is `tensors`. `features` is the config of its features."""
         classes, columns, target_columns, encoding = json.loads(tensors["words"].numpy().tobytes())
         train, val, test = (
-            Examples(tensors[f"{name}.inputs"], tensors[f"{name}.targets"]) if f"{name}.inputs" in tensors else None
+            Examples(tensors[f"{name}.inputs"], tensors[f"{name}.targets"], tensors.get(f"{name}.weights"))
+            if f"{name}.inputs" in tensors
+            else None
             for name in _SPLITS
         )
         assert train is not None
@@ -120,7 +124,7 @@ class Prepared:
 
         def extracted(name: str, examples: Examples) -> Examples:
             inputs = tensors.get(f"{name}.features", examples.inputs)
-            return for_training(Examples(inputs, examples.targets), scale, dtype).to(device)
+            return for_training(replace(examples, inputs=inputs), scale, dtype).to(device)
 
         splits = Splits(
             extracted("train", train),
@@ -139,7 +143,7 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def for_training(examples: Examples, scale: Standardize | None, dtype: torch.dtype) -> Examples:
     """Return examples for batches of type `dtype`. If `scale` is given, it standardises the targets."""
     targets = examples.targets if scale is None else scale(examples.targets.double())
-    return Examples(examples.inputs, targets).for_batches(dtype)
+    return replace(examples, targets=targets).for_batches(dtype)
 
 
 def prepare(
@@ -166,21 +170,21 @@ def prepare(
     scale = None
     if dataset.standardize_targets and not raw.classes:
         scale = Standardize(tuple(raw.train.targets.shape[1:]), "feature").to(dtype=dtype)
-        scale.fit(raw.train.targets.double())
+        scale.fit(raw.train.targets.double(), weights=raw.train.weights)
 
-    def ready(inputs: Tensor, targets: Tensor) -> Examples:
-        return for_training(Examples(inputs, targets), scale, dtype).to(device)
+    def ready(inputs: Tensor, examples: Examples) -> Examples:
+        return for_training(replace(examples, inputs=inputs), scale, dtype).to(device)
 
     def extracted(examples: Examples) -> Examples:
-        return ready(extraction.extract(fitted, examples.inputs), examples.targets)
+        return ready(extraction.extract(fitted, examples.inputs), examples)
 
     state = None if learned is None else fitted.widened(learned)
     if state is None or not alike(state, fitted.state_dict()):
-        train_inputs = extraction.fit(fitted, raw.train.inputs)
+        train_inputs = extraction.fit(fitted, raw.train.inputs, raw.train.weights)
     else:
         fitted.load_state_dict(state)
         train_inputs = extraction.extract(fitted, raw.train.inputs)
-    train = ready(train_inputs, raw.train.targets)
+    train = ready(train_inputs, raw.train)
     val = None if raw.val is None else extracted(raw.val)
     splits = Splits(train, val, extracted(raw.test), raw.classes)
     scale = None if scale is None else scale.to(device)

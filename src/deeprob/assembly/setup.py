@@ -73,7 +73,8 @@ def build_loss(config: LossConfig, splits: Splits) -> Loss:
             f"loss.class_weights={str(given).replace(' ', '')}: expected one number for each of the "
             f"{len(splits.classes)} classes {first_few(splits.classes)}"
         )
-    return config.build(torch.bincount(splits.train.targets, minlength=len(splits.classes)))
+    train = splits.train
+    return config.build(torch.bincount(train.targets, train.weights, minlength=len(splits.classes)))
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ class Setup:
                     f"trainer.chunk_size={chunk_size}: only {chunks} of {ranks.count} processes "
                     f"{'has' if chunks == 1 else 'have'} work, because an update has {batch_size} examples"
                 )
-        config = decided(config, len(splits.train))
+        config = decided(config, len(splits.train), splits.train.total)
         steps = epochs_of(config) * -(-len(splits.train) // batch_size)
         state = TrainState.start(
             predictor.model,

@@ -120,7 +120,7 @@ class BagOfWords(PatchFeatures):
         self.register_buffer("words", torch.zeros(words, settings.descriptor.count))
         self.register_buffer("regions", regions_of(regions(rows, grid), regions(columns, grid)), persistent=False)
 
-    def fit(self, inputs: Tensor) -> Tensor:
+    def fit(self, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
         """Learn the whitening and the words from training pictures (N, C, H, W); return the pictures' features.
 
         Raises
@@ -133,7 +133,7 @@ class BagOfWords(PatchFeatures):
             raise UserError(
                 f"features=bag_of_words words={len(self.words)}: the training pictures have only {available} patches"
             )
-        return super().fit(inputs)
+        return super().fit(inputs, weights)
 
     def learn(self, patches: Tensor, rng: torch.Generator) -> None:
         """Learn the whitening and the words from patches (M, D)."""

@@ -90,7 +90,7 @@ class Standardize(Exact):
         self.register_load_state_dict_post_hook(Standardize._round)  # type: ignore[no-untyped-call]
         self._round()
 
-    def fit(self, values: Tensor, chunk: int = 256, *, computed: bool = False) -> None:
+    def fit(self, values: Tensor, chunk: int = 256, *, weights: Tensor | None = None, computed: bool = False) -> None:
         """Measure the mean and the deviation of the training split (N, …) in double precision.
 
         The deviation of constant values is set to 1. Values count as constant if their deviation is as small as
@@ -102,6 +102,8 @@ class Standardize(Exact):
             The values (N, …) of the training split.
         chunk
             The number of examples that are converted to float64 together.
+        weights
+            The weights (N,) of the examples in both measures. None: each has the weight 1.
         computed
             Whether the values are results of a computation. If true, rounding errors are as large as in the dtype of
             the values. If false, they are as large as in float64.
@@ -112,12 +114,17 @@ class Standardize(Exact):
         low, high = (bound.double() for bound in (values.amin(over, keepdim=True), values.amax(over, keepdim=True)))
         extent = torch.where(high > low, high - low, 1.0)
         sums, squares = torch.zeros_like(low), torch.zeros_like(low)
-        for part in torch.split(values, chunk):
+        count: float | Tensor = values.numel() // low.numel()
+        if weights is not None:
+            weights = weights.to(low).view(-1, *(1 for _ in values.shape[1:]))
+            count = count * weights.mean()
+        for start in range(0, len(values), chunk):
             # scaled to [0, 1], so that no square overflows or becomes 0
-            places = (part - low).div_(extent)
-            sums += places.sum(over, keepdim=True)
-            squares += places.square_().sum(over, keepdim=True)
-        count = values.numel() // low.numel()
+            places = (values[start : start + chunk] - low).div_(extent)
+            factors = None if weights is None else weights[start : start + chunk]
+            sums += (places if factors is None else places * factors).sum(over, keepdim=True)
+            places.square_()
+            squares += (places if factors is None else places.mul_(factors)).sum(over, keepdim=True)
         share = sums / count
         mean = low + extent * share
         deviation = extent * (squares / count - share.square()).clamp(min=0).sqrt()
@@ -214,10 +221,13 @@ class Features(nn.Module, ABC):
     def extract(self, inputs: Tensor) -> Tensor:
         """Return the features (N, *output_shape) of raw inputs (N, …)."""
 
-    def fit(self, inputs: Tensor) -> Tensor:
-        """Fit the features to the raw training inputs (N, …), and return the features of these inputs."""
+    def fit(self, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Fit the features to the raw training inputs (N, …), and return the features of these inputs.
+
+        `weights` (N,) are the weights of the examples. None: each has the weight 1.
+        """
         extracted = self.extract(inputs)
-        self.standardize.fit(extracted, computed=extracted is not inputs)
+        self.standardize.fit(extracted, weights=weights, computed=extracted is not inputs)
         return extracted
 
     def forward(self, extracted: Tensor) -> Tensor:

@@ -57,12 +57,12 @@ class Chain(Features):
         """Return the features (N, *output_shape) of raw inputs (N, …)."""
         return torch.cat([self._extract(chunk) for chunk in torch.split(inputs, _CHUNK)])
 
-    def fit(self, inputs: Tensor) -> Tensor:
+    def fit(self, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
         """Fit each part to the output of the previous part, and return the features from the last part."""
         *before, last = self.steps()
         for part in before:
-            inputs = standardized(part, part.fit(inputs))
-        return last.fit(inputs)
+            inputs = standardized(part, part.fit(inputs, weights))
+        return last.fit(inputs, weights)
 
     def steps(self) -> list[Features]:
         """Return the parts in their order."""

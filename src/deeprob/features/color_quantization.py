@@ -81,7 +81,7 @@ class ColorQuantization(PictureFeatures):
         self.register_buffer("rows", regions(height, grid), persistent=False)
         self.register_buffer("columns", regions(width, grid), persistent=False)
 
-    def fit(self, inputs: Tensor) -> Tensor:
+    def fit(self, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
         """Learn the palette from training pictures (N, 3, H, W), and return the features of these pictures."""
         rng = randomness.generator(self.seed, "palette")
         sample = inputs[torch.randperm(len(inputs), generator=rng)[:_PICTURES].sort().values.to(inputs.device)]
@@ -92,7 +92,7 @@ class ColorQuantization(PictureFeatures):
             flat = pictures.flatten(2).cpu()  # a CPU adds in a fixed order, so the same pictures give the same palette
             pixels.append(flat.gather(2, places.expand(-1, 3, -1)).transpose(1, 2).flatten(0, 1))
         self.palette.copy_(kmeans(torch.cat(pixels), len(self.palette), rng))
-        return super().fit(inputs)
+        return super().fit(inputs, weights)
 
     def describe(self, pictures: Tensor) -> Tensor:
         """Return features (B, K·g²) of pictures (B, 3, H, W), ordered by color, then by region."""

@@ -57,12 +57,12 @@ class Concat(Features):
                 columns.copy_(part.extract(inputs[chunk]).flatten(1))
         return whole
 
-    def fit(self, inputs: Tensor) -> Tensor:
+    def fit(self, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
         """Fit each part to the raw training inputs, and return the features of these inputs."""
         whole = self._empty_for(inputs)
         means, deviations = [], []
         for part, columns in self._columns(whole):
-            extracted = part.fit(inputs)
+            extracted = part.fit(inputs, weights)
             columns.copy_(extracted.flatten(1))
             means.append(part.standardize.mean.expand(extracted.shape[1:]).flatten())
             deviations.append(part.standardize.deviation.expand(extracted.shape[1:]).flatten())

@@ -17,28 +17,33 @@ _CHUNK = 2**12  # number of rows per matrix product
 _BLOCK = 2**10  # number of columns per matrix product
 
 
-def moments(values: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+def moments(values: Tensor, dtype: torch.dtype = torch.float32, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return the mean (D,) and the covariance (D, D) of rows (N, D), both in double precision.
 
-    The covariance is a sum of matrix products, which are computed in `dtype` and added in double precision.
+    The covariance is a sum of matrix products, which are computed in `dtype` and added in double precision. `weights`
+    (N,) are the weights of the rows. None: each has the weight 1.
     """
     parts = torch.split(values, _CHUNK)
     mean = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
-    for part in parts:
-        mean += part.sum(0, dtype=torch.float64)
-    mean /= len(values)
+    shares = [None] * len(parts) if weights is None else torch.split(weights.to(mean)[:, None], _CHUNK)
+    count = len(values) if weights is None else weights.sum().to(mean)
+    for part, share in zip(parts, shares, strict=True):
+        mean += part.sum(0, dtype=torch.float64) if share is None else (part * share).sum(0)
+    mean /= count
     # columns are divided by powers of two, so that no product overflows; such a division does not round
     farthest = torch.maximum(values.amax(0).double() - mean, mean - values.amin(0).double())
     scale = torch.ldexp(torch.ones_like(mean), torch.frexp(farthest).exponent - 1)  # 1/2 where a column is constant
     covariance = torch.zeros(values.shape[1], values.shape[1], dtype=torch.float64, device=values.device)
     with Bar(len(values), "measuring covariances", "rows") as bar:
-        for part in parts:
+        for part, share in zip(parts, shares, strict=True):
             rows = centred(part, mean, dtype) / scale.to(dtype)
+            if share is not None:
+                rows *= share.sqrt().to(dtype)
             for first in range(0, values.shape[1], _BLOCK):
                 columns = slice(first, first + _BLOCK)
                 covariance[first:, columns] += rows[:, first:].T @ rows[:, columns]
             bar.advance(len(part))
-    covariance.mul_(scale[:, None] * scale / len(values))
+    covariance.mul_(scale[:, None] * scale / count)
     return mean, covariance.tril_().add_(covariance.tril(-1).T)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import inspect
 import sys
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deeprob import randomness
-from deeprob.errors import memory_errors, one_line
+from deeprob.errors import UserError, memory_errors, one_line
 from deeprob.features.base import Features
 from deeprob.features.chain import Chain, standardized
 from deeprob.tracking.cache import Cache, Damaged, fingerprint, user_cache
@@ -24,7 +25,7 @@ WORTH = 1.0
 _EXTRACTED = "extracted"
 
 
-def fit(features: Features, inputs: Tensor) -> Tensor:
+def fit(features: Features, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
     """Fit features to the raw training inputs, and return the features of these inputs (see `Features.fit`).
 
     Parameters
@@ -33,26 +34,38 @@ def fit(features: Features, inputs: Tensor) -> Tensor:
         The result of `FeaturesConfig.make`, not yet fitted.
     inputs
         The raw inputs (N, …) of the training split.
+    weights
+        The weights (N,) of the examples. None: each has the weight 1.
 
     Returns
     -------
     Tensor
         The features (N, …). Features from the cache are exactly equal to newly computed ones.
+
+    Raises
+    ------
+    UserError
+        If there are weights, and features of the user's own do not take them.
     """
+    weighted: tuple[Tensor, ...] = () if weights is None else (weights.to(features.like.device),)
+    if weighted and len(inspect.signature(features.fit).parameters) < 2:
+        raise UserError(
+            f"features={features.name}: fit(inputs) takes no weights of examples; write fit(inputs, weights=None)"
+        )
     if isinstance(features, Chain):  # each part has its own cache entry, which stays valid when a later part changes
         *before, last = features.steps()
         for part in before:
-            inputs = standardized(part, fit(part, inputs))
-        return fit(last, inputs)
+            inputs = standardized(part, fit(part, inputs, weights))
+        return fit(last, inputs, weights)
     if features.unchanged:
-        return features.fit(inputs)
+        return features.fit(inputs, *weighted)
 
     def compute() -> dict[str, Tensor]:
-        extracted = features.fit(inputs)
+        extracted = features.fit(inputs, *weighted)
         return {_EXTRACTED: extracted, **{f"state.{name}": value for name, value in features.state_dict().items()}}
 
     with memory_errors(advice=_size(features, inputs)):
-        content = _kept(_cache_key("fit", features, inputs), compute)
+        content = _kept(_cache_key("fit", features, inputs, *map(fingerprint, weighted)), compute)
     extracted = content.pop(_EXTRACTED)
     features.load_state_dict({name.removeprefix("state."): value for name, value in content.items()})
     return extracted

@@ -92,7 +92,7 @@ class FisherVector(PatchFeatures):
         self.projection = PrincipalAxes(settings.descriptor.count, components)
         self.mixture = Mixture(gaussians, components)
 
-    def fit(self, inputs: Tensor) -> Tensor:
+    def fit(self, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
         """Learn the projection and the mixture from training pictures (N, C, H, W); return the pictures' features.
 
         Raises
@@ -106,7 +106,7 @@ class FisherVector(PatchFeatures):
             raise UserError(
                 f"features=fisher_vector gaussians={gaussians}: there are only {available} patches to learn from"
             )
-        return super().fit(inputs)
+        return super().fit(inputs, weights)
 
     def learn(self, patches: Tensor, rng: torch.Generator) -> None:
         """Learn the projection and the mixture from patches (M, D)."""

@@ -142,13 +142,16 @@ class PatchFeatures(PictureFeatures):
     def describe_patches(self, patches: Tensor) -> Tensor:
         """Return the features (B, output_count) of B pictures from the descriptions (B, P, D) of their patches."""
 
-    def fit(self, inputs: Tensor) -> Tensor:
-        """Learn from training pictures (N, C, H, W), and return the features of these pictures."""
+    def fit(self, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Learn from training pictures (N, C, H, W), and return the features of these pictures.
+
+        The weights of the pictures have no effect on what is learned from their patches.
+        """
         rng = randomness.generator(self.seed, "patches")
         chosen = inputs[choose(len(inputs), _PICTURES, rng).to(inputs.device)]
         share = -(-self.samples // len(chosen))
         self.learn(torch.cat([pick(self.patches(some), share, rng) for _, some in self.prepared(chosen)]), rng)
-        return super().fit(inputs)
+        return super().fit(inputs, weights)
 
     def describe(self, pictures: Tensor) -> Tensor:
         """Return features (B, output_count) of pictures (B, C, H, W), which are floats from 0 to 255."""

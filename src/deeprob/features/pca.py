@@ -70,12 +70,12 @@ class PrincipalAxes(Exact):
         self.register_buffer("mean", torch.zeros(count, dtype=torch.float64))
         self.register_buffer("matrix", torch.eye(count, components))
 
-    def fit(self, values: Tensor) -> None:
-        """Find the principal axes of rows (N, D).
+    def fit(self, values: Tensor, weights: Tensor | None = None) -> None:
+        """Find the principal axes of rows (N, D), which have the weights (N,).
 
         Along an axis where the variance is as small as rounding errors, the components z are always 0.
         """
-        mean, covariance = moments(values, self.matrix.dtype)
+        mean, covariance = moments(values, self.matrix.dtype, weights)
         variances, vectors = axes(covariance)
         rounding = torch.finfo(self.matrix.dtype).eps * variances[0]
         self.mean.copy_(mean)
@@ -103,10 +103,10 @@ class Pca(Features):
         super().__init__((components,), standardize)
         self.projection = PrincipalAxes(torch.Size(input_shape).numel(), components)
 
-    def fit(self, inputs: Tensor) -> Tensor:
+    def fit(self, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
         """Find the principal axes of training inputs (N, …), and return the components of these inputs."""
-        self.projection.fit(inputs.flatten(1).to(self.like.device))
-        return super().fit(inputs)
+        self.projection.fit(inputs.flatten(1).to(self.like.device), weights)
+        return super().fit(inputs, weights)
 
     def extract(self, inputs: Tensor) -> Tensor:
         """Return the components (N, K) of inputs (N, …)."""

@@ -9,7 +9,7 @@ from deeprob.config import number, register
 from deeprob.features.base import Features, FeaturesConfig
 from deeprob.features.exact import Exact
 from deeprob.features.linear_map import mapped
-from deeprob.features.quantile import fit_table
+from deeprob.features.quantile import fit_table, ordered_at
 
 
 @register("features", "piecewise_linear")
@@ -69,12 +69,13 @@ class Bins(Exact):
         super().__init__()
         self.register_buffer("edges", torch.zeros(columns, count + 1, dtype=torch.float64))
 
-    def fit(self, values: Tensor) -> None:
-        """Find the edges of the bins for training values (N, D)."""
+    def fit(self, values: Tensor, weights: Tensor | None = None) -> None:
+        """Find the edges of the bins for training values (N, D), which have the weights (N,)."""
+        examples = len(values) if weights is None else round(weights.sum().item())
         shares = torch.linspace(0, 1, self.edges.shape[1], dtype=torch.float64, device=values.device)
-        places = (shares * (len(values) - 1)).round().long()
+        places = (shares * (examples - 1)).round()
         for column, edges in zip(values.T, self.edges, strict=True):
-            edges.copy_(column.double().sort().values[places])
+            edges.copy_(ordered_at(column, places, weights))
 
     def forward(self, values: Tensor) -> Tensor:
         """Return the places (B, D, T) of values (B, D) in all bins, as float64."""
@@ -105,10 +106,10 @@ class PiecewiseLinear(Features):
         super().__init__((columns * bins,), standardize)
         self.bins = Bins(columns, bins)
 
-    def fit(self, inputs: Tensor) -> Tensor:
+    def fit(self, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
         """Find the bins of training inputs (N, D), and return the encoded inputs."""
-        self.bins.fit(inputs.to(self.like.device))
-        return super().fit(inputs)
+        self.bins.fit(inputs.to(self.like.device), weights)
+        return super().fit(inputs, weights)
 
     def extract(self, inputs: Tensor) -> Tensor:
         """Return the encoded inputs (N, D·T)."""

@@ -54,6 +54,30 @@ def fit_table(name: str, input_shape: tuple[int, ...]) -> None:
         raise UserError(f"features={name} needs the columns of a table, not inputs of shape {list(input_shape)}")
 
 
+def ordered_at(values: Tensor, places: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return the values at some places of the sorted list in which each value stands as often as its weight says.
+
+    Parameters
+    ----------
+    values
+        The values (N,).
+    places
+        Whole numbers (Q,) from 0 to the sum of the weights minus 1.
+    weights
+        The weights (N,); None for ones. A value of weight 2½ takes two and a half places.
+
+    Returns
+    -------
+    Tensor
+        (Q,) float64. Example: the values 5 and 7 with the weights 2 and 1 are the list 5, 5, 7.
+    """
+    ordered, order = values.double().sort()
+    if weights is None:
+        return ordered[places.long()]
+    ends = weights.to(ordered)[order].cumsum(0)
+    return ordered[torch.searchsorted(ends, places, right=True).clamp(max=len(values) - 1)]
+
+
 class ColumnQuantiles(Exact):
     """The share of training values below a value, for each column: the empirical distribution function.
 
@@ -80,14 +104,14 @@ class ColumnQuantiles(Exact):
         self.register_buffer("quantiles", torch.zeros(columns, count, dtype=torch.float64))
         self.register_buffer("shares", torch.ones(count, dtype=torch.float64))
 
-    def fit(self, values: Tensor) -> None:
-        """Measure the quantiles of the training values (N, D)."""
-        count = min(len(values), len(self.shares))
+    def fit(self, values: Tensor, weights: Tensor | None = None) -> None:
+        """Measure the quantiles of the training values (N, D), which have the weights (N,)."""
+        examples = len(values) if weights is None else round(weights.sum().item())
+        count = min(examples, len(self.shares))
         self.shares.fill_(1.0)[:count] = torch.linspace(0, 1, count, dtype=torch.float64)
-        places = self.shares * (len(values) - 1)
+        places = self.shares * (examples - 1)
         for column, quantiles in zip(values.T, self.quantiles, strict=True):
-            ordered = column.double().sort().values
-            low, high = ordered[places.floor().long()], ordered[places.ceil().long()]
+            low, high = (ordered_at(column, at, weights) for at in (places.floor(), places.ceil()))
             quantiles.copy_(torch.lerp(low, high, places.frac()).cummax(0).values)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -126,10 +150,10 @@ class Quantile(Features):
         self.distribution = distribution
         self.shares = ColumnQuantiles(self.output_count, quantiles)
 
-    def fit(self, inputs: Tensor) -> Tensor:
+    def fit(self, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
         """Measure the quantiles of training inputs (N, D), and return these inputs transformed."""
-        self.shares.fit(inputs.to(self.like.device))
-        return super().fit(inputs)
+        self.shares.fit(inputs.to(self.like.device), weights)
+        return super().fit(inputs, weights)
 
     def extract(self, inputs: Tensor) -> Tensor:
         """Return the transformed inputs (N, D)."""

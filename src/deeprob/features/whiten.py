@@ -60,10 +60,10 @@ class Whiten(Features):
         self.epsilon = epsilon
         self.whitening = Whitening(self.output_count, method)
 
-    def fit(self, inputs: Tensor) -> Tensor:
+    def fit(self, inputs: Tensor, weights: Tensor | None = None) -> Tensor:
         """Fit the map to training inputs (N, …), and return the whitened inputs."""
-        self.whitening.fit(inputs.flatten(1).to(self.like.device), self.epsilon)
-        return super().fit(inputs)
+        self.whitening.fit(inputs.flatten(1).to(self.like.device), self.epsilon, weights)
+        return super().fit(inputs, weights)
 
     def extract(self, inputs: Tensor) -> Tensor:
         """Return the whitened inputs (N, …), in the same shape."""

@@ -42,9 +42,9 @@ class Whitening(Exact):
         self.register_buffer("mean", torch.zeros(count, dtype=torch.float64))
         self.register_buffer("matrix", torch.eye(count))
 
-    def fit(self, values: Tensor, epsilon: float) -> None:
-        """Find the map for rows (N, D); ε is `epsilon` times the mean variance of the D columns."""
-        mean, covariance = moments(values, self.matrix.dtype)
+    def fit(self, values: Tensor, epsilon: float, weights: Tensor | None = None) -> None:
+        """Find the map for rows (N, D) with weights (N,); ε is `epsilon` times the mean variance of the D columns."""
+        mean, covariance = moments(values, self.matrix.dtype, weights)
         size = covariance.diagonal().mean()
         floor = max(epsilon, 1e-12) * torch.where(size > 0, size, 1.0)
         self.mean.copy_(mean)

@@ -30,7 +30,7 @@ def scaled_to_mean_1(weights: str | Sequence[float], counts: Tensor) -> Tensor:
         of class c, N is the number of all training examples, and K is the number of classes that have any. A class
         without training examples counts as a class with one example.
     counts
-        The number of training examples per class (C,).
+        The number of training examples per class (C,), or the sum of their weights.
 
     Returns
     -------
@@ -38,5 +38,5 @@ def scaled_to_mean_1(weights: str | Sequence[float], counts: Tensor) -> Tensor:
         The weights as float64, on the device of `counts`. Example: 3 and 1 examples have the balanced weights ⅔ and 2.
     """
     counts = counts.double()
-    unscaled = 1 / counts.clamp(min=1) if isinstance(weights, str) else counts.new_tensor(weights)
+    unscaled = 1 / counts.masked_fill(counts == 0, 1.0) if isinstance(weights, str) else counts.new_tensor(weights)
     return unscaled * (counts.sum() / (unscaled * counts).sum())

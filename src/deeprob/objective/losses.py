@@ -43,8 +43,8 @@ class LossConfig:
     def build(self, counts: Tensor | None = None) -> "Loss":
         """Return the loss.
 
-        `counts` (C,) has the number of training examples per class, which scales the class weights. None: the loss
-        has no class weights.
+        `counts` (C,) has the number of training examples per class (or the sum of their weights), which scales the
+        class weights. None: the loss has no class weights.
         """
         return self.make()
 
@@ -97,24 +97,27 @@ class Loss(ABC):
     class_weights: Tensor | None = None
     probabilities: ClassVar[bool] = False
 
-    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+    def __call__(self, scores: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return the losses (B,) of examples with scores (B, C).
 
-        The targets are class numbers (B,). A loss for regression also accepts lists of numbers (B, C).
+        The targets are class numbers (B,). A loss for regression also accepts lists of numbers (B, C). The losses are
+        multiplied by the class weights, and by the `weights` (B,) of the examples if they are given.
         """
         losses = self.losses(scores, targets)
-        return losses if self.class_weights is None else losses * self._weights_of(targets, losses)
+        factors = self._factors(targets, losses, weights)
+        return losses if factors is None else losses * factors
 
-    def with_slopes(self, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def with_slopes(self, scores: Tensor, targets: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the losses (…, B) and their derivatives by the scores (…, B, C), for scores (…, B, C).
 
-        For R runs, the first dimension is R, and the attributes in `numbers` may be columns (R, 1).
+        For R runs, the first dimension is R, and the attributes in `numbers` may be columns (R, 1). Both results are
+        multiplied by the class weights, and by the `weights` (…, B) of the examples if they are given.
         """
         losses, slopes = self.losses_and_slopes(scores, targets)
-        if self.class_weights is None:
+        factors = self._factors(targets, losses, weights)
+        if factors is None:
             return losses, slopes
-        weights = self._weights_of(targets, losses)
-        return losses * weights, slopes * weights.unsqueeze(-1)
+        return losses * factors, slopes * factors.unsqueeze(-1)
 
     @abstractmethod
     def losses(self, scores: Tensor, targets: Tensor) -> Tensor:
@@ -132,11 +135,17 @@ class Loss(ABC):
         """Whether the loss defines `losses_and_slopes`."""
         return type(self).losses_and_slopes is not Loss.losses_and_slopes
 
-    def _weights_of(self, targets: Tensor, like: Tensor) -> Tensor:
-        """Return the weights (…, B) of examples of the classes `targets` (…, B), with the dtype of `like`."""
-        assert self.class_weights is not None
-        weights = self.class_weights.to(like)
-        return weights.expand(*targets.shape, weights.shape[-1]).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    def _factors(self, targets: Tensor, like: Tensor, weights: Tensor | None) -> Tensor | None:
+        """Return the factors (…, B) of the losses, with the dtype of `like`; None if all are 1.
+
+        A factor is the weight of the example's class times the weight (…, B) of the example.
+        """
+        of_examples = None if weights is None else weights.to(like)
+        if self.class_weights is None:
+            return of_examples
+        table = self.class_weights.to(like)
+        of_classes = table.expand(*targets.shape, table.shape[-1]).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+        return of_classes if of_examples is None else of_classes * of_examples
 
 
 class LossOf(Loss):

@@ -1,4 +1,4 @@
-"""The loss function that training minimizes: L(W) = (1/N) Σ L_i(f(x_i, W), y_i) + λR(W)."""
+"""The loss function that training minimizes: L(W) = (1/N) Σ w_i L_i(f(x_i, W), y_i) + λR(W)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,13 @@ class Objective:
     loss: Loss
     regularizer: Regularizer
 
-    def __call__(self, scores: Tensor, targets: Tensor, parameters: Mapping[str, Tensor]) -> Parts:
+    def __call__(
+        self,
+        scores: Tensor,
+        targets: Tensor,
+        parameters: Mapping[str, Tensor],
+        example_weights: Tensor | None = None,
+    ) -> Parts:
         """Return L(W) over one batch.
 
         Parameters
@@ -39,8 +45,10 @@ class Objective:
             Class numbers (B,), or numbers (B, C) for regression.
         parameters
             The parameters by name. R(W) depends only on the weight matrices (see `weights`).
+        example_weights
+            The weights w_i (B,) of the examples, with mean 1. None: each is 1.
         """
-        data_loss = self.loss(scores, targets).mean()
+        data_loss = self.loss(scores, targets, example_weights).mean()
         regularization = self.regularizer(weights(parameters).values())
         if regularization is None:
             return Parts(data_loss, data_loss, data_loss.new_zeros(()))

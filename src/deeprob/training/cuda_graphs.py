@@ -41,7 +41,7 @@ class Graphs:
             self.function(batch)
             return
         if shape not in self._graphs:
-            own = Batch(batch.inputs.clone(), batch.targets.clone(), None if batch.keys is None else batch.keys.clone())
+            own = Batch._make(None if part is None else part.clone() for part in batch)
             self._graphs[shape] = own, self.capture(lambda: self.function(own))
         own, replay = self._graphs[shape]
         for mine, part in zip(own, batch, strict=True):

@@ -1,6 +1,8 @@
 """The batches of all runs for each update, and keys for random numbers. Augmentation may change the batches."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -18,12 +20,19 @@ LIMIT = 2**26
 class Batch(NamedTuple):
     """The batches of R runs: inputs (R, B, …) and targets (R, B) or (R, B, K).
 
-    `keys` (R,) select the random numbers of the models. None: the models draw no random numbers.
+    `keys` (R,) select the random numbers of the models. None: the models draw no random numbers. `weights` (R, B) are
+    the weights of the examples, scaled to mean 1 in each run's batch. None: each is 1.
     """
 
     inputs: Tensor
     targets: Tensor
     keys: Tensor | None
+    weights: Tensor | None = None
+
+    @classmethod
+    def of(cls, drawn: Examples, keys: Tensor | None) -> "Batch":
+        """Return the batch of examples whose tensors have the shape (R, B, …)."""
+        return cls(drawn.inputs, drawn.targets, keys, drawn.shares)
 
 
 class Draws:
@@ -79,7 +88,7 @@ class Draws:
         whole = self.per_epoch == 1 and splits is not None
         self._small = augment is None and (whole or self.runs * examples.inputs.nbytes // joined <= LIMIT)
         self._epoch, self._order = -1, words
-        self._batches: list[tuple[Tensor, Tensor]] = []
+        self._batches: list[Examples] = []
 
     def count(self, step: int) -> int:
         """Return the number of examples in the batch of update `step`."""
@@ -89,18 +98,16 @@ class Draws:
         """Return the batches and keys of update `step`, counted from 0."""
         keys = None if self._dropout is None else randomness.fold(self._dropout, step)
         if self.per_epoch == 1 and self._augment is None and self._starts is None:
-            inputs, targets = self.examples.inputs, self.examples.targets
-            return Batch(inputs.expand(self.runs, *inputs.shape), targets.expand(self.runs, *targets.shape), keys)
+            return Batch.of(self.examples.each(lambda values: values.expand(self.runs, *values.shape)), keys)
         epoch, batch = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             self._begin(epoch)
         if self._small:
-            return Batch(*self._batches[batch], keys)
+            return Batch.of(self._batches[batch], keys)
         drawn = self._drawn(self._order[:, batch * self.batch_size : (batch + 1) * self.batch_size])
-        inputs = drawn.inputs
         if self._augment is not None:
-            inputs = self._augment(inputs, randomness.fold(self._augmentation, step))
-        return Batch(inputs, drawn.targets, keys)
+            drawn = replace(drawn, inputs=self._augment(drawn.inputs, randomness.fold(self._augmentation, step)))
+        return Batch.of(drawn, keys)
 
     def _begin(self, epoch: int) -> None:
         """Compute the order (R, N) of the examples in an epoch, as indices of the joined splits.
@@ -119,12 +126,11 @@ class Draws:
             self._order = self._order + self._starts
         if self._small:
             drawn = self._drawn(self._order)
-            parts = (torch.split(values, self.batch_size, 1) for values in (drawn.inputs, drawn.targets))
-            self._batches = list(zip(*parts, strict=True))
+            starts = range(0, self.size, self.batch_size)
+            parts = ((slice(None), slice(start, start + self.batch_size)) for start in starts)
+            self._batches = [drawn.each(itemgetter(part)) for part in parts]
 
     def _drawn(self, order: Tensor) -> Examples:
         """Return the examples with the indices `order` (R, B) as tensors (R, B, …)."""
         flat = order.flatten()
-        inputs, targets = (values.index_select(0, flat) for values in (self.examples.inputs, self.examples.targets))
-        shape = order.shape
-        return Examples(inputs.view(*shape, *inputs.shape[1:]), targets.view(*shape, *targets.shape[1:]))
+        return self.examples.each(lambda values: values.index_select(0, flat).view(*order.shape, *values.shape[1:]))

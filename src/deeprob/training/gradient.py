@@ -74,9 +74,10 @@ class Gradient(ABC):
     """A function that computes L(W) and its gradient over a batch, and writes the gradient into the stack.
 
     A batch of more than `chunk_size` examples is split into chunks. If chunk k has n_k of the N examples, the loss of
-    the whole batch is L(W) = Σ_k (n_k/N)·L_k(W). If several processes train the run, they compute the chunks at the
-    same time: rank 0 computes the first chunk, rank 1 the second, and so on. Then every process has the same sum, and
-    its bits are those of one process with the same chunks.
+    the whole batch is L(W) = Σ_k (n_k/N)·L_k(W). Weights of examples have mean 1 in the batch, not in each chunk. If
+    several processes train the run, they compute the chunks at the same time: rank 0 computes the first chunk, rank 1
+    the second, and so on. Then every process has the same sum, and its bits are those of one process with the same
+    chunks.
 
     Parameters
     ----------
@@ -170,10 +171,11 @@ class Gradient(ABC):
     def _chunk(self, batch: Batch, start: int, count: int) -> Terms:
         """Return the terms of the chunk that begins at example `start`, and write its gradient into the stack."""
         part = slice(start, start + self.chunk_size)
-        keys = batch.keys
+        keys, weights = batch.keys, batch.weights
         if keys is not None and count > self.chunk_size:
             keys = randomness.fold(keys, start)
-        chunk = Batch(batch.inputs[:, part], batch.targets[:, part], keys)
+        weights = None if weights is None else weights[:, part]
+        chunk = Batch(batch.inputs[:, part], batch.targets[:, part], keys, weights)
         return self.whole(chunk, share=chunk.targets.shape[1] / count)
 
     def _of_all(self, batch: Batch, start: int, count: int) -> list[Terms]:
@@ -223,7 +225,7 @@ class FormulaGradient(Gradient):
         """Return the terms of share·L(W), and write its gradient into the stack."""
         stack, loss, regularizer = self.stack, self.objective.loss, self.objective.regularizer
         scores, saved = self._scores(self.prepared(batch.inputs), True, batch.keys)
-        losses, slopes = loss.with_slopes(scores, batch.targets)
+        losses, slopes = loss.with_slopes(scores, batch.targets, batch.weights)
         slopes.mul_(1 / losses.shape[1])
         self.backpropagation.backward(slopes.bfloat16() if self.bf16 else slopes, saved, stack.tensors, stack.gradients)
         penalty = regularizer.with_gradient(stack.weights, stack.weights_gradient)
@@ -255,9 +257,10 @@ class AutogradGradient(Gradient):
         self.stack.gradient.zero_()
         key = None if batch.keys is None else batch.keys[0]
         inputs, targets = self.prepared(batch.inputs)[0], batch.targets[0]
+        weights = None if batch.weights is None else batch.weights[0]
         with torch.enable_grad():
             scores = forward(self.model, inputs, key, self.bf16)
-            parts = self.objective(scores, targets, dict(self.model.named_parameters()))
+            parts = self.objective(scores, targets, dict(self.model.named_parameters()), weights)
             if share != 1.0:
                 parts = type(parts)(*(term * share for term in parts))
             torch.autograd.backward(parts.loss)
@@ -288,16 +291,18 @@ class VmapGradient(Gradient):
             inputs: Tensor,
             targets: Tensor,
             key: Tensor | None,
+            weights: Tensor | None,
         ) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
             buffers = {name: values.clone() for name, values in buffers.items()}  # norm layers write into their buffers
             scores = self._scores(parameters, buffers, inputs, key)
-            parts = with_numbers(self.objective, numbers)(scores, targets, parameters)
+            parts = with_numbers(self.objective, numbers)(scores, targets, parameters, weights)
             return *parts, correct_count(scores.detach(), targets), buffers
 
         with torch.enable_grad():
-            stacked_run = vmap(of_run, in_dims=(0, 0, 0, 0, 0, None if batch.keys is None else 0))
+            optional = batch.keys, batch.weights
+            stacked_run = vmap(of_run, in_dims=(0, 0, 0, 0, 0, *(None if part is None else 0 for part in optional)))
             loss, data_loss, regularization, correct, buffers = stacked_run(
-                parameters, stack.buffers, self._numbers, self.prepared(batch.inputs), batch.targets, batch.keys
+                parameters, stack.buffers, self._numbers, self.prepared(batch.inputs), batch.targets, *optional
             )
             loss = loss * share
             gradients = torch.autograd.grad(loss.sum(), list(parameters.values()))

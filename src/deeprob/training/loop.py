@@ -195,13 +195,15 @@ class Loop:
         size = min(settings.chunk_size, max(settings.batch_size, MEASURED_AT_ONCE))  # the same for any stack
         splits = [(data.features, data.validation) for data in self._of_runs.different if data.validation is not None]
         count, each = len(splits[0][1]), self._of_runs.each
+        shares = [examples.shares for _, examples in splits]
         for start in range(0, count, size):
             part = slice(start, start + size)
             losses, scores = self.update.gradient.losses(
                 each([features(examples.inputs[part]) for features, examples in splits]),
                 each([examples.targets[part] for _, examples in splits]),
             )
-            total += losses.double().sum(1)
+            weights = [of_one[part] for of_one in shares if of_one is not None]
+            total += (losses.double() * each(weights) if weights else losses.double()).sum(1)
             outputs.append(scores)
         targets, scoring = splits[0][1].targets, settings.scoring
         if len(splits) > 1:

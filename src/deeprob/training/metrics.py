@@ -135,14 +135,16 @@ def evaluate(
     Returns
     -------
     dict
-        ``loss``, which is the mean over the split, and the measures of `scoring`.
+        ``loss``, which is the mean over the split, and the measures of `scoring`. The mean is weighted if the examples
+        have weights. The measures count each example once.
     """
     total = torch.zeros((), dtype=torch.float64, device=examples.targets.device)
-    outputs = []
+    outputs, shares = [], examples.shares
     for start in range(0, len(examples), chunk_size):
         part = examples[start : start + chunk_size]
         outputs.append(scores(part.inputs))
-        total += loss(outputs[-1], part.targets).double().sum()
+        losses = loss(outputs[-1], part.targets).double()
+        total += (losses if shares is None else losses * shares[start : start + chunk_size]).sum()
     (measures,) = scoring(torch.cat(outputs)[None], examples.targets)
     return {"loss": total.item() / len(examples), **measures}
 

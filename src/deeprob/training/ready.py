@@ -1,6 +1,7 @@
 """If the training split fits in memory, prepare it for the model once instead of at each evaluation."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -41,7 +42,7 @@ def made_ready(
     size = examples.inputs.numel() * dtype.itemsize
     if size > (limit if whole or narrows(dtype, examples.inputs) else small):
         return features, examples
-    return None, Examples(features(examples.inputs), examples.targets)
+    return None, replace(examples, inputs=features(examples.inputs))
 
 
 @torch.no_grad()
@@ -53,8 +54,13 @@ def ready_together(data: Sequence[TrainingData], whole: bool) -> tuple[Features 
     """
     if len(data) == 1:
         return made_ready(data[0].features, data[0].train, whole)
-    parts = [Examples(of_one.features(of_one.train.inputs), of_one.train.targets) for of_one in data]
-    return None, Examples(*(torch.cat([getattr(part, name) for part in parts]) for name in ("inputs", "targets")))
+    parts = [replace(of_one.train, inputs=of_one.features(of_one.train.inputs)) for of_one in data]
+    weights = [part.weights for part in parts if part.weights is not None]
+    return None, Examples(
+        torch.cat([part.inputs for part in parts]),
+        torch.cat([part.targets for part in parts]),
+        torch.cat(weights) if weights else None,
+    )
 
 
 def may_join(data: Sequence[TrainingData], runs: int, whole: bool) -> bool:

@@ -35,8 +35,8 @@ class TrainingData:
     def shapes(self) -> tuple[object, ...]:
         """The shapes and dtypes of all splits. If they are the same, a stack can have runs with different data."""
         parts = [self.train] if self.validation is None else [self.train, self.validation]
-        tensors = [tensor for part in parts for tensor in (part.inputs, part.targets)]
-        return (self.features.output_count, *((tensor.shape, tensor.dtype) for tensor in tensors))
+        tensors = [tensor for part in parts for tensor in (part.inputs, part.targets, part.weights)]
+        return (self.features.output_count, *(None if t is None else (t.shape, t.dtype) for t in tensors))
 
 
 class DataOfRuns:

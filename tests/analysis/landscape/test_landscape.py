@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -177,3 +179,14 @@ def test_a_model_that_names_no_layers_has_the_same_losses():
     steps = torch.tensor([[0.0, 0.0], [0.5, -1.0], [-2.0, 0.3]], dtype=torch.float64)
     expected = named.losses(named.here, directions(named, 2), steps)
     np.testing.assert_allclose(unnamed.losses(unnamed.here, directions(named, 2), steps), expected, rtol=1e-12)
+
+
+def test_weights_of_examples_are_copies():
+    plain = made(MODELS["deep"], examples=300)
+    copies = torch.randint(1, 4, (300,), generator=torch.Generator().manual_seed(2))
+    weighted = replace(plain, examples=replace(plain.examples, weights=copies.double()))
+    repeated = replace(plain, examples=plain.examples[torch.arange(300).repeat_interleave(copies)])
+    direction, steps = directions(plain, 1), torch.tensor([[0.0], [0.5]])
+    torch.testing.assert_close(*(one.losses(one.here, direction, steps) for one in (weighted, repeated)))
+    for name, gradient in weighted.gradient().items():
+        torch.testing.assert_close(gradient, repeated.gradient()[name])

@@ -8,7 +8,7 @@ points at once, with ``vmap`` over the weights.
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ class Landscape:
         leaves = {name: tensor.clone().requires_grad_() for name, tensor in self.here.items()}
         with torch.enable_grad():
             scores = functional_call(self.model, leaves, (self.examples.inputs,))
-            value = self.objective(scores, self.examples.targets, leaves).loss
+            value = self.objective(scores, self.examples.targets, leaves, self.examples.shares).loss
         return dict(zip(leaves, torch.autograd.grad(value, list(leaves.values())), strict=True))
 
     @torch.no_grad()
@@ -93,23 +93,24 @@ class Landscape:
         widest = max(tensor[0].shape[0] for tensor in matrices_of(spanned).values())
         numbers = sum(tensor[0].numel() for tensor in rest.values())
         most = max(1, min(CHUNK // (widest * min(EXAMPLES, len(self.examples))), MEMORY // max(1, numbers)))
-        for chosen in chunks(len(self.examples), EXAMPLES):
-            part = self.examples[chosen]
+        examples = replace(self.examples, weights=self.examples.shares)
+        for chosen in chunks(len(examples), EXAMPLES):
+            part = examples[chosen]
             products = layer.products(part.inputs, spanned)
             for places in chunks(len(mixing), most):
-                total[places] += self._sum_of_losses(layer, rest, products, part.targets, mixing[places])
+                total[places] += self._sum_of_losses(layer, rest, products, part, mixing[places])
         return (total / len(self.examples) + self._regularization(spanned, mixing)).cpu()
 
     def _sum_of_losses(
-        self, layer: "Sums", rest: Mapping[str, Tensor], products: Tensor, targets: Tensor, mixing: Tensor
+        self, layer: "Sums", rest: Mapping[str, Tensor], products: Tensor, part: Examples, mixing: Tensor
     ) -> Tensor:
-        """Return the sum of the losses of a batch of examples, for each point (P,)."""
+        """Return the sum of the losses of some examples, times their weights, for each point (P,)."""
 
         def at(mix: Tensor) -> Tensor:
             point = {name: torch.tensordot(mix, tensor, 1) for name, tensor in rest.items()}
             sums = torch.tensordot(mix, products, 1)
             scores = functional_call(layer.model, point, (sums,))
-            return self.objective.loss(scores, targets).sum(dtype=torch.float64)
+            return self.objective.loss(scores, part.targets, part.weights).sum(dtype=torch.float64)
 
         summed: Tensor = vmap(at)(mixing)
         return summed
