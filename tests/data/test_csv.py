@@ -367,3 +367,47 @@ def test_many_columns_are_summarised():
     assert len(told) <= 15
     assert max(map(len, told)) < 120
     assert told[2] == "numbers     n0, n1, n2, n3, n4, n5, n6, n7 and 292 more"
+
+
+def test_a_column_of_weights():
+    rows_of = [(i % 7, "uvw"[i % 3], i % 4, "ab"[i % 2]) for i in range(40)]
+    frame = pd.DataFrame(rows_of, columns=["x", "c", "count", "kind"])
+    frame.loc[frame.index % 5 == 0, "x"] = None
+    test = frame[:6].assign(count=1)
+    config = CSVConfig(root="", weights="count", missing="indicator")
+    found = config.split(table_of(frame), table_of(test))
+    assert found.columns == ("x", "x missing", "c=u", "c=v", "c=w")
+    assert found.train.weights.tolist() == [count for count in frame["count"] if count]
+    assert found.test.weights.tolist() == [1] * 6
+    copies = frame.loc[frame.index.repeat(frame["count"])]
+    wanted = replace(config, weights=None, drop=["count"]).split(table_of(copies), table_of(test))
+    for mine, theirs in zip(found.encoding.inputs, wanted.encoding.inputs, strict=True):
+        if hasattr(mine, "mean"):
+            assert (mine.mean, mine.deviation) == pytest.approx((theirs.mean, theirs.deviation), rel=1e-12)
+        assert mine.names == theirs.names
+    places = torch.arange(len(found.train)).repeat_interleave(found.train.weights.long())
+    torch.testing.assert_close(found.train.inputs[places], wanted.train.inputs)
+    assert torch.equal(found.train.targets[places], wanted.train.targets)
+
+
+def test_weights_go_to_each_split_with_their_rows():
+    text = "x,n,y\n" + "".join(f"{i},{i % 3},{'ab'[i % 2]}\n" for i in range(30))
+    splits = table(text, weights="n", val_fraction=0.25).load()
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (12, 4, 4)
+    for part in (splits.train, splits.val, splits.test):
+        assert (part.inputs[:, 0] % 3).tolist() == part.weights.tolist()
+
+
+@pytest.mark.parametrize(
+    ("cells", "line"),
+    [
+        ("1,-2,1", r"table.csv, line 3, column n: '-2' is no weight; expected a number of 0 or above; correct it, or"),
+        ("1,,1", r"table.csv, line 3, column n: '' is missing; expected a number of 0 or above"),
+        ("1,many,1", r"table.csv, line 3, column n: 'many' is no weight"),
+        ("0,0,0", r"table.csv, column n: all weights are 0; some must be above 0"),
+    ],
+)
+def test_weights_that_cannot_be(cells, line):
+    text = "x,n,y\n" + "".join(f"{i},{cell},{'ab'[i % 2]}\n" for i, cell in enumerate(cells.split(",") * 2))
+    with pytest.raises(UserError, match=line):
+        table(text, weights="n").load()

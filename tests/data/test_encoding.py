@@ -38,6 +38,12 @@ def test_two_or_more_rare_levels_share_an_input():
     assert category(cells, train=1000).pooled == ("b", "c")
     assert encoded(category(cells, train=1000), ["a", "b", "new"]) == [[1, 0], [0, 1], [0, 1]]
     assert category(["a"] * 990 + ["b"] * 10 + ["c"], train=1001).names == ("c=a", "c=b", "c=c")  # c alone is rare
+
+
+def test_weights_decide_what_is_rare():
+    table = Table("t", ("c",), (column_of_cells(["a", "b", "c", "d"]).coded(),))
+    found = CategoryInput.fit("c", table, np.arange(4), np.array([980.0, 11, 8, 1]))
+    assert (found.levels, found.pooled) == (("a", "b"), ("c", "d"))
     assert category(["a"] * 97 + ["b", "b", "c"], train=100).names == ("c=a", "c=b", "c=c")  # 1 % of 100 rows
 
 

@@ -37,6 +37,16 @@ def test_roles_that_do_not_fit(given, line):
         choose_roles(TABLE, *given)
 
 
+def test_a_column_of_weights_is_no_input_and_no_target():
+    assert choose_roles(TABLE, None, None, None, "y") == Roles(("x",), ("c",), ("a column without a name",), ("y",))
+    assert choose_roles(TABLE, ["y"], None, None, "x").inputs == ("c",)
+    with pytest.raises(UserError, match=r"dataset\.weights: the table has no column z"):
+        choose_roles(TABLE, None, None, None, "z")
+    for given in ((["x"], None, None), (None, ["x"], None), (None, None, ["x"])):
+        with pytest.raises(UserError, match=r"dataset\.weights: x is a target, an input or dropped"):
+            choose_roles(TABLE, *given, "x")
+
+
 def test_texts_are_categories_and_numbers_when_listed():
     assert categories_among(TABLE, ["x", "c"], None) == {"c"}
     assert categories_among(TABLE, ["x", "c"], ["auto"]) == {"c"}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from deeprob.data.cells import is_number
-from deeprob.data.columns import Column, Table, setting
+from deeprob.data.columns import Column, Numbers, Table, setting
 from deeprob.errors import UserError, first_few
 
 Rows = npt.NDArray[np.int64]
@@ -55,22 +55,27 @@ class NumberInput:
         return (self.name, f"{self.name} missing") if self.indicator else (self.name,)
 
     @classmethod
-    def fit(cls, name: str, table: Table, rows: Rows, missing: str) -> "NumberInput":
-        """Measure the numbers of a column in the training rows of a table."""
+    def fit(cls, name: str, table: Table, rows: Rows, missing: str, weights: Numbers | None = None) -> "NumberInput":
+        """Measure the numbers of a column in the training rows of a table, which may have weights."""
         column = table[name]
         assert column.numbers is not None
         cells = column.numbers[rows]
-        there = cells[~np.isnan(cells)]
+        known = ~np.isnan(cells)
+        there = cells[known]
         if not len(there):
             raise UserError(
                 f"{table.source}: column {name} has no number in the training rows; set {setting('drop', [name])}"
             )
         low, extent = there.min(), max(there.max() - there.min(), np.finfo(np.float64).tiny)
         share = (there - low) / extent  # so that no sum overflows
+        mean, deviation = share.mean(), share.std()
+        if weights is not None:
+            mean = np.average(share, weights=weights[known])
+            deviation = np.sqrt(np.average((share - mean) ** 2, weights=weights[known]))
         return cls(
             name,
-            float(low + extent * share.mean()),
-            float(extent * share.std()),
+            float(low + extent * mean),
+            float(extent * deviation),
             missing != "error",
             missing == "indicator" and len(there) < len(cells),
         )
@@ -119,11 +124,11 @@ class CategoryInput:
         return (*(f"{self.name}={level}" for level in levels), *([f"{self.name} missing"] if self.missing else []))
 
     @classmethod
-    def fit(cls, name: str, table: Table, rows: Rows) -> "CategoryInput":
+    def fit(cls, name: str, table: Table, rows: Rows, weights: Numbers | None = None) -> "CategoryInput":
         """Count the levels of a column in the training rows of a table.
 
-        Levels are rare if fewer than 10 training rows, and less than 1 % of them, have the level. Two or more rare
-        levels are pooled.
+        Levels are rare if fewer than 10 training rows, and less than 1 % of them, have the level. Rows count as often
+        as their weights say. Two or more rare levels are pooled.
         """
         column = table[name].coded()
         codes = column.codes
@@ -131,8 +136,12 @@ class CategoryInput:
         counts = np.bincount(codes[rows] + 1, minlength=len(column.levels) + 1)
         level_counts = dict(zip(column.levels, counts[1:].tolist(), strict=True))
         seen = sorted(level for level, count in level_counts.items() if count)
-        least = min(RARE_COUNT, RARE_SHARE * len(rows))
-        rare = [level for level in seen if level_counts[level] < least]
+        sizes, total = level_counts, float(len(rows))
+        if weights is not None:
+            sums = np.bincount(codes[rows] + 1, weights, minlength=len(column.levels) + 1)
+            sizes, total = dict(zip(column.levels, sums[1:].tolist(), strict=True)), float(weights.sum())
+        least = min(RARE_COUNT, RARE_SHARE * total)
+        rare = [level for level in seen if sizes[level] < least]
         pooled = tuple(rare) if len(rare) > 1 else ()
         levels = tuple(level for level in seen if level not in set(pooled))
         if len(levels) > MOST_LEVELS:
@@ -288,6 +297,7 @@ def fit_inputs(
     categories: frozenset[str],
     missing: str,
     rows: Rows,
+    weights: Numbers | None = None,
 ) -> tuple[NumberInput | CategoryInput, ...]:
     """Fit the inputs of an encoding on the training rows.
 
@@ -301,9 +311,13 @@ def fit_inputs(
         What missing cells become: ``error``, ``mean`` or ``indicator``.
     rows
         The training rows.
+    weights
+        The weight of each training row; None for ones.
     """
     return tuple(
-        CategoryInput.fit(name, table, rows) if name in categories else NumberInput.fit(name, table, rows, missing)
+        CategoryInput.fit(name, table, rows, weights)
+        if name in categories
+        else NumberInput.fit(name, table, rows, missing, weights)
         for name in names
     )
 

@@ -13,7 +13,7 @@ from deeprob.data.base import DatasetConfig
 from deeprob.data.columns import Table
 from deeprob.data.encoding import CategoryInput, Encoding, NumberInput, usable_column, words_about
 from deeprob.data.examples import Examples, Splits
-from deeprob.data.tabular import Roles, categories_among, check_numbers, choose_roles, class_numbers, numbers_to_predict
+from deeprob.data.tabular import Roles, categories_among, check_numbers, choose_roles, class_numbers, numbers_to_predict, weights_of_rows
 from deeprob.errors import UserError, first_few
 
 
@@ -34,6 +34,10 @@ class TableConfig(DatasetConfig):
         Example: ``dataset.inputs=[length,width]``.
     drop
         The columns that are not used. Example: ``dataset.drop=[id,date]``.
+    weights
+        The column with the weights of the rows. It is no input then, and its numbers are 0 or above. A row of weight 3
+        is the same as three rows, in the loss and in what is fitted on the training split. A row of weight 0 is left
+        out. Of weights that are not whole, only the proportions count. Example: ``dataset.weights=count``.
     categorical
         The columns of numbers that are categories, such as codes. Columns of texts are categories anyway. Each category
         has one input for each level in the training split: 1 where the row has this level, and else 0. Two or more rare
@@ -55,6 +59,7 @@ class TableConfig(DatasetConfig):
     targets: list[str] | None = some_words()
     inputs: list[str] | None = some_words()
     drop: list[str] | None = some_words()
+    weights: str | None = None
     categorical: list[str] | None = some_words()
     missing: str = choice("error", among=("error", "mean", "indicator"))
     test_fraction: float = number(0.2, above=0, below=1)
@@ -91,7 +96,7 @@ class TableConfig(DatasetConfig):
         """
         if len(table) < 2:
             raise UserError(f"{table.source}: {len(table)} row(s) of data; it needs two or more")
-        roles = choose_roles(table, self.targets, self.inputs, self.drop)
+        roles = choose_roles(table, self.targets, self.inputs, self.drop, self.weights)
         categories = categories_among(table, roles.inputs, self.categorical, self.drop)
         if not self.regression and len(roles.targets) > 1:
             raise UserError(
@@ -131,9 +136,12 @@ class TableConfig(DatasetConfig):
         """Return examples whose inputs are the numbers of their rows, and the names of the classes."""
         rows = torch.arange(len(table))
         if self.regression:
-            return Examples(rows, numbers_to_predict(table, roles.targets)), ()
-        targets, classes = class_numbers(table, roles.targets[0], classes)
-        return Examples(rows, targets), classes
+            targets, classes = numbers_to_predict(table, roles.targets), ()
+        else:
+            targets, classes = class_numbers(table, roles.targets[0], classes)
+        if self.weights is None:
+            return Examples(rows, targets), classes
+        return Examples.weighted(rows, targets, weights_of_rows(table, self.weights)), classes
 
     def _encoded(
         self, drawn: Splits, table: Table, others: dict[str, Table], roles: Roles, categories: frozenset[str]
@@ -143,7 +151,8 @@ class TableConfig(DatasetConfig):
         rows = {
             name: (others.get(name, table), part.inputs.numpy()) for name, part in parts.items() if part is not None
         }
-        fitted = encoding.fit_inputs(table, roles.inputs, categories, self.missing, rows["train"][1])
+        weights = None if drawn.train.weights is None else drawn.train.weights.numpy()
+        fitted = encoding.fit_inputs(table, roles.inputs, categories, self.missing, rows["train"][1], weights)
         counts = drawn.train.targets.bincount(minlength=len(drawn.classes)).tolist() if drawn.classes else ()
         made = Encoding(
             fitted,
@@ -152,7 +161,7 @@ class TableConfig(DatasetConfig):
             tuple(counts),
             roles.left_out,
         )
-        encoded = {name: Examples(made.encode(*rows[name]), parts[name].targets) for name in rows}
+        encoded = {name: dataclasses.replace(parts[name], inputs=made.encode(*rows[name])) for name in rows}
         return Splits(
             encoded["train"],
             encoded.get("val"),
@@ -173,7 +182,7 @@ def _check_same(table: Table, other: Table, roles: Roles) -> None:
         raise UserError(
             f"{other.source}: a header in only one of this file and {table.source}; set dataset.header=true or false"
         )
-    for name in (*roles.inputs, *roles.targets):
+    for name in (*roles.inputs, *roles.targets, *roles.weights):
         if name not in other.names:
             raise UserError(f"{other.source}: no column {name}, which {table.source} has; it needs the same columns")
     if not len(other):

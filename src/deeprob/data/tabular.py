@@ -26,20 +26,27 @@ class Roles:
     ----------
     inputs, targets, left_out
         The names of the columns that are inputs, that are predicted, and that are not used.
+    weights
+        The name of the column with the weights of the rows, if there is one.
     """
 
     inputs: tuple[str, ...]
     targets: tuple[str, ...]
     left_out: tuple[str, ...]
+    weights: tuple[str, ...] = ()
 
 
 def choose_roles(
-    table: Table, targets: Sequence[str] | None, inputs: Sequence[str] | None, drop: Sequence[str] | None
+    table: Table,
+    targets: Sequence[str] | None,
+    inputs: Sequence[str] | None,
+    drop: Sequence[str] | None,
+    weights: str | None = None,
 ) -> Roles:
     """Choose the columns.
 
     Without `targets`, the last column that is not dropped is predicted. Without `inputs`, all other columns with a name
-    are inputs, except those in `drop`.
+    are inputs, except those in `drop`. The column `weights` is neither.
 
     Raises
     ------
@@ -53,9 +60,12 @@ def choose_roles(
                 f"{table.source}: column {place + 1} has the name {name} again; each column needs its own name"
             )
         seen.add(name)
-    for key, names in (("targets", targets), ("inputs", inputs), ("drop", drop)):
+    weighting = () if weights is None else (weights,)
+    for key, names in (("targets", targets), ("inputs", inputs), ("drop", drop), ("weights", weighting)):
         table.check(key, names or ())
-    dropped = set(drop or ())
+    if weights in {*(targets or ()), *(inputs or ()), *(drop or ())}:
+        raise UserError(f"dataset.weights: {weights} is a target, an input or dropped; a column has one purpose")
+    dropped = {*(drop or ()), *weighting}
     named = [name for name in table.names if name and name not in dropped]
     if not named:
         raise UserError(f"dataset.drop: no column of {table.source} is left")
@@ -70,12 +80,12 @@ def choose_roles(
             raise UserError(f"dataset.drop: {name} is a target or an input; a column is one or the other")
     if not chosen:
         raise UserError(f"dataset.targets: no column of {table.source} is left to predict from")
-    used = {*chosen, *wanted}
+    used = {*chosen, *wanted, *weighting}
     unused = tuple(name or "a column without a name" for name in table.names if name not in used)
-    for name in (*wanted, *chosen):
+    for name in (*wanted, *chosen, *weighting):
         if table[name].unusable:
             raise UserError(table[name].unusable)
-    return Roles(chosen, wanted, unused)
+    return Roles(chosen, wanted, unused, weighting)
 
 
 def categories_among(
@@ -173,6 +183,26 @@ def numbers_to_predict(table: Table, names: Sequence[str]) -> Tensor:
         numbers.append(column.numbers)
     check_numbers(table, names, missing=False)
     return torch.from_numpy(np.stack(numbers, axis=1))
+
+
+def weights_of_rows(table: Table, name: str) -> Tensor:
+    """Return the weights (N,) of the rows, as float64.
+
+    Raises
+    ------
+    UserError
+        If a cell is missing, no number, or negative, or if all are 0.
+    """
+    column, advice = table[name], "expected a number of 0 or above; correct it, or leave the row out"
+    if column.numbers is None:
+        raise table.fault(first_text(column), name, "is no weight", advice)
+    wrong = np.flatnonzero(~((column.numbers >= 0) & (column.numbers < np.inf)))
+    if wrong.size:
+        words = "is missing" if column.missing[wrong[0]] else "is no weight"
+        raise table.fault(int(wrong[0]), name, words, advice)
+    if not column.numbers.any():
+        raise UserError(f"{table.source}, column {name}: all weights are 0; some must be above 0")
+    return torch.from_numpy(column.numbers)
 
 
 def class_numbers(table: Table, name: str, known: tuple[str, ...] | None = None) -> tuple[Tensor, tuple[str, ...]]:
