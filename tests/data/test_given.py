@@ -107,3 +107,17 @@ def test_pickled_data_are_found_where_they_arrive():
     again = pickle.loads(text)
     assert again.digest == digest
     assert len(GivenConfig(digest=digest).load().train) == 8
+
+
+def test_targets_may_lack_a_class():
+    numbers = table_of(np.arange(8.0)[:, None])
+    column = Column(codes=np.array([0, 2] * 4, np.int32), levels=("a", "b", "c"))
+    table = Table("data", (*numbers.names, "kind"), (*numbers.columns, column))
+    known = Given(table, ("kind",), classes=("a", "b", "c")).found()
+    splits = GivenConfig(digest=known.digest, test=known.digest).load()
+    assert splits.classes == ("a", "b", "c")
+    assert splits.train.targets.tolist() == [0, 2] * 4
+    assert splits.test is splits.train  # the same rows are encoded once
+    assert Given(table, ("kind",)).digest != known.digest
+    held = GivenConfig(digest=known.digest, test=known.digest, val_fraction=0.25).load()
+    assert (len(held.train), len(held.val), len(held.test)) == (6, 2, 8)

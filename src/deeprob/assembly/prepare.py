@@ -186,7 +186,7 @@ def prepare(
         train_inputs = extraction.extract(fitted, raw.train.inputs)
     train = ready(train_inputs, raw.train)
     val = None if raw.val is None else extracted(raw.val)
-    splits = Splits(train, val, extracted(raw.test), raw.classes)
+    splits = Splits(train, val, train if raw.test is raw.train else extracted(raw.test), raw.classes)
     scale = None if scale is None else scale.to(device)
     return Prepared(raw, fitted, splits, time.perf_counter() - began, scale)
 

@@ -46,12 +46,15 @@ class Given:
         The type of each column, as a word of `LABELS`.
     inputs
         (N, …) inputs that are not a table, such as pictures; None for a table.
+    classes
+        The names of all classes, if the targets may lack some of them. None: the classes are those of the targets.
     """
 
     table: Table
     targets: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     inputs: Tensor | None = None
+    classes: tuple[str, ...] | None = None
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,7 +79,9 @@ def _again(*parts: Any) -> Given:
 def _digest(given: Given) -> str:
     """Return a hash of names and values."""
     table, digest = given.table, hashlib.blake2b(digest_size=16)
-    digest.update(repr((table.names, table.header, given.targets, sorted(given.labels.items()))).encode())
+    digest.update(
+        repr((table.names, table.header, given.targets, sorted(given.labels.items()), given.classes)).encode()
+    )
     for column in table.columns:
         values: Any = column.codes if column.numbers is None else column.numbers
         digest.update(repr((values.dtype.str, values.shape, column.levels)).encode("utf-8", "surrogatepass"))
@@ -144,7 +149,8 @@ class GivenConfig(TableConfig):
         others = [None if digest is None else self._find(digest) for digest in (self.test, self.val)]
         if given.inputs is not None:
             return config._examples_of(given, *others)
-        splits = config.split(given.table, *(None if other is None else other.table for other in others))
+        test, val = (None if other is None else other.table for other in others)
+        splits = config.split(given.table, test, val, given.classes)
         return dataclasses.replace(splits, told=())
 
     def _find(self, digest: str) -> Given:
@@ -158,7 +164,7 @@ class GivenConfig(TableConfig):
 
     def _examples_of(self, given: Given, test: Given | None, val: Given | None) -> Splits:
         """Return the splits of inputs that are not a table."""
-        everything, classes = self._as_examples(given, None)
+        everything, classes = self._as_examples(given, given.classes)
         held = None if val is None else self._as_examples(val, classes)[0]
         if test is not None:
             return self.finish(everything, self._as_examples(test, classes)[0], classes, held)

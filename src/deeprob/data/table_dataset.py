@@ -13,7 +13,15 @@ from deeprob.data.base import DatasetConfig
 from deeprob.data.columns import Table
 from deeprob.data.encoding import CategoryInput, Encoding, NumberInput, usable_column, words_about
 from deeprob.data.examples import Examples, Splits
-from deeprob.data.tabular import Roles, categories_among, check_numbers, choose_roles, class_numbers, numbers_to_predict, weights_of_rows
+from deeprob.data.tabular import (
+    Roles,
+    categories_among,
+    check_numbers,
+    choose_roles,
+    class_numbers,
+    numbers_to_predict,
+    weights_of_rows,
+)
 from deeprob.errors import UserError, first_few
 
 
@@ -75,7 +83,13 @@ class TableConfig(DatasetConfig):
         """Whether there is a validation split: either drawn at random, or given with the data."""
         return self.val_fraction > 0 or getattr(self, "val", None) is not None
 
-    def split(self, table: Table, test: Table | None = None, val: Table | None = None) -> Splits:
+    def split(
+        self,
+        table: Table,
+        test: Table | None = None,
+        val: Table | None = None,
+        classes: tuple[str, ...] | None = None,
+    ) -> Splits:
         """Choose the columns of a table, draw its splits, and encode them.
 
         The encoding is fitted on the training rows. Tables of arrays and data frames come from
@@ -88,6 +102,8 @@ class TableConfig(DatasetConfig):
         test, val
             Tables with the same columns, for the test split and the validation split. None draws the test split from
             `table`, and a validation split if `val_fraction` is not 0.
+        classes
+            The names of the classes. None: the classes are those in the table.
 
         Raises
         ------
@@ -103,10 +119,12 @@ class TableConfig(DatasetConfig):
                 "dataset.targets: classes are given by one column; to predict numbers, set dataset.task=regression"
             )
         self._check(table, roles, categories)
-        everything, classes = self._examples(table, roles, None)
+        everything, classes = self._examples(table, roles, classes)
         parts: dict[str, tuple[Table, Examples]] = {}
         for name, other in (("test", test), ("val", val)):
-            if other is not None:
+            if other is table:
+                parts[name] = table, everything
+            elif other is not None:
                 _check_same(table, other, roles)
                 self._check(other, roles, categories)
                 parts[name] = other, self._examples(other, roles, classes)[0]
@@ -161,7 +179,12 @@ class TableConfig(DatasetConfig):
             tuple(counts),
             roles.left_out,
         )
-        encoded = {name: dataclasses.replace(parts[name], inputs=made.encode(*rows[name])) for name in rows}
+        encoded: dict[str, Examples] = {}
+        for name, (source, places) in rows.items():
+            if source is table and name != "train" and np.array_equal(places, rows["train"][1]):
+                encoded[name] = encoded["train"]  # the rows of the training split are the test split too
+            else:
+                encoded[name] = dataclasses.replace(parts[name], inputs=made.encode(source, places))
         return Splits(
             encoded["train"],
             encoded.get("val"),
