@@ -8,6 +8,11 @@ from typing import Any
 from deeprob.config import number, register
 
 
+def unchanged(step: int) -> float:
+    """Return 1: `lr` stays as it is."""
+    return 1.0
+
+
 class Schedule:
     """A function from the number of an update (counted from 0) to a factor. The update multiplies `lr` by this factor.
 
@@ -19,7 +24,7 @@ class Schedule:
         The function that returns the factor, given the number of an update.
     """
 
-    def __init__(self, factor: Callable[[int], float] = lambda step: 1.0) -> None:
+    def __init__(self, factor: Callable[[int], float] = unchanged) -> None:
         self.factor = factor
 
     def __call__(self, step: int) -> float:
