@@ -13,7 +13,9 @@ __version__ = version("deeprob")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first used. So console commands start without the time for this import."""
+    """Import a name or a module when it is first used. So console commands start without the time for this import."""
     if name in __all__:
         return getattr(import_module("deeprob.assembly.finished" if name == "Run" else "deeprob.api"), name)
+    if name == "sklearn":  # needs the extra of this name
+        return import_module("deeprob.sklearn")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
