@@ -10,10 +10,11 @@ from sklearn.linear_model import LogisticRegression
 from deeprob.data import Examples
 from deeprob.objective import CrossEntropyConfig, HuberConfig, L2Config, SquaredErrorConfig
 from deeprob.optim import LBFGSConfig
-from deeprob.training import evaluate
+from deeprob.training import evaluate, train
 from deeprob.training.draws import Draws
 from deeprob.training.gradient import AutogradGradient, FormulaGradient, VmapGradient
 from deeprob.training.learner import LoopSettings
+from deeprob.training.training_data import TrainingData
 from deeprob.training.update import Update
 
 KINDS = {"formulas": FormulaGradient, "autograd": AutogradGradient, "vmap": VmapGradient}
@@ -134,3 +135,21 @@ def test_logistic_regression_of_scikit_learn(bench_of, spec):
     theirs.fit(bench.features(inputs).numpy(), targets.numpy(), sample_weight=weights.numpy())
     wanted = torch.from_numpy(theirs.predict_proba(bench.features(inputs).numpy()))
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+
+
+def test_runs_with_weights_of_their_own_train_together(bench_of, spec):
+    rng = torch.Generator().manual_seed(3)
+    inputs, targets = torch.randn(23, 4, generator=rng), torch.randint(3, (23,), generator=rng)
+    bench = bench_of(Examples(inputs, targets), torch.float32)
+    weights = [torch.rand(23, generator=rng) for _ in range(2)]
+    data = [TrainingData(bench.features, Examples.weighted(inputs, targets, of_run)) for of_run in weights]
+    data = [replace(of_run, validation=of_run.train[:9]) for of_run in data]
+    settings = LoopSettings(epochs=2, batch_size=5, chunk_size=10**6, log_every=2)
+    together, alone = bench.learners(spec.three()[:2]), bench.learners(spec.three()[:2])
+    stacked = list(train(together, data, settings))
+    for run, (one, other) in enumerate(zip(together, alone, strict=True)):
+        single = list(train([other], [data[run]], settings))
+        bench.same(one, other)
+        assert [record[run] for record in stacked] == [record[0] for record in single]
+    assert not torch.equal(together[0].state.model.layers[0].weight, together[1].state.model.layers[0].weight)
+    assert data[0].shapes != TrainingData(bench.features, Examples(inputs, targets)).shapes
