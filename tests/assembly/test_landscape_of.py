@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from deeprob.assembly.landscape_of import (
     weights_of,
 )
 from deeprob.assembly.setup import Setup
+from deeprob.objective import CrossEntropyConfig
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +30,22 @@ def test_the_runs_own_loss(deeprob, small):
     weights = [layer.weight.detach() for layer in run.model.linear_layers]
     expected = run.evaluate("train")["data_loss"] + 0.01 * sum(weight.square().sum().item() for weight in weights)
     assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_loss_of_rows_with_weights(deeprob):
+    rows = [f"{i % 7 / 7},{i % 5 / 5},{i % 3},{'ab'[i * i % 7 % 2]}" for i in range(40)]
+    Path("TABLE.csv").write_text("\n".join(["x,y,n,kind", *rows]))
+    words = ("dataset=csv", "dataset.root=TABLE.csv", "dataset.weights=n", "trainer.precision=float64", "model.width=8")
+    assert deeprob(*words, "trainer.epochs=3", "hydra.run.dir=run").status == 0
+    run = load_run("run")
+    landscape = landscape_of(run, "train", 1000, 0)
+    (found,) = landscape.losses(landscape.here, [landscape.here], torch.zeros(1, 1)).tolist()
+    train = run.data().train
+    losses = CrossEntropyConfig().build()(run(train.inputs), train.targets)
+    expected = ((losses * train.weights).sum() / train.weights.sum()).item()
+    for value in (found, run.metrics["train/loss"], run.evaluate("train")["loss"]):
+        assert value == pytest.approx(expected, rel=1e-12)
+    assert losses.mean().item() != pytest.approx(expected, rel=1e-3)
 
 
 def test_examples_are_drawn_by_the_seed(one_run):

@@ -1,7 +1,8 @@
 """Wiring: sizes, threads and schedule of a run, and optima that SciPy finds too."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.assembly.setup import Setup, initial_model
-from deeprob.data import SpiralsConfig
+from deeprob.data import Examples, SpiralsConfig, Splits
 from deeprob.errors import UserError
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig, MLPConfig, Model, ModelConfig
@@ -166,3 +167,22 @@ def test_batch_norm_needs_more_than_one_training_example(norm, refused):
     one = SpiralsConfig(points_per_class=20, test_points_per_class=5, limit=1)
     with pytest.raises(UserError, match="dataset: 1 training example, but batch norm") if refused else nullcontext():
         Setup.build(config(dataset=one, model=MLPConfig(width=4, norm=norm)))
+
+
+@dataclass(kw_only=True, slots=True)
+class Weighted(SpiralsConfig):
+    tabular: ClassVar[bool] = True
+
+    def load(self) -> Splits:
+        splits = SpiralsConfig.load(self)
+        train = splits.train
+        return replace(splits, train=Examples.weighted(train.inputs, train.targets, 1 + train.targets))
+
+
+def test_weights_of_examples_count_in_class_weights_and_in_the_weight_decay():
+    dataset, loss = Weighted(points_per_class=20, test_points_per_class=5), CrossEntropyConfig(class_weights="balanced")
+    built = Setup.build(config(dataset=dataset, loss=loss, optimizer=AdamWConfig(weight_decay="auto")).resolved())
+    assert built.objective.loss.class_weights.tolist() == pytest.approx([2, 1, 2 / 3])  # 20, 40 and 60 of 120
+    assert built.config.optimizer.weight_decay == pytest.approx(40 / 120**0.5)
+    losses = built.objective.loss(torch.zeros(3, 3), torch.arange(3), torch.tensor([1.0, 2, 3]))
+    assert losses.tolist() == pytest.approx([2 * np.log(3)] * 3)
