@@ -171,10 +171,12 @@ def test_the_options_that_a_run_uses(config_of):
     config = config_of({"features": "chain", "trainer.figures": ["weights", "roc size=3"], "optimizer": "sgd"})
     config.features.parts = ["hog", {"name": "pca", "dims": 3}]
     assert list(config.choices())[:3] == [("dataset", "spirals"), ("features", "chain"), ("model", "mlp")]
-    assert list(config.choices())[-4:] == [
+    assert list(config.choices())[-6:] == [
         ("features", "hog"),
         ("features", "pca"),
         ("figure", "weights"),
         ("figure", "roc"),
+        ("tracker", "tensorboard"),
+        ("tracker", "csv"),
     ]
     assert ("optimizer", "sgd") in list(config.choices())
