@@ -466,3 +466,11 @@ def test_an_option_that_is_registered_again_is_new(monkeypatch):
                 return torch.optim.SGD(params, lr=self.lr)
 
         assert api._composed(["optimizer=of_a_cell"]).optimizer.lr == rate
+
+
+def test_a_weight_of_3_is_three_rows():
+    words = "model=linear optimizer=lbfgs trainer.epochs=2 trainer.batch_size=full"
+    weights = np.where(np.arange(60) < 20, 3, 1)
+    weighted = deeprob.train(words, data=(X, Y, weights), test=(X, Y))
+    repeated = deeprob.train(words, data=(X.repeat(weights, 0), Y.repeat(weights)), test=(X, Y))
+    assert weighted.probabilities(X) == pytest.approx(repeated.probabilities(X), abs=1e-3)

@@ -89,8 +89,8 @@ def train(
     words
         The words of ``deeprob-train``, as one text or as a list: ``"model.width=64 optimizer.lr=1e-2"``.
     data
-        ``(X, y)``, or a data frame whose last column is the target (see `given_of`). None trains on the dataset that
-        the words name.
+        ``(X, y)``, ``(X, y, weights)``, or a data frame whose last column is the target (see `given_of`). None trains
+        on the dataset that the words name.
     seed
         The seed of the run, in place of the word ``seed=…``.
     test, val

@@ -113,7 +113,7 @@ def test_labels_keep_their_type(labels, expected):
 
 WRONG = {
     "neither": (X, "data: expected data=(X, y), or a data frame with a column of targets"),
-    "three": ((X, Y, Y), "data: expected data=(X, y), or a data frame with a column of targets"),
+    "four": ((X, Y, Y, Y), "data: expected data=(X, y), or a data frame with a column of targets"),
     "lengths": ((X, Y[:3]), "data: X has 4 rows, but y has 3; give one target for each row"),
     "one dimension": ((X[0], Y), "data: X of shape [2]; expected rows [N, D], or pictures [N, C, H, W]"),
     "ragged": (([[1, 2], [3]], Y), "data: X: no array; expected rows of one length"),
@@ -181,3 +181,14 @@ def test_rows_of_x_and_encoded_rows():
         assert new_rows(rows, same).names == ("0", "1", "2")
     plain = Encoding((size,), ("target",), (), ())
     assert new_rows(np.ones((2, 1)), plain).names == ("0",)
+
+
+def test_weights_of_examples():
+    given = given_of((X, Y, [1, 2, 3, 4]), "data")
+    assert (given.weights, given.targets) == ("weights", ("target",))
+    assert given.table["weights"].numbers.tolist() == [1, 2, 3, 4]
+    frame = pd.DataFrame({"weights": [1, 2, 3, 4]})
+    assert given_of((frame, Y, torch.ones(4)), "data").weights == "weights_"
+    for weights in ([1, 2], [[1], [2], [3], [4]], list("abcd")):
+        with pytest.raises(UserError, match=r"data: weights of shape .*; expected \[4\], a number for each example"):
+            given_of((X, Y, weights), "data")

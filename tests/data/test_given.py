@@ -121,3 +121,22 @@ def test_targets_may_lack_a_class():
     assert Given(table, ("kind",)).digest != known.digest
     held = GivenConfig(digest=known.digest, test=known.digest, val_fraction=0.25).load()
     assert (len(held.train), len(held.val), len(held.test)) == (6, 2, 8)
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+def test_weights_are_given_with_the_data(pictures):
+    table = table_of(NUMBERS)
+    kinds, weights = Column(numbers=np.arange(10.0) % 2), Column(numbers=np.arange(1.0, 11))
+    inputs = torch.arange(10 * 12, dtype=torch.uint8).reshape(10, 3, 2, 2) if pictures else None
+    columns = {} if pictures else dict(zip(table.names, table.columns, strict=True))
+    columns |= {"kind": kinds, "weights": weights}
+    whole = Table("data", tuple(columns), tuple(columns.values()))
+    data = Given(whole, ("kind",), inputs=inputs, weights="weights").found()
+    plain = dict(list(columns.items())[:-1])
+    other = Given(Table("test", tuple(plain), tuple(plain.values())), ("kind",), inputs=inputs).found()
+    splits = GivenConfig(digest=data.digest, test=other.digest).load()
+    assert splits.train.weights.tolist() == list(range(1, 11))
+    assert splits.test.targets.tolist() == [0, 1] * 5
+    assert len(splits.columns) == (0 if pictures else 4)
+    with pytest.raises(UserError, match=r"dataset.weights: data=\(X, y, weights\) gives the weights already"):
+        GivenConfig(digest=data.digest, weights="kind").load()

@@ -24,7 +24,8 @@ def given_of(data: Any, name: str) -> Given:
     Parameters
     ----------
     data
-        ``(X, y)``, or a data frame, in which the last column is the target unless ``dataset.targets`` says otherwise.
+        ``(X, y)``, ``(X, y, weights)``, or a data frame, in which the last column is the target unless
+        ``dataset.targets`` says otherwise.
         X is an array (N, D), a data frame, or pictures (N, C, H, W). y is an array (N,) or (N, K), or a data frame. In
         place of an array, there may be a tensor, a nested list, or a series.
     name
@@ -37,9 +38,9 @@ def given_of(data: Any, name: str) -> Given:
     """
     if not isinstance(data, tuple) and is_frame(data):
         return Given(typed_table(data, name), labels=_types(data))
-    if not isinstance(data, tuple) or len(data) != 2:
+    if not isinstance(data, tuple) or len(data) not in (2, 3):
         raise UserError(f"{name}: expected {name}=(X, y), or a data frame with a column of targets")
-    inputs, targets = data
+    inputs, targets, *weights = data
     table, raw = Table(name, (), ()), None
     if is_frame(inputs):
         table = typed_table(inputs, name)
@@ -55,8 +56,27 @@ def given_of(data: Any, name: str) -> Given:
     length, count = len(table) if raw is None else len(raw), len(next(iter(columns.values())))
     if length != count:
         raise UserError(f"{name}: X has {length} rows, but y has {count}; give one target for each row")
+    names, weighting = tuple(columns), None
+    if weights:
+        weighting = _unused("weights", (*table.names, *columns))
+        columns[weighting] = _weights(weights[0], length, name)
     whole = Table(name, (*table.names, *columns), (*table.columns, *columns.values()), table.header)
-    return Given(whole, tuple(columns), labels, raw)
+    return Given(whole, names, labels, raw, weights=weighting)
+
+
+def _weights(weights: Any, length: int, name: str) -> Column:
+    """Return the column of the weights (N,) of the examples."""
+    array = _array(weights, f"{name}: weights")
+    if array.shape != (length,) or array.dtype.kind not in "biuf":
+        raise UserError(f"{name}: weights of shape {list(array.shape)}; expected [{length}], a number for each example")
+    return Column(numbers=array.astype(np.float64))
+
+
+def _unused(title: str, taken: tuple[str, ...]) -> str:
+    """Return a name that no column has."""
+    while title in taken:
+        title += "_"
+    return title
 
 
 def new_rows(inputs: Any, encoding: Encoding) -> Table | None:
@@ -157,9 +177,7 @@ def _targets(targets: Any, name: str, taken: tuple[str, ...]) -> tuple[dict[str,
         array = array[:, 0]
     if array.ndim not in (1, 2) or 0 in array.shape[1:]:
         raise UserError(f"{name}: y of shape {list(array.shape)}; expected [N], or [N, K] to predict K numbers")
-    title = known if isinstance(known, str) and known and known not in taken else "target"
-    while title in taken:
-        title += "_"
+    title = known if isinstance(known, str) and known and known not in taken else _unused("target", taken)
     parts = {title: array} if array.ndim == 1 else {f"{title} {place}": part for place, part in enumerate(array.T)}
     labels = {column: _type(part) for column, part in parts.items()}
     return {column: _labels(part, labels[column], f"{name}, column {column}") for column, part in parts.items()}, labels

@@ -13,10 +13,10 @@ from omegaconf import MISSING
 from torch import Tensor
 
 from deeprob.config import choice, register
-from deeprob.data.columns import Table
+from deeprob.data.columns import Column, Table
 from deeprob.data.examples import Examples, Splits
 from deeprob.data.table_dataset import TableConfig
-from deeprob.data.tabular import class_numbers, numbers_to_predict
+from deeprob.data.tabular import class_numbers, numbers_to_predict, weights_of_rows
 from deeprob.errors import UserError
 from deeprob.tracking.cache import fingerprint
 
@@ -48,6 +48,8 @@ class Given:
         (N, …) inputs that are not a table, such as pictures; None for a table.
     classes
         The names of all classes, if the targets may lack some of them. None: the classes are those of the targets.
+    weights
+        The name of the column that was given as weights. None: ``dataset.weights`` chooses it.
     """
 
     table: Table
@@ -55,6 +57,7 @@ class Given:
     labels: Mapping[str, str] = field(default_factory=dict)
     inputs: Tensor | None = None
     classes: tuple[str, ...] | None = None
+    weights: str | None = None
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,7 +83,9 @@ def _digest(given: Given) -> str:
     """Return a hash of names and values."""
     table, digest = given.table, hashlib.blake2b(digest_size=16)
     digest.update(
-        repr((table.names, table.header, given.targets, sorted(given.labels.items()), given.classes)).encode()
+        repr(
+            (table.names, table.header, given.targets, sorted(given.labels.items()), given.classes, given.weights)
+        ).encode()
     )
     for column in table.columns:
         values: Any = column.codes if column.numbers is None else column.numbers
@@ -145,8 +150,13 @@ class GivenConfig(TableConfig):
         given = self._find(self.digest)
         if given.targets and self.targets is not None:
             raise UserError("dataset.targets: data=(X, y) gives the targets already; leave it out")
+        if given.weights is not None and self.weights is not None:
+            raise UserError("dataset.weights: data=(X, y, weights) gives the weights already; leave it out")
         config = dataclasses.replace(self, targets=list(given.targets)) if given.targets else self
         others = [None if digest is None else self._find(digest) for digest in (self.test, self.val)]
+        if given.weights is not None:
+            config = dataclasses.replace(config, weights=given.weights)
+            others = [None if other is None else _weighted(other, given.weights) for other in others]
         if given.inputs is not None:
             return config._examples_of(given, *others)
         test, val = (None if other is None else other.table for other in others)
@@ -174,9 +184,23 @@ class GivenConfig(TableConfig):
     def _as_examples(self, given: Given, classes: tuple[str, ...] | None) -> tuple[Examples, tuple[str, ...]]:
         """Return the inputs with their targets, and the names of the classes."""
         assert given.inputs is not None
-        if self.regression:
-            return Examples(given.inputs, numbers_to_predict(given.table, given.targets)), ()
-        if len(given.targets) > 1:
+        if not self.regression and len(given.targets) > 1:
             raise UserError("data: classes are given by one column; to predict numbers, set dataset.task=regression")
-        targets, known = class_numbers(given.table, given.targets[0], classes)
-        return Examples(given.inputs, targets), known
+        known: tuple[str, ...] = ()
+        if self.regression:
+            targets = numbers_to_predict(given.table, given.targets)
+        else:
+            targets, known = class_numbers(given.table, given.targets[0], classes)
+        if self.weights is None:
+            return Examples(given.inputs, targets), known
+        return Examples.weighted(given.inputs, targets, weights_of_rows(given.table, self.weights)), known
+
+
+def _weighted(given: Given, name: str) -> Given:
+    """Return data of another split with a column of weights. If no weights were given, each is 1."""
+    if name in given.table.names:
+        return given
+    table = given.table
+    ones = Column(numbers=np.ones(len(table)))
+    whole = dataclasses.replace(table, names=(*table.names, name), columns=(*table.columns, ones))
+    return dataclasses.replace(given, table=whole)
