@@ -21,7 +21,7 @@ from deeprob.objective import (
     SquaredErrorConfig,
     SquaredHingeConfig,
 )
-from deeprob.objective.losses import CrossEntropy, Focal
+from deeprob.objective.losses import FEW_CLASSES, CrossEntropy, Focal, log_softmax
 
 loss = CrossEntropyConfig().build()
 
@@ -280,3 +280,13 @@ def test_a_loss_may_be_one_formula():
     scores, targets = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 4.0], [0.0, 1.0]])
     assert built(scores, targets).tolist() == [3 * (1 + 8), 3]
     assert (built.has_formula, built.numbers) == (False, ())
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 10, FEW_CLASSES - 1, FEW_CLASSES])
+def test_log_softmax_is_that_of_torch_and_the_same_at_every_place(classes):
+    scores = 30 * torch.randn(7, 11, classes, generator=torch.Generator().manual_seed(classes))
+    scores[0, 0], scores[0, 1, 0] = 1e4, -1e30
+    found = log_softmax(scores)
+    torch.testing.assert_close(found.double(), scores.double().log_softmax(-1), rtol=1e-6, atol=1e-6)
+    assert torch.equal(found[3:4], log_softmax(scores[3:4]))
+    assert torch.equal(found[:, 5:6], log_softmax(scores[:, 5:6].contiguous()))
