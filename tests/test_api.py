@@ -334,7 +334,7 @@ def test_the_files_of_a_sweep_live_as_long_as_its_runs(tmp_path, capsys):
 
 def test_mistakes_in_a_sweep(capsys):
     for words, line in {
-        "seed=0,1 model.width=0": "job 0 (seed=0 model.width=0): model.width=0: expected a whole number at least 1",
+        "seed=0,1 model.width=0": "job 0 (seed=0 model.width=0 trainer.trackers=[csv]): model.width=0: expected",
         "seed=0,1 hydra.sweep.dir=x": "hydra.sweep.dir=x: of the command line; from Python, directory= gives",
         "seed=0,1 resume=auto": "resume=auto: runs are resumed on the command line",
     }.items():

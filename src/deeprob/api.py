@@ -169,6 +169,8 @@ def sweep(
     given = _given(data, test, val)
     overrides = _overrides(words, given, seed, progress)
     _check_words(overrides, sweeping=True)
+    if directory is None and not any("trainer.trackers" in word for word in overrides):
+        overrides.append("trainer.trackers=[csv]")  # nobody sees the event files
     place = Path(tempfile.mkdtemp(prefix="deeprob-") if directory is None else directory)
     try:
         made = _swept(overrides, place, tuple(given.values()), lasting=directory is not None)
