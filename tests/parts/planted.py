@@ -216,8 +216,9 @@ class DoubledConfig(LossConfig):
 class Unweighted(Loss):
     """Cross-entropy that forgets the class weights."""
 
-    def __call__(self, scores, targets):
-        return self.losses(scores, targets)
+    def __call__(self, scores, targets, weights=None):
+        losses = self.losses(scores, targets)
+        return losses if weights is None else losses * weights.to(losses)
 
     def losses(self, scores, targets):
         return F.cross_entropy(scores, targets, reduction="none")
@@ -227,6 +228,19 @@ class Unweighted(Loss):
 class UnweightedConfig(ClassLossConfig):
     def make(self):
         return Unweighted()
+
+
+class Even(Unweighted):
+    """Cross-entropy that takes the weights of examples, and forgets them."""
+
+    def __call__(self, scores, targets, weights=None):
+        return self.losses(scores, targets)
+
+
+@mistake("loss=even", "Weights of examples multiply", "expected the weight times the loss")
+class EvenConfig(LossConfig):
+    def make(self):
+        return Even()
 
 
 # ---------------------------------------------------------------- regularizers

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deeprob.objective import ClassLossConfig, Loss, LossConfig, Regularizer, RegularizerConfig
     from deeprob.optim import OptimizerConfig, Schedule, SchedulerConfig
     from deeprob.optim.base import decay_groups
+    from deeprob.training.trackers import Tracker, TrackerConfig
 
 __all__ = [
     "ClassLossConfig",
@@ -40,6 +41,8 @@ __all__ = [
     "SchedulerConfig",
     "Splits",
     "SurfaceConfig",
+    "Tracker",
+    "TrackerConfig",
     "UserError",
     "choice",
     "decay_groups",
@@ -64,6 +67,7 @@ _HOMES = {
     "objective": ["ClassLossConfig", "Loss", "LossConfig", "Regularizer", "RegularizerConfig"],
     "optim": ["OptimizerConfig", "Schedule", "SchedulerConfig"],
     "optim.base": ["decay_groups"],
+    "training.trackers": ["Tracker", "TrackerConfig"],
 }
 """The module of each name. A module is imported when one of its names is first used."""
 

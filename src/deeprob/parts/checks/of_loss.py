@@ -109,6 +109,14 @@ def _right_way(trial: PartTrial) -> None:
     )
 
 
+@clause(CLAUSES, "Weights of examples multiply their losses")
+def _example_weights(trial: PartTrial) -> None:
+    loss = _loss_of(trial)
+    scores, targets = _example_of(trial)
+    weights = torch.arange(EXAMPLES, dtype=torch.float64)
+    expect_near(loss(scores, targets, weights), weights * loss(scores, targets), "the weight times the loss")
+
+
 @clause(CLAUSES, "Class weights multiply the losses of their class")
 def _weights(trial: PartTrial) -> None:
     concerns("class_weights" in {f.name for f in dataclasses.fields(trial.part)}, "it has no class_weights")
