@@ -147,6 +147,35 @@ def test_built_in_options_need_no_look_at_packages(deeprob, package, small):
     assert "signs" in option_names("optimizer")
 
 
+def test_classes_of_a_notebook_train_only_in_its_process(deeprob, own, small):
+    cls = type("OfCellConfig", (SGDConfig,), {"__module__": "__main__"})
+    register("optimizer", "of_cell")(dataclass(cls))
+    words = ("-m", "optimizer=of_cell", "seed=0,1", *small, "trainer.figures=[]", "hydra.sweep.dir=sweep")
+    for worker in ("workers=2", "workers=-1", "engine=ray"):
+        done = deeprob(*words, f"hydra.launcher.{worker}", "hydra.launcher.max_stack=2")
+        assert done.status == 2
+        assert "workers cannot import optimizer=of_cell, because its class is in a notebook or a script; " in done.err
+    done = deeprob(*words)
+    assert done.status == 0, done.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "launcher", [("hydra.launcher.workers=2",), ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")]
+)
+def test_worker_processes_know_own_options(deeprob, own, small, launcher):
+    own("far/my_parts", OPTIMIZER)
+    words = ("--import", "far/my_parts.py", "-m", "optimizer=signs", "seed=0,1", *small, "trainer.figures=[]")
+    done = deeprob(*words, "hydra.sweep.dir=sweep", *launcher)
+    assert done.status == 0, done.err
+    assert deeprob(*words, "hydra.sweep.dir=here", "hydra.launcher.workers=1").status == 0
+    for seed in (0, 1):
+        one, other = (next(Path(folder).glob(f"00{seed}*")) for folder in ("sweep", "here"))
+        assert parts_in(one) == parts_in(other) != []
+        metrics = [(folder / "metrics.csv").read_text().splitlines()[0] for folder in (one, other)]
+        assert metrics[0] == metrics[1]
+
+
 @pytest.mark.parametrize("word", ["evil", "run/evil.py", "\x1b[31mevil; os"])
 def test_a_run_of_a_stranger_imports_nothing(deeprob, one_run, monkeypatch, word):
     evil = one_run / "evil.py"

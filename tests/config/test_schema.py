@@ -260,3 +260,8 @@ def test_expected_says_what_a_field_accepts(cls, name, words):
 def test_a_name_is_of_one_class():
     with pytest.raises(ValueError, match=r"^wheel=wooden is \S+\.WoodenConfig; choose another name$"):
         register("wheel", "wooden")(type("Other", (), {}))
+
+
+def test_the_options_of_a_module():
+    assert {("wheel", "wooden"), ("wheel", "steel")} <= schema.options_in(__name__)
+    assert schema.options_in("nowhere") == set()

@@ -10,6 +10,7 @@ from deeprob.config.schema import (
     option,
     option_names,
     options,
+    options_in,
     register,
     some_words,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "option",
     "option_names",
     "options",
+    "options_in",
     "read",
     "register",
     "some_words",

@@ -49,6 +49,11 @@ def load_installed(group: str, name: str) -> type | None:
     return cls
 
 
+def loaded() -> list[tuple[str, str]]:
+    """Return the group and the name of each option that `load_installed` has loaded."""
+    return [(group, name) for group, _, name in (entry.name.partition(".") for entry in _loaded.values())]
+
+
 def package_of(entry: EntryPoint) -> str:
     """Return the name and the version of the package of an entry point, such as ``my-package 1.2``."""
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "without a name"

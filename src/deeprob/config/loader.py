@@ -28,6 +28,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 
 from deeprob.config.overrides import override_of
+from deeprob.config.parcel import Parcel
 from deeprob.errors import UserError
 
 __all__ = ["BasicLauncher", "BasicSweeper", "CachingLoader", "apply_values", "combinations", "readable", "unresolved"]
@@ -96,7 +97,7 @@ Composed = dict[tuple[str | None, RunMode, tuple[str, ...]], Callable[[], DictCo
 """The configs that were composed so far, without values, by name, mode and chosen options."""
 
 
-class CachingLoader(ConfigLoaderImpl):
+class CachingLoader(Parcel, ConfigLoaderImpl):
     """Hydra's loader, with a cache of composed configs.
 
     Hydra composes a config in about 90 ms. It spends most of this time on finding and merging files. The files depend

@@ -13,12 +13,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 from deeprob.errors import UserError, one_line
 
 FLAG = "--import"
+MAIN = "__main__"
+"""The name of the module of a notebook or a script. Other processes cannot import it."""
 _HOUSE = ("deeprob", "hydra_plugins")
-_given: list[str] = []
+
+
+class OwnModule(NamedTuple):
+    """A module that the user has given.
+
+    Attributes
+    ----------
+    word
+        The word after ``--import``.
+    name
+        The name of the module.
+    folder
+        The folder in which the module is searched after the folders in ``sys.path``.
+    """
+
+    word: str
+    name: str
+    folder: str
+
+
+_given: list[OwnModule] = []
 _words: dict[str, str] = {}
 _hashes: dict[str, str] = {}
 
@@ -35,26 +58,43 @@ def imported(words: Sequence[str]) -> Iterator[None]:
         If a module is not found, has the name of another module, or cannot be imported. The message names the file and
         the line.
     """
-    given, added = list(_given), []
+    before, added = list(_given), []
     try:
         for word in words:
-            name, folder = _located(word)
-            if str(folder) not in map(os.path.abspath, sys.path):
-                sys.path.append(str(folder))
-                added.append(str(folder))
-            _import(word, name, folder)
-            _given.append(word)
+            module = _located(word)
+            if _append_to_path(module.folder):
+                added.append(module.folder)
+            _import(module)
         yield
     finally:
-        _given[:] = given
+        _given[:] = before
         for path in added:
             with suppress(ValueError):
                 sys.path.remove(path)
 
 
+def import_for_good(modules: Sequence[OwnModule]) -> None:
+    """Import the modules that another process was given, also if this process has another current folder.
+
+    Raises
+    ------
+    UserError
+        See `imported`.
+    """
+    for module in modules:
+        if module not in _given:
+            _append_to_path(module.folder)
+            _import(module)
+
+
+def given() -> list[OwnModule]:
+    """Return the modules given now, each once."""
+    return list(dict.fromkeys(_given))
+
+
 def import_words() -> list[str]:
     """Return the words of a command that import the modules given now: ``["--import", "my_parts"]``."""
-    return [word for given in dict.fromkeys(_given) for word in (FLAG, given)]
+    return [word for module in given() for word in (FLAG, module.word)]
 
 
 def is_own(cls: type) -> bool:
@@ -81,27 +121,36 @@ def source_of(cls: type) -> dict[str, str | None]:
         "module": module,
         "file": None if file is None else file.name,
         "sha256": _hashes.get(module),
-        "import": _words.get(module, None if module == "__main__" else module),
+        "import": _words.get(module, None if module == MAIN else module),
     }
 
 
-def _located(word: str) -> tuple[str, Path]:
-    """Return the name of a module, and the folder in which it is searched after the folders in ``sys.path``."""
+def _located(word: str) -> OwnModule:
+    """Return the module that a word after ``--import`` means."""
     if not word.endswith(".py"):
         if not all(part.isidentifier() for part in word.split(".")):
             raise UserError(
                 f"{FLAG} {word}: expected the name of a module, as in my_parts, or a file, as in my_parts.py"
             )
-        return word, Path.cwd()
+        return OwnModule(word, word, str(Path.cwd()))
     file = Path(word).absolute()
     if not file.is_file():
         raise UserError(f"{FLAG} {word}: no such file")
     if not file.stem.isidentifier():
         raise UserError(f"{FLAG} {word}: the name of a module has only letters, digits and _; rename the file")
-    return file.stem, file.parent
+    return OwnModule(word, file.stem, str(file.parent))
 
 
-def _import(word: str, name: str, folder: Path) -> None:
+def _append_to_path(folder: str) -> bool:
+    """Append a folder to ``sys.path``, and return whether it was not there before."""
+    new = folder not in map(os.path.abspath, sys.path)
+    if new:
+        sys.path.append(folder)
+    return new
+
+
+def _import(module: OwnModule) -> None:
+    word, name, folder = module.word, module.name, Path(module.folder)
     importlib.invalidate_caches()  # the file may be newer than what Python knows of its folder
     top = name.partition(".")[0]
     own = next((file for file in (folder / top / "__init__.py", folder / f"{top}.py") if file.is_file()), None)
@@ -118,6 +167,7 @@ def _import(word: str, name: str, folder: Path) -> None:
         raise UserError(f"{FLAG} {word}: {_place(error, home)}{type(error).__name__}: {_reason(error)}") from error
     _words.update(dict.fromkeys({name, *sys.modules} - before - _words.keys(), word))
     _words[name] = word
+    _given.append(module)
 
 
 def _found(name: str) -> str | None:

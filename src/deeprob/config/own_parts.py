@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deeprob.config.installed import distribution_of
-from deeprob.config.own_modules import FLAG, is_own, source_of
+from deeprob.config.own_modules import FLAG, MAIN, is_own, source_of
 from deeprob.config.schema import options
 
 _LARGEST = 2**20  # bytes
@@ -52,7 +52,7 @@ def advice_for(directory: Path, option: str) -> str:
     if word:
         typed = f"{FLAG} {shlex.quote(word)}"
         return f"the run was trained with {typed}: add {typed}"
-    if part.get("module") == "__main__":
+    if part.get("module") == MAIN:
         return f"its class was in a notebook or a script: put it into a module, and add {FLAG} MODULE"
     return f"it was a part of the user's own: add {FLAG} MODULE" if part else ""
 

@@ -105,6 +105,13 @@ def option_names(group: str) -> list[str]:
     return [*options(group), *(installed(group).keys() - options(group).keys() if options(group) else ())]
 
 
+def options_in(module: str) -> set[tuple[str, str]]:
+    """Return the group and the name of each option whose dataclass is in a module."""
+    return {
+        (group, name) for group, known in _OPTIONS.items() for name, cls in known.items() if cls.__module__ == module
+    }
+
+
 def groups_with(option: str) -> list[str]:
     """Return the groups that have an option of this name."""
     return [group for group, known in _OPTIONS.items() if group and option in known]

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -15,6 +15,8 @@ from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
+from deeprob.config import options_in
+from deeprob.config.own_modules import MAIN
 from deeprob.errors import UserError
 from deeprob.sweeps import grouping
 from deeprob.sweeps.engines import ENGINES, SIZED, capacity, check_engine, cores, start
@@ -71,6 +73,24 @@ def check_settings(launcher: Stacking) -> None:
     check_engine(launcher.engine, launcher.cluster, launcher.resources)
 
 
+def check_jobs(launcher: Stacking, jobs: Sequence[Job]) -> None:
+    """Raise a `UserError` if the user wants workers, but they cannot import the class of an option."""
+    wanted = launcher.engine != "processes" or launcher.workers not in ("auto", 1)
+    if wanted and (option := only_here(jobs)):
+        raise UserError(
+            f"hydra.launcher.workers={launcher.workers}: workers cannot import {option}, because its class is in a "
+            "notebook or a script; put it into a module, or set hydra.launcher.workers=1"
+        )
+
+
+def only_here(jobs: Iterable[Job]) -> str:
+    """Return an option of some jobs that only this process knows, such as ``model=mine``; empty if there is none."""
+    mine = options_in(MAIN)
+    if not mine:
+        return ""
+    return "=".join(next((choice for job in jobs for choice in job.config.choices() if choice in mine), ()))
+
+
 def launch(launcher: Stacking, words: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
     """Run jobs, and return their results in the order of the jobs.
 
@@ -101,6 +121,7 @@ def launch(launcher: Stacking, words: Sequence[Sequence[str]], first: int) -> li
             reason = error.__cause__ or error  # the cause does not repeat the job's number and words
             task.refuse(number, job, sweep_folder(launcher), reason)
             refused[number] = returned(job, "", reason)
+    check_jobs(launcher, jobs)
     results = refused | train(launcher, task, jobs)
     return [results[number] for number in sorted(results)]
 
@@ -151,7 +172,7 @@ def may_have_workers(launcher: Stacking, groups: Sequence[grouping.JobGroup]) ->
         return bool(groups)
     if launcher.workers == "auto":
         isolated = any(group.jobs[0].config.sweep.isolate for group in groups)
-        possible = not isolated and (os.cpu_count() or 1) > 1
+        possible = not isolated and (os.cpu_count() or 1) > 1 and not only_here(job for g in groups for job in g.jobs)
     else:
         possible = launcher.workers != 1
     return possible and sum(len(group.jobs) for group in groups) > 1

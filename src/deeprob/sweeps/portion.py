@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from deeprob.assembly.prepare import Shared
+from deeprob.config.parcel import Parcel
 from deeprob.errors import Interrupted, Skipped
 from deeprob.sweeps.grouping import JobGroup
 from deeprob.sweeps.job import Job
@@ -42,7 +43,7 @@ EVERY = 0.5
 
 
 @dataclass(frozen=True)
-class Portion:
+class Portion(Parcel):
     """Jobs that one worker trains.
 
     Attributes

@@ -25,7 +25,7 @@ from deeprob.sweeps.conclusion import Conclusion
 from deeprob.sweeps.grouping import named_jobs
 from deeprob.sweeps.job import Job, failure, outcome
 from deeprob.sweeps.jobs import Jobs
-from deeprob.sweeps.launching import Stacking, check_settings
+from deeprob.sweeps.launching import Stacking, check_jobs, check_settings
 from deeprob.sweeps.resumption import print_sweep
 from deeprob.sweeps.table import SweepTable
 from deeprob.sweeps.task import SweepTask
@@ -65,6 +65,8 @@ def sweep(sweeper: BasicSweeper, task: TaskFunction, arguments: Sequence[str]) -
     if isinstance(sweeper.launcher, Stacking):
         check_settings(sweeper.launcher)
     jobs, swept = planned(sweeper, arguments)
+    if isinstance(sweeper.launcher, Stacking):
+        check_jobs(sweeper.launcher, jobs)
     first = jobs[0].config
     conclusion = Conclusion.of(first.sweep, first.run)
     resume = sweeper.config.get("resume") == "auto"

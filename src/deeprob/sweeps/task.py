@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from deeprob.assembly.config import TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.config import load
+from deeprob.config.parcel import Parcel
 from deeprob.errors import DeeprobError, Interrupted, Skipped, Superseded, UserError, one_line
 from deeprob.running.run import run_or_go_on
 from deeprob.sweeps.isolation import isolated
@@ -53,7 +54,7 @@ def _nothing(job: Job, outcome: Mapping[str, Any]) -> None:
     pass
 
 
-class SweepTask:
+class SweepTask(Parcel):
     """The function that runs one job of a sweep. All jobs share the loaded data and the computed features.
 
     A ``with`` block ends the workers of the sweep. If the block ends with an error, the workers are killed.
