@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from deeprob import config as configs
 from deeprob.assembly.config import TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.assembly.setup import Setup
@@ -19,7 +20,16 @@ from deeprob.data import SpiralsConfig
 from deeprob.models import ModelConfig
 from deeprob.objective import LossConfig, RegularizerConfig
 from deeprob.sweeps import grouping
-from deeprob.sweeps.grouping import by_shape, fitting, grouped, hindrance, hindrance_of_size, memory, portions
+from deeprob.sweeps.grouping import (
+    by_shape,
+    fitting,
+    grouped,
+    hindrance,
+    hindrance_of,
+    hindrance_of_size,
+    memory,
+    portions,
+)
 from deeprob.sweeps.job import Job
 from deeprob.training import ready
 
@@ -121,12 +131,6 @@ def test_what_must_train_alone(plan, words, reason):
     assert hindrance(plan(*words.split())) == reason
 
 
-def test_an_optimizer_without_a_rule_trains_alone(plan, monkeypatch):
-    monkeypatch.setattr(grouping, "RULES", {"sgd": grouping.RULES["sgd"]})
-    assert hindrance(plan("optimizer=sgd")) == ""
-    assert hindrance(plan("optimizer=adam")) == "optimizer=adam has no rule in deeprob.optim.rules"
-
-
 def test_jobs_alone_come_with_their_reason(plan):
     plans = [plan(*words.split()) for words in ("seed=0", "optimizer=lbfgs", "seed=1", "optimizer=lbfgs seed=1")]
     together, alone = grouped(jobs_of(plans, 10))
@@ -161,6 +165,28 @@ def test_large_updates_train_alone(setup_of, monkeypatch):
     assert "operations keeps the CPU busy already (hydra.launcher.max_stack=N stacks them)" in hindrance_of_size(large)
     monkeypatch.setattr(grouping, "LARGE_UPDATE", large.operations)
     assert hindrance_of_size(large) == ""
+
+
+def test_parts_of_the_user_are_tried_in_a_stack(setup_of, monkeypatch):
+    tried = []
+
+    def trial(learner, features, examples, formulas):
+        tried.append((configs.name_of(learner.optimizer), len(examples), formulas))
+        return "it is odd"
+
+    monkeypatch.setattr(grouping, "hindrance_of_stack", trial)
+    assert hindrance_of(setup_of(), None) == ""
+    assert tried == []
+    assert hindrance_of(setup_of("trainer.gradient=autograd"), 3) == "it is odd"
+    monkeypatch.setattr(grouping, "RULES", {})
+    assert hindrance_of(setup_of(), 3) == "it is odd"
+    assert tried == [("adamw", 4, False), ("adamw", 4, True)]
+
+
+def test_the_size_of_stacks_may_be_given(setup_of):
+    large = setup_of("model.width=800", "trainer.batch_size=300")
+    assert hindrance_of(large, None) == hindrance_of_size(large)
+    assert hindrance_of(large, 3) == ""
 
 
 def test_as_many_fit_as_memory_has_room_for(setup_of, monkeypatch):

@@ -176,30 +176,41 @@ def foreign(tmp_path) -> Iterator[Path]:
         ConfigStore.instance().repo["schema"]["optimizer"].pop(f"{name}.yaml")
 
 
-def test_optimizers_from_outside_train_one_by_one_with_the_reason(deeprob, small, stacks, foreign):
+def test_optimizers_from_outside_train_in_stacks_of_their_own(deeprob, small, stacks, foreign):
     words = ("--config-dir", str(foreign), "-m", *small, STACKED, "hydra.sweep.dir=s")
     result = deeprob(*words, "optimizer=sgd,opposite,tenfold", "optimizer.lr=0.1", "seed=0,1")
     assert result.status == 0, result.err
-    assert stacks == [["000", "001"]]
-    assert result.err.splitlines() == [
-        "note: jobs 2, 3: trained one by one, because optimizer=opposite has no rule in deeprob.optim.rules",
-        "note: jobs 4, 5: trained one by one, because optimizer=tenfold has no rule in deeprob.optim.rules",
-    ]
+    assert stacks == [["000", "001"], ["002", "003"], ["004", "005"]]
+    assert result.err == ""
     assert statuses() == ["completed"] * 6
     sgd, opposite, tenfold = (float(row["params/norm"]) for row in table()[::2])
-    assert opposite == pytest.approx(sgd, rel=1e-6)  # the same updates, one by one
+    assert opposite == pytest.approx(sgd, rel=1e-6)  # the same updates, by torch
     assert tenfold < 0.9 * sgd  # its own decay, and not the rule of the class above it
 
 
-def test_an_optimizer_from_outside_alone(deeprob, small, stacks, foreign):
-    words = ("--config-dir", str(foreign), "-m", *small, STACKED, "hydra.sweep.dir=s")
-    result = deeprob(*words, "optimizer=opposite", "optimizer.lr=1e-2,1e-3")
-    assert (result.status, stacks) == (0, [])
-    assert (
-        result.err
-        == "note: jobs 0, 1: trained one by one, because optimizer=opposite has no rule in deeprob.optim.rules\n"
-    )
+def test_an_optimizer_that_evaluates_again_goes_on_one_by_one(deeprob, small, stacks, foreign, monkeypatch):
+    """It does so in update 5, after the trial: the runs go on from their last checkpoints."""
+
+    class Again(torch.optim.SGD):
+        def step(self, closure):
+            loss = super().step(closure)
+            state = self.state[self.param_groups[0]["params"][0]]
+            state["count"] = state.get("count", 0) + 1
+            return closure() if state["count"] == 5 else loss
+
+    monkeypatch.setattr(options("optimizer")["opposite"], "build", lambda config, p: Again(list(p), lr=config.lr))
+    words = ("--config-dir", str(foreign), "-m", *small, STACKED, "optimizer=opposite", "optimizer.lr=0.1,0.2")
+    result = deeprob(*words, "trainer.checkpoint_epochs=1", "hydra.sweep.dir=s")
+    assert (result.status, stacks) == (0, [["000", "001"]])
+    reason = "optimizer=opposite evaluates L(W) several times per update"
+    assert result.err == f"note: jobs 0, 1: trained one by one, because {reason}\n"
     assert statuses() == ["completed"] * 2
+    assert deeprob(*words, "hydra.launcher.max_stack=1", "hydra.sweep.dir=alone").status == 0
+    for job in ("000", "001"):
+        one, other = (next(Path(folder).glob(f"{job}*"), None) for folder in ("s", "alone"))
+        summaries = [json.loads((folder / "summary.json").read_text()) for folder in (one, other)]
+        assert summaries[0]["params/norm"] == summaries[1]["params/norm"]
+        assert summaries[0]["evaluations"] == summaries[1]["evaluations"] == 10
 
 
 def test_large_updates_are_one_by_one_unless_max_stack_says_how_many(deeprob, small, stacks, monkeypatch):

@@ -5,6 +5,7 @@ the best epoch, and the records with their metrics, means over epochs and valida
 """
 
 import random
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -27,8 +28,46 @@ from deeprob.objective import (
     SquaredErrorConfig,
     SquaredHingeConfig,
 )
-from deeprob.optim import AdamConfig, ConstantConfig, CosineConfig, PlateauConfig, SGDConfig, StepConfig
+from deeprob.optim import (
+    AdamConfig,
+    ConstantConfig,
+    CosineConfig,
+    OptimizerConfig,
+    PlateauConfig,
+    SGDConfig,
+    StepConfig,
+)
 from deeprob.optim.rules import RULES
+
+
+class Heavy(torch.optim.Optimizer):
+    """An optimizer as users write it: two moments in its state, one of them lazily made, and a count as a number."""
+
+    def __init__(self, parameters, lr, decay) -> None:
+        super().__init__(parameters, {"lr": lr, "decay": decay})
+
+    @torch.no_grad()
+    def step(self, closure):
+        loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state[p]
+                state["count"] = state.get("count", 0) + 1
+                mean = state.setdefault("mean", torch.zeros_like(p)).mul_(group["decay"]).add_(p.grad)
+                if state["count"] > 2:
+                    mean = state.setdefault("late", torch.zeros_like(p)).add_(mean, alpha=0.5)
+                p.sub_(mean, alpha=group["lr"] / state["count"] ** 0.5)
+        return loss
+
+
+@dataclass
+class HeavyConfig(OptimizerConfig):
+    lr: float = 0.01
+    decay: float = 0.5
+
+    def build(self, parameters):
+        return Heavy(parameters, self.lr, self.decay)
+
 
 # Numbers of the three runs of a stack beside their rates; where 0 turns a part of the rule off, one run has 0.
 NUMBERS = {
@@ -130,6 +169,23 @@ def test_every_optimizer(bench, spec, name, numbers):
 @pytest.mark.parametrize(("name", "flag"), [(name, flag) for name in sorted(RULES) for flag in RULES[name].flags])
 def test_every_flag(bench, spec, name, flag):
     assert bench.unlike(spec.three(optimizer=optimizers(name, **{flag: True})), *PAIRS) == []
+
+
+@pytest.mark.parametrize("interval", [1, 3, 50])
+def test_optimizers_of_the_user(bench, spec, interval):
+    configs = [HeavyConfig(lr=lr, decay=decay) for lr, decay in ((0.01, 0.5), (0.03, 0.0), (1e30, 0.9))]
+    bench.settings |= {"log_every": interval}
+    specs = [
+        spec.but(seed=run, optimizer=config, regularizer=L1Config(strength=0.01, proximal=True))
+        for run, config in enumerate(configs)
+    ]
+    assert bench.unlike(specs, *PAIRS, (0, 1)) == []
+    learners = bench.learners(specs)
+    ends = [isinstance(records[-1], Diverged) for records in bench.together(learners)]
+    assert ends == [False, False, bench.dtype is torch.float32]
+    for learner in learners:  # the state of the failed run is that before its last update
+        counts = {state["count"] for state in learner.state.optimizer.state.values()}
+        assert counts == ({learner.state.step} if learner.state.step else set())
 
 
 @pytest.mark.parametrize("losses", LOSSES.values(), ids=LOSSES)

@@ -1,16 +1,29 @@
 """One update of all runs: what it measures and changes, by hand. See also test_loop.py and test_company.py."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
+from deeprob.errors import UserError
 from deeprob.features.raw import Raw
 from deeprob.models.linear import LinearConfig
 from deeprob.objective import L1Config, L2Config, NoneConfig, Objective, SquaredErrorConfig
-from deeprob.optim import AdafactorConfig, AdamConfig, AdamWConfig, LBFGSConfig, NAdamConfig, Schedule, SGDConfig
+from deeprob.optim import (
+    AdafactorConfig,
+    AdamConfig,
+    AdamWConfig,
+    LBFGSConfig,
+    NAdamConfig,
+    OptimizerConfig,
+    Schedule,
+    SGDConfig,
+)
 from deeprob.training import TrainState
 from deeprob.training.draws import Batch
 from deeprob.training.gradient import AutogradGradient, FormulaGradient, Terms, VmapGradient
 from deeprob.training.learner import Learner, LoopSettings
+from deeprob.training.stack import NotTogether
 from deeprob.training.update import PROXIMAL_LR, Update
 
 NONE = NoneConfig()
@@ -205,3 +218,64 @@ def test_some_coefficients_are_float64_in_any_precision(single, spec):
     assert wide
     for name, column in update._coefficients.items():
         assert column.dtype == (torch.float64 if name in wide else torch.float32)
+
+
+class Scaled(torch.optim.Optimizer):
+    """w ← w − lr·(calls so far)·∂w, after `closures` calls of the closure per step."""
+
+    closures = 1
+
+    def __init__(self, parameters, lr) -> None:
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure):
+        for _ in range(self.closures):
+            closure()
+        for p in self.param_groups[0]["params"]:
+            self.state[p]["count"] = self.state[p].get("count", 0) + 1
+            p.sub_(p.grad, alpha=self.param_groups[0]["lr"] * self.state[p]["count"])
+
+
+@dataclass
+class ScaledConfig(OptimizerConfig):
+    lr: float = 0.1
+
+    def build(self, parameters):
+        return Scaled(parameters, self.lr)
+
+
+def test_optimizers_of_the_user_make_their_own_steps_in_a_stack(update_of):
+    # w = 2, ∂w = ∂b = 4, then 2·(w + b) of the new parameters; the second step has twice the length
+    update = update_of(learner(ScaledConfig(lr=0.1)), learner(ScaledConfig(lr=0.05), schedule=lambda step: 1.0 - step))
+    update(batch(2), 0)
+    assert parameters(update) == [pytest.approx([1.6, -0.4]), pytest.approx([1.8, -0.2])]
+    update(batch(2), 1)
+    assert parameters(update) == [pytest.approx([1.6 - 0.48, -0.88]), pytest.approx([1.8, -0.2])]
+    assert update.gradient.evaluations == 2
+    states = [state.optimizer.state_dict()["state"] for state in update.stack.states]
+    assert states == [{0: {"count": 2}, 1: {"count": 2}}] * 2
+
+
+def test_proximal_steps_with_optimizers_of_the_user(update_of):
+    # after the step w = 1.6 and 1.8; then w shrinks by lr·λ: 0.1·2 and 0.05·4
+    kinds = [L1Config(strength=2.0, proximal=True), L1Config(strength=4.0, proximal=True)]
+    both = [learner(ScaledConfig(lr=lr), kind) for lr, kind in zip((0.1, 0.05), kinds, strict=True)]
+    update = update_of(*both)
+    update(batch(2), 0)
+    assert parameters(update) == [pytest.approx([1.4, -0.4]), pytest.approx([1.6, -0.2])]
+    alone = update_of(learner(ScaledConfig(lr=0.1), kinds[0]))
+    alone(batch(), 0)
+    assert parameters(alone) == [pytest.approx([1.4, -0.4])]
+
+
+def test_what_an_optimizer_in_a_stack_must_not_do(update_of, monkeypatch):
+    monkeypatch.setattr(Scaled, "closures", 2)
+    update = update_of(learner(ScaledConfig()), learner(ScaledConfig()))
+    with pytest.raises(NotTogether, match=r"optimizer=ScaledConfig evaluates L\(W\) several times per update"):
+        update(batch(2), 0)
+    monkeypatch.setattr(Scaled, "closures", 0)
+    for count in (1, 2):
+        update = update_of(*(learner(ScaledConfig()) for _ in range(count)))
+        with pytest.raises(UserError, match=r"optimizer=ScaledConfig: its step\(closure\) never calls closure\(\)"):
+            update(batch(count), 0)

@@ -17,6 +17,7 @@ from deeprob.optim.rules import RULES
 from deeprob.sweeps.job import Job
 from deeprob.training.ready import may_join
 from deeprob.training.training_data import TrainingData
+from deeprob.training.trial import hindrance_of_stack
 
 T = TypeVar("T")
 
@@ -25,6 +26,8 @@ LARGEST = {"cpu": 256, "cuda": 4096}
 
 In a larger stack each run takes longer, because the tensors do not fit into the caches of the processor.
 """
+FEW = 4
+"""The number of examples with which parts of the user are tried in a stack."""
 UNKNOWN = 2**30
 """If the system does not report its free memory, a stack may use this many bytes."""
 LARGE_UPDATE = 5e7
@@ -76,11 +79,22 @@ def hindrance(plan: TrainConfig) -> str:
     name = configs.name_of(plan.optimizer)
     if plan.optimizer.deterministic:
         return f"optimizer={name} does its own line searches"
-    if name not in RULES:
-        return f"optimizer={name} has no rule in deeprob.optim.rules"
     if plan.trainer.preflight:
         return f"trainer.preflight={plan.trainer.preflight} checks each run by itself"
     return ""
+
+
+def hindrance_of(setup: Setup, largest: int | None) -> str:
+    """Return the reason why runs like `setup` train one by one; empty if they train in a stack.
+
+    Parts of the user may be impossible to stack, which a small stack shows. If `largest` gives the size of the stacks,
+    runs are also stacked if a stack is not faster.
+    """
+    if not (setup.formulas and configs.name_of(setup.config.optimizer) in RULES):
+        data = setup.prepared.training
+        if reason := hindrance_of_stack(setup.learner, data.features, data.train[:FEW], setup.formulas):
+            return reason
+    return "" if largest is not None else hindrance_of_size(setup)
 
 
 def hindrance_of_size(setup: Setup) -> str:

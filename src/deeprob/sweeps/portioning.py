@@ -78,8 +78,8 @@ def _cost(group: JobGroup, stacks: Stacks) -> Cost | None:
     if sample is None:
         return None
     reason = group.reason
-    if group.together and stacks.largest is None:
-        reason = grouping.hindrance_of_size(sample)
+    if group.together:
+        reason = grouping.hindrance_of(sample, stacks.largest)
     together = group.together and not reason
     stacks.note_alone(group.jobs, reason)
     time, on_gpu = run_seconds(sample, together=together), sample.state.device.type == "cuda"

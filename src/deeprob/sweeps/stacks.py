@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -19,6 +19,7 @@ from deeprob.sweeps.task import SweepTask
 from deeprob.tracking import console
 from deeprob.tracking.files import open_files
 from deeprob.tracking.run_dir import RunDirectory
+from deeprob.training.stack import NotTogether
 
 Metrics = Sequence[Mapping[str, float]]
 """The newest metrics of several runs."""
@@ -71,7 +72,7 @@ class Stacks:
         if sample is None:  # each job then prints its own error
             self._one_by_one(group.jobs)
             return
-        if reason := "" if self.largest is not None else grouping.hindrance_of_size(sample):
+        if reason := grouping.hindrance_of(sample, self.largest):
             self.release()
             self._one_by_one(group.jobs, reason)
             return
@@ -149,14 +150,17 @@ class Stacks:
         """Train a stack, end its jobs, and return True.
 
         If memory runs out before any job has ended, and there are several jobs, return False. A smaller stack may fit.
+        If it turns out that the jobs cannot train together, they go on one by one.
         """
-        enough = True
+        enough, reason = True, ""
         try:
             with self.progress(title) as progress:
                 ended = [
                     result.return_value for result in self.results.values() if result.status == JobStatus.COMPLETED
                 ]
                 runs.train(lambda done, metrics: progress.advance(done, [*ended, *metrics]))
+        except NotTogether as error:
+            reason = str(error)
         except Exception as error:
             scarce = error.__cause__ is not None and is_out_of_memory(error.__cause__)
             enough = not scarce or len(jobs) == 1 or bool(runs.endings)
@@ -166,6 +170,9 @@ class Stacks:
             with ExitStack() as endings:  # ends the other jobs even if ending the first job fails
                 for place in sorted(runs.endings, reverse=True):
                     endings.callback(self._end, jobs[place], runs.endings[place])
+        if reason:
+            left = [job for place, job in enumerate(jobs) if place not in runs.endings]
+            self._one_by_one([replace(job, config=replace(job.config, resume="auto")) for job in left], reason)
         return enough
 
     def _build(self, job: Job, *, keep: bool = False) -> Setup | Ending:

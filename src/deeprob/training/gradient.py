@@ -3,7 +3,8 @@
 import copy
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from deeprob import randomness
-from deeprob.errors import is_out_of_memory
+from deeprob.errors import DeeprobError, is_out_of_memory, one_line
 from deeprob.features import Features
 from deeprob.models import Model
 from deeprob.models.backpropagation import Backpropagation
@@ -22,7 +23,7 @@ from deeprob.training.draws import Batch
 from deeprob.training.metrics import correct_count
 from deeprob.training.predictor import forward
 from deeprob.training.ranks import Ranks, Sum
-from deeprob.training.stack import Stack
+from deeprob.training.stack import NotTogether, Stack
 
 
 class Terms(NamedTuple):
@@ -275,6 +276,13 @@ class AutogradGradient(Gradient):
         self.model.train(training)
         return self.objective.loss(scores, targets[0])[None], scores[None]
 
+    def shrink(self, lr: Tensor) -> None:
+        """Make the proximal step of the regularizer; `lr` (1, 1) holds the learning rate."""
+        for name, shape in self.stack.shapes.items():
+            if len(shape) >= 2:
+                weight = self.stack.tensors[name][0]
+                weight.copy_(self.objective.regularizer.shrink(weight, lr.item()))
+
 
 class VmapGradient(Gradient):
     """The gradient of several runs by autograd and ``vmap``. It is used if a part of the runs has no formula."""
@@ -301,9 +309,11 @@ class VmapGradient(Gradient):
         with torch.enable_grad():
             optional = batch.keys, batch.weights
             stacked_run = vmap(of_run, in_dims=(0, 0, 0, 0, 0, *(None if part is None else 0 for part in optional)))
-            loss, data_loss, regularization, correct, buffers = stacked_run(
-                parameters, stack.buffers, self._numbers, self.prepared(batch.inputs), batch.targets, *optional
-            )
+            inputs = self.prepared(batch.inputs)
+            with _batching():
+                loss, data_loss, regularization, correct, buffers = stacked_run(
+                    parameters, stack.buffers, self._numbers, inputs, batch.targets, *optional
+                )
             loss = loss * share
             gradients = torch.autograd.grad(loss.sum(), list(parameters.values()))
         for name, values in zip(parameters, gradients, strict=True):
@@ -329,7 +339,8 @@ class VmapGradient(Gradient):
         training = self.model.training
         self.model.eval()
         parameters = {name: self.stack.tensors[name] for name in self.stack.shapes}
-        result: tuple[Tensor, Tensor] = vmap(of_run)(parameters, self.stack.buffers, self._numbers, inputs, targets)
+        with _batching():
+            result: tuple[Tensor, Tensor] = vmap(of_run)(parameters, self.stack.buffers, self._numbers, inputs, targets)
         self.model.train(training)
         return result
 
@@ -342,7 +353,7 @@ class VmapGradient(Gradient):
         for name, shape in self.stack.shapes.items():
             if len(shape) >= 2:
                 weight = self.stack.tensors[name]
-                weight.copy_(vmap(of_run)(weight, lr[:, 0], self._numbers))
+                weight.copy_(vmap(of_run)(weight, lr[:, 0].to(weight), self._numbers))
 
     @property
     def _numbers(self) -> dict[str, Tensor]:
@@ -359,6 +370,17 @@ class VmapGradient(Gradient):
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
             scores: Tensor = functional_call(self.model, {**parameters, **buffers}, (inputs, key))
         return scores.to(inputs.dtype)
+
+
+@contextmanager
+def _batching() -> Iterator[None]:
+    """Raise `NotTogether` if ``vmap`` cannot batch an operation of the model or the objective."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DeeprobError) or is_out_of_memory(error):
+            raise
+        raise NotTogether(f"torch's vmap cannot batch an operation ({one_line(error).split('. ')[0]})") from error
 
 
 def stacked(objectives: Sequence[Objective], like: Tensor) -> Objective:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from deeprob.errors import Diverged
 from deeprob.objective import weights
+from deeprob.tracking.checkpoint_file import copied
 from deeprob.training.draws import Draws
 from deeprob.training.learner import Learner, LoopSettings
 from deeprob.training.ready import ready_together
@@ -237,20 +238,23 @@ class Loop:
         self._kept, self._kept_schedules = step, self._schedules()
         self._kept_evaluations = [learner.state.evaluations for learner in self.learners]
         if not self._guarded:
-            tensors = list(self._changing())
+            tensors = list(self.update.stack.changing())
             if len(self._copies) == len(tensors):
                 for copy, tensor in zip(self._copies, tensors, strict=True):
                     copy.copy_(tensor)
             else:
                 self._copies = [tensor.clone() for tensor in tensors]
+            if self.update.stack.rule is None:  # each run's own optimizer keeps its state
+                states = self.update.stack.states
+                self._kept_optimizers = [copied(state.optimizer.state_dict())["state"] for state in states]
 
-    def _changing(self) -> Iterator[Tensor]:
-        """Yield all tensors that an update changes. Each tensor has one row per run."""
-        yield from self.update.stack.changing()
-        if self.update.stack.rule is None:  # torch's optimizer of the only run keeps its own state
-            (state,) = self.update.stack.states
-            for values in state.optimizer.state.values():
-                yield from (value[None] for value in values.values() if isinstance(value, Tensor))
+    def _restore(self, place: int) -> None:
+        """Copy the tensors of a run back."""
+        stack = self.update.stack
+        for tensor, copy in zip(stack.changing(), self._copies, strict=True):
+            tensor[place].copy_(copy[place])
+        if stack.rule is None:
+            stack.states[place].set_optimizer(self._kept_optimizers[place])
 
     def _failed(self, place: int, step: int) -> Diverged:
         """Find the update that failed in a run, restore the state before this update, and return the error.
@@ -263,8 +267,7 @@ class Loop:
             state.go_back(step - 1, self._kept_evaluations[place])
             own = Loop([learner], [self.data[place]], self.settings)
             return own.diverged(step - 1)
-        for tensor, copy in zip(self._changing(), self._copies, strict=False):
-            tensor[place].copy_(copy[place])
+        self._restore(place)
         state.go_back(self._kept, self._kept_evaluations[place])
         own = Loop([learner], [self.data[place]], self.settings)
         own.update.plan(self._kept, step)
@@ -278,8 +281,7 @@ class Loop:
                 break
             made += 1
         made = min(made, step - 1)  # with several threads the run may not fail again: take the last update
-        for tensor, copy in zip(own._changing(), own._copies, strict=False):
-            tensor.copy_(copy)
+        own._restore(0)
         stack.steps.fill_(made)
         state.go_back(made, self._kept_evaluations[place] + evaluations)
         return own.diverged(made)

@@ -24,6 +24,10 @@ STEP = "step"
 """The entry in which torch's optimizers count updates. SGD has no such entry."""
 
 
+class NotTogether(Exception):
+    """These runs cannot train in one stack, but each can train alone. The message is the reason."""
+
+
 class Stack:
     """R runs with the same shapes of tensors.
 
@@ -35,7 +39,8 @@ class Stack:
     configs
         The config of each run's optimizer. All optimizers are of one kind and have the same flags.
     rule
-        Whether an update rule of `deeprob.optim.rules` updates the parameters. If not, torch's optimizer does.
+        Whether an update rule of `deeprob.optim.rules` updates the parameters of all runs together. If not, the torch
+        optimizer of each run does, and its state is not in the stack.
 
     Attributes
     ----------
@@ -66,7 +71,7 @@ class Stack:
     """
 
     def __init__(self, states: Sequence[TrainState], configs: Sequence[OptimizerConfig], *, rule: bool) -> None:
-        self.states = states
+        self.states, self.configs = states, configs
         first = states[0].model
         named = sorted(first.named_parameters(), key=lambda pair: pair[1].dim() < 2)
         like = named[0][1]
@@ -88,7 +93,7 @@ class Stack:
         self.gradients = self.named(self.gradient)
         self.sums = torch.zeros(len(SUMS) + 1, len(states), dtype=torch.float64, device=like.device).T
         self.steps = torch.full((len(states),), float(states[0].step), device=like.device)
-        self.lr = shared([float(config.arguments()["lr"]) for config in configs])
+        self.lr = shared([float(state.optimizer.param_groups[0]["initial_lr"]) for state in states])
         self.rule: Rule | None = RULES[name_of(configs[0])] if rule else None
         self.hyper: dict[str, Number | bool] = {}
         self.optimizer: dict[str, State] = {}
@@ -137,7 +142,10 @@ class Stack:
                 yield parameters[part], gradients[block][part], {name: values[part] for name, values in state.items()}
 
     def changing(self) -> Iterator[Tensor]:
-        """Yield the tensors that an update changes, except the sums: parameters, buffers and optimizer states."""
+        """Yield the tensors of the stack that an update changes, except the sums.
+
+        These are the parameters, the buffers and the state of the update rule.
+        """
         yield self.parameters
         yield from self.buffers.values()
         for state in self.optimizer.values():

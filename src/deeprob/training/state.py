@@ -148,7 +148,7 @@ class TrainState:
         self.meters.reset()
         if step == 0:
             self.optimizer.state.clear()
-            self._set_optimizer(copied(self._fresh)["state"])
+            self.set_optimizer(copied(self._fresh)["state"])
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self.schedule(max(0, step - 1))  # the rate of the last update
 
@@ -210,7 +210,7 @@ class TrainState:
                 example = expected[index].get(name)
                 if not plain or (isinstance(example, Tensor) and not alike(value, example)):
                     raise ValueError(f"{name} of another optimizer")
-        self._set_optimizer(state)
+        self.set_optimizer(state)
         self.optimizer_after_an_update()  # raises for anything else that is wrong with the state
 
     def optimizer_after_an_update(self) -> dict[int, dict[str, Any]]:
@@ -230,10 +230,10 @@ class TrainState:
         self.optimizer.zero_grad()
         after: dict[int, dict[str, Any]] = self.optimizer.state_dict()["state"]
         self.model.load_state_dict(weights)
-        self._set_optimizer(state)
+        self.set_optimizer(state)
         return after
 
-    def _set_optimizer(self, state: dict[int, dict[str, Any]]) -> None:
+    def set_optimizer(self, state: dict[int, dict[str, Any]]) -> None:
         """Load a state into the optimizer, and keep the precision of every tensor.
 
         torch's own method would convert the tensors to the precision of the parameters.

@@ -8,16 +8,18 @@ import torch
 from torch import Tensor
 
 from deeprob.config import name_of
+from deeprob.errors import UserError
 from deeprob.features import Features
 from deeprob.objective import Regularizer
 from deeprob.optim.rules import RULES, Number
 from deeprob.optim.rules.base import decay
 from deeprob.training.cuda_graphs import Graphs
 from deeprob.training.draws import Batch
-from deeprob.training.gradient import AutogradGradient, FormulaGradient, Gradient, Terms, VmapGradient, stacked
+from deeprob.training.gradient import AutogradGradient, FormulaGradient, Terms, VmapGradient, stacked
 from deeprob.training.learner import Learner, LoopSettings
 from deeprob.training.metrics import SUMS
-from deeprob.training.stack import Stack, shared
+from deeprob.training.stack import NotTogether, Stack, shared
+from deeprob.training.state import TrainState
 
 PROXIMAL_LR = "proximal_lr"
 """The name of the coefficient with the learning rate of the proximal step."""
@@ -37,8 +39,9 @@ class Update:
         The function that computes the gradients of the runs.
     """
 
-    def __init__(self, stack: Stack, gradient: Gradient) -> None:
+    def __init__(self, stack: Stack, gradient: FormulaGradient | AutogradGradient | VmapGradient) -> None:
         self.stack, self.gradient = stack, gradient
+        self._name = f"optimizer={name_of(stack.configs[0])}"
         like = stack.parameters
         self._schedules = {id(state.schedule): state.schedule for state in stack.states}
         self._zero = like.new_zeros(len(stack))
@@ -71,7 +74,7 @@ class Update:
         alone = len(learners) == 1
         stack = Stack(states, configs, rule=name_of(configs[0]) in RULES and (settings.formulas or not alone))
         objectives = [learner.objective for learner in learners]
-        gradient: type[Gradient] = FormulaGradient
+        gradient: type[FormulaGradient | AutogradGradient | VmapGradient] = FormulaGradient
         objective = stacked(objectives, stack.parameters)
         if not settings.formulas:
             gradient = AutogradGradient if alone else VmapGradient
@@ -165,34 +168,58 @@ class Update:
         for parameters, gradient, state in self._tiles:
             fitting = c if parameters.dim() == 2 else {name: value.unsqueeze(-1) for name, value in c.items()}
             rule.update(parameters, gradient, state, fitting)
-        if not self._proximal:
-            return
+        if self._proximal:
+            self._shrink(c[PROXIMAL_LR])
+
+    def _shrink(self, lr: Tensor) -> None:
+        """Make the proximal step of the regularizer; `lr` (R, 1) holds the learning rate of each run."""
+        weights = self.stack.weights
         if isinstance(self.gradient, FormulaGradient):
-            stack.weights.copy_(self.gradient.objective.regularizer.shrink(stack.weights, c[PROXIMAL_LR]))
-        elif isinstance(self.gradient, VmapGradient):
-            self.gradient.shrink(c[PROXIMAL_LR])
+            weights.copy_(self.gradient.objective.regularizer.shrink(weights, lr.to(weights)))
+        else:
+            self.gradient.shrink(lr)
 
     def _by_torch(self, batch: Batch, step: int) -> None:
-        """Make an update of a single run with torch's optimizer. The optimizer may evaluate L(W) several times."""
-        (state,), measured = self.stack.states, False
-        factor = state.schedule(step)
+        """Make an update with the torch optimizer of each run.
+
+        The optimizer of a single run may evaluate L(W) several times. In a stack, L(W) is evaluated once for all runs.
+
+        Raises
+        ------
+        NotTogether
+            If the optimizer of a run in a stack evaluates L(W) again.
+        UserError
+            If the optimizer does not evaluate L(W) at all.
+        """
+        states, losses = self.stack.states, []
+        if len(states) > 1:
+            terms = self.gradient(batch)
+            self.measure(terms, batch.targets.shape[1])
+            losses = list(terms.loss.unbind())
+        for run, state in enumerate(states):
+            self._step_by_torch(state, batch, step, losses[run : run + 1])
+        if self._proximal:
+            rates = [[state.optimizer.param_groups[0]["lr"]] for state in states]
+            self._shrink(torch.tensor(rates, dtype=torch.float64, device=self.stack.parameters.device))
+
+    def _step_by_torch(self, state: TrainState, batch: Batch, step: int, known: Sequence[Tensor]) -> None:
+        """Make a step of one run's optimizer. In a stack, `known` holds L(W), and the gradient is in the stack."""
+        factor, calls = state.schedule(step), 0
         for group in state.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
         def closure() -> Any:  # returns a 0-d tensor, but torch's type hints expect a float
-            nonlocal measured
+            nonlocal calls
+            calls += 1
+            if known:
+                if calls > 1:
+                    raise NotTogether(f"{self._name} evaluates L(W) several times per update")
+                return known[0]
             terms = self.gradient(batch)
-            if not measured:
+            if calls == 1:
                 self.measure(terms, batch.targets.shape[1])
-                measured = True
             return terms.loss[0]
 
         state.optimizer.step(closure)
-        assert measured, "the optimizer never called its closure"
-        lr = state.optimizer.param_groups[0]["lr"]
-        for name, parameter in state.model.named_parameters():
-            if parameter.dim() >= 2:
-                weight = self.stack.tensors[name][0]
-                shrunk = self.gradient.objective.regularizer.shrink(weight, lr)
-                if shrunk is not weight:
-                    weight.copy_(shrunk)
+        if not calls:
+            raise UserError(f"{self._name}: its step(closure) never calls closure(), which computes the gradient")
