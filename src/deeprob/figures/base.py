@@ -14,7 +14,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.image import imread
 
 from deeprob.assembly.finished import Run
-from deeprob.config import name_of, options
+from deeprob.config import name_of, option, option_names, options
 from deeprob.config.one_option import chosen
 from deeprob.errors import UserError, did_you_mean
 from deeprob.figures import caps
@@ -243,8 +243,10 @@ def figure_of_runs(text: str, key: str) -> FigureConfig:
     UserError
         When there is no such figure. The message begins with the config key `key`.
     """
-    figures, name = figures_of_runs(), text.partition(" ")[0]
-    if name not in figures:
-        raise UserError(f"{key}: no figure is called {name}; {did_you_mean(name, figures)}")
+    name = text.partition(" ")[0]
+    cls = option("figure", name)
+    if cls is None or not cls().of_run:
+        known = [*figures_of_runs(), *(set(option_names("figure")) - set(options("figure")))]
+        raise UserError(f"{key}: no figure is called {name}; {did_you_mean(name, known)}")
     figure: FigureConfig = chosen("figure", text, key)
     return figure
