@@ -37,6 +37,7 @@ from deeprob.config.loader import CachingLoader
 from deeprob.config.option_source import OptionSource
 from deeprob.config.overrides import check_types, explained, parse
 from deeprob.config.own_modules import FLAG
+from deeprob.config.own_parts import advice_for
 from deeprob.config.schema import load
 from deeprob.errors import UserError
 
@@ -181,15 +182,22 @@ class Application:
         try:
             return self._composed(words, multirun=multirun, check=check)
         except UserError as error:
+            option, unknown, _ = str(error).partition(": no such option; ")
+            if unknown and (advice := next(filter(None, (advice_for(folder, option) for folder in self._folders)), "")):
+                raise UserError(f"{option}{unknown}{advice}") from error
             for word, file in self._own_files(words):
                 if str(file) not in str(error) and str(error) == self._error_of(word, multirun=multirun, check=check):
                     raise UserError(f"{file}: {str(error).removeprefix(f'{word}: ')}") from error
             raise
 
+    @property
+    def _folders(self) -> list[Path]:
+        """The folder of ``--config-dir``, if there is one. It may be the directory of a run."""
+        return [Path(one.path) for one in self._repository.get_sources() if one.provider == "command-line"]
+
     def _own_files(self, words: Sequence[str]) -> Iterator[tuple[str, Path]]:
         """Yield each override that chooses a file in the folder of ``--config-dir``, and the path of this file."""
-        folders = [Path(one.path) for one in self._repository.get_sources() if one.provider == "command-line"]
-        files = [file for folder in folders for file in folder.glob("*/*.yaml")]
+        files = [file for folder in self._folders for file in folder.glob("*/*.yaml")]
         yield from ((word, file) for file in files if (word := f"{file.parent.name}={file.stem}") in words)
 
     def _error_of(self, word: str, *, multirun: bool, check: bool) -> str:
