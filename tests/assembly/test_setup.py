@@ -1,5 +1,6 @@
 """Wiring: sizes, threads and schedule of a run, and optima that SciPy finds too."""
 
+import re
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -18,7 +19,7 @@ from deeprob.errors import UserError
 from deeprob.features import RawConfig
 from deeprob.models import LinearConfig, MLPConfig, Model, ModelConfig
 from deeprob.objective import CrossEntropyConfig, HingeConfig, L2Config, NoneConfig
-from deeprob.optim import AdamWConfig, ConstantConfig, CosineConfig, LBFGSConfig
+from deeprob.optim import AdamWConfig, ConstantConfig, CosineConfig, LBFGSConfig, OptimizerConfig
 from deeprob.training import TrainerConfig
 
 
@@ -186,3 +187,55 @@ def test_weights_of_examples_count_in_class_weights_and_in_the_weight_decay():
     assert built.config.optimizer.weight_decay == pytest.approx(40 / 120**0.5)
     losses = built.objective.loss(torch.zeros(3, 3), torch.arange(3), torch.tensor([1.0, 2, 3]))
     assert losses.tolist() == pytest.approx([2 * np.log(3)] * 3)
+
+
+class Optimizer(torch.optim.Optimizer):
+    def step(self, closure=None):
+        return None
+
+
+class Forgetful(torch.optim.Optimizer):
+    def step(self):
+        return None
+
+
+class Wrong(torch.optim.SGD):
+    def step(self, closure):
+        raise ArithmeticError("no idea")
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (lambda p: None, "build() returned a NoneType; expected a torch.optim.Optimizer"),
+        (lambda p: Optimizer(p, {}), "a parameter group has no lr, which the schedule multiplies; give it one"),
+        (
+            lambda p: Forgetful(p, {"lr": 1.0}),
+            "step() takes no closure; write def step(self, closure) and call closure()",
+        ),
+        (lambda p: Optimizer(p, {"lr": 1.0}), "step(closure) never calls closure(), which computes the gradient"),
+        (lambda p: Wrong(p, lr=1.0), "step() failed: ArithmeticError: no idea"),
+        (lambda p: p[0], "build() failed: TypeError: 'list_iterator' object is not subscriptable"),
+    ],
+    ids=["nothing", "no lr", "no closure", "never called", "failing step", "failing build"],
+)
+def test_what_is_wrong_with_an_optimizer_of_the_user(made, reason):
+    class OwnConfig(OptimizerConfig):
+        def build(self, parameters):
+            return made(iter(parameters))
+
+    with pytest.raises(UserError) as caught:
+        Setup.build(config(optimizer=OwnConfig()))
+    assert re.sub(r"\S+test_setup.py, line \d+: ", "", str(caught.value)) == f"OwnConfig: {reason}"
+
+
+def test_an_optimizer_of_the_user_is_tried_with_a_copy():
+    class OwnConfig(OptimizerConfig):
+        def build(self, parameters):
+            return torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
+
+    built, ours = (Setup.build(config(optimizer=optimizer)) for optimizer in (OwnConfig(), AdamWConfig()))
+    assert built.state.optimizer.state == {}
+    for name, parameter in built.state.parameters.items():
+        assert torch.equal(parameter, ours.state.parameters[name])
+        assert parameter.grad is None

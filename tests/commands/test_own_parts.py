@@ -1,6 +1,7 @@
 """Options from a module of the user or from an installed package, in every command."""
 
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
@@ -11,7 +12,10 @@ import pytest
 
 from deeprob.config import installed as rooms
 from deeprob.config import option_names, options, register
+from deeprob.config.own_modules import imported
 from deeprob.optim import SGDConfig
+from deeprob.running.resume import print_resume
+from deeprob.running.stacked import StackedRuns
 
 OPTIMIZER = """
 from __future__ import annotations
@@ -147,6 +151,132 @@ def test_built_in_options_need_no_look_at_packages(deeprob, package, small):
     assert "signs" in option_names("optimizer")
 
 
+FIGURE = """
+from dataclasses import dataclass
+from matplotlib.figure import Figure
+from deeprob.figures import FigureConfig
+
+@dataclass
+class DotConfig(FigureConfig):
+    size_of_dot: int = 3
+
+    def draw(self, run):
+        figure = Figure((2, 2))
+        figure.subplots().plot([0], [0], "o", markersize=self.size_of_dot)
+        return figure
+
+    def size(self, run):
+        return 2.0, 2.0
+
+    def panel(self, canvas, run):
+        canvas.subplots().plot([0], [0], "o")
+"""
+
+
+def test_a_figure_of_an_installed_package(deeprob, own, small, monkeypatch):
+    monkeypatch.syspath_prepend(own("site/dotted", FIGURE).parent)
+    point = EntryPoint("figure.dot", "dotted:DotConfig", "deeprob.parts")
+    vars(point)["dist"] = SimpleNamespace(name="dots", version="1.0")
+    monkeypatch.setattr(rooms, "entry_points", lambda group: [point])
+    assert "no figure is called dof; did you mean dot?" in deeprob("trainer.figures=[dof]").err
+    assert "dotted" not in sys.modules
+    words = (*small, "trainer.epochs=1", "trainer.figures=['dot size_of_dot=5']", "sweep.figure=dot")
+    assert deeprob("-m", "seed=0,1", *words, "hydra.sweep.dir=sweep").status == 0
+    assert len(list(Path("sweep").glob("*/figures/dot.png"))) == 2
+    assert Path("sweep/figures/dot.png").is_file()
+    job = next(Path("sweep").glob("000*"))
+    assert [(part["option"], part["package"]) for part in parts_in(job)] == [("figure=dot", "dots")]
+
+
+OBJECTIVE = """
+from dataclasses import dataclass
+import torch
+from torch import nn
+from deeprob.config import register
+from deeprob.models import Model, ModelConfig
+from deeprob.objective import Loss, LossConfig, Regularizer, RegularizerConfig
+
+class Wide(Model):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.layer = nn.Linear(inputs, outputs)
+
+    def forward(self, inputs, key=None):
+        scores = self.layer(inputs)
+        return scores{0}
+
+    def stages(self, inputs):
+        yield "scores", self(inputs)
+
+    linear_layers = property(lambda self: [self.layer])
+
+@register("model", "wide")
+@dataclass
+class WideConfig(ModelConfig):
+    def build(self, inputs, outputs, rng):
+        return Wide(inputs, outputs)
+
+class Fourth(Loss):
+    def losses(self, scores, targets):
+        return (scores - nn.functional.one_hot(targets, scores.shape[1])).pow(4).sum(1)
+
+@register("loss", "fourth")
+@dataclass
+class FourthConfig(LossConfig):
+    def make(self):
+        return Fourth()
+
+class Quartic(Regularizer):
+    def __call__(self, weights):
+        return sum((w ** 4).sum() for w in weights)
+
+@register("regularizer", "quartic")
+@dataclass
+class QuarticConfig(RegularizerConfig):
+    def build(self):
+        return Quartic()
+"""
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_own_models_losses_and_regularizers_train_in_stacks(deeprob, own, monkeypatch, batched):
+    own("my_parts", OBJECTIVE.format("" if batched else " * (1 if scores.sum().item() > 1e9 else 2)"))
+    small = (
+        "dataset.points_per_class=30",
+        "dataset.test_points_per_class=20",
+        "trainer.epochs=2",
+        "trainer.figures=[]",
+    )
+    words = ("--import", "my_parts", "-m", "model=wide", "loss=fourth", "regularizer=quartic", "seed=0,1", *small)
+    stacks = []
+    begin = StackedRuns.train
+    monkeypatch.setattr(StackedRuns, "train", lambda runs, told: (stacks.append(len(runs.setups)), begin(runs, told)))
+    done = deeprob(*words, "hydra.sweep.dir=s", "hydra.launcher.workers=1")
+    assert done.status == 0, done.err
+    assert stacks == ([2] if batched else [])
+    reason = "jobs 0, 1: trained one by one, because torch's vmap cannot batch an operation (vmap: It looks like "
+    assert (reason in done.err) is not batched
+    assert deeprob(*words, "hydra.sweep.dir=alone", "hydra.launcher.max_stack=1").status == 0
+    one, other = (json.loads(next(Path(folder).glob("001*/summary.json")).read_text()) for folder in ("s", "alone"))
+    assert one["train/loss"] == pytest.approx(other["train/loss"], rel=1e-5)
+
+
+def test_printed_commands_import_the_module(deeprob, own, small, capsys):
+    own("my_parts", OPTIMIZER)
+    words = ("--import", "my_parts", "-m", "optimizer=signs", "seed=0,1", *small, "trainer.figures=[]")
+    done = deeprob(*words, "hydra.sweep.dir=sweep")
+    assert "compare    deeprob-compare --import my_parts sweep\n" in done.out
+    told = deeprob("--import", "my_parts", "sweep", command="compare")
+    assert told.status == 0, told.err
+    command = next(line for line in told.out.splitlines() if "deeprob-train" in line)
+    assert "deeprob-train --import my_parts optimizer=signs " in command
+    again = shlex.split(command[command.index("deeprob-train") :])[1:]
+    assert deeprob(*again, "trainer.epochs=1", "trainer.figures=[]", "hydra.run.dir=again").status == 0
+    with imported(["my_parts"]):
+        print_resume(Path("again"))
+    assert capsys.readouterr().out.endswith("go on      deeprob-train --import my_parts resume=again\n")
+
+
 def test_classes_of_a_notebook_train_only_in_its_process(deeprob, own, small):
     cls = type("OfCellConfig", (SGDConfig,), {"__module__": "__main__"})
     register("optimizer", "of_cell")(dataclass(cls))
@@ -198,6 +328,7 @@ def test_a_run_of_a_stranger_imports_nothing(deeprob, one_run, monkeypatch, word
         done = deeprob(*words, command=name)
         assert done.status == 2, done
         assert "optimizer=evil: no such option; " in done.err
+        assert "add --import" in done.err
         assert len(done.err.splitlines()) == 1
         assert "\x1b" not in done.err
     assert "evil" not in sys.modules

@@ -265,3 +265,17 @@ def test_a_name_is_of_one_class():
 def test_the_options_of_a_module():
     assert {("wheel", "wooden"), ("wheel", "steel")} <= schema.options_in(__name__)
     assert schema.options_in("nowhere") == set()
+
+
+def test_an_own_option_has_the_base_class_of_its_group():
+    class Odd:
+        pass
+
+    with pytest.raises(TypeError, match=r"^optimizer=odd is no OptimizerConfig; write class Odd\(OptimizerConfig\)$"):
+        register("optimizer", "odd")(dataclass(Odd))
+    assert "odd" not in schema.options("optimizer")
+
+
+def test_the_word_that_chooses_an_option():
+    assert schema.choice_of(SteelConfig()) == "wheel=steel"
+    assert schema.choice_of(CartConfig(wheel=SteelConfig(), owner="me")) == "CartConfig"

@@ -277,5 +277,5 @@ def test_what_an_optimizer_in_a_stack_must_not_do(update_of, monkeypatch):
     monkeypatch.setattr(Scaled, "closures", 0)
     for count in (1, 2):
         update = update_of(*(learner(ScaledConfig()) for _ in range(count)))
-        with pytest.raises(UserError, match=r"optimizer=ScaledConfig: its step\(closure\) never calls closure\(\)"):
+        with pytest.raises(UserError, match=r"optimizer=ScaledConfig: step\(closure\) never calls closure\(\)"):
             update(batch(count), 0)

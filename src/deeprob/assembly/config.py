@@ -14,6 +14,7 @@ from omegaconf import MISSING
 
 from deeprob import config as configs
 from deeprob.config import number, register
+from deeprob.config.failures import failing
 from deeprob.data import DatasetConfig
 from deeprob.features import FeaturesConfig
 from deeprob.models import MLPConfig, ModelConfig
@@ -88,11 +89,11 @@ class RunConfig:
 
     def lacking_formulas(self) -> list[str]:
         """Return the options whose derivative is not stated as a formula, such as ``model=resnet``."""
-        have = {
-            "model": self.model.has_formulas,
-            "loss": self.loss.build().has_formula,
-            "regularizer": self.regularizer.build().has_formula,
-        }
+        with failing(self.loss):
+            loss = self.loss.build()
+        with failing(self.regularizer):
+            regularizer = self.regularizer.build()
+        have = {"model": self.model.has_formulas, "loss": loss.has_formula, "regularizer": regularizer.has_formula}
         return [f"{key}={configs.name_of(getattr(self, key))}" for key, has in have.items() if not has]
 
     def resolved(self) -> "RunConfig":

@@ -14,6 +14,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from deeprob.config.failures import failing
 from deeprob.data import DatasetConfig, Encoding, Examples, Splits
 from deeprob.data.given import Given
 from deeprob.errors import one_line, printable
@@ -164,9 +165,11 @@ def prepare(
     UserError
         If the dataset cannot be read or split, or if the features do not support its inputs.
     """
-    raw = dataset.load()
+    with failing(dataset, "load"):
+        raw = dataset.load()
     began = time.perf_counter()
-    fitted = features.make(tuple(raw.train.inputs.shape[1:])).to(device, dtype)
+    with failing(features):
+        fitted = features.make(tuple(raw.train.inputs.shape[1:])).to(device, dtype)
     scale = None
     if dataset.standardize_targets and not raw.classes:
         scale = Standardize(tuple(raw.train.targets.shape[1:]), "feature").to(dtype=dtype)

@@ -1,6 +1,8 @@
 """Build all parts of a run from its config, and connect them."""
 
+import copy
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +16,14 @@ from deeprob import randomness
 from deeprob.assembly.automatic import batch_size_of, decided, epochs_of
 from deeprob.assembly.config import LONE_EXAMPLE, RunConfig
 from deeprob.assembly.prepare import Prepared, Shared
+from deeprob.config.failures import failing
+from deeprob.config.own_modules import is_own
 from deeprob.data import Encoding, Examples, Splits
 from deeprob.errors import Diverged, UserError, did_you_mean, first_few
 from deeprob.features import Features, Standardize
 from deeprob.models import Model
 from deeprob.objective import Loss, LossConfig, Objective, weights
-from deeprob.optim import Schedule
+from deeprob.optim import OptimizerConfig, Schedule
 from deeprob.tracking.cache import fingerprint
 from deeprob.tracking.console import note
 from deeprob.tracking.device import resolve_device
@@ -53,7 +57,7 @@ def build_predictor(
 
 def initial_model(config: RunConfig, inputs: int, outputs: int) -> Model:
     """Return a run's model with its initial weights. The random numbers for the weights depend only on the seed."""
-    with randomness.seeded(config.seed, "layers"):
+    with randomness.seeded(config.seed, "layers"), failing(config.model):
         return config.model.build(inputs, outputs, randomness.generator(config.seed, "weights"))
 
 
@@ -75,6 +79,54 @@ def build_loss(config: LossConfig, splits: Splits) -> Loss:
         )
     train = splits.train
     return config.build(torch.bincount(train.targets, train.weights, minlength=len(splits.classes)))
+
+
+def build_optimizer(config: OptimizerConfig, model: Model) -> torch.optim.Optimizer:
+    """Return the optimizer of a config. If its class is the user's, another one first makes a step with a copy.
+
+    Raises
+    ------
+    UserError
+        If the class of the user does not build an optimizer that deeprob can use.
+    """
+    if is_own(type(config)):
+        check_optimizer(config, copy.deepcopy(model))
+    return config.build(model.parameters())
+
+
+def check_optimizer(config: OptimizerConfig, model: Model) -> None:
+    """Raise a `UserError` if the optimizer of a config is not one that deeprob can use. The model changes."""
+    word, calls, parameters = configs.choice_of(config), 0, list(model.parameters())
+    with failing(config):
+        optimizer: object = config.build(parameters)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise UserError(f"{word}: build() returned a {type(optimizer).__name__}; expected a torch.optim.Optimizer")
+    if not all("lr" in group for group in optimizer.param_groups):
+        raise UserError(f"{word}: a parameter group has no lr, which the schedule multiplies; give it one")
+    try:
+        inspect.signature(optimizer.step).bind(None)
+    except TypeError:
+        raise UserError(f"{word}: step() takes no closure; write def step(self, closure) and call closure()") from None
+
+    def closure() -> Any:
+        nonlocal calls
+        calls += 1
+        for parameter in parameters:
+            parameter.grad = parameter.detach().clone()
+        return torch.stack([parameter.detach().square().sum() / 2 for parameter in parameters]).sum()
+
+    with failing(config, "step"):
+        optimizer.step(closure)
+    if not calls:
+        raise UserError(f"{word}: step(closure) never calls closure(), which computes the gradient")
+
+
+def build_schedule(config: RunConfig, steps: int) -> Schedule:
+    """Return the learning-rate schedule of a run with this number of updates."""
+    if not config.optimizer.scheduled:
+        return Schedule()
+    with failing(config.scheduler):
+        return config.scheduler.build(steps)
 
 
 @dataclass(frozen=True)
@@ -165,8 +217,8 @@ class Setup:
         steps = epochs_of(config) * -(-len(splits.train) // batch_size)
         state = TrainState.start(
             predictor.model,
-            config.optimizer.build(predictor.model.parameters()),
-            config.scheduler.build(steps) if config.optimizer.scheduled else Schedule(),
+            build_optimizer(config.optimizer, predictor.model),
+            build_schedule(config, steps),
             device,
             accuracy=bool(splits.classes),
         )

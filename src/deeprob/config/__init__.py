@@ -3,6 +3,7 @@
 from deeprob.config.config_file import digest, flat, read, to_yaml
 from deeprob.config.schema import (
     choice,
+    choice_of,
     load,
     name_of,
     number,
@@ -17,6 +18,7 @@ from deeprob.config.schema import (
 
 __all__ = [
     "choice",
+    "choice_of",
     "digest",
     "flat",
     "load",

@@ -164,7 +164,7 @@ def _import(module: OwnModule) -> None:
         if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
             raise UserError(f"{FLAG} {word}: no module {error.name} in the current folder or on the path") from error
         home = folder if found is None else Path(found).parent
-        raise UserError(f"{FLAG} {word}: {_place(error, home)}{type(error).__name__}: {_reason(error)}") from error
+        raise UserError(f"{FLAG} {word}: {line_of(error, home)}{type(error).__name__}: {_reason(error)}") from error
     _words.update(dict.fromkeys({name, *sys.modules} - before - _words.keys(), word))
     _words[name] = word
     _given.append(module)
@@ -187,7 +187,7 @@ def _file_of(module: ModuleType | None) -> Path | None:
     return Path(file) if file and file.endswith(".py") else None
 
 
-def _place(error: BaseException, folder: Path) -> str:
+def line_of(error: BaseException, folder: Path) -> str:
     """Return the last file and line in `folder` that an error passed; empty if there is none."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_near(Path(error.filename))}, line {error.lineno}: "

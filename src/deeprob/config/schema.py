@@ -13,6 +13,7 @@ The config of a command has a field for each group, with the name of the group. 
 """
 
 import dataclasses
+import itertools
 import math
 import re
 import typing
@@ -28,7 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 from deeprob.config.installed import installed, load_installed
 from deeprob.config.own_modules import is_own, remember_source
 from deeprob.config.synonyms import VALUES
-from deeprob.errors import UserError, did_you_mean, memory_errors
+from deeprob.errors import UserError, did_you_mean, memory_errors, one_line
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
     Raises
     ------
     TypeError
-        If the class is no dataclass.
+        If the class is no dataclass, or not derived from the base class of the group's options.
     ValueError
         If another class has the name already.
     """
@@ -61,6 +62,10 @@ def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
             if "__dataclass_fields__" not in vars(cls):
                 raise TypeError(f"{cls.__qualname__} is no dataclass; add @dataclass below @register")
             if is_own(cls):
+                if not issubclass(cls, base := _base_of(group)):
+                    raise TypeError(
+                        f"{group}={name} is no {base.__name__}; write class {cls.__name__}({base.__name__})"
+                    )
                 _resolve_types(cls)
                 remember_source(cls)
             known[name] = cls
@@ -96,7 +101,10 @@ def option(group: str, name: str) -> type | None:
     if name not in options(group) and options(group):
         cls = load_installed(group, name)
         if cls is not None and name not in options(group):  # the class may have registered itself
-            register(group, name)(cls)
+            try:
+                register(group, name)(cls)
+            except (TypeError, ValueError) as error:
+                raise UserError(f"{group}={name}: {one_line(error)}") from error
     return options(group).get(name)
 
 
@@ -133,6 +141,20 @@ def name_of(config: object) -> str:
     """Return the name of a config's option, such as ``sgd``. If it has none, return its class name."""
     names = (name for group in _OPTIONS.values() for name, cls in group.items() if cls is type(config))
     return next(names, type(config).__name__)
+
+
+def choice_of(config: object) -> str:
+    """Return the word that chooses a config's option, such as ``optimizer=sgd``. If there is none, return `name_of`."""
+    name = name_of(config)
+    groups = (group for group, known in _OPTIONS.items() if known.get(name) is type(config))
+    return "=".join([*itertools.islice(groups, 1), name])
+
+
+def _base_of(group: str) -> type:
+    """Return the base class of deeprob's options of a group; `object` if they are not imported."""
+    known = [cls for cls in options(group).values() if not is_own(cls)]
+    common = (base for cls in known[1:2] for base in cls.__mro__ if all(issubclass(other, base) for other in known))
+    return next(common, object)
 
 
 # ---------------------------------------------------------------- accepted values

@@ -189,7 +189,7 @@ class Update:
         NotTogether
             If the optimizer of a run in a stack evaluates L(W) again.
         UserError
-            If the optimizer does not evaluate L(W) at all.
+            If the optimizer of a run does not evaluate L(W) at all.
         """
         states, losses = self.stack.states, []
         if len(states) > 1:
@@ -222,4 +222,4 @@ class Update:
 
         state.optimizer.step(closure)
         if not calls:
-            raise UserError(f"{self._name}: its step(closure) never calls closure(), which computes the gradient")
+            raise UserError(f"{self._name}: step(closure) never calls closure(), which computes the gradient")
