@@ -74,7 +74,7 @@ def wrong_rows(out):
 
 def test_a_planted_wrong_gradient_of_the_loss_is_status_4(deeprob, monkeypatch):
     call = losses.CrossEntropy.__call__
-    monkeypatch.setattr(losses.CrossEntropy, "__call__", lambda self, s, t: call(self, Wrong.apply(s), t))
+    monkeypatch.setattr(losses.CrossEntropy, "__call__", lambda self, s, *rest: call(self, Wrong.apply(s), *rest))
     status, out, err = deeprob("model=linear", "check.curve=false", command="check_gradients")
     assert status == 4
     assert err.count("\n") == 1
@@ -92,7 +92,7 @@ def test_a_planted_wrong_gradient_of_the_regularizer_is_status_4(deeprob, monkey
 
 def test_both_gradients_wrong_in_different_places(deeprob, monkeypatch):
     call, with_gradient = losses.CrossEntropy.__call__, regularizers.ElasticNet.with_gradient
-    monkeypatch.setattr(losses.CrossEntropy, "__call__", lambda self, s, t: call(self, Wrong.apply(s), t))
+    monkeypatch.setattr(losses.CrossEntropy, "__call__", lambda self, s, *rest: call(self, Wrong.apply(s), *rest))
     monkeypatch.setattr(
         regularizers.ElasticNet, "with_gradient", lambda self, w, g: with_gradient(self, w, g.mul_(1.01))
     )
@@ -234,7 +234,7 @@ def test_l1_left_out_of_the_gradient_is_wrong_unless_it_has_its_own_step(monkeyp
 
 def test_a_loss_that_is_not_finite_is_not_checked(monkeypatch):
     call = losses.Hinge.__call__
-    monkeypatch.setattr(losses.Hinge, "__call__", lambda self, scores, targets: call(self, scores, targets) / 0)
+    monkeypatch.setattr(losses.Hinge, "__call__", lambda self, *given: call(self, *given) / 0)
     with pytest.raises(CheckFailed, match="inf at the initial weights: there is no gradient to check"):
         check_gradients(config(loss=HingeConfig()))
 

@@ -10,7 +10,6 @@ from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
 from deeprob.config import options
-from deeprob.errors import UserError
 from deeprob.objective import (
     ClassLossConfig,
     CrossEntropyConfig,
@@ -291,15 +290,3 @@ def test_log_softmax_is_that_of_torch_and_the_same_at_every_place(classes):
     torch.testing.assert_close(found.double(), scores.double().log_softmax(-1), rtol=1e-6, atol=1e-6)
     assert torch.equal(found[3:4], log_softmax(scores[3:4]))
     assert torch.equal(found[:, 5:6], log_softmax(scores[:, 5:6].contiguous()))
-
-
-@pytest.mark.parametrize("shape", [(), (5, 3), (4,)], ids=str)
-def test_a_loss_of_another_shape_is_one_line(shape):
-    class Odd(CrossEntropy):
-        def losses(self, scores, targets):
-            return torch.zeros(shape)
-
-    with pytest.raises(UserError) as caught:
-        Odd(0.0)(torch.zeros(5, 3), torch.zeros(5, dtype=torch.int64))
-    line = f"loss: losses() returned the shape {shape} for scores (5, 3); expected one loss per example, (5,)"
-    assert str(caught.value) == line

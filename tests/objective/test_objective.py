@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from deeprob.objective import CrossEntropyConfig, L2Config, NoneConfig, Objective
+from deeprob.errors import UserError
+from deeprob.objective import CrossEntropyConfig, L2Config, Loss, NoneConfig, Objective
 from deeprob.objective.objective import weights
 
 SCORES = torch.zeros(4, 2)
@@ -74,3 +75,15 @@ def test_a_stack_of_runs_costs_what_each_run_costs_alone():
     together = torch.vmap(lambda scores, w: cost(scores, TARGETS, {"w": w}).loss)(stack, stack)
     alone = [cost(scores, TARGETS, {"w": scores}).loss for scores in stack]
     torch.testing.assert_close(together, torch.stack(alone))
+
+
+@pytest.mark.parametrize("shape", [(), (4, 2), (3,)], ids=str)
+def test_a_loss_of_another_shape_is_one_line(shape):
+    class Odd(Loss):
+        def losses(self, scores, targets):
+            return torch.zeros(shape)
+
+    with pytest.raises(UserError) as caught:
+        Objective(Odd(), NoneConfig().build())(SCORES, TARGETS, PARAMETERS)
+    line = f"loss: losses() returned the shape {shape} for scores (4, 2); expected one loss per example, (4,)"
+    assert str(caught.value) == line

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deeprob.config import number, register
-from deeprob.errors import UserError
 from deeprob.objective.class_weights import ACCEPTED, scaled_to_mean_1
 
 
@@ -105,11 +104,6 @@ class Loss(ABC):
         multiplied by the class weights, and by the `weights` (B,) of the examples if they are given.
         """
         losses = self.losses(scores, targets)
-        if losses.shape != scores.shape[:-1]:
-            raise UserError(
-                f"loss: losses() returned the shape {tuple(losses.shape)} for scores {tuple(scores.shape)}; expected "
-                f"one loss per example, {tuple(scores.shape[:-1])}"
-            )
         factors = self._factors(targets, losses, weights)
         return losses if factors is None else losses * factors
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from deeprob.errors import UserError
 from deeprob.objective.losses import Loss
 from deeprob.objective.regularizers import Regularizer
 
@@ -47,8 +48,19 @@ class Objective:
             The parameters by name. R(W) depends only on the weight matrices (see `weights`).
         example_weights
             The weights w_i (B,) of the examples, with mean 1. None: each is 1.
+
+        Raises
+        ------
+        UserError
+            If the loss does not return one number per example.
         """
-        data_loss = self.loss(scores, targets, example_weights).mean()
+        losses = self.loss(scores, targets, example_weights)
+        if losses.shape != scores.shape[:1]:
+            raise UserError(
+                f"loss: losses() returned the shape {tuple(losses.shape)} for scores {tuple(scores.shape)}; expected "
+                f"one loss per example, {tuple(scores.shape[:1])}"
+            )
+        data_loss = losses.mean()
         regularization = self.regularizer(weights(parameters).values())
         if regularization is None:
             return Parts(data_loss, data_loss, data_loss.new_zeros(()))

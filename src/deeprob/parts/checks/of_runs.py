@@ -6,7 +6,6 @@ from tempfile import TemporaryDirectory
 import torch
 
 from deeprob.config import name_of
-from deeprob.optim.rules import RULES
 from deeprob.parts.part_trial import (
     Clause,
     PartTrial,
@@ -22,6 +21,7 @@ from deeprob.parts.part_trial import (
 from deeprob.tracking.checkpoint_file import generations
 from deeprob.training.checkpoint import Checkpoints
 from deeprob.training.loop import train
+from deeprob.training.trial import hindrance_of_stack
 
 CLAUSES: list[Clause] = []
 """The clauses, in the order in which they are tried."""
@@ -62,9 +62,11 @@ def _resumption(trial: PartTrial) -> None:
 
 @clause(CLAUSES, "A run in a stack of three is as alone: bit for bit with formulas, else up to rounding")
 def _company(trial: PartTrial) -> None:
-    name = name_of(trial.config.optimizer)
+    name, sample = name_of(trial.config.optimizer), trial.setup()
     concerns(not trial.config.optimizer.deterministic, f"optimizer={name} does its own line searches")
-    concerns(name in RULES, f"optimizer={name} trains one by one")
+    features, examples = sample.prepared.training.features, sample.prepared.training.train[:4]
+    reason = hindrance_of_stack(sample.learner, features, examples, sample.formulas)
+    concerns(not reason, f"trains one by one, because {reason}")
     exact = not trial.config.lacking_formulas()
     trials = [trial.but(seed=seed, **({} if exact else {"precision": "float64"})) for seed in range(3)]
     together = [one.setup() for one in trials]
