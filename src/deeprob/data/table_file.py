@@ -76,7 +76,7 @@ def _parquet(path: Path) -> Table:
 def _parquet_column(file: Any, name: str, place: str) -> Column:
     """Return a column of a Parquet file. If it has neither numbers nor texts, only a chosen column is an error."""
     try:
-        return column_of_arrow(file.read([name]).column(0), place)
+        return column_of_arrow(file.read([name], use_threads=False).column(0), place)
     except UserError as error:
         return Column(numbers=np.full(file.metadata.num_rows, np.nan), unusable=str(error))
 

@@ -347,7 +347,8 @@ def _arrow(chunk: bytes, dialect: Dialect, numeric: frozenset[int]) -> Any:
     names = [str(place) for place in range(len(dialect.names))]
     return pacsv.read_csv(
         pa.py_buffer(chunk),
-        read_options=pacsv.ReadOptions(block_size=_BLOCK, column_names=names),
+        # beside torch, pyarrow's threads sometimes abort the process when it ends
+        read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK, column_names=names),
         parse_options=pacsv.ParseOptions(
             delimiter=dialect.delimiter,
             newlines_in_values=b'"' in chunk,
