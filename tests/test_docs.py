@@ -10,11 +10,11 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
-import deeprob as package
 from deeprob import config as configs
 from deeprob import load_run
 from deeprob.assembly.config import RunConfig
@@ -281,7 +281,7 @@ def test_the_default_run_prints_what_the_readme_shows(tmp_path):
 
 
 def test_the_sweep_prints_what_the_readme_shows(deeprob):
-    (line,) = [line for line in starting("deeprob-train") if line.startswith("-m model.width=4,16,64")]
+    (line,) = [line for line in starting("deeprob-train") if line.startswith("-m model.width=4,64")]
     (shown,) = [block for _, language, block in BLOCKS if language == "text" and block.startswith("job  model.width")]
     out = deeprob(*shlex.split(line)).out
     assert shape(out)[: len(shape(shown))] == shape(shown)
@@ -340,15 +340,19 @@ def test_the_python_examples_run(one_run, own, deeprob):
     words = ("dataset=csv", "dataset.root=TABLE.csv", "trainer.epochs=1", "trainer.figures=[]", "hydra.run.dir=table")
     assert deeprob(*words).status == 0
     Path("NEW.csv").write_text("length,width\n1,2\n3,4\n")
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(60, 2))
+    given = {"X": points, "y": (points[:, 0] > 0).astype(int), "X_new": points[:3]}
     pages = ("README", "data")
     blocks = [block for page, language, block in BLOCKS if language == "python" and page.stem in pages]
     assert len(blocks) == 2
     for block in blocks:
-        names: dict[str, object] = {}
+        names: dict[str, object] = dict(given)
         run, shape = ("table", (2, 2)) if "NEW.csv" in block else (str(one_run), (60, 3))
         exec(re.sub(r'load_run\(".*"\)', f"load_run({run!r})", block), names)
         assert names["scores"].shape == shape
-        assert names["load_run"] is package.load_run
+        if "sweep" in names:
+            assert len(names["sweep"].table) == 10
 
 
 def test_the_page_about_python_runs(deeprob):
