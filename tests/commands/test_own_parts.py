@@ -238,7 +238,7 @@ class QuarticConfig(RegularizerConfig):
 """
 
 
-@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("batched", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_own_models_losses_and_regularizers_train_in_stacks(deeprob, own, monkeypatch, batched):
     own("my_parts", OBJECTIVE.format("" if batched else " * (1 if scores.sum().item() > 1e9 else 2)"))
     small = (

@@ -31,6 +31,7 @@ def fuzzing():
         yield fuzzing
 
 
+@pytest.mark.slow
 def test_a_sample_of_draws_finds_nothing(times, tell):
     count = times(4, 250)
     done = subprocess.run(

@@ -171,7 +171,7 @@ def test_every_flag(bench, spec, name, flag):
     assert bench.unlike(spec.three(optimizer=optimizers(name, **{flag: True})), *PAIRS) == []
 
 
-@pytest.mark.parametrize("interval", [1, 3, 50])
+@pytest.mark.parametrize("interval", [3, *(pytest.param(other, marks=pytest.mark.slow) for other in (1, 50))])
 def test_optimizers_of_the_user(bench, spec, interval):
     configs = [HeavyConfig(lr=lr, decay=decay) for lr, decay in ((0.01, 0.5), (0.03, 0.0), (1e30, 0.9))]
     bench.settings |= {"log_every": interval}
