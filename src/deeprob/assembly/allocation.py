@@ -25,3 +25,9 @@ class NoLargerThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if all(isinstance(count, int) for count in size) and math.prod(size) > self.limit:
             raise ValueError(f"a tensor of size {size}")
         return function(*words, **(named or {}))
+
+
+# Torch wraps the method, so that the first call imports torch's compiler: a second, 150 MB, and a changed random state.
+# The attribute makes the wrapper call the method itself (see deeprob.optim.base.without_compiler).
+if (_method := getattr(NoLargerThan.__torch_dispatch__, "__wrapped__", None)) is not None:
+    _method.__dynamo_disable = _method
