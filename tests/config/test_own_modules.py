@@ -44,6 +44,14 @@ def test_a_module_of_the_current_folder_is_imported_once(own):
     assert sys.modules["parts_beside"].count == [1]
 
 
+def test_the_current_folder_is_not_searched_for_a_module_that_is_elsewhere(own, monkeypatch):
+    own("far/parts_elsewhere", "")
+    monkeypatch.syspath_prepend("far")
+    path = list(sys.path)
+    with imported(["parts_elsewhere"]):
+        assert sys.path == path
+
+
 def test_a_file_in_another_folder_finds_what_lies_beside_it(own):
     own("far/parts_far", "from parts_near import value")
     own("far/parts_near", "value = 3")

@@ -62,7 +62,7 @@ def imported(words: Sequence[str]) -> Iterator[None]:
     try:
         for word in words:
             module = _located(word)
-            if _append_to_path(module.folder):
+            if _append_to_path(module):
                 added.append(module.folder)
             _import(module)
         yield
@@ -83,7 +83,7 @@ def import_for_good(modules: Sequence[OwnModule]) -> None:
     """
     for module in modules:
         if module not in _given:
-            _append_to_path(module.folder)
+            _append_to_path(module)
             _import(module)
 
 
@@ -141,11 +141,16 @@ def _located(word: str) -> OwnModule:
     return OwnModule(word, file.stem, str(file.parent))
 
 
-def _append_to_path(folder: str) -> bool:
-    """Append a folder to ``sys.path``, and return whether it was not there before."""
-    new = folder not in map(os.path.abspath, sys.path)
+def _append_to_path(module: OwnModule) -> bool:
+    """Append the folder of a module to ``sys.path``, and return whether it was not there before.
+
+    If the module is somewhere else on the path, the folder is left out: its other files are none of the user's choice.
+    """
+    top = Path(module.folder, module.name.partition(".")[0])
+    there = top.is_dir() or top.with_suffix(".py").is_file()
+    new = there and module.folder not in map(os.path.abspath, sys.path)
     if new:
-        sys.path.append(folder)
+        sys.path.append(module.folder)
     return new
 
 

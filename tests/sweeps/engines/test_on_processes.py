@@ -65,6 +65,15 @@ def test_an_error_kills_the_workers(monkeypatch):
     assert not Path(f"/proc/{process}").exists()
 
 
+def test_workers_import_nothing_from_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(on_processes, "work", about)
+    monkeypatch.chdir(tmp_path)
+    Path("loky.py").write_text("raise SystemExit('imported')")
+    with Processes(1) as engine:
+        assert engine.submit("one").result()["process"] > 0
+    assert "PYTHONSAFEPATH" not in os.environ
+
+
 def test_processes_start_only_when_they_are_needed(tmp_path):
     with start(64, "auto", {}, tmp_path) as engine:
         assert engine._executors == [None] * 64

@@ -15,6 +15,8 @@ from deeprob.sweeps.portion import Outcomes, Portion, work
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 """The environment of a worker. Several threads per worker on shared cores are much slower than one."""
+OWN_PATH = {"PYTHONSAFEPATH": "1"}
+"""With this variable, a new process imports nothing from the current folder, where files may have names of modules."""
 
 
 def start(workers: int, cluster: str, resources: dict[str, Any], folder: Path) -> "Processes":
@@ -44,7 +46,7 @@ class Processes:
         if (earlier := self._futures[place]) is not None and earlier.exception() is not None:
             self._end(place)
         if self._executors[place] is None:
-            self._executors[place] = ProcessPoolExecutor(1, initializer=_leave_group, env=ONE_THREAD)
+            self._executors[place] = ProcessPoolExecutor(1, initializer=_leave_group, env=ONE_THREAD | OWN_PATH)
         executor = self._executors[place]
         assert executor is not None
         with without_interrupts():
@@ -81,7 +83,13 @@ def without_interrupts() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # otherwise loky starts Python's tracker now, and its start unblocks SIGINT
+    earlier = os.environ.get("PYTHONSAFEPATH")
+    os.environ.update(OWN_PATH)
+    try:
+        resource_tracker.ensure_running()  # otherwise loky starts Python's tracker now, and its start unblocks SIGINT
+    finally:
+        if earlier is None:
+            del os.environ["PYTHONSAFEPATH"]
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
