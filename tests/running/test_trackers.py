@@ -84,6 +84,7 @@ def diary() -> Iterator[list[tuple]]:
         (["csv every=2"], "trainer.trackers: csv every=2: every: no such key; "),
         (["mlflow folder=[1]"], "trainer.trackers: mlflow folder=[1]: folder"),
         (["jsonl", "csv", "jsonl"], "trainer.trackers: jsonl is there twice; remove one"),
+        (["csv", " csv "], "trainer.trackers: csv is there twice; remove one"),
         ([""], "trainer.trackers: : no tracker is called nothing; "),
     ],
 )

@@ -9,7 +9,8 @@ Letters of shapes: N examples of a split, B examples of a batch, C classes or pr
 `rng` is a `torch.Generator` on the CPU that a seed and the name ``weights`` have seeded. Initial weights are drawn from
 it, and nothing else is. `key` is a 0-d int64 tensor that selects the random numbers of one update, such as a dropout
 mask (see `deeprob.parts.randomness`): the same key always gives the same numbers. If it is None, noise is off. A part
-draws no random numbers from anywhere else. So a run has the same bits again, after resumption, and in a stack.
+draws no random numbers from anywhere else. So a run has the same bits again, and after resumption. In a stack it has
+the same bits if all its parts have formulas, and else the same numbers up to rounding.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -48,14 +48,16 @@ def check_trackers(texts: Sequence[str], directory: Path | None = None) -> None:
 
     If the run in `directory` was trained with an own tracker that is not known here, the message says what to add.
     """
-    for number, text in enumerate(texts):
+    known: list[TrackerConfig] = []
+    for text in texts:
         name = name_in(text)
         unknown = option("tracker", name) is None
         if directory and unknown and (advice := advice_for(directory, f"tracker={name}")):
             raise UserError(f"{KEY}: no tracker is called {name}; {advice}")
-        config_of(text)
-        if text in texts[:number]:
-            raise UserError(f"{KEY}: {text} is there twice; remove one")
+        config = config_of(text)
+        if config in known:
+            raise UserError(f"{KEY}: {text.strip()} is there twice; remove one")
+        known.append(config)
 
 
 class Trackers:

@@ -190,6 +190,15 @@ def test_runs_of_the_command_line_alone_in_a_stack_and_on_workers(deeprob, small
 
 
 @pytest.mark.slow
+def test_a_folder_that_cannot_be_made_costs_a_note(deeprob, small):
+    pytest.importorskip("mlflow")
+    Path("file").write_text("")
+    words = "trainer.trackers=[csv,'mlflow folder=/proc/runs','mlflow folder=file/runs']"
+    status, _, err = deeprob(*small, words, "hydra.run.dir=run")
+    assert (status, err.count(" failed, and is left out from here on: ")) == (0, 2)
+
+
+@pytest.mark.slow
 def test_a_folder_that_goes_away_costs_a_note(deeprob, small, monkeypatch):
     pytest.importorskip("mlflow")
     begin = Recorder.start

@@ -118,8 +118,10 @@ class MLflow(Tracker):
         """Open the folder, make the experiment if there is none yet, and return the client."""
         from mlflow import MlflowClient
 
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._folder.with_name(f".{self._folder.name}.lock")):  # several processes may begin at once
+        lock = self._folder.with_name(f".{self._folder.name}.lock")
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()  # FileLock would try for ever where no file can be made
+        with FileLock(lock, timeout=60):  # several processes may begin at once
             self._client = MlflowClient(tracking_uri=self._folder.as_uri())
             known = self._client.get_experiment_by_name(experiment)
             self._experiment = known.experiment_id if known else self._client.create_experiment(experiment)
