@@ -115,6 +115,12 @@ def test_categories_and_missing_cells():
         DeeprobClassifier("trainer.epochs=1").fit(numbers, kind)
 
 
+def test_texts_of_numbers_are_categories():
+    frame = pd.DataFrame({"zip": ["01", "02", "1", "01"] * 5})
+    found = DeeprobClassifier("model=linear trainer.epochs=1").fit(frame, list("abab") * 5)
+    assert found.run_.encoding.names == ("zip=01", "zip=1", "zip=02")
+
+
 def test_numbers_to_predict():
     inputs, target = load_diabetes(return_X_y=True)
     found = DeeprobRegressor(f"{NEWTON} model=linear").fit(inputs, target)

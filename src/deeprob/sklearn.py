@@ -21,6 +21,7 @@ from deeprob import api
 from deeprob import config as configs
 from deeprob.assembly.config import RunConfig
 from deeprob.assembly.in_memory import RunInMemory
+from deeprob.assembly.python_data import typed_table
 from deeprob.config.overrides import parse
 from deeprob.data import GivenConfig
 from deeprob.data.columns import Column, Table
@@ -179,7 +180,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def _table(self, X: Any, *, reset: bool) -> Table:  # noqa: N803
         """Check X as scikit-learn does, and return its table. `reset` says whether X is for training."""
         if hasattr(X, "columns"):
-            table = table_of(X)
+            table = typed_table(X, "X")
             if any(column.numbers is None for column in table.columns):
                 validate_data(self, X, reset=reset, skip_check_array=True)
                 return table

@@ -162,6 +162,11 @@ def test_texts_in_frames_stay_texts():
         table = given_of((array, Y), "data").table
         assert table["0"].levels == ("01", "1", "02")
         assert table["1"].numbers.tolist() == [0, 1, 2, 3]
+    for columns in (pd.DataFrame({"code": codes}), {"code": codes}, pa.table({"code": codes})):
+        assert encoded(given_of((columns, Y), "data")).columns[0] == "code=01"
+    mixed = given_of(({"code": ["1", "2", "x3", "4"]}, Y), "data")
+    with pytest.raises(UserError, match="row 2, column code: the cell is not a finite number; correct it"):
+        encoded(mixed)  # a mistake among numbers
     whole = given_of(pd.DataFrame({"x": [1, 2, 3, 4], "kind": ["1", "01", "1", "01"]}), "data")
     assert encoded(whole).classes == ("01", "1")
 

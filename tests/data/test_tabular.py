@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from deeprob.data.columns import Column, Table
 from deeprob.data.frames import table_of
 from deeprob.data.tabular import (
     Roles,
@@ -66,6 +67,18 @@ def test_numbers_that_repeat_may_be_levels_beside_texts():
     assert categories_among(table_of({"c": ["1", "2", "1", "2", "K"]}), ["c"], None) == {"c"}
     with pytest.raises(UserError, match="row 2, column c"):
         categories_among(table_of({"c": ["1", "2", "K", "4"]}), ["c"], None)
+
+
+def test_texts_of_numbers_are_categories_if_the_source_has_types():
+    def table(levels: tuple[str, ...], *, typed: bool) -> Table:
+        return Table("t", ("c",), (Column(codes=np.arange(len(levels), dtype=np.int32), levels=levels, typed=typed),))
+
+    assert categories_among(table(("01", "02"), typed=True), ["c"], None) == {"c"}
+    for levels, typed in ((("01", "02"), False), (("01", "02", "1 000"), True), (("1", "2", "3", "K"), True)):
+        with pytest.raises(UserError, match="the cell is not a finite number"):
+            categories_among(table(levels, typed=typed), ["c"], None)
+    with pytest.raises(UserError, match="30 different texts in 30 rows, too many for categories"):
+        categories_among(table(tuple(map(str, range(30))), typed=True), ["c"], None)
 
 
 def test_classes_are_sorted_by_value():

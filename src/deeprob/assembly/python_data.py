@@ -132,7 +132,7 @@ def _texts(values: Any) -> Column | None:
     """Return the column of texts or of a frame's categories (N,), as they are; None if it has other values."""
     if str(getattr(values, "dtype", "")) == "category":  # of pandas; they may be numbers
         codes = np.asarray(values.cat.codes, np.int32)
-        return Column(codes=codes, levels=tuple(map(str, values.cat.categories.tolist())))
+        return Column(codes=codes, levels=tuple(map(str, values.cat.categories.tolist())), typed=True)
     array = np.asarray(values)
     if array.dtype.kind == "O":
         there = [cell for cell in array.tolist() if not _is_missing(cell)]
@@ -190,7 +190,7 @@ def _labels(values: npt.NDArray[Any], kind: str, place: str) -> Column:
     index: dict[str, int] = {}
     cells = values.tolist()
     codes = [-1 if _is_missing(cell) else index.setdefault(str(cell), len(index)) for cell in cells]
-    return Column(codes=np.array(codes, np.int32), levels=tuple(index))
+    return Column(codes=np.array(codes, np.int32), levels=tuple(index), typed=True)
 
 
 def _is_missing(cell: Any) -> bool:

@@ -32,6 +32,8 @@ class Column:
         The different texts. Texts that are equal numbers, such as ``1`` and ``1.0``, are one level.
     dates
         Whether the column holds dates, as a file says that knows the types of its columns.
+    typed
+        Whether the source says that the cells are texts, also where all of them are numbers, such as ``01``.
     unusable
         The error if the column is chosen; empty if it can be used.
     """
@@ -40,6 +42,7 @@ class Column:
     codes: Codes | None = None
     levels: tuple[str, ...] = ()
     dates: bool = False
+    typed: bool = False
     unusable: str = ""
 
     def __len__(self) -> int:
@@ -79,7 +82,7 @@ class Column:
         if self.numbers is not None:
             return Column(numbers=self.numbers[rows])
         assert self.codes is not None
-        return Column(codes=self.codes[rows], levels=self.levels, dates=self.dates)
+        return Column(codes=self.codes[rows], levels=self.levels, dates=self.dates, typed=self.typed)
 
 
 def column_of_texts(codes: Codes, levels: Sequence[str], decimal: str = ".") -> Column:

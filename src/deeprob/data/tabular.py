@@ -135,12 +135,13 @@ def _fault_of(table: Table, name: str, either: str) -> UserError | None:
     texts = [level for level, number in zip(column.levels, numeric, strict=True) if not number]
     if column.dates or (texts and all(map(is_date, texts))):
         return UserError(f"{place} has dates or times, such as {column.levels[0][:40]}; {either}")
-    for level in column.levels:
+    suspects = () if column.typed and not texts else column.levels
+    for level in suspects:
         if looks_like_number(level) and (not texts or not is_number(level)):  # 1.100 where commas are decimal
             row = int(np.flatnonzero(column.codes == column.levels.index(level))[0])
             advice = "write it without signs between or after the digits (dataset.decimal sets the decimal sign), or "
             return table.fault(row, name, "is not a finite number", advice + either)
-    if 2 * counts[numeric].sum() >= counts.sum() and 2 * numeric.sum() > counts[numeric].sum():
+    if suspects and 2 * counts[numeric].sum() >= counts.sum() and 2 * numeric.sum() > counts[numeric].sum():
         advice = f"correct it, leave the row or the column out, or {either}"
         return table.fault(first_text(column), name, "is not a finite number", advice)
     if len(column.levels) > max(_FEW, counts.sum() // 2):
