@@ -84,7 +84,7 @@ def test_data_from_python():
         ([4, -1], int),
         (["1", "01"], str),
         pytest.param([True, False], bool, marks=pytest.mark.slow),
-        pytest.param([0.5, 2.0], float, marks=pytest.mark.slow),
+        pytest.param([-1.0, 2.0], float, marks=pytest.mark.slow),
     ],
 )
 def test_predictions_have_the_type_of_the_labels(labels, kind, tmp_path):

@@ -76,7 +76,7 @@ def test_numbers_to_predict():
     assert encoded(given, task="regression").train.targets.shape == (2, 2)
 
 
-@pytest.mark.parametrize("shape", [(3, 4, 4), (1, 4, 4), (5, 4)])
+@pytest.mark.parametrize("shape", [(3, 4, 4), (1, 4, 4), (1, 4, 3), (2, 5, 5), (5, 4)])
 def test_inputs_of_more_dimensions_are_no_table(shape):
     kind = torch.uint8 if len(shape) == 3 else torch.float32
     inputs = torch.arange(8 * np.prod(shape)).view(8, *shape).remainder(256).to(kind)
@@ -92,14 +92,14 @@ def test_inputs_of_more_dimensions_are_no_table(shape):
     [
         ([7, -3, 7, -3], [-3, 7]),
         (np.array([10, 9, 10, 9], np.uint8), [9, 10]),
-        ([0.5, 2.0, 0.5, 2.0], [0.5, 2.0]),
+        ([-1.0, 2.0, -1.0, 2.0], [-1.0, 2.0]),
         ([True, False, True, False], [False, True]),
         (["01", "1", "01", "1"], ["01", "1"]),
         (["NA", "-", "NA", "-"], ["-", "NA"]),
         (np.array(["b", "a", "b", "a"], object), ["a", "b"]),
         (pd.Series(["b", "a", "b", "a"], dtype="category"), ["a", "b"]),
         (pd.Series([3, 4, 3, 4], dtype="Int64"), [3, 4]),
-        (np.array([1, 0.5, 1, 0.5], object), [0.5, 1.0]),
+        (np.array([1, 5.0, 1, 5.0], object), [1.0, 5.0]),
         (np.array([1, "x", 1, "x"], object), ["1", "x"]),
     ],
 )
@@ -111,6 +111,7 @@ def test_labels_keep_their_type(labels, expected):
     assert {type(one) for one in labels.tolist()} == {type(one) for one in expected}
 
 
+NUMBERS = "are no classes; to predict numbers, add dataset.task=regression loss=squared_error, or give classes as"
 WRONG = {
     "neither": (X, "data: expected data=(X, y), or a data frame with a column of targets"),
     "four": ((X, Y, Y, Y), "data: expected data=(X, y), or a data frame with a column of targets"),
@@ -120,11 +121,28 @@ WRONG = {
     "complex": ((X * 1j, Y), "data: X of complex128: expected numbers or texts"),
     "cube of targets": ((X, np.zeros((4, 2, 2))), "data: y of shape [4, 2, 2]; expected [N], or [N, K] to predict K"),
     "floats as pictures": ((np.zeros((4, 3, 2, 2)), Y), "inputs of float64: expected pictures of uint8, from 0 to 255"),
+    "channels last": (
+        (np.zeros((4, 9, 8, 3), np.uint8), Y),
+        "data: X of shape [4, 9, 8, 3]; expected pictures [N, C, H, W]: give X.transpose(0, 3, 1, 2)",
+    ),
+    "channels last in a tensor": (
+        (torch.zeros(4, 9, 9, 1), Y),
+        "data: X of shape [4, 9, 9, 1]; expected pictures [N, C, H, W]: give X.permute(0, 3, 1, 2)",
+    ),
+    "channels last in lists": (
+        (np.zeros((4, 2, 2, 4), int).tolist(), Y),
+        "data: X of shape [4, 2, 2, 4]; expected pictures [N, C, H, W]: give np.transpose(X, (0, 3, 1, 2))",
+    ),
     "twice": ((pd.DataFrame({"a": Y}), pd.DataFrame({"a": Y})), "data: a is a column of X and of y; a column is"),
     "no target": ((X, [1, None, 0, 1]), "data, row 1, column target: the cell is missing; 1 row(s) have no class"),
     "missing": ((np.where(X == 3, np.nan, X), Y), "data, row 1, column 0: the cell is missing; fill it in, leave"),
     "one class": ((X, [1, 1, 1, 1]), "data: column target has one class only, 1"),
     "two columns": ((X, X), "dataset.targets: classes are given by one column; to predict numbers, set dataset.task"),
+    "fractions": ((X, [1, 0.5, 1, 0.5]), f"data, column target: numbers such as 0.5 {NUMBERS}"),
+    "fractions in a frame": (
+        pd.DataFrame({"a": Y, "b": [2, 2.25] * 2}),
+        f"data, column b: numbers such as 2.25 {NUMBERS}",
+    ),
     "no rows": ((X[:0], Y[:0]), "data: 0 row(s) of data; it needs two or more"),
 }
 

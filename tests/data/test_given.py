@@ -94,6 +94,7 @@ def test_the_type_of_labels_is_that_of_the_target():
     typed = Given(data.table, labels={"4": "bool", "3": "float"}).found()
     assert GivenConfig(digest=typed.digest).resolved().label_type == "bool"
     assert GivenConfig(digest=typed.digest, targets=["3"]).resolved().label_type == "float"
+    assert GivenConfig(digest=typed.digest, drop=["4"]).resolved().label_type == "float"
     assert GivenConfig(digest="gone", label_type="int").resolved().labels_of(("1", "2")).tolist() == [1, 2]
 
 

@@ -16,6 +16,8 @@ from deeprob.data.given import Given
 from deeprob.errors import UserError, first_few
 
 _NAMES = {"b": "bool", "i": "int", "u": "int", "f": "float"}
+_CHANNELS = (1, 3, 4)
+"""The numbers of channels of usual pictures: gray, RGB, and RGB with opacity."""
 
 
 def given_of(data: Any, name: str) -> Given:
@@ -48,6 +50,9 @@ def given_of(data: Any, name: str) -> Given:
         array = _array(inputs, f"{name}: X")
         if array.ndim < 2:
             raise UserError(f"{name}: X of shape {list(array.shape)}; expected rows [N, D], or pictures [N, C, H, W]")
+        if array.ndim == 4 and array.shape[3] in _CHANNELS and array.shape[1] not in _CHANNELS:
+            right = f"expected pictures [N, C, H, W]: give {_channels_first(inputs)}"
+            raise UserError(f"{name}: X of shape {list(array.shape)}; {right}")
         if array.ndim == 2:
             table = typed_table(array, name)
         else:
@@ -62,6 +67,13 @@ def given_of(data: Any, name: str) -> Given:
         columns[weighting] = _weights(weights[0], length, name)
     whole = Table(name, (*table.names, *columns), (*table.columns, *columns.values()), table.header)
     return Given(whole, names, labels, raw, weights=weighting)
+
+
+def _channels_first(pictures: Any) -> str:
+    """Return the Python expression that makes pictures (N, C, H, W) of ``X``, which has (N, H, W, C)."""
+    if isinstance(pictures, Tensor):
+        return "X.permute(0, 3, 1, 2)"
+    return "X.transpose(0, 3, 1, 2)" if isinstance(pictures, np.ndarray) else "np.transpose(X, (0, 3, 1, 2))"
 
 
 def _weights(weights: Any, length: int, name: str) -> Column:

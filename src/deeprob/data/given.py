@@ -16,7 +16,7 @@ from deeprob.config import choice, register
 from deeprob.data.columns import Column, Table
 from deeprob.data.examples import Examples, Splits
 from deeprob.data.table_dataset import TableConfig
-from deeprob.data.tabular import class_numbers, numbers_to_predict, weights_of_rows
+from deeprob.data.tabular import choose_roles, class_numbers, numbers_to_predict, weights_of_rows
 from deeprob.errors import UserError
 from deeprob.tracking.cache import fingerprint
 
@@ -132,8 +132,7 @@ class GivenConfig(TableConfig):
         if self.label_type != "auto":
             return self
         given = self._find(self.digest)
-        names = given.targets or self.targets or given.table.names[-1:]
-        return dataclasses.replace(self, label_type=given.labels.get(names[0], "text"))
+        return dataclasses.replace(self, label_type=given.labels.get(self._target_in(given), "text"))
 
     def labels_of(self, classes: tuple[str, ...]) -> npt.NDArray[Any]:
         """Return the label of each class (C,), in the type in which labels were given."""
@@ -152,6 +151,7 @@ class GivenConfig(TableConfig):
             raise UserError("dataset.targets: data=(X, y) gives the targets already; leave it out")
         if given.weights is not None and self.weights is not None:
             raise UserError("dataset.weights: data=(X, y, weights) gives the weights already; leave it out")
+        self._check_labels(given)
         config = dataclasses.replace(self, targets=list(given.targets)) if given.targets else self
         others = [None if digest is None else self._find(digest) for digest in (self.test, self.val)]
         if given.weights is not None:
@@ -162,6 +162,25 @@ class GivenConfig(TableConfig):
         test, val = (None if other is None else other.table for other in others)
         splits = config.split(given.table, test, val, given.classes)
         return dataclasses.replace(splits, told=())
+
+    def _target_in(self, given: Given) -> str:
+        """Return the name of the first column that is predicted."""
+        if given.targets:
+            return given.targets[0]
+        return choose_roles(given.table, self.targets, self.inputs, self.drop, self.weights).targets[0]
+
+    def _check_labels(self, given: Given) -> None:
+        """Raise a `UserError` if classes are given as numbers of which some are not whole."""
+        name = self._target_in(given)
+        numbers = given.table[name].numbers
+        if self.regression or given.labels.get(name) != "float" or numbers is None:
+            return
+        broken = numbers[np.isfinite(numbers) & (numbers % 1 != 0)]
+        if broken.size:
+            raise UserError(
+                f"{given.table.source}, column {name}: numbers such as {broken[0]:.6g} are no classes; to predict "
+                "numbers, add dataset.task=regression loss=squared_error, or give classes as texts or whole numbers"
+            )
 
     def _find(self, digest: str) -> Given:
         given = _here.get(digest)
