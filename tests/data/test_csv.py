@@ -271,7 +271,7 @@ def test_a_table_of_all_kinds_through_a_run(deeprob):
     )  # fmt: skip
     rows = {"color": ["blue", None, "green"], "age": [30.0, None, 41.0], "size": [1, 2, 3]}
     assert torch.equal(run(pd.DataFrame(rows)), run(run.encoding.encode(table_of(rows))))
-    with pytest.raises(UserError, match=r"the table has no column age; choose from"):
+    with pytest.raises(UserError, match=r"the table: no column age; the run takes size, color, age$"):
         run(pd.DataFrame({"color": ["blue"], "size": [1]}))
     text = Path("mixed.csv").read_text()
     Path("mixed.csv").write_text(text.replace("blue", "azure"))

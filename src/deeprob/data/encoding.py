@@ -213,7 +213,9 @@ class Encoding:
         UserError
             If the table lacks a column, or if a column of numbers has texts or missing cells.
         """
-        table.check("inputs", [column.name for column in self.inputs])
+        needed = [column.name for column in self.inputs]
+        if missing := [name for name in needed if name not in table]:
+            raise UserError(f"{table.source}: no column {first_few(missing)}; the run takes {first_few(needed, 20)}")
         columns = [usable_column(table, column) for column in self.inputs]
         rows = np.arange(len(table)) if rows is None else rows
         inputs = np.empty((len(rows), len(self.names)))
