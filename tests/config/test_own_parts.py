@@ -53,9 +53,15 @@ def test_a_part_of_a_package_has_the_name_of_the_package(own, monkeypatch):
 
 
 def test_what_to_type_for_a_part_that_is_not_known(told, tmp_path):
-    assert told({"parts": [part()]}) == "the run was trained with --import parts: add --import parts"
+    assert (
+        told({"parts": [part()]})
+        == "the run was trained with --import parts: add --import parts (in Python, import parts)"
+    )
     spaced = told({"parts": [part(**{"import": "my parts/p.py"})]})
-    assert spaced == "the run was trained with --import 'my parts/p.py': add --import 'my parts/p.py'"
+    assert (
+        spaced
+        == "the run was trained with --import 'my parts/p.py': add --import 'my parts/p.py' (in Python, import p)"
+    )
     assert (
         told({"parts": [part(package="p", version="1")]}) == "it belongs to the package p, which is not installed here"
     )

@@ -326,9 +326,9 @@ def test_a_resumed_run_says_which_module_its_own_tracker_needs(deeprob, small, m
     (part,) = json.loads(Path("run/provenance.json").read_text())["parts"]
     assert (part["option"], part["import"]) == ("tracker=quiet", "quiet_tracker")
     own = _OPTIONS["tracker"].pop("quiet")
-    line = "no tracker is called quiet; the run was trained with --import quiet_tracker: add --import quiet_tracker"
+    line = "no tracker is called quiet; the run was trained with --import quiet_tracker: add --import quiet_tracker "
     status, _, err = deeprob("resume=run", "trainer.epochs=4")
-    assert (status, err) == (2, f"error: trainer.trackers: {line}\n")
+    assert (status, err) == (2, f"error: trainer.trackers: {line}(in Python, import quiet_tracker)\n")
     assert deeprob("run=run", command="evaluate").status == 0  # which needs no trackers
     _OPTIONS["tracker"]["quiet"] = own
     assert deeprob("--import", "quiet_tracker", "resume=run", "trainer.epochs=4").status == 0

@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from deeprob.config.installed import distribution_of
@@ -50,8 +50,9 @@ def advice_for(directory: Path, option: str) -> str:
     if package:
         return f"it belongs to the package {package}, which is not installed here"
     if word:
+        module = word if not word.endswith(".py") else PurePath(word).stem
         typed = f"{FLAG} {shlex.quote(word)}"
-        return f"the run was trained with {typed}: add {typed}"
+        return f"the run was trained with {typed}: add {typed} (in Python, import {module})"
     if part.get("module") == MAIN:
         return f"its class was in a notebook or a script: put it into a module, and add {FLAG} MODULE"
     return f"it was a part of the user's own: add {FLAG} MODULE" if part else ""
