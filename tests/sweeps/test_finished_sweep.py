@@ -43,6 +43,11 @@ def test_the_best_run_is_of_the_values_with_the_best_mean(monkeypatch, tmp_path)
         sweep.best_by("val/acuracy")
 
 
+def test_a_single_job_has_no_values(monkeypatch, tmp_path):
+    sweep = swept({"": {"val/accuracy": 0.5}}, monkeypatch, tmp_path)
+    assert repr(sweep) == "<Sweep: 1 job; best by val/accuracy: job 0, 50.00 %>"
+
+
 def test_the_table_has_typed_values(monkeypatch, tmp_path):
     table = swept(RESULTS, monkeypatch, tmp_path).table
     assert list(table.columns) == ["optimizer.lr", "seed", "status", "val/accuracy", "train/loss", "error"]

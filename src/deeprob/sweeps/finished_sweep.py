@@ -130,7 +130,8 @@ class FinishedSweep:
         text = f"{len(rows)} job{'s' * (len(rows) != 1)}" + f", {lost} of them without a result" * bool(lost)
         if metric := self.metric:
             best = self._number_of_best(metric)
-            text += f"; best by {metric}: job {best} ({self._rows.title(best)}), {shown(metric, rows[best])}"
+            values = f" ({title})" if (title := self._rows.title(best)) else ""
+            text += f"; best by {metric}: job {best}{values}, {shown(metric, rows[best])}"
         return f"<Sweep: {text}>"
 
     def _repr_html_(self) -> str:
