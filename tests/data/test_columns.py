@@ -38,8 +38,8 @@ def test_numbers_as_levels():
 def test_rows_are_taken():
     rows = np.array([1, 0])
     assert Column(numbers=np.array([1.0, 2])).take(rows).numbers.tolist() == [2, 1]
-    taken = Column(codes=np.array([0, 1], np.int32), levels=("a", "b")).take(rows)
-    assert (taken.codes.tolist(), taken.levels) == ([1, 0], ("a", "b"))
+    taken = Column(codes=np.array([0, 1], np.int32), levels=("a", "b"), typed=True).take(rows)
+    assert (taken.codes.tolist(), taken.levels, taken.typed) == ([1, 0], ("a", "b"), True)
 
 
 def test_a_table_names_its_faults():
