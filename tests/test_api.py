@@ -72,6 +72,8 @@ def test_data_from_python():
     assert run.predict(X.tolist()).tolist() == run.predict(torch.tensor(X)).tolist()
     assert run.probabilities(X).sum(1) == pytest.approx(np.ones(60))
     assert len(run.data().train) == 48
+    with pytest.raises(UserError, match=r"^split=val: the run has no such split"):
+        run.evaluate("val")
     assert run.evaluate("test") == pytest.approx(
         {name.removeprefix("test/"): value for name, value in run.metrics.items() if name.startswith("test/")}
     )
@@ -138,8 +140,10 @@ def test_a_run_with_a_directory_is_loaded_again_with_and_without_its_data(tmp_pa
     again = deeprob.load_run(tmp_path / "run")
     assert (again.predict(X) == Y).mean() > 0.8
     assert len(again.history) == 4
-    with pytest.raises(UserError, match="the data were given from Python, and are not here; give them again"):
+    with pytest.raises(UserError) as raised:
         again.data()
+    needed = f"give them again: deeprob.load_run('{tmp_path / 'run'}', data=(X, y))"
+    assert str(raised.value) == f"{tmp_path / 'run'}: the data were given from Python, and are not here; {needed}"
     assert len(deeprob.load_run(tmp_path / "run", data=(X, Y)).data().test) == 12
     with pytest.raises(UserError, match="run: the data are not those of the run, which had data-"):
         deeprob.load_run(tmp_path / "run", data=(X + 1, Y))
@@ -181,6 +185,8 @@ MISTAKES = {
     "hydra/launcher=joblib": "hydra/launcher=joblib: of the command line; from Python, directory= gives",
     "resume=auto": "resume=auto: runs are resumed on the command line: deeprob-train resume=auto",
     "-m": "-m: a flag of the command line; from Python, give words such as model.width=64",
+    "--import homework model=mine": "--import: a flag of the command line; from Python, write import homework before",
+    "--import parts/mine.py": "--import: a flag of the command line; from Python, write import mine before",
     "'a": "'a: a quote is not closed",
     "dataset=given dataset.digest=data-0": "dataset=given: the data were given from Python, and are not here",
 }
@@ -194,6 +200,13 @@ def test_errors_are_exceptions_of_one_line(words):
     assert raised.value.__suppress_context__
     frames = [entry.name for entry in raised.traceback]
     assert frames == ["test_errors_are_exceptions_of_one_line", "call"]
+
+
+def test_one_seed():
+    for words in ("seed=5", "seed=0,1"):
+        with pytest.raises(UserError, match=f"^{words}: seed=3 is given too; leave one of both out$"):
+            deeprob.train(words, seed=3)
+    assert api._overrides("seed=3", {}, 3, True) == ["seed=3", "seed=3"]
 
 
 def test_data_and_the_name_of_a_dataset():
@@ -303,6 +316,7 @@ def test_a_sweep_from_python(swept):
     assert swept.best.config.optimizer.lr == 0.1
     assert swept.best.predict(X).tolist() == swept.runs[-1].predict(X).tolist() or swept.best is not swept.runs[-1]
     assert "mean ± standard deviation over folds" in swept.report
+    assert not re.search("deeprob-|sweep  |compare  ", swept.report)  # the folder is temporary
     for number in (0, 7):
         run = swept.runs[number]
         assert run.evaluate("test")["accuracy"] == table["test/accuracy"][number]
@@ -318,7 +332,7 @@ def test_a_job_of_a_sweep_is_the_run_alone(swept):
 def test_the_files_of_a_sweep_live_as_long_as_its_runs(tmp_path, capsys):
     words = "trainer.epochs=1 model=linear optimizer=sgd optimizer.lr=1e30,0.1"
     sweep = deeprob.sweep(words, data=(X, Y), progress=False)
-    folder = Path(re.findall(r"^sweep +(.+)$", sweep.report, re.MULTILINE)[0])
+    folder = sweep._rows.rows[0]["directory"].parent
     assert sweep.table["status"].tolist() == ["diverged", "completed"]
     assert len(sweep.runs[0].history) == 0  # the last finite state
     assert capsys.readouterr().err.endswith("note: 1 of 2 jobs failed: 0\n")
@@ -327,6 +341,7 @@ def test_the_files_of_a_sweep_live_as_long_as_its_runs(tmp_path, capsys):
     gc.collect()
     assert not folder.exists()
     sweep = deeprob.sweep("trainer.epochs=1 model=linear seed=0,1", data=(X, Y), directory=tmp_path / "s")
+    assert f"sweep      {tmp_path / 's'}" in sweep.report
     assert sweep.runs[1].directory == tmp_path / "s" / "001_seed=1"
     with pytest.raises(UserError, match="s exists already; give another directory"):
         deeprob.sweep("seed=0,1", data=(X, Y), directory=tmp_path / "s")
@@ -379,6 +394,12 @@ def test_a_text_in_a_column_of_numbers():
     run = deeprob.train(FEW, data=(pd.DataFrame({"x": X[:, 0]}), Y))
     with pytest.raises(UserError, match="inputs, row 0, column x: the cell is not a finite number; correct it"):
         run.predict(pd.DataFrame({"x": ["1.5"]}))
+
+
+def test_a_column_that_new_rows_lack():
+    run = deeprob.train(FEW, data=({"a": X[:, 0], "b": X[:, 1]}, Y))
+    with pytest.raises(UserError, match=r"^inputs: no column b; the run takes a, b$"):
+        run.predict(pd.DataFrame({"a": X[:, 0]}))
 
 
 def state_of_the_process() -> dict:

@@ -57,6 +57,10 @@ def test_what_a_fitted_classifier_has():
     assert (found.n_features_in_, found.n_iter_) == (4, 40)
     assert found.feature_names_in_.tolist() == FLOWERS.feature_names
     assert found.loss_curve_ == found.run_.history["train/loss"].tolist()
+    with pytest.raises(
+        UserError, match=r"^the run: an estimator keeps no data; call score\(X, y\) of the estimator, or"
+    ):
+        found.run_.evaluate("test")
     assert found.loss_curve_[-1] < 0.5 * found.loss_curve_[0]
     assert repr(found.run_) == "<Run given-linear-adamw: completed, epoch 40>"
     assert found.run_.classes == tuple(FLOWERS.target_names)
@@ -86,11 +90,13 @@ def test_seeds():
         found = DeeprobClassifier(f"{QUICK} trainer.epochs=1 {words}", random_state=random_state).fit(X, Y)
         return found.predict_proba(X[:2]).ravel().tolist()
 
-    assert first_weights("", None) == first_weights("", 0) == first_weights("seed=5", 0)
+    assert first_weights("", None) == first_weights("", 0) == first_weights("seed=0", 0)
     assert first_weights("seed=5", None) == first_weights("", 5) != first_weights("", 0)
     assert first_weights("", np.random.RandomState(1)) == first_weights("", np.random.RandomState(1))
     rng = np.random.RandomState(1)
     assert first_weights("", rng) != first_weights("", rng)
+    with pytest.raises(ValueError, match=r"^seed=5: random_state=0 is given too; leave one of both out$"):
+        first_weights("seed=5", 0)
     with pytest.raises(ValueError, match="Seed must be between 0"):
         first_weights("", -1)
 
@@ -111,7 +117,7 @@ def test_categories_and_missing_cells():
     numbers = frame[["size"]].to_numpy()
     assert found.__sklearn_tags__().input_tags.allow_nan
     assert DeeprobClassifier("dataset.missing=mean trainer.epochs=1").fit(numbers, kind).predict(numbers).shape == (80,)
-    with pytest.raises(ValueError, match="Input X contains NaN"):
+    with pytest.raises(ValueError, match=r"^Input X contains NaN: fill them in, .* dataset\.missing=mean$"):
         DeeprobClassifier("trainer.epochs=1").fit(numbers, kind)
 
 

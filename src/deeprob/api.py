@@ -30,6 +30,7 @@ from deeprob.config import name_of, options
 from deeprob.config.application import Application, claimed, started
 from deeprob.config.loader import CachingLoader, Composed
 from deeprob.config.overrides import explained, parse
+from deeprob.config.own_modules import FLAG
 from deeprob.data import GivenConfig
 from deeprob.data.given import Given
 from deeprob.errors import CheckFailed, DeeprobError, Diverged, Interrupted, UserError
@@ -37,7 +38,7 @@ from deeprob.running.run import run as run_config
 from deeprob.running.trained import IN_MEMORY, TrainedRun, title, trained_run
 from deeprob.sweeps import SweepTask, search, searches
 from deeprob.sweeps.finished_sweep import FinishedSweep
-from deeprob.tracking.console import collected, note
+from deeprob.tracking.console import collected, near, note
 from deeprob.tracking.run_dir import read_json
 
 if TYPE_CHECKING:
@@ -267,7 +268,10 @@ def _typed(words: str | Sequence[str]) -> list[str]:
         typed = shlex.split(words) if isinstance(words, str) else [str(word) for word in words]
     except ValueError as error:
         raise UserError(f"{words}: a quote is not closed") from error
-    for word in typed:
+    for place, word in enumerate(typed):
+        if word == FLAG:
+            module = Path("".join(typed[place + 1 : place + 2]) or "MODULE").stem
+            raise UserError(f"{word}: a flag of the command line; from Python, write import {module} before")
         if word.startswith("-"):
             raise UserError(f"{word}: a flag of the command line; from Python, give words such as model.width=64")
     return typed
@@ -283,8 +287,18 @@ def _words_of(given: Mapping[str, Given]) -> list[str]:
 
 def _overrides(words: str | Sequence[str], given: Mapping[str, Given], seed: int | None, progress: bool) -> list[str]:
     """Return the words that were typed, and those that say the same as the other arguments of a call."""
+    typed = _typed(words)
+    if seed is not None:
+        _check_seed(typed, "seed", seed)
     others = [f"seed={seed}"] * (seed is not None) + ["trainer.progress=false"] * (not progress)
-    return [*_typed(words), *_words_of(given), *others]
+    return [*typed, *_words_of(given), *others]
+
+
+def _check_seed(words: Sequence[str], name: str, seed: Any) -> None:
+    """Raise a `UserError` if the words have another seed than the argument `name` of a call."""
+    for override in parse(words):
+        if override.key_or_group == "seed" and override.value() != seed:
+            raise UserError(f"{override.input_line}: {name}={seed} is given too; leave one of both out")
 
 
 def _check_words(words: Sequence[str], *, sweeping: bool) -> None:
@@ -356,11 +370,14 @@ def _swept(words: list[str], place: Path, given: tuple[Given, ...], *, lasting: 
         interrupted = f"interrupted; {len(table.ended)} of {len(table.rows)} jobs have ended"
         note(interrupted if isinstance(ended, KeyboardInterrupt) else str(ended))
     plan = task.plan or task.jobs[0].config
+    printed = report.getvalue()
+    if not lasting:  # without the directory, and what to type with it
+        printed = printed.partition(f"\nsweep      {near(place)}\n")[0]
     return FinishedSweep(
         table,
         lambda folder: trained_run(folder, shared, given, lasting=lasting),
         plan.run.resolved().trainer.monitor,
-        report.getvalue(),
+        printed,
     )
 
 

@@ -185,7 +185,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
                 validate_data(self, X, reset=reset, skip_check_array=True)
                 return table
         finite: Any = "allow-nan" if self._fills_missing() else True
-        array = validate_data(self, X, reset=reset, ensure_all_finite=finite, ensure_min_samples=2 if reset else 1)
+        try:
+            array = validate_data(self, X, reset=reset, ensure_all_finite=finite, ensure_min_samples=2 if reset else 1)
+        except ValueError as error:
+            if "contains NaN" not in str(error):
+                raise
+            advice = "fill them in, leave the rows out, or fit with the words dataset.missing=mean"
+            raise InvalidInput(f"Input X contains NaN: {advice}") from None
         return table_of(np.asarray(array, np.float64), getattr(self, "feature_names_in_", None))
 
     def _encoded(self, X: Any) -> Tensor:  # noqa: N803
@@ -215,6 +221,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         """Return the seed of a run: `random_state`, or that of the words."""
         if self.random_state is None:
             return config.seed
+        api._check_seed(api._typed(self.words), "random_state", self.random_state)
         rng = check_random_state(self.random_state)
         if isinstance(self.random_state, int | np.integer):
             return int(self.random_state)

@@ -26,7 +26,7 @@ def test_without_a_validation_split_no_checkpoint_is_the_best(deeprob, small):
 def test_a_split_that_is_not_there(deeprob, small):
     deeprob(*small, "hydra.run.dir=run")
     status, _, err = deeprob("run=run", "split=val", command="evaluate")
-    assert (status, err) == (2, "error: split=val: the run in run has no such split; choose train or test\n")
+    assert (status, err) == (2, "error: split=val: run has no such split; choose train or test\n")
 
 
 def test_a_damaged_run_is_one_line_and_status_2(one_run, deeprob):

@@ -92,7 +92,7 @@ def test_mistakes(deeprob, one_run, words, line):
 def test_a_split_that_was_not_held_out(deeprob, small):
     assert deeprob(*small, "hydra.run.dir=run").status == 0
     status, _, err = deeprob("run=run", "figure=decision_boundary", "figure.split=val", command="visualize")
-    assert (status, err) == (2, "error: split=val: the run in run has no such split; choose train or test\n")
+    assert (status, err) == (2, "error: split=val: run has no such split; choose train or test\n")
 
 
 def test_the_run_is_not_changed(deeprob, one_run):

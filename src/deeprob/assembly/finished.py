@@ -98,8 +98,11 @@ class Run:
 
     @functools.cached_property
     def _loaded(self) -> Splits:
+        dataset = self.config.dataset
+        if isinstance(dataset, GivenConfig) and not dataset.is_here:
+            raise UserError(self._data_are_gone(dataset))
         with memory_errors():
-            data = self.config.dataset.load()
+            data = dataset.load()
         if (data.outputs, data.classes, tuple(data.train.inputs.shape[1:])) != self.frame:
             names = f"{len(self.classes)} classes ({', '.join(self.classes[:3])}, …)"
             raise UserError(
@@ -117,6 +120,13 @@ class Run:
             note(f"{self.directory}: the training inputs have changed since the run was trained")
         return data
 
+    def _data_are_gone(self, dataset: GivenConfig) -> str:
+        """Return the message that the run needs the data that were given from Python, and what to type."""
+        others = [name for name in ("test", "val") if getattr(dataset, name) is not None]
+        words = [repr(str(self.directory)), "data=(X, y)", *(f"{name}=(X_{name}, y_{name})" for name in others)]
+        again = f"deeprob.load_run({', '.join(words)})"
+        return f"{self.directory}: the data were given from Python, and are not here; give them again: {again}"
+
     def examples(self, split: str) -> Examples:
         """Return the raw examples of a split.
 
@@ -129,7 +139,7 @@ class Run:
             raise UserError(f"split={split}: expected one of {', '.join(SPLITS)}")
         examples: Examples | None = getattr(self.data(), split)
         if examples is None:
-            raise UserError(f"split={split}: the run in {self.directory} has no such split; choose train or test")
+            raise UserError(f"split={split}: {self.directory} has no such split; choose train or test")
         return examples
 
     @torch.no_grad()

@@ -163,6 +163,11 @@ class GivenConfig(TableConfig):
         splits = config.split(given.table, test, val, given.classes)
         return dataclasses.replace(splits, told=())
 
+    @property
+    def is_here(self) -> bool:
+        """Whether all data are in the memory of this process."""
+        return all(digest is None or digest in _here for digest in (self.digest, self.test, self.val))
+
     def _target_in(self, given: Given) -> str:
         """Return the name of the first column that is predicted."""
         if given.targets:

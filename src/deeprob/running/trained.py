@@ -16,7 +16,7 @@ from deeprob.assembly.finished import Run
 from deeprob.assembly.prepare import Shared
 from deeprob.compare.command_words import word_of
 from deeprob.config import name_of
-from deeprob.data.given import Given
+from deeprob.data.given import Given, GivenConfig
 from deeprob.errors import UserError
 from deeprob.tracking.console import shown, split_rows
 from deeprob.tracking.device import resolve_device
@@ -76,6 +76,14 @@ class TrainedRun(Run):
                 Path(folder, "metrics.csv").write_text(self.rows, encoding="utf-8")
                 return dataclasses.replace(self, directory=Path(folder), rows=None).figure(name, **settings)
         return chosen_figure(name, settings, {"": self}).draw(self)
+
+    def _data_are_gone(self, dataset: GivenConfig) -> str:
+        if self.rows is None:
+            return super()._data_are_gone(dataset)
+        return (  # only an estimator makes a run in memory without data
+            f"{self.directory}: an estimator keeps no data; call score(X, y) of the estimator, "
+            "or train with deeprob.train(words, data=(X, y))"
+        )
 
     def __repr__(self) -> str:
         measured = [name for name in ("test/accuracy", "test/r2", "test/loss") if name in self.metrics][:1]

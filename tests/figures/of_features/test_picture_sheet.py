@@ -51,7 +51,7 @@ def test_without_classes_examples_have_their_numbers(run_on, photos):
 
 
 def test_a_split_that_is_not_there(run_on, photos):
-    with pytest.raises(UserError, match=r"^split=val: the run in run has no such split"):
+    with pytest.raises(UserError, match=r"^split=val: run has no such split"):
         ExamplesConfig(split="val").chosen(run_on(RawConfig(), photos))
 
 
