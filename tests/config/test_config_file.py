@@ -6,8 +6,10 @@ import yaml
 from omegaconf import MISSING
 
 from deeprob import config
-from deeprob.config import choice, number, register
+from deeprob.config import choice, number, register, schema
 from deeprob.errors import UserError
+
+schema._OPTIONS.setdefault("hull", {})  # only deeprob's own classes bring new groups
 
 
 @dataclass(kw_only=True, slots=True)

@@ -1,12 +1,15 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from deeprob.config import choice, number, register, schema
 from deeprob.errors import UserError
+
+schema._OPTIONS.setdefault("wheel", {})  # only deeprob's own classes bring new groups
 
 
 @dataclass(kw_only=True, slots=True)
@@ -79,6 +82,55 @@ def test_only_a_dataclass_is_an_option():
     with pytest.raises(TypeError, match=r"NoDataclass is no dataclass; add @dataclass below @register"):
         register("wheel", "none")(NoDataclass)
     assert "none" not in schema.options("wheel")
+
+
+@pytest.mark.parametrize(
+    ("values", "meant", "slots"),
+    [
+        ({"blocks": 2}, "blocks: int = 2", True),
+        ({"name": "a"}, "name: str = 'a'", False),
+        ({"sizes": [1]}, "sizes: TYPE = …", False),
+        ({"bell": True}, "bell: bool = True", False),  # a key of the base keeps its old value without a type
+    ],
+)
+def test_a_value_without_a_type_is_no_key(values, meant, slots):
+    (name,) = values
+    cls = dataclass(kw_only=True, slots=slots)(type("OwnConfig", (SteelConfig,), values | {"__module__": __name__}))
+    with pytest.raises(TypeError) as caught:
+        register("wheel", "own")(cls)
+    line = f"OwnConfig.{name} has no type, so it is no key; write {meant}, or {name}: ClassVar for a constant"
+    assert str(caught.value) == line
+    assert "own" not in schema.options("wheel")
+
+
+def test_what_needs_no_type(monkeypatch):
+    monkeypatch.setattr(schema, "_OPTIONS", {"wheel": dict(schema.options("wheel"))})
+
+    class Rubber(SteelConfig):
+        kind: ClassVar = "rubber"
+        _hidden = 3
+        width: int = 2
+        doubled = property(lambda self: 2 * self.width)
+        helper = staticmethod(abs)
+        nested = WheelConfig
+        __slots__ = ()
+
+    @register("wheel", "rubber")
+    @dataclass(kw_only=True)
+    class Derived(Rubber):
+        kind = "red rubber"  # its base has it, as a constant
+
+    assert schema.options("wheel")["rubber"] is Derived
+    register("wheel", "plain")(dataclass(kw_only=True)(Rubber))
+
+
+def test_an_own_class_needs_a_known_group(monkeypatch):
+    monkeypatch.setattr(schema, "_OPTIONS", {"wheel": {}, "": {}})
+    with pytest.raises(ValueError, match=r"^whele=steel: no such group; did you mean wheel\?$"):
+        register("whele", "steel")(SteelConfig)
+    with pytest.raises(ValueError, match=r"^saddle=steel: no such group; choose from wheel$"):
+        register("saddle", "steel")(SteelConfig)
+    assert schema._OPTIONS.keys() == {"wheel", ""}
 
 
 def test_an_option_that_nobody_registered_is_asked_of_packages(monkeypatch):

@@ -13,6 +13,7 @@ The config of a command has a field for each group, with the name of the group. 
 """
 
 import dataclasses
+import inspect
 import itertools
 import math
 import re
@@ -20,7 +21,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
@@ -48,12 +49,15 @@ def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
     Raises
     ------
     TypeError
-        If the class is no dataclass, or not derived from the base class of the group's options.
+        If the class is no dataclass, or not derived from the base class of the group's options, or if an own class has
+        an attribute without a type, which would be no key.
     ValueError
-        If another class has the name already.
+        If another class has the name already, or if there is no such group.
     """
 
     def decorate(cls: type[T]) -> type[T]:
+        if group and group not in _OPTIONS and is_own(cls):
+            raise ValueError(f"{group}={name}: no such group; {did_you_mean(group, filter(None, _OPTIONS))}")
         if group:
             known = _OPTIONS.setdefault(group, {})
             other = known.get(name, cls)
@@ -66,6 +70,7 @@ def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
                     raise TypeError(
                         f"{group}={name} is no {base.__name__}; write class {cls.__name__}({base.__name__})"
                     )
+                _check_attributes(cls)
                 _resolve_types(cls)
                 remember_source(cls)
             known[name] = cls
@@ -73,6 +78,19 @@ def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
         return cls
 
     return decorate
+
+
+def _check_attributes(cls: type) -> None:
+    """Raise `TypeError` if a class has a value without a type, which its base has not, or has as a key."""
+    typed, keys = inspect.get_annotations(cls), {f.name for f in dataclasses.fields(cast(Any, cls))}
+    for name, value in vars(cls).items():
+        inherited = name not in keys and any(hasattr(base, name) for base in cls.__bases__)
+        if not (name in typed or name.startswith("_") or inherited or callable(value) or hasattr(value, "__get__")):
+            plain = isinstance(value, bool | int | float | str)
+            meant = f"{name}: {type(value).__name__} = {value!r}" if plain else f"{name}: TYPE = …"
+            raise TypeError(
+                f"{cls.__name__}.{name} has no type, so it is no key; write {meant}, or {name}: ClassVar for a constant"
+            )
 
 
 def _resolve_types(cls: Any) -> None:
@@ -328,7 +346,7 @@ def changed(config: T, values: Mapping[str, Any], prefix: str = "") -> T:
     new: Any = config
     new = dataclasses.replace(new, **own)
     _validate_fields(new, prefix, [f for f in dataclasses.fields(new) if f.name in own and f.name not in inner])
-    return typing.cast(T, new)
+    return cast(T, new)
 
 
 def _validate(config: Any, prefix: str) -> None:
