@@ -46,6 +46,18 @@ class SignsConfig(OptimizerConfig):
     def build(self, params):
         return Signs(params, self.lr)
 """
+FAILING = """
+from dataclasses import dataclass
+
+from deeprob.config import register
+from deeprob.objective import LossConfig
+
+@register("loss", "failing")
+@dataclass
+class FailingConfig(LossConfig):
+    def losses(self, scores, targets):
+        return {}["targets"]
+"""
 ALONE = ("trainer.epochs=1", "trainer.figures=[]", "hydra.run.dir=run")
 
 
@@ -91,6 +103,16 @@ def test_help_and_errors_know_own_options(deeprob, own):
         "error: optimizer.momentum: belongs to optimizer=rmsprop or optimizer=sgd, not to optimizer=si"
     )
     assert deeprob(*words, "optimizer=signs", "optimizer.lr=fast").err.startswith("error: optimizer.lr=fast: ")
+
+
+def test_an_error_in_training_is_one_line(deeprob, own, small):
+    own("my_parts", FAILING)
+    words = ("--import", "my_parts", "loss=failing", *small, "trainer.figures=[]")
+    line = "loss=failing: losses() failed: my_parts.py, line 11: KeyError: 'targets'\n"
+    alone, sweep = deeprob(*words), deeprob(*words, "-m", "seed=0,1")
+    assert (alone.status, alone.err.splitlines(keepends=True)[-1]) == (2, f"error: {line}")
+    assert f"error: job 0: {line}error: job 1: {line}" in sweep.err
+    assert "Traceback" not in sweep.err
 
 
 def test_completion_knows_own_options(deeprob, own, monkeypatch):

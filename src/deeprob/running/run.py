@@ -7,6 +7,7 @@ from typing import Any
 from deeprob.assembly.config import RunConfig, TrainConfig
 from deeprob.assembly.prepare import Shared
 from deeprob.assembly.setup import Setup
+from deeprob.config.failures import failing_in_training
 from deeprob.config.own_modules import import_words
 from deeprob.errors import Diverged, Interrupted, memory_errors
 from deeprob.running.falling import ADVICE, STILL_FALLING
@@ -79,7 +80,7 @@ def run(
     check_trackers(trainer.trackers, directory)
     summary = complete_summary(files, config.trainer.epochs) if resume else None
     if summary is None:
-        with memory_errors():
+        with failing_in_training(config), memory_errors():
             setup = build_setup(config.resolved(), shared, files, ranks or Ranks())
         trainer = setup.config.trainer
         if setup.ranks.rank:
@@ -87,7 +88,7 @@ def run(
                 follow(setup, files)
             return {}
         check_figures(setup, directory)
-        with named_errors(directory), files:
+        with failing_in_training(config), named_errors(directory), files:
             try:
                 summary = run_setup(setup, files, command, job)
             except (Diverged, Interrupted) as error:

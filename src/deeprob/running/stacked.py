@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deeprob.assembly.setup import Setup
+from deeprob.config.failures import failing_in_training
 from deeprob.errors import DeeprobError, Diverged, Interrupted, memory_errors
 from deeprob.running.recorder import Outcome, Recorder, recording
 from deeprob.tracking.checkpoint_file import generations
@@ -159,7 +160,7 @@ class StackedRuns:
     def _trained(self, places: Sequence[int], interruption: Interruption) -> Iterator[Readings]:
         setups = [self.setups[place] for place in places]
         first = setups[0]
-        with memory_errors(first.batch_size):
+        with failing_in_training(first.config), memory_errors(first.batch_size):
             yield from train(
                 [setup.learner for setup in setups],
                 [setup.prepared.training for setup in setups],
