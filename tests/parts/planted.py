@@ -111,14 +111,18 @@ class UnregisteredConfig(GatedConfig):
             return super().hidden(inputs) + self.others[0](inputs.double()).to(inputs)
 
 
-@mistake("model=torchs_dropout", "Without a key two calls", "of two calls without a key (training=True)")
+@mistake(
+    "model=torchs_dropout",
+    "Without a key two calls",
+    "(training=True): draw random numbers from the key (deep",
+)
 class TorchsDropoutConfig(GatedConfig):
     class Made(Gated):
         def hidden(self, inputs):
             return F.dropout(super().hidden(inputs), 0.3, self.training)
 
 
-@mistake("model=centred", "The scores of an example", "expected the same scores alone and in a batch")
+@mistake("model=centred", "The scores of an example", "alone and in a batch: let no example affect another, or")
 class CentredConfig(GatedConfig):
     class Made(Gated):
         def hidden(self, inputs):

@@ -1,14 +1,18 @@
 """Right parts keep every clause, and each planted mistake is found by the clause that it is about."""
 
+import math
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from deeprob.config import options
 from deeprob.parts import contract
+from deeprob.parts.checks import of_model
 from deeprob.parts.contract import CLAUSES, judge, line_in
-from deeprob.parts.part_trial import Clause, PartTrial, expect
+from deeprob.parts.part_trial import Broken, Clause, PartTrial, expect, expect_same
 
 PLANTED = Path(__file__).with_name("planted.py").read_text(encoding="utf-8")
 RIGHT = {
@@ -131,6 +135,31 @@ def test_a_part_that_is_not_built_is_not_tried_further(deeprob, planted):
 def line_of(text: str) -> int:
     (number,) = [number for number, line in enumerate(PLANTED.splitlines(), 1) if text in line]
     return number
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "came"),
+    [
+        (torch.ones(2), torch.zeros(2), "others"),
+        ([torch.ones(2), 1.0], [torch.ones(2), 2.0], "others in number 1"),
+        ([1], [1, 2], "others"),
+        ({"model": {"bias": [0, 1]}}, {"model": {"bias": [1, 1]}}, "others in model.bias[0]"),
+        ({"a": 1}, {"b": 1}, "others in (a, b)"),
+        ({"a": [math.nan, torch.ones(1)]}, {"a": [math.inf, torch.ones(1)]}, "others in a[0]"),
+    ],
+)
+def test_what_differs_is_told_in_words(one, other, came):
+    with pytest.raises(Broken) as caught:
+        expect_same(one, other, "twice")
+    assert str(caught.value) == f"expected the same bits twice, came {came}"
+    expect_same(other, other, "twice")
+
+
+def test_what_a_model_with_batch_norm_is_told():
+    model = nn.BatchNorm1d(2)
+    with pytest.raises(Broken, match=r"^expected scores of a single example: let no example .* compares_examples, as "):
+        of_model._of_one(model, torch.ones(1, 2))
+    assert of_model._of_one(model.eval(), torch.ones(1, 2)).shape == (1, 2)
 
 
 def test_what_was_expected_and_what_came():

@@ -145,22 +145,27 @@ def states_of_generators() -> list[Any]:
     return [torch.get_rng_state(), [*map(str, np.random.get_state())], random.getstate()]
 
 
-def first_difference(one: Any, other: Any, place: str = "") -> str:
-    """Return where two values first differ, such as ``model.layer.weight``. Empty if they are equal, bit for bit."""
+def first_difference(one: Any, other: Any, place: str = "") -> str | None:
+    """Return where two values first differ, such as ``model.layer.weight``; None if they are equal, bit for bit.
+
+    The text is empty if the values have no parts.
+    """
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         alike = one.dtype == other.dtype and one.shape == other.shape
-        return "" if alike and torch.equal(one.nan_to_num(), other.nan_to_num()) else place or "a tensor"
+        return None if alike and torch.equal(one.nan_to_num(), other.nan_to_num()) else place
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         if one.keys() != other.keys():
-            return f"{place} ({', '.join(map(str, sorted(map(str, one.keys() ^ other.keys()))))})"
+            return f"{place} ({', '.join(sorted(map(str, one.keys() ^ other.keys())))})".strip()
         pairs = ((f"{place}.{key}".lstrip("."), one[key], other[key]) for key in one)
     elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
         if len(one) != len(other):
             return place
-        pairs = ((f"{place}[{number}]", *pair) for number, pair in enumerate(zip(one, other, strict=True)))
+        names = (f"{place}[{number}]" if place else f"number {number}" for number in range(len(one)))
+        pairs = ((name, *pair) for name, *pair in zip(names, one, other, strict=True))
     else:
-        return "" if type(one) is type(other) and bool(one == other) else place or "a value"
-    return next(filter(None, (first_difference(first, second, where) for where, first, second in pairs)), "")
+        return None if type(one) is type(other) and bool(one == other) else place
+    found = (first_difference(first, second, where) for where, first, second in pairs)
+    return next((where for where in found if where is not None), None)
 
 
 def state_bits(setup: Setup) -> dict[str, Any]:
@@ -172,7 +177,7 @@ def state_bits(setup: Setup) -> dict[str, Any]:
 def expect_same(one: Any, other: Any, when: str) -> None:
     """Raise `Broken` unless two values are equal, bit for bit. `when` says what the values have in common."""
     where = first_difference(one, other)
-    expect(not where, f"the same bits {when}", f"another {where}")
+    expect(where is None, f"the same bits {when}", f"others in {where}" if where else "others")
 
 
 def expect_near(one: Tensor, other: Tensor, expected: str) -> None:

@@ -6,8 +6,10 @@ from torch import Tensor, nn
 from deeprob import randomness
 from deeprob.assembly.gradients_of import ByFormulas, differentiable, first_batch, in_float64, loss_over
 from deeprob.assembly.setup import initial_model
+from deeprob.errors import one_line
 from deeprob.models import Model
 from deeprob.parts.part_trial import (
+    Broken,
     Clause,
     PartTrial,
     clause,
@@ -23,6 +25,8 @@ from deeprob.training.predictor import forward
 
 CLAUSES: list[Clause] = []
 """The clauses, in the order in which they are tried."""
+BY_ITSELF = "let no example affect another, or define compares_examples, as BatchNorm needs it"
+NOISE = "draw random numbers from the key (deeprob.parts.randomness), not from torch, and none without a key"
 
 
 def _model_of(trial: PartTrial, seed: int | None = None, dtype: torch.dtype = torch.float64) -> Model:
@@ -38,6 +42,15 @@ def _batch_of(trial: PartTrial, dtype: torch.dtype = torch.float64, count: int =
     setup = trial.setup()
     prepared: Tensor = setup.predictor.features(setup.splits.train.inputs[:count])
     return prepared.to(dtype)
+
+
+def _of_one(model: Model, inputs: Tensor) -> Tensor:
+    """Return the scores of a single example (1, …)."""
+    try:
+        scores: Tensor = model(inputs)
+    except ValueError as error:  # of torch's BatchNorm, for example
+        raise Broken(f"expected scores of a single example: {BY_ITSELF}, came {one_line(error)}") from error
+    return scores
 
 
 @clause(CLAUSES, "build(inputs, outputs, rng) returns a Model with a weight matrix")
@@ -98,7 +111,7 @@ def _batch_of_one(trial: PartTrial) -> None:
     model, inputs = _model_of(trial), _batch_of(trial)[:1]
     if trial.part.compares_examples:
         model.eval()
-    found = model(inputs)
+    found = _of_one(model, inputs)
     expect(found.shape == (1, trial.setup().predictor.outputs), "scores (1, C)", list(found.shape))
     expect(bool(found.isfinite().all()), "finite scores", "NaN or infinity")
 
@@ -109,8 +122,8 @@ def _each_by_itself(trial: PartTrial) -> None:
     modes = (False,) if trial.part.compares_examples else (False, True)
     for training in modes:
         model.train(training)
-        alone = torch.cat([model(inputs[place : place + 1]) for place in range(len(inputs))])
-        expect_near(alone, model(inputs), "the same scores alone and in a batch")
+        alone = torch.cat([_of_one(model, inputs[place : place + 1]) for place in range(len(inputs))])
+        expect_near(alone, model(inputs), f"the same scores alone and in a batch: {BY_ITSELF}")
 
 
 @clause(CLAUSES, "Without a key two calls give the same scores, in training and in evaluation")
@@ -121,7 +134,7 @@ def _quiet(trial: PartTrial) -> None:
         with generators(1):
             first = model(inputs)
         with generators(2):
-            expect_same(first, model(inputs), f"of two calls without a key (training={training})")
+            expect_same(first, model(inputs), f"of two calls without a key (training={training}): {NOISE}")
 
 
 @clause(CLAUSES, "The key alone decides the noise: noisy and noise_sources() say whether there is any")
@@ -132,7 +145,7 @@ def _keys(trial: PartTrial) -> None:
         first = forward(model, inputs, one, False)
     with generators(2):
         again = forward(model, inputs, one, False)
-    expect_same(first, again, "with the same key")
+    expect_same(first, again, f"with the same key: {NOISE}")
     differ = not torch.equal(first, forward(model, inputs, other, False))
     expect(
         differ == model.noisy,

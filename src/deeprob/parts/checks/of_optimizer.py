@@ -16,7 +16,6 @@ from deeprob.parts.part_trial import (
     concerns,
     expect,
     expect_same,
-    first_difference,
     generators,
     normal,
 )
@@ -161,9 +160,10 @@ def _state(trial: PartTrial) -> None:
     for optimizer, parameters in ((first, whole), (second, parted)):
         for _ in range(STEPS):
             optimizer.step(_closure_of(parameters))
-    where = first_difference([p.detach() for p in parted], [p.detach() for p in whole])
-    expect(
-        not where, "the same bits after load_state_dict(): keep all state in self.state", f"other parameters {where}"
+    expect_same(
+        [p.detach() for p in parted],
+        [p.detach() for p in whole],
+        "of the parameters after load_state_dict(): keep all state in self.state",
     )
 
 

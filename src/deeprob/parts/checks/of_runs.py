@@ -38,9 +38,8 @@ def _trains(trial: PartTrial) -> None:
 
 @clause(CLAUSES, "The same seed gives the same bits, whatever the state of the global generators is")
 def _same_seed(trial: PartTrial) -> None:
-    expect_same(
-        state_bits(trial.trained(state=1, afresh=True)), state_bits(trial.trained(state=2, afresh=True)), "twice"
-    )
+    first, second = (state_bits(trial.trained(state=state, afresh=True)) for state in (1, 2))
+    expect_same(first, second, "twice: draw random numbers from rng, key or deeprob.parts.randomness, not from torch")
 
 
 @clause(CLAUSES, "A run that is resumed in the middle of an epoch gives the same bits as one without a stop")
