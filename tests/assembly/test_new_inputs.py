@@ -83,6 +83,9 @@ def test_points_of_the_plane(one_run):
     Path("new.csv").write_text("x,y,z\n0.5,1,2\n")
     with pytest.raises(UserError, match=r"^new.csv: .*run takes tables of 2 columns of numbers, without targets$"):
         new_inputs(Path("new.csv"), [run])
+    Path("new.csv").write_text("x,y\n0.5,1\n2,\n")
+    with pytest.raises(UserError, match=r"^new.csv, line 3, column y: '' is missing; fill it in, or leave the row"):
+        new_inputs(Path("new.csv"), [run])
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_a_column_of_numbers_refuses_texts_and_missing_cells():
     number = NumberInput("c", 0, 1)
     with pytest.raises(UserError, match="t, row 1, column c: the cell is not a finite number"):
         encoded(number, ["1", "a"])
-    with pytest.raises(UserError, match=r"t, row 1, column c: the cell is missing; .* dataset\.missing=mean"):
+    with pytest.raises(UserError, match=r"t, row 1, column c: the cell is missing; .* or train again with dataset\.m"):
         encoded(number, ["1", ""])
     with pytest.raises(UserError, match=r"t: no column d; the run takes d$"):
         Encoding((NumberInput("d", 0, 1),), ()).encode(Table("t", ("c",), (column_of_cells(["1"]),)))

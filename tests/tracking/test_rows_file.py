@@ -25,6 +25,11 @@ def test_csv(tmp_path):
     assert written(tmp_path / "a.csv").read_text(encoding="utf-8") == expected
     assert written(io.StringIO()).getvalue() == expected
 
+    stream = io.StringIO()
+    with rows_file(stream, NAMES, 5):
+        assert stream.getvalue() == ""  # an error before the first row leaves nothing behind
+    assert stream.getvalue() == "row,class,p(a)\n"
+
 
 def test_lines_of_json(tmp_path):
     lines = written(tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()

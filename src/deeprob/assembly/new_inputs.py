@@ -141,7 +141,7 @@ def _table_for(run: Run, path: Path) -> Table:
         table = read_table_file(path, asked, "input")
         if len(table.names) != count or any(column.numbers is None for column in table.columns):
             raise UserError(f"{path}: {run.directory} takes tables of {count} columns of numbers, without targets")
-        check_numbers(table, table.names, missing=False)
+        check_numbers(table, table.names, missing=False, remedy="")
         return table
     if asked.header is None and not _numbered(encoding):
         asked = replace(asked, header=True)

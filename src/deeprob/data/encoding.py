@@ -24,6 +24,9 @@ RARE_COUNT, RARE_SHARE = 10, 0.01
 MOST_LEVELS = 1000
 """The most levels of one category."""
 
+SET_MISSING = "set dataset.missing=mean or dataset.missing=indicator"
+"""What helps against missing cells of a table to train on."""
+
 _BLOCK = 2**12  # rows that are encoded together, so that they stay in the processor's cache
 
 
@@ -275,7 +278,7 @@ def usable_column(table: Table, column: NumberInput | CategoryInput) -> Column:
         row = first_text(found)
         raise table.fault(row, column.name, "is not a finite number", "correct it, or leave the row out")
     if not column.fill and (empty := np.flatnonzero(found.missing)).size:
-        raise missing_fault(table, int(empty[0]), column.name)
+        raise missing_fault(table, int(empty[0]), column.name, "train again with dataset.missing=mean")
     return found
 
 
@@ -287,9 +290,9 @@ def first_text(column: Column) -> int:
     return int((found if found.size else np.flatnonzero(column.codes >= 0))[0])
 
 
-def missing_fault(table: Table, row: int, name: str) -> UserError:
-    """Return the error about a missing cell."""
-    advice = "fill it in, leave the row out, or set dataset.missing=mean or dataset.missing=indicator"
+def missing_fault(table: Table, row: int, name: str, remedy: str = SET_MISSING) -> UserError:
+    """Return the error about a missing cell. `remedy` is what helps besides filling it in or leaving the row out."""
+    advice = f"fill it in, leave the row out, or {remedy}" if remedy else "fill it in, or leave the row out"
     return table.fault(row, name, "is missing", advice)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deeprob.data.cells import is_date, is_number, looks_like_number
 from deeprob.data.columns import Table, setting
-from deeprob.data.encoding import first_text, in_order, missing_fault
+from deeprob.data.encoding import SET_MISSING, first_text, in_order, missing_fault
 from deeprob.errors import UserError, first_few
 
 _FEW = 20
@@ -152,14 +152,17 @@ def _fault_of(table: Table, name: str, either: str) -> UserError | None:
     return None
 
 
-def check_numbers(table: Table, names: Sequence[str], *, missing: bool) -> None:
-    """Raise a `UserError` if a number is infinite or too large for float32, or missing unless `missing` is allowed."""
+def check_numbers(table: Table, names: Sequence[str], *, missing: bool, remedy: str = SET_MISSING) -> None:
+    """Raise a `UserError` if a number is infinite or too large for float32, or missing unless `missing` is allowed.
+
+    See `missing_fault` for `remedy`.
+    """
     for name in names:
         numbers = table[name].numbers
         assert numbers is not None
         largest = np.abs(numbers).max(initial=0)
         if np.isnan(largest) and not missing:
-            raise missing_fault(table, int(np.flatnonzero(np.isnan(numbers))[0]), name)
+            raise missing_fault(table, int(np.flatnonzero(np.isnan(numbers))[0]), name, remedy)
         if not largest <= _LARGEST and (wrong := np.flatnonzero(np.abs(numbers) > _LARGEST)).size:
             advice = "correct it, or leave the row or the column out"
             raise table.fault(int(wrong[0]), name, "is not a finite number (up to 3e38)", advice)
@@ -180,7 +183,7 @@ def numbers_to_predict(table: Table, names: Sequence[str]) -> Tensor:
             advice = "correct it, or predict classes with dataset.task=classification"
             raise table.fault(first_text(column), name, "is not a finite number", advice)
         if (empty := np.flatnonzero(column.missing)).size:
-            raise table.fault(int(empty[0]), name, "is missing", "fill it in, or leave the row out")
+            raise missing_fault(table, int(empty[0]), name, remedy="")
         numbers.append(column.numbers)
     check_numbers(table, names, missing=False)
     return torch.from_numpy(np.stack(numbers, axis=1))

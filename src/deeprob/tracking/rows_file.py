@@ -24,12 +24,15 @@ class RowsFile(ABC):
     def add(self, columns: Sequence[Cells]) -> None:
         """Write rows, given as columns of the same length."""
 
+    def close(self) -> None:  # noqa: B027
+        """Write what is still to be written."""
+
 
 @contextmanager
 def rows_file(target: Path | TextIO, names: Sequence[str], digits: int) -> Iterator[RowsFile]:
     """Write a table into a file, whose ending tells the format (see `KINDS`), or in CSV into a stream.
 
-    The file is complete or not there at all.
+    The file is complete or not there at all. The stream gets nothing before the first rows.
 
     Parameters
     ----------
@@ -41,7 +44,9 @@ def rows_file(target: Path | TextIO, names: Sequence[str], digits: int) -> Itera
         The number of digits of numbers in CSV and JSON.
     """
     if not isinstance(target, Path):
-        yield _CSV(target, names, digits)
+        rows = _CSV(target, names, digits)
+        yield rows
+        rows.close()
         return
     temporary = target.with_name(f"{target.name}.tmp")
     kind = KINDS[target.suffix.lower()]
@@ -52,7 +57,9 @@ def rows_file(target: Path | TextIO, names: Sequence[str], digits: int) -> Itera
             whole.close()
         else:
             with temporary.open("w", encoding="utf-8", newline="") as file:
-                yield (_CSV if kind == "csv" else _JSONLines)(file, names, digits)
+                lines = (_CSV if kind == "csv" else _JSONLines)(file, names, digits)
+                yield lines
+                lines.close()
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -60,11 +67,16 @@ def rows_file(target: Path | TextIO, names: Sequence[str], digits: int) -> Itera
 
 class _CSV(RowsFile):
     def __init__(self, file: TextIO, names: Sequence[str], digits: int) -> None:
-        self.writer, self.digits = csv.writer(file, lineterminator="\n"), digits
-        self.writer.writerow(names)
+        self.writer, self.header, self.digits = csv.writer(file, lineterminator="\n"), [names], digits
 
     def add(self, columns: Sequence[Cells]) -> None:
+        self.close()
         self.writer.writerows(zip(*(self._texts(column) for column in columns), strict=True))
+
+    def close(self) -> None:
+        """Write the names of the columns, if they are not written yet."""
+        while self.header:
+            self.writer.writerow(self.header.pop())
 
     def _texts(self, column: Cells) -> Cells:
         if isinstance(column, np.ndarray) and column.dtype.kind == "f":
@@ -103,7 +115,7 @@ class _Parquet(RowsFile):
         self.writer.write_table(table)
 
     def close(self) -> None:
-        """Write what is still to be written."""
+        """Write the end of the file."""
         if self.writer is None:
             self.add([[] for _ in self.names])
         self.writer.close()
