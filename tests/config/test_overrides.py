@@ -20,6 +20,22 @@ def test_what_cannot_be_read_is_named(word):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("word", "meant", "values"),
+    [
+        ("k=[csv,mlflow folder=mm]", "k=[csv,'mlflow folder=mm']", ["csv", "mlflow folder=mm"]),
+        ("k=[a=1, b/c.d, e = 2]", "k=['a=1',b/c.d,'e = 2']", ["a=1", "b/c.d", "e = 2"]),
+    ],
+)
+def test_items_of_a_list_with_blanks_are_shown_with_quotes(word, meant, values):
+    with pytest.raises(UserError) as caught:
+        parse([word])
+    assert str(caught.value) == f'{word}: cannot be read as key=value; quote what has blanks or =: "{meant}"'
+    assert parse([meant])[0].value() == values
+    with pytest.raises(UserError, match="quote special characters"):
+        parse(["k=[a=1,'b c']"])
+
+
 WHOLE = "0 7 -1 -0 00 1_0 +1 123456789012345678 99999999999999999999"
 REAL = "1.0 -0.5 -0.0 1. .5 1e5 1E-05 1.5e+3 0e1 1e400 1e-400 inf nan"
 OTHERS = "x 1x [1] 1,2"

@@ -72,6 +72,8 @@ def _unreadable(error: OverrideParseException, word: str) -> UserError:
         meant = [f"{group}={word}" for group in groups_with(word)]
         advice = f"did you mean {' or '.join(meant)}?" if meant else "write key=value without spaces around ="
         return UserError(f"{word or 'an empty word'}: cannot be read as key=value (no =); {advice}")
+    if (listed := _with_quotes(word)) != word:
+        return UserError(f'{word}: cannot be read as key=value; quote what has blanks or =: "{listed}"')
     if word.endswith((",", "=")) or any(word.count(one) > word.count(other) for one, other in ("[]", "{}", "()")):
         reason = "the value does not end; write it without spaces, or quote the whole word"
         return UserError(f"{word}: cannot be read as key=value ({reason})")
@@ -83,6 +85,19 @@ def _unreadable(error: OverrideParseException, word: str) -> UserError:
     else:
         reason = _first_line(reason.removeprefix(f"Error parsing override '{word}'\n"))
     return UserError(f"{word}: cannot be read as key=value ({reason}); quote special characters: 'key=\"value\"'")
+
+
+def _with_quotes(word: str) -> str:
+    """Return an override of a list, such as ``key=[a,b c]``, with quotes around each item with special characters.
+
+    Other words, and lists that have quotes or brackets already, are returned unchanged.
+    """
+    match = re.fullmatch(r"([\w.+@/]+)=\[([^][(){}'\"\\$]+)\]", word)
+    if match is None:
+        return word
+    items = (item.strip() for item in match[2].split(","))
+    quoted = ",".join(item if re.fullmatch(r"[\w./+-]+", item) else f"'{item}'" for item in items)
+    return f"{match[1]}=[{quoted}]"
 
 
 def check_types(node: DictConfig, words: Sequence[str]) -> None:

@@ -60,7 +60,8 @@ _MEANT: dict[str, str] = {
     "regularizer": "regularizers regulariser",
     "seed": "random_state random_seed rng rng_seed manual_seed torch_seed",
     "resume": "resume_from resume_from_checkpoint ckpt ckpt_path checkpoint_path load load_from restore",
-    "hydra.run.dir": "name run_name exp_name experiment_name output output_dir outdir out_dir save_dir log_dir logdir",
+    "hydra.run.dir": "name run_name exp_name experiment_name output output_dir outdir out_dir save_dir log_dir logdir "
+    "directory",
 }
 KEYS: Mapping[str, tuple[str, ...]] = {
     synonym: tuple(key for key, others in _MEANT.items() if synonym in others.split())
