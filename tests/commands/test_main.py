@@ -51,7 +51,7 @@ WRONG = {
     "scheduler=step scheduler.patience=3": "scheduler.patience: belongs to scheduler=plateau",
     # options
     "optimizer=adamm": "optimizer=adamm: no such option; did you mean adam?",
-    "model=cnn": "model=cnn: no such option; choose from linear, mlp",
+    "model=cnn": "model=cnn: no such option; choose from linear, mlp; an own one needs --import MODULE",
     "dataset=mnist": "dataset=mnist: no such option",
     "model=null": "model=null: expected one of linear, mlp",
     "model=[linear,mlp]": "model=[linear,mlp]: expected one of linear, mlp",

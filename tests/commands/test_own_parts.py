@@ -98,6 +98,7 @@ def test_help_and_errors_know_own_options(deeprob, own):
     assert "example  deeprob-train" not in deeprob(*words, "optimizer=signs", "--help", "optimizer.lr").out
     assert "optimizer:\n  lr: 0.02\n" in deeprob(*words, "optimizer=signs", "optimizer.lr=0.02", "--cfg", "job").out
     assert deeprob(*words, "optimizer=sings").err == "error: optimizer=sings: no such option; did you mean signs?\n"
+    assert deeprob(*words, "optimizer=lion").err.endswith("sgd, signs\n")  # without advice to import a module
     wrong = deeprob(*words, "optimizer=signs", "optimizer.momentum=0.1").err
     assert wrong.startswith(
         "error: optimizer.momentum: belongs to optimizer=rmsprop or optimizer=sgd, not to optimizer=si"

@@ -28,6 +28,7 @@ from omegaconf.errors import (
 )
 
 from deeprob.config import synonyms
+from deeprob.config.own_modules import FLAG, given
 from deeprob.config.schema import expected, groups_with, options, owners
 from deeprob.errors import UserError, did_you_mean
 
@@ -244,9 +245,10 @@ def _missing_option(error: MissingConfigException, words: Sequence[str]) -> User
         return UserError(f"{group}={name}: no such option; {did_you_mean(name, options(group))}")
     if not word or error.options is None:
         return UserError(f"{word}: {_first_line(error)}".removeprefix(": "))
-    return UserError(
-        f"{group}={name}: no such option; {did_you_mean(name, error.options, synonyms.OPTIONS.get(group))}"
-    )
+    advice = did_you_mean(name, error.options, synonyms.OPTIONS.get(group))
+    if advice.startswith("choose from") and not given():
+        advice += f"; an own one needs {FLAG} MODULE"
+    return UserError(f"{group}={name}: no such option; {advice}")
 
 
 def _wrong_option(word: str, group: str) -> UserError:
