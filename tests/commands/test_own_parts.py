@@ -78,7 +78,7 @@ def test_an_optimizer_with_build_alone(deeprob, own, small):
 
     options("optimizer").pop("signs")  # what a new process knows
     sys.modules.pop("my_parts")
-    advice = "the run was trained with --import my_parts: add --import my_parts"
+    advice = "the run was trained with --import my_parts: add --import my_parts (in Python, import my_parts)"
     line = f"run/config.yaml: optimizer=signs: no such option; {advice}"
     assert deeprob("run", command="evaluate").err == f"error: {line}\n"
     assert deeprob("resume=run").err == f"error: {line}\n"
