@@ -20,6 +20,7 @@ from deeprob.assembly.config import RunConfig
 from deeprob.commands.main import main
 from deeprob.config import options, schema
 from deeprob.config.loader import CachingLoader
+from deeprob.config.own_modules import is_own
 from deeprob.running import watch
 
 
@@ -71,9 +72,8 @@ def deeprob(tmp_path, monkeypatch, capsys) -> Callable[..., Result]:
 @pytest.fixture
 def own(deeprob, monkeypatch) -> Callable[..., Path]:
     """Write a module into the current folder: own("my_parts", text). After the test, nothing knows the module."""
-    monkeypatch.setattr(schema, "_OPTIONS", {group: dict(known) for group, known in schema._OPTIONS.items()})
     monkeypatch.setitem(globals(), "COMPOSED", defaultdict(dict))
-    before = set(sys.modules)
+    before, known = set(sys.modules), {group: set(choices) for group, choices in schema._OPTIONS.items()}
 
     def write(name: str, text: str) -> Path:
         path = Path(f"{name}.py").absolute()
@@ -82,6 +82,9 @@ def own(deeprob, monkeypatch) -> Callable[..., Path]:
         return path
 
     yield write
+    for group, choices in schema._OPTIONS.items():  # of deeprob's modules, a test may be the first to import one
+        for name in [name for name, cls in choices.items() if is_own(cls) and name not in known.get(group, ())]:
+            del choices[name]
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", None)).startswith(str(Path.cwd())):
             del sys.modules[name]

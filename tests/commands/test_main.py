@@ -230,7 +230,7 @@ def test_cfg_job_prints_the_config(deeprob):
     assert (status, out) == (0, "# @package scheduler\nwarmup: 0.0\n")
 
 
-@pytest.mark.parametrize("flag", ["--info", "--hydra-help"])
+@pytest.mark.parametrize("flag", ["--info", pytest.param("--hydra-help", marks=pytest.mark.slow)])
 def test_hydra_flags_go_on_working(deeprob, flag):
     assert deeprob(flag).status == 0
     assert list(Path.cwd().iterdir()) == []

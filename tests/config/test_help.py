@@ -115,11 +115,12 @@ def test_pages_of_groups_cut_no_meaning(manual, every):
             assert not any(line.endswith(" …") for line in manual.page(f"{group}={name}").splitlines()), name
 
 
-def test_every_example_is_a_command_that_is_valid(manual):
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_example_is_a_command_that_is_valid(manual, every):
     # the keys of the other options are those of deeprob-train
     others = [] if manual.command == "deeprob-check-gradients" else manual.others
     examples = {manual.command_for(key): key for key in [*manual.keys, *others]}
-    for line, key in examples.items():
+    for line, key in list(examples.items())[::every]:
         if key.group == "sweep" and manual.command != "deeprob-train":
             assert line == ""  # the command has no sweeps
             continue
@@ -359,8 +360,9 @@ def test_what_an_experiment_sets(tmp_path):
     assert list(settings(None)) == []
 
 
-def test_every_experiment_has_its_page(manuals):
-    for name in manuals["train"].groups["experiment"]:
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_experiment_has_its_page(manuals, every):
+    for name in manuals["train"].groups["experiment"][::every]:
         page = manuals["train"].page(f"experiment={name}")
         for label in ("claim", "command", "expect", "time", "It sets:"):
             assert f"\n  {label} " in page or f"\n{label}\n" in page, name

@@ -60,6 +60,7 @@ def wide(deeprob):
     return load_run("wide")
 
 
+@pytest.mark.slow
 def test_no_figure_of_a_wide_run_is_too_large_and_each_says_what_it_shows(wide, monkeypatch):
     monkeypatch.setattr(caps, "NUMBERS", 20_000)  # no linear probes
     monkeypatch.setattr(caps, "STAGES", 3)
