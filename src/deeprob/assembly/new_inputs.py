@@ -1,7 +1,6 @@
 """Inputs that no run has seen yet: the rows of a table without targets, or picture files."""
 
 import os
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from deeprob.assembly.finished import Run
@@ -19,7 +17,7 @@ from deeprob.data import CSVConfig, Encoding, ImageFolderConfig
 from deeprob.data.columns import Table
 from deeprob.data.dialect import Asked
 from deeprob.data.encoding import NumberInput
-from deeprob.data.picture_files import SUFFIXES, decode
+from deeprob.data.picture_files import SUFFIXES, decode, decoding
 from deeprob.data.table_file import read_table_file
 from deeprob.data.tabular import check_numbers
 from deeprob.errors import UserError, first_few
@@ -233,7 +231,5 @@ class PictureFiles(NewInputs):
                 )
             return torch.from_numpy(picture.copy())
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # Pillow's warnings about a file's metadata
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with ThreadPoolExecutor(os.cpu_count()) as pool, decoding():
             return torch.stack(list(pool.map(pixels, self.files[batch])))

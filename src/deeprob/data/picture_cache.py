@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import PIL
 import torch
-from PIL import Image
 from torch import Tensor
 
 from deeprob.data import picture_files
-from deeprob.data.picture_files import DIGEST, Pixels, decode
+from deeprob.data.picture_files import DIGEST, Pixels, decode, decoding
 from deeprob.errors import UserError, one_line
 from deeprob.tracking.cache import LIMIT, Cache, Damaged, user_cache
 from deeprob.tracking.console import note, track
@@ -157,9 +155,7 @@ def decoded(files: Files, wanted: Tensor, size: int | None) -> Pictures:
             return found
         if (count := (int(current.sum()), int(there.sum()))) > most:
             kept, most = found, count
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # Pillow's warnings about a file's metadata
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with decoding():
         pictures = _updated(files, wanted, size, kept)
     if not pictures.same_as(kept):
         _write(key_in, pictures, files.paths)

@@ -2,6 +2,9 @@
 
 import hashlib
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,18 @@ Pixels = npt.NDArray[np.uint8]
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 DIGEST = 16  # bytes
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # Pillow's other formats start programs, or are unsafe
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Ignore Pillow's warnings about the metadata of files in this context. A picture that is too large is an error.
+
+    Threads share the filters of warnings, so all threads that call `decode` need one such context around them.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
 def decode(path: Path, size: int | None, known: bytes = b"") -> tuple[bytes, Pixels | None]:
