@@ -7,6 +7,8 @@ from typing import Any
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from deeprob.optim.base import call_directly
+
 
 class NoLargerThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Raise a `ValueError` when torch makes a tensor that is too large.
@@ -27,7 +29,4 @@ class NoLargerThan(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return function(*words, **(named or {}))
 
 
-# Torch wraps the method, so that the first call imports torch's compiler: a second, 150 MB, and a changed random state.
-# The attribute makes the wrapper call the method itself (see deeprob.optim.base.without_compiler).
-if (_method := getattr(NoLargerThan.__torch_dispatch__, "__wrapped__", None)) is not None:
-    _method.__dynamo_disable = _method
+call_directly(NoLargerThan.__torch_dispatch__)

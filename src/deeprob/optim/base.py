@@ -80,19 +80,24 @@ class OptimizerConfig:
 
 @functools.cache
 def without_compiler() -> None:
-    """Prevent torch's optimizers from importing the compiler ``torch._dynamo``.
+    """Prevent torch's optimizers from importing the compiler (see `call_directly`)."""
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        call_directly(getattr(Optimizer, name, None))
 
-    The import takes a second and 150 MB. Torch wraps the methods below so that ``torch.compile`` does not trace them.
-    A wrapper imports the compiler at its first call. But if the method has an attribute ``__dynamo_disable``, the
-    wrapper only calls this attribute. So the loop below sets the attribute to the method itself. The only difference is
-    inside functions that ``torch.compile`` has compiled.
+
+def call_directly(wrapper: object) -> None:
+    """Make a wrapper of torch call its method without importing the compiler ``torch._dynamo``.
+
+    The import takes a second and 150 MB, and changes the random state. Torch wraps some methods so that
+    ``torch.compile`` does not trace them. A wrapper imports the compiler at its first call. But if the method has an
+    attribute ``__dynamo_disable``, the wrapper only calls this attribute. So it is set to the method itself. The only
+    difference is inside functions that ``torch.compile`` has compiled.
 
     Other versions of torch may lack the wrapper or the attribute. Then the compiler is imported as usual.
     """
-    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
-        method = getattr(getattr(Optimizer, name, None), "__wrapped__", None)
-        if method is not None and not hasattr(method, "__dynamo_disable"):
-            method.__dynamo_disable = method
+    method: Any = getattr(wrapper, "__wrapped__", None)
+    if method is not None and not hasattr(method, "__dynamo_disable"):
+        method.__dynamo_disable = method
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
