@@ -1,13 +1,14 @@
 """Figures of a run for Python. What else such a run has is tested in tests/test_api.py."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
-from deeprob.api import load_run
+from deeprob.api import load_run, train
 from deeprob.errors import UserError
 from deeprob.running.trained import IN_MEMORY, TrainedRun
 
@@ -36,3 +37,9 @@ def test_mistakes_in_figures(run):
         run.figure("learning_curves", z=1)
     with pytest.raises(UserError, match="figure=hog needs features=hog"):
         run.figure("hog")
+
+
+def test_a_run_without_csv_says_why_it_has_no_history():
+    run = train("trainer.epochs=1 dataset.points_per_class=9 trainer.trackers=[jsonl]", progress=False)
+    with pytest.raises(UserError, match=re.escape("history: the run has none; a run writes metrics.csv from")):
+        _ = run.history

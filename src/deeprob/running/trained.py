@@ -48,10 +48,20 @@ class TrainedRun(Run):
 
     @property
     def history(self) -> "pd.DataFrame":
-        """The metrics of each epoch: a row an epoch, a column a metric. The index is the number of the epoch."""
+        """The metrics of each epoch: a row an epoch, a column a metric. The index is the number of the epoch.
+
+        Raises
+        ------
+        UserError
+            If the run wrote none, because ``trainer.trackers`` lacks ``csv``.
+        """
         import pandas as pd
 
         path = self.directory / "metrics.csv"
+        if "csv" not in map(str.strip, self.config.trainer.trackers):
+            from deeprob.figures.of_runs.recorded_metrics import WRITTEN
+
+            raise UserError(f"history: the run has none; {WRITTEN}")
         text = self.rows if self.rows is not None else path.read_text(encoding="utf-8") if path.is_file() else ""
         table = pd.read_csv(io.StringIO(text or "epoch\n"), index_col="epoch")
         return table.dropna(axis="columns", how="all")
